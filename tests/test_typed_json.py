@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import pytest
 
 from penchant.metrics import Estimate
-from penchant.typed_json import INLINED, OMITTED, JsonObject, from_json, to_json, to_object
+from penchant.typed_json import INLINED, OMITTED, JsonObject, StoredAs, from_json, to_json, to_object
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,17 @@ def test_what_is_written_is_read_back() -> None:
 
 def test_keys_stand_in_the_order_of_the_fields() -> None:
     assert list(to_object(CURVE)) == ["name", "step", "share", "side", "points", "by_name", "span", "config"]
+
+
+def test_a_field_may_be_stored_under_another_key() -> None:
+    @dataclass(frozen=True)
+    class Pair:
+        first: Annotated[str, StoredAs("one")]
+
+    assert to_object(Pair("a")) == {"one": "a"}
+    assert from_json(Pair, {"one": "a", "first": "b"}) == Pair("a")
+    with pytest.raises(KeyError, match="one"):
+        from_json(Pair, {"first": "a"})
 
 
 def test_a_missing_key_takes_the_default_and_an_unknown_one_is_ignored() -> None:

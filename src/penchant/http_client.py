@@ -118,7 +118,7 @@ def open_client(url: str) -> httpx.AsyncClient:
 
 
 async def post_json(
-    client: httpx.AsyncClient, url: str, content: Any, headers: Mapping[str, str], limits: Limits
+    client: httpx.AsyncClient, url: str, content: object, headers: Mapping[str, str], limits: Limits
 ) -> Reply:
     """Send JSON by POST once and return the answer, whatever its status.
 

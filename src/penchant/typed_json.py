@@ -1,7 +1,8 @@
 """Write dataclasses as JSON objects and read them back, so that code hands on objects and files keep plain values.
 
-A field's name is its key, and keys stand in the order of the fields. A key that this version does not know is ignored.
-A key that is missing takes the field's default, which is how files of older versions are read.
+A field's name is its key unless it is annotated with `StoredAs`, and keys stand in the order of the fields. A key that
+this version does not know is ignored. A key that is missing takes the field's default, which is how files of older
+versions are read.
 """
 
 from __future__ import annotations
@@ -19,6 +20,15 @@ INLINED = "inlined"
 OMITTED = "omitted"
 """Annotate a field that is left out of the JSON object where it is None: `note: Annotated[str | None, OMITTED]`."""
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAs:
+    """Annotate a field whose key in files is another word: `first: Annotated[str, StoredAs("one")]`."""
+
+    key: str
+
+
 SCALARS: dict[Any, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int,), float: (int, float)}
 
 
@@ -27,6 +37,7 @@ class _Key:
     """How one field stands in a JSON object."""
 
     field: Field[Any]
+    name: str
     kind: Any
     is_inlined: bool
     is_omitted_if_none: bool
@@ -73,7 +84,7 @@ def _object(value: Any) -> JsonObject:
         if key.is_inlined:
             written |= to_object(item)
         elif item is not None or not key.is_omitted_if_none:
-            written[key.field.name] = to_json(item)
+            written[key.name] = to_json(item)
     return written
 
 
@@ -82,7 +93,14 @@ def _keys(kind: Any) -> tuple[_Key, ...]:
     plain, annotated = get_type_hints(kind), get_type_hints(kind, include_extras=True)
     marks = {name: getattr(hint, "__metadata__", ()) for name, hint in annotated.items()}
     return tuple(
-        _Key(each, plain[each.name], INLINED in marks[each.name], OMITTED in marks[each.name]) for each in fields(kind)
+        _Key(
+            each,
+            next((mark.key for mark in marks[each.name] if isinstance(mark, StoredAs)), each.name),
+            plain[each.name],
+            INLINED in marks[each.name],
+            OMITTED in marks[each.name],
+        )
+        for each in fields(kind)
     )
 
 
@@ -118,10 +136,10 @@ def _read_object(kind: Any, value: Any, where: str) -> Any:
         name = key.field.name
         if key.is_inlined:
             arguments[name] = _read_object(key.kind, value, where)
-        elif name in value:
-            arguments[name] = _read(key.kind, value[name], f"{where}.{name}")
+        elif key.name in value:
+            arguments[name] = _read(key.kind, value[key.name], f"{where}.{key.name}")
         elif key.field.default is MISSING and key.field.default_factory is MISSING:
-            raise KeyError(name)
+            raise KeyError(key.name)
     return kind(**arguments)
 
 

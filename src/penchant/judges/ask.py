@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,33 +36,35 @@ class Answer:
     orders: Orders
 
     @property
+    def verdicts(self) -> list[Verdict]:
+        """The verdicts that came, in the order in which they were asked for."""
+        return [verdict for verdict in (self.first, self.second) if verdict is not None]
+
+    @property
     def outcome(self) -> Winner:
         """For the pair as it stands. Two verdicts that differ are a tie; if one says nothing, neither does the pair."""
-        winners = [v.winner for v in (self.first, self._second_unswapped) if v is not None]
-        expected = 2 if self.orders == "both" else 1
-        if len(winners) < expected or "unparseable" in winners:
+        winners = self._winners
+        # one order alone may be the judge's bias for a place, so it does not stand for both
+        if len(winners) < (2 if self.orders == "both" else 1) or "unparseable" in winners:
             return "unparseable"
         return winners[0] if len(set(winners)) == 1 else "tie"
 
     @property
     def flipped(self) -> bool | None:
         """Whether each order has another winner; None where both did not name one."""
-        if self.first is None or self._second_unswapped is None:
-            return None
-        winners = {self.first.winner, self._second_unswapped.winner}
-        return None if winners & {"tie", "unparseable"} else len(winners) == 2
+        winners = self._winners
+        return None if len(winners) < 2 or {"tie", "unparseable"} & {*winners} else winners[0] != winners[1]
 
     @property
     def first_slot(self) -> list[bool]:
         """Of each verdict that names a winner, whether that stood first."""
-        winners = [verdict.winner for verdict in (self.first, self.second) if verdict is not None]
-        return [winner == "a" for winner in winners if winner in ("a", "b")]
+        return [verdict.winner == "a" for verdict in self.verdicts if verdict.winner in ("a", "b")]
 
     @property
-    def _second_unswapped(self) -> Verdict | None:
-        if self.second is None:
-            return None
-        return Verdict(SWAPPED[self.second.winner])
+    def _winners(self) -> list[Winner]:
+        """The winner in each order, called by its place in the pair as it stands."""
+        first = [] if self.first is None else [self.first.winner]
+        return first if self.second is None else [*first, SWAPPED[self.second.winner]]
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOpt
     store, orders, max_calls = options.get("store"), options.get("orders", "both"), options.get("max_calls")
     if max_calls is not None and max_calls < 0:
         raise InputError(f"max_calls must be at least 0, got {max_calls}")
-    unique = list(dict.fromkeys(question for pair in pairs for question in _in_orders(pair, orders)))
+    two_orders = orders == "both"
+    questions = (question for pair in pairs for question in ((pair, pair.swapped) if two_orders else (pair,)))
+    unique = list(dict.fromkeys(questions))
     stored: dict[Question, Verdict] = {}
     if store is not None:
         store.hide_addresses(addresses_of(judge))
@@ -163,7 +167,11 @@ def make_calls(calls: Calls) -> list[Answer]:
 
         if missing:
             calls.judge.judge_many(missing, done)
-    return [Answer(pair, *_verdicts_in_orders(verdicts, pair, calls.orders), calls.orders) for pair in calls.pairs]
+    two_orders = calls.orders == "both"  # a store may hold the other order, too, which was not asked for
+    return [
+        Answer(pair, verdicts.get(pair), verdicts.get(pair.swapped) if two_orders else None, calls.orders)
+        for pair in calls.pairs
+    ]
 
 
 @cache
@@ -189,13 +197,3 @@ def _read_again(judge: Judge, store: VerdictStore) -> None:
             corrected,
             total,
         )
-
-
-def _in_orders(pair: Question, orders: Orders) -> tuple[Question, ...]:
-    return (pair, pair.swapped) if orders == "both" else (pair,)
-
-
-def _verdicts_in_orders(
-    verdicts: Mapping[Question, Verdict], pair: Question, orders: Orders
-) -> tuple[Verdict | None, Verdict | None]:
-    return verdicts.get(pair), verdicts.get(pair.swapped) if orders == "both" else None

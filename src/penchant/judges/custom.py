@@ -54,21 +54,21 @@ class CustomJudge:
             InputError: the judge fails or breaks its contract, also where its own code catches the error.
         """
         count = len(questions)
-        judged: set[int] = set()
+        judged_indices: set[int] = set()
         errors: list[BaseException] = []
         lock = threading.Lock()  # the store and the progress bar take one verdict at a time
         has_returned = False
 
-        def check_and_pass_on(place: object, verdict: object) -> None:
+        def check_and_pass_on(number: object, verdict: object) -> None:
             with lock:
                 try:
                     if has_returned:
                         self._refuse("it called `done` after `judge_many` had returned: wait for its threads")
-                    index = self._check_place(place, count)
-                    if index in judged:
+                    index = self._check_index(number, count)
+                    if index in judged_indices:
                         self._refuse(f"it gave two verdicts on question {index}")
                     done(index, self._check_verdict(index, verdict))
-                    judged.add(index)
+                    judged_indices.add(index)
                 except BaseException as error:
                     errors.append(error)
                     raise
@@ -81,7 +81,7 @@ class CustomJudge:
                 has_returned = True
         if errors:  # it was caught: by the judge's own `except`, or by a pool whose results nobody asked for
             raise errors[0]
-        if missing := [index for index in range(count) if index not in judged]:
+        if missing := [index for index in range(count) if index not in judged_indices]:
             self._refuse(
                 f"{len(missing)} of {count} questions have no verdict, the first is question {missing[0]}: call "
                 "`done(place, verdict)` once for each before `judge_many` returns; what it returns is not read"
@@ -90,11 +90,11 @@ class CustomJudge:
     def _refuse(self, reason: str) -> NoReturn:
         raise OWN_JUDGES.refusal(self.factory, reason)
 
-    def _check_place(self, place: object, count: int) -> int:
+    def _check_index(self, number: object, count: int) -> int:
         """Return the place of a question as an int. Numpy's integers are places, too; True is none."""
-        index = operator.index(place) if isinstance(place, SupportsIndex) and not isinstance(place, bool) else -1
+        index = operator.index(number) if isinstance(number, SupportsIndex) and not isinstance(number, bool) else -1
         if not 0 <= index < count:
-            self._refuse(f"it gave a verdict on question {_shown(place)}; there are {count}, from 0")
+            self._refuse(f"it gave a verdict on question {_excerpt(number)}; there are {count}, from 0")
         return index
 
     def _check_verdict(self, index: int, verdict: object) -> Verdict:
@@ -102,7 +102,7 @@ class CustomJudge:
         winner: object = verdict.winner if isinstance(verdict, Verdict) else None
         if not isinstance(verdict, Verdict) or not isinstance(winner, str) or winner not in SWAPPED:
             self._refuse(
-                f"it gave {_shown(verdict)} for question {index}, expected a penchant.types.Verdict whose winner is "
+                f"it gave {_excerpt(verdict)} for question {index}, expected a penchant.types.Verdict whose winner is "
                 f"one of {', '.join(SWAPPED)}"
             )
         confidence = 0.0 if verdict.confidence is None else verdict.confidence
@@ -114,7 +114,7 @@ class CustomJudge:
             ("transcript", transcript, isinstance(transcript, str), "a text"),
         ):
             if not fits:
-                self._refuse(f"its verdict on question {index} has the {name} {_shown(value)}, expected {expected}")
+                self._refuse(f"its verdict on question {index} has the {name} {_excerpt(value)}, expected {expected}")
         return Verdict(
             verdict.winner,
             None if verdict.confidence is None else min(float(verdict.confidence), 1.0),
@@ -179,8 +179,8 @@ def _identity_of(factory: str, judge: Judge) -> str:
     if not isinstance(identity, str | int | float | None) or re.search("[\ud800-\udfff]", str(identity)):
         raise OWN_JUDGES.refusal(
             factory,
-            f"its `identity` is {_shown(identity)}: verdicts are kept under it, so give it a text that is the same in "
-            "every run",
+            f"its `identity` is {_excerpt(identity)}: verdicts are kept under it, so give it a text that is the same "
+            "in every run",
         )
     return str(identity)
 
@@ -201,7 +201,7 @@ def _is_number(value: object, low: float, high: float) -> bool:
     return isinstance(value, Real) and low <= float(value) <= high
 
 
-def _shown(value: object) -> str:
+def _excerpt(value: object) -> str:
     """Return the beginning of a foreign value for a message; its `__repr__` may fail or hold escapes."""
     try:
         return clean(repr(value)[:MAX_SHOWN])

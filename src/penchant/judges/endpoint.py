@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 from httpx import AsyncClient
@@ -151,11 +151,10 @@ class EndpointJudge:
     async def _ask(self, client: AsyncClient, text: str, plain: bool) -> tuple[str, int]:
         """Send one request. Raises what `retry` takes, or what would fail for every question."""
         settings = self.settings
-        content: dict[str, Any] = {"model": settings.model, "messages": [{"role": "user", "content": text}]}
+        content: dict[str, object] = {"model": settings.model, "messages": [{"role": "user", "content": text}]}
         content |= {} if plain else {"response_format": FORM}
-        content |= {
-            key: value for key in ("temperature", "max_tokens") if (value := getattr(settings, key)) is not None
-        }
+        limits = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
+        content |= {name: value for name, value in limits.items() if value is not None}
         reply = await post_json(client, self._url, content, self._headers, self._limits)
         if 200 <= reply.status < 300:
             return _read(reply.body)

@@ -1,4 +1,4 @@
-"""Verdicts on disk, one row a call, keyed by content: nobody is asked the same thing twice, and a stopped run goes on.
+"""Verdicts on disk, one row per call, keyed by content: no question is asked twice, and a stopped run goes on.
 
 SQLite with a write-ahead log: each verdict is committed as it comes, and a killed process loses none that was.
 
@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import NamedTuple, Self
 
 from penchant.digests import warn_without_digests
 from penchant.errors import InputError, RunError
 from penchant.files import is_storage_failure, open_private
 from penchant.judges.contract import Question, digest
-from penchant.types import Verdict
+from penchant.types import Verdict, Winner
 
 log = logging.getLogger("penchant.judges")
 VERSION = 1
@@ -35,9 +35,45 @@ _EARLIER_VERDICTS = """CREATE TABLE IF NOT EXISTS earlier_verdicts (
 """What stood in `verdicts` before it was asked or read again. Nothing that a judge said is deleted."""
 _READERS = "CREATE TABLE IF NOT EXISTS readers (judge TEXT PRIMARY KEY, version INTEGER NOT NULL, digest TEXT)"
 """Which version of the reader the verdicts of a judge are from; a judge without a row has those of version 1."""
-_ROW = "key, judge, prompt, a, b, winner, confidence, transcript, seconds, tokens, at, digest"
+_INSERT_READER = "INSERT OR REPLACE INTO readers (judge, version, digest) VALUES (?, ?, ?)"
 _COLUMNS = "key, winner, confidence, transcript, seconds, tokens, at"
-_AT_ONCE = 500  # keys of one query
+_AT_ONCE = 500  # keys of one query; SQLite before 3.32 takes 999 values at most
+
+
+class _Row(NamedTuple):
+    """A row of `verdicts`, in the order of its columns."""
+
+    key: str
+    judge: str
+    prompt: str
+    a: str
+    b: str
+    winner: Winner
+    confidence: float | None
+    transcript: str
+    seconds: float
+    tokens: int
+    judged_at: float
+    digest: str | None = None
+
+    @property
+    def question(self) -> Question:
+        """The question that the verdict answers."""
+        return Question(self.prompt, self.a, self.b)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict that was kept."""
+        return Verdict(self.winner, self.confidence, self.transcript, self.seconds, self.tokens)
+
+    def sealed(self) -> _Row:
+        """Return the row with the digest of its values."""
+        return self._replace(digest=_sum(*self[:-1]))
+
+
+_ROW = "key, judge, prompt, a, b, winner, confidence, transcript, seconds, tokens, at, digest"
+_SELECT = f"SELECT {_ROW} FROM verdicts"
+_INSERT = f"INSERT OR REPLACE INTO verdicts ({_ROW}) VALUES ({', '.join('?' * len(_Row._fields))})"
 
 
 class VerdictStore:
@@ -96,9 +132,8 @@ class VerdictStore:
         with self._guarded():
             for start in range(0, len(keys), _AT_ONCE):
                 batch = keys[start : start + _AT_ONCE]
-                holes = ", ".join("?" * len(batch))
-                rows = self._connection.execute(f"SELECT {_ROW} FROM verdicts WHERE key IN ({holes})", batch)
-                stored |= {row[0]: Verdict(*row[5:10]) for row in self._intact(rows)}
+                rows = self._rows(f"key IN ({', '.join('?' * len(batch))})", batch)
+                stored |= {row.key: row.verdict for row in self._intact(rows)}
         return {index: stored[key] for index, key in enumerate(keys) if key in stored}
 
     def keep(self, judge: str, question: Question, verdict: Verdict) -> None:
@@ -107,17 +142,17 @@ class VerdictStore:
         Raises:
             RunError: it cannot be written. What was kept before stays.
         """
-        text = [
+        # halves of surrogate pairs, which SQLite refuses; the key is still that of the text as it came
+        prompt, a, b, transcript = (
             part.encode(errors="replace").decode()
             for part in (question.prompt, question.a, question.b, verdict.transcript)
-        ]
+        )
         confidence = None if verdict.confidence is None else float(verdict.confidence)
-        row = (_key(judge, question), judge, *text[:3], verdict.winner, confidence, text[3])
-        row = (*row, float(verdict.seconds), int(verdict.tokens), time.time())
+        seconds, tokens, key = float(verdict.seconds), int(verdict.tokens), _key(judge, question)
+        row = _Row(key, judge, prompt, a, b, verdict.winner, confidence, transcript, seconds, tokens, time.time())
         with self._guarded(), self._transaction():
-            self._set_aside(_key(judge, question))
-            holes = ", ".join("?" * (len(row) + 1))
-            self._connection.execute(f"INSERT OR REPLACE INTO verdicts ({_ROW}) VALUES ({holes})", (*row, _sum(row)))
+            self._set_aside(row.key)
+            self._connection.execute(_INSERT, row.sealed())
 
     def read_again(self, judge: str, version: int, read: Callable[[Question, Verdict], Verdict]) -> tuple[int, int]:
         """Read the stored answers of a judge by another version of the reader, once; all of them or none.
@@ -132,30 +167,19 @@ class VerdictStore:
             RunError: the store cannot be read or written.
         """
         with self._guarded(), self._transaction():
-            reader = self._connection.execute(
-                "SELECT version, digest FROM readers WHERE judge = ?", (judge,)
-            ).fetchone()
-            if reader in ((version, None), (version, _sum((judge, version)))):
+            if self._reader(judge) in ((version, None), (version, _sum(judge, version))):
                 return 0, 0  # a damaged record is read as none: answers that are read twice are read the same
-            chosen = self._connection.execute(f"SELECT {_ROW} FROM verdicts WHERE judge = ?", (judge,)).fetchall()
-            rows = self._intact(chosen)
+            rows = self._intact(self._rows("judge = ?", [judge]))
             corrected = 0
             for row in rows:
-                stored = Verdict(*row[5:10])
-                verdict = read(Question(*row[2:5]), stored)
-                if verdict == stored:
+                verdict = read(row.question, row.verdict)
+                if verdict == row.verdict:
                     continue
                 corrected += 1
-                self._set_aside(row[0])
-                changed = (*row[:5], verdict.winner, verdict.confidence, *row[7:11])
-                self._connection.execute(
-                    "UPDATE verdicts SET winner = ?, confidence = ?, digest = ? WHERE key = ?",
-                    (verdict.winner, verdict.confidence, _sum(changed), row[0]),
-                )
-            self._connection.execute(
-                "INSERT OR REPLACE INTO readers (judge, version, digest) VALUES (?, ?, ?)",
-                (judge, version, _sum((judge, version))),
-            )
+                self._set_aside(row.key)
+                changed = row._replace(winner=verdict.winner, confidence=verdict.confidence)
+                self._connection.execute(_INSERT, changed.sealed())
+            self._connection.execute(_INSERT_READER, (judge, version, _sum(judge, version)))
         return corrected, len(rows)
 
     def hide_addresses(self, addresses: Mapping[str, str]) -> int:
@@ -192,38 +216,43 @@ class VerdictStore:
 
     def _rename(self, judge: str, name: str, hidden: Callable[[str], str]) -> int:
         """Give a judge's verdicts another judge's name, and what goes with it: keys, transcripts, digests."""
-        rows = self._connection.execute(f"SELECT {_ROW} FROM verdicts WHERE judge = ?", (judge,)).fetchall()
+        rows = self._rows("judge = ?", [judge])
         for row in rows:
-            key = _key(name, Question(*row[2:5]))
-            changed = (key, name, *row[2:7], hidden(row[7]), *row[8:11])
-            intact = row[-1] == _sum(row[:-1])
-            digest_ = _sum(changed) if intact else row[-1]  # a damaged verdict stays one
-            self._connection.execute("DELETE FROM verdicts WHERE key IN (?, ?)", (row[0], key))
-            holes = ", ".join("?" * (len(changed) + 1))
-            self._connection.execute(f"INSERT INTO verdicts ({_ROW}) VALUES ({holes})", (*changed, digest_))
+            changed = row._replace(key=_key(name, row.question), judge=name, transcript=hidden(row.transcript))
+            if row == row.sealed():  # a damaged verdict stays one
+                changed = changed.sealed()
+            self._connection.execute("DELETE FROM verdicts WHERE key = ?", (row.key,))
+            self._connection.execute(_INSERT, changed)
             earlier_rows = self._connection.execute(
-                "SELECT rowid, transcript FROM earlier_verdicts WHERE key = ?", (row[0],)
+                "SELECT rowid, transcript FROM earlier_verdicts WHERE key = ?", (row.key,)
             ).fetchall()
             for number, transcript in earlier_rows:
                 self._connection.execute(
                     "UPDATE earlier_verdicts SET key = ?, transcript = ? WHERE rowid = ?",
-                    (key, hidden(transcript), number),
+                    (changed.key, hidden(transcript), number),
                 )
-        reader = self._connection.execute("SELECT version, digest FROM readers WHERE judge = ?", (judge,)).fetchone()
-        if reader is not None:
-            version, reader_digest = reader
-            reader_digest = _sum((name, version)) if reader_digest == _sum((judge, version)) else reader_digest
-            self._connection.execute("DELETE FROM readers WHERE judge IN (?, ?)", (judge, name))
-            self._connection.execute("INSERT INTO readers VALUES (?, ?, ?)", (name, version, reader_digest))
+        if (reader := self._reader(judge)) is not None:
+            version, digest = reader
+            digest = _sum(name, version) if digest == _sum(judge, version) else digest
+            self._connection.execute("DELETE FROM readers WHERE judge = ?", (judge,))
+            self._connection.execute(_INSERT_READER, (name, version, digest))
         return len(rows)
 
-    def _intact(self, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    def _rows(self, condition: str, values: Sequence[str]) -> list[_Row]:
+        return [_Row(*row) for row in self._connection.execute(f"{_SELECT} WHERE {condition}", values)]
+
+    def _reader(self, judge: str) -> tuple[int, str | None] | None:
+        """Return the version of the reader that a judge's verdicts are from, and the digest beside it."""
+        row = self._connection.execute("SELECT version, digest FROM readers WHERE judge = ?", (judge,)).fetchone()
+        return None if row is None else (row[0], row[1])
+
+    def _intact(self, rows: Iterable[_Row]) -> list[_Row]:
         """Return the rows that are what was kept; of those without a digest and of damaged ones a warning tells."""
         intact, damaged = [], 0
         for row in rows:
-            if row[-1] is None:
+            if row.digest is None:
                 warn_without_digests(self.path)
-            elif row[-1] != _sum(row[:-1]):
+            elif row != row.sealed():
                 damaged += 1
                 continue
             intact.append(row)
@@ -261,9 +290,9 @@ class VerdictStore:
             ) from error
 
 
-def _sum(row: tuple[Any, ...]) -> str:
+def _sum(*values: object) -> str:
     """Return the digest of a row's values; numbers in all their digits."""
-    return digest(*(value if isinstance(value, str) else repr(value) for value in row))[:32]
+    return digest(*(value if isinstance(value, str) else repr(value) for value in values))[:32]
 
 
 def _key(judge: str, question: Question) -> str:

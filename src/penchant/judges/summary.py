@@ -51,7 +51,7 @@ def summarize(answers: Sequence[Answer]) -> JudgeSummary:
     readable = [answer for answer in answers if answer.outcome != "unparseable"]
     named_first = [(float(first), answer.question.prompt) for answer in answers for first in answer.first_slot]
     flips = [(float(answer.flipped), answer.question.prompt) for answer in answers if answer.flipped is not None]
-    verdicts = [verdict for answer in answers for verdict in (answer.first, answer.second) if verdict is not None]
+    verdicts = [verdict for answer in answers for verdict in answer.verdicts]
     return JudgeSummary(
         win_rate(outcomes, prompts),
         _at_equal_length(readable),
@@ -89,21 +89,15 @@ def _warnings(answers: Sequence[Answer], first: Sequence[float]) -> list[str]:
             "is: it does not read them."
         )
     silent = [answer for answer in answers if answer.outcome == "unparseable"]
-    verdicts = [[v for v in (answer.first, answer.second) if v is not None] for answer in silent]
-    waiting = sum(
-        any(not verdict.final for verdict in pair_verdicts) or not pair_verdicts for pair_verdicts in verdicts
-    )
+    waiting = [answer for answer in silent if not answer.verdicts or not all(v.final for v in answer.verdicts)]
     if waiting:
-        failed = [
-            verdict.transcript
-            for pair_verdicts in verdicts
-            for verdict in pair_verdicts
-            if not verdict.final and verdict.transcript
-        ]
+        calls = [verdict for answer in waiting for verdict in answer.verdicts]
+        failed = [verdict.transcript for verdict in calls if not verdict.final and verdict.transcript]
         reason = f" The first {failed[0].rstrip('.')}." if failed else ""
         sentences.append(
-            f"{waiting} of {len(answers)} pairs have no verdict yet: calls failed, or were too many.{reason} Run again."
+            f"{len(waiting)} of {len(answers)} pairs have no verdict yet: calls failed, or were too many.{reason} Run "
+            "again."
         )
-    if rest := len(silent) - waiting:
+    if rest := len(silent) - len(waiting):
         sentences.append(f"{rest} of {len(answers)} pairs have answers that name no winner.")
     return sentences

@@ -7,14 +7,13 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 MAX_STARTS = 50
 """Opening braces of one answer that are tried. A judge writes one object; more braces are code."""
 GAP = "\n·\n"
 """What stands in the rest of a text where something was taken out."""
 _CUT_OBJECT = re.compile(r"\{\s*[\"'][\w -]+[\"']\s*:")
-Fields = list[tuple[str, Any]]
+Fields = list[tuple[str, object]]
 """The fields of an object in their order, with repeated names kept: an object may contradict itself."""
 
 
@@ -106,16 +105,15 @@ def _python_object(source: str) -> Fields | None:
     return [(str(name), entry) for name, entry in value.items()] if isinstance(value, dict) else None
 
 
-def walk(fields: Fields) -> Iterator[tuple[str, Any]]:
+def walk(fields: Fields) -> Iterator[tuple[str, object]]:
     """Yield every field of an object and of the objects in it, outermost first.
 
     An object's value is yielded as a list of pairs by `json` and as a dict by Python's quotes.
     """
-    queue: list[Any] = [fields]
-    for value in queue:
-        pairs = list(value.items()) if isinstance(value, dict) else value
-        for pair in pairs:
-            if not isinstance(pair, tuple):
+    queue: list[list[object] | dict[object, object]] = [[*fields]]
+    for value in queue:  # it grows while it is walked
+        for pair in value.items() if isinstance(value, dict) else value:
+            if not isinstance(pair, tuple):  # an entry of a list, which has no name
                 continue
             name, entry = pair
             yield str(name), entry

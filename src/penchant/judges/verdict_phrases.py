@@ -154,11 +154,12 @@ class Labels:
 
         def mark_of(match: re.Match[str]) -> str:
             name = match["in_brackets"] or match["after_noun"] or match["bare"] or match["small"]
-            if match["bare"] and self._is_article(match):
+            # the A in `DNA`, and the one in "A narrow win for B"
+            if _is_inside_word(match) or (match["bare"] and self._is_article(match)):
                 return match[0]
             return self.marks_by_label[name.lower()]
 
-        return self.mentions.sub(lambda match: _whole_word(match, mark_of), phrase)
+        return self.mentions.sub(mark_of, phrase)
 
     def is_label(self, phrase: str) -> bool:
         """Whether a phrase is a label and nothing else, in either case."""
@@ -182,12 +183,9 @@ def _stripped(phrase: str) -> str:
     return phrase.strip(" ()[].,:!").lower()
 
 
-def _whole_word(match: re.Match[str], replacement: object) -> str:
+def _is_inside_word(match: re.Match[str]) -> bool:
     before = match.string[: match.start()]
-    if before and (before[-1].isalnum() or before[-1] in "_'@"):
-        return match[0]
-    assert callable(replacement)
-    return str(replacement(match))
+    return bool(before) and (before[-1].isalnum() or before[-1] in "_'@")
 
 
 @lru_cache(maxsize=1)

@@ -10,18 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from penchant.judges.contract import SWAPPED
 from penchant.judges.verdict_json import GAP, Fields, find_objects, walk
 from penchant.judges.verdict_marks import take_marks
 from penchant.judges.verdict_phrases import Labels, read_phrase, tidy
-from penchant.judges.verdict_retractions import (
-    asks_for_the_worse,
-    is_disowned,
-    is_taken_back,
-    strike_out,
-)
+from penchant.judges.verdict_retractions import asks_for_the_worse, is_disowned, is_taken_back, strike_out
 from penchant.judges.verdict_thoughts import strip_thoughts
 from penchant.types import Winner
 
@@ -177,7 +171,7 @@ def _of_objects(objects: list[Fields], labels: Labels) -> tuple[list[Winner], fl
     return winners, confidence, ""
 
 
-def _text_of(value: Any) -> str:
+def _text_of(value: object) -> str:
     return "" if value is None or isinstance(value, bool) else str(value)[:1000]
 
 
@@ -237,15 +231,11 @@ def _spoken(text: str, labels: Labels) -> list[_Statement]:
             continue
         tie = read_phrase(sentence, labels)
         doubted = _DOUBTS.search(sentence)
-        for clause in [sentence] if tie else [] if doubted else _clauses(sentence):
+        for clause in [sentence] if tie else [] if doubted else _CLAUSES.split(sentence):
             winner = read_phrase(clause, labels)
             if winner is not None and not _is_bare(tidy(clause), labels):
                 statements.append(_Statement(winner, start + sentence.find(clause) + len(clause)))
     return statements
-
-
-def _clauses(sentence: str) -> list[str]:
-    return _CLAUSES.split(sentence)
 
 
 def _is_bare(words: str, labels: Labels) -> bool:

@@ -28,7 +28,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Submission(BaseModel):
-    """What the browser sends. Places are 1 for the best, one a response in the order shown; equal ones tie."""
+    """What the browser sends. Places are 1 for the best, one per response in the order shown; equal ones tie."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 

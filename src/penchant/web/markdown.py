@@ -35,13 +35,13 @@ class Notes(TypedDict):
 
     Attributes:
         pictures: addresses on this server by the address in the Markdown.
-        shown: addresses in the text of the pictures that are shown, in order.
-        addresses: of the links that are open, the innermost last.
+        shown_addresses: those in the text of the pictures that are shown, in order.
+        link_addresses: of the links that are open, the innermost last.
     """
 
     pictures: Mapping[str, str]
-    shown: list[str]
-    addresses: list[str]
+    shown_addresses: list[str]
+    link_addresses: list[str]
 
 
 @lru_cache(maxsize=1)
@@ -73,8 +73,8 @@ def render(text: str, pictures: Mapping[str, str]) -> tuple[str, list[str]]:
     Raises:
         RecursionError: marks inside of marks, deeper than Python can follow.
     """
-    notes: Notes = {"pictures": pictures, "shown": [], "addresses": []}
-    return str(_engine().render(text, dict(notes))), notes["shown"]
+    notes: Notes = {"pictures": pictures, "shown_addresses": [], "link_addresses": []}
+    return str(_engine().render(text, dict(notes))), notes["shown_addresses"]
 
 
 def is_costly(text: str) -> bool:
@@ -145,19 +145,19 @@ def _emphasis(token: Token, notes: Notes) -> str:
 
 def _link_open(token: Token, notes: Notes) -> str:
     # `<https://...>` is its own address already
-    notes["addresses"].append("" if token.info == "auto" else _with_title(token, "href"))
+    notes["link_addresses"].append("" if token.info == "auto" else _with_title(token, "href"))
     return '<span class="link">'
 
 
 def _link_close(token: Token, notes: Notes) -> str:
-    address = notes["addresses"].pop()
+    address = notes["link_addresses"].pop()
     return f'</span><span class="address"> ({address})</span>' if address else "</span>"
 
 
 def _image(token: Token, notes: Notes) -> str:
     address, words = _source(token), token.content
     if address in notes["pictures"]:
-        notes["shown"].append(str(token.attrGet("src")))
+        notes["shown_addresses"].append(str(token.attrGet("src")))
         title = str(token.attrGet("title") or "")
         caption = f"{words} ({title})" if title else words  # seen by all: a model that is judged read it, too
         below = f'<span class="address">{escape(caption)}</span>' if caption else ""

@@ -33,7 +33,7 @@ HEADERS = {
 
 
 class Rate:
-    """A bucket a caller: `per_minute` requests go in a minute, half a minute's worth at once."""
+    """A token bucket per caller: `per_minute` requests go in a minute, half a minute's worth at once."""
 
     def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second, self._room, self._clock = per_minute / 60, per_minute / 2, clock

@@ -107,7 +107,7 @@ class Collect(Config):
 
     @property
     def annotator_names(self) -> tuple[str, ...]:
-        """One name a person."""
+        """The name of each person: those that were given, then `annotator-N`."""
         return self.names + tuple(f"annotator-{number}" for number in range(len(self.names) + 1, self.annotators + 1))
 
     @property

@@ -100,7 +100,7 @@ class Judgment(SQLModel, table=True):
     Attributes:
         client_id: made in the browser; a second submission of the same one changes nothing.
         choice: `ranked`, `tie`, `both_bad` or `skip`.
-        places: 1 for the best, one a response in the order shown, equal ones tie, as JSON; None for `skip`.
+        places: 1 for the best, one per response in the order shown, equal ones tie, as JSON; None for `skip`.
         confidence: 1 (a guess) to 3 (sure), or None. reason: of a skip. seconds: with the item in view.
         judged_at, undone_at: seconds since 1970; the latter None while the judgment stands.
     """

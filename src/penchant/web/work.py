@@ -175,10 +175,10 @@ def full_text(request: Request, number: int, assignment: int, part: str) -> Resp
     state, _ = _enter(request, number)
     with state.database.reading() as session:
         # a larger number is none that a database can look for
-        given = session.get(Assignment, assignment) if 0 < assignment < 2**31 else None
-        if given is None or given.annotator_id != number:
+        assignment_row = session.get(Assignment, assignment) if 0 < assignment < 2**31 else None
+        if assignment_row is None or assignment_row.annotator_id != number:
             raise HTTPException(404, "That item was not given to you.")
-        content, order = EntryContent.read(_entry_of(session, given).row), json.loads(given.shown)
+        content, order = EntryContent.read(_entry_of(session, assignment_row).row), json.loads(assignment_row.shown)
     if part == "prompt":
         return PlainTextResponse(
             clean("\n\n".join(f"{role}\n{text}" if role else text for role, text in content.turns))

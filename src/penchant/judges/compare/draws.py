@@ -29,7 +29,7 @@ def draw_responses(config: JudgeConfig, source: str) -> dict[float, Responses]:
     """Return a run's responses at each temperature, drawn from its checkpoint or by an earlier call.
 
     The prompts are those of the run's samples unless the configuration names others; so are length, top-k and top-p.
-    At temperature 0 there is one a prompt, as the likeliest tokens are the same each time.
+    At temperature 0 there is one per prompt, as the likeliest tokens are the same each time.
 
     Raises:
         InputError: no run directory, one without a checkpoint, samples or settings, or a prompt without room.

@@ -163,7 +163,7 @@ def _habits(results: JudgeResults) -> Table:
 def _tests(results: JudgeResults) -> Table:
     rows = tuple(
         (
-            f"{short(test.one, NAME)} less {short(test.other, NAME)}",
+            f"{short(test.first, NAME)} less {short(test.second, NAME)}",
             recorded(test.difference, percent=True, sign=True),
             p_words(test.p),
             p_words(test.p_holm),
@@ -182,8 +182,8 @@ def _pair_context(results: JudgeResults, name: str, pair: JudgedPair) -> dict[st
         for title, text in sides
     ]
     transcripts = (
-        ("The judge, of the left one as A", pair.said),
-        ("The judge, of the right one as A", pair.said_swapped),
+        ("The judge, of the left one as A", pair.transcript),
+        ("The judge, of the right one as A", pair.transcript_swapped),
     )
     judge_words = [(label, folded(text)) for label, text in transcripts if text]
     return {"prompt": folded(pair.prompt), "cells": cells, "ties": "", "said": judge_words}

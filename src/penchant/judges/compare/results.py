@@ -9,7 +9,7 @@ from typing import Annotated
 from penchant.judges.summary import JudgeSummary
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.win_rate import WinRate
-from penchant.typed_json import INLINED, JsonObject
+from penchant.typed_json import INLINED, JsonObject, StoredAs
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class SourceTest:
     """The difference of two sources' win rates on the same prompts, with its p-values.
 
     Attributes:
-        one, other: names of the sources.
+        first, second: names of the sources; the difference is that of the first less the second.
         p_holm: adjusted by Holm's method for all tests of the comparison.
     """
 
-    one: str
-    other: str
+    first: Annotated[str, StoredAs("one")]
+    second: Annotated[str, StoredAs("other")]
     difference: Estimate
     p: float
     p_holm: float
@@ -49,14 +49,18 @@ class SourceTest:
 
 @dataclass(frozen=True, slots=True)
 class JudgedPair:
-    """A pair to read. `said` and `said_swapped` are the judge's words in each order; empty where it was not asked."""
+    """A pair to read, with what the judge said of it.
+
+    Attributes:
+        transcript, transcript_swapped: the judge's words in each order; empty where it was not asked.
+    """
 
     outcome: str
     prompt: str
     a: str
     b: str
-    said: str
-    said_swapped: str
+    transcript: Annotated[str, StoredAs("said")]
+    transcript_swapped: Annotated[str, StoredAs("said_swapped")]
 
 
 @dataclass(frozen=True)

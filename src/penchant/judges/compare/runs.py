@@ -22,10 +22,9 @@ from penchant.judges.contract import Judge
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint, Longest, Random, endpoints_of
 from penchant.judges.summary import summarize
-from penchant.metrics.win_rate import Difference, WinRate, holm, paired_difference
+from penchant.metrics.win_rate import WinRate, holm, paired_difference
 from penchant.runs.provenance import surroundings
 from penchant.typed_json import to_object
-from penchant.types import Verdict
 
 log = logging.getLogger("penchant")
 
@@ -143,7 +142,7 @@ def _refuse_failures_alone(answers: Sequence[Answer]) -> None:
     Raises:
         RunError: no answer came to any question; with what the first call failed of.
     """
-    verdicts = [verdict for answer in answers for verdict in (answer.first, answer.second) if verdict is not None]
+    verdicts = [verdict for answer in answers for verdict in answer.verdicts]
     failed = [verdict for verdict in verdicts if not verdict.final and verdict.transcript.startswith("failed: ")]
     if failed and len(failed) == len(verdicts):
         raise RunError(
@@ -193,15 +192,15 @@ def _pairs(config: JudgeConfig, name: str, texts: Responses, opponent_texts: Res
     missing = [prompt for prompt in texts if prompt not in opponent_texts]
     chosen = config.against == "chosen" or bool(config.temperatures)
     extra = [] if chosen else [prompt for prompt in opponent_texts if prompt not in texts]
-    if missing or extra:
-        problems = (
-            [f"{len(missing)} of its prompts are missing in the other, the first: {preview(missing[0])}"]
-            if missing
-            else []
+    problems = [
+        f"{len(prompts)} {problem}, the first: {preview(prompts[0])}"
+        for prompts, problem in (
+            (missing, "of its prompts are missing in the other"),
+            (extra, "prompts of the other are missing in it"),
         )
-        problems += (
-            [f"{len(extra)} prompts of the other are missing in it, the first: {preview(extra[0])}"] if extra else []
-        )
+        if prompts
+    ]
+    if problems:
         raise InputError(f"{name} and {config.against} are not about the same prompts: {'; '.join(problems)}")
     prompts = list(texts)[: config.limit]
     return [
@@ -215,21 +214,21 @@ def _tests(
     answers_of: Mapping[str, Sequence[Answer]], temperatures: Mapping[str, float | None]
 ) -> tuple[SourceTest, ...]:
     """Compare the sources two by two, on the pairs that both have, at the same temperature."""
-    differences: dict[tuple[str, str], Difference] = {}
-    for one, other in combinations(answers_of, 2):
-        if temperatures[one] != temperatures[other]:
-            continue
-        prompts, other_prompts = ([answer.question.prompt for answer in answers_of[name]] for name in (one, other))
-        if prompts != other_prompts:
-            continue  # other prompts, or another number of responses: nothing to pair
-        outcomes, other_outcomes = ([answer.outcome for answer in answers_of[name]] for name in (one, other))
-        if {"unparseable"} in (set(outcomes), set(other_outcomes)):
-            continue  # a judge without a verdict says nothing of a difference
-        differences[one, other] = paired_difference(outcomes, other_outcomes, prompts)
+    prompts = {name: [answer.question.prompt for answer in answers] for name, answers in answers_of.items()}
+    outcomes = {name: [answer.outcome for answer in answers] for name, answers in answers_of.items()}
+    differences = {
+        (first, second): paired_difference(outcomes[first], outcomes[second], prompts[first])
+        for first, second in combinations(answers_of, 2)
+        if temperatures[first] == temperatures[second]
+        # other prompts, or another number of responses: nothing to pair
+        and prompts[first] == prompts[second]
+        # a judge without a verdict says nothing of a difference
+        and {"unparseable"} not in ({*outcomes[first]}, {*outcomes[second]})
+    }
     adjusted = holm({f"{number}": difference.p for number, difference in enumerate(differences.values())})
     return tuple(
-        SourceTest(one, other, difference.estimate, difference.p, adjusted[f"{number}"])
-        for number, ((one, other), difference) in enumerate(differences.items())
+        SourceTest(first, second, difference.estimate, difference.p, adjusted[f"{number}"])
+        for number, ((first, second), difference) in enumerate(differences.items())
     )
 
 
@@ -241,16 +240,9 @@ def _examples(answers: Sequence[Answer], count: int) -> tuple[JudgedPair, ...]:
             answer.question.prompt,
             answer.question.a,
             answer.question.b,
-            *map(_transcript, _verdicts(answer)),
+            answer.first.transcript if answer.first else "",
+            answer.second.transcript if answer.second else "",
         )
         for outcome in ("a", "b", "tie", "unparseable")
         for answer in [answer for answer in answers if answer.outcome == outcome][:count]
     )
-
-
-def _verdicts(answer: Answer) -> tuple[Verdict | None, Verdict | None]:
-    return answer.first, answer.second
-
-
-def _transcript(verdict: Verdict | None) -> str:
-    return verdict.transcript if verdict else ""

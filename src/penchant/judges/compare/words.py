@@ -16,7 +16,7 @@ def terminal_lines(results: JudgeResults) -> list[str]:
     """Return the result as lines for a terminal."""
     lines = [line for name in results.methods for line in _source_lines(results, name)]
     lines += [
-        f"{test.one} less {test.other}: {recorded(test.difference, percent=True, sign=True)}, p {test.p:.4f}, "
+        f"{test.first} less {test.second}: {recorded(test.difference, percent=True, sign=True)}, p {test.p:.4f}, "
         f"{test.p_holm:.4f} by Holm"
         for test in results.tests
     ]
