@@ -82,12 +82,92 @@ def test_a_task_of_an_installed_module(folder: Path, tmp_path: Path, monkeypatch
         ("mine.py:one_class", "`classes` has one class"),
         ("mine.py:no_data", "it names no data"),
         ("mine.py:tuples", "reviews.jsonl:1 was read as a tuple, expected a penchant.types.LabeledExample"),
-        ("mine.py:ends", r"reviews.jsonl:1 cannot be read: it ended the program \(sys.exit\(3\)\)"),
+        ("mine.py:ends", r"reviews.jsonl:1 is no row of Ends.*: it ended the program \(sys.exit\(3\)\)"),
+        ("mine.py", r"it names a file, but no attribute of it: write `mine.py:reviews` or `mine.py:plain`"),
     ],
 )
 def test_what_is_no_task_is_refused(name: str, message: str, folder: Path) -> None:
     with pytest.raises(InputError, match=message):
         load_task(name)
+
+
+MISTAKES = """
+from penchant.tasks import task
+from penchant.types import LabeledExample
+
+def made(**changes):
+    return task(**{"title": "Reviews", "classes": ("bad", "good"), "local": ("reviews.jsonl",), **changes})
+
+def example(row, label=1, text=None, **values):
+    return LabeledExample(text or row["text"], label, **values)
+
+@made()
+async def awaited(row):
+    yield example(row)
+
+@made()
+def bare(row):
+    return example(row)
+
+one_text = made(classes="bad")(lambda row: [])
+numbers = made(classes=("bad", 1))(lambda row: [])
+twice = made(classes=("bad", "bad"))(lambda row: [])
+one_file = made(local="reviews.jsonl")(lambda row: [])
+same_file = made(local=("reviews.jsonl", "reviews.jsonl"))(lambda row: [])
+one_split = made(hub="a/b", splits=("train",))(lambda row: [])
+nothing = made()(lambda row: None)
+no_column = made()(lambda row: [row["txt"]])
+no_argument = made()(lambda: [])
+text_label = made()(lambda row: [example(row, "good")])
+half_label = made()(lambda row: [example(row, 0.5)])
+number_text = made()(lambda row: [example(row, text=7)])
+number_group = made()(lambda row: [example(row, group=7)])
+no_options = made(classes=())(lambda row: [example(row)])
+number_options = made(classes=())(lambda row: [example(row, options=(1, 2))])
+few_groups = made(relate=lambda texts: ["g"])(lambda row: [example(row)])
+number_groups = made(relate=lambda texts: [7] * len(texts))(lambda row: [example(row)])
+failing_groups = made(relate=lambda texts: 1 / 0)(lambda row: [example(row)])
+no_data_set = made(local=(), hub="nowhere")(lambda row: [])
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("awaited", "its function is `async`, so that a call reads nothing: write `def`"),
+        ("bare", "reviews.jsonl:1 is no row of Reviews.*it was read as a LabeledExample, expected .* `yield` each"),
+        ("nothing", "it was read as a NoneType, expected examples: `yield` each, or return a list"),
+        ("one_text", r"`classes` is 'bad', expected a tuple of texts, such as \('bad',\)"),
+        ("numbers", "`classes` is .*expected a tuple of texts"),
+        ("twice", "`classes` has a class twice: bad, bad"),
+        ("one_file", r"`local` is 'reviews.jsonl', expected a tuple of texts, such as \('reviews.jsonl',\)"),
+        ("same_file", "expected one, or one to train and another to test on"),
+        ("one_split", "`splits` has 1 splits, expected one to train and one to test on"),
+        ("no_column", "reviews.jsonl:1 is no row of Reviews, with the columns text, stars: KeyError: 'txt'"),
+        ("no_argument", "takes 0 positional arguments but 1 was given"),
+        ("text_label", "reviews.jsonl:1 has the label 'good'; there are 2, counted from 0: bad, good"),
+        ("half_label", "has the label 0.5; there are 2"),
+        ("number_text", "has the text 7, expected text"),
+        ("number_group", "has the group 7, expected text"),
+        ("no_options", "has no options, and the task no classes: give it one of them"),
+        ("number_options", "has the options 1, expected text"),
+        ("few_groups", "`relate` gave 1 groups for 40 texts, expected one for each"),
+        ("number_groups", "`relate` gave the group 7, expected text"),
+        ("failing_groups", "`relate` failed: ZeroDivisionError: division by zero"),
+        ("no_data_set", "nowhere: no such file"),
+    ],
+)
+def test_a_mistaken_task_is_refused_by_name_with_what_to_write(name: str, message: str, folder: Path) -> None:
+    (folder / "mine.py").write_text(MISTAKES)
+    with pytest.raises(InputError, match=f"mine.py:{name}.*{message}"):
+        load_task(f"mine.py:{name}")
+
+
+def test_true_and_numbers_of_numpy_are_labels(folder: Path) -> None:
+    labels = ('row["stars"] > 3', 'numpy.int64(row["stars"] > 3)')
+    for label in labels:
+        (folder / "mine.py").write_text("import numpy\n" + TASK.replace('int(row["stars"] > 3)', label))
+        assert {repr(example.label) for example in load_task("mine.py:reviews").train} == {"0", "1"}
 
 
 def test_files_that_are_missing_are_named(folder: Path) -> None:

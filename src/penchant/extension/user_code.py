@@ -54,7 +54,7 @@ def load_module(source: str, refuse: Refuse) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may raise anything while it is imported, and `sys.exit` is an exception
-        advice = _relative_import_advice(file, error)
+        advice = raising_line(error, source) + _relative_import_advice(file, error)
         raise refuse(f"{file or source} cannot be imported: {describe_error(error)}{advice}") from error
 
 

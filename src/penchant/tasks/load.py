@@ -9,15 +9,17 @@ import os
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row, RowProblem
-from penchant.errors import InputError, MissingExtra, PenchantError
+from penchant.errors import InputError, MissingExtra, RunError
 from penchant.extension.door import Door, is_extension
 from penchant.extension.user_code import describe_error, suggest
+from penchant.tasks.checks import checked_example, checked_groups, task_problem
 from penchant.tasks.spec import TaskSpec, digest, normalized
 from penchant.types import LabeledExample
 
@@ -72,20 +74,8 @@ def task_spec(name: str) -> TaskSpec:
     if not is_extension(name):
         raise InputError(f"there is no task {name!r}; there are {', '.join(NAMES)}{suggest(name, NAMES)}")
     spec = OWN_TASKS.load(name)
-    if not isinstance(spec, TaskSpec):
-        raise OWN_TASKS.refusal(
-            name,
-            f"expected a task, but it is a {type(spec).__name__}: write `@task(title=..., classes=...)` above the "
-            "function that reads a row, see penchant.tasks.spec",
-        )
-    if not (spec.hub or spec.local):
-        raise OWN_TASKS.refusal(name, "it names no data: give it `local` files or the `hub` id of a data set")
-    if not 0 <= len(spec.local) <= 2:
-        raise OWN_TASKS.refusal(
-            name, f"`local` has {len(spec.local)} files; expected one, or one to train and one to test on"
-        )
-    if len(spec.classes) == 1:
-        raise OWN_TASKS.refusal(name, "`classes` has one class; expected at least two, or none where rows have options")
+    if problem := task_problem(spec):
+        raise OWN_TASKS.refusal(name, problem)
     return replace(spec, name=name)
 
 
@@ -206,7 +196,8 @@ def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list
     except InputError as error:
         missing = [name for name in spec.local if not (folder / name).is_file()]
         looked = f"; {folder}, the folder that PENCHANT_DATA names, does not hold {' and '.join(missing)}"
-        raise InputError(f"{error}{looked if missing else ''}") from error
+        named = "" if str(error).startswith(spec.name) else f"{spec.name}: "
+        raise InputError(f"{named}{error}{looked if missing else ''}") from error
     return spec.hub, train, test_rows
 
 
@@ -215,7 +206,10 @@ def _examples(spec: TaskSpec, source: str | Path, split: str = "train") -> list[
     examples = list(_read_examples(spec, source, split))
     if spec.relate is None:
         return examples
-    groups = spec.relate([example.text for example in examples])
+    texts = [example.text for example in examples]
+    with _named_errors(spec, "`relate` failed"):
+        groups = spec.relate(texts)
+    groups = checked_groups(groups, texts, spec)
     return [replace(example, group=group) for example, group in zip(examples, groups, strict=True)]
 
 
@@ -226,32 +220,30 @@ def _read_examples(spec: TaskSpec, source: str | Path, split: str) -> Iterator[L
         yield from _read(spec, row)
 
 
-def _read(spec: TaskSpec, row: Row) -> Iterable[LabeledExample]:
+def _read(spec: TaskSpec, row: Row) -> list[LabeledExample]:
+    columns = ", ".join(map(str, row.values)) if isinstance(row.values, Mapping) else ""
+    with _named_errors(spec, f"{row.source} is no row of {spec.title}, with the columns {columns}"):
+        examples: object = spec.read(row.values)
+        if not isinstance(examples, Iterable):  # the example itself, or None, where `yield` was meant
+            kind = type(examples).__name__
+            raise TypeError(f"it was read as a {kind}, expected examples: `yield` each, or return a list of them")
+        examples = list(examples)
+    return [checked_example(example, spec, row.source) for example in examples]
+
+
+@contextmanager
+def _named_errors(spec: TaskSpec, doing: str) -> Iterator[None]:
+    """Turn whatever a task's code raises into an error with its name; `sys.exit` is an exception, too.
+
+    Raises:
+        InputError: what the code raised, and what it was doing.
+    """
     try:
-        examples = list(spec.read(row.values))
-    except MissingExtra:
+        yield
+    except (MissingExtra, RunError, KeyboardInterrupt):  # no fault of the row
         raise
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"{spec.name}: {row.source} is no row of {spec.title}: {type(error).__name__} {error}"
-        ) from error
-    except (PenchantError, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # a user's reader may raise anything, and `sys.exit` is an exception
-        raise InputError(f"{spec.name}: {row.source} cannot be read: {describe_error(error)}") from error
-    for example in examples:
-        if not isinstance(example, LabeledExample):
-            raise InputError(
-                f"{spec.name}: {row.source} was read as a {type(example).__name__}, expected a "
-                "penchant.types.LabeledExample: a text and the number of its class"
-            )
-        answers = spec.classes or example.options
-        if not 0 <= example.label < len(answers):
-            raise InputError(
-                f"{spec.name}: {row.source} has the label {example.label}; there are {len(answers)}, counted from 0: "
-                f"{', '.join(answers)}"
-            )
-    return examples
+    except BaseException as error:
+        raise InputError(f"{spec.name}: {doing}: {describe_error(error)}") from error
 
 
 def _unique(examples: Iterable[LabeledExample], dropped: Counter[str]) -> list[LabeledExample]:
