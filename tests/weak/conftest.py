@@ -1,11 +1,16 @@
-"""A tiny encoder for all tests of classifiers."""
+"""A tiny encoder for all tests of classifiers, and files for the tests of the two commands."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+import penchant as pt
+from weak_files import write_pairs, write_texts
 
 WORDS = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
@@ -28,3 +33,22 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=12, **named).save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    sizes = {"train": (0, 40), "data": (100, 120), "test": (300, 60)}
+    return {name: write_texts(tmp_path / f"{name}.jsonl", *of, labels=name != "data") for name, of in sizes.items()}
+
+
+@pytest.fixture
+def weak(files: dict[str, str], tmp_path: Path) -> str:
+    out = str(tmp_path / "weak.jsonl")
+    pt.weak_label(pt.WeakLabel(data=files["data"], train=files["train"], out=out))
+    return out
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> dict[str, str]:
+    sizes = {"train": (0, 30), "data": (100, 90), "test": (300, 40)}
+    return {name: write_pairs(tmp_path / f"{name}.jsonl", *of, labels=name != "data") for name, of in sizes.items()}

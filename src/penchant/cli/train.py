@@ -30,7 +30,7 @@ def _train(arguments: Arguments) -> int:
     settings = TRAINABLE[arguments.command.name]
     path, resume = arguments.path, arguments.flags.resume
     if resume and path is None:
-        path = _saved_config(settings, arguments.overrides)
+        path = saved_config(settings, arguments.overrides)
     config = load_config(settings, path, arguments.overrides)
     import_early("penchant.train.gradient_run", "transformers.modeling_utils")
     result = train(config, resume=resume)
@@ -47,7 +47,7 @@ def _train(arguments: Arguments) -> int:
     return 0
 
 
-def _saved_config(method: type[Config], overrides: Sequence[str]) -> str:
+def saved_config(method: type[Config], overrides: Sequence[str]) -> str:
     """Return the file with the configuration of the run to resume.
 
     Raises:

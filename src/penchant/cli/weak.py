@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+
 from penchant.cli.arguments import Arguments, Command, CommandGroup
+from penchant.cli.train import saved_config
+from penchant.config import load_config
 from penchant.weak.command_settings import WeakLabel, WeakTrain
 
 
@@ -10,20 +14,29 @@ def _label(arguments: Arguments) -> int:
     from penchant.weak.label import weak_label
 
     labelled = weak_label(arguments.load(WeakLabel))
-    shares = ", ".join(f"{name} {100 * share:.0f}%" for name, share in labelled["shares"].items())
-    if labelled.get("longer"):
-        shares = f"the longer response is preferred in {100 * labelled['longer']['value']:.0f}%"
-    print(f"{labelled['rows']} rows labelled: {shares}; mean confidence {labelled['mean_confidence']:.2f}")
-    print(f"weak labels: {labelled['path']}")
+    shares = ", ".join(f"{name} {100 * share:.0f}%" for name, share in labelled.shares.items())
+    if labelled.longer:
+        shares = f"the longer response is preferred in {100 * labelled.longer.value:.0f}%"
+    print(f"{labelled.rows} rows labelled: {shares}; mean confidence {labelled.mean_confidence:.2f}")
+    print(f"weak labels: {labelled.path}")
     return 0
 
 
+def _add_resume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resume", action="store_true", help="continue the interrupted run in out")
+
+
 def _train(arguments: Arguments) -> int:
+    from penchant.typed_json import from_json
     from penchant.weak.page import console_lines
+    from penchant.weak.results import StudentResult
     from penchant.weak.train import weak_train
 
-    result = weak_train(arguments.load(WeakTrain))
-    print("\n".join(console_lines(result.metrics)))
+    path, resume = arguments.path, arguments.flags.resume
+    if resume and path is None:
+        path = saved_config(WeakTrain, arguments.overrides)
+    result = weak_train(load_config(WeakTrain, path, arguments.overrides), resume=resume)
+    print("\n".join(console_lines(from_json(StudentResult, result.metrics))))
     print(f"run directory: {result.path}")
     print(f"report: {result.path / 'report.html'}")
     return 0
@@ -35,6 +48,12 @@ WEAK = CommandGroup(
     metavar="ACTION",
     commands=(
         Command("label", WeakLabel, _label, example="data=rows.jsonl train=labelled.csv out=weak.jsonl"),
-        Command("train", WeakTrain, _train, example="data=weak.jsonl student.model=smollm2-135m out=runs/student"),
+        Command(
+            "train",
+            WeakTrain,
+            _train,
+            example="data=weak.jsonl student.model=smollm2-135m out=runs/student",
+            add_flags=_add_resume,
+        ),
     ),
 )

@@ -13,6 +13,7 @@ class Schema(BaseModel):
     Attributes:
         method: the method's name, such as `"dpo"`, where the class configures one; written to and checked in
             YAML.
+        command: how the console runs it, where that is not `train METHOD`.
         shorthand: the field that a bare value stands for, such as `"path"`: `data: x.jsonl` is
             `data: {path: x.jsonl}`.
         extension: of a union's branch, the field for code of the user's: where `module:attribute` stands for the
@@ -22,5 +23,6 @@ class Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     method: ClassVar[str] = ""
+    command: ClassVar[str] = ""
     shorthand: ClassVar[str] = ""
     extension: ClassVar[str] = ""

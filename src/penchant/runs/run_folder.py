@@ -32,8 +32,6 @@ BEGINS = ("config.yaml", "provenance.json")
 LINES = ("metrics.jsonl", "samples.jsonl")
 ENDS = ("result.json", *LINES)
 """The files that have a digest once the run has ended."""
-LATER_SETTINGS: tuple[str, ...] = ()
-"""Settings that configurations of earlier versions do not have, by dotted path."""
 
 
 class RunFolder:
@@ -127,9 +125,10 @@ class RunFolder:
         saved, current = (_settings(config) for config in (load_config(type(self.config), file), self.config))
         differing = sorted(name for name in saved.keys() | current.keys() if saved.get(name) != current.get(name))
         if differing:
+            command = self.config.command or f"train {self.config.method}"
             raise RunMismatchError(
                 f"the configuration differs from that of the run in {self.path} in {', '.join(differing)}: resume "
-                f"with the same one, or leave it out: penchant train {self.config.method} --resume out={self.path}"
+                f"with the same one, or leave it out: penchant {command} --resume out={self.path}"
             )
 
     def _take_lock(self) -> None:
@@ -285,9 +284,9 @@ def _check_complete(file: Path, config: type[Config]) -> None:
     """
     loaded = load_config(config, file)
     _, lines = read_yaml(file)
-    settings = [name for name in _settings(loaded) if name not in LATER_SETTINGS]
-    if not read_file(file).endswith(b"\n") or settings[-1] not in lines:
-        raise DamagedFile(f"{file} is cut short ({settings[-1]} is missing): put back a good copy, or start a new run")
+    last = list(_settings(loaded))[-1]
+    if not read_file(file).endswith(b"\n") or last not in lines:
+        raise DamagedFile(f"{file} is cut short ({last} is missing): put back a good copy, or start a new run")
 
 
 def finished(path: str | None, config: Config) -> JsonObject | None:

@@ -6,11 +6,10 @@ once, other moves that mate too are no options here, so that nothing right count
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from penchant.tasks.positions import answer_of, is_mate, legal_moves, prompt_of, valid_board
-from penchant.tasks.spec import task
+from penchant.tasks.spec import TaskRow, task
 from penchant.types import LabeledExample
 
 
@@ -21,7 +20,7 @@ from penchant.types import LabeledExample
     local=("chess/lichess_puzzles.csv",),
     classes=(),
 )
-def chess_puzzles(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def chess_puzzles(row: TaskRow) -> Iterator[LabeledExample]:
     """Read a puzzle: the position, and its legal moves as options."""
     moves = row["Moves"].split()
     if len(moves) < 2:
@@ -38,7 +37,7 @@ def chess_puzzles(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
         yield LabeledExample(prompt_of(board, last), options.index(right), _game(row), written)
 
 
-def _game(row: Mapping[str, Any]) -> str:
+def _game(row: TaskRow) -> str:
     """Return the id of a puzzle's game, whose puzzles stay together."""
     # the data once had the game's address here, and has had its id with a side and a ply since
     address = str(row.get("GameId") or row.get("GameUrl") or "").removeprefix("https://lichess.org/")

@@ -6,11 +6,10 @@ task, write another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from penchant.tasks.siblings import sibling_groups
-from penchant.tasks.spec import SENTIMENT, YES_NO, task
+from penchant.tasks.spec import SENTIMENT, YES_NO, TaskRow, labelled, task
 from penchant.types import LabeledExample
 
 EMOTIONS = ("sadness", "joy", "love", "anger", "fear", "surprise")
@@ -19,12 +18,11 @@ EMOTIONS = ("sadness", "joy", "love", "anger", "fear", "surprise")
 @task(
     title="Amazon polarity",
     hub="fancyzhx/amazon_polarity",
-    splits=("train", "test"),
     classes=SENTIMENT,
 )
-def amazon_polarity(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def amazon_polarity(row: TaskRow) -> Iterator[LabeledExample]:
     """Read Amazon polarity: the sentiment of product reviews (Zhang et al. 2015)."""
-    yield LabeledExample(f"{row['title']}\n{row['content']}", int(row["label"]))
+    yield labelled(row, f"{row['title']}\n{row['content']}")
 
 
 @task(
@@ -33,7 +31,7 @@ def amazon_polarity(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     splits=("train_r2", "test_r2"),
     classes=YES_NO,
 )
-def anli_r2(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def anli_r2(row: TaskRow) -> Iterator[LabeledExample]:
     """Read ANLI, round 2: whether a hypothesis follows from a text (Nie et al. 2020)."""
     text = f"{row['premise']}\nDoes it follow that {row['hypothesis']}"
     yield LabeledExample(text, int(int(row["label"]) == 0), row["premise"])  # 0 is entailment
@@ -45,7 +43,7 @@ def anli_r2(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     splits=("train", "validation"),
     classes=YES_NO,
 )
-def boolq(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def boolq(row: TaskRow) -> Iterator[LabeledExample]:
     """Read BoolQ: yes-no questions on a passage (Clark et al. 2019)."""
     yield LabeledExample(f"{row['passage']}\nQuestion: {row['question']}?", int(row["answer"]), row["passage"])
 
@@ -56,22 +54,21 @@ def boolq(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     splits=("train", "validation"),
     classes=YES_NO,
 )
-def cola(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def cola(row: TaskRow) -> Iterator[LabeledExample]:
     """Read CoLA: whether a sentence is grammatical (Warstadt et al. 2019)."""
-    yield LabeledExample(f"{row['sentence']}\nIs this sentence grammatical?", int(row["label"]))
+    yield labelled(row, f"{row['sentence']}\nIs this sentence grammatical?")
 
 
 @task(
     title="Emotion",
     hub="dair-ai/emotion:split",
-    splits=("train", "test"),
     local=("emotion/train.txt.gz", "emotion/test.txt.gz"),
     classes=EMOTIONS,
 )
-def emotion(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def emotion(row: TaskRow) -> Iterator[LabeledExample]:
     """Read Emotion: which of six emotions an English tweet has (Saravia et al. 2018)."""
     if "label" in row:
-        yield LabeledExample(row["text"], int(row["label"]))
+        yield labelled(row, row["text"])
         return
     text, _, label = row["prompt"].rpartition(";")
     if label in EMOTIONS:  # the first line is a header
@@ -85,9 +82,9 @@ def emotion(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     local=("ethics/deontology/train.csv.gz", "ethics/deontology/test.csv.gz"),
     classes=YES_NO,
 )
-def ethics_deontology(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def ethics_deontology(row: TaskRow) -> Iterator[LabeledExample]:
     """Read ETHICS, deontology: whether an excuse is reasonable (Hendrycks et al. 2021)."""
-    yield LabeledExample(f"{row['scenario']} {row['excuse']}", int(row["label"]), row["scenario"])
+    yield labelled(row, f"{row['scenario']} {row['excuse']}", row["scenario"])
 
 
 @task(
@@ -98,19 +95,18 @@ def ethics_deontology(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     classes=YES_NO,
     relate=sibling_groups,  # variants of one scenario stand together, and no field says so
 )
-def ethics_justice(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def ethics_justice(row: TaskRow) -> Iterator[LabeledExample]:
     """Read ETHICS, justice: whether a reason is a fair one (Hendrycks et al. 2021)."""
-    yield LabeledExample(row["scenario"], int(row["label"]))
+    yield labelled(row, row["scenario"])
 
 
 @task(
     title="IMDb",
     hub="stanfordnlp/imdb",
-    splits=("train", "test"),
     local=("imdb5000/movie_review.jsonl.gz",),
     classes=SENTIMENT,
 )
-def imdb(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def imdb(row: TaskRow) -> Iterator[LabeledExample]:
     """Read IMDb: the sentiment of film reviews (Maas et al. 2011)."""
     text = row["text"] if "text" in row else row["review"]
     yield LabeledExample(text.replace("<br />", " "), int(row["label"] if "label" in row else row["sentiment"]))
@@ -119,13 +115,12 @@ def imdb(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
 @task(
     title="PAWS",
     hub="google-research-datasets/paws:labeled_final",
-    splits=("train", "test"),
     classes=YES_NO,
 )
-def paws(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def paws(row: TaskRow) -> Iterator[LabeledExample]:
     """Read PAWS: whether two sentences with the same words mean the same (Zhang et al. 2019)."""
     text = f"First: {row['sentence1']}\nSecond: {row['sentence2']}\nDo they mean the same?"
-    yield LabeledExample(text, int(row["label"]), " ".join(sorted(row["sentence1"].lower().split())))
+    yield labelled(row, text, " ".join(sorted(row["sentence1"].lower().split())))
 
 
 @task(
@@ -135,10 +130,10 @@ def paws(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     local=("sst2/train.txt.gz", "sst2/test.txt.gz"),
     classes=SENTIMENT,
 )
-def sst2(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def sst2(row: TaskRow) -> Iterator[LabeledExample]:
     """Read SST-2: the sentiment of sentences from film reviews (Socher et al. 2013)."""
     if "sentence" in row:
-        yield LabeledExample(row["sentence"].strip(), int(row["label"]))
+        yield labelled(row, row["sentence"].strip())
     else:  # the file: `label text`
         label, _, text = row["prompt"].partition(" ")
         yield LabeledExample(text, int(label))
@@ -147,10 +142,9 @@ def sst2(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
 @task(
     title="Twitter sentiment",
     hub="cardiffnlp/tweet_eval:sentiment",
-    splits=("train", "test"),
     classes=SENTIMENT,
 )
-def twitter_sentiment(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def twitter_sentiment(row: TaskRow) -> Iterator[LabeledExample]:
     """Read Twitter sentiment: tweets that are clearly negative or positive (Rosenthal et al. 2017)."""
     if int(row["label"]) != 1:  # neutral
         yield LabeledExample(row["text"], int(row["label"]) // 2)
@@ -162,7 +156,7 @@ def twitter_sentiment(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
     splits=("train", "validation"),
     classes=YES_NO,
 )
-def wic(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def wic(row: TaskRow) -> Iterator[LabeledExample]:
     """Read WiC: whether a word has the same sense in two sentences (Pilehvar and Camacho-Collados 2019)."""
     text = f"{row['sentence1']}\n{row['sentence2']}\nDoes '{row['word']}' mean the same in both?"
-    yield LabeledExample(text, int(row["label"]), row["word"])
+    yield labelled(row, text, row["word"])

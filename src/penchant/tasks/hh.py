@@ -5,23 +5,21 @@ Some of the texts are offensive.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from penchant.data.layouts.pairs import read_hh, speaks_for_both
 from penchant.data.sources.values import RowError
-from penchant.tasks.spec import preferred, task, with_plain_prompt
+from penchant.tasks.spec import TaskRow, preferred, task, with_plain_prompt
 from penchant.types import LabeledExample
 
 
 @task(
     title="HH, harmlessness",
     hub="Anthropic/hh-rlhf",
-    splits=("train", "test"),
     local=("hh_rlhf/harmless-base.test.jsonl.gz",),
     classes=(),
 )
-def hh_harmless(row: Mapping[str, Any]) -> Iterator[LabeledExample]:
+def hh_harmless(row: TaskRow) -> Iterator[LabeledExample]:
     """Read a comparison: the conversation, and both of its last answers as options."""
     try:
         group = read_hh(dict(row))

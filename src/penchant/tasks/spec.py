@@ -11,7 +11,9 @@ from typing import Any
 
 from penchant.types import LabeledExample, Prompt, PromptGroup
 
-Reader = Callable[[Mapping[str, Any]], Iterable[LabeledExample]]
+TaskRow = Mapping[str, Any]
+"""A row as its file has it: a value of another type than its reader expects is an error that names the row."""
+Reader = Callable[[TaskRow], Iterable[LabeledExample]]
 """The examples of one row; none where the row is not for this task (a class that is left out, no label)."""
 Relate = Callable[[Sequence[str]], Sequence[str]]
 """The texts of a file, in its order, to their groups; empty for a text that stands alone."""
@@ -74,6 +76,16 @@ YES_NO = ("no", "yes")
 RIGHT_WRONG = ("wrong", "right")
 
 
+def labelled(row: TaskRow, text: str, group: str = "") -> LabeledExample:
+    """Return a text with the class that the row's field `label` has as a number."""
+    return LabeledExample(text, int(row["label"]), group)
+
+
+def on_passage(row: TaskRow, passage: str) -> str:
+    """Return a passage with the row's question on it."""
+    return f"{passage}\nQuestion: {row['question']}"
+
+
 def one_of_each(question: str, right: str, wrong: Sequence[str], group: str = "") -> list[LabeledExample]:
     """Return a question with several answers as two examples: with the right one, and with a wrong one.
 
@@ -89,7 +101,7 @@ def one_of_each(question: str, right: str, wrong: Sequence[str], group: str = ""
     ]
 
 
-def lettered(row: Mapping[str, Any], question: str, group: str = "") -> list[LabeledExample]:
+def lettered(row: TaskRow, question: str, group: str = "") -> list[LabeledExample]:
     """Read rows with `choices: {text: [...], label: [...]}` and `answerKey`."""
     choices = row["choices"]
     return numbered(choices["text"], list(choices["label"]).index(row["answerKey"]), question, group)

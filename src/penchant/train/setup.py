@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.tracking import get_available_trackers
 
-from penchant.config import to_yaml
+from penchant.config import Config, to_yaml
 from penchant.data import load_prompts
 from penchant.engine.memory import peak_memory_bytes
 from penchant.engine.sampling import Sampling
@@ -121,7 +121,7 @@ def _sample_prompts(
     return fitting[: settings.max_prompts], warnings
 
 
-def ended_run(config: RunConfig, *, resume: bool) -> RunResult | None:
+def ended_run(config: Config, *, resume: bool) -> RunResult | None:
     """Return the result of a run that is resumed though it has come to its end; None for any other.
 
     Raises:

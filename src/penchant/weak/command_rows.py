@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from penchant.errors import InputError, RunError
+from penchant.metrics.estimates import Estimate
 from penchant.tasks.spec import normalized
 from penchant.train.plan import split_by_prompt
 from penchant.types import PromptGroup
@@ -22,11 +23,13 @@ FEWEST = 10  # rows to learn from
 TAKE_OUT = ", or share a group or prompt with one of them: take them out of one of the files"
 
 
-def read_rows(source: str, task: Kind, **options: Any) -> LabelledRows:
-    """Read a file's rows: texts with classes, or pairs of responses; options as `read_labelled` takes them."""
+def read_rows(
+    source: str, task: Kind, *, names: Sequence[str] | None = None, order_known: bool = True, labels: bool = True
+) -> LabelledRows:
+    """Read a file's rows: texts with classes, or pairs of responses; arguments as for `read_labelled`."""
     if task == "comparisons":
-        return read_comparisons(source, labels=options.get("labels", True))
-    return read_labelled(source, **options)
+        return read_comparisons(source, labels=labels)
+    return read_labelled(source, names=names, order_known=order_known, labels=labels)
 
 
 def draw_rows(rows: LabelledRows, size: int | None, seed: int) -> LabelledRows:
@@ -88,14 +91,14 @@ def describe_overlap(overlap: list[int], rows: LabelledRows, source: str, name: 
     return f"{len(overlap)} of the {len(rows.examples)} {name} (the first is {location}) are among"
 
 
-def longer_share(rows: LabelledRows, probabilities: Probabilities) -> dict[str, Any] | None:
+def longer_share(rows: LabelledRows, probabilities: Probabilities) -> Estimate | None:
     """Measure how often the longer of two responses is preferred; None where all are of one length."""
     first = longer_first(rows)
     indices = np.flatnonzero(~np.isnan(first))
     if not len(indices):
         return None
     prefers_longer = (probabilities.argmax(-1) == 0) == (first == 1)
-    return row_mean(prefers_longer[indices], rows.pick(indices.tolist())).as_dict()
+    return row_mean(prefers_longer[indices], rows.pick(indices.tolist()))
 
 
 def write_probabilities(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:

@@ -87,6 +87,7 @@ class WeakTrain(Config):
     """Train a strong student on weak labels alone, and say what can be said of it without any truth."""
 
     method: ClassVar[str] = "weak"
+    command: ClassVar[str] = "weak train"
 
     data: Annotated[str, Field(min_length=1)]
     """Weakly labelled rows, as `penchant weak label` writes them: a file or hub id."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,11 +23,12 @@ from penchant.weak.command_settings import WeakLabel, learns_nothing
 from penchant.weak.comparisons import OPTIONS
 from penchant.weak.contract import Classifier
 from penchant.weak.diagnostics import shares_of
+from penchant.weak.results import LabelledFile
 from penchant.weak.rows import LabelledRows, among, overlap
 
 
-def weak_label(config: WeakLabel) -> dict[str, Any]:
-    """Label a file; returns what there is to say of the labels.
+def weak_label(config: WeakLabel) -> LabelledFile:
+    """Label a file, and return what there is to say of the labels.
 
     Raises:
         InputError: bad rows; rows to label that the supervisor learned from; a supervisor of other classes.
@@ -44,14 +44,13 @@ def weak_label(config: WeakLabel) -> dict[str, Any]:
             f"the supervisor knows {probabilities.shape[1]} classes, but {len(names)} are named: set `classes`"
         )
     write_probabilities(replace(rows, names=names), probabilities, out)
-    shares = dict(zip(names, shares_of(probabilities), strict=True))
-    summary = {
-        "rows": len(probabilities),
-        "path": str(out),
-        "shares": shares,
-        "mean_confidence": float(probabilities.max(-1).mean()),
-    }
-    return summary if rows.names != OPTIONS else summary | {"longer": longer_share(rows, probabilities)}
+    return LabelledFile(
+        rows=len(probabilities),
+        path=str(out),
+        shares=dict(zip(names, shares_of(probabilities), strict=True)),
+        mean_confidence=float(probabilities.max(-1).mean()),
+        longer=longer_share(rows, probabilities) if rows.names == OPTIONS else None,
+    )
 
 
 def _new_file(config: WeakLabel) -> Path:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 from penchant.errors import InputError, RunError
-from penchant.files import atomic_write
+from penchant.files import atomic_write, remove
 from penchant.metrics.imitation import consistency
+from penchant.rewards.content import model_content
+from penchant.runs.input_digests import refuse_changed
 from penchant.runs.provenance import surroundings
-from penchant.runs.run_folder import RunFolder
+from penchant.runs.run_folder import RunFolder, read_json
+from penchant.train.setup import ended_run
+from penchant.typed_json import JsonObject, to_object
 from penchant.types import RunResult
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.registry import make_classifier
@@ -27,124 +35,191 @@ from penchant.weak.command_rows import (
     write_probabilities,
 )
 from penchant.weak.command_settings import WeakTrain
-from penchant.weak.contract import Classifier, Probabilities, in_other_words
+from penchant.weak.contract import Classifier, Probabilities, Validation, in_other_words
 from penchant.weak.diagnostics import clusters_of, diagnostics, drop_undecided, row_mean
 from penchant.weak.page import weak_train_page
+from penchant.weak.results import LongerPreference, RowCounts, StudentResult, TruthAccuracy
 from penchant.weak.rows import LabelledRows, marks, overlap
-from penchant.weak.settings import LanguageModel
+from penchant.weak.settings import LanguageModel, Tfidf
+
+log = logging.getLogger("penchant.weak")
 
 STOP_SHARE = 0.1  # of the rows to learn from, where a student stops early by them
 
 
-def weak_train(config: WeakTrain) -> RunResult:
+@dataclass(frozen=True)
+class TrainingRows:
+    """The rows of a command, each where it belongs.
+
+    Attributes:
+        learn: all rows that are not held out. trained: those of them that the student learns from.
+        stop_by: texts with their labels that it stops early by; None where it does not.
+        held_out: rows held out whose label is no tie. undecided: how many are ties.
+        test: rows with the truth, where there are some.
+    """
+
+    learn: LabelledRows
+    trained: LabelledRows
+    stop_by: Validation | None
+    held_out: LabelledRows
+    undecided: int
+    test: LabelledRows | None
+
+    @classmethod
+    def read(cls, config: WeakTrain) -> Self:
+        """Read and split the rows.
+
+        Raises:
+            InputError: bad rows, test rows that are among the training rows, too few rows, labels of one class.
+        """
+        rows = read_rows(config.data, config.task, names=config.classes)
+        test = None
+        if config.test is not None:
+            order_known = config.classes is not None
+            test = read_rows(config.test, config.task, names=rows.names, order_known=order_known)
+            _refuse_overlap(rows, test, config.test)
+        learn, held_out = (rows.pick(indices) for indices in split_rows(rows, config.held_out, config.seed))
+        decided = drop_undecided(held_out)
+        trained = draw_rows(learn, config.student.rows, config.seed)
+        if min(len(trained.examples), len(decided.examples)) < FEWEST:
+            raise InputError(
+                f"{config.data}: {len(trained.examples)} rows to learn from and {len(decided.examples)} held out are "
+                f"too few: at least {FEWEST} of each"
+            )
+        stop_by = None
+        if isinstance(config.student, LanguageModel) and config.student.stops_early:
+            # a tenth of what it would learn from: what is held out must stay unseen
+            trained, stopping = (trained.pick(indices) for indices in split_rows(trained, STOP_SHARE, config.seed))
+            assert stopping.targets is not None
+            stop_by = stopping.asked, stopping.targets
+        labels_of_two_classes(trained)
+        return cls(learn, trained, stop_by, decided, len(held_out.examples) - len(decided.examples), test)
+
+
+def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
     """Train the student into a run directory.
 
     It holds `result.json`, `report.html`, `classifier/` and `predictions.jsonl`.
 
+    Args:
+        resume: continue the run that lies in `config.out`. A fine-tuned language model goes on from its last checkpoint
+            to the same bits, any other student starts again.
+
     Raises:
         InputError: bad rows, test rows that are among the training rows, too few rows, no such model. Nothing is left
             behind.
+        RunMismatchError: the run to resume has other settings, rows or another model.
         RunError: training failed, or the disk is full.
     """
     started = time.monotonic()
-    folder = RunFolder(config.out, config, resumable=False)
-    rows = read_rows(config.data, config.task, names=config.classes)
-    order_known = config.classes is not None
-    test = (
-        None if config.test is None else read_rows(config.test, config.task, names=rows.names, order_known=order_known)
-    )
-    if test is not None and (overlap_rows := overlap(rows, test)):
-        raise InputError(
-            f"{describe_overlap(overlap_rows, test, str(config.test), 'test rows')} the rows to train on{TAKE_OUT}"
-        )
-    learn, held_out_rows = (rows.pick(indices) for indices in split_rows(rows, config.held_out, config.seed))
-    decided_rows = drop_undecided(held_out_rows)
-    trained = draw_rows(learn, config.student.rows, config.seed)
-    if min(len(trained.examples), len(decided_rows.examples)) < FEWEST:
-        raise InputError(
-            f"{config.data}: {len(trained.examples)} rows to learn from and {len(decided_rows.examples)} held out are "
-            f"too few: at least {FEWEST} of each"
-        )
-    stop_by = None
-    if isinstance(config.student, LanguageModel) and config.student.stops_early:  # what is held out must stay unseen
-        trained, stopping = (trained.pick(indices) for indices in split_rows(trained, STOP_SHARE, config.seed))
-        assert stopping.targets is not None
-        stop_by = stopping.asked, stopping.targets
-    student = make_classifier(config.student, names=rows.names, loss=config.loss, seed=config.seed)
-    labels_of_two_classes(trained)  # refused before the folder is made
+    if (ended := ended_run(config, resume=resume)) is not None:
+        remove(ended.path / "training")
+        return ended
+    folder = RunFolder(config.out, config, resume=resume)
+    rows = TrainingRows.read(config)
+    names, training = rows.learn.names, folder.path / "training"
+    record = _record(config, rows)
+    if resume:
+        _check_unchanged(folder, record["inputs"])
+        if not (isinstance(config.student, LanguageModel) and config.student.training):
+            log.warning("%s keeps no checkpoints: it starts from the beginning", config.student.label)
+    student = make_classifier(config.student, names=names, loss=config.loss, seed=config.seed, folder=training)
     folder.open()
     try:
-        provenance = surroundings()
-        folder.write_json("provenance.json", provenance)
-        fit_to_rows(student, trained, classes=len(rows.names), validation=stop_by)
-        other = student.predict_proba(decided_rows.asked)
-        numbers: dict[str, Any] = {
-            "method": config.method,
-            "status": "done",
-            "classes": list(rows.names),
-            "task": config.task,
-            **_measured(
-                config,
-                student,
-                trained,
-                decided_rows,
-                other,
-                undecided=len(held_out_rows.examples) - len(decided_rows.examples),
-            ),
-        }
-        if test is not None:
-            numbers["test"] = _tested(student, test)
-        numbers["seconds"] = time.monotonic() - started
-        _save(student, learn, folder.path / "classifier")
-        write_probabilities(decided_rows, other, folder.path / "predictions.jsonl")
-        folder.write_json("result.json", numbers)
-        context = {"config": config.recorded(), "provenance": provenance}
-        atomic_write(folder.path / "report.html", weak_train_page({**numbers, **context}).encode("utf-8"))
-        return RunResult(config.method, folder.path, numbers)
+        if not (folder.path / "provenance.json").exists():
+            folder.write_json("provenance.json", record)
+        fit_to_rows(student, rows.trained, classes=len(names), validation=rows.stop_by)
+        predicted = student.predict_proba(rows.held_out.asked)
+        result = _measured(config, student, rows, predicted, started)
+        _save(student, rows.learn, folder.path / "classifier")
+        write_probabilities(rows.held_out, predicted, folder.path / "predictions.jsonl")
+        page = weak_train_page(result, config.recorded(), record)
+        atomic_write(folder.path / "report.html", page.encode("utf-8"))
+        # last: with a result the run counts as ended, and nothing that misses is written again
+        folder.write_json("result.json", to_object(result))
+        remove(training)  # only now: until the result is written, a kill must leave the checkpoints
+        return RunResult(config.method, folder.path, to_object(result))
     except InputError:  # of the model: nothing was learned yet
-        folder.discard()
+        if not resume:
+            folder.discard()
+        raise
+    except KeyboardInterrupt:
+        log.warning("interrupted: continue with penchant weak train --resume out=%s", folder.path)
         raise
     finally:
         folder.close()
 
 
+def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
+    """Return the machine, the versions, and digests of all that decides the numbers beside the settings."""
+    inputs = {"the data": _digest(rows.learn, rows.held_out)}
+    if rows.test is not None:
+        inputs["the test rows"] = _digest(rows.test)
+    if not isinstance(config.student, Tfidf):
+        inputs["the model"] = model_content(config.student.model)
+    return surroundings() | {"inputs": inputs}
+
+
+def _digest(*parts: LabelledRows) -> str:
+    """Return a digest of rows and their labels, which holds for a hub's data set as for a file."""
+    digest = hashlib.sha256()
+    for rows in parts:
+        content = repr((rows.texts, rows.groups, rows.names)).encode("utf-8", errors="surrogatepass")
+        digest.update(hashlib.sha256(content).digest())
+        digest.update(b"" if rows.targets is None else rows.targets.tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _check_unchanged(folder: RunFolder, inputs: Mapping[str, str]) -> None:
+    """Refuse to resume a run whose inputs are others now; one that was killed before its record began with nothing.
+
+    Raises:
+        RunMismatchError: an input changed; the message names it.
+    """
+    file = folder.path / "provenance.json"
+    before = read_json(file).get("inputs", {}) if file.exists() else {}
+    if before:
+        refuse_changed(folder.path, before, inputs)
+
+
+def _refuse_overlap(rows: LabelledRows, test: LabelledRows, source: str) -> None:
+    if overlap_rows := overlap(rows, test):
+        raise InputError(f"{describe_overlap(overlap_rows, test, source, 'test rows')} the rows to train on{TAKE_OUT}")
+
+
 def _measured(
-    config: WeakTrain,
-    student: Classifier,
-    trained: LabelledRows,
-    held_out: LabelledRows,
-    on_held_out: Probabilities,
-    *,
-    undecided: int,
-) -> dict[str, Any]:
-    """Measure the student on its own rows and on those held out, for which it says `other`."""
-    on_trained = student.predict_proba(trained.asked)
-    numbers: dict[str, Any] = {
-        "rows": {"learned_from": len(on_trained), "held_out": len(on_held_out), "undecided": undecided},
-        **diagnostics(trained, on_trained, held_out, on_held_out),
-    }
-    if isinstance(student, ProbeClassifier):
-        numbers["l2"] = student.chosen_l2
+    config: WeakTrain, student: Classifier, rows: TrainingRows, predicted: Probabilities, started: float
+) -> StudentResult:
+    """Measure the student on its own rows, on those held out, for which it says `predicted`, and on the test rows."""
+    on_trained, held_out = student.predict_proba(rows.trained.asked), rows.held_out
+    longer, agrees_with_itself = None, None
     if config.task == "comparisons":
         assert held_out.targets is not None
-        numbers["longer"] = {
-            "student": longer_share(held_out, on_held_out),
-            "weak_labels": longer_share(held_out, held_out.targets),
-        }
+        longer = LongerPreference(longer_share(held_out, predicted), longer_share(held_out, held_out.targets))
     if config.templates:
         reworded = [[in_other_words(example, form) for example in held_out.asked] for form in config.templates]
-        classes = [on_held_out.argmax(-1), *(student.predict_proba(examples).argmax(-1) for examples in reworded)]
-        numbers["consistency"] = consistency(classes, clusters_of(held_out)).as_dict()
-    return numbers
+        classes = [predicted.argmax(-1), *(student.predict_proba(examples).argmax(-1) for examples in reworded)]
+        agrees_with_itself = consistency(classes, clusters_of(held_out))
+    return StudentResult(
+        method=config.method,
+        status="done",
+        classes=held_out.names,
+        task=config.task,
+        rows=RowCounts(len(on_trained), len(predicted), rows.undecided),
+        diagnostics=diagnostics(rows.trained, on_trained, held_out, predicted),
+        l2=student.chosen_l2 if isinstance(student, ProbeClassifier) else None,
+        longer=longer,
+        consistency=agrees_with_itself,
+        test=None if rows.test is None else _tested(student, rows.test),
+        seconds=time.monotonic() - started,
+    )
 
 
-def _tested(student: Classifier, test: LabelledRows) -> dict[str, Any]:
-    """Measure accuracy on rows with the truth; those whose truth is a tie are only counted."""
+def _tested(student: Classifier, test: LabelledRows) -> TruthAccuracy:
     clear = drop_undecided(test)
     assert clear.targets is not None
     right = student.predict_proba(clear.asked).argmax(-1) == clear.targets.argmax(-1)
-    undecided = len(test.examples) - len(right)
-    return {"rows": len(right), "undecided": undecided, "accuracy": row_mean(right, clear).as_dict()}
+    return TruthAccuracy(len(right), len(test.examples) - len(right), row_mean(right, clear))
 
 
 def _save(student: Classifier, learned_rows: LabelledRows, folder: Path) -> None:

@@ -155,6 +155,7 @@ def test_students_of_several_sizes_are_drawn_against_them(
     study["weak"].append("other")
     assert "parameters" in page(study)
     assert "size.png" in {path.name for path in (tmp_path / "page-figures").iterdir()}
+    assert weak_pictures(study)["size"] == weak_pictures(study)["size"]  # ids in the SVG too: a page is the same twice
 
 
 def test_how_salient_a_task_is_by_layer_and_by_what_is_learned(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from textwrap import wrap
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
@@ -186,16 +185,16 @@ def _sizes(study: WeakToStrongSummary) -> Picture | None:
     ceilings = {student.strong: student.recovery.ceiling.value for student in reversed(study.cells)}
     labels_by_ceiling = sorted((ceilings[label], label) for label in parameters if label in ceilings)
     best = {parameters[label]: label for _, label in labels_by_ceiling}
-    picture = _naive_against(study, {label: size for size, label in best.items()})
-    if picture is None:
-        return None
-    figure, axes, names = picture
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(sorted(best)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value / 1e6, 1)}M"))
-    axes.xaxis.set_minor_locator(FixedLocator([]))
-    axes.set_xlabel("parameters of the student", loc="right")
-    return export(figure, "Accuracy against the student's size", names)
+
+    def finish(axes: Axes) -> None:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(sorted(best)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value / 1e6, 1)}M"))
+        axes.xaxis.set_minor_locator(FixedLocator([]))
+        axes.set_xlabel("parameters of the student", loc="right")
+
+    sizes = {label: size for size, label in best.items()}
+    return _naive_against(study, sizes, "Accuracy against the student's size", finish)
 
 
 def _layers(study: WeakToStrongSummary) -> Picture | None:
@@ -205,19 +204,24 @@ def _layers(study: WeakToStrongSummary) -> Picture | None:
         if model.layer is not None and model.rows is None:
             layers.setdefault(model.reader, {})[model.label] = model.layer
     readers = [(reader, layer_of) for reader, layer_of in layers.items() if len(set(layer_of.values())) > 1]
-    picture = _naive_against(study, readers[0][1]) if readers else None
-    if picture is None:
+    if not readers:
         return None
-    figure, axes, names = picture
-    axes.set_xlabel(f"layer of {short(readers[0][0], NAME)}", loc="right")
-    return export(figure, "Accuracy against the layer", names)
+    reader, layer_of = readers[0]
+
+    def finish(axes: Axes) -> None:
+        axes.set_xlabel(f"layer of {short(reader, NAME)}", loc="right")
+
+    return _naive_against(study, layer_of, "Accuracy against the layer", finish)
 
 
-def _naive_against(study: WeakToStrongSummary, x: Mapping[str, float]) -> tuple[Figure, Axes, list[str]] | None:
+def _naive_against(
+    study: WeakToStrongSummary, x: Mapping[str, float], title: str, finish: Callable[[Axes], None]
+) -> Picture | None:
     """Draw accuracy of the first task's naive students, one line per supervisor, with the ceiling.
 
     Args:
         x: the place of each strong model. With fewer than two places there is no figure.
+        finish: sets up the horizontal axis once all is drawn.
     """
     task = study.cells[0].task
     students = [student for student in study.cells if student.task == task and student.is_naive and student.strong in x]
@@ -234,7 +238,9 @@ def _naive_against(study: WeakToStrongSummary, x: Mapping[str, float]) -> tuple[
             axes.axhline(of_supervisor[0].recovery.supervisor.value, color=color, linewidth=0.9, linestyle=":")
         plot_curve(axes, names.index("ceiling"), {x[student.strong]: student.recovery.ceiling for student in students})
         fitted_percent_axis(axes.yaxis)
-    return figure, axes, names
+        finish(axes)
+        # inside the style: its `svg.hashsalt` makes the ids of clip paths, which are random without it
+        return export(figure, title, names)
 
 
 def _few_labels(study: WeakToStrongSummary) -> Picture | None:

@@ -38,7 +38,6 @@ from penchant.studies.weak_to_strong.summary import (
     Oracle,
     Ratio,
     Recovery,
-    ReliabilityPoint,
     Shrinkage,
     StrongModel,
     StudentResult,
@@ -48,6 +47,7 @@ from penchant.studies.weak_to_strong.summary import (
     WeakToStrongSummary,
 )
 from penchant.typed_json import from_json
+from penchant.weak.results import ReliabilityPoint
 from penchant.weak.settings import L2_CANDIDATES, LanguageModel, Probe, StudentSpec, labels, rows_learned
 
 BINS = 10

@@ -10,6 +10,7 @@ from penchant.metrics.estimates import Estimate, Measure
 from penchant.metrics.imitation import Agreement
 from penchant.studies.core.summary import Failure, StudyCost
 from penchant.typed_json import INLINED, OMITTED, JsonObject
+from penchant.weak.results import ReliabilityPoint
 
 Pairing = tuple[str, str, str]
 """A task, a supervisor and a strong model."""
@@ -111,14 +112,6 @@ class Recovery:
     gain: Estimate
     gap: Estimate
     supervisor: Estimate
-
-
-@dataclass(frozen=True)
-class ReliabilityPoint:
-    """The accuracy of answers that are about as confident."""
-
-    confidence: float
-    accuracy: Estimate
 
 
 @dataclass(frozen=True)

@@ -27,19 +27,21 @@ def make_classifier(
     seed: int = 0,
     l2: Shrinkage = "auto",
     steps: int = STEPS,
+    folder: Path | None = None,
 ) -> Classifier:
     """Make the classifier that settings describe, to be fitted.
 
     Args:
         names: of the classes; label words default to them. loss: on its targets. seed: of what is drawn.
         l2, steps: of a probe.
+        folder: where a fine-tuned language model keeps its checkpoints, and resumes from them; the caller removes it.
     """
     if isinstance(settings, Tfidf):
         return SklearnClassifier(names=names, loss=loss)
     if isinstance(settings, ChessEngine):
         return ChessEngineClassifier(settings, names=names)
     if isinstance(settings, LanguageModel):
-        return LanguageModelClassifier(settings, names=names, loss=loss, seed=seed)
+        return LanguageModelClassifier(settings, names=names, loss=loss, seed=seed, folder=folder)
     features = ModelFeatures(settings.model, settings.layer, dtype=settings.dtype)
     return ProbeClassifier(features, names=names, loss=loss, l2=l2, steps=steps, seed=seed)
 

@@ -1,8 +1,10 @@
-"""`penchant weak label` and `penchant weak train`: a file of one's own, and no truth."""
+"""`penchant weak train`: a student of weak labels, and what can be said of it without truth."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +13,12 @@ import pytest
 
 import penchant as pt
 from penchant.cli.main import main
-from penchant.errors import InputError
+from penchant.errors import InputError, RunMismatchError
+from penchant.train import loop
+from penchant.weak import train as weak_train_module
+from penchant.weak.classifiers import fine_tune
 from penchant.weak.classifiers.registry import load_classifier
-from penchant.weak.classifiers.tfidf import SklearnClassifier
-from penchant.weak.command_rows import split_rows
-from penchant.weak.rows import read_labelled
-
-GOOD, BAD = ("fine", "lovely", "warm"), ("dull", "awful", "cold")
-
-
-def _write(path: Path, start: int, size: int, *, labels: bool = True) -> str:
-    rng = np.random.default_rng(start)
-    rows = []
-    for number in range(start, start + size):
-        row: dict[str, Any] = {"text": f"a {rng.choice((BAD, GOOD)[number % 2])} film, number {number}"}
-        rows.append(json.dumps(row | ({"label": ("bad", "good")[number % 2]} if labels else {})))
-    path.write_text("\n".join(rows) + "\n")
-    return str(path)
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> dict[str, str]:
-    sizes = {"train": (0, 40), "data": (100, 120), "test": (300, 60)}
-    return {name: _write(tmp_path / f"{name}.jsonl", *of, labels=name != "data") for name, of in sizes.items()}
-
-
-@pytest.fixture
-def weak(files: dict[str, str], tmp_path: Path) -> str:
-    out = str(tmp_path / "weak.jsonl")
-    pt.weak_label(pt.WeakLabel(data=files["data"], train=files["train"], out=out))
-    return out
+from weak_files import GOOD
 
 
 def test_a_file_is_labelled_and_a_student_learns_from_it(
@@ -80,26 +58,6 @@ def test_without_truth_it_says_so(weak: str, tmp_path: Path, stories: str, capsy
     assert "test" not in json.loads((tmp_path / "run" / "result.json").read_text())
 
 
-def test_a_saved_student_labels_in_its_turn(weak: str, files: dict[str, str], tmp_path: Path) -> None:
-    run = pt.weak_train(pt.WeakTrain(data=weak, student={"name": "tfidf"}, out=str(tmp_path / "run")))
-    again = tmp_path / "again.jsonl"
-    saved = str(run.path / "classifier")
-    pt.weak_label(pt.WeakLabel(data=files["test"], saved=saved, out=str(again)))
-    rows = [json.loads(line) for line in again.read_text().splitlines()]
-    assert [row["label"] for row in rows] == ["bad", "good"] * 30
-
-
-def test_a_saved_student_keeps_the_order_of_its_classes(weak: str, files: dict[str, str], tmp_path: Path) -> None:
-    run = pt.weak_train(pt.WeakTrain(data=weak, student={"name": "tfidf"}, out=str(tmp_path / "run")))
-    swapped = pt.WeakLabel(
-        data=files["test"], saved=str(run.path / "classifier"), classes=("good", "bad"), out=str(tmp_path / "x.jsonl")
-    )
-    with pytest.raises(InputError, match="in this order"):
-        pt.weak_label(swapped)
-    with pytest.raises(InputError, match="is the file that is read"):
-        pt.weak_label(pt.WeakLabel(data=files["data"], train=files["train"], out=files["data"]))
-
-
 def test_misfit_tells_learning_by_heart_from_learning(weak: str, tmp_path: Path, stories: str) -> None:
     """Labels that know nothing: a student fits those it saw, and agrees by chance with those it did not."""
     rows = [json.loads(line) for line in Path(weak).read_text().splitlines()]
@@ -112,36 +70,6 @@ def test_misfit_tells_learning_by_heart_from_learning(weak: str, tmp_path: Path,
     found = pt.weak_train(pt.WeakTrain(data=str(noise), student={"model": stories}, out=str(tmp_path / "run"))).metrics
     assert found["agreement"]["learned_from"]["value"] > found["agreement"]["held_out"]["value"] + 0.1
     assert found["misfit"]["held_out"]["value"] > found["misfit"]["learned_from"]["value"] + 0.03
-
-
-def test_a_supervisor_may_be_prompted_without_any_labels(files: dict[str, str], tmp_path: Path, stories: str) -> None:
-    reading = {"name": "words", "words": ["bad", "good"]}
-    supervisor = {"name": "lm", "model": stories, "reading": reading, "training": None, "device": "cpu"}
-    told = pt.weak_label(
-        pt.WeakLabel(
-            data=files["data"], supervisor=supervisor, classes=("bad", "good"), out=str(tmp_path / "zero.jsonl")
-        )
-    )
-    assert told["rows"] == 120
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"data": "TRAIN"}, "40 of the 40 rows to label .* are among the rows that the supervisor learns from"),
-        ({"out": "weak.csv"}, "written as .jsonl"),
-        ({"train": None}, "a supervisor learns from labelled rows"),
-        ({"saved": "somewhere"}, "`saved` has learned already"),
-        ({"supervisor": {"name": "lm", "model": "m", "training": {"early_stopping": True}}}, "is for students"),
-        ({"classes": ("good", "better")}, "'bad' is none of good, better"),
-    ],
-)
-def test_labels_that_cannot_be(files: dict[str, str], tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    settings = {"data": files["data"], "train": files["train"], "out": str(tmp_path / "weak.jsonl"), **changes}
-    settings["data"] = settings["data"].replace("TRAIN", files["train"])
-    with pytest.raises(InputError, match=message):
-        pt.weak_label(pt.WeakLabel(**settings))
-    assert not (tmp_path / "weak.jsonl").exists()
 
 
 def test_students_that_cannot_be(weak: str, files: dict[str, str], tmp_path: Path) -> None:
@@ -194,26 +122,6 @@ def test_the_page_shows_what_they_disagree_on_and_runs_nothing_of_it(tmp_path: P
     assert "there is no truth here" in page.lower()
 
 
-def _write_pairs(path: Path, start: int, size: int, *, labels: bool = True) -> str:
-    """Of two answers the one with a good word is preferred; the longer one is not."""
-    rng = np.random.default_rng(start)
-    rows: list[dict[str, Any]] = []
-    for number in range(start, start + size):
-        better, worse = f"A {rng.choice(GOOD)} one.", f"A really {rng.choice(BAD)} one."
-        prompt = [{"role": "user", "content": f"Film {number}?"}]
-        pair = [better, worse] if number % 2 else [worse, better]
-        rows.append({"prompt": prompt, "chosen": better, "rejected": worse} if labels else
-                    {"prompt": prompt, "responses": pair})  # fmt: skip
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> dict[str, str]:
-    sizes = {"train": (0, 30), "data": (100, 90), "test": (300, 40)}
-    return {name: _write_pairs(tmp_path / f"{name}.jsonl", *of, labels=name != "data") for name, of in sizes.items()}
-
-
 def test_reward_models_label_comparisons_and_learn_from_them(
     pairs: dict[str, str], tmp_path: Path, stories: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,8 +165,8 @@ def test_comparisons_may_be_labelled_by_a_prompted_model_and_learned_in_python(
     supervisor = {"name": "lm", "model": stories, "reading": {"name": "words"}, "training": None, "device": "cpu"}
     out = str(tmp_path / "zero.jsonl")
     told = pt.weak_label(pt.WeakLabel(task="comparisons", data=pairs["data"], supervisor=supervisor, out=out))
-    assert told["rows"] == 90
-    assert set(told["shares"]) == {"first response", "second response"}
+    assert told.rows == 90
+    assert set(told.shares) == {"first response", "second response"}
     config = pt.WeakTrain(task="comparisons", data=out, student={"model": stories}, out=str(tmp_path / "run"))
     found = pt.weak_train(config).metrics
     assert found["rows"]["learned_from"] + found["rows"]["held_out"] == 90
@@ -302,75 +210,6 @@ def test_students_of_comparisons_that_cannot_be(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({}, "name a model, such as `supervisor.name=probe"),
-        ({"classes": ("a", "b"), "supervisor": {"name": "probe", "model": "m"}}, "leave `classes` out"),
-        ({"supervisor": {"name": "probe", "model": "STORIES"}, "data": "TRAIN"}, "30 of the 30 rows to label"),
-        ({"supervisor": {"name": "probe", "model": "STORIES"}, "train": "FEW"}, "4 rows to learn from are too few"),
-    ],
-)
-def test_labels_of_comparisons_that_cannot_be(
-    pairs: dict[str, str], tmp_path: Path, stories: str, changes: dict[str, Any], message: str
-) -> None:
-    places = {"TRAIN": pairs["train"], "FEW": _write_pairs(tmp_path / "few.jsonl", 0, 4)}
-    settings: dict[str, Any] = {"data": pairs["data"], "train": pairs["train"], **changes}
-    settings |= {key: places[settings[key]] for key in ("data", "train") if settings[key] in places}
-    if "STORIES" in str(settings.get("supervisor")):
-        settings["supervisor"] = {"name": "probe", "model": stories}
-    with pytest.raises(InputError, match=message):
-        pt.weak_label(pt.WeakLabel(task="comparisons", out=str(tmp_path / "weak.jsonl"), **settings))
-    assert not (tmp_path / "weak.jsonl").exists()
-
-
-def test_a_saved_student_does_not_label_what_it_learned_from(weak: str, files: dict[str, str], tmp_path: Path) -> None:
-    run = pt.weak_train(pt.WeakTrain(data=weak, student={"name": "tfidf"}, out=str(tmp_path / "run")))
-    settings = {"saved": str(run.path / "classifier"), "out": str(tmp_path / "again.jsonl")}
-    with pytest.raises(InputError, match=r"96 of the 120 rows to label .* that the supervisor learns from"):
-        pt.weak_label(pt.WeakLabel(data=files["data"], **settings))
-    unseen = {json.loads(line)["text"] for line in (run.path / "predictions.jsonl").read_text().splitlines()}
-    rows = [line for line in Path(files["data"]).read_text().splitlines() if json.loads(line)["text"] in unseen]
-    held = tmp_path / "held.jsonl"
-    held.write_text("\n".join(rows) + "\n")
-    assert pt.weak_label(pt.WeakLabel(data=str(held), **settings))["rows"] == 24
-
-
-def test_a_classifier_saved_in_python_does_not_label_what_it_learned_from(
-    files: dict[str, str], tmp_path: Path
-) -> None:
-    texts = [json.loads(line)["text"] for line in Path(files["data"]).read_text().splitlines()]
-    labels = [n % 2 for n in range(20)]
-    SklearnClassifier(names=["bad", "good"]).fit([t.upper() for t in texts[:20]], labels).save(tmp_path / "own")
-    settings = {"saved": str(tmp_path / "own"), "out": str(tmp_path / "again.jsonl")}
-    with pytest.raises(InputError, match=r"20 of the 120 rows to label .* that the supervisor learns from"):
-        pt.weak_label(pt.WeakLabel(data=files["data"], **settings))
-    assert pt.weak_label(pt.WeakLabel(data=files["test"], **settings))["rows"] == 60
-
-
-def test_an_engine_labels_moves_without_any_labels(tmp_path: Path, stockfish: str) -> None:
-    """A queen that can be taken, or a step aside."""
-    prompt = (
-        "____k___/________/________/___q____/____P___/________/________/____K___ w - -\nLast move: a7a6\nBest move:"
-    )
-    row = {"prompt": prompt, "chosen": " e1e2", "rejected": " e4d5"}  # wrong: labels are not looked at
-    data, out = tmp_path / "moves.jsonl", tmp_path / "out.jsonl"
-    data.write_text(json.dumps(row) + "\n")
-    settings = ["supervisor.name=engine", "supervisor.depth=4", f"data={data}", f"out={out}"]
-    assert main(["weak", "label", "task=comparisons", *settings]) == 0
-    (labelled,) = map(json.loads, out.read_text().splitlines())
-    weights = {labelled["responses"][one["winner"]]: one["weight"] for one in labelled["comparisons"]}
-    assert weights[" e4d5"] > 0.9
-    assert main(["weak", "label", *settings]) == 2
-
-
-def test_a_supervisor_of_three_rows_is_refused(files: dict[str, str], tmp_path: Path) -> None:
-    few = tmp_path / "few.jsonl"
-    few.write_text("".join(line + "\n" for line in Path(files["train"]).read_text().splitlines()[:3]))
-    with pytest.raises(InputError, match="3 rows to learn from are too few: at least 10"):
-        pt.weak_label(pt.WeakLabel(data=files["data"], train=str(few), out=str(tmp_path / "weak.jsonl")))
-
-
 def test_lists_of_probabilities_in_an_order_that_nobody_said_are_refused(weak: str, tmp_path: Path) -> None:
     """The classes of the rows to test on are known by name from the others, the order of a list is not."""
     test = tmp_path / "test.jsonl"
@@ -382,14 +221,78 @@ def test_lists_of_probabilities_in_an_order_that_nobody_said_are_refused(weak: s
     assert found["test"]["rows"] == 9
 
 
-def test_rows_that_share_a_text_or_a_group_stay_together(tmp_path: Path) -> None:
-    """Also where one links two others: the first and the second by text, the second and the third by group."""
-    rows = [{"text": f"film {n}", "label": n % 2, "group": f"g{n}"} for n in range(30)]
-    rows += [{"text": f"FILM {n}", "label": n % 2, "group": f"h{n}"} for n in range(30)]
-    rows += [{"text": f"another {n}", "label": n % 2, "group": f"h{n}"} for n in range(30)]
-    file = tmp_path / "rows.jsonl"
-    file.write_text("\n".join(map(json.dumps, rows)))
-    for seed in range(3):
-        learned, held = (set(places) for places in split_rows(read_labelled(str(file)), 0.3, seed))
-        assert learned | held == set(range(90))
-        assert {place % 30 for place in learned}.isdisjoint({place % 30 for place in held})
+def _kill(number: int, take_step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step of training that is killed at this one."""
+
+    def step(*arguments: Any) -> Any:
+        if arguments[-1] == number:
+            raise KeyboardInterrupt
+        return take_step(*arguments)
+
+    return step
+
+
+def _interrupt(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_killed_student_is_resumed_to_the_same_bits(
+    weak: str, tmp_path: Path, stories: str, monkeypatch: pytest.MonkeyPatch, *, early_stopping: bool
+) -> None:
+    training = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "early_stopping": early_stopping}
+    student = {"name": "lm", "model": stories, "device": "cpu", "training": training}
+    configs = [pt.WeakTrain(data=weak, student=student, out=str(tmp_path / name)) for name in ("whole", "killed")]
+    whole = pt.weak_train(configs[0])
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY_S", -1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(fine_tune, "_step", _kill(7, fine_tune._step))
+        with pytest.raises(KeyboardInterrupt):
+            pt.weak_train(configs[1])
+    assert (tmp_path / "killed" / "training" / "checkpoint").is_dir()
+    assert not (tmp_path / "killed" / "result.json").exists()
+    resumed = pt.weak_train(configs[1], resume=True)
+    assert not (resumed.path / "training").exists()
+    assert {**resumed.metrics, "seconds": 0} == {**whole.metrics, "seconds": 0}
+    for name in ("predictions.jsonl", "classifier/head.safetensors", "classifier/model/model.safetensors"):
+        assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes()
+
+
+def test_a_run_with_other_settings_data_or_model_is_not_resumed(
+    weak: str, tmp_path: Path, stories: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Path(shutil.copytree(stories, tmp_path / "model"))
+    config = pt.WeakTrain(data=weak, student={"model": str(model)}, out=str(tmp_path / "run"))
+    with monkeypatch.context() as patch:
+        patch.setattr(weak_train_module, "fit_to_rows", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pt.weak_train(config)
+    with pytest.raises(RunMismatchError, match=r"differs .* in seed: .* penchant weak train --resume out="):
+        pt.weak_train(config.replace(seed=1), resume=True)
+    rows = Path(weak).read_text()
+    Path(weak).write_text("".join(rows.splitlines(keepends=True)[::-1]))
+    with pytest.raises(RunMismatchError, match="the data changed since the run in"):
+        pt.weak_train(config, resume=True)
+    Path(weak).write_text(rows)
+    settings = model / "config.json"
+    settings.write_text(settings.read_text() + "\n")
+    with pytest.raises(RunMismatchError, match="the model changed since the run in"):
+        pt.weak_train(config, resume=True)
+
+
+def test_a_student_without_checkpoints_starts_again_and_says_so(
+    weak: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = pt.WeakTrain(data=weak, student={"name": "tfidf"}, out=str(tmp_path / "run"))
+    whole = pt.weak_train(config.replace(out=str(tmp_path / "whole")))
+    with monkeypatch.context() as patch:
+        patch.setattr(weak_train_module, "fit_to_rows", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pt.weak_train(config)
+    assert "continue with penchant weak train --resume out=" in caplog.text
+    assert main(["weak", "train", "--resume", f"out={tmp_path / 'run'}"]) == 0
+    assert "TF-IDF keeps no checkpoints: it starts from the beginning" in caplog.text
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert {**result, "seconds": 0} == {**whole.metrics, "seconds": 0}
+    assert main(["weak", "train", "--resume", f"out={tmp_path / 'run'}"]) == 0
+    assert "has come to its end (done): nothing to resume" in caplog.text

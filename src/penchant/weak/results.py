@@ -1,0 +1,144 @@
+"""What `penchant weak label` and `penchant weak train` return: frozen classes, whose fields are the keys of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from penchant.metrics.estimates import Estimate
+from penchant.typed_json import INLINED, OMITTED
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """The labels that `weak_label` wrote.
+
+    Attributes:
+        rows: how many were labelled. path: the file.
+        shares: of each class, by name, how often it is the most probable one.
+        mean_confidence: the mean probability of the most probable class.
+        longer: how often the longer of two responses is preferred; None for texts, and where lengths are all the same.
+    """
+
+    rows: int
+    path: str
+    shares: Mapping[str, float]
+    mean_confidence: float
+    longer: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """The rows of a training; `undecided` are held-out rows whose weak label is a tie, which nothing counts."""
+
+    learned_from: int
+    held_out: int
+    undecided: int
+
+
+@dataclass(frozen=True)
+class AgreementByRows:
+    """How often a student says what the weak labels say.
+
+    A student that agrees far more on rows that it learned from has learned the supervisor's errors by heart.
+
+    Attributes:
+        where_unsure, where_sure: on the halves of held-out rows of which the supervisor was less and more sure; None
+            for an empty half. A student that generalizes departs where its teacher was unsure.
+    """
+
+    held_out: Estimate
+    learned_from: Estimate
+    where_unsure: Estimate | None
+    where_sure: Estimate | None
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Cross-entropy of a student to the weak labels, less their own entropy, in nats."""
+
+    held_out: Estimate
+    learned_from: Estimate
+
+
+@dataclass(frozen=True)
+class ReliabilityPoint:
+    """The accuracy of answers that are about as confident."""
+
+    confidence: float
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A row where student and weak label differ, each with its class and how probable it finds it."""
+
+    text: str
+    weak_label: tuple[str, float]
+    student: tuple[str, float]
+
+
+@dataclass(frozen=True)
+class ClassShares:
+    """How often each class is the most probable one, on held-out rows."""
+
+    weak_labels: tuple[float, ...]
+    student: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """What can be said of a student of weak labels without any truth.
+
+    Attributes:
+        calibration_error: of the student's confidence that it agrees, which `reliability` shows in bins.
+        disagreements: rows to read, the student's surest first.
+    """
+
+    agreement: AgreementByRows
+    misfit: Misfit
+    calibration_error: float
+    reliability: tuple[ReliabilityPoint, ...]
+    disagreements: tuple[Disagreement, ...]
+    shares: ClassShares
+
+
+@dataclass(frozen=True)
+class LongerPreference:
+    """How often the longer of two responses is preferred; None where all are of one length."""
+
+    student: Estimate | None
+    weak_labels: Estimate | None
+
+
+@dataclass(frozen=True)
+class TruthAccuracy:
+    """Accuracy on rows with the truth; those whose truth is a tie are only counted."""
+
+    rows: int
+    undecided: int
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
+class StudentResult:
+    """A student of weak labels: the content of `result.json`.
+
+    Attributes:
+        l2: the shrinkage of a probe. longer: of comparisons. consistency: where other wordings were tried.
+        test: where there were rows with the truth.
+        seconds: from the command's start to its last number.
+    """
+
+    method: str
+    status: str
+    classes: tuple[str, ...]
+    task: str
+    rows: RowCounts
+    diagnostics: Annotated[Diagnostics, INLINED]
+    l2: Annotated[float | None, OMITTED]
+    longer: Annotated[LongerPreference | None, OMITTED]
+    consistency: Annotated[Estimate | None, OMITTED]
+    test: Annotated[TruthAccuracy | None, OMITTED]
+    seconds: float
