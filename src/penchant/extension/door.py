@@ -1,16 +1,17 @@
-"""Open `module:attribute` where the name of a built-in loss, reward, judge or task can stand.
+"""Open `module:attribute` where the name of a built-in loss, reward, judge, task or classifier can stand.
 
-All four doors find the code, refuse what is not there and digest what is in one way; what an attribute has to be, each
+All doors find the code, refuse what is not there and digest what is in one way; what an attribute has to be, each
 checks for itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from penchant.errors import InputError
+from penchant.errors import InputError, PenchantError
 from penchant.extension.code_digest import code_content
 from penchant.extension.user_code import (
     check_function,
@@ -111,3 +112,13 @@ class Door:
     def failure(self, name: str, error: BaseException, doing: str = "failed") -> InputError:
         """Return the error of user code that raised one while it ran."""
         return self.refusal(name, f"{doing}: {describe_error(error)}{raising_line(error, self.split(name)[0])}")
+
+    @contextmanager
+    def named_errors(self, name: str, doing: str = "failed") -> Iterator[None]:
+        """Turn whatever user code raises inside the block into the error that names it; `sys.exit` raises, too."""
+        try:
+            yield
+        except (PenchantError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            raise self.failure(name, error, doing) from error

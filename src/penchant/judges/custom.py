@@ -7,13 +7,11 @@ import json
 import operator
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import NoReturn, Self, SupportsIndex
 
 from penchant.clean_text import clean
-from penchant.errors import PenchantError
 from penchant.judges.contract import SWAPPED, Done, Judge, Question
 from penchant.judges.settings import OWN_JUDGES, Custom
 from penchant.types import Verdict
@@ -73,7 +71,7 @@ class CustomJudge:
                     errors.append(error)
                     raise
 
-        with _named_errors(self.factory, f"failed on {count} questions"):
+        with OWN_JUDGES.named_errors(self.factory, f"failed on {count} questions"):
             try:
                 # a copy: a judge that sorts or empties its list must not move verdicts to other questions
                 self.judge.judge_many(list(questions), check_and_pass_on)
@@ -132,7 +130,7 @@ def _make(factory: str, settings: Mapping[str, object]) -> Judge:
         InputError: there is no such attribute, it fails, or what it makes is no judge.
     """
     candidate = OWN_JUDGES.load(factory)
-    with _named_errors(factory, "it cannot be made of `judge.settings`"):
+    with OWN_JUDGES.named_errors(factory, "it cannot be made of `judge.settings`"):
         if isinstance(candidate, type) or (callable(candidate) and not hasattr(candidate, "judge_many")):
             candidate = candidate(**settings)
         elif settings:
@@ -174,7 +172,7 @@ def _identity_of(factory: str, judge: Judge) -> str:
     Raises:
         InputError: it is no text or number, so that it would hold an address in memory, which no later run finds again.
     """
-    with _named_errors(factory, "its `identity` cannot be read"):
+    with OWN_JUDGES.named_errors(factory, "its `identity` cannot be read"):
         identity: object = getattr(judge, "identity", "")
     if not isinstance(identity, str | int | float | None) or re.search("[\ud800-\udfff]", str(identity)):
         raise OWN_JUDGES.refusal(
@@ -183,17 +181,6 @@ def _identity_of(factory: str, judge: Judge) -> str:
             "in every run",
         )
     return str(identity)
-
-
-@contextmanager
-def _named_errors(factory: str, doing: str) -> Iterator[None]:
-    """Turn whatever the user's code raises into an InputError that names the judge; `sys.exit` is an exception, too."""
-    try:
-        yield
-    except (PenchantError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        raise OWN_JUDGES.failure(factory, error, doing) from error
 
 
 def _is_number(value: object, low: float, high: float) -> bool:

@@ -8,7 +8,7 @@ from functools import wraps
 import torch
 from torch import Tensor
 
-from penchant.errors import InputError, PenchantError
+from penchant.errors import InputError
 from penchant.losses.settings import OWN_LOSSES, CustomLoss, PairLoss, custom_losses
 
 # sums of log-probabilities in nats: policy chosen and rejected, reference chosen and rejected
@@ -50,12 +50,8 @@ def custom_function(reference: str) -> Callable[..., Tensor]:
 def _checked(function: Callable[..., Tensor], reference: str) -> Callable[..., Tensor]:
     @wraps(function, updated=())
     def loss(*logps: Tensor, **settings: object) -> Tensor:
-        try:
+        with OWN_LOSSES.named_errors(reference):
             losses = function(*logps, **settings)
-        except (PenchantError, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # the user's code may raise anything, and `sys.exit` is an exception
-            raise OWN_LOSSES.failure(reference, error) from error
         if not isinstance(losses, Tensor):
             raise OWN_LOSSES.refusal(reference, f"it returned a {type(losses).__name__}, expected a tensor")
         if losses.is_complex():

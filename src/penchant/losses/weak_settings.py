@@ -5,11 +5,12 @@ The equations are in `penchant.losses.weak`; `penchant.weak.classifiers.targets`
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from penchant.config import Config
+from penchant.extension.door import Door
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -83,12 +84,30 @@ class Filtered(Config):
     """How many of each predicted class are kept."""
 
 
-def _as_mapping(value: Any) -> Any:
-    """Let a loss's name alone stand for it, in a list too."""
-    return {"name": value} if isinstance(value, str) else value
+OWN_WEAK_LOSSES = Door(
+    "loss", ("cross_entropy", "confidence", "product", "adaptive_confidence", "filtered"), kind="function"
+)
+"""Losses on weak labels of the user's, by `module:function`."""
+
+
+class CustomWeakLoss(Config):
+    """A loss of your own: cross-entropy to the target that a function makes at each step."""
+
+    extension: ClassVar[str] = "function"
+    name: Literal["custom"] = "custom"
+    function: Annotated[str, Field(min_length=1)]
+    """`module:function`, or `path/to/file.py:function`. It is called with the student's logits and the weak labels, both
+    of shape (examples, classes), and with the share of the training that is done; it returns probabilities of that
+    shape."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """What it is called with besides, by name."""
+
+    @property
+    def label(self) -> str:
+        """The file and the function, without the folder."""
+        return self.function.rpartition("/")[2]
 
 
 WeakLoss = Annotated[
-    Annotated[CrossEntropy | Confidence | Product | AdaptiveConfidence | Filtered, Field(discriminator="name")],
-    BeforeValidator(_as_mapping),
+    CrossEntropy | Confidence | Product | AdaptiveConfidence | Filtered | CustomWeakLoss, Field(discriminator="name")
 ]

@@ -41,9 +41,10 @@ class WeakLabel(Config):
     by heart a supervisor knows too much."""
     supervisor: ClassifierSpec = Tfidf()
     """What labels: TF-IDF, a probe (`supervisor.model=...`), a language model (`supervisor.name=lm`), fine-tuned or
-    prompted, or of two chess moves an engine."""
+    prompted, of two chess moves an engine, or a class of your own (`supervisor=mine.py:Mine`)."""
     saved: str | None = None
-    """The folder of a classifier that was saved, instead of one that learns from `train`."""
+    """The folder of a classifier that was saved, instead of one that learns from `train`. One of a class of your own
+    is loaded with the code that `supervisor` names."""
     classes: Classes | None = None
     """Names of the classes, in order; those of `train`, sorted, or those that `saved` knows, if not given."""
     out: Annotated[str, Field(min_length=1)]
@@ -95,9 +96,10 @@ class WeakTrain(Config):
     """Which class a text has; or `comparisons`: which of two responses to a prompt is preferred. Then all files are
     preference files of any layout, and the student is a reward model."""
     student: StudentSpec
-    """What learns: a probe (`student.model=...`), a language model (`student.name=lm`), or TF-IDF."""
+    """What learns: a probe (`student.model=...`), a language model (`student.name=lm`), TF-IDF, or a class of your own
+    (`student=mine.py:Mine`)."""
     loss: WeakLoss = CrossEntropy()
-    """On the weak labels."""
+    """On the weak labels; a function of your own is named as `module:function`."""
     classes: Classes | None = None
     """Names of the classes, in order; those of the rows, sorted, if not given."""
     held_out: Annotated[float, Field(gt=0, lt=0.9)] = 0.2

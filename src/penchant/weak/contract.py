@@ -109,13 +109,18 @@ def check_probabilities(targets: Probabilities) -> None:
     """Refuse targets of shape (rows, classes) that are no distributions, and name the first row."""
     if targets.shape[-1] < 2:
         raise InputError("there must be at least two classes")
-    bad = ~np.isfinite(targets).all(-1) | (targets < 0).any(-1) | (np.abs(targets.sum(-1) - 1) > 1e-3)
-    if bad.any():
-        row = int(bad.nonzero()[0][0])
+    if (bad := no_distributions(targets)).any():
+        row = int(bad.argmax())
         raise InputError(
             f"labels must be probabilities that sum to 1 over the classes; {int(bad.sum())} of {len(targets)} rows are "
             f"not, the first is row {row}: {targets[row].tolist()}"
         )
+
+
+def no_distributions(probabilities: Probabilities) -> NDArray[np.bool_]:
+    """Return which rows of shape (rows, classes) are no probabilities that sum to 1, within a thousandth."""
+    bad: NDArray[np.bool_] = ~np.isfinite(probabilities).all(-1) | (probabilities < 0).any(-1)
+    return bad | (np.abs(probabilities.sum(-1) - 1) > 1e-3)
 
 
 def refuse_one_class(targets: Probabilities) -> None:

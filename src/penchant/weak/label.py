@@ -25,6 +25,7 @@ from penchant.weak.contract import Classifier
 from penchant.weak.diagnostics import shares_of
 from penchant.weak.results import LabelledFile
 from penchant.weak.rows import LabelledRows, among, overlap
+from penchant.weak.settings import OwnClassifier
 
 
 def weak_label(config: WeakLabel) -> LabelledFile:
@@ -70,7 +71,9 @@ def _new_file(config: WeakLabel) -> Path:
 
 def _opened(saved: str, config: WeakLabel) -> Classifier:
     """Load a saved classifier; refuse it where it is for another task or has its classes in another order."""
-    classifier = load_classifier(saved)
+    # the code of a classifier of the user's: the folder's own word would run whatever its sender likes
+    code = config.supervisor.factory if isinstance(config.supervisor, OwnClassifier) else None
+    classifier = load_classifier(saved, code=code)
     compares = classifier.names == OPTIONS
     if compares != (config.task == "comparisons") and classifier.names:
         is_of = "compares responses" if compares else "knows classes of texts"

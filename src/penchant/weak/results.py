@@ -121,7 +121,7 @@ class TruthAccuracy:
     accuracy: Estimate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudentResult:
     """A student of weak labels: the content of `result.json`.
 
@@ -137,8 +137,8 @@ class StudentResult:
     task: str
     rows: RowCounts
     diagnostics: Annotated[Diagnostics, INLINED]
-    l2: Annotated[float | None, OMITTED]
-    longer: Annotated[LongerPreference | None, OMITTED]
-    consistency: Annotated[Estimate | None, OMITTED]
-    test: Annotated[TruthAccuracy | None, OMITTED]
+    l2: Annotated[float | None, OMITTED] = None
+    longer: Annotated[LongerPreference | None, OMITTED] = None
+    consistency: Annotated[Estimate | None, OMITTED] = None
+    test: Annotated[TruthAccuracy | None, OMITTED] = None
     seconds: float

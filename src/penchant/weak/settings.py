@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from penchant.config import Config
+from penchant.config.base import as_mapping
+from penchant.config.fields import shape_of
+from penchant.extension.door import Door, is_extension
 from penchant.losses.weak_settings import (
     AdaptiveConfidence,
     Confidence,
     CrossEntropy,
+    CustomWeakLoss,
     Filtered,
     Prior,
     Product,
@@ -197,23 +201,45 @@ class ChessEngine(Config):
 
 
 KINDS = ("tfidf", "probe", "lm", "engine")
-"""Names of classifiers; another one alone is a model's."""
+"""Names of built-in classifiers; another one alone is a model's."""
+OWN_CLASSIFIERS = Door("classifier", KINDS, kind="Class")
+"""Classifiers of the user's, by `module:attribute`."""
 
 
-def _add_name(value: Any) -> Any:
+class OwnClassifier(Config):
+    """A classifier of your own: a class with `fit`, `predict_proba` and `save`."""
+
+    extension: ClassVar[str] = "factory"
+    name: Literal["custom"] = "custom"
+    factory: Annotated[str, Field(min_length=1)]
+    """`module:attribute`, or `path/to/file.py:attribute`: a class or a function that makes the classifier. It is called
+    with `settings`, and with `names`, `loss` and `seed` where it has arguments of these names."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """What it is called with, by name."""
+    rows: Rows = None
+    """It learns from so many rows of those it could have; all if not given."""
+
+    @property
+    def label(self) -> str:
+        return f"{_short(self.factory)}{_rows_suffix(self.rows)}"
+
+
+def _add_name(value: object) -> object:
     """Add the name that is left out: of a probe where a model is given, also by its name alone."""
     if isinstance(value, str):
-        return {"name": value} if value in KINDS else {"name": "probe", "model": value}
-    return {"name": "probe", **value} if isinstance(value, dict) and "name" not in value else value
+        # a model's folder may have a colon in its path, but what follows it there is rarely an identifier
+        is_own = is_extension(value) and value.rpartition(":")[2].isidentifier()
+        value = {"name": value} if value in KINDS or is_own else {"name": "probe", "model": value}
+    if isinstance(value, dict) and "name" not in value:
+        value = {"name": "probe", **value}
+    return as_mapping(shape_of(_Classifier), value)
 
 
-ClassifierSpec = Annotated[
-    Annotated[Tfidf | Probe | LanguageModel | ChessEngine, Field(discriminator="name")], BeforeValidator(_add_name)
-]
+_Student = Tfidf | Probe | LanguageModel | OwnClassifier
+_Classifier = _Student | ChessEngine
+ClassifierSpec = Annotated[Annotated[_Classifier, Field(discriminator="name")], BeforeValidator(_add_name)]
 """What may supervise."""
-StudentSpec = Annotated[
-    Annotated[Tfidf | Probe | LanguageModel, Field(discriminator="name")], BeforeValidator(_add_name)
-]
+StudentSpec = Annotated[Annotated[_Student, Field(discriminator="name")], BeforeValidator(_add_name)]
 """What may learn from a supervisor."""
 
 
@@ -272,6 +298,8 @@ def loss_label(loss: WeakLoss) -> str:
             return f"adaptive confidence {loss.alpha:g}{_keeps(loss.prior)}"
         case Filtered():
             return f"surest {100 * loss.share:g}%"
+        case CustomWeakLoss():
+            return loss.label
 
 
 def _keeps(prior: Prior) -> str:

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import torch
+
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write, remove
+from penchant.losses.weak_custom import check_weak_loss
+from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CustomWeakLoss
 from penchant.metrics.imitation import consistency
 from penchant.rewards.content import model_content
 from penchant.runs.input_digests import refuse_changed
@@ -40,7 +44,7 @@ from penchant.weak.diagnostics import clusters_of, diagnostics, drop_undecided, 
 from penchant.weak.page import weak_train_page
 from penchant.weak.results import LongerPreference, RowCounts, StudentResult, TruthAccuracy
 from penchant.weak.rows import LabelledRows, marks, overlap
-from penchant.weak.settings import LanguageModel, Tfidf
+from penchant.weak.settings import OWN_CLASSIFIERS, LanguageModel, OwnClassifier, Probe
 
 log = logging.getLogger("penchant.weak")
 
@@ -70,7 +74,8 @@ class TrainingRows:
         """Read and split the rows.
 
         Raises:
-            InputError: bad rows, test rows that are among the training rows, too few rows, labels of one class.
+            InputError: bad rows, test rows that are among the training rows, too few rows, labels of one class, a loss
+                of the user's that breaks its contract.
         """
         rows = read_rows(config.data, config.task, names=config.classes)
         test = None
@@ -92,7 +97,7 @@ class TrainingRows:
             trained, stopping = (trained.pick(indices) for indices in split_rows(trained, STOP_SHARE, config.seed))
             assert stopping.targets is not None
             stop_by = stopping.asked, stopping.targets
-        labels_of_two_classes(trained)
+        check_weak_loss(config.loss, torch.as_tensor(labels_of_two_classes(trained)))
         return cls(learn, trained, stop_by, decided, len(held_out.examples) - len(decided.examples), test)
 
 
@@ -155,8 +160,12 @@ def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
     inputs = {"the data": _digest(rows.learn, rows.held_out)}
     if rows.test is not None:
         inputs["the test rows"] = _digest(rows.test)
-    if not isinstance(config.student, Tfidf):
+    if isinstance(config.student, Probe | LanguageModel):
         inputs["the model"] = model_content(config.student.model)
+    if isinstance(config.student, OwnClassifier):
+        inputs[f"the code of {config.student.label}"] = OWN_CLASSIFIERS.content(config.student.factory)
+    if isinstance(config.loss, CustomWeakLoss):
+        inputs[f"the loss {config.loss.label}"] = OWN_WEAK_LOSSES.content(config.loss.function)
     return surroundings() | {"inputs": inputs}
 
 

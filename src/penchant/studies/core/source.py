@@ -48,6 +48,7 @@ ENTRIES: dict[str, dict[str, str]] = {
         "probe": "penchant.weak.classifiers.probe",
         "lm": "penchant.weak.classifiers.language_model",
         "engine": "penchant.weak.classifiers.chess_engine",
+        "custom": "penchant.weak.classifiers.custom",
     },
     "penchant.tasks.load": {},  # by the row of its table: `penchant.tasks.TABLE:NAME`
 }

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CustomWeakLoss, WeakLoss
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.address import data_content, model_content
 from penchant.studies.core.stage import Stage, absolute, plain
@@ -29,7 +30,8 @@ from penchant.studies.weak_to_strong.names import (
 )
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.tasks.load import NAMES, data_folder, local_files, task_code, task_spec
-from penchant.weak.settings import ClassifierSpec, LanguageModel, Probe
+from penchant.typed_json import JsonObject
+from penchant.weak.settings import OWN_CLASSIFIERS, ClassifierSpec, LanguageModel, OwnClassifier, Probe
 
 Reader = tuple[str, Dtype, bool]
 """A model that is probed, its dtype, and whether it learned the texts first."""
@@ -144,6 +146,12 @@ class _Stages:
         }
         self.shared = {"classes": len(self.spec.classes), "names": list(self.spec.classes)}
         self.probe = {"l2": config.l2, "steps": config.steps}
+        self.own_losses = {
+            OWN_WEAK_LOSSES.content(loss.function): loss.function
+            for loss in config.losses
+            if isinstance(loss, CustomWeakLoss)
+        }
+        """Where the user's losses lie, by the content that stands for them in the settings of stages."""
 
     def grid(self) -> TaskGrid:
         labels: dict[tuple[str, int], Stage] = {}
@@ -211,6 +219,10 @@ class _Stages:
         if isinstance(spec, Probe):
             settings = {key: value for key, value in settings.items() if key not in ("model", "dtype")}
             return settings, {}, {"rows": self.rows, "features": self.activations[read_by(spec, tuned)]}
+        if isinstance(spec, OwnClassifier):
+            OWN_CLASSIFIERS.check(spec.factory)
+            settings["factory"] = OWN_CLASSIFIERS.content(spec.factory)
+            return settings, {"classifier": spec.factory}, {"rows": self.rows}
         if isinstance(spec, LanguageModel):
             settings["model"] = model_content(spec.model)
             return (
@@ -252,7 +264,7 @@ class _Stages:
         supervised = {
             **settings,
             "supervised": True,
-            "losses": [plain(loss) for loss in config.losses],
+            "losses": [loss_content(loss) for loss in config.losses],
             "chain": len(config.bootstrap),
             "imitation": list(config.imitation),
         }
@@ -263,14 +275,15 @@ class _Stages:
                 end = chain_name(name, len(config.bootstrap) - 1)
                 needs |= {f"end {seed}": labels[end, seed] for seed in config.seeds}
             names = ["students", probe.label, f"of {supervisor.label}"]
-            batched[name] = self._task("students", names, supervised, {}, {**shared, **needs})
+            batched[name] = self._task("students", names, supervised, self.own_losses, {**shared, **needs})
         return Students(batched=batched)
 
     def _singles(self, spec: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
         """Return students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
         config, stages = self.config, {}
         settings, inputs, needs = self._classifier(spec, tuned)
-        naive, chain = plain(config.losses[0]), len(config.bootstrap)
+        naive, chain = loss_content(config.losses[0]), len(config.bootstrap)
+        inputs = {**inputs, **self.own_losses}
 
         def add(
             name: str, description: str, truth: str | None, loss: dict[str, Any], weak: str = "", **extra_settings: Any
@@ -291,7 +304,8 @@ class _Stages:
             weak, of_supervisor = weak_name(number), f"of {supervisor.label}"
             trains = not (isinstance(spec, LanguageModel) and spec.training is None)  # else no loss reaches it
             for index, loss in enumerate(config.losses if trains else config.losses[:1]):
-                add(student_name(weak, index), f"{of_supervisor} {loss.name}", None, plain(loss), weak)
+                name = loss.label if isinstance(loss, CustomWeakLoss) else loss.name
+                add(student_name(weak, index), f"{of_supervisor} {name}", None, loss_content(loss), weak)
             for index, share in enumerate(config.imitation):
                 add(shown_name(weak, index), f"{of_supervisor} shown {share:g}", None, naive, weak, shown=share)
             if config.controls:
@@ -301,6 +315,19 @@ class _Stages:
                 if trains:
                     add(longer_name(weak), f"{of_supervisor} longer", None, naive, weak, longer=chain + 1)
         return Students(single=stages)
+
+
+def loss_content(loss: WeakLoss) -> JsonObject:
+    """Return a loss as plain values; the content of a user's code stands in place of its name.
+
+    Raises:
+        InputError: the name of a user's loss stands for nothing.
+    """
+    settings = plain(loss)
+    if isinstance(loss, CustomWeakLoss):
+        OWN_WEAK_LOSSES.check(loss.function)
+        settings["function"] = OWN_WEAK_LOSSES.content(loss.function)
+    return settings
 
 
 def _slug(name: str) -> str:

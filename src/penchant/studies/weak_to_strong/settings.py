@@ -16,6 +16,7 @@ from penchant.weak.settings import (
     ChessEngine,
     ClassifierSpec,
     LanguageModel,
+    Probe,
     Shrinkage,
     StudentSpec,
     Tfidf,
@@ -62,9 +63,11 @@ class WeakToStrongConfig(Study):
     weak: Annotated[tuple[ClassifierSpec, ...], Field(min_length=1)] = (Tfidf(),)
     """The supervisors."""
     strong: Annotated[tuple[StudentSpec, ...], Field(min_length=1)]
-    """The students: probes, or fine-tuned language models (`name: lm`). `rows` is how many weak labels they see."""
+    """The students: probes, fine-tuned language models (`name: lm`), or classes of your own (`mine.py:Mine`). `rows` is
+    how many weak labels they see."""
     losses: Annotated[tuple[WeakLoss, ...], Field(min_length=1)] = (CrossEntropy(), Confidence())
-    """What students are trained with; the first is the naive way that the others are held against."""
+    """What students are trained with; the first is the naive way that the others are held against. A function of your
+    own is named as `module:function`."""
     l2: Shrinkage = "auto"
     """Of every probe. `auto`: each stage and seed chooses among eight values by cross-entropy on a fifth of the labels
     that its probes learn from: of students the weak ones, so that no truth and no test row has a say. Fewer than 100
@@ -132,7 +135,7 @@ class WeakToStrongConfig(Study):
     @property
     def students(self) -> list[tuple[StudentSpec, bool]]:
         """The students, and whether their model first learns the task's texts."""
-        tunable = [spec for spec in self.strong if not isinstance(spec, Tfidf) and spec.model not in ENCODERS]
+        tunable = [s for s in self.strong if isinstance(s, Probe | LanguageModel) and s.model not in ENCODERS]
         tuned = [(spec, True) for spec in tunable] if self.generative else []
         return [(spec, False) for spec in self.strong] + tuned
 

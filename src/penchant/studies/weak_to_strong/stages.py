@@ -243,7 +243,11 @@ def classifier_of(job: StageJob, loss: WeakLoss | None = None, times_as_long: in
     Args:
         times_as_long: how many times as long it trains as its settings say.
     """
-    settings = {**job.settings["classifier"], **({"model": model_of(job)} if job.inputs else {})}
+    settings = dict(job.settings["classifier"])
+    if settings["name"] == "custom":  # its content stands in the settings, and where it lies in the inputs
+        settings["factory"] = job.inputs["classifier"]
+    elif "model" in settings:
+        settings["model"] = model_of(job)
     if settings.get("training"):
         settings["training"] = settings["training"] | {"epochs": times_as_long * settings["training"]["epochs"]}
     spec: ClassifierSpec = TypeAdapter(ClassifierSpec).validate_python(settings)
@@ -251,6 +255,14 @@ def classifier_of(job: StageJob, loss: WeakLoss | None = None, times_as_long: in
     return make_classifier(
         spec, names=stage_settings["names"], loss=loss or CrossEntropy(), seed=stage_settings["seed"]
     )
+
+
+def loss_of(job: StageJob, settings: JsonObject) -> WeakLoss:
+    """Return the loss of a stage's settings, in which a user's stands by its content."""
+    if settings["name"] == "custom":
+        settings = settings | {"function": job.inputs[settings["function"]]}
+    loss: WeakLoss = TypeAdapter(WeakLoss).validate_python(settings)
+    return loss
 
 
 def model_of(job: StageJob) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 from safetensors.numpy import save_file
 
 from penchant.files import remove
@@ -35,6 +34,7 @@ from penchant.studies.weak_to_strong.stages import (
     classifier_of,
     halves_of,
     l2_of,
+    loss_of,
     model_of,
     read_rows,
     states_of,
@@ -205,8 +205,7 @@ def student_stage(job: StageJob, folder: Path) -> JsonObject:
     truth = _Truth.from_rows([train[index] for index in other], classes) if settings["truth"] else None
     labels, training_rows = _labels(job, truth, len(other)), np.arange(len(other))
     examples = [train[index].asked for index in other]
-    loss: WeakLoss = TypeAdapter(WeakLoss).validate_python(settings["loss"])
-    student = classifier_of(job, loss, settings["longer"])
+    student = classifier_of(job, loss_of(job, settings["loss"]), settings["longer"])
     test_examples, answers = [example.asked for example in test], np.array([example.label for example in test])
     if settings["shown"] is not None:
         on_test = np.load(job.needs["labels"] / "test.npy", allow_pickle=False)
@@ -327,7 +326,7 @@ def _weak_labels(job: StageJob, role: str, rows: int) -> Array:
 
 def _of_weak_labels(job: StageJob, seed: int, rows: int) -> Jobs:
     """Return what probes learn from: the supervisor's labels, read from its stages; the truth is out of reach here."""
-    losses = [TypeAdapter(WeakLoss).validate_python(loss) for loss in job.settings["losses"]]
+    losses = [loss_of(job, loss) for loss in job.settings["losses"]]
     weak = _weak_labels(job, f"labels {seed}", rows)
     jobs: Jobs = {student_name(WEAK, number): (weak, loss) for number, loss in enumerate(losses)}
     if job.settings["chain"]:

@@ -48,7 +48,15 @@ from penchant.studies.weak_to_strong.summary import (
 )
 from penchant.typed_json import from_json
 from penchant.weak.results import ReliabilityPoint
-from penchant.weak.settings import L2_CANDIDATES, LanguageModel, Probe, StudentSpec, labels, rows_learned
+from penchant.weak.settings import (
+    L2_CANDIDATES,
+    LanguageModel,
+    OwnClassifier,
+    Probe,
+    StudentSpec,
+    labels,
+    rows_learned,
+)
 
 BINS = 10
 Array = NDArray[Any]
@@ -154,6 +162,8 @@ def _kind_of_learning(spec: StudentSpec) -> str:
     """Return what kind of learning a student stands for."""
     if isinstance(spec, LanguageModel):
         return "fine-tuned" if spec.training else "prompted"
+    if isinstance(spec, OwnClassifier):
+        return "own code"
     return "probed" if isinstance(spec, Probe) else "word counts"
 
 

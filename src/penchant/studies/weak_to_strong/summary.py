@@ -46,7 +46,7 @@ class StrongModel:
     """A strong model.
 
     Attributes:
-        how: what its students learn: `probed`, `fine-tuned`, `prompted` or `word counts`.
+        how: what its students learn: `probed`, `fine-tuned`, `prompted`, `word counts` or `own code`.
         layer: the layer that a probe reads. rows: how many weak labels it sees; None for all.
         curve_unit: of training, `steps` or `epochs`.
         family: its label without the number of rows. reader: its label without rows and layer.

@@ -9,7 +9,16 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from penchant.losses import weak
-from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, Product, WeakLoss
+from penchant.losses.weak_custom import check_weak_loss, custom_target
+from penchant.losses.weak_settings import (
+    AdaptiveConfidence,
+    Confidence,
+    CrossEntropy,
+    CustomWeakLoss,
+    Filtered,
+    Product,
+    WeakLoss,
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,9 @@ def weak_targets(loss: WeakLoss, labels: Tensor) -> WeakTargets:
         labels: the supervisor's probabilities for all rows that the student learns from, shape (examples, classes).
 
     Raises:
-        InputError: a loss whose `prior` gives other classes their shares.
+        InputError: a loss whose `prior` gives other classes their shares; a user's loss that breaks its contract.
     """
+    check_weak_loss(loss, labels)
     shares = weak.class_shares(loss.prior if isinstance(loss, Confidence | AdaptiveConfidence) else "weak", labels)
     all_count = labels.new_ones(len(labels))
     match loss:
@@ -66,4 +76,6 @@ def target_at(
             case Product():
                 power = weak.confidence_weight(step, steps, alpha_max=loss.student_power, warmup=loss.warmup)
                 return weak.product_target(logits, labels, student_power=power, weak_power=loss.weak_power)
+            case CustomWeakLoss():
+                return custom_target(loss, logits, labels, step / steps)
     return labels

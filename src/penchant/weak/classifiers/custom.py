@@ -1,0 +1,213 @@
+"""A classifier of the user's: named as `module:attribute`, and held to the contract that the built-in ones keep."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from penchant.digests import check_files, read_sums, write_sums
+from penchant.errors import InputError
+from penchant.files import make_folder
+from penchant.losses.weak_settings import CrossEntropy, WeakLoss
+from penchant.weak.contract import (
+    FITTED_FIRST,
+    Example,
+    Probabilities,
+    Validation,
+    as_probabilities,
+    marks_of,
+    no_distributions,
+    read_kind,
+    read_learned,
+    width_of,
+    write_kind,
+)
+from penchant.weak.settings import OWN_CLASSIFIERS, OwnClassifier
+
+log = logging.getLogger("penchant.weak")
+
+OWN_FILES = "own"
+"""The folder inside a classifier's that the user's `save` writes to: it cannot overwrite ours there."""
+METHODS = ("fit", "predict_proba", "save")
+
+
+class UsersClassifier(Protocol):
+    """What a user's object has to do; names, marks and digests are kept for it."""
+
+    def fit(self, examples: Sequence[Example], targets: Probabilities) -> object:
+        """Learn from examples and probabilities of shape (examples, classes)."""
+
+    def predict_proba(self, examples: Sequence[Example]) -> ArrayLike:
+        """Return probabilities of shape (examples, classes)."""
+
+    def save(self, folder: Path) -> object:
+        """Write it into a folder, which is there."""
+
+
+class CustomClassifier:
+    """A user's classifier, whose every answer is checked.
+
+    Args:
+        settings: what makes it. names: of the classes. seed: of what it draws.
+        loss: on its targets, which it must take as an argument where it is not plain cross-entropy.
+
+    Raises:
+        InputError: there is no such attribute, it fails, or what it makes is no classifier.
+    """
+
+    def __init__(
+        self,
+        settings: OwnClassifier,
+        *,
+        names: Sequence[str] | None = None,
+        loss: WeakLoss | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.settings = settings
+        self.names = tuple(names) if names else None
+        self.learned: frozenset[str] = frozenset()
+        self.classes = 0
+        self.classifier = _make(settings, {"names": self.names, "loss": loss or CrossEntropy(), "seed": seed})
+
+    def fit(
+        self,
+        examples: Sequence[Example],
+        targets: ArrayLike,
+        *,
+        validation: Validation | None = None,
+        classes: int | None = None,
+    ) -> Self:
+        """Fit as `Classifier.fit` says; the user's `fit` gets lists of its own, and targets as probabilities."""
+        soft = as_probabilities(targets, len(examples), classes or width_of(examples) or None)
+        with OWN_CLASSIFIERS.named_errors(self.settings.factory, f"`fit` failed on {len(examples)} examples"):
+            self.classifier.fit(list(examples), soft.copy())
+        self.classes, self.learned = soft.shape[1], frozenset(marks_of(examples))
+        return self
+
+    def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
+        """Predict as `Classifier.predict_proba` says.
+
+        Raises:
+            InputError: it fails, or returns anything but one distribution per example.
+        """
+        if not self.classes:
+            raise InputError(FITTED_FIRST)
+        factory, expected = self.settings.factory, (len(examples), self.classes)
+        with OWN_CLASSIFIERS.named_errors(factory, f"`predict_proba` failed on {len(examples)} examples"):
+            probabilities = np.asarray(self.classifier.predict_proba(list(examples)), dtype=np.float64)
+        if probabilities.shape != expected:
+            raise OWN_CLASSIFIERS.refusal(
+                factory,
+                f"`predict_proba` returned the shape {probabilities.shape}, expected {expected}: for each example the "
+                "probability of each class",
+            )
+        if (bad := no_distributions(probabilities)).any():
+            row = int(bad.argmax())
+            raise OWN_CLASSIFIERS.refusal(
+                factory,
+                f"`predict_proba` must return probabilities that sum to 1, got {probabilities[row].tolist()} for "
+                f"example {row}",
+            )
+        return probabilities
+
+    def save(self, folder: str | Path) -> None:
+        """Save as `Classifier.save` says: what the user's `save` writes, and which code wrote it."""
+        if not self.classes:
+            raise InputError(FITTED_FIRST)
+        factory, own_files = self.settings.factory, Path(folder) / OWN_FILES
+        make_folder(own_files)
+        with OWN_CLASSIFIERS.named_errors(factory, "`save` failed"):
+            self.classifier.save(own_files)
+        write_sums(own_files)
+        content = {
+            "settings": self.settings.model_dump(mode="json"),
+            "code": OWN_CLASSIFIERS.content(factory),
+            "names": self.names,
+            "classes": self.classes,
+        }
+        write_kind(Path(folder), "custom", content, self.learned)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, code: str | None = None) -> Self:
+        """Load what `save` wrote, with the code that the caller names: the folder's own word runs nothing.
+
+        Args:
+            code: `module:attribute`, whose `load(folder)` returns the classifier.
+
+        Raises:
+            InputError: no code is named, it has no `load`, or what that returns is no classifier.
+        """
+        path = Path(folder)
+        content = read_kind(path)
+        if code is None:
+            raise InputError(
+                f"{folder} was saved by a classifier of your own ({content['settings']['factory']}), and code that a "
+                "folder names is never run: name it yourself, as `supervisor=FILE.py:CLASS` beside `saved`, or in "
+                "Python load_classifier(folder, code='FILE.py:CLASS')"
+            )
+        check_files(path / OWN_FILES, read_sums(path / OWN_FILES) or ())
+        load = getattr(OWN_CLASSIFIERS.load(code), "load", None)
+        if not callable(load):
+            raise OWN_CLASSIFIERS.refusal(
+                code, "it has no `load(folder)`: add a class method that returns what `save` wrote there"
+            )
+        if OWN_CLASSIFIERS.content(code) != content["code"]:
+            log.warning("%s was saved by other code than %s has now: it may predict otherwise", folder, code)
+        with OWN_CLASSIFIERS.named_errors(code, f"`load` failed on {path / OWN_FILES}"):
+            restored: object = load(path / OWN_FILES)
+        classifier = cls.__new__(cls)  # the constructor would make a fresh one, which nothing needs
+        classifier.settings = OwnClassifier(**{**content["settings"], "factory": code})
+        classifier.classifier = _checked(code, restored)
+        classifier.names = tuple(content["names"]) if content["names"] else None
+        classifier.classes, classifier.learned = content["classes"], read_learned(path)
+        return classifier
+
+
+def _make(settings: OwnClassifier, offered: dict[str, object]) -> UsersClassifier:
+    """Return the classifier that a user's class or function makes.
+
+    Args:
+        offered: arguments that it is called with where it has one of that name.
+    """
+    factory = settings.factory
+    make: object = OWN_CLASSIFIERS.load(factory)
+    if not callable(make):
+        raise OWN_CLASSIFIERS.refusal(
+            factory, f"expected a class, or a function that makes a classifier, but it is a {type(make).__name__}"
+        )
+    taken = _parameters(make)
+    if "loss" not in taken and offered["loss"] != CrossEntropy():
+        # it would learn by another loss than the settings say, and nobody would see that
+        raise OWN_CLASSIFIERS.refusal(
+            factory, "it takes no argument `loss`, so it cannot learn with another than cross_entropy: add one"
+        )
+    arguments = {name: value for name, value in offered.items() if name in taken} | settings.settings
+    with OWN_CLASSIFIERS.named_errors(factory, f"it cannot be made of {', '.join(arguments) or 'no arguments'}"):
+        made: object = make(**arguments)
+    return _checked(factory, made)
+
+
+def _parameters(make: Callable[..., object]) -> set[str]:
+    try:
+        return set(inspect.signature(make).parameters)
+    except (TypeError, ValueError):  # such as a class that is written in C
+        return set()
+
+
+def _checked(factory: str, classifier: object) -> UsersClassifier:
+    """Return an object that has the methods of a classifier; refuse one that lacks some."""
+    missing = [f"`{name}`" for name in METHODS if not callable(getattr(classifier, name, None))]
+    if missing:
+        raise OWN_CLASSIFIERS.refusal(
+            factory,
+            f"expected a classifier, which has `fit`, `predict_proba` and `save`, but it is a "
+            f"{type(classifier).__name__} without {' and '.join(missing)}: see penchant.weak.contract",
+        )
+    users: UsersClassifier = classifier  # type: ignore[assignment]  # its methods were just looked for
+    return users
