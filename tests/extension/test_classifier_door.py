@@ -145,7 +145,7 @@ def test_a_saved_one_is_loaded_with_the_code_that_the_caller_names(
 
 def test_code_is_refused_for_another_kind(folder: Path) -> None:
     make_classifier(Tfidf()).fit(TEXTS, LABELS).save(folder / "kept")
-    with pytest.raises(InputError, match="of the kind 'sklearn', which no code of yours saved"):
+    with pytest.raises(InputError, match="of the kind 'sklearn', which needs no code of yours"):
         load_classifier(folder / "kept", code="mine.py:Words")
 
 

@@ -95,7 +95,7 @@ def test_students_that_cannot_be(weak: str, files: dict[str, str], tmp_path: Pat
         train(student={"model": "nothing"})
     assert not (tmp_path / "run").exists()
     train()
-    with pytest.raises(InputError, match=r"already holds another run: choose another directory or delete it$"):
+    with pytest.raises(InputError, match=r"already holds another run: .* or continue that run with --resume$"):
         train()
 
 

@@ -96,9 +96,8 @@ class CustomWeakLoss(Config):
     extension: ClassVar[str] = "function"
     name: Literal["custom"] = "custom"
     function: Annotated[str, Field(min_length=1)]
-    """`module:function`, or `path/to/file.py:function`. It is called with the student's logits and the weak labels, both
-    of shape (examples, classes), and with the share of the training that is done; it returns probabilities of that
-    shape."""
+    """`module:function`, or `path/to/file.py:function`. It gets the student's logits and the weak labels, both of shape
+    (examples, classes), and the share of the training that is done, and returns probabilities of that shape."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """What it is called with besides, by name."""
 
