@@ -55,7 +55,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    if (ended_result := ended_run(config, resume=resume)) is not None:
+    if (ended_result := ended_run(config, config.out, resume=resume)) is not None:
         return ended_result
     set_seed(config.seed)  # the adapters' start
     # before the model: loading it takes long, and bad data should be told at once

@@ -63,7 +63,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    if (ended_result := ended_run(config, resume=resume)) is not None:
+    if (ended_result := ended_run(config, config.out, resume=resume)) is not None:
         return ended_result
     set_seed(config.seed)  # the adapters' start
     warnings: list[str] = []

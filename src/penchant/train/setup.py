@@ -121,16 +121,19 @@ def _sample_prompts(
     return fitting[: settings.max_prompts], warnings
 
 
-def ended_run(config: Config, *, resume: bool) -> RunResult | None:
+def ended_run(config: Config, path: str | None, *, resume: bool) -> RunResult | None:
     """Return the result of a run that is resumed though it has come to its end; None for any other.
+
+    Args:
+        path: the run directory.
 
     Raises:
         RunMismatchError: there is no run to resume, or its configuration is another.
     """
-    if not resume or (ended_result := finished(config.out, config)) is None:
+    if not resume or (ended_result := finished(path, config)) is None:
         return None
-    log.warning("the run in %s has come to its end (%s): nothing to resume", config.out, ended_result["status"])
-    return RunResult(config.method, Path(config.out or "").expanduser(), ended_result)
+    log.warning("the run in %s has come to its end (%s): nothing to resume", path, ended_result["status"])
+    return RunResult(config.method, Path(path or "").expanduser(), ended_result)
 
 
 def log_into(accelerator: Accelerator, folder: RunFolder) -> None:

@@ -119,8 +119,8 @@ def check_probabilities(targets: Probabilities) -> None:
 
 def no_distributions(probabilities: Probabilities) -> NDArray[np.bool_]:
     """Return which rows of shape (rows, classes) are no probabilities that sum to 1, within a thousandth."""
-    bad: NDArray[np.bool_] = ~np.isfinite(probabilities).all(-1) | (probabilities < 0).any(-1)
-    return bad | (np.abs(probabilities.sum(-1) - 1) > 1e-3)
+    bad = ~np.isfinite(probabilities).all(-1) | (probabilities < 0).any(-1)
+    return np.asarray(bad | (np.abs(probabilities.sum(-1) - 1) > 1e-3))
 
 
 def refuse_one_class(targets: Probabilities) -> None:

@@ -117,7 +117,7 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
         RunError: training failed, or the disk is full.
     """
     started = time.monotonic()
-    if (ended := ended_run(config, resume=resume)) is not None:
+    if (ended := ended_run(config, config.out, resume=resume)) is not None:
         remove(ended.path / "training")
         return ended
     folder = RunFolder(config.out, config, resume=resume)
