@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING
 
+from penchant.data import settle
 from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, problems_of
 from penchant.data.layouts import registry as formats
 from penchant.data.layouts.pairs import speaks_for_both
@@ -18,15 +19,6 @@ from penchant.data.marks import begins_with_prompt, find_marks, has_odd_turns, l
 from penchant.data.merge import Merged, count_ties, find_contradictions, merge_groups
 from penchant.data.options import BadRows, Columns, ReadOptions, Ties
 from penchant.data.rendering.templates import template_warnings
-from penchant.data.settle import (
-    judging_sentences,
-    refuse_codes,
-    refuse_merging,
-    refuse_repeated_prompts,
-    settle_bad_rows,
-    settle_ties,
-    text_sentences,
-)
 from penchant.errors import InputError
 from penchant.types import PromptGroup, prompt_text
 
@@ -118,7 +110,7 @@ def _counts(
         unread=dict(parsed.unread),
         unread_texts=tuple(dict.fromkeys(name for texts in parsed.texts for name in texts)),
         marks=marks,
-        notes=(*judging_sentences(parsed.judging), *text_sentences(groups, special)),
+        notes=(*settle.judging_sentences(parsed.judging), *settle.text_sentences(groups, special)),
         look_alike=look_alike(groups),
         labels=None if counts is None else (round(counts.desirable), round(counts.undesirable), counts.labelled_both),
     )
@@ -129,11 +121,11 @@ def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadR
     source = report.source
     # The checks of `read_preferences` themselves and in its order, so that report and training cannot differ.
     steps: list[Callable[[], object]] = [
-        lambda: settle_bad_rows(source, parsed, bad_rows),
-        lambda: refuse_codes(source, parsed),
-        lambda: refuse_merging(source, parsed),
-        lambda: refuse_repeated_prompts(source, parsed),
-        lambda: settle_ties(source, parsed.groups, report.ties, ties, []),
+        lambda: settle.settle_bad_rows(source, parsed, bad_rows),
+        lambda: settle.refuse_codes(source, parsed),
+        lambda: settle.refuse_merging(source, parsed),
+        lambda: settle.refuse_repeated_prompts(source, parsed),
+        lambda: settle.settle_ties(source, parsed.groups, report.ties, ties, []),
     ]
     for step in steps:
         try:

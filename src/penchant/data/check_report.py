@@ -215,10 +215,7 @@ def _table(report: CheckReport) -> list[str]:
         ("named annotators", report.annotators),
         ("ties", report.ties),
         ("duplicates", report.duplicates),
-        (
-            "contradictions",
-            f"{report.contradictions} ({report.contradictions_same_annotator} by one annotator)",
-        ),
+        ("contradictions", f"{report.contradictions} ({report.contradictions_same_annotator} by one annotator)"),
         ("columns that are not read", ", ".join(map(cut, list(report.unread)[:20])) or "none"),
         ("rows with empty text", report.bad_kinds.get("empty", 0)),
         ("rows with identical responses", report.bad_kinds.get("identical", 0)),

@@ -7,24 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Unpack, get_args
 
+from penchant.data import settle
 from penchant.data.layouts import registry as formats
 from penchant.data.layouts.pairs import speaks_for_both
 from penchant.data.layouts.parse import Parsed, parse_source
 from penchant.data.merge import count_ties, find_contradictions, merge_groups
 from penchant.data.options import ReadKeywords, ReadOptions, Ties
-from penchant.data.settle import (
-    mark_warnings,
-    refuse_codes,
-    refuse_judged,
-    refuse_merging,
-    refuse_repeated_prompts,
-    require_choice,
-    settle_bad_rows,
-    settle_contradictions,
-    settle_ties,
-    text_sentences,
-    unread_warnings,
-)
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
@@ -95,22 +83,22 @@ def read_preferences(
     **options: Unpack[ReadKeywords],
 ) -> LoadedPreferences:
     """Read a preference file as `load_preferences` does, with the counts of what was found and done."""
-    require_choice("ties", ties, get_args(Ties))
-    require_choice("contradictions", contradictions, ("warn", "error", "keep"))
+    settle.require_choice("ties", ties, get_args(Ties))
+    settle.require_choice("contradictions", contradictions, ("warn", "error", "keep"))
     reading = ReadOptions(**options)
     parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
-    warnings = settle_bad_rows(source, parsed, reading.bad_rows)
-    refuse_codes(source, parsed)
-    refuse_merging(source, parsed)
-    refuse_repeated_prompts(source, parsed)
+    warnings = settle.settle_bad_rows(source, parsed, reading.bad_rows)
+    settle.refuse_codes(source, parsed)
+    settle.refuse_merging(source, parsed)
+    settle.refuse_repeated_prompts(source, parsed)
     tied = count_ties(parsed.groups)
     # Ties go before merging, so that their rows add no response that nothing compares.
-    groups = settle_ties(source, parsed.groups, tied, ties, warnings)
+    groups = settle.settle_ties(source, parsed.groups, tied, ties, warnings)
     # Merged even with merge=False: contradictions and duplicates are seen only with all rows of a prompt together.
     merged = merge_groups(groups, counts_add=parsed.layout.counts_add)
     contradictory = find_contradictions(merged.groups)
     if contradictory.pairs and contradictions != "keep":
-        settle_contradictions(source, contradictory, contradictions, warnings)
+        settle.settle_contradictions(source, contradictory, contradictions, warnings)
     if reading.merge and merged.scores_dropped:
         warnings.append(
             f"{source}: {merged.scores_dropped} prompts have scores in some rows only; their scores were dropped"
@@ -141,7 +129,7 @@ def load_responses(source: str | Path, **options: Unpack[ReadKeywords]) -> list[
     """
     reading = ReadOptions(**options)
     parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
-    _log(settle_bad_rows(source, parsed, reading.bad_rows))
+    _log(settle.settle_bad_rows(source, parsed, reading.bad_rows))
     return _merged_first(parsed, reading)
 
 
@@ -157,8 +145,8 @@ def load_prompts(source: str | Path, **options: Unpack[ReadKeywords]) -> list[Pr
     reading = ReadOptions(**options)
     parsed = parse_source(source, reading, layouts=formats.PROMPTS)
     groups = [PromptGroup(group.prompt, source=group.source) for group in parsed.groups]
-    doubts = [f"{source}: {sentence}" for sentence in text_sentences(groups)]
-    _log([*settle_bad_rows(source, parsed, reading.bad_rows), *doubts])
+    doubts = [f"{source}: {sentence}" for sentence in settle.text_sentences(groups)]
+    _log([*settle.settle_bad_rows(source, parsed, reading.bad_rows), *doubts])
     if reading.merge:
         unique = merge_groups(groups, counts_add=False).groups
         if len(unique) < len(groups):
@@ -181,10 +169,10 @@ def load_demonstrations(source: str | Path, **options: Unpack[ReadKeywords]) -> 
     """
     reading = ReadOptions(**options)
     known, refused = formats.DEMONSTRATIONS, formats.NO_DEMONSTRATIONS
-    parsed = parse_source(source, reading, layouts=known, refused=refused, accept=refuse_judged)
-    refuse_repeated_prompts(source, parsed)
-    _log(settle_bad_rows(source, parsed, reading.bad_rows))
-    _log([*unread_warnings(source, parsed), *mark_warnings(source, parsed)])
+    parsed = parse_source(source, reading, layouts=known, refused=refused, accept=settle.refuse_judged)
+    settle.refuse_repeated_prompts(source, parsed)
+    _log(settle.settle_bad_rows(source, parsed, reading.bad_rows))
+    _log([*settle.unread_warnings(source, parsed), *settle.mark_warnings(source, parsed)])
     parsed.groups = [group for group in parsed.groups if group.responses]
     if not parsed.groups:
         raise InputError(f"{source}: no row has a response; expected at least one to learn from")
@@ -202,11 +190,11 @@ def _merged_first(parsed: Parsed, reading: ReadOptions) -> list[PromptGroup]:
 
 def _notes(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
     """Return sentences about what is no error but may surprise."""
-    notes = unread_warnings(source, parsed)
+    notes = settle.unread_warnings(source, parsed)
     if parsed.layout.assumed:
         reading = "is taken as preferred to the models', for layout=" if parsed.prescribed else "would be, with layout="
         notes.append(f"{source}: nobody compared these summaries; the person's {reading}{parsed.layout.name}")
-    notes += mark_warnings(source, parsed)
+    notes += settle.mark_warnings(source, parsed)
     if not any(group.comparisons or group.scores for group in groups):  # (scores may be labels)
         notes.append(f"{source}: no comparison in the whole file")
     if parsed.layout.name == "hh" and (stray := sum(map(speaks_for_both, groups))):

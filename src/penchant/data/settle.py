@@ -6,19 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import get_args
 
+from penchant.data import marks
 from penchant.data.damage import damage_sentences, missing_scores, one_sided_prompts
 from penchant.data.layouts.columns import COMMENTARY, ReadRow
 from penchant.data.layouts.parse import Parsed, listed
 from penchant.data.layouts.quality import quality_columns
-from penchant.data.marks import (
-    alike_sentence,
-    begins_with_prompt,
-    disguised_marks,
-    find_marks,
-    has_odd_turns,
-    last_text,
-    look_alike,
-)
 from penchant.data.merge import Contradictions, without_ties
 from penchant.data.options import BadRows, Ties
 from penchant.data.sources.values import RowError, cut
@@ -88,7 +80,7 @@ def text_sentences(groups: Sequence[PromptGroup], special: Sequence[str] = ()) -
         special: special tokens of the tokenizer, where one is used.
     """
     return [
-        *disguised_marks(groups, special),
+        *marks.disguised_marks(groups, special),
         *damage_sentences(groups),
         *one_sided_prompts(groups),
         *missing_scores(groups),
@@ -99,21 +91,21 @@ def mark_warnings(source: str | Path, parsed: Parsed) -> list[str]:
     """Return what to say of texts written for a chat template or damaged, and of responses that look alike."""
     groups = parsed.groups
     # in HH the marks "Human:" and "Assistant:" are the layout itself
-    marks = "" if parsed.layout.name == "hh" else find_marks(groups).sentence()
-    findings = [marks] if marks else []
+    mark_sentence = "" if parsed.layout.name == "hh" else marks.find_marks(groups).sentence()
+    findings = [mark_sentence] if mark_sentence else []
     findings += [*text_sentences(groups), *judging_sentences(parsed.judging)]
-    if repeated := [group.source for group in groups if begins_with_prompt(group)]:
+    if repeated := [group.source for group in groups if marks.begins_with_prompt(group)]:
         findings.append(
             f"{len(repeated)} prompts stand again at the beginning of all their responses (the first: "
             f"{repeated[0]}), so they are shown twice"
         )
-    if odd_turns := [group.source for group in groups if has_odd_turns(group)]:
+    if odd_turns := [group.source for group in groups if marks.has_odd_turns(group)]:
         findings.append(
             f"{len(odd_turns)} conversations have turns that do not alternate, or do not end with the user's "
             f"(the first: {odd_turns[0]}): each is written as a turn of its own, and none continues another"
         )
-    if same_looking := look_alike(groups):
-        findings.append(alike_sentence(same_looking))
+    if same_looking := marks.look_alike(groups):
+        findings.append(marks.alike_sentence(same_looking))
     return [f"{source}: {finding}" for finding in findings]
 
 
@@ -147,7 +139,7 @@ def refuse_repeated_prompts(source: str | Path, parsed: Parsed) -> None:
         return
     # All of them, or it is chance: only a program writes every prompt once more.
     if all(
-        begins_with_prompt(group) and len(last_text(group.prompt).split()) >= FEWEST_PROMPT_WORDS
+        marks.begins_with_prompt(group) and len(marks.last_text(group.prompt).split()) >= FEWEST_PROMPT_WORDS
         for group in parsed.groups
     ):
         raise InputError(

@@ -131,4 +131,4 @@ def test_a_template_is_probed_once_per_kind_of_conversation() -> None:
     for _ in range(3):
         one.render(PromptGroup(EARLIER, ["a"]))
         one.render(PromptGroup(EARLIER[:1], ["a"]))
-    assert set(one._probed) == {(), ("user",), ("user", "assistant", "user")}
+    assert set(one._probed) == {("user",), ("user", "assistant", "user")}

@@ -134,7 +134,7 @@ def test_all_broken_lines_are_named_and_never_skipped(tmp_path: Path) -> None:
         assert "3 of 5 rows cannot be used" in said
         assert "a.jsonl:2: broken JSON at character 16 (" in said
         assert "a.jsonl:4: broken JSON" in said
-        assert "a.jsonl:5: expected one JSON object a line, got list" in said
+        assert "a.jsonl:5: expected one JSON object per line, got list" in said
         assert "damaged lines are never skipped" in said
 
 

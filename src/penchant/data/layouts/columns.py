@@ -18,32 +18,11 @@ from penchant.types import Message, PromptGroup, prompt_turns
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message")
 INPUT_COLUMNS = ("input", "context")
 # Names under which a prompt, or a part of it, is published. Beside a prompt that was read they are never passed over.
-PROMPT_COLUMNS = (
-    "prompt",
-    "instruction",
-    "question",
-    "query",
-    "input",
-    "inputs",
-    "context",
-    "history",
-    "conversations",
-    "conversation",
-    "messages",
-    "dialog",
-    "dialogue",
-    "passage",
-    "passages",
-    "document",
-    "documents",
-    "article",
-    "post",
-    "choices",
-    "options",
-    "endings",
+PROMPT_COLUMN = re.compile(
+    "prompt|instruction|question|query|inputs?|context|history|conversations?|messages|dialog|dialogue|passages?|"
+    "documents?|article|post|choices|options|endings"
 )
 CONTEXT_COLUMNS = (*SYSTEM_COLUMNS, *INPUT_COLUMNS, "history")
-SHOWN_COLUMNS = (*SYSTEM_COLUMNS, *PROMPT_COLUMNS)
 TOOL_COLUMNS = ("tools", "functions")
 MEDIA_WORD = re.compile(r"(?:image|img|picture|photo|video|audio|pixel)s?")
 # What identifies or describes a row. A value with a space in it is text, under any name.
@@ -204,7 +183,8 @@ def refuse_lost(group: PromptGroup, unread: RowValues, layout: str, *, prescribe
         # `image_count: 2` or `has_audio: false` only describe; a path, an address or bytes are the picture itself
         if any(map(MEDIA_WORD.fullmatch, words_of(name))) and not isinstance(value, int | float):
             raise RowError("unread", f"field {column!r}: pictures, videos and sounds cannot be read yet; {leave_out}")
-        if not prescribed and kind in SHOWN_COLUMNS and is_text(value) and not _is_copy(value, _texts_of(group)):
+        is_shown = kind in SYSTEM_COLUMNS or PROMPT_COLUMN.fullmatch(kind)
+        if not prescribed and is_shown and is_text(value) and not _is_copy(value, _texts_of(group)):
             raise RowError(
                 "unread",
                 f"field {column!r} is not read by the layout {layout}, though by its name it is part of the prompt. "

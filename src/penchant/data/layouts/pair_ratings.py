@@ -29,41 +29,13 @@ FRACTION = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*/\s*(\d+)\s*")  # 4/5, as annotat
 DECIMAL_COMMA = re.compile(r"\s*-?\d{1,3},\d{1,2}\s*")  # with three digits behind it, it may part thousands
 TIE_FIELDS = ("tie", "is_tie")
 # Columns whose value is a verdict on the pair.
-VERDICT_WORDS = {
-    "status",
-    "winner",
-    "win",
-    "preference",
-    "preferred",
-    "verdict",
-    "judgment",
-    "judgement",
-    "result",
-    "outcome",
-    "decision",
-    "label",
-    "better",
-    "best",
-    "choice",
-    "vote",
-}
-TIE_VALUES = {
-    "tie",
-    "tied",
-    "draw",
-    "equal",
-    "same",
-    "both",
-    "neither",
-    "no preference",
-    "both good",
-    "both bad",
-    "bothbad",
-    "both_bad",
-    "tie (bothbad)",
-    "tie (both bad)",
-    "about the same",
-}
+VERDICT_WORD = re.compile(
+    "status|winner|win|preference|preferred|verdict|judgment|judgement|result|outcome|decision|label|better|best|"
+    "choice|vote"
+)
+TIE_VALUE = re.compile(
+    r"tied?|draw|equal|same|both|neither|no preference|both good|both[ _]?bad|tie \(both ?bad\)|about the same"
+)
 CONTRADICTING_VALUES = {"rejected", "loser", "discarded", "invalid"}
 
 
@@ -77,8 +49,7 @@ def pair(
     """
     if chosen == rejected:
         raise RowError(
-            "identical",
-            "fields 'chosen' and 'rejected' are the same response, so the row prefers nothing; remove it",
+            "identical", "fields 'chosen' and 'rejected' are the same response, so the row prefers nothing; remove it"
         )
     return PromptGroup(prompt, (chosen, rejected), (Comparison(0, 1, tie=tie),), scores)
 
@@ -205,7 +176,7 @@ def _is_tied_by_difference(row: RowValues) -> bool:
 
 @lru_cache(maxsize=256)
 def _verdict_columns(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in names if VERDICT_WORDS.intersection(words_of(name)))
+    return tuple(name for name in names if any(map(VERDICT_WORD.fullmatch, words_of(name))))
 
 
 def _is_tied_in_words(row: RowValues) -> bool:
@@ -223,7 +194,7 @@ def _is_tied_in_words(row: RowValues) -> bool:
                 f"field {cut(name)!r} says {cut(value)!r}, which contradicts the preference or gives the row up. "
                 f"Correct or remove the row, or leave the column out (data.columns={{{cut(name)}: null}})",
             )
-        if verdict in TIE_VALUES:
+        if TIE_VALUE.fullmatch(verdict):
             row.get(name)  # so that it counts as read
             return True
     return False

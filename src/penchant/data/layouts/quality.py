@@ -19,38 +19,13 @@ QUALITY_WORD = re.compile(
     r"offensive|hateful|harmfulness|hallucination|broken|critic"
 )
 # Words in the names of columns that say which response a value belongs to, and no more.
-SIDE_WORDS = {
-    "chosen",
-    "rejected",
-    "reject",
-    "prefer",
-    "preferred",
-    "better",
-    "worse",
-    "best",
-    "worst",
-    "winner",
-    "loser",
-}
+SIDE_WORD = re.compile("chosen|rejected|reject|prefer|preferred|better|worse|best|worst|winner|loser")
 # Words that say that the order of a pair was turned round, or may be wrong.
-ORDER_WORDS = {"flip", "flipped", "swap", "swapped", "reversed", "inverted", "noisy", "mislabeled", "mislabelled"}
+ORDER_WORD = "flip|flipped|swap|swapped|reversed|inverted|noisy|mislabeled|mislabelled"
 # Words that say how much a judgment counts.
-STRENGTH_WORDS = {"weight", "weights", "strength", "confidence", "certainty", "importance", "margin", "elo"}
-COUNT_WORDS = {
-    "id",
-    "ids",
-    "index",
-    "count",
-    "num",
-    "number",
-    "length",
-    "len",
-    "tokens",
-    "version",
-    "model",
-    "logps",
-    "logp",
-}
+STRENGTH_WORD = "weight|weights|strength|confidence|certainty|importance|margin|elo"
+JUDGING_WORD = re.compile(f"{QUALITY_WORD.pattern}|{ORDER_WORD}|{STRENGTH_WORD}")
+COUNT_WORD = re.compile("id|ids|index|count|num|number|length|len|tokens|version|model|logps|logp")
 # A whole cell that judges, under any name.
 VERDICT = re.compile(
     r"good|bad|wrong|correct|incorrect|accept(?:ed)?|reject(?:ed)?|pass(?:ed)?|fail(?:ed)?|(?:un)?(?:safe|helpful)|"
@@ -89,12 +64,12 @@ def judging_columns(unread: RowValues) -> list[str]:
 
 @lru_cache(maxsize=4096)  # asked for every row, and the names are the same in all of them
 def _judges(name: str) -> bool:
-    words = set(words_of(name))
-    if words & COUNT_WORDS:
+    words = words_of(name)
+    if any(map(COUNT_WORD.fullmatch, words)):
         return False
-    if words and words <= SIDE_WORDS:  # `winner` beside a pair: nothing else that the value could belong to
-        return True
-    return bool(words & (ORDER_WORDS | STRENGTH_WORDS)) or any(map(QUALITY_WORD.fullmatch, words - SIDE_WORDS))
+    rest = [word for word in words if not SIDE_WORD.fullmatch(word)]
+    # `winner` alone beside a pair: there is nothing else that the value could belong to
+    return any(map(JUDGING_WORD.fullmatch, rest)) if rest else bool(words)
 
 
 def _is_whole(pattern: re.Pattern[str], value: object) -> bool:

@@ -12,27 +12,12 @@ from dataclasses import dataclass, replace
 from penchant.data.layouts import demonstrations, own, pairs
 from penchant.data.layouts import multiple as several
 from penchant.data.layouts import unpaired as labels
-from penchant.data.layouts.columns import (
-    ReadRow,
-    add_context,
-    refuse_lost,
-    refuse_pointers,
-    refuse_texts,
-    text_columns,
-)
+from penchant.data.layouts.columns import ReadRow, add_context, refuse_lost, refuse_pointers, refuse_texts, text_columns
 from penchant.data.layouts.pair_ratings import rating_fields
 from penchant.data.layouts.turns import ROLES
 from penchant.data.sources.values import RowError, RowValues, cut
 from penchant.errors import InputError, did_you_mean
 from penchant.types import PromptGroup
-
-
-def _matches_any(row: RowValues) -> bool:
-    return True
-
-
-def _no_doubt(row: RowValues) -> None:
-    """Pass every row: nothing about the layout has to be confirmed."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +43,12 @@ class Layout:
     name: str
     required: tuple[tuple[str, ...], ...]
     read: Callable[[RowValues], PromptGroup]
-    fits: Callable[[RowValues], bool] = _matches_any
+    fits: Callable[[RowValues], bool] | None = None
     counts_add: bool = False
     context: bool = True
     assumed: bool = False
     complete: bool = False
-    doubt: Callable[[RowValues], None] = _no_doubt
+    doubt: Callable[[RowValues], None] | None = None
     codes: tuple[str, Callable[[Collection[object]], str]] | None = None
 
     @property
@@ -77,7 +62,7 @@ class Layout:
 
     def matches(self, row: RowValues) -> bool:
         """Return whether a row looks like this layout. Its values may still be wrong."""
-        return not self.missing(row) and self.fits(row)
+        return not self.missing(row) and (self.fits is None or self.fits(row))
 
     def parse(self, row: RowValues, source: str, *, prescribed: bool = False) -> PromptGroup:
         """Return the group of a row.
@@ -94,7 +79,7 @@ class Layout:
             words = ", ".join(" or ".join(map(repr, names)) for names in absent)
             verb = "is null" if all(any(name in row for name in names) for names in absent) else "is missing"
             raise RowError("missing", f"field {words} {verb}; the layout {self.name} needs {self.fields}")
-        if not prescribed:
+        if self.doubt is not None and not prescribed:
             self.doubt(row)
         seen = row if isinstance(row, ReadRow) else ReadRow(row)
         group = self.read(seen)
@@ -182,6 +167,7 @@ def _doubt_ranked(row: RowValues) -> None:
 
 PAIR = (("chosen",), ("rejected",))
 INSTRUCTION = (("instruction", "prompt"),)
+OWN = Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True)
 LABEL = labels.LABEL_FIELDS
 
 UNPAIRED = (
@@ -199,11 +185,7 @@ PREFERENCES: tuple[Layout, ...] = (
         (("question",), ("passages",), ("prediction 1",), ("prediction 2",), ("preference",)),
         several.read_finegrained,
     ),
-    Layout(
-        "pandalm",
-        (("instruction",), ("response1",), ("response2",), ("annotator1",)),
-        several.read_pandalm,
-    ),
+    Layout("pandalm", (("instruction",), ("response1",), ("response2",), ("annotator1",)), several.read_pandalm),
     Layout(
         "alpaca-eval",
         (("instruction",), ("output_1",), ("output_2",), ("preference",)),
@@ -220,13 +202,10 @@ PREFERENCES: tuple[Layout, ...] = (
     Layout("openai-summaries", (("info",), ("summaries",), ("choice",)), several.read_openai_summaries),
     Layout("swift", (("messages",), ("rejected_response",)), pairs.read_swift),
     Layout("ultrafeedback", (*INSTRUCTION, ("completions",)), several.read_ultrafeedback),
-    Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),
+    OWN,
     Layout("ranked", (*INSTRUCTION, several.RANKED_FIELDS), several.read_ranked, _has_ranked_list, doubt=_doubt_ranked),
     Layout(
-        "llamafactory-sharegpt",
-        (("conversations", "messages"), *PAIR),
-        pairs.read_llamafactory_sharegpt,
-        _is_sharegpt,
+        "llamafactory-sharegpt", (("conversations", "messages"), *PAIR), pairs.read_llamafactory_sharegpt, _is_sharegpt
     ),
     Layout("trl", (("prompt",), *PAIR), pairs.read_trl, lambda row: not _has_turns(row)),
     Layout("trl-conversational", (("prompt",), *PAIR), pairs.read_trl_conversational, _has_turns),
@@ -254,13 +233,8 @@ PREFERENCES: tuple[Layout, ...] = (
 )
 
 DEMONSTRATIONS: tuple[Layout, ...] = (
-    Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True),
-    Layout(
-        "completion",
-        (("prompt",), ("completion", "response")),
-        demonstrations.read_completion,
-        counts_add=True,
-    ),
+    OWN,
+    Layout("completion", (("prompt",), ("completion", "response")), demonstrations.read_completion, counts_add=True),
     Layout("messages", (("messages", "conversations"),), demonstrations.read_messages, counts_add=True),
     Layout(
         "alpaca",
@@ -290,17 +264,17 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
 )
 
 # What teaches the wrong thing as demonstrations: losing and bad responses.
-NO_DEMONSTRATIONS: tuple[Layout, ...] = tuple(layout for layout in PREFERENCES if layout.name != "penchant")
+NO_DEMONSTRATIONS: tuple[Layout, ...] = tuple(layout for layout in PREFERENCES if layout is not OWN)
 
 
 PROMPTS: tuple[Layout, ...] = (
     # a completion's label, right or wrong, is no matter, nor is the order of answers
     *(
-        replace(layout, doubt=_no_doubt) if layout.doubt is _doubt_ranked else layout
+        replace(layout, doubt=None) if layout.doubt is _doubt_ranked else layout
         for layout in PREFERENCES
         if layout not in UNPAIRED
     ),
-    *(layout for layout in DEMONSTRATIONS if layout.name not in ("penchant", "text")),
+    *(layout for layout in DEMONSTRATIONS if layout is not OWN and layout.name != "text"),
     Layout("prompts", (("prompt",),), demonstrations.read_bare_prompt),
 )
 

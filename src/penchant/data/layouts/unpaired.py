@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from penchant.data.layouts import demonstrations
-from penchant.data.sources.values import RowError, RowValues, describe, flag
+from penchant.data.sources.values import RowError, RowValues, flag
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
@@ -36,17 +36,11 @@ def read_alpaca(row: RowValues) -> PromptGroup:
 
 def _label(row: RowValues) -> float:
     """Return 1 for good and 0 for bad."""
-    labels = {name: _flag(row[name], name) for name in LABEL_FIELDS if row.get(name) is not None}
+    filled = (name for name in LABEL_FIELDS if row.get(name) is not None)
+    labels = {name: flag(row[name], name, expected="true (good) or false (bad)") for name in filled}
     if len(set(labels.values())) > 1:
         raise RowError("value", f"fields {' and '.join(map(repr, labels))} say the opposite of each other")
     return float(next(iter(labels.values())))
-
-
-def _flag(value: object, field: str) -> bool:
-    try:
-        return flag(value, field)
-    except RowError:
-        raise RowError("type", f"field {field!r}: expected true (good) or false (bad), got {describe(value)}") from None
 
 
 @dataclass(frozen=True, slots=True)

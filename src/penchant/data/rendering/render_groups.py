@@ -59,12 +59,12 @@ def render_all(
     fitting = [groups[index] for index in arrays["kept"].tolist()]
     rendered = RenderedRows(arrays, [group.source for group in fitting])
     distinct, indices = _without_equal(fitting, rendered)
-    counts = [sum(len(group.comparisons) for group in stage) for stage in (fitting, distinct)]
+    compared, distinct_compared = (sum(len(group.comparisons) for group in stage) for stage in (fitting, distinct))
     report = RenderReport(
-        len(groups) - len(fitting),
-        int(arrays["truncated"].sum()),
-        int(arrays["unstable"].sum()),
-        counts[0] - counts[1],
+        dropped_too_long=len(groups) - len(fitting),
+        truncated=int(arrays["truncated"].sum()),
+        unstable_boundaries=int(arrays["unstable"].sum()),
+        equal_pairs=compared - distinct_compared,
     )
     return distinct, rendered if len(indices) == len(fitting) else rendered.pick(indices), report
 

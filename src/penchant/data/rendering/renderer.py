@@ -102,20 +102,16 @@ class Renderer:
     def _refuse_lost(self, messages: Sequence[Message], rendered: str) -> None:
         """Refuse a prompt that the template does not write as it is; probes are made once per sequence of roles."""
         templates.refuse_lost_turns(self.tokenizer, messages, rendered)
-        fault = self._probed_once((), lambda: find_misnaming(self.tokenizer))
         roles = tuple(message.role for message in messages)
-        fault = fault or self._probed_once(roles, lambda: find_fault(self.tokenizer, roles))
+        if roles not in self._probed:
+            self._probed[roles] = find_misnaming(self.tokenizer) or find_fault(self.tokenizer, roles)
+        fault = self._probed[roles]
         # A turn without text is no loss where it is left out.
         if fault is not None and all(messages[turn - 1].content.strip() for turn in fault.turns):
             raise InputError(
                 f"{templates.template_name(self.tokenizer)} {fault.words}. Use a template that writes each turn in its "
                 "place and under its role, template=plain, or take such turns out of the data"
             )
-
-    def _probed_once(self, roles: tuple[str, ...], probe: Callable[[], TemplateFault | None]) -> TemplateFault | None:
-        if roles not in self._probed:
-            self._probed[roles] = probe()
-        return self._probed[roles]
 
     def decode(self, prompt_ids: Sequence[int], ids: Sequence[int]) -> str:
         """Return the text of ids drawn after a prompt, without special tokens.

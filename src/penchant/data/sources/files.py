@@ -9,7 +9,7 @@ A line that is damaged in itself (broken JSON, invalid UTF-8, longer than `MAX_L
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
     _require_file(path)
     kind = _suffix(path)
     if kind in (".jsonl", ".ndjson") or (kind == ".json" and _is_jsonl_inside(path)):
-        yield from _read_jsonl(path)
+        yield from _read_lines(path, _parse_object)
     elif kind == ".json":
         yield from _read_json(path, split)
     elif kind in (".csv", ".tsv"):
@@ -60,7 +60,7 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
     elif kind in collected.SUFFIXES:
         yield from (Row(location, values) for location, values in collected.read_collected(path))
     else:
-        yield from _read_text(path)
+        yield from _read_lines(path, lambda text: {"prompt": text.rstrip("\r\n")})
 
 
 def check_source(source: str | Path) -> None:
@@ -117,20 +117,23 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def _read_jsonl(path: Path) -> Iterator[Row | RowProblem]:
+def _read_lines(path: Path, parse: Callable[[str], RowValues]) -> Iterator[Row | RowProblem]:
     for number, line in numbered_lines(path):
         source = f"{path.name}:{number}"
         try:
             text = decoded(line)
-            if not text.strip():
-                continue
-            values = parsed_json(text)
-            if not isinstance(values, dict):
-                advice = "; name a file that is one JSON array .json" if text.lstrip().startswith("[") else ""
-                raise RowError("damaged", f"expected one JSON object a line, got {describe(values)}{advice}")
-            yield Row(source, values)
+            if text.strip():
+                yield Row(source, parse(text))
         except RowError as error:
             yield RowProblem(source, error.kind, str(error))
+
+
+def _parse_object(text: str) -> RowValues:
+    values = parsed_json(text)
+    if not isinstance(values, dict):
+        advice = "; name a file that is one JSON array .json" if text.lstrip().startswith("[") else ""
+        raise RowError("damaged", f"expected one JSON object per line, got {describe(values)}{advice}")
+    return values
 
 
 def _read_json(path: Path, split: str) -> Iterator[Row | RowProblem]:
@@ -232,15 +235,3 @@ def _without_decimal(value: object) -> object:
     if isinstance(value, dict):
         return _without_decimals(value)
     return list(map(_without_decimal, value)) if isinstance(value, list) else value
-
-
-def _read_text(path: Path) -> Iterator[Row | RowProblem]:
-    for number, line in numbered_lines(path):
-        source = f"{path.name}:{number}"
-        try:
-            text = decoded(line).rstrip("\r\n")
-        except RowError as error:
-            yield RowProblem(source, error.kind, str(error))
-            continue
-        if text.strip():
-            yield Row(source, {"prompt": text})

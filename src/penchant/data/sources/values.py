@@ -64,15 +64,18 @@ def holds(value: object) -> bool:
     return value is not None and value == value
 
 
-def flag(value: object, name: str) -> bool:
+def flag(value: object, name: str, *, expected: str = "true or false") -> bool:
     """Return true or false, also for 1 or 0 and for text, which tables have.
+
+    Args:
+        expected: what the message says that should stand there.
 
     Raises:
         RowError: anything else.
     """
     boolean = FLAGS.get(value.strip().lower()) if isinstance(value, str) else value
     if not (isinstance(boolean, bool) or (isinstance(boolean, int | float) and boolean in (0, 1))):
-        raise RowError("type", f"field {name!r}: expected true or false, got {describe(value)}")
+        raise RowError("type", f"field {name!r}: expected {expected}, got {describe(value)}")
     return bool(boolean)
 
 
