@@ -26,8 +26,9 @@ from penchant.errors import InputError
 
 T = TypeVar("T")
 
+# Seconds between two attempts at most, whatever `Retry-After` asks for: a server that says a day would hold a run.
 MAX_WAIT_S = 60.0
-"""Seconds between two attempts at most, whatever `Retry-After` asks for."""
+# No proxy stands between a machine and itself, whatever the environment says.
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -71,6 +72,7 @@ class Reply:
                 seconds = parsedate_to_datetime(value).timestamp() - time.time()
             except (ValueError, TypeError, OverflowError):
                 return 0.0
+        # a date that has passed is no wait; `inf` and `nan` are numbers to Python, and no server means them
         return max(seconds, 0.0) if math.isfinite(seconds) else 0.0
 
 
@@ -110,7 +112,9 @@ def open_client(url: str) -> httpx.AsyncClient:
             follow_redirects=False,
             trust_env=parts.hostname not in LOCAL_HOSTS,
             verify=tls,
+            # how many calls run at once is the caller's setting; httpx would stop at 100
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+            # not compressed: a few bytes could unpack to more than `max_bytes` before anybody counts them
             headers={"User-Agent": "penchant", "Accept-Encoding": "identity"},
         )
     except (ImportError, ValueError, httpx.InvalidURL) as error:
@@ -130,6 +134,7 @@ async def post_json(
     request = client.stream("POST", url, content=json.dumps(content), headers=headers, timeout=limits.timeout_s)
     try:
         async with asyncio.timeout(limits.total_s), request as response:
+            # read in pieces, so that an answer without an end is given up when it is too large
             body = bytearray()
             async for piece in response.aiter_bytes():
                 body += piece
@@ -137,6 +142,7 @@ async def post_json(
                     raise AnswerTooLarge(f"more than {limits.max_bytes:,} bytes")
             return Reply(response.status_code, clean(response.reason_phrase), response.headers, bytes(body))
     except (TimeoutError, httpx.TimeoutException) as error:
+        # only a connection that never came about says that the address may be wrong
         connecting = isinstance(error, httpx.ConnectTimeout)
         missing = "no connection" if connecting else "no whole answer"
         raise TemporaryFailure(f"TimeoutError: {missing} in time", unreachable=connecting) from None
@@ -151,6 +157,7 @@ def _root_cause(error: BaseException) -> BaseException:
     """Return what the system said: httpx wraps it several times, and says only that all attempts failed."""
     root, inner = error, error.__cause__ or error.__context__
     while inner is not None:
+        # anyio tries the addresses of a host side by side, and groups what each of them said
         inner = inner.exceptions[0] if isinstance(inner, BaseExceptionGroup) else inner
         root = inner if isinstance(inner, OSError) else root
         inner = inner.__cause__ or inner.__context__
@@ -178,6 +185,7 @@ async def retry(
                 raise
             wait = min(max(limits.first_wait_s * 2.0 ** (attempt - 1), failure.asked_wait_s), MAX_WAIT_S)
             on_retry(attempt, failure, wait)
+        # outside of `except`: an error while it waits has nothing to do with that of the attempt
         await asyncio.sleep(wait)
     raise AssertionError("unreachable")
 
@@ -188,5 +196,6 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
+    # a loop cannot run inside of another one in the same thread
     with ThreadPoolExecutor(1) as elsewhere:
         return elsewhere.submit(asyncio.run, work).result()

@@ -13,12 +13,13 @@ from urllib.parse import quote, quote_plus, unquote_plus, urlsplit, urlunsplit
 from penchant.errors import InputError
 
 HIDDEN = "[secret]"
+# Neither pattern takes what is hidden already: a recorded configuration is read and hidden once more with each run.
 _LOGIN = re.compile(r"(?<=://)(?!\[secret\]@)[^\s/?#'\"]{1,2000}(?=@)")
 _SECRET_VALUE = re.compile(
     r"([?&;][\w.-]{0,40}(?:key|token|secret|pass|pwd|auth|sig|cred|session|code)[\w.-]{0,40}=)(?!\[secret\])[^\s&;#'\"]+",
     re.IGNORECASE,
 )
-SHORTEST_BASE64 = 8
+SHORTEST_BASE64 = 8  # letters of base64 that are looked for; fewer stand in other texts by chance
 _BASE64_AROUND = "[A-Za-z0-9+/_-]{0,4}@[A-Za-z0-9+/_-]{0,4}={0,2}"  # the letters that the secret shares with others
 SHORTEST_VALUE = 4  # characters of a value in an address's query that may be a secret: `n=1` is none
 
@@ -44,6 +45,7 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     secrets = [secret for secret in secrets if secret]
     if not secrets:
         return text
+    # longer forms first: what is hidden of a part would keep the rest of the whole from being found
     plain = {form for secret in secrets for form in _forms(secret)}
     encoded = {form for secret in secrets for form in _in_base64(secret)}
     patterns = [_BASE64_AROUND.replace("@", re.escape(form)) for form in sorted(encoded, key=len, reverse=True)]
@@ -60,8 +62,10 @@ def secrets_of_address(url: str) -> list[str]:
     secrets: list[str] = []
     if parts.password is not None or parts.username is not None:
         user, password = unquote_plus(parts.username or ""), unquote_plus(parts.password or "")
+        # a client sends both as one text in base64, and a server may repeat either
         pair = f"{user}:{password}" if parts.password is not None else user
         secrets += [pair, base64.b64encode(pair.encode()).decode(), password or user]
+    # a query may be a key alone, without a name
     values = [pair.partition("=")[2] or pair for pair in re.split("[&;]", parts.query)]
     return secrets + [value for raw in values for value in (raw, unquote_plus(raw)) if len(value) >= SHORTEST_VALUE]
 
@@ -111,6 +115,7 @@ def _in_base64(secret: str) -> Iterator[str]:
     data = secret.encode(errors="surrogateescape")
     for shift in range(3):
         encoded = base64.b64encode(bytes(shift) + data).decode()
+        # a letter holds six bits, so those at the border of a byte depend on the byte beside it
         letters = (shift + len(data)) * 4 // 3  # that three bytes each make
         inner = encoded[(0, 2, 3)[shift] : letters - letters % 4 if (shift + len(data)) % 3 else letters]
         if len(inner) >= SHORTEST_BASE64:

@@ -132,11 +132,13 @@ def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOpt
     store, orders, max_calls = options.get("store"), options.get("orders", "both"), options.get("max_calls")
     if max_calls is not None and max_calls < 0:
         raise InputError(f"max_calls must be at least 0, got {max_calls}")
+    # pairs of one content are one question, and a pair of two equal responses is its own other order
     two_orders = orders == "both"
     questions = (question for pair in pairs for question in ((pair, pair.swapped) if two_orders else (pair,)))
     unique = list(dict.fromkeys(questions))
     stored: dict[Question, Verdict] = {}
     if store is not None:
+        # both before the look-up: what an earlier version kept under a secret address or read by other rules counts
         store.hide_addresses(addresses_of(judge))
         _read_again(judge, store)
         stored = {unique[index]: verdict for index, verdict in store.find(judge.identity, unique).items()}
@@ -146,6 +148,7 @@ def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOpt
         for question in unique
         if question not in stored or (repeat_unreadable and stored[question].winner == "unparseable")
     ]
+    # They are not taken: that an identity left something out is why it changed.
     if store is not None and any(store.find(former, missing) for former in former_identities(judge)):
         _warn_of_short_keys(store.path)
     now = missing[:max_calls]
@@ -159,6 +162,8 @@ def make_calls(calls: Calls) -> list[Answer]:
     with progress_bar("judging", len(missing), "verdicts") as advance:
 
         def done(index: int, verdict: Verdict) -> None:
+            # a failed call is kept nowhere, so that another run tries it again; an answer that names no winner is kept,
+            # since asking again would pay for the same
             if calls.store is not None and verdict.final:
                 calls.store.keep(calls.judge.identity, missing[index], verdict)
             if verdict.final or missing[index] not in verdicts:  # a failed call takes no earlier answer away
@@ -174,7 +179,7 @@ def make_calls(calls: Calls) -> list[Answer]:
     ]
 
 
-@cache
+@cache  # several sources are planned one after the other, each with the same store
 def _warn_of_short_keys(path: Path) -> None:
     """Say once per process that verdicts of an earlier version are not taken for a judge's."""
     log.warning(

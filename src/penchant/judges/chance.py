@@ -23,7 +23,9 @@ class RandomJudge:
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         for index, question in enumerate(questions):
+            # by the content and no generator: a judge that is asked again, or for a part, throws the same coins
             heads = int(question.digest(self.identity, ordered=False), 16) % 2
+            # it names a text and no place, so that a swapped pair has the same winner
             first = min(question.a, question.b) if heads else max(question.a, question.b)
             done(
                 index,

@@ -9,7 +9,10 @@ from typing import Protocol, runtime_checkable
 
 from penchant.types import Verdict, Winner
 
+# A callback, and no list as the result: the store commits a verdict before the next is there, whatever runs at once
+# inside of a judge. With a list a killed run would have lost what was paid for.
 Done = Callable[[int, Verdict], None]
+# What a verdict is called where the two responses have changed places.
 SWAPPED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie", "unparseable": "unparseable"}
 
 
@@ -28,6 +31,7 @@ class Question:
 
     def digest(self, *prefixes: str, ordered: bool = True) -> str:
         """Return the digest of the content, hexadecimal; the same in both orders unless `ordered`."""
+        # without an order a coin or a vote is the same for both orders of a pair
         responses = (self.a, self.b) if ordered else sorted((self.a, self.b))
         return digest(*prefixes, self.prompt, *responses)
 
@@ -63,6 +67,7 @@ class AnswerReader(Protocol):
 
 def addresses_of(judge: Judge) -> dict[str, str]:
     """Return the addresses with secrets of a judge and of those inside it, each with the form that files keep."""
+    # no part of the protocol: most judges ask no address, and a user's judge need not know that there are some
     addresses: Mapping[str, str] = getattr(judge, "addresses", {})
     return {full: public for full, public in addresses.items() if full != public}
 
@@ -77,11 +82,18 @@ def former_identities(judge: Judge) -> tuple[str, ...]:
     return tuple(getattr(judge, "former_identities", ()))
 
 
+def higher(first: float, second: float, margin: float = 0.0) -> Winner:
+    """Return which of two scores is higher; a tie where they differ by `margin` at most."""
+    return "tie" if abs(first - second) <= margin else "a" if first > second else "b"
+
+
 def digest(*texts: str) -> str:
     """Return the digest of texts, hexadecimal; where one ends and the next begins counts."""
     hasher = hashlib.sha256()
     for text in texts:
+        # texts of the data may hold half of a surrogate pair, which plain UTF-8 refuses
         content = text.encode(errors="surrogatepass")
+        # the length first: else ("ab", "c") and ("a", "bc") would share a key
         hasher.update(len(content).to_bytes(8, "big") + content)
     return hasher.hexdigest()
 

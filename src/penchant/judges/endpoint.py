@@ -24,14 +24,16 @@ from penchant.redact import hide_credentials, redact, secret_from, secrets_of_ad
 from penchant.types import Verdict
 
 EXCERPT = 200  # characters of an answer that a message shows
+# A judge whose first so many answers cannot be used is stopped: the rest would cost as much and say as little.
 FIRST_ANSWERS = 20
-"""A judge whose first so many answers cannot be used is stopped: the rest would cost as much and say as little."""
 MAX_BYTES = 2**24  # of an answer: far more than a model writes
+# Statuses that say of one question that it cannot be answered, such as one that is longer than the context. They are
+# no reason to stop, and none to try again.
 REFUSALS = (400, 422)
-"""Statuses that say of one question that it cannot be answered."""
 OPENAI = "https://api.openai.com/v1"
+# Headers that say who pays, where the environment names it.
 OPENAI_HEADERS = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
-"""Headers that say who pays, where the environment names it."""
+# The reason stands before the winner: a model writes in this order, and shall weigh before it decides.
 FORM = {
     "type": "json_schema",
     "json_schema": {
@@ -77,6 +79,7 @@ class EndpointJudge:
         address = None if settings.base_url is None else hide_credentials(settings.base_url)
         self.addresses = {settings.base_url: address} if settings.base_url and address else {}
         call_settings = (address, settings.model, settings.temperature, settings.max_tokens, settings.structured)
+        # timeouts and attempts are left out: they decide whether an answer comes, and not which
         self.identity = f"endpoint {' '.join(map(str, call_settings))} {self.template.digest}"
 
     @classmethod
@@ -95,7 +98,7 @@ class EndpointJudge:
 
     async def _all(self, questions: Sequence[Question], done: Done) -> None:
         settings = self.settings
-        waiting = iter(enumerate(questions))
+        waiting = iter(enumerate(questions))  # shared by all workers, each of which takes the next one
         useless: list[Verdict] | None = []  # the first answers; None as soon as one names a winner
 
         async def worker() -> None:
@@ -112,6 +115,7 @@ class EndpointJudge:
             try:
                 await asyncio.gather(*workers)
             finally:
+                # one that fails ends the run; the others must not go on to pay for answers that nobody keeps
                 for task in workers:
                     task.cancel()
                 await asyncio.gather(*workers, return_exceptions=True)
@@ -122,6 +126,7 @@ class EndpointJudge:
             answer, tokens = await retry(lambda: self._answer(client, text), self._limits)
         except (TemporaryFailure, QuestionRefused, AnswerTooLarge) as error:
             reason = self._safe(str(error))[:EXCERPT]
+            # one that never was there is a wrong address; one that went away may come back, and its calls are counted
             if isinstance(error, TemporaryFailure) and error.unreachable and not self._has_answered:
                 raise RunError(
                     f"{self._address} cannot be reached, {self.settings.attempts} attempts failed ({reason}): start "
@@ -138,7 +143,7 @@ class EndpointJudge:
 
         Where a form is refused it is asked for plain words; only if these are answered was it the form.
         """
-        plain = self._plain
+        plain = self._plain  # as it is now: another worker may find it out meanwhile
         try:
             return await self._ask(client, text, plain)
         except QuestionRefused:
@@ -160,8 +165,10 @@ class EndpointJudge:
             return _read(reply.body)
         words = f"it answered {reply.status} - {_server_words(reply.body)}"
         excerpt = self._safe(words)[:EXCERPT]
+        # what would fail for all questions is an error, and what may pass is tried again
         if reply.status in (401, 403):
             raise InputError(f"{self._address} refuses the key in {settings.key_from}: {excerpt}")
+        # redirects are not followed: the key goes to the host that the user named and to no other
         if 300 <= reply.status < 400 or reply.status in (404, 405):
             raise InputError(
                 f"{self._address} does not know this address or the model {settings.model!r}: {excerpt}; the address "
@@ -237,6 +244,7 @@ def _read(body: bytes) -> tuple[str, int]:
     try:
         answer = json.loads(body)
         text = answer["choices"][0]["message"]["content"]
+        # some servers leave `usage` out, and some send null for it
         tokens = (answer.get("usage") or {}).get("total_tokens") or 0
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         raise TemporaryFailure(f"no answer of a chat in it: {body[:100].decode(errors='replace')!r}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from penchant.judges.contract import Done, Question
+from penchant.judges.contract import Done, Question, higher
 from penchant.judges.settings import Longest
 from penchant.types import Verdict
 
@@ -22,5 +22,5 @@ class LongestJudge:
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         for index, question in enumerate(questions):
-            difference = len(question.a) - len(question.b)
-            done(index, Verdict("tie" if not difference else "a" if difference > 0 else "b"))
+            # characters, as the length-controlled win rate counts them; tokens would need a tokenizer
+            done(index, Verdict(higher(len(question.a), len(question.b))))

@@ -18,6 +18,7 @@ def make_judge(settings: AnyJudge) -> Judge:
         InputError: no such reward, model, template or file, no key for the endpoint, or code of the user's that makes
             no judge.
     """
+    # imported here: some judges bring torch, others a client of an endpoint, and a run needs one of them
     module, _, name = settings.implementation.partition(":")
     judge: Judge = getattr(import_module(module), name).from_settings(settings)
     return judge

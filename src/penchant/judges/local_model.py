@@ -10,7 +10,7 @@ from typing import Self
 
 from penchant.data.rendering.tokenizer_digest import digest_end_ids, digest_tokenizer
 from penchant.engine.reference import fingerprint, model_digest
-from penchant.judges.contract import Done, Question
+from penchant.judges.contract import Done, Question, higher
 from penchant.judges.prompts import Template, load_template
 from penchant.judges.settings import LocalPolicy
 from penchant.models.finished import check_finished
@@ -18,8 +18,9 @@ from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.types import PromptGroup, Response, Verdict
 
+# Scored, not generated: an answer each time, its probability, and one forward pass for both (decision 12).
 WORDS = ("Verdict: A", "Verdict: B")
-AT_ONCE = 32
+AT_ONCE = 32  # questions of one call, after each of which their verdicts are kept
 
 
 class PolicyJudge:
@@ -44,18 +45,16 @@ class PolicyJudge:
         return cls(settings.model, template, device=settings.device, margin=settings.margin)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        # not finished: what comes after the letter, a full stop or the end, is no part of the verdict
         words = [Response(word, finished=False) for word in WORDS]
         for start in range(0, len(questions), AT_ONCE):
             part = questions[start : start + AT_ONCE]
             groups = [PromptGroup(self.template.ask(question) + "\n", words) for question in part]
             for index, (a, b) in enumerate(row.tolist() for row in self.policy.score(groups)):
-                confidence = 1 / (1 + math.exp(-abs(a - b)))
-                verdict = (
-                    Verdict("tie")
-                    if abs(a - b) <= self.margin
-                    else Verdict("a" if a > b else "b", confidence=confidence)
-                )
-                done(start + index, Verdict(verdict.winner, verdict.confidence, f"logps {a:.4f} and {b:.4f}"))
+                winner = higher(a, b, self.margin)
+                # the more probable verdict's share of both; neither of the two is the probability of a tie
+                confidence = None if winner == "tie" else 1 / (1 + math.exp(-abs(a - b)))
+                done(start + index, Verdict(winner, confidence, f"logps {a:.4f} and {b:.4f}"))
 
 
 def _content_of(policy: Policy, weights: str) -> str:

@@ -11,6 +11,7 @@ from penchant.judges.load import make_judge
 from penchant.judges.settings import Noisy
 from penchant.types import Verdict
 
+# The lowest 64 bits of a digest, divided by this, are the draw between 0 and 1.
 _STEPS = 1 << 64
 
 
@@ -34,6 +35,7 @@ class NoisyJudge:
 
     def reread(self, question: Question, verdict: Verdict) -> Verdict:
         """Return a stored verdict as the inner judge reads its transcript now, with the same error."""
+        # the stored verdict has the error in it, and turning it round twice gives the inner judge's own
         return self._with_errors(question, reread(self.judge, question, self._with_errors(question, verdict)))
 
     def _with_errors(self, question: Question, verdict: Verdict) -> Verdict:

@@ -22,6 +22,7 @@ class PanelJudge:
         self.addresses = {full: public for judge in judges for full, public in addresses_of(judge).items()}
         self.identity = f"panel of {'; '.join(judge.identity for judge in judges)}"
         if any(map(former_identities, judges)):
+            # one name for all members of before: an earlier version knew all of them by their former names
             oldest = [(*former_identities(judge), judge.identity)[0] for judge in judges]
             self.former_identities = (f"panel of {'; '.join(oldest)}",)
 
@@ -31,6 +32,7 @@ class PanelJudge:
         return cls([make_judge(judge) for judge in settings.judges])
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        # one judge after the other: a verdict of the panel needs those of all
         verdicts_by_judge: list[dict[int, Verdict]] = []
         for judge in self.judges:
             verdicts: dict[int, Verdict] = {}
@@ -49,6 +51,7 @@ class PanelJudge:
 
     def _parts(self, transcript: str) -> list[Verdict] | None:
         """Return what each judge said, from the transcript of `_combine`; None where it cannot be taken apart."""
+        # by the members' identities in their order, since a transcript may hold brackets of its own
         marks = [rf"\[{re.escape(judge.identity)}: ({'|'.join(SWAPPED)})\]" for judge in self.judges]
         match = re.fullmatch(r"\n\n".join(rf"{mark}(.*)" for mark in marks), transcript, re.DOTALL)
         if match is None:
@@ -69,6 +72,7 @@ class PanelJudge:
             ),
             seconds=sum(verdict.seconds for verdict in verdicts),
             tokens=sum(verdict.tokens for verdict in verdicts),
+            # a member whose call failed is asked again, and with it the panel
             final=all(verdict.final for verdict in verdicts),
         )
 

@@ -12,6 +12,7 @@ from penchant.judges.panel import majority
 from penchant.judges.settings import People
 from penchant.types import Verdict, Winner, prompt_text
 
+# The transcript where there is no vote. That verdict is not final: more people may be asked before the next run.
 MISSING = "nobody compared these two"
 
 
@@ -30,7 +31,9 @@ class PeopleJudge:
                     first, second = (group.responses[index].text for index in (comparison.winner, comparison.loser))
                     question = Question(prompt_text(group.prompt), first, second)
                     winner: Winner = "tie" if comparison.tie else "a"
+                    # kept for the texts in their alphabetical order, whatever order people saw
                     self.votes[_key(question)][winner if first <= second else SWAPPED[winner]] += comparison.weight
+        # the votes and no names of files: a file that has grown makes another judge
         content = digest(*(f"{key}{sorted(votes.items())}" for key, votes in sorted(self.votes.items())))
         self.identity = f"people {content}"
 

@@ -50,9 +50,11 @@ def load_template(name: str) -> Template:
     try:
         text = read_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        # most often a misspelt built-in name, which is then looked for as a file
         raise InputError(
             f"the template {name}: {error}; expected a file of yours, or one of {', '.join(BUILT_IN)}"
         ) from error
+    # now: with one that lacks a response every call would be answered, and say nothing
     try:
         slots = meta.find_undeclared_variables(_environment().parse(text))
     except TemplateError as error:
@@ -67,4 +69,5 @@ def load_template(name: str) -> Template:
 
 
 def _environment() -> SandboxedEnvironment:
+    # a template may be downloaded: it is filled with texts and must not reach what is behind them
     return SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False)

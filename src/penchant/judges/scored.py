@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from penchant.data.rendering.renderer import TooLong
-from penchant.judges.contract import Done, Question
+from penchant.judges.contract import Done, Question, higher
 from penchant.judges.settings import Reward
 from penchant.redact import hide_credentials
 from penchant.rewards.content import reward_content
@@ -27,7 +27,8 @@ class RewardJudge:
         self.reward, self.margin = load_reward(reward, device=device, overflow="truncate_prompt"), margin
         self.addresses = {reward: hide_credentials(reward)}
         self.identity = f"reward {hide_credentials(reward)} {_content_of(reward)} margin {margin}"
-        if reward_kind(reward) == "built_in":  # earlier versions left the lexicon's version out
+        # earlier versions left the lexicon's version out of the key, so what they kept may be another VADER's
+        if reward_kind(reward) == "built_in":
             self.former_identities = (f"reward {reward}  margin {margin}",)
 
     @classmethod
@@ -38,16 +39,15 @@ class RewardJudge:
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         try:
             scored: list[tuple[float, float] | str] = list(self._scores(questions))
-        except TooLong:  # which ones, and only those
+        except TooLong:
+            # one response that is too long must not take the verdicts of all others away
             scored = [self._score(question) for question in questions]
         for index, scores in enumerate(scored):
             if isinstance(scores, str):
                 done(index, Verdict("unparseable", transcript=scores))
                 continue
             first, second = scores
-            tie = abs(first - second) <= self.margin
-            transcript = f"{first:.6g} and {second:.6g}"
-            done(index, Verdict("tie" if tie else "a" if first > second else "b", transcript=transcript))
+            done(index, Verdict(higher(first, second, self.margin), transcript=f"{first:.6g} and {second:.6g}"))
 
     def _scores(self, questions: Sequence[Question]) -> list[tuple[float, float]]:
         scores = self.reward([(question.prompt, text) for question in questions for text in (question.a, question.b)])
@@ -63,4 +63,5 @@ class RewardJudge:
 
 def _content_of(reward: str) -> str:
     """Return what a reward's name stands for, where that may change under it: a version, a model, a user's code."""
+    # nobody can tell what stands behind an address, so its name alone counts
     return "" if reward_kind(reward) == "address" else reward_content(reward, cached=True)

@@ -24,17 +24,18 @@ from penchant.judges.contract import Question, digest
 from penchant.types import Verdict, Winner
 
 log = logging.getLogger("penchant.judges")
+# Of the tables. A column or a table more, which earlier versions need not know, is no new version.
 VERSION = 1
 _TABLE = """CREATE TABLE IF NOT EXISTS verdicts (
     key TEXT PRIMARY KEY, judge TEXT NOT NULL, prompt TEXT NOT NULL, a TEXT NOT NULL, b TEXT NOT NULL,
     winner TEXT NOT NULL, confidence REAL, transcript TEXT NOT NULL, seconds REAL NOT NULL, tokens INTEGER NOT NULL,
     at REAL NOT NULL, digest TEXT)"""
+# What stood in `verdicts` before it was asked or read again. Nothing that a judge said is deleted.
 _EARLIER_VERDICTS = """CREATE TABLE IF NOT EXISTS earlier_verdicts (
     key TEXT NOT NULL, winner TEXT NOT NULL, confidence REAL, transcript TEXT NOT NULL, seconds REAL NOT NULL,
     tokens INTEGER NOT NULL, at REAL NOT NULL)"""
-"""What stood in `verdicts` before it was asked or read again. Nothing that a judge said is deleted."""
+# Which version of the reader the verdicts of a judge are from; a judge without a row has those of version 1.
 _READERS = "CREATE TABLE IF NOT EXISTS readers (judge TEXT PRIMARY KEY, version INTEGER NOT NULL, digest TEXT)"
-"""Which version of the reader the verdicts of a judge are from; a judge without a row has those of version 1."""
 _INSERT_READER = "INSERT OR REPLACE INTO readers (judge, version, digest) VALUES (?, ?, ?)"
 _COLUMNS = "key, winner, confidence, transcript, seconds, tokens, at"
 _AT_ONCE = 500  # keys of one query; SQLite before 3.32 takes 999 values at most
@@ -101,6 +102,7 @@ class VerdictStore:
                     f"{path} is no database of verdicts of this version ({version} with {len(tables)} tables, expected "
                     f"{VERSION}): move it away, or name another file"
                 )
+            # each verdict was paid for: with NORMAL a killed process loses none, but a power cut could
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute(_TABLE)
@@ -177,6 +179,7 @@ class VerdictStore:
                     continue
                 corrected += 1
                 self._set_aside(row.key)
+                # the words, the time and the cost of the call stay: only what they mean is another
                 changed = row._replace(winner=verdict.winner, confidence=verdict.confidence)
                 self._connection.execute(_INSERT, changed.sealed())
             self._connection.execute(_INSERT_READER, (judge, version, _sum(judge, version)))
@@ -198,6 +201,7 @@ class VerdictStore:
         """
 
         def hidden(text: str) -> str:
+            # the longest first: one address may be the beginning of another
             for full, public in sorted(addresses.items(), key=lambda pair: -len(pair[0])):
                 text = text.replace(full, public)
             return text
@@ -207,6 +211,7 @@ class VerdictStore:
             renamed = {judge: hidden(judge) for judge in judges if hidden(judge) != judge}
             if not renamed:
                 return 0
+            # deleted rows stay readable in the file otherwise, and in its log
             self._connection.execute("PRAGMA secure_delete=ON")
             with self._transaction():
                 count = sum(self._rename(old, new, hidden) for old, new in renamed.items())
@@ -270,11 +275,12 @@ class VerdictStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        # the lock is taken now: a transaction that reads first and writes later can find the file changed, and fail
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            if self._connection.in_transaction:
+            if self._connection.in_transaction:  # SQLite ends it by itself where the disk is full
                 self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")

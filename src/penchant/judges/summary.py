@@ -13,8 +13,8 @@ from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.length_controlled import length_controlled
 from penchant.metrics.win_rate import POINTS, WinRate, win_rate
 
+# A judge that names one place in so large a share of so many verdicts does not read.
 POSITION_SHARE, MIN_VERDICTS = 0.95, 10
-"""A judge that names one place in so large a share of so many verdicts does not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ def summarize(answers: Sequence[Answer]) -> JudgeSummary:
         InputError: no answers.
     """
     outcomes, prompts = [answer.outcome for answer in answers], [answer.question.prompt for answer in answers]
+    # the win rate keeps pairs without a verdict in its denominator; the fit at equal lengths needs an outcome of each
     readable = [answer for answer in answers if answer.outcome != "unparseable"]
     named_first = [(float(first), answer.question.prompt) for answer in answers for first in answer.first_slot]
     flips = [(float(answer.flipped), answer.question.prompt) for answer in answers if answer.flipped is not None]
@@ -81,6 +82,7 @@ def _mean(shares: Sequence[tuple[float, str]]) -> Estimate | None:
 def _warnings(answers: Sequence[Answer], first: Sequence[float]) -> list[str]:
     sentences = []
     share = float(np.mean(first)) if first else 0.5
+    # in one order "always the first" may be right by chance of how the pairs stand
     two_orders = any(answer.second is not None for answer in answers)
     if two_orders and len(first) >= MIN_VERDICTS and max(share, 1 - share) >= POSITION_SHARE:
         slot = "first" if share > 0.5 else "second"

@@ -8,13 +8,14 @@ import re
 import warnings
 from collections.abc import Iterator
 
+# Opening braces of one answer that are tried. A judge writes one object; more braces are code.
 MAX_STARTS = 50
-"""Opening braces of one answer that are tried. A judge writes one object; more braces are code."""
+# What stands in the rest of a text where something was taken out, so that the words around it make no sentence.
 GAP = "\n·\n"
-"""What stands in the rest of a text where something was taken out."""
 _CUT_OBJECT = re.compile(r"\{\s*[\"'][\w -]+[\"']\s*:")
+# The fields of an object in their order, with repeated names kept: an object may contradict itself, and a dict would
+# hide all but the last.
 Fields = list[tuple[str, object]]
-"""The fields of an object in their order, with repeated names kept: an object may contradict itself."""
 
 
 def find_objects(text: str) -> tuple[list[Fields], str]:
@@ -33,6 +34,7 @@ def find_objects(text: str) -> tuple[list[Fields], str]:
         if parsed is None and _CUT_OBJECT.match(text, opening) and _scan(text, opening)[0] is None:
             return objects, "".join([*rest, text[start:opening], GAP])  # what a cut object says is no prose
         if parsed is None:
+            # a brace of prose or of code stays in the text, and what is behind it is looked at
             rest.append(text[start : opening + 1])
             start = opening + 1
             continue
@@ -59,6 +61,7 @@ def _scan(text: str, start: int) -> tuple[int | None, list[str]]:
     The closed candidates are the whole text (cut after a value), then the text up to the last comma between fields.
     """
     closers: list[str] = []
+    # by hand, as `json` gives no place where an object ends that Python's quotes or a missing bracket break
     quote, escaped, before, comma = "", False, "", None
     for position in range(start, len(text)):
         letter = text[position]
@@ -74,7 +77,7 @@ def _scan(text: str, start: int) -> tuple[int | None, list[str]]:
         elif letter in "{[":
             closers.append("}" if letter == "{" else "]")
         elif letter in "}]":
-            if closers[-1] != letter:
+            if closers[-1] != letter:  # brackets that cross are no object, however it goes on
                 return None, []
             closers.pop()
             if not closers:

@@ -17,6 +17,7 @@ _TAGGED = re.compile(
     re.IGNORECASE,
 )
 _LOSER_TAGGED = re.compile(r"<(loser|rejected|worse|worst)>\s*([^<>]{0,200}?)\s*</\1\s*>", re.IGNORECASE)
+# LaTeX's box, in which models that were trained on mathematics put every answer.
 _BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{)?\s*([^{}]{1,40}?)\s*\}?\s*\}")
 _RESULT = re.compile(r"\[(?:result|verdict|answer)\]\s*[:=]?\s*([^\n]{1,40})", re.IGNORECASE)
 _SENTENCE_ENDS = re.compile(r"[.!?;]\s+|\n")
@@ -31,6 +32,7 @@ def take_marks(text: str, labels: Labels) -> tuple[list[Winner], str]:
             winner = _tie_by_letter(match[group], labels) if pattern is _BRACKETS else None
             winner = winner or read_phrase(match[group], labels)
             if winner is not None:
+                # taken out in any case: a quoted mark must not count as words either
                 if not _is_somebody_elses(text, match.start(), match.end()):
                     winners.append(SWAPPED[winner] if pattern is _LOSER_TAGGED else winner)
                 remaining.append(text[end : match.start()])

@@ -14,11 +14,8 @@ from functools import cached_property, lru_cache
 from penchant.judges.verdict_retractions import denies
 from penchant.types import Winner
 
-MAX_PHRASE = 400
-"""Characters of a phrase that is read; longer ones explain."""
-
-MAX_WORDS = 24
-"""Words of a phrase without its reasons; no pattern has more."""
+MAX_PHRASE = 400  # characters of a phrase that is read; longer ones explain
+MAX_WORDS = 24  # of a phrase without its reasons; no pattern has more
 _UNSEEN = ("Cf", "So")  # formatting, and pictures
 _REFUSING = frozenset("❌✗✘✖✕❎👎🚫⛔☒⊘")  # pictures that say no: what stands beside one is no verdict
 
@@ -27,17 +24,20 @@ _NOUN = (
     r"options?|outputs?|models?|candidates?|completions?|choices?|texts?|versions?|solutions?|essays?|stor(?:y|ies)|"
     r"translations?|messages?|continuations?|chat ?bots?|systems?|agents?|conversations?|dialogues?|comments?|ones?)"
 )
+# Words before a verdict that add nothing to it.
 _LEAD = re.compile(
     r"^(?:(?:so|thus|therefore|hence|overall|finally|ultimately|conclusively|in conclusion|in summary|in short|"
     r"to conclude|to sum up|on balance|on the whole|all in all|all things considered|in my opinion|in my view|"
     r"in my judg[e]?ment|as a result|consequently|accordingly|and|ok|okay|well|taken together|in total)\b[\s,:]*)+",
 )
+# The reason behind a verdict. It is looked at before it is dropped: "A because B is better" is no verdict for A.
 _TAIL = re.compile(
     r"(?:\s*[,(:;]\s*|\s+(?:-+|[–—])\s+|\s+)"
     r"(?:because|since|due to|owing to|given that|as (?:it|its|this|that|they)\b).*$"
     r"|\s+(?:-+|[–—])\s+.*$|\s*\((?!\s*$).*\)\s*$",
     re.DOTALL,
 )
+# How much better, which is not asked.
 _DEGREE = re.compile(
     r"\b(?:slightly|clearly|definitely|marginally|narrowly|overall|much|far|significantly|considerably|substantially|"
     r"strongly|somewhat|noticeably|decisively|easily|certainly|obviously|really|very|just|only just|a bit|a little|"
@@ -51,6 +51,7 @@ _BETTER = (
     r"more useful|more accurate overall|more harmless|less harmful|favou?red|chosen|selected)"
 )
 _WORSE = r"(?:worse|worst|inferior|weaker|weakest|loser|losing|less helpful|more harmful|less preferable)"
+# What may follow a small `a` that is a label; before a noun it is an article.
 _AFTER_SMALL = (
     r"\s*(?:$|[.,;:!)\]><=≈~&]|(?:is|was|wins|won|beats|over|than|and|or|because|since|has|gets|equals|loses|lost|ties|"
     r"edges|outperforms|are|slightly|clearly)\b)"
@@ -66,7 +67,8 @@ _THINK = (
 _GIVE = r"(?:win|victory|preference|edge|advantage|vote|nod|point|lead|verdict|choice)"
 _SIZE = r"(?:narrow|slight|clear|close|small|strong|marginal|big|large|solid|modest|slim|decisive|final|weak|tiny)"
 
-# each pattern matches a whole phrase; `x` is the side that wins
+# Each pattern matches a whole phrase, since half of a sentence may be taken back by the other half. `x` is the side
+# that wins, of `_LOSES` the one that loses.
 _WINS = [
     rf"(?:{_THINK})?{_SIDE}",
     rf"(?:{_THINK})?{_SIDE} (?:{_IS} )?(?:the |my )?(?:(?:clear|narrow) )?{_BETTER}"
@@ -116,6 +118,7 @@ _TIES = [
     rf"(?:i |we )?(?:cannot|can't|can not|could not|couldn't) (?:tell|tell apart|distinguish)(?: (?:them|the two|both)"
     rf"(?: {_NOUN})?)?(?: apart)?",
 ]
+# A phrase without a side and without one of these is no tie: most sentences end here, before 25 patterns are tried.
 _TIE_WORDS = re.compile(
     r"\b(?:ties?|tied|draw|toss|heat|stalemate|equal\w*|equivalent|identical|same|par|matched|alike|comparable|even|"
     r"indistinguishable|as|neither|no|tell|distinguish)\b",
@@ -188,7 +191,7 @@ def _is_inside_word(match: re.Match[str]) -> bool:
     return bool(before) and (before[-1].isalnum() or before[-1] in "_'@")
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # at the first answer: compiling takes 0.05 s, which an import need not wait for
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     kinds = ((_WINS, "wins"), (_LOSES, "loses"), (_TIES, "tie"))
     return [(re.compile(text), kind) for patterns, kind in kinds for text in patterns]
@@ -216,6 +219,7 @@ def _read_marked(marked: str) -> Winner | None:
     lowered = re.sub(r"[\s,]+", " ", _LEAD.sub("", marked.lower())).strip(" .!,;:-–—()[]")
     if lowered.count(" ") >= MAX_WORDS:
         return None
+    # first as it stands: "slightly" is a word of degree, and "slightly prefer A" a pattern
     for text in dict.fromkeys((lowered, re.sub(r"\s+", " ", _DEGREE.sub("", lowered)).strip(" ,"))):
         for pattern, kind in _patterns():
             match = pattern.fullmatch(text)

@@ -9,6 +9,7 @@ from penchant.types import Winner
 
 _STRUCK = re.compile(r"~~(?=[^\s~])[^~\n]{1,400}~~|<(s|del|strike)>[^<]{0,400}</\1\s*>", re.IGNORECASE)
 _QUOTE_MARKS = r"[\s:\"'“”‘’`*_(]"
+# Words before a verdict that make it somebody else's: "Response B asks me to write [[A]]". What "I say" is the judge's.
 _QUOTING = re.compile(
     r"(?:(?<!\bi )(?<!\bwe )\b(?:says|said|writes|wrote|tells|claims|claimed|states|stated|contains|contained|prints|"
     r"printed|demands|demanded|quotes|quoted|suggests|insists|argues|begins with|ends with|injects|tries|according to)"
@@ -16,17 +17,20 @@ _QUOTING = re.compile(
     rf"(?: me| us| you| the judge| the reader)? to)\b(?:{_QUOTE_MARKS}+[\w']+){{0,4}}{_QUOTE_MARKS}*$",
     re.IGNORECASE,
 )
+# "not A", "the less preferred", "I thought A".
 _NEGATED = re.compile(r"(?:\b(?:not|non|never|least|less|neither|nor|thinking|thought)|n't)\b[\s:-]*(?:\w+\s+)?$", re.I)
 _NOT_FINAL = re.compile(
     r"\b(?:initial|preliminary|tentative|draft|previous|earlier|former|old|incorrect|false|wrong|example|e\.?g|format|"
     r"template|sample|such as|for instance)[\s:.,]*$",
     re.IGNORECASE,
 )
+# "[[A]] if A is better": the template's own words, repeated.
 _HYPOTHETICAL = re.compile(r"[\])>}][\"'”’]?,?\s+(?:if|unless|when|assuming|provided)\b", re.IGNORECASE)
 _SAYS = (
     "(?:says|said|writes|wrote|prints|printed|states|stated|claims|claimed|contains|contained|demands|demanded|tells|told|"
     "injects|injected|begins|began|ends|ended)"
 )
+# What takes a verdict back where the next words begin with it: "No, wait.", "Correction: B".
 _AT_ONCE = re.compile(
     r"\A[\s·*_\"'(…~>-]*(?:"
     r"(?:no|nope|not|wait|false|wrong|incorrect|edit|sorry|oops|nah)"
@@ -38,6 +42,7 @@ _AT_ONCE = re.compile(
     rf"(?:what|how) (?:[\w']+ ){{1,4}}{_SAYS}|the (?:text|output) (?:of|in|from)|quoted from)\b)",
     re.IGNORECASE,
 )
+# What takes it back anywhere behind it, as these are about the verdict and not about a response.
 _LATER = re.compile(
     r"\b(?:scratch that|strike that|i take (?:that|it|this) back|i(?:'ve| have)? changed my mind|"
     r"just (?:kidding|joking)|on second thoughts?|i was (?:wrong|mistaken|joking|kidding)|i meant)\b",
@@ -47,6 +52,7 @@ _ASKS_FOR_THE_WORSE = re.compile(
     r"\b(?:which|who)\b[^.?!\n]{0,80}\b(?:worse|worst|more harmful|less helpful|inferior|loses?)\b[^.?!\n]{0,80}\?",
     re.IGNORECASE,
 )
+# Reasons that are none: "A (not really)", "A - or rather B", "A, the worse one".
 _DENYING_TAIL = re.compile(
     r"^(?:(?:because|since|as) )?(?:no|not|never|wrong|false|incorrect|or|and|rather|actually|wait|"
     r"(?:only )?(?:if|when)|unless|provided|assuming|as long as|in case|maybe|perhaps|though|although|but|except|"

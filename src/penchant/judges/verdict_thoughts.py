@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 _NAMES = "think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad|seed:think"
+# Tags of thoughts: of DeepSeek and Qwen, Mistral, Kimi, Cohere and OpenThinker; in HTML's own letters too.
 _TAG = re.compile(
     rf"(?:<|&lt;)\s*(?P<close>/?)\s*(?:{_NAMES})(?:\s[^<>]{{0,200}})?\s*(?:>|&gt;)"
     r"|\[\s*(?P<bracket>/?)\s*(?:think|thinking|thought)\s*\]|◁(?P<triangle>/?)think▷"
     r"|<\|(?P<close_pipe>/|end_of_|end_)?(?:begin_of_|start_of_|begin_|start_)?(?:think|thinking|thought)\|>",
     re.IGNORECASE,
 )
-"""Tags of thoughts: of DeepSeek and Qwen, Mistral, Kimi, Cohere and OpenThinker; in HTML's own letters too."""
+# Channels of OpenAI's open models: `analysis` and `commentary` are thoughts, `final` is the answer.
 _HARMONY = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")
 _HARMONY_END = re.compile(r"<\|(?:end|return|start)\|>(?:assistant)?")
 
@@ -33,7 +34,7 @@ def strip_thoughts(answer: str) -> str | None:
             if not depth:
                 remaining.append(text[start : tag.start()])
             depth += 1
-        elif depth > 1:
+        elif depth > 1:  # thoughts inside of thoughts, as where a model quotes the tag
             depth -= 1
         else:
             if not depth:  # the thoughts began before the answer

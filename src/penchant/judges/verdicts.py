@@ -19,21 +19,23 @@ from penchant.judges.verdict_retractions import asks_for_the_worse, is_disowned,
 from penchant.judges.verdict_thoughts import strip_thoughts
 from penchant.types import Winner
 
+# The version of these rules. Stored answers that another version read are read again; 1 is that of 0.3.0.dev0. Whoever
+# changes what any text is read as raises it.
 READER = 4
-"""The version of these rules. Stored answers that another version read are read again; 1 is that of 0.3.0.dev0."""
+# Of an answer without its thoughts; the last so many are read, since a verdict stands at the end of a long one.
 MAX_CHARACTERS = 50_000
-"""Of an answer without its thoughts; the last so many are read."""
 LABELS = ("A", "B")
 
 _LEAD = r"(?:(?:so|thus|therefore|hence|overall|finally|in conclusion)\b,? )?(?:(?:my|the|our) )?(?:final |overall )*"
 _NOUN = r"(?: response| answer| summary| reply| option| one)?"
+# Words that a verdict stands behind. A weak one may be about the task itself ("the answer is B" of a quiz).
 _KEY = (
     rf"(?:{_LEAD}(?:verdict|winner|preferred{_NOUN}|preference|choice|decision|judge?ment|better{_NOUN}|"
     rf"(?:more|most) helpful{_NOUN}|less harmful{_NOUN}|selected{_NOUN}|selection|chosen{_NOUN})"
     rf"|(?P<weak>{_LEAD}(?:answer|result|best{_NOUN}|final)))"
 )
-"""Words that a verdict stands behind. A weak one may be about the task itself ("the answer is B" of a quiz)."""
 _LABELLED = re.compile(rf"\b{_KEY}\s*(?:\bis\b\s*:?|\bwould be\b|\bgoes to\b|\bis for\b|[:=]+|[-–—]+>?|→|⇒)\s*", re.I)
+# "Loser: B" names A, and so does a field of JSON that is called so.
 _LOSER = (
     r"(?:(?:not |non-?|least |less |dis)preferred|loser|los(?:es|ing)|rejected|worse|worst|weaker|inferior|"
     rf"least helpful|less helpful|more harmful|most harmful){_NOUN}"
@@ -43,13 +45,16 @@ _LOSER_FIELDS = re.compile(_LOSER, re.I)
 _TIE_FIELDS = re.compile(r"(?:is )?(?:a )?(?:tie|tied|draw|equal)", re.I)
 _HEADING = re.compile(rf"{_KEY}\s*[:=]?", re.I)
 _FIELDS = re.compile(_KEY, re.I)
+# Nothing is read across the end of a sentence; "e.g." and "i.e." end none.
 _SENTENCES = re.compile(r"(?<=[.!?;])(?<!\be\.g\.)(?<!\bi\.e\.)\s+|\n|(?<=[.!?])(?=\*\*)")
 _CLAUSES = re.compile(r",?\s+(?:but|so|yet|however|therefore|thus|hence)\b,?\s+", re.IGNORECASE)
+# Behind a verdict in plain words any of these makes it none. An explicit one stands beside "However, A has a typo".
 _TAKEN_BACK = re.compile(
     r"\b(?:but|however|yet|wait|actually|second thought|reconsider(?:ing)?|correction|scratch that|mistaken|not true|"
     r"wrong|nevertheless|nonetheless|on the other hand|unless)\b|(?:^|[.!?\n]\s*)no\b",
     re.IGNORECASE,
 )
+# A clause with one of these says what would be, or what once was thought.
 _DOUBTS = re.compile(
     r"\b(?:if|unless|whether|might|could|may|perhaps|maybe|almost|nearly|hardly|barely|would have|at first|initially|"
     r"previously|first thought|tempted|(?:any|every|no|some)(?:one|thing|body) (?:but|except|other than)|"
@@ -58,7 +63,8 @@ _DOUBTS = re.compile(
 )
 _FENCE = re.compile(r"^\s*(?:```+|~~~+)[\w -]*\s*$", re.MULTILINE)
 _LINE_MARK = re.compile(r"^[ \t]*(?:(?:>+|#{1,6}(?= )|[-*+•](?= )|\d{1,2}[.)](?= ))[ \t]*)+", re.MULTILINE)
-_HTML = re.compile(r"</?(?:b|strong|i|em|u|p|div|span|h[1-6]|br|blockquote|center|font)\s*/?>")  # `<B>` is a label
+# Tags of layout, in small letters only: `<B>` is a label.
+_HTML = re.compile(r"</?(?:b|strong|i|em|u|p|div|span|h[1-6]|br|blockquote|center|font)\s*/?>")
 _RULE = re.compile(r"^\s*(?:[-*_=]\s*){3,}$", re.MULTILINE)
 
 
@@ -95,12 +101,15 @@ def read_verdict(answer: str, labels: tuple[str, str] = LABELS) -> Reading:
     Returns:
         The winner, `a` for the first label, or `unparseable` with its reason. No text raises an error.
     """
+    # Thoughts first: a model weighs both verdicts in them.
     text = strip_thoughts(answer)
     if text is None:
         return _unreadable("it ends inside the model's thoughts, before a verdict: raise `max_tokens`")
     if not text.strip():
         return _unreadable("it is empty")
     names = Labels(*labels)
+    # Then what is struck through, then JSON and marks, each taken out of the text before the next is looked for: the
+    # name of a field must not count once more as a label in words.
     objects, rest = find_objects(_HTML.sub("", strike_out(text[-MAX_CHARACTERS:])))
     explicit, confidence, problem = _of_objects(objects, names)
     if problem:
@@ -110,8 +119,10 @@ def read_verdict(answer: str, labels: tuple[str, str] = LABELS) -> Reading:
     labelled = _labelled(plain, names)
     strong = [*explicit, *marked, *(statement.winner for statement in labelled.strong)]
     spoken = _spoken(plain, names)
+    # "Verdict: neither convinces me" is none, unless a later one says more
     if labelled.unread is not None and not _said_after(labelled.unread, [*labelled.strong, *spoken], objects or marked):
         return _unreadable("its verdict names no winner")
+    # "The answer is B" may be the answer to the quiz that is judged: it counts alone, or as the last word
     weak = [statement.winner for statement in labelled.weak if not strong or statement.end >= len(plain)]
     bare_lines = _bare_line(plain, names)
     explicit = [*strong, *weak, *(statement.winner for statement in bare_lines)]
@@ -119,6 +130,7 @@ def read_verdict(answer: str, labels: tuple[str, str] = LABELS) -> Reading:
     taken_back = not explicit and spoken and _TAKEN_BACK.search(plain, spoken[-1].end)
     if taken_back or is_taken_back(plain[end:]):
         return _unreadable("it goes on to take back what it said")
+    # a bare "B" behind "which one is more harmful?" is the loser
     if explicit and asks_for_the_worse(plain):
         return _unreadable("it answers which one is worse")
     return _decide([*explicit, *(statement.winner for statement in spoken)], confidence)
@@ -139,6 +151,7 @@ def _decide(winners: Iterable[Winner], confidence: float | None) -> Reading:
     if not distinct:
         return _unreadable("it names no winner")
     if len(distinct) > 1:
+        # no last word: "Verdict: A" and then "Verdict: B" is what small models write in most answers
         return _unreadable("it contradicts itself")
     return Reading(distinct.pop(), confidence)
 
@@ -154,6 +167,7 @@ def _of_objects(objects: list[Fields], labels: Labels) -> tuple[list[Winner], fl
     for fields in objects:
         for name, value in walk(fields):
             key = re.sub(r"[\W_]+", " ", name).strip()
+            # True is an int to Python, and "confidence: true" is no probability
             if key.lower() == "confidence" and isinstance(value, int | float) and not isinstance(value, bool):
                 confidence = float(value) if 0 <= value <= 1 else confidence
             if _TIE_FIELDS.fullmatch(key) and value is True:
@@ -161,10 +175,12 @@ def _of_objects(objects: list[Fields], labels: Labels) -> tuple[list[Winner], fl
             loses = _LOSER_FIELDS.fullmatch(key) is not None
             if not (loses or _FIELDS.fullmatch(key)) or isinstance(value, list | dict):
                 continue
+            # `"winner": "[[A]]"`: two habits at once
             winner = read_phrase(re.sub(r"^\[\[(.*)\]\]$", r"\1", _text_of(value)), labels)
             if loses:
                 winners += [SWAPPED[winner]] if winner in ("a", "b") else []
             elif winner is None:
+                # an explicit field that says something else is an answer, and no reason to look for another
                 return [], None, f"its field {name[:40]!r} names no winner"
             else:
                 winners.append(winner)
@@ -204,6 +220,7 @@ def _labelled(text: str, labels: Labels) -> _Labelled:
         if label is None or is_disowned(words[: label.start()]):
             continue
         value = _next_line(text, start + len(sentence)) if heading else words[label.end() :]
+        # inside of a sentence it may be what was thought at first: "First I thought Verdict: A, but no"
         winner = read_phrase(value, labels) or _with_tail_clause(value, labels)
         is_strong = not label["weak"] and not label.start()
         if winner is not None:
@@ -227,6 +244,7 @@ def _spoken(text: str, labels: Labels) -> list[_Statement]:
     """Return the sentences and clauses that are a verdict as a whole."""
     statements = []
     for start, sentence in _pieces(text):
+        # a question says nothing, and a label alone is a heading as often as a verdict
         if len(sentence) > 2000 or sentence.rstrip().endswith(("?", ":")) or _is_bare(tidy(sentence), labels):
             continue
         tie = read_phrase(sentence, labels)

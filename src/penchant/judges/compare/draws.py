@@ -21,8 +21,8 @@ from penchant.runs.progress import progress_bar
 from penchant.runs.read import Run
 from penchant.types import Prompt, prompt_text
 
+# How the text of a prompt begins that had several turns.
 CONVERSATION = re.compile(r"(system|user|assistant): ")
-"""How the text of a prompt begins that had several turns."""
 
 
 def draw_responses(config: JudgeConfig, source: str) -> dict[float, Responses]:
@@ -43,6 +43,8 @@ def draw_responses(config: JudgeConfig, source: str) -> dict[float, Responses]:
         raise InputError(f"{source} has no checkpoint to draw from: let the run end, or judge it without temperatures")
     prompts = _prompts(config, run)[: config.limit]
     samplings = {temperature: _sampling(config, run, temperature) for temperature in config.temperatures}
+    # All that decides what is drawn is part of the file's name, so that an earlier call's file is that of the same
+    # draws. `repr` of the sampling has the seed and the length in it.
     content = digest(
         str(run.path.resolve()),
         model_content(str(checkpoint)),
@@ -69,6 +71,7 @@ def _prompts(config: JudgeConfig, run: Run) -> list[Prompt]:
     texts = [row.prompt for row in last_samples(run)]
     if not texts:
         raise InputError(f"{run.path} has no samples to take the prompts of: name a file with `prompts`")
+    # joined to one text as samples keep them, they would be drawn for as one long turn of a user
     if turns := [text for text in texts if CONVERSATION.match(text)]:
         raise InputError(
             f"{run.path}: prompts are conversations, whose turns its samples do not keep apart ({preview(turns[0])}): "
@@ -83,13 +86,14 @@ def _sampling(config: JudgeConfig, run: Run, temperature: float) -> Sampling:
     limit = config.max_new_tokens or settings.get("max_new_tokens")
     if limit is None:
         raise InputError(f"{run.path} does not say how long its samples were: set `max_new_tokens`")
-    n = config.n if temperature > 0 else 1
+    n = config.n if temperature > 0 else 1  # at 0 all draws would be the same text
     return Sampling(n, temperature, limit, settings.get("top_k", 0), settings.get("top_p", 1.0), config.seed)
 
 
 def _draw(run: Run, config: JudgeConfig, prompts: Sequence[Prompt], samplings: Mapping[Path, Sampling]) -> None:
     """Draw the samples of each file; a file appears only when it is whole."""
     recorded = run.setting("model")
+    # as the run drew its own samples: another precision or sampler gives other texts from the same seed
     kept_settings = {
         key: recorded[key] for key in ("dtype", "sampler") if isinstance(recorded, Mapping) and key in recorded
     }
@@ -101,6 +105,7 @@ def _draw(run: Run, config: JudgeConfig, prompts: Sequence[Prompt], samplings: M
     )
     policy = load_policy(model, template=run.setting("data", "template") or "auto")
     for file, sampling in samplings.items():
+        # before the first draw, since another prompt's samples would be thrown away with those that fail
         if long := [prompt for prompt in prompts if not policy.has_room(prompt, sampling.max_new_tokens)]:
             raise InputError(
                 f"{len(long)} prompts leave no room for {sampling.max_new_tokens} tokens in the context of "

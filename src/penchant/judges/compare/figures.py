@@ -13,8 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from penchant.metrics.catalogue import metric
 from penchant.reports.kit.canvas import INK, MUTED, PAPER, Picture, blank, export, percent_axis, run_style, style
 
+# Temperature, value, and the ends of its interval; None where there is none.
 Point = tuple[float, float, float | None, float | None]
-"""Temperature, value, and the ends of its interval; None where there is none."""
 MARKER_SHIFT = 0.006  # of the axis, so that markers of methods do not lie on each other
 PUBLISHED = "as published"
 
@@ -54,6 +54,7 @@ def win_rate_picture(
         percent_axis(axes.yaxis)
         axes.set_xlabel("temperature", loc="right")
         axes.set_ylabel(metric("rate").label, color=INK)
+        # the export writes the names beside the lines; what hollow markers are, it does not know
         if any(published_rates.values()):
             mark = Line2D([], [], marker="o", markersize=7, **_hollow(MUTED))
             axes.legend([mark], [PUBLISHED], loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2)
@@ -72,6 +73,7 @@ def _line(axes: Axes, points: Sequence[Point], index: int, aside: float) -> None
     axes.plot(x + aside, y, color=color, linestyle=dash, linewidth=1.6, marker=marker, markersize=4.6, zorder=3)
     has_interval = np.isfinite(low) & np.isfinite(high)
     axes.fill_between(x + aside, low, high, where=has_interval, color=color, alpha=0.15, linewidth=0)
+    # a band needs two points: one whose neighbours have no interval gets a bar
     padded = np.concatenate(([False], has_interval, [False]))
     isolated = has_interval & ~padded[:-2] & ~padded[2:]
     if isolated.any():

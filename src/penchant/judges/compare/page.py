@@ -111,6 +111,7 @@ def _bars(results: JudgeResults) -> Picture:
     with style():
         figure, axes = blank(6.4, 0.8 + 0.32 * len(rows))
         for row, (name, rate) in enumerate(rows):
+            # the lighter end is what pairs without a verdict would allow, had all of them been won
             color = RUN_COLORS[0][0] if name in results.methods else MUTED
             if rate.rate.value is None or rate.high.value is None:
                 continue
@@ -121,7 +122,7 @@ def _bars(results: JudgeResults) -> Picture:
         axes.errorbar(values, list(rates), xerr=arms if rates else None, color=RUN_COLORS[1][0], linestyle="none")
         axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_xlim(0, 1)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_ylim(len(rows) - 0.5, -0.5)  # the first on top
         axes.yaxis.set_major_locator(FixedLocator(range(len(rows))))
         axes.set_yticklabels([f" {short(name, 34)}" for name, _ in rows])
         percent_axis(axes.xaxis)

@@ -28,8 +28,8 @@ from penchant.typed_json import to_object
 
 log = logging.getLogger("penchant")
 
+# Pairs of each outcome to read, of each run and temperature; three times as many without temperatures.
 READ = 1
-"""Pairs of each outcome to read, of each run and temperature; three times as many without temperatures."""
 LEVEL = 0.95  # of every interval here, as `cluster_mean` makes them
 
 
@@ -57,10 +57,12 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
     opponent_texts = opponents(config)
     pairs = {name: _pairs(config, name, source.texts, opponent_texts[source.path]) for name, source in sources.items()}
     folder = Path(config.out).expanduser()
+    # One list for all sources: a pair that two of them share is asked once, and `max_calls` is of all together.
     all_pairs = [pair for source_pairs in pairs.values() for pair in source_pairs]
     judge = make_judge(config.judge)  # before the store, so that a judge that is refused leaves no folder
     with VerdictStore(folder / "judgments.sqlite") as store:
         answers_of = _by_source(_ask(config, judge, all_pairs, store, tell), pairs)
+    # They cost nothing and are not stored. A win rate near theirs says little of quality.
     baselines: dict[str, dict[str, WinRate]] = {
         baseline.name: {
             name: summarize(answers).win_rate
@@ -99,8 +101,8 @@ def _warn_of_another(folder: Path, results: JudgeResults) -> None:
     try:
         replaced = read_json(folder / "judge.json")
         sources, against = list(replaced["methods"]), replaced["against"]
-    except (OSError, ValueError, KeyError, TypeError):  # none, or none that says what it compared
-        return
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # no report, or none that says what it compared
     if (sources, against) != (list(results.methods), results.against):
         log.warning(
             f"{folder / 'judge.json'} and its page compared {', '.join(sources)} with {against}; they are "
@@ -153,6 +155,7 @@ def _refuse_failures_alone(answers: Sequence[Answer]) -> None:
 
 def _estimate(endpoints: Sequence[Endpoint], calls: Calls) -> str:
     """Return what a run will ask of endpoints: calls that will be made, without those whose verdicts are stored."""
+    # four characters per token: good enough for a bill, and no tokenizer of the endpoint's model is here
     letters = sum(
         len(load_template(endpoint.template).ask(question)) for endpoint in endpoints for question in calls.missing
     )
@@ -169,7 +172,8 @@ def _sources(config: JudgeConfig) -> dict[str, Source]:
     for path in config.responses:
         run = _name(path, config.responses)
         if config.temperatures:
-            from penchant.judges.compare.draws import draw_responses  # brings torch
+            # brings torch, which samples that are there already do not need
+            from penchant.judges.compare.draws import draw_responses
 
             for temperature, texts in draw_responses(config, path).items():
                 sources[f"{run} at {temperature:g}"] = Source(path, run, temperature, texts)
@@ -190,6 +194,7 @@ def _pairs(config: JudgeConfig, name: str, texts: Responses, opponent_texts: Res
     chosen.
     """
     missing = [prompt for prompt in texts if prompt not in opponent_texts]
+    # else a prompt that only one side has would be left out in silence, and both be measured on other prompts
     chosen = config.against == "chosen" or bool(config.temperatures)
     extra = [] if chosen else [prompt for prompt in opponent_texts if prompt not in texts]
     problems = [
@@ -225,6 +230,7 @@ def _tests(
         # a judge without a verdict says nothing of a difference
         and {"unparseable"} not in ({*outcomes[first]}, {*outcomes[second]})
     }
+    # by number, as two names joined to one key could be those of another pair
     adjusted = holm({f"{number}": difference.p for number, difference in enumerate(differences.values())})
     return tuple(
         SourceTest(first, second, difference.estimate, difference.p, adjusted[f"{number}"])

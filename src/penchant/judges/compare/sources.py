@@ -12,8 +12,8 @@ from penchant.models.finished import check_finished
 from penchant.runs.read import Run, SampledPrompt, read_runs
 from penchant.types import prompt_text
 
+# The texts of each prompt, in order.
 Responses = Mapping[str, Sequence[str]]
-"""The texts of each prompt, in order."""
 
 
 def responses(path: str, *, reference: bool = False) -> Responses:
@@ -33,6 +33,7 @@ def responses(path: str, *, reference: bool = False) -> Responses:
             raise InputError(f"{path} has no {missing}: train with `evaluate.samples`, or use `penchant sample`")
         return texts_of
     groups = load_responses(path)
+    # as often as it was drawn: responses are paired by their number, the first with the first
     texts_of = {prompt_text(g.prompt): [r.text for r in g.responses for _ in range(r.count)] for g in groups}
     if empty := [prompt for prompt, texts in texts_of.items() if not texts]:
         raise InputError(f"{path}: {len(empty)} prompts have no response, the first: {preview(empty[0])}")
@@ -54,6 +55,7 @@ def opponents(config: JudgeConfig) -> dict[str, Responses]:
             raise InputError("against=chosen needs `data`: the preferences whose chosen responses are met")
         chosen: dict[str, list[str]] = {}
         for group in load_preferences(config.data, ties="drop"):
+            # a response that won several comparisons is one opponent
             best = [group.responses[comparison.winner].text for comparison in group.comparisons]
             chosen[prompt_text(group.prompt)] = list(dict.fromkeys(best))
         return dict.fromkeys(config.responses, chosen)
