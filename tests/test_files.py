@@ -163,7 +163,7 @@ def test_no_writer_follows_a_planted_link(
     tmp_path: Path, victim: Path, writer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under the name itself, and under the temporary one beside it."""
-    from penchant.cli.data import write_text as write_report
+    from penchant.cli.main import main
     from penchant.reports.kit import page as plain_page
     from penchant.studies.core.records import write_text
     from penchant.weak.contract import write_kind
@@ -175,9 +175,10 @@ def test_no_writer_follows_a_planted_link(
     for name in ("file", "report.html", "classifier.json", "learned.json", "SHA256SUMS", "part"):
         for planted in (name, f".{name}.tmp", f".{name}.{os.getpid()}.tmp"):
             (folder / planted).symlink_to(victim)
+    (tmp_path / "good.jsonl").write_text('{"prompt": "Who?", "chosen": " Me.", "rejected": " You."}\n')
     rows = LabelledRows("rows.jsonl", ("text",), ("no", "yes"), None, ("",))
     write = {
-        "data check": lambda: write_report(folder / "file", "new"),
+        "data check": lambda: main(["data", "check", str(tmp_path / "good.jsonl"), f"out={folder / 'file'}"]),
         "labels": lambda: write_labels(rows, np.array([[1.0, 0.0]]), folder / "file"),
         "study": lambda: write_text(folder / "file", "new"),
         "page": lambda: plain_page.write_page({}, {}, folder),

@@ -3,58 +3,66 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.summary_lines import MOST_LINES, NAME_LENGTH, left_out_lines, print_result
 from penchant.raters.settings import Agree
+from penchant.typed_json import from_json
+
+if TYPE_CHECKING:
+    from penchant.raters.results import Agreement
 
 
 def _agree(arguments: Arguments) -> int:
     config = arguments.load(Agree)
+    # after the settings, so that a slip in them is answered before a second of imports
     from penchant.raters.agreement import agree
+    from penchant.raters.results import Agreement
 
     result = agree(config)
-    return print_result(result, agreement_lines(result.metrics))
+    return print_result(result, agreement_lines(from_json(Agreement, result.metrics)))
 
 
-def agreement_lines(numbers: dict[str, Any]) -> list[str]:
-    """Return what `agree` prints."""
+def agreement_lines(agreement: Agreement) -> list[str]:
+    """Return what `agree` prints: all raters together, pairs of them, and each against the majority."""
     from penchant.reports.kit.text import format_estimate, short
 
     lines = [
-        f"agree: {len(numbers['raters'])} raters, {numbers['comparisons']} comparisons of {numbers['prompts']} "
-        f"prompts, {numbers['shared']} judged by two or more",
-        *left_out_lines(numbers),
-        f"  Krippendorff's alpha: {format_estimate(numbers['alpha'])}",
+        f"agree: {len(agreement.raters)} raters, {agreement.comparisons} comparisons of {agreement.prompts} "
+        f"prompts, {agreement.shared} judged by two or more",
+        *left_out_lines(
+            skipped_rows=agreement.skipped_rows, alike=agreement.alike, contradicted=agreement.contradicted
+        ),
+        f"  Krippendorff's alpha: {format_estimate(agreement.alpha)}",
     ]
-    if numbers["alpha_people"]:
-        lines.append(f"  of people alone: {format_estimate(numbers['alpha_people'])}")
-    pairs = [pair for pair in numbers["pairs"] if pair["raw"]["n"]]
+    if agreement.alpha_people:
+        lines.append(f"  of people alone: {format_estimate(agreement.alpha_people)}")
+    # two raters may share no comparison; a line about them would say nothing
+    pairs = [pair for pair in agreement.pairs if pair.agreement.raw.n]
     for pair in pairs[:MOST_LINES]:
-        names = f"{short(pair['one'], NAME_LENGTH)} and {short(pair['other'], NAME_LENGTH)}"
-        lines.append(
-            f"  {names}: kappa {format_estimate(pair['kappa'])}, "
-            f"the same in {format_estimate(pair['raw'], percent=True)} of {pair['raw']['n']}"
-        )
+        names = f"{short(pair.one, NAME_LENGTH)} and {short(pair.other, NAME_LENGTH)}"
+        raw, kappa = pair.agreement.raw, format_estimate(pair.agreement.kappa)
+        lines.append(f"  {names}: kappa {kappa}, the same in {format_estimate(raw, percent=True)} of {raw.n}")
     if (hidden_pairs := len(pairs) - MOST_LINES) > 0:
         lines.append(f"  (+{hidden_pairs} pairs of raters more in the report)")
-    if (orders := numbers["orders"]) and orders["same"] and orders["opposite"]:
-        same_order, opposite = (format_estimate(orders[name], percent=True) for name in ("same", "opposite"))
+    if (orders := agreement.orders) and orders.same and orders.opposite:
         lines.append(
-            f"  two who saw a comparison in the same order say the same in {same_order}, in opposite orders "
-            f"in {opposite}"
+            f"  two who saw a comparison in the same order say the same in "
+            f"{format_estimate(orders.same, percent=True)}, in opposite orders in "
+            f"{format_estimate(orders.opposite, percent=True)}"
         )
-    consensus = "the majority of people" if numbers["people_files"] else "the majority of the others"
-    for rater in numbers["raters"][:MOST_LINES]:
-        majority = consensus if rater["kind"] != "person" else "the majority of the other people"
-        left_out = rater["left_out"]
-        if not left_out["raw"]["n"]:
-            lines.append(f"  {short(rater['name'], NAME_LENGTH)} has no comparison in common with {majority}")
+    consensus = "the majority of people" if agreement.people_files else "the majority of the others"
+    for rater in agreement.raters[:MOST_LINES]:
+        name = short(rater.name, NAME_LENGTH)
+        # a person's own verdict must not be part of what it is compared with
+        majority = consensus if rater.kind != "person" else "the majority of the other people"
+        raw, kappa = rater.left_out.raw, format_estimate(rater.left_out.kappa)
+        if not raw.n:
+            lines.append(f"  {name} has no comparison in common with {majority}")
             continue
         lines.append(
-            f"  {short(rater['name'], NAME_LENGTH)} against {majority}: kappa {format_estimate(left_out['kappa'])}, "
-            f"the same in {format_estimate(left_out['raw'], percent=True)} of {left_out['raw']['n']}"
+            f"  {name} against {majority}: kappa {kappa}, the same in {format_estimate(raw, percent=True)} of {raw.n}"
         )
     return lines
 

@@ -15,7 +15,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from penchant.config import Config, describe, load_config
 from penchant.config.base import is_unicode
@@ -139,8 +139,8 @@ def make_parser(description: str, commands: Sequence[Command | CommandGroup]) ->
     return parser
 
 
-def _add_command(subparsers: Any, command: Command) -> None:
-    parser: CommandParser = subparsers.add_parser(
+def _add_command(subparsers: argparse._SubParsersAction[CommandParser], command: Command) -> None:
+    parser = subparsers.add_parser(
         command.name,
         help=command.help or command.description,
         description=command.description,
@@ -157,21 +157,12 @@ def _add_command(subparsers: Any, command: Command) -> None:
         # all are collected: argparse would keep the last, and results would lie where nobody looks for them
         parser.add_argument("-o", "--out", action="append", default=[], metavar="OUT", help="short for out=OUT")
     command.add_flags(parser)
-    for flag, form in command.retired.items():
-        takes_value = callable(form) or "=" not in form
-        parser.add_argument(
-            flag, action=_RetiredFlag, dest="retired", nargs=None if takes_value else 0, help=argparse.SUPPRESS
-        )
-    parser.set_defaults(command=command, error=parser.error, flags=parser.shown_flags, retired=None)
-
-
-class _RetiredFlag(argparse.Action):
-    """Collects the values of flags of before, by flag."""
-
-    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None) -> None:
-        collected = {**(namespace.retired or {})}
-        collected[option] = [*collected.get(option, []), values]
-        namespace.retired = collected
+    for flag, form in command.retired.items():  # each is kept under its own name, which no setting has
+        if callable(form) or "=" not in form:
+            parser.add_argument(flag, dest=flag, action="append", help=argparse.SUPPRESS)
+        else:
+            parser.add_argument(flag, dest=flag, action="append_const", const="", help=argparse.SUPPRESS)
+    parser.set_defaults(command=command, error=parser.error, flags=parser.shown_flags)
 
 
 def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Arguments:
@@ -186,14 +177,17 @@ def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Ar
     # argparse takes positional words from one place only; `train dpo a.yaml --resume out=b` has more
     words = [*options.words, *rest]
     path = None
-    if words and not _is_setting(words[0], command) and _may_be_config(words[0], command):
+    # where words stand for settings, only the ending tells a file of settings from a file of data
+    may_be_config = words and (not command.positionals or words[0].endswith((".yaml", ".yml")))
+    if may_be_config and not _is_setting(words[0], command):
         path = words.pop(0)
     overrides = [word for word in words if _is_setting(word, command)]
     names = [word for word in words if not _is_setting(word, command)]
     if not command.positionals:
         overrides, names = words, []  # a word that is no setting is named together with all other problems
-    for flag, values in (options.retired or {}).items():
-        overrides.append(_translated(flag, values, command.retired[flag]))
+    for flag, form in command.retired.items():
+        if values := getattr(options, flag):
+            overrides.append(_translated(flag, values, form))
     overrides += _out_override(getattr(options, "out", []), overrides, options.error)
     positional = _positional_settings(command, names, options.error)
     if path is None:
@@ -212,10 +206,6 @@ def _is_setting(word: str, command: Command) -> bool:
     if not equals or "://" in key:
         return False
     return key.partition(".")[0].strip() in command.settings.model_fields or not os.path.lexists(word)
-
-
-def _may_be_config(word: str, command: Command) -> bool:
-    return not command.positionals or word.endswith((".yaml", ".yml"))
 
 
 def _positional_settings(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.errors import InputError
 from penchant.web.settings import Collect
 
-log = logging.getLogger("penchant.web")
+if TYPE_CHECKING:
+    from penchant.web.signing_keys import Keys
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +27,7 @@ def _collect(arguments: Arguments) -> int:
 
     require_web()
     config = arguments.load(Collect)
-    if arguments.flags.export:
-        return _export(config, Path(arguments.flags.export))
-    return serve(config)
+    return _export(config, Path(arguments.flags.export)) if arguments.flags.export else serve(config)
 
 
 def serve(config: Collect) -> int:
@@ -124,7 +122,7 @@ def key_file(config: Collect) -> Path:
 
 
 def startup_lines(
-    config: Collect, keys: Any, port: int, name: str, goes_on: bool, changes: Sequence[str] = ()
+    config: Collect, keys: Keys, port: int, name: str, goes_on: bool, changes: Sequence[str] = ()
 ) -> list[str]:
     """Return settings that changed, the links, and a warning where other machines reach the page."""
     from penchant.web.security import bracketed

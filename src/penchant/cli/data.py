@@ -6,12 +6,13 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm
 from penchant.config import Config
+from penchant.config.limits import Text
 from penchant.data.options import BadRows, Overflow, Template, Ties
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write
@@ -23,7 +24,7 @@ PROBLEMS_FOUND, WOULD_REFUSE = 1, 2
 class PreferenceFile(Config):
     """A preference file and how it is read; the settings of `data` in a training run have the same names."""
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Text
     """A file, or a hub id."""
     layout: str | None = None
     """The layout's name; found out by itself unless given."""
@@ -33,6 +34,10 @@ class PreferenceFile(Config):
     """Which split of a hub data set."""
     bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
+
+    def reading(self) -> dict[str, Any]:
+        """Return the settings that say how a file is read, by the keywords that loaders have for them."""
+        return self.model_dump(include={"layout", "columns", "split", "bad_rows"})
 
 
 class DataCheck(PreferenceFile):
@@ -49,13 +54,13 @@ class DataCheck(PreferenceFile):
     """What training will be told about pairs that were decided both ways."""
     max_length: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
     """Count rows that are longer, in tokens; the model's context if not given. Needs `model`."""
-    model: Annotated[str, Field(min_length=1)] | None = None
+    model: Text | None = None
     """A model whose tokenizer counts tokens and looks at the boundary of prompt and response."""
     template: Template = "auto"
     """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
-    out: Annotated[str, Field(min_length=1)] | None = None
+    out: Text | None = None
     """Write the report here too: .json for JSON, else text."""
 
     @model_validator(mode="after")
@@ -76,7 +81,7 @@ class DataConvert(PreferenceFile):
     """`half` keeps ties, `drop` leaves them out."""
     merge: bool = True
     """Whether rows with the same prompt become one row."""
-    out: Annotated[str, Field(min_length=1)]
+    out: Text
     """The file to write: .jsonl or .jsonl.gz."""
 
 
@@ -93,20 +98,20 @@ def _check(arguments: Arguments) -> int:
         config.path,
         renderer=renderer,
         max_length=config.max_length,
-        layout=config.layout,
-        split=config.split,
-        columns=config.columns,
         ties=config.ties,
-        bad_rows=config.bad_rows,
         overflow=config.overflow,
         contradictions=config.contradictions,
+        **config.reading(),
     )
     print(report.as_text())
     if config.out is not None:
         out = Path(config.out)
         text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) if out.suffix == ".json" else report.as_text()
-        write_text(out, text + "\n")
-    if report.refusals:
+        try:
+            atomic_write(out, text + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write {out}: {error.strerror}") from error
+    if report.refusals:  # whether or not `--strict`: a script that trains next must stop here
         return WOULD_REFUSE
     return PROBLEMS_FOUND if arguments.flags.strict and report.problems else 0
 
@@ -116,32 +121,12 @@ def _convert(arguments: Arguments) -> int:
     from penchant.data import read_preferences, write_groups
 
     path, out = Path(config.path), Path(config.out)
-    if out.exists() and path.exists() and out.samefile(path):
+    if out.exists() and path.exists() and out.samefile(path):  # under another name too, such as a link
         raise InputError(f"{out} is the file to convert, which would be lost; write to another name")
-    loaded = read_preferences(
-        config.path,
-        ties=config.ties,
-        merge=config.merge,
-        bad_rows=config.bad_rows,
-        layout=config.layout,
-        split=config.split,
-        columns=config.columns,
-    )
+    loaded = read_preferences(config.path, ties=config.ties, merge=config.merge, **config.reading())
     write_groups(loaded.groups, out)
     print(f"{config.path} ({loaded.layout}): {len(loaded.groups)} prompts written to {config.out}")
     return 0
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or none.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    try:
-        atomic_write(path, text)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _columns(pairs: Sequence[str]) -> str:

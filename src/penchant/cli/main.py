@@ -12,9 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any
+from contextlib import ExitStack, contextmanager
 
 from penchant.cli.agree import AGREE
 from penchant.cli.arguments import make_parser, read_arguments
@@ -96,16 +94,9 @@ def _write_failure(error: OSError) -> str:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Let SIGTERM end a command as Ctrl-C does: what runs is stopped, temporary files go, what is done is kept."""
-    previous: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        previous[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
-        previous[signal.SIGTERM] = signal.signal(signal.SIGTERM, _as_interrupt)
-    try:
+    with ExitStack() as stack:
+        # Python lets no other thread set handlers; who calls `main` from one keeps its own
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                stack.callback(signal.signal, number, signal.signal(number, signal.default_int_handler))
         yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _as_interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -2,50 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.summary_lines import MOST_LINES, NAME_LENGTH, left_out_lines, print_result
 from penchant.raters.settings import Rank
+from penchant.typed_json import from_json
+
+if TYPE_CHECKING:
+    from penchant.raters.ranking.results import Ranking
 
 
 def _rank(arguments: Arguments) -> int:
     config = arguments.load(Rank)
     from penchant.raters.ranking.rank import rank
+    from penchant.raters.ranking.results import Ranking
 
     result = rank(config)
-    return print_result(result, rank_lines(result.metrics))
+    return print_result(result, rank_lines(from_json(Ranking, result.metrics)))
 
 
-def rank_lines(numbers: dict[str, Any]) -> list[str]:
-    """Return what `rank` prints."""
+def rank_lines(ranking: Ranking) -> list[str]:
+    """Return what `rank` prints: what was left out, then a line per item, the strongest first."""
     from penchant.reports.kit.text import count, format_estimate, short
 
-    basis = f"{numbers['comparisons']} comparisons ({numbers['ties']} ties)"
-    if numbers["rankings"] is not None:
-        basis = f"{numbers['rankings']} rankings"
-    elif numbers["by"] == "annotators":
-        basis = f"{numbers['comparisons']} times that of two one was with the majority of the others"
-    lines = [f"rank: {len(numbers['items'])} {numbers['by']}, {basis}", *left_out_lines(numbers)]
-    if numbers["unmet"]:
-        names = ", ".join(short(name, NAME_LENGTH) for name in numbers["unmet"][:MOST_LINES])
-        verb = "is" if len(numbers["unmet"]) == 1 else "are"
-        lines.append(f"  {count(len(numbers['unmet']), 'annotator')} met nobody and {verb} left out: {names}")
-    if numbers["reason"]:
-        lines.append(f"  no intervals: {numbers['reason']}")
-    for rank_number, item in enumerate(numbers["items"], 1):
-        between = f", place {_range(*item['places'])}" if item["places"] else ""
+    basis = f"{ranking.comparisons} comparisons ({ranking.ties} ties)"
+    if ranking.rankings is not None:
+        basis = f"{ranking.rankings} rankings"
+    elif ranking.by == "annotators":
+        basis = f"{ranking.comparisons} times that of two one was with the majority of the others"
+    lines = [
+        f"rank: {len(ranking.items)} {ranking.by}, {basis}",
+        *left_out_lines(
+            skipped_rows=ranking.skipped_rows, against_itself=ranking.against_itself, unranked=ranking.unranked
+        ),
+    ]
+    if unmet := ranking.unmet:
+        names = ", ".join(short(name, NAME_LENGTH) for name in unmet[:MOST_LINES])
+        verb = "is" if len(unmet) == 1 else "are"
+        lines.append(f"  {count(len(unmet), 'annotator')} met nobody and {verb} left out: {names}")
+    if ranking.reason:
+        lines.append(f"  no intervals: {ranking.reason}")
+    for rank_number, item in enumerate(ranking.items, 1):
+        between = ""
+        if item.places:
+            low, high = item.places
+            between = f", place {low}" if low == high else f", place {low} to {high}"
         lines.append(
-            f"  {rank_number}. {short(item['name'], NAME_LENGTH)}: {format_estimate(item['strength'])} (Elo "
-            f"{item['elo']['value']:.0f}){between}; {item['wins']:g} wins, {item['losses']:g} losses"
+            f"  {rank_number}. {short(item.name, NAME_LENGTH)}: {format_estimate(item.strength)} (Elo "
+            f"{item.elo.value:.0f}){between}; {item.wins:g} wins, {item.losses:g} losses"
         )
-    if numbers["prior"]:
-        lines.append(f"  with a prior of {numbers['prior']:g} virtual ties between every two")
+    if ranking.prior:
+        lines.append(f"  with a prior of {ranking.prior:g} virtual ties between every two")
     return lines
-
-
-def _range(low: int, high: int) -> str:
-    return f"{low}" if low == high else f"{low} to {high}"
 
 
 RANK = Command(

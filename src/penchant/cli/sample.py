@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
 from penchant.config import Config
-from penchant.config.limits import Draws, Seed, Tokens
+from penchant.config.limits import Draws, Seed, Text, Tokens
 from penchant.data.options import Template
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.models.settings import Dtype
 from penchant.types import PromptGroup
+
+if TYPE_CHECKING:
+    from penchant.models.policy import Policy
+    from penchant.rewards.load import Reward
 
 
 class Sample(Config):
@@ -23,11 +27,11 @@ class Sample(Config):
 
     method: ClassVar[str] = "sample"
 
-    model: Annotated[str, Field(min_length=1)]
+    model: Text
     """A built-in name (`smollm2-135m`), a folder, a GGUF file, or a hub id."""
-    prompts: Annotated[str, Field(min_length=1)]
+    prompts: Text
     """Prompts: text, one per line, or any data file."""
-    out: Annotated[str, Field(min_length=1)]
+    out: Text
     """The file to write: .jsonl or .jsonl.gz."""
     n: Draws = 4
     """Responses per prompt."""
@@ -77,6 +81,7 @@ def _sample(arguments: Arguments) -> int:
     out = Path(config.out)
     check_name(out)  # before the work, not after it
     prompt_groups = load_prompts(config.prompts)
+    # before the model: a mistyped reward is found in a second, weights take a minute
     reward = load_reward(config.reward) if config.reward else None
     sampling = Sampling(config.n, config.temperature, config.max_new_tokens, config.top_k, config.top_p, config.seed)
     policy = load_policy(
@@ -86,10 +91,11 @@ def _sample(arguments: Arguments) -> int:
         dtype=config.dtype,
         trust_remote_code=config.trust_remote_code,
     )
+    # all prompts at once, not where sampling comes to them after an hour
     _check_room(policy, prompt_groups, config.max_new_tokens)
     prompts = [group.prompt for group in prompt_groups]
     with progress_bar("sampling", len(prompts) * config.n, "samples") as advance:
-        groups: list[PromptGroup] = policy.sample(prompts, sampling, progress=advance)
+        groups = policy.sample(prompts, sampling, progress=advance)
     if reward is not None:
         groups = _scored(groups, reward, config.pairs, out)
     write_groups(groups, out)
@@ -97,7 +103,7 @@ def _sample(arguments: Arguments) -> int:
     return 0
 
 
-def _check_room(policy: Any, groups: Sequence[PromptGroup], max_new_tokens: int) -> None:
+def _check_room(policy: Policy, groups: Sequence[PromptGroup], max_new_tokens: int) -> None:
     """Refuse prompts that leave no room for a response in the model's context.
 
     Raises:
@@ -112,7 +118,7 @@ def _check_room(policy: Any, groups: Sequence[PromptGroup], max_new_tokens: int)
         )
 
 
-def _scored(groups: list[PromptGroup], reward: Any, pairs: str | None, out: Path) -> list[PromptGroup]:
+def _scored(groups: list[PromptGroup], reward: Reward, pairs: str | None, out: Path) -> list[PromptGroup]:
     """Return the groups with scores and the comparisons that these make."""
     from penchant.data import write_groups
     from penchant.rewards import best_worst_pairs, compare_by_score, score_groups

@@ -1,8 +1,6 @@
-"""Lines that several commands print of their results."""
+"""Lines that `agree` and `rank` print of their results."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from penchant.types import RunResult
 
@@ -19,13 +17,17 @@ def print_result(result: RunResult, lines: list[str]) -> int:
     return 0
 
 
-def left_out_lines(numbers: dict[str, Any]) -> list[str]:
-    """Return a line for each reason why rows or comparisons are left out."""
-    reasons = (
-        ("skipped_rows", "rows cannot be used and are left out"),
-        ("alike", "comparisons are of responses that differ in white space only, left out"),
-        ("contradicted", "times somebody judged one comparison twice and differently: counted as ties"),
-        ("against_itself", "comparisons are of something with itself, left out"),
-        ("unranked", "rows are no rankings, left out"),
-    )
-    return [f"  {numbers[key]} {words}" for key, words in reasons if numbers.get(key)]
+def left_out_lines(**counts: int) -> list[str]:
+    """Return a line for each reason why rows or comparisons are left out.
+
+    Args:
+        counts: how many are left out, by reason.
+    """
+    words = {
+        "skipped_rows": "rows cannot be used and are left out",
+        "alike": "comparisons are of responses that differ in white space only, left out",
+        "contradicted": "times somebody judged one comparison twice and differently: counted as ties",
+        "against_itself": "comparisons are of something with itself, left out",
+        "unranked": "rows are no rankings, left out",
+    }
+    return [f"  {count} {words[reason]}" for reason, count in counts.items() if count]

@@ -1,4 +1,4 @@
-"""Types of whole numbers with limits: beyond them a setting is a slip of the keyboard, or memory runs out.
+"""Types with limits: numbers beyond them are a slip of the keyboard, or memory runs out; an empty name is one too.
 
 Imports nothing of Penchant, so that every settings file may use them.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import Field
+
+Text = Annotated[str, Field(min_length=1)]
+"""A name, path or address: `model=` without anything behind it is a slip."""
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """A seed of random numbers: what NumPy and torch both take."""
