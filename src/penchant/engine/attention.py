@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, nullcontext
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from penchant.engine.foreign_types import PreTrainedModel
 from penchant.engine.logps import Head
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 READS_HEAD_INPUT = "penchant_reads_head_input"
 """Attribute of a network that does more to the trunk's states before it projects them (BERT's decoders do)."""
@@ -67,7 +64,7 @@ def predictor_states(
     `inputs` are the states that enter block number `first`; None for the whole model.
     """
     run = _head_input if getattr(unwrap(model), READS_HEAD_INPUT, False) else _trunk_states
-    return _states_at(model, run, batch, batch.predictors, inputs, first)
+    return states_at(model, batch, batch.predictors, inputs, first, run)
 
 
 def states_at(
@@ -76,27 +73,16 @@ def states_at(
     positions: Int[Tensor, " positions"],
     inputs: Float[Tensor, "rows length hidden"] | None = None,
     first: int = 0,
+    run: Callable[[nn.Module, TreeBatch, Tensor | None], Tensor] | None = None,
 ) -> Float[Tensor, "positions hidden"]:
-    """Return final hidden states at some flat positions, into rows * length, of the batch.
+    """Return hidden states at some flat positions, into rows * length, of the batch.
 
-    `inputs` and `first` are as in `predictor_states`.
+    Args:
+        inputs, first: as in `predictor_states`.
+        run: gives the states of the whole batch; the trunk's final ones if not given.
     """
-    return _states_at(model, _trunk_states, batch, positions, inputs, first)
-
-
-def _states_at(
-    model: nn.Module,
-    run: Callable[[nn.Module, TreeBatch, Tensor | None], Tensor],
-    batch: TreeBatch,
-    positions: Int[Tensor, " positions"],
-    inputs: Tensor | None,
-    first: int,
-) -> Float[Tensor, "positions hidden"]:
-    if inputs is None:
-        states = run(model, batch, None)
-    else:
-        with _only_blocks(model, first, None):
-            states = run(model, batch, inputs)
+    with nullcontext() if inputs is None else _only_blocks(model, first, None):
+        states = (run or _trunk_states)(model, batch, inputs)
     return states.reshape(-1, states.shape[-1]).index_select(0, positions)
 
 

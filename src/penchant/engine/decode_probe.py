@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from penchant.engine import probe
 from penchant.engine.attention import unwrap
 from penchant.engine.decoding import Decoding, Drawing
+from penchant.engine.foreign_types import PreTrainedConfig
 from penchant.engine.lengths import (
     EQUAL_LENGTHS,
     LengthClasses,
@@ -24,22 +25,9 @@ from penchant.engine.lengths import (
     length_classes,
     named_lengths,
 )
-from penchant.engine.probe import (
-    check_causal,
-    close,
-    far_lengths,
-    long_row,
-    own_logits,
-    probe_reach,
-    random_ids,
-    short_text,
-)
 from penchant.engine.sampling import Sampling
 from penchant.engine.verdicts import Verdict, kept_verdict, slowest
 from penchant.errors import InputError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
 
 log = logging.getLogger("penchant.engine")
 
@@ -72,7 +60,7 @@ def decoding_way(model: nn.Module, longest: int = 0) -> Verdict:
     # autocast would compare roundings, which differ between the ways
     with torch.no_grad(), torch.autocast(device, enabled=False):
         verdict = kept_verdict("decoding", inner, partial(_find_way, model, 0), announce)
-        for length in far_lengths(model):
+        for length in probe.far_lengths(model):
             if length < longest and verdict.way != "none":
                 far = kept_verdict(f"decoding beyond {length}", inner, partial(_find_way, model, length), announce)
                 verdict = slowest((verdict, far), _ways(inner.config.get_text_config()))
@@ -107,10 +95,10 @@ def _find_way(model: nn.Module, far: int) -> Verdict:
     config = inner.config.get_text_config()
     try:
         if not far:
-            check_causal(model, random_ids(config, long_row(config, probe_reach(model))))
+            probe.check_causal(model, probe.random_ids(config, probe.long_row(config, probe.probe_reach(model))))
     except InputError as error:
         return Verdict("none", str(error))
-    prompts = far_prompts(config, far) if far else probe_prompts(config, probe_reach(model))
+    prompts = far_prompts(config, far) if far else probe_prompts(config, probe.probe_reach(model))
     problems: list[str] = []
     truth = _Truth(model, length_classes(config))
     for way, decoding in _ways(config).items():
@@ -139,7 +127,7 @@ def far_prompts(config: PreTrainedConfig, far: int) -> list[tuple[int, ...]]:
 
 
 def _prompts(config: PreTrainedConfig, lengths: Sequence[int]) -> list[tuple[int, ...]]:
-    ids = random_ids(config, sum(lengths))
+    ids = probe.random_ids(config, sum(lengths))
     return [tuple(ids.pop() for _ in range(length)) for length in lengths]
 
 
@@ -154,7 +142,7 @@ class _Truth:
         """Run a row, and with it all of its beginnings of the same length class."""
         if longest in self.logits_by_ids:
             return
-        logits = own_logits(self.model, longest, STEPS).flip(0)
+        logits = probe.own_logits(self.model, longest, STEPS).flip(0)
         for back, row in enumerate(logits):
             stop = len(longest) - back
             if self.lengths.class_of(stop) == self.lengths.class_of(len(longest)):
@@ -174,12 +162,12 @@ def _problem(model: nn.Module, prompts: Sequence[tuple[int, ...]], decoding: Dec
     try:
         Drawing(model, prompts, sampling, frozenset(), decoding, observe=lambda *row: seen.append(row)).run()
     except Exception as error:  # whatever a model raises that does not know what we ask for
-        return f"{name} fails ({short_text(error)})"
+        return f"{name} fails ({probe.short_text(error)})"
     # the longest rows first, since a pass over one gives the logits of all its beginnings too
     for ids, _ in sorted(seen, key=lambda row: -len(row[0])):
         truth.add(ids)
     for ids, logits in seen:
-        if not close(logits[None], truth.after(ids)[None], model):
+        if not probe.close(logits[None], truth.after(ids)[None], model):
             worst = float((logits.log_softmax(-1) - truth.after(ids).log_softmax(-1)).abs().max())
             return f"{name} draws from another distribution (off by {worst:.3g} nats)"
     return None

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,14 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from penchant.engine.attention import last_logits_option, unwrap
+from penchant.engine.foreign_types import Cache, CausalLMOutput
 from penchant.engine.lengths import ANY_LENGTH, LengthClasses
 from penchant.engine.pick import pick
 from penchant.engine.rows import CACHE, Rows, fresh_cache, rows_like
 from penchant.engine.sampling import Sampling, TokenSample
-
-if TYPE_CHECKING:
-    from transformers.cache_utils import Cache
-    from transformers.modeling_outputs import CausalLMOutputWithPast
 
 MAX_ROWS = 128  # sequences decoded together: beyond that a CPU gains little
 CACHE_TOKENS = 2**15  # fewer rows where more tokens than this could come together
@@ -146,7 +142,7 @@ class Drawing:
             self.live = [self.live[position] for position in order]
             self.rows.keep(order)
 
-    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Cache | None) -> CausalLMOutputWithPast:
+    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Cache | None) -> CausalLMOutput:
         options: dict[str, object] = {"use_cache": self.decoding.cached}
         if self.decoding.padded:
             options |= {"attention_mask": mask, "position_ids": positions}

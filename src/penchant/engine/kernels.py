@@ -8,16 +8,14 @@ Registered with `transformers` as an attention implementation, so that no model 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from penchant.engine.foreign_types import PreTrainedModel
 from penchant.engine.tree import Span
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 NAME = "penchant_trees"
 

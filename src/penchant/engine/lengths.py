@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+from penchant.engine.foreign_types import PreTrainedConfig
 
 SELECTED_KEYS = ("index_topk", "indexer_budget")
 """Names under which configurations state to how many keys sparse attention looks."""

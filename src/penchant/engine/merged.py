@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
 from torch import nn
 
 from penchant.engine.attention import unwrap
-
-if TYPE_CHECKING:
-    from peft.tuners.lora import LoraLayer
+from penchant.engine.foreign_types import LoraLayer
 
 
 @contextmanager

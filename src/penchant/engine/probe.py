@@ -8,17 +8,14 @@ slower way is tried, and where every way differs the model is refused by its nam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from penchant.engine.attention import last_logits_option, unwrap
+from penchant.engine.foreign_types import PreTrainedConfig
 from penchant.engine.lengths import context_length, named_lengths
 from penchant.errors import InputError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
 
 PROBE_TOLERANCE = 1e-2  # nats on one token, in float32; a wrong mask is off by whole nats
 SHARE_OF_SPREAD = 5e-3  # of the standard deviation of log-probabilities; float32 rounding is below a tenth of that

@@ -10,38 +10,19 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from penchant.data.rendering.rendered import Branch, Rendered
-from penchant.engine import kernels
+from penchant.engine import kernels, probe
 from penchant.engine.attention import READS_HEAD_INPUT, evaluating, output_head, predictor_states, unwrap
+from penchant.engine.foreign_types import PreTrainedConfig
 from penchant.engine.lengths import EQUAL_LENGTHS, context_length, forget_earlier_lengths, length_classes
 from penchant.engine.logps import token_logps
-from penchant.engine.probe import (
-    HALF_STATES,
-    MARGIN,
-    STATES,
-    check_causal,
-    far_lengths,
-    half_precision,
-    logps_close,
-    long_row,
-    not_causal,
-    own_logits,
-    probe_length,
-    probe_reach,
-    random_ids,
-    short_text,
-)
 from penchant.engine.tree import Packing, all_responses, batched, make_trees
 from penchant.engine.verdicts import Verdict, kept_verdict, slowest
 from penchant.errors import InputError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
 
 log = logging.getLogger("penchant.engine")
 
@@ -78,7 +59,7 @@ def far_support(model: nn.Module, packing: Packing, longest: int, *, head: bool)
     inner, ways = unwrap(model), _ways(unwrap(model).config.get_text_config())
     verdicts = [Verdict(next(way for way, way_packing in ways.items() if way_packing == packing))]
     with _probing(model):
-        for length in far_lengths(model):
+        for length in probe.far_lengths(model):
             if length < longest:
                 decide = partial(_find_far_way, model, head, length)
                 verdicts.append(kept_verdict(f"scoring head={head} beyond {length}", inner, decide, _announce))
@@ -118,11 +99,11 @@ def _ways(config: PreTrainedConfig) -> dict[str, Packing]:
 
 def _find_way(model: nn.Module, head: bool) -> Verdict:
     """Run the probe and return the first way that gives the model's own numbers."""
-    config, reach = unwrap(model).config.get_text_config(), probe_reach(model)
+    config, reach = unwrap(model).config.get_text_config(), probe.probe_reach(model)
     rows = [_example(config, reach)]
     expected = _own_numbers(model, rows, head)
     if head:
-        check_causal(model, random_ids(config, long_row(config, reach)))
+        probe.check_causal(model, probe.random_ids(config, probe.long_row(config, reach)))
     return _first_right(model, rows, expected, head, reach)
 
 
@@ -134,9 +115,9 @@ def _find_far_way(model: nn.Module, head: bool, length: int) -> Verdict:
     rows = _far_examples(unwrap(model).config.get_text_config(), length)
     expected = _own_numbers(model, rows, head)
     # the two long branches are alike up to here, half a margin beyond the length
-    shared = len(rows[0].branches[0].ids) - MARGIN // 2
-    if head and not logps_close(expected[0][:shared], expected[1][:shared], model):
-        raise not_causal(model)
+    shared = len(rows[0].branches[0].ids) - probe.MARGIN // 2
+    if head and not probe.logps_close(expected[0][:shared], expected[1][:shared], model):
+        raise probe.not_causal(model)
     return _first_right(model, rows, expected, head, length)
 
 
@@ -192,7 +173,11 @@ def _problem(
             kernels.switch_on(inner)
         got = _numbers(model, rows, packing, head)
     except Exception as error:  # whatever a model raises that does not know what we ask for
-        return f"its attention cannot be replaced ({short_text(error)})" if not packing.plain else short_text(error)
+        return (
+            f"its attention cannot be replaced ({probe.short_text(error)})"
+            if not packing.plain
+            else probe.short_text(error)
+        )
     finally:
         if inner.config._attn_implementation != before:
             inner.set_attn_implementation(before)
@@ -200,11 +185,11 @@ def _problem(
     if head:
         packed_logps, single_logps = torch.cat(got), torch.cat(list(expected))
         worst = float((packed_logps - single_logps).abs().max())
-        if logps_close(packed_logps, single_logps, model):
+        if probe.logps_close(packed_logps, single_logps, model):
             return None
         return f"{name} differ from single rows by {worst:.3g} nats per token"
     share = max(float((a - b).norm() / b.norm()) for a, b in zip(got, expected, strict=True))
-    allowed = HALF_STATES if half_precision(model) else STATES
+    allowed = probe.HALF_STATES if probe.half_precision(model) else probe.STATES
     return None if share <= allowed else f"states of {name} differ from those of single rows by {share:.1%}"
 
 
@@ -229,7 +214,7 @@ def _own_numbers(model: nn.Module, rows: Sequence[Rendered], head: bool) -> list
     numbers = []
     for row in single_rows:
         ids = row.branches[0].ids
-        logps = own_logits(model, [*row.prompt_ids, *ids], len(ids) + 1)[:-1].log_softmax(-1)
+        logps = probe.own_logits(model, [*row.prompt_ids, *ids], len(ids) + 1)[:-1].log_softmax(-1)
         numbers.append(logps.gather(1, torch.tensor(ids, device=logps.device)[:, None]).squeeze(1))
     return numbers
 
@@ -244,8 +229,8 @@ def _check_head(model: nn.Module) -> None:
         InputError: they differ all the same, or are not finite, or depend on later tokens.
     """
     inner = unwrap(model)
-    ids = random_ids(inner.config.get_text_config(), 12)
-    expected = check_causal(model, ids)[:-1].log_softmax(-1)
+    ids = probe.random_ids(inner.config.get_text_config(), 12)
+    expected = probe.check_causal(model, ids)[:-1].log_softmax(-1)
     targets = torch.tensor(ids[1:], device=expected.device)
     expected = expected.gather(1, targets[:, None]).squeeze(1)
     row = Rendered((ids[0],), (Branch(tuple(ids[1:]), ((0, len(ids) - 1),)),))
@@ -256,9 +241,9 @@ def _check_head(model: nn.Module) -> None:
         try:
             (got,) = _numbers(model, [row], Packing(True, EQUAL_LENGTHS), True)
         except Exception as error:  # whatever a model raises that does not know what we ask for
-            problems.append(short_text(error))
+            problems.append(probe.short_text(error))
             continue
-        if got.shape == expected.shape and logps_close(got, expected, model):
+        if got.shape == expected.shape and probe.logps_close(got, expected, model):
             return
         problems.append(f"off by {float((got - expected).abs().max()):.3g} nats on the probe")
     setattr(inner, READS_HEAD_INPUT, False)
@@ -270,19 +255,19 @@ def _check_head(model: nn.Module) -> None:
 
 def _example(config: PreTrainedConfig, reach: int) -> Rendered:
     """Return a prompt with four branches, two of them of one length; the first makes the probe's longest row."""
-    path = probe_length(config, reach)
-    ids = random_ids(config, path + 14)
+    path = probe.probe_length(config, reach)
+    ids = probe.random_ids(config, path + 14)
     parts = (ids[5:path], ids[path : path + 3], ids[path + 3 : path + 6], ids[-7:] if path > 12 else ids[-2:])
     return Rendered(tuple(ids[:5]), tuple(Branch(tuple(part), ((0, len(part)),)) for part in parts))
 
 
 def _far_examples(config: PreTrainedConfig, length: int) -> list[Rendered]:
     """Return a prompt just shorter than a length with two branches that grow over it, and a short row."""
-    path = min(length + MARGIN, context_length(config) or length + MARGIN)
-    start = max(1, min(length - MARGIN, path - 2 * MARGIN))
-    ids = random_ids(config, path + MARGIN // 2 + 12)
+    path = min(length + probe.MARGIN, context_length(config) or length + probe.MARGIN)
+    start = max(1, min(length - probe.MARGIN, path - 2 * probe.MARGIN))
+    ids = probe.random_ids(config, path + probe.MARGIN // 2 + 12)
     long, short = ids[start:path], ids[-12:]
-    other = [*long[: -MARGIN // 2], *ids[path : path + MARGIN // 2]]
+    other = [*long[: -probe.MARGIN // 2], *ids[path : path + probe.MARGIN // 2]]
     parts = [(ids[:start], (long, other)), (short[:5], (short[5:],))]
     return [
         Rendered(tuple(prompt), tuple(Branch(tuple(part), ((0, len(part)),)) for part in branches))

@@ -14,16 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import transformers
 
+from penchant.engine.foreign_types import PreTrainedModel
 from penchant.files import atomic_write, cache_folder
 from penchant.typed_json import from_json, to_object
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 FORGOTTEN_FIELDS = ("_name_or_path", "transformers_version", "architectures")  # of a configuration: decide nothing
 MAX_BYTES = 10_000  # a larger file is no verdict

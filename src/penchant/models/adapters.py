@@ -12,9 +12,8 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
@@ -22,8 +21,10 @@ from torch import Tensor, nn
 
 from penchant.config.yaml_text import load as load_yaml
 from penchant.engine.attention import unwrap
+from penchant.engine.foreign_types import PeftModel, PreTrainedModel
 from penchant.errors import InputError
 from penchant.files import read_file, read_json
+from penchant.models.weights import list_some
 
 log = logging.getLogger("penchant.models")
 
@@ -32,7 +33,7 @@ WEIGHTS = "adapter_model.safetensors"
 JOINED = "joined_adapters.json"
 """Beside adapters that were trained on top of others: how many ranks of each layer are the others'."""
 HEADS = frozenset({"score", "classifier"})
-"""What peft keeps whole for a sequence classifier; adapters on top of others have a head of their own."""
+"""Layers that peft keeps whole for a sequence classifier; adapters on top of others have a head of their own."""
 _UNDER = "under"  # the attribute of a network that has adapters merged into it
 _PARTS = (("lora_A", "lora_B", ".weight"), ("lora_embedding_A", "lora_embedding_B", ""))
 
@@ -104,7 +105,7 @@ def has_scalar_head(folder: Path) -> bool:
     return _settings(folder).get("task_type") == "SEQ_CLS"
 
 
-def load_adapters(network: Any, folder: str) -> Any:
+def load_adapters(network: PreTrainedModel, folder: str) -> PeftModel:
     """Return the network under a folder's adapters, not merged yet.
 
     Raises:
@@ -117,40 +118,41 @@ def load_adapters(network: Any, folder: str) -> Any:
         model = PeftModel.from_pretrained(network, folder)
     except KeyError as error:  # of a whole layer, such as a head
         raise InputError(f"its adapters do not fit: {error.args[0]} are missing") from error
+    # peft leaves what a file lacks at its random start, and passes over what it does not know
     expected = set(get_peft_model_state_dict(model, save_embedding_layers=False))
     if not (Path(folder) / WEIGHTS).exists():
         raise InputError(f"{folder} has no {WEIGHTS}")
     with safe_open(Path(folder) / WEIGHTS, "pt") as file:
         stored = set(file.keys())
     accepted = expected | {name.replace(".default", "") for name in model.state_dict()}
-    missing, unknown = sorted(expected - stored), sorted(stored - accepted)
-    if missing or unknown:
-        problem = (
-            f"{_list_some(missing)} are missing"
-            if missing
-            else f"{_list_some(unknown)} belong to no layer of the model"
-        )
-        raise InputError(f"its adapters do not fit: {problem}")
+    if missing := sorted(expected - stored):
+        raise InputError(f"its adapters do not fit: {list_some(missing)} are missing")
+    if unknown := sorted(stored - accepted):
+        raise InputError(f"its adapters do not fit: {list_some(unknown)} belong to no layer of the model")
     return model
 
 
-def merge_adapters(model: Any, folder: str) -> Any:
+def merge_adapters(model: PeftModel, folder: str) -> PreTrainedModel:
     """Return the network with its adapters merged in; an embedding and a head that share a matrix are parted first."""
-    base = model.get_base_model()
+    # the updates are read before they are gone into the weights: adapters trained on top are saved with them
     merged = _merged(model, folder)
-    _untie(base)
+    _untie(model.get_base_model())
     network = model.merge_and_unload()
     setattr(network, _UNDER, merged)
     return network
 
 
-def keep_merged(network: Any, source: Any) -> None:
+def keep_merged(network: PreTrainedModel, source: PreTrainedModel) -> None:
     """Have a network remember the adapters that another one, whose weights it has taken, has merged in."""
     setattr(network, _UNDER, getattr(source, _UNDER, None))
 
 
-def check_can_join(network: Any) -> None:
-    """Refuse new adapters on a network with merged ones that they could not be saved with. Raises InputError."""
+def check_can_join(network: PreTrainedModel) -> None:
+    """Refuse new adapters on a network with merged ones that they could not be saved with.
+
+    Raises:
+        InputError: the merged ones are of another kind, or lie on others themselves.
+    """
     under: Merged | None = getattr(network, _UNDER, None)
     if under is not None and under.obstacle:
         raise InputError(
@@ -159,29 +161,29 @@ def check_can_join(network: Any) -> None:
         )
 
 
-def clear_saved(model: Any, folder: Path) -> None:
+def clear_saved(model: nn.Module, folder: Path) -> None:
     """Remove what an earlier saving left in a folder and would be read instead of what is saved now.
 
     Raises:
         InputError: the folder holds the model that the adapters build on.
     """
-    adapted = hasattr(model, "peft_config")
-    base = str(model.peft_config["default"].base_model_name_or_path) if adapted else ""
+    settings = getattr(model, "peft_config", None)
+    base = str(settings["default"].base_model_name_or_path) if settings else ""
     if base and Path(base).exists() and Path(base).resolve() == folder.resolve():
         raise InputError(f"{folder} holds the model that these adapters build on: save them in another folder")
-    for name in (JOINED,) if adapted else (CONFIG, WEIGHTS, JOINED):
+    for name in (JOINED,) if settings else (CONFIG, WEIGHTS, JOINED):
         (folder / name).unlink(missing_ok=True)
 
 
-def join_saved(model: Any, folder: Path) -> None:
-    """Rewrite a folder of adapters just saved, so that it holds the merged ones below them as well."""
+def join_saved(model: nn.Module, folder: Path) -> None:
+    """Rewrite a folder of adapters that were just saved, so that it holds the merged ones below them as well."""
     from safetensors.torch import load_file, save_file
 
     under: Merged | None = getattr(unwrap(model), _UNDER, None)
     if under is None or not (folder / CONFIG).exists():
         return
     over = _layers(model)
-    tensors = {  # an embedding's own weights, which peft adds, are those with the adapters below merged in
+    tensors = {  # peft adds an embedding's own weights, but these have the adapters below merged in
         key: value
         for key, value in load_file(folder / WEIGHTS).items()
         if "base_layer" not in key and not any(f"{layer}.weight" in key for layer in {*over, *under.layers})
@@ -190,6 +192,7 @@ def join_saved(model: Any, folder: Path) -> None:
     for name in sorted({*over, *under.layers}):
         parts = [layers[name] for layers in (under.layers, over) if name in layers]
         last = parts[-1]  # keeps its bits, so that a run that is resumed goes on with the same ones
+        # ranks side by side: up1 @ down1 + up2 @ down2, under one scale
         up = torch.cat([part.up.to(last.up) * (part.scale / last.scale) for part in parts], 1)
         down = torch.cat([part.down.to(last.down) for part in parts])
         for key, value in zip(last.names, (down, up), strict=True):
@@ -218,7 +221,7 @@ def trained_part(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
     return {key: value for key, value in own_tensors.items() if value.numel()}
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def _settings(folder: Path) -> dict[str, object]:
     try:
         settings = read_json(folder / CONFIG)
         settings["base_model_name_or_path"]
@@ -239,10 +242,10 @@ def _started_from(folder: Path) -> str | None:
         return None
 
 
-def _layers(model: Any) -> dict[str, Layer]:
+def _layers(model: nn.Module) -> dict[str, Layer]:
     """Return the updates of a network's adapters, by the layer's name."""
     layers = {}
-    for name, module in model.get_base_model().named_modules():
+    for name, module in unwrap(model).named_modules():
         for down, up, ending in _PARTS:
             if "default" not in (getattr(module, down, None) or {}):
                 continue
@@ -254,7 +257,8 @@ def _layers(model: Any) -> dict[str, Layer]:
     return layers
 
 
-def _merged(model: Any, folder: str) -> Merged:
+def _merged(model: PeftModel, folder: str) -> Merged:
+    """Return the adapters of a network with what they change, or with the reason why others cannot join them."""
     settings = model.peft_config["default"]
     if getattr(model.get_base_model(), _UNDER, None) is not None:
         return Merged(folder, obstacle="lie on others")
@@ -263,23 +267,19 @@ def _merged(model: Any, folder: str) -> Merged:
     if settings.use_dora or settings.bias != "none" or getattr(settings, "lora_bias", False):
         return Merged(folder, obstacle="have DoRA's magnitudes or biases")
     whole_weights = sorted({*(settings.modules_to_save or ())} - HEADS)
-    if (
-        whole_weights
-        or getattr(settings, "trainable_token_indices", None)
-        or getattr(settings, "target_parameters", None)
-    ):
-        return Merged(
-            folder, obstacle=f"change whole weights too ({', '.join(whole_weights) or 'tokens or parameters'})"
-        )
+    others = ("trainable_token_indices", "target_parameters")
+    if whole_weights or any(getattr(settings, name, None) for name in others):
+        whole_words = ", ".join(whole_weights) or "tokens or parameters"
+        return Merged(folder, obstacle=f"change whole weights too ({whole_words})")
     layers = {
-        name: Layer(layer.down.clone(), layer.up.clone(), layer.scale, layer.names)
-        for name, layer in _layers(model).items()
+        name: replace(layer, down=layer.down.clone(), up=layer.up.clone()) for name, layer in _layers(model).items()
     }
+    # a scale of 0 cannot be divided by where the joint scale is made
     unscaled = [name for name, layer in layers.items() if not layer.scale]
     return Merged(folder, layers, f"count 0 times in {unscaled[0]}" if unscaled else "", base_revision(Path(folder)))
 
 
-def _untie(base: Any) -> None:
+def _untie(base: PreTrainedModel) -> None:
     """Part a head and an embedding that share a matrix, where either has adapters."""
     ends = [getattr(base, f"get_{side}_embeddings")() for side in ("input", "output")]
     if None in ends:
@@ -289,6 +289,7 @@ def _untie(base: Any) -> None:
     if weights[0] is not weights[1] or not adapted:
         return
     adapted[0].get_base_layer().weight = nn.Parameter(weights[0].detach().clone(), requires_grad=False)
+    # in both places, since `from_pretrained` would tie them again by either
     base.config.get_text_config().tie_word_embeddings = False
     base.config.tie_word_embeddings = False
 
@@ -296,7 +297,3 @@ def _untie(base: Any) -> None:
 def _patterns(values: Mapping[str, float]) -> dict[str, float]:
     """Return the values by patterns that match the layers' names only; peft reads them as regular expressions."""
     return {f"^{re.escape(name)}": value for name, value in values.items()}
-
-
-def _list_some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" (+{len(names) - 3} more)" if len(names) > 3 else "")

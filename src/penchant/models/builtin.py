@@ -12,7 +12,6 @@ import importlib.util
 import logging
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from penchant.digests import DamagedFile, check_files, digest_file, has_own_sums, read_sums, write_sums
 from penchant.errors import InputError
@@ -114,7 +113,7 @@ def _save_dequantized(path: Path, folder: Path) -> None:
     try:
         options = {"gguf_file": path.name, "dtype": torch.float32}
         source = complete(AutoModelForCausalLM, str(path.parent), options)
-        tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, trust_remote_code=False)
     except Exception as error:  # gguf's reader raises many kinds on a damaged or unknown file
         raise InputError(f"{path} cannot be read as a GGUF model: {error}") from error
     # a model that was loaded quantized refuses save_pretrained; its weights in a fresh one do not

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
+from penchant.engine.foreign_types import PreTrainedModel, Tokenizer
 from penchant.models.builtin import ENCODERS, packaged
 from penchant.models.load import cannot_load, choose_device, locate, open_tokenizer, weights_type
 from penchant.models.settings import ModelConfig
@@ -24,13 +24,13 @@ class Encoder:
     """
 
     model: nn.Module
-    tokenizer: Any
+    tokenizer: Tokenizer
     device: torch.device
     context: int
 
 
 def is_encoder(name: str, *, trust_remote_code: bool = False) -> bool:
-    """Whether a model is an encoder, by its configuration: of a kind that fills in words, and not made to go on.
+    """Return whether a model is an encoder, by its configuration: it fills in words and is not made to continue texts.
 
     Raises:
         InputError: no such model.
@@ -55,7 +55,7 @@ def is_encoder(name: str, *, trust_remote_code: bool = False) -> bool:
 
 
 def load_encoder(settings: ModelConfig) -> Encoder:
-    """Return an encoder, ready to read.
+    """Load an encoder, ready to read.
 
     Raises:
         InputError: no such model, or a broken one.
@@ -77,8 +77,8 @@ def load_encoder(settings: ModelConfig) -> Encoder:
     return Encoder(model.eval().to(device), tokenizer, device, min(_positions(model), tokenizer.model_max_length))
 
 
-def _positions(model: Any) -> int:
-    """Tokens that have a place; RoBERTa counts places from the one after its padding's."""
+def _positions(model: PreTrainedModel) -> int:
+    """Return how many tokens have a position; RoBERTa counts positions from the one after its padding's."""
     size = int(model.config.max_position_embeddings)
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:

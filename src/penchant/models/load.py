@@ -7,22 +7,15 @@ import os
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from penchant.digests import SUMS, check_files, has_own_sums, read_sums, warn_without_digests
+from penchant.engine.foreign_types import AutoClass, PeftModel, PreTrainedModel, Tokenizer
 from penchant.errors import InputError
-from penchant.models.adapters import (
-    adapter_base,
-    base_revision,
-    check_can_join,
-    has_scalar_head,
-    keep_merged,
-    load_adapters,
-    merge_adapters,
-)
+from penchant.models import adapters
 from penchant.models.builtin import BUILT_IN
 from penchant.models.hub import adapter_folder
 from penchant.models.locate import locate
@@ -84,7 +77,7 @@ def open_network(
     template: Template = "auto",
     max_length: int | None = None,
     overflow: Overflow = "error",
-) -> tuple[Any, Renderer]:
+) -> tuple[PreTrainedModel | PeftModel, Renderer]:
     """Return a network on its device, adapters and frozen blocks as asked for, and the renderer of its texts.
 
     Args:
@@ -105,7 +98,7 @@ def open_network(
     if not scalar:
         check_kind(Path(folder), "policy")
     tokenizer = open_tokenizer(folder, model)
-    network = _network(folder, model, torch_device, scalar, fresh_head)
+    network: PreTrainedModel | PeftModel = _network(folder, model, torch_device, scalar, fresh_head)
     context = context_length(network.config.get_text_config())
     renderer = Renderer(
         tokenizer,
@@ -152,8 +145,12 @@ def _stated_rows(folder: str, model: ModelConfig) -> int | None:
     return rows
 
 
-def open_tokenizer(folder: str, model: ModelConfig) -> Any:
-    """Return a folder's or hub id's tokenizer. Raises InputError where there is none."""
+def open_tokenizer(folder: str, model: ModelConfig) -> Tokenizer:
+    """Return a folder's or hub id's tokenizer.
+
+    Raises:
+        InputError: there is none, or a broken one.
+    """
     from transformers import AutoTokenizer
     from transformers.utils import logging as hub_logging
 
@@ -164,11 +161,11 @@ def open_tokenizer(folder: str, model: ModelConfig) -> Any:
         raise cannot_load("the tokenizer of", model, error) from error
 
 
-def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool, fresh_head: bool) -> Any:
+def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool, fresh_head: bool) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     kind = AutoModelForSequenceClassification if scalar else AutoModelForCausalLM
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "dtype": weights_type(model, device),
         "trust_remote_code": model.trust_remote_code,
         "attn_implementation": "sdpa",
@@ -183,47 +180,51 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
             network = _opened(kind, folder, {**options, "attn_implementation": "eager"}, fresh_head)
     except Exception as error:
         raise cannot_load("", model, error) from error
-    for module in network.modules():  # a loss compares with a reference: dropout would compare noise
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    for name in ("attention_dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop", "hidden_dropout"):
-        if getattr(network.config, name, 0.0):
-            setattr(network.config, name, 0.0)
-    for module in network.modules():  # attention layers keep their own copy of the probability
-        for name in ("attention_dropout", "dropout"):
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, 0.0)
+    _switch_dropout_off(network)
     return network
 
 
-def _opened(kind: Any, folder: str, options: dict[str, Any], fresh_head: bool) -> Any:
+def _switch_dropout_off(network: PreTrainedModel) -> None:
+    # a loss compares with a reference: dropout would compare noise
+    for name in ("attention_dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop", "hidden_dropout"):
+        if getattr(network.config, name, 0.0):
+            setattr(network.config, name, 0.0)
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name in ("attention_dropout", "dropout"):  # attention layers keep their own copy of the probability
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+
+
+def _opened(kind: AutoClass, folder: str, options: dict[str, object], fresh_head: bool) -> PreTrainedModel:
     """Return the network of a folder or hub id, its adapters merged in."""
     check_saved_files(Path(folder))
     base = _base(folder)
     if base is None:
         return complete(kind, folder, options, may_lack="score." if fresh_head else "", may_drop_head=fresh_head)
     scalar = kind.__name__.endswith("SequenceClassification")
-    if scalar and not has_scalar_head(Path(folder)):  # adapters of a policy: their trunk, a new head
+    if scalar and not adapters.has_scalar_head(Path(folder)):  # adapters of a policy: their trunk, a new head
         from transformers import AutoModelForCausalLM
 
         policy = _opened(AutoModelForCausalLM, folder, options, False)
         root, revision = _root(folder)
         network = complete(kind, root, {**options, "revision": revision}, may_lack="score.", may_drop_head=True)
         network.base_model.load_state_dict(policy.base_model.state_dict())
-        keep_merged(network, policy)
+        adapters.keep_merged(network, policy)
         return network
     # a reward model's adapters bring the head that their base has not
     name, revision = base
     below = _opened(kind, name, {**options, "revision": revision}, scalar)
-    return merge_adapters(load_adapters(below, folder), folder)
+    return adapters.merge_adapters(adapters.load_adapters(below, folder), folder)
 
 
 def _base(folder: str) -> tuple[str, str] | None:
     """Return what a folder's adapters build on, as `from_pretrained` takes it, and its revision; None without any."""
-    name = adapter_base(Path(folder))
+    name = adapters.adapter_base(Path(folder))
     if name is None:
         return None
-    revision = base_revision(Path(folder))
+    revision = adapters.base_revision(Path(folder))
     return adapter_folder(name, revision) or name, revision or "main"
 
 
@@ -250,10 +251,10 @@ def _root(folder: str, revision: str = "main") -> tuple[str, str]:
     return (folder, revision) if base is None else _root(*base)
 
 
-def _with_lora(network: Any, lora: LoRA, scalar: bool) -> Any:
+def _with_lora(network: PreTrainedModel, lora: LoRA, scalar: bool) -> PeftModel:
     from peft import LoraConfig, get_peft_model
 
-    check_can_join(network)
+    adapters.check_can_join(network)
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
     settings = LoraConfig(
         r=lora.rank,
@@ -270,8 +271,8 @@ def _with_lora(network: Any, lora: LoRA, scalar: bool) -> Any:
         raise InputError(f"lora.targets={lora.targets!r} does not fit this model: {error}") from error
 
 
-def _end_ids(network: Any, folder: str) -> frozenset[int]:
-    """Tokens that end a turn, by the model's generation config (some models have several)."""
+def _end_ids(network: PreTrainedModel, folder: str) -> frozenset[int]:
+    """Return the tokens that end a turn, by the model's generation config (some models have several)."""
     from transformers import GenerationConfig
 
     generation = getattr(network, "generation_config", None)
@@ -312,15 +313,15 @@ def weights_type(model: ModelConfig, device: torch.device) -> torch.dtype:
 def cannot_load(part: str, model: ModelConfig, error: Exception) -> InputError:
     """Return what a user reads where `transformers` gave up."""
     first, *further_lines = str(error).strip().splitlines() or [type(error).__name__]
-    reason = (
-        f"{first} {further_lines[0].strip()}" if first.endswith(":") and further_lines else first
-    )  # torch names weights there
+    # torch names the weights in the line below
+    reason = f"{first} {further_lines[0].strip()}" if first.endswith(":") and further_lines else first
+    source = f"{part + ' ' if part else ''}model {model.name!r}"
     if "trust_remote_code" in str(error):
         return InputError(
-            f"{part + ' ' if part else ''}model {model.name!r} comes with Python code of its own, which runs only "
+            f"{source} comes with Python code of its own, which runs only "
             "where you say so: set `trust_remote_code: true` for a source that you trust as much as your own code"
         )
     return InputError(
-        f"cannot load {part + ' ' if part else ''}model {model.name!r}: {reason} "
+        f"cannot load {source}: {reason} "
         f"(a built-in name is one of: {', '.join(BUILT_IN)}; a hub id needs a network or a filled cache)"
     )

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
 from penchant.data.rendering.renderer import Renderer
+from penchant.engine.attention import unwrap
+from penchant.engine.foreign_types import PeftModel, PreTrainedModel, Tokenizer
 from penchant.engine.generate import draw
 from penchant.engine.lengths import context_length
 from penchant.engine.sampling import Sampler, Sampling
@@ -42,7 +43,7 @@ class Policy:
         return Scorer(self.model)
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Tokenizer:
         """The tokenizer of `transformers`."""
         return self.renderer.tokenizer
 
@@ -57,7 +58,7 @@ class Policy:
             progress: called with the number of tokens done since the last call.
 
         Returns:
-            A 1-D float32 tensor a group, in nats, order kept.
+            A 1-D float32 tensor per group, in nats, order kept.
 
         Raises:
             InputError: a row that cannot be rendered, or is longer than the model's context.
@@ -69,11 +70,15 @@ class Policy:
     @property
     def context(self) -> int | None:
         """Tokens that the model takes at once, or None if it says nothing."""
-        config: Any = self.model.config
-        return context_length(config.get_text_config())
+        return context_length(unwrap(self.model).config.get_text_config())
 
     def has_room(self, prompt: Prompt, tokens: int, *, source: str = "") -> bool:
-        """Whether so many tokens fit after the prompt; `source` names the prompt's row in errors.
+        """Return whether so many tokens fit after the prompt.
+
+        Args:
+            prompt: a text or a conversation.
+            tokens: how many.
+            source: names the prompt's row in errors.
 
         Raises:
             InputError: the chat template fails, or leaves a turn out.
@@ -106,7 +111,18 @@ class Policy:
         top_k: int = 0,
         top_p: float = 1.0,
     ) -> list[list[str]]:
-        """n texts a prompt, drawn as `sample` draws them, in the order of the sample index."""
+        """Draw n texts per prompt, as `sample` does, in the order of the sample index.
+
+        Args:
+            prompts: texts or conversations.
+            n, temperature, max_new_tokens, seed, top_k, top_p: as in `penchant.engine.sampling.Sampling`.
+
+        Returns:
+            A list of n texts for each prompt.
+
+        Raises:
+            InputError: a prompt that leaves no room in the model's context, or a model that cannot be sampled.
+        """
         settings = Sampling(n, temperature, max_new_tokens, top_k, top_p, seed)
         return [[response.text for response in row] for row in self.draw(prompts, settings)]
 
@@ -132,12 +148,13 @@ def save_network(model: nn.Module, folder: str | Path) -> None:
         InputError: the folder holds the model that the adapters build on.
     """
     clear_saved(model, Path(folder))
-    model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+    network: PreTrainedModel | PeftModel = model
+    network.save_pretrained(folder, safe_serialization=True)
     join_saved(model, Path(folder))
 
 
 def merge_identical(responses: Sequence[Response]) -> list[Response]:
-    """Each distinct response once, in order of first appearance, with the counts added."""
+    """Return each distinct response once, in order of first appearance, with the counts added."""
     counts: dict[tuple[str, tuple[int, ...] | None, bool], int] = {}
     for response in responses:
         key = (response.text, response.token_ids, response.finished)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from penchant.digests import DamagedFile, read_sums, write_sums
 from penchant.engine.attention import states_at, unwrap
+from penchant.engine.foreign_types import Tokenizer
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
@@ -41,7 +42,7 @@ READING = "reward.json"
 
 
 class RewardScorer(Scorer):
-    """Scores tree batches by the scalar head at the last scored token of each response."""
+    """A scorer of tree batches by the scalar head at the last scored token of each response."""
 
     vocabulary_head = False
 
@@ -97,7 +98,7 @@ class LearnedReward:
         return [weight for weight in unwrap(self.model).score.parameters() if weight.requires_grad]
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Tokenizer:
         """The tokenizer of `transformers`."""
         return self.renderer.tokenizer
 
@@ -110,7 +111,7 @@ class LearnedReward:
         `readable`).
 
         Returns:
-            A 1-D float32 tensor a group, order kept. Only differences within a prompt mean something: they are
+            A 1-D float32 tensor per group, order kept. Only differences within a prompt mean something: they are
             log-odds, in nats, of one response being preferred to another.
 
         Raises:
@@ -131,7 +132,7 @@ class LearnedReward:
 
     prefers = probability_preferred
 
-    def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
+    def readable(self, groups: Sequence[PromptGroup], tokenizer: Tokenizer | None) -> list[PromptGroup]:
         """Return the groups as this model can read them.
 
         That is with their token ids where `tokenizer`, which made them, has the same vocabulary, else (or if it is
@@ -149,12 +150,9 @@ class LearnedReward:
 
     def save_reading(self, folder: str | Path) -> None:
         """Write, in one go, how texts are read and what is taken off: template, end tokens, offset."""
-        reading = {
-            "offset": self.offset,
-            "template": self.renderer.template,
-            "end_ids": sorted(self.renderer.end_ids),
-        }
-        content = json.dumps(reading) + "\n"
+        end_ids = sorted(self.renderer.end_ids)
+        content = json.dumps({"offset": self.offset, "template": self.renderer.template, "end_ids": end_ids}) + "\n"
+        # the digest first: a kill between the two leaves a file that is refused, and none that is wrong in silence
         if (sums := read_sums(Path(folder))) is not None:
             write_sums(Path(folder), {**sums, READING: hashlib.sha256(content.encode()).hexdigest()})
         atomic_write(Path(folder) / READING, content)

@@ -13,23 +13,28 @@ import importlib.util
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from penchant.engine.attention import unwrap
+from penchant.engine.foreign_types import PreTrainedModel
 from penchant.engine.lengths import length_classes
 from penchant.engine.reference import fingerprint
 from penchant.engine.sampling import Sampling, TokenSample, check_room
 from penchant.errors import InputError
+
+if TYPE_CHECKING:
+    from vllm import LLM
+    from vllm.outputs import CompletionOutput
 
 GPU_SHARE = 0.4  # of the GPU's memory for vLLM's weights and caches: the policy, and its optimizer, need the rest
 SAMPLES = 4096  # given to vLLM at once; progress is told after each
 
 
 class VLLM:
-    """Draws by vLLM; called like `penchant.engine.generate.draw`. One engine, started at the first draw.
+    """A sampler by vLLM, called like `penchant.engine.generate.draw`. Its one engine starts at the first draw.
 
     Raises:
         InputError: no GPU that torch can use, or vLLM is not installed.
@@ -40,7 +45,7 @@ class VLLM:
             raise InputError("sampler: vllm needs a GPU with CUDA, and torch sees none; take sampler: penchant")
         if importlib.util.find_spec("vllm") is None:
             raise InputError("sampler: vllm is not installed: pip install 'penchant[vllm]', or take sampler: penchant")
-        self._engine: Any = None
+        self._engine: LLM | None = None
         self._weights = ""  # fingerprint of those that vLLM has
         self._folder = tempfile.TemporaryDirectory(prefix="penchant-vllm-")
 
@@ -53,17 +58,17 @@ class VLLM:
         end_ids: frozenset[int],
         progress: Callable[[int], None] | None = None,
     ) -> list[list[TokenSample]]:
-        """n samples a prompt; see `penchant.engine.generate.draw`."""
+        """Draw n samples per prompt; see `penchant.engine.generate.draw`."""
         from vllm import SamplingParams
 
         check_room(model, prompts, sampling)
         check_one_class(model, prompts, sampling)
-        self._update(model)
+        engine = self._updated_engine(model)
         samples: list[list[TokenSample]] = []
         step = max(1, SAMPLES // sampling.n)
         for start in range(0, len(prompts), step):
             batch = prompts[start : start + step]
-            outputs = self._engine.generate(
+            outputs = engine.generate(
                 [{"prompt_token_ids": list(prompt)} for prompt in batch],
                 [SamplingParams(**parameters(prompt, sampling, end_ids)) for prompt in batch],
                 use_tqdm=False,
@@ -73,16 +78,16 @@ class VLLM:
                 progress(len(batch) * sampling.n)
         return samples
 
-    def _update(self, model: nn.Module) -> None:
-        """Give vLLM the model's weights, if it has others."""
-        merged: Any = copy.deepcopy(model) if hasattr(model, "merge_and_unload") else model
+    def _updated_engine(self, model: nn.Module) -> LLM:
+        """Return the engine with the model's weights, which it is given if it has others."""
+        merged: PreTrainedModel = copy.deepcopy(model) if hasattr(model, "merge_and_unload") else model
         if merged is not model:
             from penchant.models.adapters import merge_adapters  # it needs this package
 
             merged = merge_adapters(merged, self._folder.name)
         weights = fingerprint(merged)
-        if weights == self._weights:
-            return
+        if self._engine is not None and weights == self._weights:
+            return self._engine
         merged.save_pretrained(Path(self._folder.name), safe_serialization=True)
         if self._engine is None:
             from vllm import LLM
@@ -98,6 +103,7 @@ class VLLM:
             self._engine.collective_rpc("reload_weights")  # from the same folder
             self._engine.reset_prefix_cache()  # holds states of the old weights
         self._weights = weights
+        return self._engine
 
 
 def check_one_class(model: nn.Module, prompts: Sequence[tuple[int, ...]], sampling: Sampling) -> None:
@@ -116,8 +122,8 @@ def check_one_class(model: nn.Module, prompts: Sequence[tuple[int, ...]], sampli
         )
 
 
-def parameters(prompt: tuple[int, ...], sampling: Sampling, end_ids: frozenset[int]) -> dict[str, Any]:
-    """Return what `vllm.SamplingParams` is made of for one prompt; vLLM adds the sample's index to the seed."""
+def parameters(prompt: tuple[int, ...], sampling: Sampling, end_ids: frozenset[int]) -> dict[str, object]:
+    """Return the arguments of `vllm.SamplingParams` for one prompt; vLLM adds the sample's index to the seed."""
     digest = hashlib.blake2b(f"{sampling.seed}|{prompt}".encode(), digest_size=4).digest()
     return {
         "n": sampling.n,
@@ -132,7 +138,7 @@ def parameters(prompt: tuple[int, ...], sampling: Sampling, end_ids: frozenset[i
     }
 
 
-def samples_of(completions: Sequence[Any], end_ids: frozenset[int]) -> list[TokenSample]:
+def samples_of(completions: Sequence[CompletionOutput], end_ids: frozenset[int]) -> list[TokenSample]:
     """Return vLLM's completions of one prompt in the order of the sample index."""
     ids = [tuple(completion.token_ids) for completion in sorted(completions, key=lambda output: output.index)]
     return [(tokens, bool(tokens) and tokens[-1] in end_ids) for tokens in ids]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from penchant.engine.foreign_types import AutoClass, PreTrainedModel
 from penchant.errors import InputError
 from penchant.files import read_json
 
@@ -19,8 +21,15 @@ OTHER_SENSES = re.compile(r"(^|\.)(vision|visual|image|video|audio|speech|multi_
 TASKS = ("SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice", "RewardModel")
 
 
-def complete(kind: Any, name: str, options: dict[str, Any], *, may_lack: str = "", may_drop_head: bool = False) -> Any:
-    """Return the network with all of its weights, and with all weights of its file.
+def complete(
+    kind: AutoClass,
+    name: str,
+    options: Mapping[str, object],
+    *,
+    may_lack: str = "",
+    may_drop_head: bool = False,
+) -> PreTrainedModel:
+    """Load a network with all of its weights, and with all weights of its file.
 
     `transformers` makes up those that a file lacks, leaves out those that the configuration has no place for, and goes
     on: a model with fewer layers than its file, or a reward model read as a policy, looks like a sound one.
@@ -42,31 +51,23 @@ def complete(kind: Any, name: str, options: dict[str, Any], *, may_lack: str = "
         network, info = kind.from_pretrained(name, output_loading_info=True, **options, **labels)
     finally:
         hub_logging.set_verbosity(verbosity)
-    check_complete(network, info, may_lack=may_lack, may_drop_head=may_drop_head)
-    return network
-
-
-def check_complete(network: Any, info: dict[str, Any], *, may_lack: str = "", may_drop_head: bool = False) -> None:
-    """Refuse a network with weights that are missing or left over, by what `transformers` says of its loading.
-
-    Raises:
-        InputError: as `complete`.
-    """
     missing = sorted(key for key in info["missing_keys"] if not (may_lack and key.startswith(may_lack)))
     if missing:
-        raise InputError(f"its weights are incomplete: {_list_some(missing)} are missing")
+        raise InputError(f"its weights are incomplete: {list_some(missing)} are missing")
     left = sorted(key for key in info["unexpected_keys"] if not OLD_BUFFERS.search(key))
     senses = [key for key in left if OTHER_SENSES.search(key)]
     if senses:
-        log.warning("%d weights that read no text are left out (%s)", len(senses), _list_some(senses))
+        log.warning("%d weights that read no text are left out (%s)", len(senses), list_some(senses))
+    # a head that the network has too is no other head: its leftovers are leftovers
     parts = {name for name, _ in network.named_children()}
     heads = [key for key in left if may_drop_head and key.partition(".")[0] not in parts]
     left = sorted({*left} - {*senses} - {*heads})
     if left:
         raise InputError(
-            f"its configuration leaves out weights of its file: {_list_some(left)}. Is it another kind of model, or "
+            f"its configuration leaves out weights of its file: {list_some(left)}. Is it another kind of model, or "
             "are there fewer layers in config.json than in the file?"
         )
+    return network
 
 
 def check_kind(folder: Path, expected: Literal["policy", "reward model"]) -> None:
@@ -100,5 +101,6 @@ def check_kind(folder: Path, expected: Literal["policy", "reward model"]) -> Non
         )
 
 
-def _list_some(names: list[str]) -> str:
+def list_some(names: Sequence[str]) -> str:
+    """Return the first three names of a list, and how many more there are."""
     return ", ".join(names[:3]) + (f" (+{len(names) - 3} more)" if len(names) > 3 else "")
