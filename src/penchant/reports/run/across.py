@@ -1,4 +1,4 @@
-"""Sentences on several runs: who is ahead, by how much, and whether the intervals let anyone say so."""
+"""Say in sentences which of several runs is ahead, by how much, and whether the intervals let anyone say so."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.text import count, estimate, value_only, verb
+from penchant.reports.kit.text import count, estimate, format_share, value_only, verb
 from penchant.reports.run.curves import training_mean
 from penchant.reports.run.phrases import WHY_CHOSEN_FALLS, format_metric, name
 from penchant.reports.run.summary import Summary
@@ -35,8 +35,9 @@ def best(summaries: Sequence[Summary], key: str) -> str:
         text += f" at a KL of {estimate(kl)} nats" if kl else ""
         text += f", from {estimate(reference)} for its reference" if reference else ""
     if key == "accuracy" and (longest := first.held_out_estimate("longest_wins")):
-        text += f" (longest wins: {estimate(longest, percent=True)})"
-    close = [other for other, e in ranked[1:] if _overlapping(top, e)]
+        text += f" (longest wins: {format_share(longest)})"
+    # Without an interval nothing is excluded, so such a run counts as close: nobody is called better by its mean.
+    close = [other for other, e in ranked[1:] if not (top.above(e) or top.below(e))]
     if len(close) == 1:
         text += f"; the interval of {name(close[0].run)} overlaps with it"
     elif close:
@@ -55,20 +56,17 @@ def _low_is_good(key: str) -> bool:
     return metric(key).higher_is_better is False
 
 
-def _overlapping(a: Estimate, b: Estimate) -> bool:
-    return not (a.above(b) or a.below(b))
-
-
 def _ends(key: str) -> Sentence:
     """Return a function that says where the highest and the lowest of the runs ended."""
 
     def make(summaries: Sequence[Summary]) -> str:
         ranked = _ranked(summaries, key)
-        if not ranked:
+        if not ranked:  # no evaluation has it, as is so of gradients and of what rollouts measure
             return _training_ends(summaries, key)
         (a, first), (b, last) = ranked[0], ranked[-1]
         if len(ranked) == 1:
             return f"Only {name(a.run)} measured it: {format_metric(first, key)} at its last evaluation."
+        # By the printed digits: "highest 0.31, lowest 0.31" would claim what nobody can see.
         if value_only(first) == value_only(last):
             return f"{'Both' if len(ranked) == 2 else f'All {len(ranked)}'} runs end at {format_metric(first, key)}."
         ends = ("lowest", "highest") if _low_is_good(key) else ("highest", "lowest")
@@ -84,8 +82,7 @@ def _training_ends(summaries: Sequence[Summary], key: str) -> str:
     measured = [(s, e) for s in summaries if (e := training_mean(s.run, key, last=True)) is not None]
     if not measured:
         return ""
-    a, first = max(measured, key=lambda item: item[1].value)
-    b, last = min(measured, key=lambda item: item[1].value)
+    (a, first), (b, last) = (pick(measured, key=lambda item: item[1].value) for pick in (max, min))
     if len(measured) > 1 and value_only(first) == value_only(last):
         return f"Over the last tenth of training all runs are at {format_metric(first, key)}."
     return (
@@ -107,25 +104,17 @@ def _plane(summaries: Sequence[Summary]) -> str:
 
 ACROSS: dict[str, Sentence] = {
     "reward_kl": _plane,
+    "logps_meaning": _fallen,
+    "kl": _ends("kl_nats"),
     "logps.chosen": _ends("chosen_logps"),
     "logps.rejected": _ends("rejected_logps"),
-    "logps_meaning": _fallen,
     "log_ratios.good": _ends("desirable_log_ratio"),
     "log_ratios.bad": _ends("undesirable_log_ratio"),
-    "margin": _ends("margin"),
-    "kl": _ends("kl_nats"),
-    "tokens": _ends("tokens"),
-    "loss": _ends("loss"),
-    "accuracy": _ends("accuracy"),
-    "label_accuracy": _ends("label_accuracy"),
-    "mean_logps": _ends("mean_logps"),
     "rewards.chosen": _ends("chosen_reward"),
     "rewards.rejected": _ends("rejected_reward"),
     "rollout_reward.true": _ends("true_reward"),
-    "clip_fraction": _ends("clip_fraction"),
-    "explained_variance": _ends("explained_variance"),
-    "grad_norm": _ends("grad_norm"),
-    "reward": _ends("reward"),
-    "repetition": _ends("repetition"),
-    "distinct_2": _ends("distinct_2"),
+    **{key: _ends(key) for key in ("loss", "accuracy", "label_accuracy", "margin", "mean_logps", "grad_norm")},
+    **{key: _ends(key) for key in ("clip_fraction", "explained_variance")},
+    **{key: _ends(key) for key in ("tokens", "reward", "repetition", "distinct_2")},
 }
+"""What is said of each panel's key, and of the plane; a panel that is not here stands without a sentence."""

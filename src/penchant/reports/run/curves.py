@@ -1,16 +1,17 @@
-"""From runs to what is drawn: panels of series over steps, and the paths of the reward-KL plane."""
+"""Select what is drawn of runs: panels of series over steps, and the paths of the reward-KL plane."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
-from penchant.runs.read import EvalPoint, Run
+from penchant.runs.read import Run
 
 SMOOTH_FROM = 60  # training points: fewer are drawn as they are
 MOST_POINTS = 600  # more than a panel has pixels for
@@ -65,15 +66,20 @@ class KlPath:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a series comes from: a key of the training lines and one of the evaluations."""
+    """Where a series comes from: a key of the training lines, and one of a part of the evaluations.
+
+    Attributes:
+        part: of an `EvalPoint`; None where evaluations do not have it.
+        key: in that part.
+        title: of its own panel, in place of the metric's.
+    """
 
     label: str
     role: str
     train: str | None = None
-    held_out: str | None = None
-    sampled: str | None = None
-    fixed: str | None = None  # a key of held_out or, as "reference.x", of the reference's samples
-    title: str = ""  # of its own panel, in place of the metric's
+    part: Literal["held_out", "policy", "reference"] | None = None
+    key: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,40 +96,42 @@ class _PanelSpec:
     title: str = ""
 
 
-def _policy(key: str, *, train: bool = True, held_out: bool = False, sampled: bool = False) -> _Source:
-    return _Source("policy", "policy", key if train else None, key if held_out else None, key if sampled else None)
+def _trained(key: str, *baselines: _Source, held_out: bool = False) -> _PanelSpec:
+    """Return a panel of training batches, and of held-out data where evaluations measure it too."""
+    policy = _Source("policy", "policy", key, "held_out" if held_out else None, key)
+    return _PanelSpec(key, key, (policy, *baselines))
 
 
-def _reference(key: str) -> _Source:
-    return _Source("reference", "reference", fixed=f"reference.{key}")
+def _baseline(key: str) -> _Source:
+    """Return what held-out data would give without any model."""
+    return _Source(metric(key).label, "reference", part="held_out", key=key)
 
 
-def _sampled(panel: str, key: str) -> _PanelSpec:
+def _sampled(key: str) -> _PanelSpec:
     """Return a panel of samples, with those of the reference."""
-    return _PanelSpec(panel, key, (_policy(key, train=False, sampled=True), _reference(key)))
+    policy = _Source("policy", "policy", part="policy", key=key)
+    return _PanelSpec(key, key, (policy, _Source("reference", "reference", part="reference", key=key)))
+
+
+def _two_sides(panel: str, title: str, **keys: str) -> _PanelSpec:
+    """Return a panel of a metric of each side, by the side's label; the first side gives unit and level."""
+    sources = [
+        _Source(label, role, key, "held_out", key)
+        for (label, key), role in zip(keys.items(), ("chosen", "rejected"), strict=True)
+    ]
+    return _PanelSpec(panel, sources[0].key, tuple(sources), title)
 
 
 _PANELS = (
-    _PanelSpec("loss", "loss", (_policy("loss", held_out=True),)),
-    _PanelSpec(
-        "accuracy",
-        "accuracy",
-        (_policy("accuracy", held_out=True), _Source("longest wins", "reference", fixed="longest_wins")),
-    ),
-    _PanelSpec(
-        "label_accuracy",
-        "label_accuracy",
-        (_policy("label_accuracy", held_out=True), _Source("good labels", "reference", fixed="desirable_share")),
-    ),
-    _PanelSpec("mean_logps", "mean_logps", (_policy("mean_logps"),)),
-    _PanelSpec(
+    _trained("loss", held_out=True),
+    _trained("accuracy", _baseline("longest_wins"), held_out=True),
+    _trained("label_accuracy", _baseline("desirable_share"), held_out=True),
+    _trained("mean_logps"),
+    _two_sides(
         "rewards",
-        "chosen_reward",
-        (
-            _Source("chosen", "chosen", "chosen_reward", "chosen_reward"),
-            _Source("rejected", "rejected", "rejected_reward", "rejected_reward"),
-        ),
         "Reward of chosen and rejected responses",
+        chosen="chosen_reward",
+        rejected="rejected_reward",
     ),
     _PanelSpec(
         "rollout_reward",
@@ -135,35 +143,26 @@ _PANELS = (
         ),
         "Reward of the rollouts",
     ),
-    _PanelSpec("kl_coefficient", "kl_coefficient", (_policy("kl_coefficient"),)),
-    _PanelSpec("clip_fraction", "clip_fraction", (_policy("clip_fraction"),)),
-    _PanelSpec("explained_variance", "explained_variance", (_policy("explained_variance"),)),
-    _PanelSpec("grad_norm", "grad_norm", (_policy("grad_norm"),)),
-    _PanelSpec("margin", "margin", (_policy("margin", held_out=True),)),
-    _PanelSpec(
+    *map(_trained, ("kl_coefficient", "clip_fraction", "explained_variance", "grad_norm")),
+    _trained("margin", held_out=True),
+    _two_sides(
         "logps",
-        "chosen_logps",
-        (
-            _Source("chosen", "chosen", "chosen_logps", "chosen_logps"),
-            _Source("rejected", "rejected", "rejected_logps", "rejected_logps"),
-        ),
         "Chosen and rejected log-probability",
+        chosen="chosen_logps",
+        rejected="rejected_logps",
     ),
-    _PanelSpec(
+    _two_sides(
         "log_ratios",
-        "desirable_log_ratio",
-        (
-            _Source("good", "chosen", "desirable_log_ratio", "desirable_log_ratio"),
-            _Source("bad", "rejected", "undesirable_log_ratio", "undesirable_log_ratio"),
-        ),
         "Log-ratio to the reference of good and bad responses",
+        good="desirable_log_ratio",
+        bad="undesirable_log_ratio",
     ),
-    _PanelSpec("kl", "kl_nats", (_policy("kl_nats", sampled=True),)),
-    _sampled("tokens", "tokens"),
-    _sampled("reward", "reward"),
-    _sampled("repetition", "repetition"),
-    _sampled("distinct_2", "distinct_2"),
+    # The reference is at a KL of 0 by definition, and has no line of its own.
+    _PanelSpec("kl", "kl_nats", (_Source("policy", "policy", "kl_nats", "policy", "kl_nats"),)),
+    *map(_sampled, ("tokens", "reward", "repetition", "distinct_2")),
 )
+SIDES = {spec.key: tuple(f"{spec.key}.{source.label}" for source in spec.sources) for spec in _PANELS if spec.title}
+"""The panels that one of two sides becomes with several runs, by its key."""
 
 
 def panels(runs: Sequence[Run]) -> dict[str, Panel]:
@@ -191,11 +190,15 @@ def _add(built: dict[str, Panel], panel: Panel) -> None:
 
 
 def _all_series(runs: Sequence[Run], sources: Sequence[_Source]) -> tuple[Series, ...]:
-    series: list[Series] = []
-    for index, run in enumerate(runs):
-        for source in sources:
-            role = source.role if len(runs) == 1 else f"run{index}"
-            series += _run_series(run, source, role, with_training=len(runs) <= MOST_RUNS_WITH_TRAINING)
+    with_training = len(runs) <= MOST_RUNS_WITH_TRAINING
+    series = [
+        drawn
+        for index, run in enumerate(runs)
+        for source in sources
+        for drawn in _run_series(
+            run, source, source.role if len(runs) == 1 else f"run{index}", with_training=with_training
+        )
+    ]
     if len(runs) == 1:
         return tuple(series)
     return tuple(_distinct_dashed([s for s in series if s.kind != "faint"]))
@@ -204,6 +207,7 @@ def _all_series(runs: Sequence[Run], sources: Sequence[_Source]) -> tuple[Series
 def _distinct_dashed(series: Sequence[Series]) -> list[Series]:
     """Show a baseline that all runs share once, in the reference's colour; leave out too many different ones."""
     solid = [s for s in series if s.kind != "dashed"]
+    # Compared as text: an interval that is not known is NaN, which equals nothing, not even itself.
     different = {str((s.y[-1], s.low[-1])) for s in series if s.kind == "dashed"}
     if len(different) != 1:
         return solid if len(different) > MOST_BASELINES else list(series)
@@ -215,10 +219,11 @@ def _distinct_dashed(series: Sequence[Series]) -> list[Series]:
 def _run_series(run: Run, source: _Source, role: str, *, with_training: bool) -> list[Series]:
     evaluated = _evaluated(run, source)
     series: list[Series] = []
+    # A run that was never evaluated shows its training line however many runs there are: it has nothing else.
     if source.train and (with_training or not evaluated):
         series += _training(run, source.train, source.label, role)
     if evaluated:
-        kind = "dashed" if source.fixed else "points"
+        kind = "dashed" if source.role == "reference" else "points"
         x, estimates = zip(*evaluated, strict=True)
         low = tuple(float("nan") if e.low is None else e.low for e in estimates)
         high = tuple(float("nan") if e.high is None else e.high for e in estimates)
@@ -227,16 +232,14 @@ def _run_series(run: Run, source: _Source, role: str, *, with_training: bool) ->
 
 
 def _evaluated(run: Run, source: _Source) -> list[tuple[float, Estimate]]:
-    def pick(point: EvalPoint) -> Estimate | None:
-        if source.held_out:
-            return point.held_out.get(source.held_out)
-        if source.sampled:
-            return point.policy.get(source.sampled)
-        if source.fixed and source.fixed.startswith("reference."):
-            return point.reference.get(source.fixed.removeprefix("reference."))
-        return point.held_out.get(source.fixed) if source.fixed else None
-
-    return [(float(point.step), e) for point in run.evals if (e := pick(point)) is not None]
+    if source.part is None:
+        return []
+    measured: list[Mapping[str, Estimate]] = [getattr(point, source.part) for point in run.evals]
+    return [
+        (float(point.step), part[source.key])
+        for point, part in zip(run.evals, measured, strict=True)
+        if source.key in part
+    ]
 
 
 def _training(run: Run, key: str, label: str, role: str) -> list[Series]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate
-from penchant.reports.kit.text import count, estimate, listing, number, signed
+from penchant.reports.kit.text import count, estimate, format_share, listing, number, percent, signed
 from penchant.reports.run.curves import training_mean
 from penchant.reports.run.summary import Summary
 from penchant.runs.read import EvalPoint, Run, finite
 
 Severity = Literal["serious", "caution", "note"]
 
+# Thresholds: each says of what it is a share or a multiple. They are marks for a look, not tests.
 KL_RUNAWAY_NATS = 25.0  # per response; in small frontiers the text holds to about 15 and breaks from 50
 KL_WATCH_NATS = 10.0  # below this a steep rise is only a start
 KL_ACCELERATION = 2.0  # last rise a step over the mean rise a step before it
@@ -133,14 +134,15 @@ def _repetition(s: Summary) -> Iterator[Finding]:
     policy, reference = s.policy("repetition"), s.reference("repetition")
     if policy is None or reference is None or policy.value - reference.value < REPETITION_RISE:
         return
-    if policy.low is not None and reference.high is not None and policy.low <= reference.high:
+    # Too few prompts for an interval are no reason for silence: broken text is seen in a handful of samples.
+    if policy.has_interval and reference.has_interval and not policy.above(reference):
         return
     yield Finding(
         "repetition",
         "serious" if policy.value > REPETITION_SERIOUS else "caution",
         "The policy repeats itself",
-        f"{estimate(policy, percent=True)} of its 4-grams were said before in the same response, against "
-        f"{estimate(reference, percent=True)} for the reference.",
+        f"{format_share(policy)} of its 4-grams were said before in the same response, against "
+        f"{format_share(reference)} for the reference.",
         "Read the samples below: a reward can rise while the text breaks. Fewer steps or a larger beta help.",
     )
 
@@ -167,7 +169,7 @@ def _cut(s: Summary) -> Iterator[Finding]:
             "cut",
             "note",
             "Most samples were cut at the length limit",
-            f"{estimate(finished, percent=True)} ended by themselves.",
+            f"{format_share(finished)} ended by themselves.",
             "Lengths, repetition and KL are those of the first tokens only.",
         )
 
@@ -180,7 +182,7 @@ def _contradictions(s: Summary) -> Iterator[Finding]:
             "caution",
             "The data contradicts itself",
             f"{count(contradictions, 'contradiction')} among {count(comparisons, 'comparison')} "
-            f"({100 * contradictions / comparisons:.0f}%): the same pair of responses was judged both ways.",
+            f"({percent(contradictions / comparisons)}): the same pair of responses was judged both ways.",
             "No policy can agree with both. Clean the labels, or use a loss that expects noise "
             "(`loss.label_smoothing`).",
         )
@@ -190,8 +192,9 @@ def _accuracy(s: Summary) -> Iterator[Finding]:
     accuracy, longest = s.held_out_estimate("accuracy"), s.held_out_estimate("longest_wins")
     if accuracy is None:
         return
-    accuracy_text = f"{estimate(accuracy, percent=True)} on {_sizes(accuracy)}"
-    if accuracy.high is not None and accuracy.high < CHANCE:
+    size = f"{count(accuracy.n, 'comparison')} of {count(accuracy.clusters, 'prompt')}"
+    accuracy_text = f"{format_share(accuracy)} on {size}"
+    if accuracy.below(CHANCE):
         yield Finding(
             "below_chance",
             "serious",
@@ -199,22 +202,20 @@ def _accuracy(s: Summary) -> Iterator[Finding]:
             f"{accuracy_text}.",
             "Chosen and rejected may be swapped, in the data or for a part of it.",
         )
-    elif accuracy.low is None or accuracy.low <= CHANCE:
+    elif not accuracy.above(CHANCE):
         yield Finding(
             "chance",
             "caution",
             "Held-out accuracy is not distinguishable from chance",
-            f"{accuracy_text}: the interval holds 50%."
-            if accuracy.low is not None
-            else f"{accuracy_text}: too few prompts to say.",
+            f"{accuracy_text}: {'the interval holds 50%' if accuracy.has_interval else 'too few prompts to say'}.",
             "Hold out more prompts for a narrower interval, train longer, or see how noisy the labels are.",
         )
-    if longest is not None and _overlap(longest, accuracy) and longest.value > CHANCE:
+    if longest is not None and longest.value > CHANCE and not _better(accuracy, longest.value):
         yield Finding(
             "longest_wins",
             "caution",
             "No better than always picking the longer response",
-            f"{accuracy_text}; the longer response is the chosen one in {estimate(longest, percent=True)}.",
+            f"{accuracy_text}; the longer response is the chosen one in {format_share(longest)}.",
             "The policy may have learned length. Look at the lengths of chosen and rejected responses.",
         )
 
@@ -223,25 +224,22 @@ def _labels(s: Summary) -> Iterator[Finding]:
     accuracy, good = s.held_out_estimate("label_accuracy"), s.held_out_estimate("desirable_share")
     if accuracy is None or good is None:
         return
-    blind, accuracy_text = max(good.value, 1 - good.value), estimate(accuracy, percent=True)
-    if accuracy.value <= blind or accuracy.low is None or accuracy.low <= blind:
+    blind = max(good.value, 1 - good.value)  # the accuracy of always giving the more frequent label
+    if not accuracy.above(blind):
         yield Finding(
             "label_chance",
             "caution",
             "No better on held-out labels than always saying the same",
-            f"{accuracy_text} of {count(accuracy.n, 'label')} of {count(accuracy.clusters, 'prompt')}; the more "
-            f" frequent one is {100 * blind:.0f}%.",
+            f"{format_share(accuracy)} of {count(accuracy.n, 'label')} of {count(accuracy.clusters, 'prompt')}; the "
+            f"more  frequent one is {percent(blind)}.",
             "Hold out more prompts for a narrower interval, train longer, or see how noisy the labels are. Where good "
             "and bad labels are far apart in number, weigh them (`desirable_weight`, `undesirable_weight`).",
         )
 
 
-def _overlap(baseline: Estimate, accuracy: Estimate) -> bool:
-    return baseline.value >= (accuracy.value if accuracy.low is None else accuracy.low)
-
-
-def _sizes(e: Estimate) -> str:
-    return f"{count(e.n, 'comparison')} of {count(e.clusters, 'prompt')}"
+def _better(accuracy: Estimate, baseline: float) -> bool:
+    """Return whether an accuracy is above a baseline, by its interval where it has one."""
+    return accuracy.above(baseline) if accuracy.has_interval else accuracy.value > baseline
 
 
 def _reward(s: Summary) -> Iterator[Finding]:
@@ -249,11 +247,11 @@ def _reward(s: Summary) -> Iterator[Finding]:
         return
     gain, pairing = s.gain.estimate, "paired by prompt" if s.gain.paired else "the two means taken as independent"
     detail = f"{estimate(gain, sign=True)} against the reference ({pairing}, {count(gain.clusters, 'prompt')})."
-    if gain.high is not None and gain.high < 0:
+    if gain.below(0):
         advice = "The policy got worse at what is measured: look at the data's labels and at the learning rate."
         yield Finding("reward_fell", "serious", "The reward fell", detail, advice)
-    elif gain.low is None or gain.low <= 0:
-        evidence = "Zero lies in the interval." if gain.low is not None else "Without an interval nobody knows."
+    elif not gain.above(0):
+        evidence = "Zero lies in the interval." if gain.has_interval else "Without an interval nobody knows."
         advice = f"{evidence} Evaluate on more prompts before calling it a gain or a loss."
         yield Finding("reward_flat", "caution", "The change of reward may be chance", detail, advice)
 

@@ -1,17 +1,16 @@
-"""Run directories in, one self-contained page out: `runs_report`."""
+"""Write the self-contained page of one run or of several."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from penchant.errors import InputError
 from penchant.files import atomic_write, make_folder
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context, file_name, render_page
 from penchant.reports.run import tables
-from penchant.reports.run.curves import kl_paths, panels
+from penchant.reports.run.curves import SIDES, kl_paths, panels
 from penchant.reports.run.figures import kl_picture, panel_picture
 from penchant.reports.run.findings import grouped
 from penchant.reports.run.samples import samples
@@ -23,51 +22,29 @@ from penchant.types import RunResult
 REWARD_KL = "reward_kl"
 MOVED_TITLE, LEARNED_TITLE, WRITES_TITLE = "What the policy moved", "How it learned", "What it writes"
 READ_AS_ONE = "Log-probabilities, margin, KL and length belong together: read them as one."
+_LEARNED = (
+    "loss",
+    "accuracy",
+    "label_accuracy",
+    "mean_logps",
+    "kl_coefficient",
+    "clip_fraction",
+    "explained_variance",
+    "grad_norm",
+)
+_TWO_SIDED = ("logps", "log_ratios", "rewards")
 SECTIONS: dict[str, tuple[str, ...]] = {
-    MOVED_TITLE: ("logps", "log_ratios", "rewards", "margin", "kl", "tokens"),
-    LEARNED_TITLE: (
-        "rollout_reward",
-        "loss",
-        "accuracy",
-        "label_accuracy",
-        "mean_logps",
-        "kl_coefficient",
-        "clip_fraction",
-        "explained_variance",
-        "grad_norm",
-    ),
+    MOVED_TITLE: (*_TWO_SIDED, "margin", "kl", "tokens"),
+    LEARNED_TITLE: ("rollout_reward", *_LEARNED),
     WRITES_TITLE: ("reward", "repetition", "distinct_2"),
 }
 SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
-    MOVED_TITLE: (
-        "logps.chosen",
-        "logps.rejected",
-        "log_ratios.good",
-        "log_ratios.bad",
-        "rewards.chosen",
-        "rewards.rejected",
-        "kl",
-        "tokens",
-    ),
-    LEARNED_TITLE: (
-        "rollout_reward.optimised",
-        "rollout_reward.true",
-        "margin",
-        "loss",
-        "accuracy",
-        "label_accuracy",
-        "mean_logps",
-        "kl_coefficient",
-        "clip_fraction",
-        "explained_variance",
-        "grad_norm",
-    ),
+    MOVED_TITLE: (*(side for key in _TWO_SIDED for side in SIDES[key]), "kl", "tokens"),
+    LEARNED_TITLE: (*SIDES["rollout_reward"], "margin", *_LEARNED),
     WRITES_TITLE: SECTIONS[WRITES_TITLE],
 }
-FIGURE_KEYS = {
-    REWARD_KL,
-    *(key for part in (SECTIONS, SECTIONS_ACROSS) for keys in part.values() for key in keys),
-}
+# Not only those of this report: figures of an earlier one beside it have to be known to be removed.
+FIGURE_KEYS = {REWARD_KL, *(key for part in (SECTIONS, SECTIONS_ACROSS) for keys in part.values() for key in keys)}
 
 
 def runs_report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
@@ -79,7 +56,8 @@ def runs_report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path
     summaries = [summarize(run) for run in read]
     pictures = _pictures(read)
     folder = target.with_name(f"{target.stem}-figures")
-    page = _render(summaries, pictures, folder.name)
+    # The page is filled in before anything is written: a failure leaves the old report whole.
+    page = render_page("run.html.j2", {"folder": folder.name, **_context(summaries, pictures)})
     target.parent.mkdir(parents=True, exist_ok=True)
     _write_figures(folder, pictures)
     atomic_write(target, page.encode("utf-8"), shared=True)
@@ -108,11 +86,7 @@ def _png(folder: Path, key: str) -> Path:
     return folder / f"{file_name(key)}.png"
 
 
-def _render(summaries: Sequence[Summary], pictures: dict[str, Picture], folder: str) -> str:
-    return render_page("run.html.j2", {"folder": folder, **_context(summaries, pictures)})
-
-
-def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict[str, Any]:
+def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict[str, object]:
     runs = [summary.run for summary in summaries]
     passages = sentences(summaries)
     single_run = len(summaries) == 1
@@ -140,15 +114,14 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
     }
 
 
-def _figure(key: str, pictures: dict[str, Picture], passages: dict[str, str]) -> dict[str, Any] | None:
-    picture = pictures.get(key)
-    return None if picture is None else figure_context(key, picture, passages.get(key, ""))
+def _figure(key: str, pictures: dict[str, Picture], passages: dict[str, str]) -> dict[str, object] | None:
+    return figure_context(key, pictures[key], passages.get(key, "")) if key in pictures else None
 
 
 def _sections(
     pictures: dict[str, Picture], passages: dict[str, str], parts: dict[str, tuple[str, ...]]
-) -> list[dict[str, Any]]:
-    sections = []
+) -> list[dict[str, object]]:
+    sections: list[dict[str, object]] = []
     for title, keys in parts.items():
         figures = [figure for key in keys if (figure := _figure(key, pictures, passages))]
         if figures:

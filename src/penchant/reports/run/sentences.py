@@ -1,4 +1,4 @@
-"""What the numbers of a run say, in plain sentences: the headline, and one passage a figure.
+"""Say in plain sentences what the numbers of a run show: the headline, and one passage per figure.
 
 Sentences are computed, and each number in them has its interval; where a run lacks a number, its sentence is
 left out. Several runs get the sentences of `across`.
@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.text import count, estimate, listing, number, short, signed, verb
+from penchant.reports.kit.text import count, estimate, format_share, listing, number, short, signed, verb
 from penchant.reports.run.across import ACROSS, headline_across
-from penchant.reports.run.curves import KlPath, kl_paths, smoothing_window, training_mean
+from penchant.reports.run.curves import kl_paths, smoothing_window, training_mean
 from penchant.reports.run.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
 from penchant.reports.run.phrases import NAME, WHY_CHOSEN_FALLS, capital, format_metric, from_to, held_out
 from penchant.reports.run.summary import Summary
@@ -57,8 +57,8 @@ def _reward_headline(s: Summary) -> str:
         return text
     gain = s.gain.estimate
     pairing = " (paired by prompt)" if s.gain.paired else ""
-    excludes_zero = gain.low is not None and gain.high is not None and not gain.low <= 0 <= gain.high
-    chance = "" if excludes_zero else ", which may be chance"
+    # The two intervals above may overlap where that of the paired difference excludes 0: it alone decides.
+    chance = "" if gain.above(0) or gain.below(0) else ", which may be chance"
     return f"{text} The change is {estimate(gain, sign=True)}{pairing}{chance}."
 
 
@@ -67,11 +67,10 @@ def _accuracy_headline(s: Summary) -> str:
     if accuracy is None:
         return ""
     text = (
-        f"It ranks the chosen response first in {estimate(accuracy, percent=True)} of "
-        f"{held_out(accuracy, 'held-out comparison')}"
+        f"It ranks the chosen response first in {format_share(accuracy)} of {held_out(accuracy, 'held-out comparison')}"
     )
     if longest is not None:
-        text += f"; always picking the longer response is right in {estimate(longest, percent=True)}"
+        text += f"; always picking the longer response is right in {format_share(longest)}"
     return f"{text}."
 
 
@@ -82,9 +81,9 @@ def _labels_headline(s: Summary) -> str:
 
 def _labels_agreed(s: Summary, accuracy: Estimate) -> str:
     """Say how many labels it agrees with: `64% [58%, 70%] of 96 held-out labels (24 prompts), 50% ...`."""
-    text = f"{estimate(accuracy, percent=True)} of {held_out(accuracy, 'held-out label')}"
+    text = f"{format_share(accuracy)} of {held_out(accuracy, 'held-out label')}"
     good = s.held_out_estimate("desirable_share")
-    return text if good is None else f"{text}, {estimate(good, percent=True)} of which are good"
+    return text if good is None else f"{text}, {format_share(good)} of which are good"
 
 
 def _loss_headline(s: Summary) -> str:
@@ -99,7 +98,7 @@ def _loss_headline(s: Summary) -> str:
 
 
 def _training_pair(s: Summary, key: str) -> tuple[Estimate, Estimate] | None:
-    start, end = training_mean(s.run, key, last=False), training_mean(s.run, key, last=True)
+    start, end = (training_mean(s.run, key, last=last) for last in (False, True))
     return (start, end) if start is not None and end is not None else None
 
 
@@ -127,44 +126,40 @@ def _held_and_training(key: str) -> Callable[[Summary], str]:
 
 
 def _accuracy(s: Summary) -> str:
-    accuracy, pair, longest = (
-        s.held_out_estimate("accuracy"),
-        s.held_pair("accuracy"),
-        s.held_out_estimate("longest_wins"),
-    )
+    accuracy, longest = s.held_out_estimate("accuracy"), s.held_out_estimate("longest_wins")
     if accuracy is None or s.held_last is None:
         return _held_and_training("accuracy")(s)
-    before = f", from {estimate(pair[0], percent=True)} at the start" if pair else ""
     text = (
-        f"At step {s.held_last.step:,} the chosen response ranks first in "
-        f"{estimate(accuracy, percent=True)} of {held_out(accuracy, 'held-out comparison')}{before}. "
-        "Chance is 50%"
+        f"At step {s.held_last.step:,} the chosen response ranks first in {format_share(accuracy)} of "
+        f"{held_out(accuracy, 'held-out comparison')}{_from_start(s, 'accuracy')}. Chance is 50%"
     )
-    text += f"; “longest wins” gets {estimate(longest, percent=True)}." if longest else "."
+    text += f"; “longest wins” gets {format_share(longest)}." if longest else "."
     by = list(s.held_last.by_annotator.items())
     if by:
-        breakdown = listing(f"{short(name, NAME)} {estimate(e, percent=True)}" for name, e in by[:8])
+        breakdown = listing(f"{short(name, NAME)} {format_share(e)}" for name, e in by[:8])
         text += f" By annotator: {breakdown}{f', and {len(by) - 8} more' if len(by) > 8 else ''}."
     if s.held_last.calibration:
-        breakdown = listing(
-            f"{confidence:.0%} sure, {estimate(e, percent=True)}" for confidence, e in s.held_last.calibration
-        )
+        breakdown = listing(f"{confidence:.0%} sure, {format_share(e)}" for confidence, e in s.held_last.calibration)
         text += f" How often it is right where it is so sure: {breakdown}."
     return text
 
 
+def _from_start(s: Summary, key: str) -> str:
+    """Say what a held-out share was at the first evaluation; empty where that is the last one too."""
+    pair = s.held_pair(key)
+    return f", from {format_share(pair[0])} at the start" if pair else ""
+
+
 def _rewards(s: Summary) -> str:
     """Say what reward chosen and rejected responses get, and what length has to do with it."""
-    chosen, rejected, length = (
-        s.held_out_estimate("chosen_reward"),
-        s.held_out_estimate("rejected_reward"),
-        s.held_out_estimate("length_correlation"),
-    )
+    chosen, rejected = s.held_out_estimate("chosen_reward"), s.held_out_estimate("rejected_reward")
     if chosen is None or rejected is None:
         return ""
-    ends = [format_metric(e, "chosen_reward") for e in (chosen, rejected)]
-    text = f"Held-out chosen responses get {ends[0]}, rejected ones {ends[1]}."
+    chosen_text, rejected_text = (format_metric(e, "chosen_reward") for e in (chosen, rejected))
+    text = f"Held-out chosen responses get {chosen_text}, rejected ones {rejected_text}."
+    length = s.held_out_estimate("length_correlation")
     if length is None:
+        # The pair losses see differences within a prompt alone: a constant added to all rewards changes nothing.
         return f"{text} (Only differences within a prompt mean something.)"
     return (
         f"{text} Within a prompt, reward and length correlate by {estimate(length)} (0: length does not matter to it; "
@@ -187,85 +182,76 @@ def _rollout_reward(s: Summary) -> str:
 
 
 def _label_accuracy(s: Summary) -> str:
-    accuracy, pair = s.held_out_estimate("label_accuracy"), s.held_pair("label_accuracy")
+    accuracy = s.held_out_estimate("label_accuracy")
     if accuracy is None or s.held_last is None:
         return _held_and_training("label_accuracy")(s)
-    before = f", from {estimate(pair[0], percent=True)} at the start" if pair else ""
+    agreed = f"{_labels_agreed(s, accuracy)}{_from_start(s, 'label_accuracy')}"
     return (
-        f"At step {s.held_last.step:,} the policy agrees with {_labels_agreed(s, accuracy)}{before}. It agrees "
+        f"At step {s.held_last.step:,} the policy agrees with {agreed}. It agrees "
         "where it made a good response likelier than the reference point, or a bad one less likely; whoever calls all "
         "of them good, or all bad, agrees as often as that is the label."
     )
 
 
-def _log_ratios(s: Summary) -> str:
-    """Say how the log-ratios of good and bad responses to the reference moved."""
-    where, pairs = "on held-out labels", [s.held_pair(key) for key in _BOTH_SIDES]
-    if None in pairs:
-        where, pairs = "on training batches", [_training_pair(s, key) for key in _BOTH_SIDES]
-    good, bad = pairs
-    if good is None or bad is None:
-        return ""
-    return (
-        f"{capital(where)} the log-ratio of good responses to the reference {from_to(*good, 'desirable_log_ratio')}, "
-        f"and that of bad ones {from_to(*bad, 'undesirable_log_ratio')}."
-    )
+Path = tuple[Estimate, Estimate]
+"""A number at the first and at the last point."""
+_LOGPS = ("chosen_logps", "rejected_logps")
 
 
-_BOTH_SIDES = ("desirable_log_ratio", "undesirable_log_ratio")
+def _side_paths(s: Summary, keys: tuple[str, str]) -> tuple[Path, Path, bool] | None:
+    """Return how the metrics of both sides moved, and whether on held-out data; None where one was not measured.
 
-
-def _logps_pairs(s: Summary) -> tuple[str, tuple[Estimate, Estimate], tuple[Estimate, Estimate]] | None:
-    """Return where it was measured, and chosen and rejected log-probabilities at the first and last point."""
-    sources = (
-        ("on held-out comparisons", s.held_pair("chosen_logps"), s.held_pair("rejected_logps")),
-        ("on training batches", _training_pair(s, "chosen_logps"), _training_pair(s, "rejected_logps")),
-    )
-    for where, chosen, rejected in sources:
-        if chosen is not None and rejected is not None:
-            return where, chosen, rejected
+    Held-out data come first, as training batches are of other rows at the start than at the end.
+    """
+    held = [s.held_pair(key) for key in keys]
+    for (one, other), is_held_out in ((held, True), ([_training_pair(s, key) for key in keys], False)):
+        if one is not None and other is not None:
+            return one, other, is_held_out
     return None
 
 
-def _logps(s: Summary) -> str:
-    pairs = _logps_pairs(s)
-    if pairs is None:
-        return ""
-    where, chosen, rejected = pairs
-    return (
-        f"{capital(where)} the log-probability of chosen responses {from_to(*chosen, 'chosen_logps')}, and "
-        f"that of rejected ones {from_to(*rejected, 'rejected_logps')}."
-    )
+def _two_sides(keys: tuple[str, str], noun: str, first: str, second: str) -> Callable[[Summary], str]:
+    """Return a function that says how the metrics of both sides moved; `noun` is what is held out."""
+
+    def make(s: Summary) -> str:
+        paths = _side_paths(s, keys)
+        if paths is None:
+            return ""
+        one, other, is_held_out = paths
+        where = f"On held-out {noun}" if is_held_out else "On training batches"
+        return f"{where} the {first} {from_to(*one, keys[0])}, and that of {second} {from_to(*other, keys[1])}."
+
+    return make
 
 
 def _meaning(s: Summary) -> str:
     """Say whether the chosen log-probability fell, why that is common, and what this run's other numbers say."""
-    pairs = _logps_pairs(s)
-    if pairs is None:
+    paths = _side_paths(s, _LOGPS)
+    if paths is None:
         return ""
-    _, chosen, rejected = pairs
+    chosen, rejected, _ = paths
     if verb(*chosen) != "fell":
         movement = "became less likely" if verb(*rejected) == "fell" else "did not become less likely either"
         return f"Chosen responses did not become less likely; rejected ones {movement}."
     return f"{WHY_CHOSEN_FALLS} {_evidence(s, chosen)} {_anchor(s.run)}"
 
 
-def _evidence(s: Summary, chosen: tuple[Estimate, Estimate]) -> str:
+def _evidence(s: Summary, chosen: Path) -> str:
     """Name the signs of harm among this run's numbers, or say that there are none, or that nothing was measured."""
     bad: list[str] = []
     good: list[str] = []
     tokens = s.held_out_estimate("chosen_tokens") or training_mean(s.run, "chosen_tokens", last=True)
     if tokens is not None and tokens.value > 0:
         fall = (chosen[0].value - chosen[1].value) / tokens.value
-        (bad if fall > CHOSEN_FALL_PER_TOKEN else good).append(f"the fall is {number(fall)} nats a token")
-    if s.gain is not None and s.gain.estimate.low is not None:
+        (bad if fall > CHOSEN_FALL_PER_TOKEN else good).append(f"the fall is {number(fall)} nats per token")
+    if s.gain is not None and s.gain.estimate.has_interval:
         gain = f"the reward changed by {estimate(s.gain.estimate, sign=True)}"
-        (good if s.gain.estimate.low > 0 else bad).append(gain)
+        (good if s.gain.estimate.above(0) else bad).append(gain)
     if (kl := s.policy("kl_nats")) is not None:
         (bad if kl.value > KL_RUNAWAY_NATS else good).append(f"KL is {estimate(kl)} nats")
     policy, reference = s.policy("repetition"), s.reference("repetition")
     if policy is not None and reference is not None:
-        comparison = f"{estimate(policy, percent=True)} against {estimate(reference, percent=True)} for the reference"
+        comparison = f"{format_share(policy)} against {format_share(reference)} for the reference"
         (bad if policy.value - reference.value >= REPETITION_RISE else good).append(f"repetition is {comparison}")
     if bad:
         return f"Here there are signs of that: {listing(bad)}."
@@ -304,7 +290,7 @@ def _tokens(s: Summary) -> str:
         drift = signed(100 * (policy.value / reference.value - 1), 0)
         text += f", against {estimate(reference)} for the reference ({drift}%)"
     if finished is not None:
-        text += f"; {estimate(finished, percent=True)} ended by themselves, the others were cut"
+        text += f"; {format_share(finished)} ended by themselves, the others were cut"
     chosen, rejected = s.held_out_estimate("chosen_tokens"), s.held_out_estimate("rejected_tokens")
     if chosen is not None and rejected is not None:
         text += f". In the data chosen responses have {estimate(chosen)}, rejected ones {estimate(rejected)}"
@@ -327,8 +313,8 @@ def _share_of_samples(key: str, noun: str) -> Callable[[Summary], str]:
         policy, reference = s.policy(key), s.reference(key)
         if policy is None:
             return ""
-        against = f", against {estimate(reference, percent=True)} for the reference" if reference else ""
-        return f"{estimate(policy, percent=True)} of {noun}{against}."
+        against = f", against {format_share(reference)} for the reference" if reference else ""
+        return f"{format_share(policy)} of {noun}{against}."
 
     return make
 
@@ -343,10 +329,9 @@ def _grad_norm(s: Summary) -> str:
 
 def _reward_kl(s: Summary) -> str:
     paths = kl_paths([s.run])
-    return _path(paths[0]) if paths else ""
-
-
-def _path(path: KlPath) -> str:
+    if not paths:
+        return ""
+    (path,) = paths
     step, kl, best = max(path.points, key=lambda point: point[2].value)
     text = (
         f"{count(len(path.points), 'checkpoint')} evaluated: the highest mean reward is {estimate(best)} at "
@@ -361,22 +346,23 @@ def _path(path: KlPath) -> str:
 
 _SINGLE: dict[str, Callable[[Summary], str]] = {
     "reward_kl": _reward_kl,
-    "logps": _logps,
+    "logps": _two_sides(_LOGPS, "comparisons", "log-probability of chosen responses", "rejected ones"),
     "logps_meaning": _meaning,
-    "margin": _held_and_training("margin"),
     "kl": _kl,
     "tokens": _tokens,
-    "loss": _held_and_training("loss"),
     "accuracy": _accuracy,
     "label_accuracy": _label_accuracy,
-    "log_ratios": _log_ratios,
-    "mean_logps": _held_and_training("mean_logps"),
+    "log_ratios": _two_sides(
+        ("desirable_log_ratio", "undesirable_log_ratio"),
+        "labels",
+        "log-ratio of good responses to the reference",
+        "bad ones",
+    ),
     "rewards": _rewards,
     "rollout_reward": _rollout_reward,
-    "kl_coefficient": _held_and_training("kl_coefficient"),
-    "clip_fraction": _held_and_training("clip_fraction"),
-    "explained_variance": _held_and_training("explained_variance"),
     "grad_norm": _grad_norm,
+    **{key: _held_and_training(key) for key in ("loss", "margin", "mean_logps")},
+    **{key: _held_and_training(key) for key in ("kl_coefficient", "clip_fraction", "explained_variance")},
     "reward": _reward,
     "repetition": _share_of_samples("repetition", "sampled 4-grams were said before in the same response"),
     "distinct_2": _share_of_samples("distinct_2", "the 2-grams in a sampled response are distinct"),
