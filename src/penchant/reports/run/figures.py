@@ -1,4 +1,4 @@
-"""Panels as pictures: SVG for the page, light and dark, and PNG beside it. No pyplot, no state left."""
+"""Draw panels and the reward-KL plane of runs. No pyplot, no state left."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.canvas import MUTED, PAPER, Dash, Picture, blank, export, run_style, style
+from penchant.reports.kit.canvas import (
+    MUTED,
+    PAPER,
+    Dash,
+    Picture,
+    blank,
+    error_arms,
+    export,
+    legend_above,
+    run_style,
+    style,
+)
 from penchant.reports.run.curves import MOST_BASELINES, KlPath, Panel, Series
 
 _ROLES = {"policy": 0, "chosen": 0, "rejected": 1}
@@ -53,7 +65,7 @@ def kl_picture(paths: Sequence[KlPath], names: Sequence[str]) -> Picture:
 def _look(role: str) -> tuple[str, Dash, str]:
     if role == "reference":
         return MUTED, "--", "D"
-    return run_style(_ROLES.get(role, 0) if role in _ROLES else int(role.removeprefix("run")))
+    return run_style(_ROLES[role] if role in _ROLES else int(role.removeprefix("run")))
 
 
 def _draw(axes: Axes, series: Series) -> None:
@@ -62,20 +74,16 @@ def _draw(axes: Axes, series: Series) -> None:
     if series.kind == "faint":
         axes.plot(x, y, color=color, linewidth=0.7, alpha=0.35)
     elif series.kind == "line":
-        single_marker = "." if len(x) == 1 else ""
-        axes.plot(x, y, color=color, linewidth=1.2, alpha=0.65, linestyle=dash, marker=single_marker)
+        # A line of one point would be invisible.
+        axes.plot(x, y, color=color, linewidth=1.2, alpha=0.65, linestyle=dash, marker="." if len(x) == 1 else "")
     elif series.kind == "dashed":
         axes.plot(x, y, color=color, linewidth=1.1, linestyle="--", marker="_" if len(x) == 1 else "")
         if series.role == "reference":
             axes.fill_between(x, series.low, series.high, color=color, alpha=0.13, linewidth=0)
     else:
         axes.plot(x, y, color=color, linewidth=1.6, linestyle=dash, marker=marker, markersize=4.2, zorder=3)
-        axes.errorbar(x, y, yerr=_arms(y, series.low, series.high), color=color, linewidth=0, elinewidth=1.0, alpha=0.7)
-
-
-def _arms(y: np.ndarray, low: Sequence[float], high: Sequence[float]) -> np.ndarray:
-    """Return the lengths of the error bars, shape (2, points); no interval, no bar."""
-    return np.nan_to_num(np.array([y - np.asarray(low), np.asarray(high) - y]), nan=0.0)
+        arms = np.nan_to_num(np.array([y - np.asarray(series.low), np.asarray(series.high) - y]))  # no interval, no bar
+        axes.errorbar(x, y, yerr=arms, color=color, linewidth=0, elinewidth=1.0, alpha=0.7)
 
 
 def _legend_of_roles(axes: Axes, series: Sequence[Series]) -> None:
@@ -95,32 +103,23 @@ def _legend_of_roles(axes: Axes, series: Sequence[Series]) -> None:
             name = f"{item.label}, training" if item.label != "policy" else "training"
             entries[name] = Line2D([], [], color=color, linewidth=1.2, alpha=0.65)
     if len(entries) > 1:
-        axes.legend(
-            list(entries.values()),
-            list(entries),
-            loc="lower left",
-            bbox_to_anchor=(0.0, 1.0),
-            ncols=2 if len(entries) > 3 else len(entries),
-            borderaxespad=0.2,
-            handlelength=1.8,
-            columnspacing=1.2,
-        )
+        columns = 2 if len(entries) > 3 else len(entries)
+        legend_above(axes, entries, columns, handlelength=1.8, columnspacing=1.2)
 
 
 def _draw_references(axes: Axes, paths: Sequence[KlPath]) -> None:
-    seen: dict[str, tuple[Estimate, str]] = {}
+    seen: dict[Estimate, str] = {}  # runs from one reference have equal estimates of it, which are drawn once
     for path in paths:
         if path.reference is not None:
-            seen.setdefault(str(path.reference), (path.reference, path.role))
-    for reference, role in seen.values():
+            seen.setdefault(path.reference, path.role)
+    for reference, role in seen.items():
         color = MUTED if len(seen) == 1 else _look(role)[0]
         if len(seen) <= MOST_BASELINES:
             axes.axhline(reference.value, color=color, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.7)
-        arms = _estimate_arms(reference)
         axes.errorbar(
             [0.0],
             [reference.value],
-            yerr=arms,
+            yerr=error_arms([reference]),
             color=color,
             marker="D",
             markersize=6,
@@ -129,7 +128,7 @@ def _draw_references(axes: Axes, paths: Sequence[KlPath]) -> None:
             zorder=4,
         )
     if seen:
-        lowest = min(reference.value for reference, _ in seen.values())
+        lowest = min(reference.value for reference in seen)
         axes.annotate(
             "reference" if len(seen) == 1 else "references",
             (0.0, lowest),
@@ -140,24 +139,18 @@ def _draw_references(axes: Axes, paths: Sequence[KlPath]) -> None:
         )
 
 
-def _estimate_arms(*estimates: Estimate) -> np.ndarray:
-    value = np.array([e.value for e in estimates])
-    low = [math.nan if e.low is None else e.low for e in estimates]
-    high = [math.nan if e.high is None else e.high for e in estimates]
-    return _arms(value, low, high)
-
-
 def _draw_path(axes: Axes, path: KlPath, *, annotate: bool) -> None:
     color, dash, marker = _look(path.role)
     kls, rewards = [kl for _, kl, _ in path.points], [reward for _, _, reward in path.points]
     x, y = [kl.value for kl in kls], [reward.value for reward in rewards]
+    # Every run starts as its reference, at a KL of 0: the path begins there, where that was sampled.
     start = ([0.0], [path.reference.value]) if path.reference is not None else ([], [])
     axes.plot(start[0] + x, start[1] + y, color=color, linewidth=1.3, linestyle=dash, alpha=0.6, zorder=2)
     axes.errorbar(
         x,
         y,
-        xerr=_estimate_arms(*kls),
-        yerr=_estimate_arms(*rewards),
+        xerr=error_arms(kls),
+        yerr=error_arms(rewards),
         color=color,
         linestyle="none",
         marker=marker,
@@ -187,6 +180,7 @@ def _square_root(axes: Axes, paths: Sequence[KlPath]) -> str:
     ends = [path.points[-1][1].value for path in paths]
     farthest = max(kl.value if kl.high is None else kl.high for path in paths for _, kl, _ in path.points)
     if len(ends) > 1 and farthest > SQUARE_ROOT_FROM * max(float(np.median(ends)), 1e-9):
+        # A root, since KL grows with the square of the distance moved, and 0 (the reference) has no logarithm.
         axes.set_xscale("function", functions=(_root, np.square))
         axes.xaxis.set_major_locator(MaxNLocator(8))
         axes.set_xlim(left=-((0.03 * math.sqrt(farthest)) ** 2))  # room for the marker of the reference
@@ -195,5 +189,6 @@ def _square_root(axes: Axes, paths: Sequence[KlPath]) -> str:
     return ""
 
 
-def _root(values: np.ndarray) -> np.ndarray:
-    return np.sign(values) * np.sqrt(np.abs(values))
+def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Signed: Matplotlib asks for places left of 0 as well, where a plain root would be NaN.
+    return np.asarray(np.sign(values) * np.sqrt(np.abs(values)))

@@ -1,10 +1,11 @@
-"""Sampled texts side by side: the first prompts in the order of the file, never the best ones."""
+"""Lay sampled texts side by side: the first prompts in the order of the file, never the best ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from penchant.metrics.catalogue import metric
 from penchant.reports.kit.text import count, folded, number
 from penchant.reports.run.summary import shown_samples
 from penchant.reports.run.tables import change
@@ -31,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class PromptTexts:
-    """A prompt (head and folded rest) with rows of texts, one row a draw."""
+    """A prompt (head and folded rest) with rows of texts, one row per draw."""
 
     prompt: str
     prompt_rest: str
@@ -48,8 +49,11 @@ class Samples:
 
 def samples(runs: Sequence[Run]) -> Samples | None:
     """Return the texts of the last sampled step of each run; None where no run kept any."""
-    sampled_runs = [(index, run, {s.prompt: s for s in shown_samples(run)}) for index, run in enumerate(runs)]
-    sampled_runs = [(index, run, by_prompt) for index, run, by_prompt in sampled_runs if by_prompt]
+    sampled_runs = [
+        (index, run, by_prompt)
+        for index, run in enumerate(runs)
+        if (by_prompt := {sample.prompt: sample for sample in shown_samples(run)})
+    ]
     if not sampled_runs:
         return None
     prompts = list(dict.fromkeys(prompt for _, _, by_prompt in sampled_runs for prompt in by_prompt))
@@ -83,6 +87,7 @@ def _row(entries: Sequence[tuple[int, Run, SampledPrompt]], draw: int, *, single
     for index, run, sample in entries[: MOST_CELLS - 1]:
         reference = sample.reference[draw] if draw < len(sample.reference) else None
         policy = sample.policy[draw] if draw < len(sample.policy) else None
+        # Runs from one reference drew the same texts with the same seeds: one cell serves them all.
         if reference is not None and (reference.text, reference.reward) not in reference_texts:
             author = f"Reference of {run.name}" if reference_texts else "Reference"
             cells.append(_cell(author, None, reference, ""))
@@ -96,16 +101,18 @@ def _row(entries: Sequence[tuple[int, Run, SampledPrompt]], draw: int, *, single
 
 def _cell(author: str, run: int | None, draw: Draw, reward_change: str) -> Cell:
     head, rest = folded(draw.text)
+    kl = metric("kl_nats")
     facts = [count(draw.tokens, "token")] if draw.tokens is not None else []
-    facts += [f"KL {number(draw.kl_nats, 1 if draw.kl_nats >= 1 else 2)} nats"] if draw.kl_nats is not None else []
-    facts += ["cut at the limit"] if draw.finished is False else []
+    if draw.kl_nats is not None:
+        facts.append(f"{kl.label} {number(draw.kl_nats, 1 if draw.kl_nats >= 1 else 2)} {kl.unit}")
+    facts += ["cut at the limit"] if draw.finished is False else []  # None: the run did not note it
     return Cell(
         author=author,
         run=run,
         head=head or "(empty)",
         rest=rest,
         folded=count(len(draw.text), "character"),
-        reward="" if draw.reward is None else number(draw.reward, 2),
+        reward="" if draw.reward is None else f"{metric('reward').label} {number(draw.reward, 2)}",
         change=reward_change,
         facts=" · ".join(facts),
     )

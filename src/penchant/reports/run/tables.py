@@ -1,15 +1,14 @@
-"""What stands in tables and tiles: what was run, how runs compare, every evaluation, what differs."""
+"""Fill tables and tiles of the page of runs: what was run, how runs compare, every evaluation, what differs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.models.builtin import described
 from penchant.reports.kit.tables import Mark, Table, Tile, flatten
-from penchant.reports.kit.text import DASH, count, duration, estimate, number, signed, value_only
+from penchant.reports.kit.text import DASH, count, duration, estimate, number, recorded, signed
 from penchant.reports.run.summary import Summary
 from penchant.runs.read import EvalPoint, Run, finite
 
@@ -20,56 +19,47 @@ def tiles(s: Summary) -> list[Tile]:
     """Return tiles of the numbers that matter in a single run, as far as it measured them."""
     cards = []
     if reward := s.policy("reward"):
-        cards.append(_tile(f"Mean {metric('reward').label}", reward, s.reference("reward"), "reference"))
+        cards.append(_tile(f"Mean {metric('reward').label}", "reward", reward, s.reference("reward"), "reference"))
+    tokens = s.policy("tokens")
     if kl := s.policy("kl_nats"):
-        tokens = s.policy("tokens")
         per_token = f"{number(kl.value / tokens.value)} per token" if tokens and tokens.value > 0 else ""
-        cards.append(Tile(_with_unit(metric("kl_nats").title, "kl_nats"), value_only(kl), _interval(kl), per_token))
+        cards.append(Tile(f"{metric('kl_nats').title}, {metric('kl_nats').unit}", *_parts(kl), per_token))
+    # One of these: a method of comparisons, of labels or of neither; its accuracy says more than its loss.
     if accuracy := s.held_out_estimate("accuracy"):
-        cards.append(
-            _tile(_held_out("accuracy"), accuracy, s.held_out_estimate("longest_wins"), "longest wins", share=True)
-        )
+        cards.append(_held_out_tile("accuracy", accuracy, s.held_out_estimate("longest_wins"), "longest wins"))
     elif labels := s.held_out_estimate("label_accuracy"):
-        cards.append(
-            _tile(
-                _held_out("label_accuracy"),
-                labels,
-                s.held_out_estimate("desirable_share"),
-                "labels that are good",
-                share=True,
-            )
-        )
+        good = s.held_out_estimate("desirable_share")
+        cards.append(_held_out_tile("label_accuracy", labels, good, "labels that are good"))
     elif loss := s.held_out_estimate("loss"):
-        cards.append(_tile(_held_out("loss"), loss, s.held_out_estimate("loss", last=False), "at the start"))
-    if tokens := s.policy("tokens"):
-        cards.append(
-            _tile(
-                f"{metric('tokens').label.capitalize()}, {metric('tokens').unit}",
-                tokens,
-                s.reference("tokens"),
-                "reference",
-            )
-        )
+        cards.append(_held_out_tile("loss", loss, s.held_out_estimate("loss", last=False), "at the start"))
+    if tokens:
+        label = f"{metric('tokens').label.capitalize()}, {metric('tokens').unit}"
+        cards.append(_tile(label, "tokens", tokens, s.reference("tokens"), "reference"))
     return cards
 
 
-def _with_unit(name: str, key: str) -> str:
-    return f"{name}, {metric(key).unit}"
+def _held_out_tile(key: str, measured: Estimate, baseline: Estimate | None, against: str) -> Tile:
+    return _tile(_held_out(key), key, measured, baseline, against)
 
 
 def _held_out(key: str) -> str:
     return f"Held-out {metric(key).label}"
 
 
-def _interval(e: Estimate, *, percent: bool = False) -> str:
-    return estimate(e, percent=percent).split(" ", 1)[1]
+def _parts(e: Estimate, *, percent: bool = False) -> tuple[str, str]:
+    """Return the value and the interval in brackets, which a tile shows in other sizes."""
+    value, interval = estimate(e, percent=percent).split(" ", 1)
+    return value, interval
 
 
-def _tile(label: str, measured: Estimate, baseline: Estimate | None, against: str, *, share: bool = False) -> Tile:
+def _tile(label: str, key: str, measured: Estimate, baseline: Estimate | None, against: str) -> Tile:
+    """Return a tile with both on one scale: of shares 0 to 1, of others as far as the two reach."""
+    is_share = metric(key).is_share
     ends = [end for e in (measured, baseline) if e is not None for end in (e.value, e.low, e.high) if end is not None]
-    low, high = (0.0, 1.0) if share else (min(ends), max(ends))
+    low, high = (0.0, 1.0) if is_share else (min(ends), max(ends))
     width = (high - low) or 1.0
-    low, width = (low, width) if share else (low - 0.08 * width, 1.16 * width)
+    # A margin on both sides, so that no mark lies on the edge; shares end where they end.
+    low, width = (low, width) if is_share else (low - 0.08 * width, 1.16 * width)
 
     def position(value: float | None, fallback: float) -> float:
         return round(100 * ((fallback if value is None else value) - low) / width, 1)
@@ -79,9 +69,9 @@ def _tile(label: str, measured: Estimate, baseline: Estimate | None, against: st
         for kind, e in (("reference", baseline), ("policy", measured))
         if e is not None
     )
-    note = f"{against} {estimate(baseline, percent=share)}" if baseline else ""
-    value, interval = value_only(measured, percent=share), _interval(measured, percent=share)
-    return Tile(label, value, interval, note, marks if baseline else (), 50.0 if share else None)
+    note = f"{against} {estimate(baseline, percent=is_share)}" if baseline else ""
+    parts = _parts(measured, percent=is_share)
+    return Tile(label, *parts, note, marks if baseline else (), 50.0 if is_share else None)
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
@@ -109,7 +99,7 @@ def _method(run: Run) -> str:
     return ", ".join(parts if seed is None else [*parts, f"seed {seed}"])
 
 
-def _settings(table: Mapping[str, Any], *, omitted: str = "") -> str:
+def _settings(table: Mapping[str, object], *, omitted: str = "") -> str:
     return ", ".join(f"{key} {value}" for key, value in table.items() if key != omitted and value is not None)
 
 
@@ -118,7 +108,8 @@ def _sampling(run: Run) -> str:
     return _settings(settings) if isinstance(settings, Mapping) else ""
 
 
-def _part(run: Run, key: str) -> Mapping[str, Any]:
+def _part(run: Run, key: str) -> Mapping[str, object]:
+    # A damaged or foreign file may have anything in this place.
     value = run.provenance.get(key)
     return value if isinstance(value, Mapping) else {}
 
@@ -170,7 +161,7 @@ def _data(run: Run) -> str:
 def _training(run: Run) -> str:
     result = run.result or {}
     seconds, memory = finite(result.get("seconds")), finite(result.get("peak_memory_bytes"))
-    if seconds is None and run.train:
+    if seconds is None and run.train:  # it has not ended: the steps so far say how long they took
         seconds = sum(point.values.get("seconds", 0.0) for point in run.train) or None
     speeds = sorted(p.values["tokens_per_s"] for p in run.train if "tokens_per_s" in p.values)
     parts = [count(run.last_step(), "step")]
@@ -193,22 +184,30 @@ def _machine(run: Run) -> str:
 
 def comparison(summaries: Sequence[Summary]) -> Table:
     """Compare runs, one row per run: what no run measured, or all share, takes no column."""
+
+    def held_out(key: str) -> list[str]:
+        return [recorded(s.held_out_estimate(key), percent=metric(key).is_share) for s in summaries]
+
+    def sampled(key: str) -> list[str]:
+        return [recorded(s.policy(key), percent=metric(key).is_share) for s in summaries]
+
+    results = [s.run.result or {} for s in summaries]
     columns: dict[str, list[str]] = {
         "Run": [s.run.name for s in summaries],
         "Method": [s.run.method for s in summaries],
-        "Status": [str((s.run.result or {}).get("status") or "not ended") for s in summaries],
+        "Status": [str(result.get("status") or "not ended") for result in results],
         "Steps": [f"{s.run.last_step():,}" for s in summaries],
-        metric("reward").column: [_cell(s.policy("reward")) for s in summaries],
-        "Change": [_cell(s.gain.estimate if s.gain else None, sign=True) for s in summaries],
-        metric("kl_nats").column: [_cell(s.policy("kl_nats")) for s in summaries],
-        _held_out("accuracy"): [_cell(s.held_out_estimate("accuracy"), percent=True) for s in summaries],
-        _held_out("label_accuracy"): [_cell(s.held_out_estimate("label_accuracy"), percent=True) for s in summaries],
-        metric("longest_wins").column: [_cell(s.held_out_estimate("longest_wins"), percent=True) for s in summaries],
-        _held_out("loss"): [_cell(s.held_out_estimate("loss")) for s in summaries],
-        metric("tokens").column: [_cell(s.policy("tokens")) for s in summaries],
-        metric("repetition").column: [_cell(s.policy("repetition"), percent=True) for s in summaries],
-        "Time": [_time(s.run) for s in summaries],
-        "Peak memory": [_memory(s.run) for s in summaries],
+        metric("reward").column: sampled("reward"),
+        "Change": [recorded(s.gain.estimate if s.gain else None, sign=True) for s in summaries],
+        metric("kl_nats").column: sampled("kl_nats"),
+        _held_out("accuracy"): held_out("accuracy"),
+        _held_out("label_accuracy"): held_out("label_accuracy"),
+        metric("longest_wins").column: held_out("longest_wins"),
+        _held_out("loss"): held_out("loss"),
+        metric("tokens").column: sampled("tokens"),
+        metric("repetition").column: sampled("repetition"),
+        "Time": [duration(seconds) if (seconds := finite(r.get("seconds"))) else DASH for r in results],
+        "Peak memory": [_gib(memory) if (memory := finite(r.get("peak_memory_bytes"))) else DASH for r in results],
     }
     shared = [head for head in ("Method", "Status", "Steps") if len(set(columns[head])) == 1]
     shared_facts = [f"{head.lower()} {columns.pop(head)[0]}" for head in shared]
@@ -218,71 +217,39 @@ def comparison(summaries: Sequence[Summary]) -> Table:
     return Table(f"At the last evaluation of each run, with 95% intervals.{note}", tuple(shown_columns), rows)
 
 
-def _cell(e: Estimate | None, *, percent: bool = False, sign: bool = False) -> str:
-    return DASH if e is None else estimate(e, percent=percent, sign=sign)
-
-
-def _time(run: Run) -> str:
-    seconds = finite((run.result or {}).get("seconds"))
-    return duration(seconds) if seconds else DASH
-
-
-def _memory(run: Run) -> str:
-    memory = finite((run.result or {}).get("peak_memory_bytes"))
-    return _gib(memory) if memory else DASH
-
-
-_EVALUATED = tuple(
-    (part, metric(key))
-    for part, keys in (
-        (
-            "held_out",
-            (
-                "loss",
-                "accuracy",
-                "label_accuracy",
-                "margin",
-                "chosen_logps",
-                "rejected_logps",
-                "desirable_log_ratio",
-                "undesirable_log_ratio",
-            ),
-        ),
-        ("policy", ("reward", "kl_nats", "tokens", "distinct_2", "repetition", "finished")),
-    )
-    for key in keys
-)
+_PAIRS = ("margin", "chosen_logps", "rejected_logps", "desirable_log_ratio", "undesirable_log_ratio")
+_EVALUATED = {
+    "held_out": ("loss", "accuracy", "label_accuracy", *_PAIRS),
+    "policy": ("reward", "kl_nats", "tokens", "distinct_2", "repetition", "finished"),
+}
+"""The columns of the table of evaluations, by the part of an `EvalPoint`."""
 
 
 def evaluations(run: Run) -> Table | None:
     """Return a table of every evaluated checkpoint with every number; None where nothing was evaluated."""
     columns = [
-        (part, measured)
-        for part, measured in _EVALUATED
-        if any(measured.key in getattr(point, part) for point in run.evals)
+        (part, metric(key))
+        for part, keys in _EVALUATED.items()
+        for key in keys
+        if any(key in getattr(point, part) for point in run.evals)
     ]
     if not columns:
         return None
 
     def row(point: EvalPoint) -> tuple[str, ...]:
-        cells = (_cell(getattr(point, part).get(measured.key), percent=measured.is_share) for part, measured in columns)
+        cells = (recorded(getattr(point, part).get(shown.key), percent=shown.is_share) for part, shown in columns)
         return (f"{point.step:,}", *cells)
 
-    caption = "Every evaluated checkpoint, with 95% intervals."
-    return Table(
-        caption, ("Step", *(measured.column for _, measured in columns)), tuple(row(point) for point in run.evals)
-    )
+    heads = ("Step", *(measured.column for _, measured in columns))
+    return Table("Every evaluated checkpoint, with 95% intervals.", heads, tuple(map(row, run.evals)))
 
 
 def differences(runs: Sequence[Run]) -> Table | None:
     """Return a table of the settings in which runs differ, one row per setting; None where there are none."""
     flat = [flatten(run.config) for run in runs]
+    # Runs lie in folders of their own, so `out` always differs and says nothing.
     keys = dict.fromkeys(key for table in flat for key in table if key != "out")
-    rows = []
-    for key in keys:
-        values = tuple(table.get(key, DASH) for table in flat)
-        if len(set(values)) > 1:
-            rows.append((key, *values))
+    rows = [(key, *values) for key in keys if len(set(values := tuple(table.get(key, DASH) for table in flat))) > 1]
     if not rows:
         return None
     omission = f" {len(rows) - MOST_DIFFERENCES} more are not shown." if len(rows) > MOST_DIFFERENCES else ""
