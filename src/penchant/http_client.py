@@ -154,7 +154,7 @@ async def post_json(
 
 
 def _root_cause(error: BaseException) -> BaseException:
-    """Return what the system said: httpx wraps it several times, and says only that all attempts failed."""
+    """Return the system's own error below those of httpx, which say only that all attempts failed."""
     root, inner = error, error.__cause__ or error.__context__
     while inner is not None:
         # anyio tries the addresses of a host side by side, and groups what each of them said

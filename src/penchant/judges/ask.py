@@ -23,7 +23,7 @@ log = logging.getLogger("penchant.judges")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a judge makes of a pair.
+    """A judge's verdicts on a pair, in one order or in both.
 
     Attributes:
         first, second: its verdicts as they were given: of the pair as it stands, and swapped (None where one order was
@@ -42,7 +42,7 @@ class Answer:
 
     @property
     def outcome(self) -> Winner:
-        """For the pair as it stands. Two verdicts that differ are a tie; if one says nothing, neither does the pair."""
+        """The winner of the pair: a tie where the two orders differ, unparseable where one of them has no verdict."""
         winners = self._winners
         # one order alone may be the judge's bias for a place, so it does not stand for both
         if len(winners) < (2 if self.orders == "both" else 1) or "unparseable" in winners:
@@ -51,13 +51,13 @@ class Answer:
 
     @property
     def flipped(self) -> bool | None:
-        """Whether each order has another winner; None where both did not name one."""
+        """Whether the winner changed with the order; None unless both orders name one."""
         winners = self._winners
         return None if len(winners) < 2 or {"tie", "unparseable"} & {*winners} else winners[0] != winners[1]
 
     @property
     def first_slot(self) -> list[bool]:
-        """Of each verdict that names a winner, whether that stood first."""
+        """For each verdict that names a winner, whether the winner stood first."""
         return [verdict.winner == "a" for verdict in self.verdicts if verdict.winner in ("a", "b")]
 
     @property
@@ -69,7 +69,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Calls:
-    """What is known of some pairs, and what a judge has to be asked.
+    """A plan: the stored verdicts on some pairs, and the questions that a judge still has to be asked.
 
     Attributes:
         judge, pairs, store, orders: as they were given to `plan_calls`.
@@ -156,7 +156,11 @@ def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOpt
 
 
 def make_calls(calls: Calls) -> list[Answer]:
-    """Make the calls of a plan, and return the answers to all of its pairs. Errors as of `ask`."""
+    """Make the calls of a plan, and return the answers to all of its pairs.
+
+    Raises:
+        InputError, RunError: as the judge and the store. All verdicts that came before are in the store.
+    """
     verdicts = dict(calls.stored)
     missing = calls.missing
     with progress_bar("judging", len(missing), "verdicts") as advance:
@@ -181,7 +185,7 @@ def make_calls(calls: Calls) -> list[Answer]:
 
 @cache  # several sources are planned one after the other, each with the same store
 def _warn_of_short_keys(path: Path) -> None:
-    """Say once per process that verdicts of an earlier version are not taken for a judge's."""
+    """Warn, once per process, that the store has verdicts of an earlier version that are not used."""
     log.warning(
         "%s holds verdicts of an earlier version, which did not note all that they depend on (a model's configuration, "
         "tokenizer and template, or VADER's version): they are asked for again, and the earlier ones stay in the file",
@@ -190,7 +194,7 @@ def _warn_of_short_keys(path: Path) -> None:
 
 
 def _read_again(judge: Judge, store: VerdictStore) -> None:
-    """Correct the stored verdicts of a judge that another version of the reader read from their answers."""
+    """Read the stored answers of a judge again where another version of the reader read them."""
     if not isinstance(judge, AnswerReader):
         return
     corrected, total = store.read_again(judge.identity, READER, judge.reread)

@@ -11,7 +11,7 @@ from penchant.types import Verdict
 
 
 class RandomJudge:
-    """A coin that falls by the content and a seed, so that both orders and every run have the same verdict."""
+    """A judge that throws a coin, drawn from the texts and a seed: both orders and every run get the same winner."""
 
     def __init__(self, seed: int = 0) -> None:
         self.identity = f"random {seed}"
@@ -22,6 +22,7 @@ class RandomJudge:
         return cls(settings.seed)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        """Throw the coin for each question; two equal texts are a tie."""
         for index, question in enumerate(questions):
             # by the content and no generator: a judge that is asked again, or for a part, throws the same coins
             heads = int(question.digest(self.identity, ordered=False), 16) % 2

@@ -37,12 +37,12 @@ class Question:
 
 
 class Judge(Protocol):
-    """Whoever says which of two responses is better.
+    """Anything that says which of two responses is better.
 
     Attributes:
         identity: all that its verdicts depend on besides the question: part of every key under which one is kept.
 
-    A judge whose verdicts earlier versions kept under less than that has those keys as `former_identities`.
+    A judge whose identity left something out in earlier versions has the identities of then as `former_identities`.
     """
 
     identity: str
@@ -66,7 +66,7 @@ class AnswerReader(Protocol):
 
 
 def addresses_of(judge: Judge) -> dict[str, str]:
-    """Return the addresses with secrets of a judge and of those inside it, each with the form that files keep."""
+    """Return the addresses with secrets that a judge and its members ask, each with the form that files keep."""
     # no part of the protocol: most judges ask no address, and a user's judge need not know that there are some
     addresses: Mapping[str, str] = getattr(judge, "addresses", {})
     return {full: public for full, public in addresses.items() if full != public}
@@ -78,7 +78,7 @@ def reread(judge: Judge, question: Question, verdict: Verdict) -> Verdict:
 
 
 def former_identities(judge: Judge) -> tuple[str, ...]:
-    """Return the identities that earlier versions gave a judge. What is kept under them may be another judge's."""
+    """Return the identities that earlier versions gave a judge; verdicts under them may be another judge's."""
     return tuple(getattr(judge, "former_identities", ()))
 
 
@@ -88,7 +88,7 @@ def higher(first: float, second: float, margin: float = 0.0) -> Winner:
 
 
 def digest(*texts: str) -> str:
-    """Return the digest of texts, hexadecimal; where one ends and the next begins counts."""
+    """Return the digest of several texts, in hexadecimal digits."""
     hasher = hashlib.sha256()
     for text in texts:
         # texts of the data may hold half of a surrogate pair, which plain UTF-8 refuses

@@ -57,12 +57,14 @@ class QuestionRefused(Exception):
 
 
 class EndpointJudge:
-    """Asks with a template and reads the verdict from the answer; an answer that names none is kept as unparseable.
+    """A judge that asks a model with a template, and reads the verdict out of its answer.
+
+    An answer that names no winner is an unparseable verdict, and is kept.
 
     Raises:
-        InputError: no key in the environment, or no such template; later, an endpoint that refuses the key or does not
-            know the address or the model.
-        RunError: later, nobody there.
+        InputError: no key in the environment, or no such template; while it judges, an endpoint that refuses the key or
+            does not know the address or the model.
+        RunError: while it judges, an endpoint that cannot be reached.
     """
 
     def __init__(self, settings: Endpoint) -> None:
@@ -88,7 +90,7 @@ class EndpointJudge:
         return cls(settings)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
-        """As `Judge.judge_many`. A call that fails at every attempt is an unparseable verdict that is not final."""
+        """Ask all questions, several at once. One whose attempts all fail is unparseable, and asked again next time."""
         run_async(self._all(questions, done))
 
     def reread(self, question: Question, verdict: Verdict) -> Verdict:
@@ -154,7 +156,12 @@ class EndpointJudge:
         return answer
 
     async def _ask(self, client: AsyncClient, text: str, plain: bool) -> tuple[str, int]:
-        """Send one request. Raises what `retry` takes, or what would fail for every question."""
+        """Send one request, and return the model's words and its tokens.
+
+        Raises:
+            TemporaryFailure, QuestionRefused, AnswerTooLarge: this question has no answer now.
+            InputError: a key, an address or a model that would fail for every question.
+        """
         settings = self.settings
         content: dict[str, object] = {"model": settings.model, "messages": [{"role": "user", "content": text}]}
         content |= {} if plain else {"response_format": FORM}
@@ -236,7 +243,7 @@ def _server_words(body: bytes) -> str:
 
 
 def _read(body: bytes) -> tuple[str, int]:
-    """Return the text of an answer, and its tokens.
+    """Return the text of an answer of the chat endpoint, and the tokens that it took.
 
     Raises:
         TemporaryFailure: it is no answer of a chat, or one without text.

@@ -11,7 +11,7 @@ from penchant.types import Verdict
 
 
 class LongestJudge:
-    """More characters win; as many are a tie."""
+    """A judge that prefers the response with more characters; equal lengths are a tie."""
 
     identity = "longest"
 
@@ -21,6 +21,7 @@ class LongestJudge:
         return cls()
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        """Compare the lengths of each question's responses."""
         for index, question in enumerate(questions):
             # characters, as the length-controlled win rate counts them; tokens would need a tokenizer
             done(index, Verdict(higher(len(question.a), len(question.b))))

@@ -24,10 +24,16 @@ AT_ONCE = 32  # questions of one call, after each of which their verdicts are ke
 
 
 class PolicyJudge:
-    """Both verdicts as responses to one prompt, which is forwarded once; the more probable one wins.
+    """A judge that scores both verdicts as responses to one prompt; the more probable one wins.
 
     Args:
-        model: a built-in name, a folder or a hub id. margin: a smaller difference in nats is a tie.
+        model: a built-in name, a folder or a hub id.
+        template: what the model is asked.
+        device: where it runs.
+        margin: a smaller difference in nats is a tie.
+
+    Raises:
+        InputError: no such model, or one whose training did not end.
     """
 
     def __init__(self, model: str, template: Template, *, device: str = "auto", margin: float = 0.0) -> None:
@@ -45,6 +51,7 @@ class PolicyJudge:
         return cls(settings.model, template, device=settings.device, margin=settings.margin)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        """Score the two verdicts of each question, with the question's tokens forwarded once."""
         # not finished: what comes after the letter, a full stop or the end, is no part of the verdict
         words = [Response(word, finished=False) for word in WORDS]
         for start in range(0, len(questions), AT_ONCE):

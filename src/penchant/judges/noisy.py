@@ -16,7 +16,14 @@ _STEPS = 1 << 64
 
 
 class NoisyJudge:
-    """Errs in `rate` of the questions, which ones hangs on content and seed alone: in both orders the same."""
+    """A judge that turns another one's verdict round in a share of the questions.
+
+    Which questions depends on their texts and the seed alone, so that both orders of a pair have the same error.
+
+    Args:
+        judge: whose verdicts are turned round.
+        rate: share of questions, 0 to 1.
+    """
 
     def __init__(self, judge: Judge, rate: float, seed: int = 0) -> None:
         self.judge, self.rate, self.addresses = judge, rate, addresses_of(judge)
@@ -29,6 +36,7 @@ class NoisyJudge:
         return cls(make_judge(settings.judge), settings.rate, settings.seed)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        """Ask the inner judge, and pass its verdicts on with the errors."""
         self.judge.judge_many(
             questions, lambda index, verdict: done(index, self._with_errors(questions[index], verdict))
         )

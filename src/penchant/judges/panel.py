@@ -15,7 +15,7 @@ from penchant.types import Verdict, Winner
 
 
 class PanelJudge:
-    """The majority; where two verdicts have as many votes it is a tie, and who said nothing has no vote."""
+    """A judge that gives the verdict of most of its members; equal votes are a tie, and no verdict is no vote."""
 
     def __init__(self, judges: Sequence[Judge]) -> None:
         self.judges = tuple(judges)
@@ -32,6 +32,7 @@ class PanelJudge:
         return cls([make_judge(judge) for judge in settings.judges])
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        """Ask every member about all questions, then combine their verdicts on each."""
         # one judge after the other: a verdict of the panel needs those of all
         verdicts_by_judge: list[dict[int, Verdict]] = []
         for judge in self.judges:
@@ -50,7 +51,7 @@ class PanelJudge:
         return replace(verdict, winner=majority(Counter(part.winner for part in read)))
 
     def _parts(self, transcript: str) -> list[Verdict] | None:
-        """Return what each judge said, from the transcript of `_combine`; None where it cannot be taken apart."""
+        """Return each member's verdict from a transcript of `_combine`; None where it cannot be taken apart."""
         # by the members' identities in their order, since a transcript may hold brackets of its own
         marks = [rf"\[{re.escape(judge.identity)}: ({'|'.join(SWAPPED)})\]" for judge in self.judges]
         match = re.fullmatch(r"\n\n".join(rf"{mark}(.*)" for mark in marks), transcript, re.DOTALL)
@@ -78,7 +79,7 @@ class PanelJudge:
 
 
 def majority(votes: Mapping[Winner, float]) -> Winner:
-    """Return what has the most votes; a tie where two have as many, unparseable where nobody said anything."""
+    """Return the verdict with the most votes: a tie where two lead together, unparseable where there is no vote."""
     ranked = sorted(((n, winner) for winner, n in votes.items() if winner != "unparseable" and n), reverse=True)
     if not ranked:
         return "unparseable"

@@ -17,7 +17,7 @@ MISSING = "nobody compared these two"
 
 
 class PeopleJudge:
-    """The majority of annotators, found by content: prompt and both texts, in whatever order they were shown.
+    """A judge that looks up how most annotators compared the same two texts, whatever order they saw them in.
 
     Args:
         paths: preference files, as `penchant.load_preferences` reads them.
@@ -43,6 +43,7 @@ class PeopleJudge:
         return cls(settings.paths)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        """Look up the votes on each question; one that nobody compared is unparseable, and asked again next time."""
         for index, question in enumerate(questions):
             votes = self.votes.get(_key(question), {})
             if question.a > question.b:

@@ -30,10 +30,11 @@ class Template:
 
     @property
     def digest(self) -> str:
+        """The digest of the text, which is part of a judge's identity; a template's name is none."""
         return digest(self.text)[:16]
 
     def ask(self, question: Question) -> str:
-        """Return the question in words; a response that looks like a template is text like any other."""
+        """Return the question in words. A response is filled in as text, also where it looks like a template."""
         template = _environment().from_string(self.text)
         return template.render(prompt=question.prompt, a=question.a, b=question.b)
 

@@ -16,7 +16,7 @@ from penchant.types import Verdict
 
 
 class RewardJudge:
-    """Ground truth, a classifier, a reward model, a function of one's own, or an endpoint that gives numbers.
+    """A judge that prefers the response with the higher reward, whatever gives the reward.
 
     Args:
         reward: as `penchant.rewards.load_reward` takes it; of prompts beyond a reward model's context it reads the end.
@@ -37,6 +37,7 @@ class RewardJudge:
         return cls(settings.reward, settings.margin, device=settings.device)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        """Score both responses of each question, all in one call of the reward."""
         try:
             scored: list[tuple[float, float] | str] = list(self._scores(questions))
         except TooLong:
@@ -54,7 +55,7 @@ class RewardJudge:
         return list(zip(scores[::2], scores[1::2], strict=True))
 
     def _score(self, question: Question) -> tuple[float, float] | str:
-        """Of one pair; why there is none, where a response alone is longer than a reward model can read."""
+        """Return the rewards of one pair, or why there is none: a response alone is longer than the model can read."""
         try:
             return self._scores([question])[0]
         except TooLong as error:

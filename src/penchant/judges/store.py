@@ -128,7 +128,7 @@ class VerdictStore:
         self._connection.close()
 
     def find(self, judge: str, questions: Sequence[Question]) -> dict[int, Verdict]:
-        """Return the verdicts that are known, by the questions' places."""
+        """Return the stored verdicts, by the index of the question."""
         keys = [_key(judge, question) for question in questions]
         stored: dict[str, Verdict] = {}
         with self._guarded():
@@ -139,7 +139,7 @@ class VerdictStore:
         return {index: stored[key] for index, key in enumerate(keys) if key in stored}
 
     def keep(self, judge: str, question: Question, verdict: Verdict) -> None:
-        """Keep a verdict; one of the same question that stands there is moved to `earlier_verdicts`.
+        """Write a verdict; an earlier one on the same question moves to the table `earlier_verdicts`.
 
         Raises:
             RunError: it cannot be written. What was kept before stays.
@@ -157,10 +157,12 @@ class VerdictStore:
             self._connection.execute(_INSERT, row.sealed())
 
     def read_again(self, judge: str, version: int, read: Callable[[Question, Verdict], Verdict]) -> tuple[int, int]:
-        """Read the stored answers of a judge by another version of the reader, once; all of them or none.
+        """Read the stored answers of a judge again by this version of the reader, once: all of them or none.
 
         Args:
-            read: the verdict of a question, from the one that is stored with its transcript.
+            judge: its identity.
+            version: of the reader.
+            read: returns the verdict of a question, from the one that is stored with its transcript.
 
         Returns:
             How many verdicts changed, and of how many; (0, 0) where this version has read them already.
@@ -186,7 +188,7 @@ class VerdictStore:
         return corrected, len(rows)
 
     def hide_addresses(self, addresses: Mapping[str, str]) -> int:
-        """Write addresses that earlier versions kept whole, with secrets in their query, in the form that is kept now.
+        """Replace addresses that earlier versions stored with secrets in their query by the form that is stored now.
 
         The verdicts stay, under the keys of today; the file is written anew, so that nothing is left of a secret.
 
@@ -220,7 +222,7 @@ class VerdictStore:
         return count
 
     def _rename(self, judge: str, name: str, hidden: Callable[[str], str]) -> int:
-        """Give a judge's verdicts another judge's name, and what goes with it: keys, transcripts, digests."""
+        """Move the verdicts of a judge to another identity: their keys, transcripts and digests; return how many."""
         rows = self._rows("judge = ?", [judge])
         for row in rows:
             changed = row._replace(key=_key(name, row.question), judge=name, transcript=hidden(row.transcript))
@@ -252,7 +254,7 @@ class VerdictStore:
         return None if row is None else (row[0], row[1])
 
     def _intact(self, rows: Iterable[_Row]) -> list[_Row]:
-        """Return the rows that are what was kept; of those without a digest and of damaged ones a warning tells."""
+        """Return the rows that are as they were written; warn of damaged ones, and of rows without a digest."""
         intact, damaged = [], 0
         for row in rows:
             if row.digest is None:

@@ -1,4 +1,4 @@
-"""What a judge's answers come to: who wins, at equal lengths too, and what the judge's own habits are."""
+"""Summarize a judge's answers: who wins, who would win at equal lengths, and the judge's own habits."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class JudgeSummary:
 
 
 def summarize(answers: Sequence[Answer]) -> JudgeSummary:
-    """Return who wins and what the judge's habits are.
+    """Summarize the answers of a judge.
 
     Raises:
         InputError: no answers.

@@ -49,5 +49,5 @@ def _is_somebody_elses(text: str, start: int, end: int) -> bool:
 
 
 def _tie_by_letter(content: str, labels: Labels) -> Winner | None:
-    """`[[C]]` is the tie of MT-Bench's judges, where the sides are called A and B."""
+    """Return a tie for `[[C]]`, which MT-Bench's judges write for one; only where the sides are called A and B."""
     return "tie" if content.strip().upper() == "C" and {"A", "B"} == {labels.first, labels.second} else None

@@ -198,7 +198,7 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 
 def read_phrase(phrase: str, labels: Labels) -> Winner | None:
-    """Return what a phrase says as a whole; None where that is nothing, or not to be known."""
+    """Return the winner that a phrase as a whole names; None where it names none, or says more."""
     if len(phrase) > MAX_PHRASE:
         return None
     text = tidy(phrase)

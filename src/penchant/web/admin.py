@@ -63,7 +63,7 @@ def pause(request: Request, csrf: Annotated[str, Form(max_length=200)], stopped:
         collection = collection_of(session)
         collection.stopped = stopped
         session.add(collection)
-    return RedirectResponse("/admin/", 303)
+    return RedirectResponse("/admin/", 303)  # so that a reload does not send the form again
 
 
 @router.get("/admin/export.jsonl")
@@ -72,6 +72,6 @@ def export(request: Request) -> Response:
     state = state_of(request)
     require_session(request, ADMIN)
     with state.database.reading() as session:
-        lines = list(as_jsonl(session))
+        lines = list(as_jsonl(session))  # all of one state; a download that is slow must not hold a transaction open
     headers = {"Content-Disposition": 'attachment; filename="collected.jsonl"'}
     return StreamingResponse(iter(lines), media_type="application/x-ndjson", headers=headers)

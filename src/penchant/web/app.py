@@ -23,6 +23,7 @@ from penchant.web.signing_keys import Keys
 from penchant.web.state import State, state_of
 from penchant.web.tables import Annotator
 
+# By name and not by folder: no address can reach another file.
 STATIC = {
     "page.css": "text/css; charset=utf-8",
     "work.js": "text/javascript; charset=utf-8",
@@ -30,7 +31,7 @@ STATIC = {
     "wait.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-STRANGER_PER_MINUTE = 60
+STRANGER_PER_MINUTE = 60  # guesses of links from one address
 
 
 def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[[], float] = time.time) -> FastAPI:
@@ -43,7 +44,7 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
     with database.reading() as session:
         names = {annotator.id: annotator.name for annotator in session.exec(select(Annotator))}
         items = items_of(session)
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)  # its pages of routes load scripts from elsewhere
     app.state.penchant = State(
         database=database,
         keys=keys,
@@ -64,6 +65,7 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
     app.add_exception_handler(StorageError, _storage_error)
     app.add_exception_handler(AnyHTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
+    # around the handlers above, too: their answers have the same headers
     app.add_middleware(Guard, hosts=known_hosts(config))
     return app
 
@@ -81,6 +83,7 @@ def _without_link() -> HTMLResponse:
 
 
 def _health(request: Request) -> Response:
+    # a server whose database is gone is not healthy, though it answers
     with state_of(request).database.reading() as session:
         collection_of(session)
     return Response("ok", media_type="text/plain")

@@ -16,10 +16,10 @@ if TYPE_CHECKING:  # uvicorn says only `asyncio.Protocol` of what it takes, whic
 else:
     from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+# Seconds from a connection's first moment, or a request's first byte, until the whole request is there.
 REQUEST_S = 20.0
-"""Seconds from a connection's first moment, or a request's first byte, until the whole request is there."""
+# Connections of one address. A browser opens six. This machine itself is exempt: a proxy's all come from it.
 MOST_PER_ADDRESS = 60
-"""Connections of one address. A browser opens six. This machine itself is exempt: a proxy's all come from it."""
 
 
 def bounded_protocol(
@@ -38,12 +38,12 @@ def bounded_protocol(
             open_now[self.address] += 1
             exempt = exempt_this_machine and is_loopback(self.address)
             if open_now[self.address] > most_per_address and not exempt:
-                transport.abort()
+                transport.abort()  # not `close`, which would wait for a peer that reads nothing
                 return
             self.start_deadline()
 
         def data_received(self, data: bytes) -> None:
-            self.start_deadline()
+            self.start_deadline()  # only where none runs: a byte now and then must not put it off
             super().data_received(data)
             if self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete:
                 self.stop_deadline()
@@ -55,7 +55,7 @@ def bounded_protocol(
         def connection_lost(self, exc: Exception | None) -> None:
             self.stop_deadline()
             open_now[self.address] -= 1
-            if open_now[self.address] <= 0:
+            if open_now[self.address] <= 0:  # else every address that ever came would stay in memory
                 del open_now[self.address]
             super().connection_lost(exc)
 

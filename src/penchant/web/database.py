@@ -20,10 +20,10 @@ from penchant.web.settings import POSTGRES
 from penchant.web.tables import VERSION, Collection, Item
 
 log = logging.getLogger("penchant.web")
+# Tables of every collection; later ones are made where they are missing.
 REQUIRED_TABLES = frozenset({"collection", "entry", "item", "annotator", "assignment", "judgment"})
-"""Tables of every collection; later ones are made where they are missing."""
 WRITERS_LOCK = 0x70656E63  # one number for all servers of a PostgreSQL database
-BUSY_MS = 5000
+BUSY_MS = 5000  # how long a writer waits for another process before it says that the database cannot be used
 
 
 class StorageError(RunError):
@@ -31,7 +31,7 @@ class StorageError(RunError):
 
 
 class Database:
-    """Sessions on one database.
+    """One database, which gives out sessions to read and to write.
 
     A commit is on the disk when it returns: SQLite with `synchronous=FULL`, PostgreSQL as it is by default. So what was
     acknowledged survives a killed server and a power cut (see docs/decisions/0014-collecting.md).
@@ -61,6 +61,7 @@ class Database:
         Raises:
             StorageError: it cannot be read.
         """
+        # rows are read after their session has ended: a page is filled when the database is free again
         with self._storage_errors(), Session(self._engine, expire_on_commit=False) as session:
             yield session
 
@@ -76,12 +77,14 @@ class Database:
             self._lock,
             Session(self._engine.execution_options(writes=True), expire_on_commit=False) as session,
         ):
+            # SQLite lets one process write at a time; PostgreSQL would let two servers give one item's last place away
             if self.is_postgres:
                 session.connection().execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITERS_LOCK})
             yield session
             session.commit()
 
     def close(self) -> None:
+        """Close all connections."""
         self._engine.dispose()
 
     @contextmanager
@@ -89,7 +92,7 @@ class Database:
         try:
             yield
         except (exc.IntegrityError, exc.ProgrammingError, exc.DataError):
-            raise
+            raise  # a mistake of ours or a race, and no trouble with the disk
         except (exc.DBAPIError, exc.TimeoutError) as error:
             log.warning("%s cannot be used now: %s", self.name, _reason(error))
             raise StorageError(f"{self.name} cannot be used now: {_reason(error)}") from error
@@ -113,6 +116,7 @@ class Database:
                             f"{self.name}: a damaged collection without the tables {', '.join(sorted(missing))}. Use "
                             "a copy of it, or name another `out`"
                         )
+                # a PostgreSQL database may hold other programs' tables beside ours, a file may not
                 elif names & our_tables or (names and not self.is_postgres):
                     raise InputError(
                         f"{self.name}: a database of something else (with the tables {', '.join(sorted(names)[:5])}); "
@@ -162,6 +166,7 @@ def _sqlite(path: Path) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000},
+        # FastAPI runs 40 requests at once in threads, each with a session
         pool_size=20,
         max_overflow=40,
     )
@@ -172,7 +177,7 @@ def _sqlite(path: Path) -> Engine:
         for pragma in (
             f"busy_timeout={BUSY_MS}",
             "journal_mode=WAL",
-            "synchronous=FULL",
+            "synchronous=FULL",  # a judgment is acknowledged when a power cut could no longer take it
             "foreign_keys=ON",
             "temp_store=MEMORY",  # a full disk must not stop a reader
         ):
@@ -180,6 +185,7 @@ def _sqlite(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        # a writer takes the lock at once: one that reads first could find the file changed when it wants to write
         kind = "IMMEDIATE" if connection.get_execution_options().get("writes") else "DEFERRED"
         connection.exec_driver_sql(f"BEGIN {kind}")
 

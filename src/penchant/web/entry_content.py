@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+# What people read instead of the words of chat templates; another role stands as the data call it.
 ROLES = {"user": "Person", "assistant": "Assistant", "system": "Instructions to the assistant"}
 
 

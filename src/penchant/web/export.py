@@ -60,7 +60,7 @@ def rows(session: Session) -> Iterator[dict[str, object]]:
     """
     by_entry: dict[int, list[StandingJudgment]] = {}
     for judgment in standing_judgments(session):
-        if judgment.answer is None:
+        if judgment.answer is None:  # a check measures the person, and is no data
             by_entry.setdefault(judgment.entry, []).append(judgment)
     for entry in session.exec(select(Entry).order_by(col(Entry.id))):
         entry_judgments = by_entry.get(entry.id, [])
@@ -87,7 +87,7 @@ def _as_row(judgment: StandingJudgment) -> dict[str, object]:
     if judgment.ranks is not None:
         row["places"] = {str(index): rank for index, rank in sorted(judgment.ranks.items())}
     for name, value in (("confidence", record.confidence), ("reason", record.reason), ("note", record.note)):
-        if value:
+        if value:  # an empty note is none
             row[name] = value
     return row
 

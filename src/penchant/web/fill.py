@@ -53,6 +53,7 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
                 raise InputError(f"{database.name} holds no collection yet: name the file whose responses to compare")
             _fill(session, config, key_hash, *read)
             return Opened(False, config)
+        # before anybody judges on: a damaged row would be copied into every export from now on
         if not check_rows(lambda statement: session.connection().exec_driver_sql(statement), database.name):
             log.warning("%s has rows of an earlier version, without digests: they are read unchecked", database.name)
         stored = _stored_settings(database.name, collection)
@@ -70,6 +71,7 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
         opened = merge_settings(
             config, stored, _names(session), session.exec(select(func.count()).select_from(Judgment)).one()
         )
+        # no error: a key that was lost must not lock a collection up
         if collection.key_hash != key_hash:
             log.warning("%s: another key than before, so earlier links no longer open", database.name)
         collection.key_hash, collection.settings = key_hash, kept_settings(opened.config)
@@ -100,6 +102,7 @@ def _is_made_of(config: Collect, show: object, content: str) -> bool:
             it was then.
         content: the digest of what it was made of.
     """
+    # the way of now first, as a collection whose `show` never changed needs its data read only once
     shows: tuple[Show, ...] = ("plain", "markdown") if show == "plain" else ("markdown", "plain")
     failure: InputError | None = None
     for way in shows:
@@ -205,7 +208,7 @@ def _fill(
     by_digest = {picture.digest: picture for _, pictures in [*groups, *checks] for picture in pictures.values()}
     for picture in by_digest.values():
         session.add(Image(digest=picture.digest, media_type=picture.media_type, content=picture.content()))
-        session.flush()
+        session.flush()  # else all pictures would be in memory at once
     for number, (group, pictures) in enumerate([*groups, *checks], start=1):
         row = json.dumps(_plain(group, pictures), ensure_ascii=False)
         session.add(Entry(id=number, source=group.source, row=row))
@@ -231,6 +234,7 @@ def _plain(group: PromptGroup, pictures: Mapping[str, Picture]) -> dict[str, obj
     Raises:
         InputError: half of a surrogate pair, which no database can hold.
     """
+    # an annotator must not be told what others chose, and an export must not hold it as theirs
     row = group_to_row(group.replace(comparisons=(), scores=None))
     if pictures:
         row["pictures"] = {address: picture.digest for address, picture in pictures.items()}
@@ -251,9 +255,10 @@ def _add_annotators(session: Session, config: Collect) -> None:
 
 def _content(ask: str, groups: list[Illustrated], checks: list[Illustrated]) -> str:
     """Return a digest of what people are to compare, and how."""
+    # with the pictures' digests: another file under the same name is other data
     digest = hashlib.sha256(ask.encode())
     for group, pictures in [*groups, *checks]:
         digest.update(json.dumps(_plain(group, pictures), sort_keys=True).encode())
         digest.update(b"\n")
-    digest.update(str(len(checks)).encode())
+    digest.update(str(len(checks)).encode())  # where the groups end and the checks begin
     return digest.hexdigest()

@@ -24,6 +24,7 @@ REASONS = {
 CONFIDENCE = {1: "a guess", 2: "fairly sure", 3: "sure"}
 MOST_NOTE = 2000
 MOST_SECONDS = 86_400.0
+# Control characters that neither PostgreSQL nor a terminal takes; tabs and line ends stay.
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -32,6 +33,7 @@ class Submission(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
+    # a UUID that the browser made: it sends the same one until it hears that the judgment is kept
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
     assignment: Annotated[int, Field(ge=1, lt=2**31)]
     choice: Literal["ranked", "tie", "both_bad", "skip"]
@@ -86,6 +88,7 @@ def _save(session: Session, annotator: int, sent: Submission, now: float) -> Jud
     assignment = session.get(Assignment, sent.assignment)
     if assignment is None or assignment.annotator_id != annotator:
         raise SubmissionError(404, "That item was not given to you.")
+    # a retry is answered as the first attempt was, also where its judgment was undone meanwhile
     earlier_judgment = session.exec(select(Judgment).where(Judgment.client_id == sent.id)).first()
     if earlier_judgment is not None:
         if earlier_judgment.assignment_id != assignment.id:
@@ -98,7 +101,7 @@ def _save(session: Session, annotator: int, sent: Submission, now: float) -> Jud
     if ranks is not None and (len(ranks) != responses or max(ranks) > responses):
         raise SubmissionError(422, f"Expected one place for each of {responses} responses.")
     if sent.choice in ("tie", "both_bad"):
-        ranks = [1] * responses
+        ranks = [1] * responses  # "all bad" is a tie for training, since none is better; the export keeps the choice
     judgment = Judgment(
         client_id=sent.id,
         assignment_id=sent.assignment,
@@ -107,6 +110,7 @@ def _save(session: Session, annotator: int, sent: Submission, now: float) -> Jud
         confidence=sent.confidence,
         reason=sent.reason,
         note=sent.note.strip(),
+        # the browser's word, but no more than the server's clock allows
         seconds=round(min(sent.seconds, max(0.0, now - assignment.opened_at), MOST_SECONDS), 2),
         judged_at=now,
     )
@@ -132,7 +136,7 @@ def last_of(session: Session, annotator: int) -> Judgment | None:
 
 
 def undo(database: Database, annotator: int, judgment_id: int, now: float, lease_s: float) -> Judgment:
-    """Take a judgment back: its item is before the person again. Said twice, it is done once.
+    """Take a judgment back: its item is before the person again. A second request changes nothing.
 
     Raises:
         SubmissionError: no judgment of this person.

@@ -19,14 +19,14 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markupsafe import escape
 
+# Cells of a text's tables. A row of a table is filled up with empty cells: one of 16,000 characters took 5.6 seconds.
 MOST_CELLS = 2_000
-"""Cells of a text's tables. A table of 16,000 characters can have so many empty cells that it takes seconds."""
+# Opening square brackets, each of which is looked at again by those before it.
 MOST_BRACKETS = 1_000
-"""Opening square brackets, each of which is looked at again by those before it."""
+# Lines with a bar, each of which might continue a table.
 MOST_ROWS = 1_000
-"""Lines with a bar, each of which might continue a table."""
+# What one writes a backslash before so that it is no Markdown.
 _ESCAPED = frozenset("*_`~#|>-+!")
-"""What one writes a backslash before so that it is no Markdown."""
 _DELIMITERS = re.compile(r"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-*:?[ \t]*)*")
 
 
@@ -81,6 +81,7 @@ def is_costly(text: str) -> bool:
     """Return whether a text could keep the engine busy for seconds."""
     if text.count("[") > MOST_BRACKETS or sum("|" in line for line in text.split("\n")) > MOST_ROWS:
         return True
+    # counted without parsing: an upper bound, since not every such line continues a table
     cells = columns = 0
     for line in text.split("\n"):
         if not line.strip(" \t>"):
@@ -189,6 +190,7 @@ def _heading(token: Token, notes: Notes) -> str:
     return f"<{tag}>" if token.nesting == 1 else f"</{tag}>\n"
 
 
+# What writes a token's HTML, by the token's type; the engine's own rules write all others.
 WRITERS: dict[str, Callable[[Token, Notes], str]] = {
     "link_open": _link_open,
     "link_close": _link_close,
@@ -198,4 +200,3 @@ WRITERS: dict[str, Callable[[Token, Notes], str]] = {
     **dict.fromkeys(("heading_open", "heading_close"), _heading),
     **dict.fromkeys((f"{mark}_{end}" for mark in ("em", "strong", "s") for end in ("open", "close")), _emphasis),
 }
-"""What writes a token's HTML, by the token's type; the engine's own rules write all others."""

@@ -29,12 +29,14 @@ def page(template: str, **context: object) -> str:
     return _environment().get_template(template).render(**context)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # its templates are compiled once per process
 def _environment() -> Environment:
     return Environment(
         loader=FunctionLoader(lambda name: files("penchant.web").joinpath("templates", name).read_text("utf-8")),
         autoescape=True,
+        # a name that no route gives is a mistake of ours, and no empty place on the page
         undefined=StrictUndefined,
+        # HTML of ours was cleaned when it was made; all other values are foreign until shown otherwise
         finalize=lambda value: value if isinstance(value, Markup) else clean(str(value)),
         trim_blocks=True,
         lstrip_blocks=True,

@@ -19,18 +19,19 @@ from penchant.errors import InputError
 from penchant.types import Prompt
 from penchant.web.markdown import addresses_of_pictures
 
+# Of one picture; people look at it on a phone, too.
 MOST_BYTES = 8 * 2**20
-"""Of one picture; people look at it on a phone, too."""
+# Of one picture, by its header: 8 MiB of PNG may unpack to hundreds of gigabytes in the browser of whoever judges.
 MOST_PIXELS = 100_000_000
-"""Of one picture, by its header: 8 MiB of PNG may unpack to hundreds of gigabytes in the browser of whoever judges."""
+# A path below a folder: no root, no scheme, no query.
 LOCAL = re.compile(r"(?!/)(?![a-z][a-z0-9+.-]*:)[^\\?#]+\.(png|jpe?g|gif|webp)", re.IGNORECASE)
+# Media types by the first bytes of a file, since a name says nothing. SVG is none of them: it may hold a script.
 SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
     b"GIF87a": "image/gif",
     b"GIF89a": "image/gif",
 }
-"""Media types by the first bytes of a file. SVG is none of them: it may hold a script."""
 REMOTE = re.compile(r"(https?:)?//", re.IGNORECASE)
 
 
@@ -85,6 +86,7 @@ def _addresses(prompt: Prompt) -> Iterator[str]:
 def _read(folder: Path, address: str) -> Picture:
     try:
         path = (folder / unquote(address)).resolve()
+        # resolved first: neither `..` nor a symbolic link leads out of the folder
         if not path.is_relative_to(folder.resolve()):
             raise InputError(f"the picture {address!r} lies outside {folder}; copy it there")
         if not path.is_file():

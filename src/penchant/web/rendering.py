@@ -18,14 +18,15 @@ from penchant.clean_text import clean
 from penchant.web.markdown import is_costly, render
 from penchant.web.visible import hides_text
 
+# Characters of one text on the page; the whole of a longer one is a page of plain text of its own.
 MOST_SHOWN = 20_000
-"""Characters of one text on the page; the whole of a longer one is a page of plain text of its own."""
-
+# What may come out of the renderer: no `a`, so that nothing leads away, and no `h1` or `h2`, which are the page's own.
 TAGS = {
     *("p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "span"),
     *("h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "img"),
 }
 ATTRIBUTES = {"li": {"value"}, "span": {"class"}, "img": {"src", "alt"}}
+# A picture's address holds the digest of its bytes, and only this server has any.
 OWN_PICTURE = re.compile(r"/(admin|w/\d+)/picture/[0-9a-f]{64}")
 
 AS_IT_IS = "Shown as it is written: as Markdown, a part of it could not be seen."
@@ -33,7 +34,7 @@ AS_IT_IS = "Shown as it is written: as Markdown, a part of it could not be seen.
 Show = Literal["markdown", "plain"]
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=2048)  # each text is shown to several people, and again after a reload
 def as_html(text: str, show: Show = "markdown", pictures: tuple[tuple[str, str], ...] = ()) -> Markup:
     """Return a text as HTML for a box of its own with `dir="auto"`.
 
@@ -42,6 +43,7 @@ def as_html(text: str, show: Show = "markdown", pictures: tuple[tuple[str, str],
         show: `markdown`, or `plain` for the text as it is, its lines and spaces kept by the style sheet.
         pictures: (address in the Markdown, address on this server) of those to show; of others the address is.
     """
+    # before Markdown sees it: a mark could be hidden between unseen characters
     text = clean(text[:MOST_SHOWN]).strip("\n")
     if not text.strip():
         return Markup('<p class="nothing">(an empty text)</p>')
@@ -59,6 +61,7 @@ def _rendered(text: str, pictures: tuple[tuple[str, str], ...]) -> str | None:
         html, shown_addresses = render(text, dict(pictures))
     except RecursionError:
         return None
+    # once more, whatever the renderer let through
     cleaned = nh3.clean(
         html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=_allowed, link_rel=None, strip_comments=True
     )

@@ -10,10 +10,10 @@ from penchant.config.base import shallow
 from penchant.errors import InputError
 from penchant.web.settings import Collect
 
+# Settings that the database holds, so that the same command without them goes on as before.
 STORED_SETTINGS = ("title", "instructions", "show", "seed", "overlap", "lease_minutes", "check_every")
-"""Settings that the database holds."""
+# What people are asked. Judgments answer it, so it stays as it is once there is one.
 QUESTION = ("title", "instructions")
-"""What people are asked. Judgments answer it, so it stays as it is once there is one."""
 MAX_VALUE_LENGTH = 60  # characters of a value that a message shows
 
 
@@ -49,6 +49,7 @@ def merge_settings(config: Collect, stored: Mapping[str, object], names: Sequenc
     """
     fields_set = config.model_fields_set
     values = shallow(config)
+    # what was given counts, then what is stored, and a default only where neither is
     values |= {name: value for name, value in stored.items() if name in STORED_SETTINGS and name not in fields_set}
     if "annotators" not in fields_set:
         values["annotators"] = max(len(names), len(config.names))
@@ -57,8 +58,9 @@ def merge_settings(config: Collect, stored: Mapping[str, object], names: Sequenc
             f"{config.out} has {len(names)} annotators, {values['annotators']} are given: their number may grow, but "
             "nobody who may have judged can be taken away. Leave out `annotators`"
         )
+    # names that are given rename the first people; numbers, and with them links, stay
     values["names"] = (*config.names, *names[len(config.names) :])
-    merged = Collect(**values)
+    merged = Collect(**values)  # checked once more: what was given may not fit what is stored
     changed = [name for name in STORED_SETTINGS if name in stored and stored[name] != getattr(merged, name)]
     _refuse_another_question(config, stored, changed, judgments)
     lines = [f"{name}: {_format_value(stored[name])} -> {_format_value(getattr(merged, name))}" for name in changed]
@@ -69,6 +71,7 @@ def merge_settings(config: Collect, stored: Mapping[str, object], names: Sequenc
 def _refuse_another_question(
     config: Collect, stored: Mapping[str, object], changed: Sequence[str], judgments: int
 ) -> None:
+    # where nobody has judged yet there is nothing that another question could be mixed with
     fixed = [name for name in changed if name in (*QUESTION, "seed")]
     if not judgments or not fixed:
         return

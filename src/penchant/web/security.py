@@ -13,9 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BODY_BYTES = 64 * 1024
 MOST_ADDRESS_BYTES = 2048
-MOST_CALLERS = 10_000
-"""Callers that the rate limit remembers, at most."""
+MOST_CALLERS = 10_000  # that the rate limit remembers: addresses are free, memory is not
 
+# It holds whatever slips through the escaping of texts: no script or style in a page, and nothing from elsewhere, which
+# would tell others who judges what, and when.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -43,10 +44,11 @@ class Rate:
         """Return seconds that the caller has to wait; 0 lets the request pass, which then counts."""
         now = self._clock()
         left, seen = self._callers.pop(caller, (self._room, now))
+        # what was left when the caller was last seen, and what has come in since
         left = min(self._room, left + (now - seen) * self._per_second)
         allowed = left >= 1
         self._callers[caller] = (left - 1 if allowed else left, now)
-        if len(self._callers) > MOST_CALLERS:
+        if len(self._callers) > MOST_CALLERS:  # the one that was seen longest ago
             self._callers.popitem(last=False)
         return 0.0 if allowed else (1 - left) / self._per_second
 
@@ -74,7 +76,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
-                if "cache-control" not in headers:
+                if "cache-control" not in headers:  # pages hold a person's texts and tokens
                     headers["Cache-Control"] = "no-store"
             await send(message)
 
@@ -91,6 +93,7 @@ class Guard:
             return PlainTextResponse("This page is not served under that name. Use the link as it was given.", 421)
         if len(scope.get("raw_path") or b"") + len(scope.get("query_string", b"")) > MOST_ADDRESS_BYTES:
             return PlainTextResponse("The address is too long.", 414)
+        # what is announced can be refused before a byte of it is read
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
             return _too_large()

@@ -14,8 +14,7 @@ from penchant.config.limits import Rows, Seed
 from penchant.data.options import BadRows
 
 POSTGRES = re.compile(r"postgres(ql)?(\+\w+)?://")
-MOST_RANKED = 9
-"""Responses that a person ranks at once, at most: they have one key each."""
+MOST_RANKED = 9  # responses that a person ranks at once: they have one key each
 
 Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00-\x1f\x7f/]+$")]
 
@@ -81,8 +80,9 @@ class Collect(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        # the database of a collection that goes on may know of more people than the default says
         both_given = {"overlap", "annotators"} <= self.model_fields_set
-        if self.overlap > self.annotators and (both_given or self.data is not None):  # else the database may say more
+        if self.overlap > self.annotators and (both_given or self.data is not None):
             raise ValueError(
                 f"`overlap`: {self.overlap} people cannot judge each item where `annotators` is {self.annotators}"
             )
@@ -98,6 +98,7 @@ class Collect(Config):
                 split_http_address(self.url)
             except ValueError as error:
                 raise ValueError(f"`url`: {error}; expected an address such as https://judge.example.org") from None
+        # the guard refuses other names than the page's own, and "every address" is none
         if self.url is None and _is_wildcard(self.host):
             raise ValueError(
                 f"`url`: {self.host} means every address of this machine; say under which one people reach the page, "

@@ -27,7 +27,7 @@ ADMIN = "admin"
 
 
 class Keys:
-    """What comes from one secret.
+    """The links, sessions and tokens that come from one secret.
 
     A person is `"admin"` or an annotator's number as text.
     """
@@ -37,7 +37,7 @@ class Keys:
 
     @property
     def fingerprint(self) -> str:
-        """Tells another key without giving this one away."""
+        """A digest of the key, by which another key is noticed; it does not give this one away."""
         return self._mac("fingerprint")
 
     def link(self, person: str) -> str:
@@ -50,6 +50,8 @@ class Keys:
 
     def new_session(self, person: str, now: float | None = None) -> str:
         """Return what the cookie holds: when it was made, something random, and a seal."""
+        # random, so that two browsers of one person have different tokens; sealed with the person, so that nobody can
+        # write another one's number into it
         content = f"{int(time.time() if now is None else now)}.{secrets.token_urlsafe(9)}"
         return f"{content}.{self._mac('session', person, content)}"
 
@@ -70,6 +72,7 @@ class Keys:
         return _equal(token, self.csrf(session))
 
     def _mac(self, *parts: str) -> str:
+        # a zero byte stands in none of the parts, so ("a", "bc") and ("ab", "c") differ
         message = "\0".join(parts).encode("utf-8", errors="replace")
         digest = hmac.new(self._secret, message, hashlib.sha256).digest()
         return base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")

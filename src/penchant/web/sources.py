@@ -14,8 +14,8 @@ from penchant.web.settings import Collect
 
 log = logging.getLogger("penchant.web")
 Illustrated = tuple[PromptGroup, dict[str, Picture]]  # a group, and the pictures of its prompt by address
+# Settings that say how data is read. They count once: afterwards the database holds what was read.
 READING = ("layout", "split", "bad_rows", "limit", "pictures", "checks")
-"""Settings that say how data is read. They count once: afterwards the database holds what was read."""
 
 
 def read_data(config: Collect) -> tuple[list[Illustrated], list[Illustrated]]:
@@ -43,7 +43,8 @@ def _illustrated(config: Collect, source: str, groups: list[PromptGroup], bad_ro
     """
     path = Path(source)
     folder = Path(config.pictures) if config.pictures else path if path.is_dir() else path.parent
-    if config.show == "plain" or not (config.pictures or path.exists()):  # a hub data set has no folder of its own
+    # plain texts show a picture's address, and a data set of the hub has no folder that pictures could lie in
+    if config.show == "plain" or not (config.pictures or path.exists()):
         return [(group, {}) for group in groups]
     illustrated: list[Illustrated] = []
     problems = []
@@ -87,5 +88,6 @@ def different_members(group: PromptGroup) -> list[int]:
     """Return indices of the responses that a reader can tell apart: the first of each text."""
     seen: dict[str, int] = {}
     for index, response in enumerate(group.responses):
+        # spaces at the ends cannot be seen, and a choice between the same two texts says nothing
         seen.setdefault(response.text.strip(), index)
     return sorted(seen.values())

@@ -41,6 +41,7 @@ class State:
 
 
 def state_of(request: Request) -> State:
+    """Return what `create_app` has put beside the routes."""
     state: State = request.app.state.penchant
     return state
 
@@ -55,5 +56,6 @@ def picture(state: State, digest: str) -> Response:
         image = session.get(Image, digest)
     if image is None:
         raise HTTPException(404, "There is no such picture.")
-    headers = {"Cache-Control": "private, max-age=86400, immutable"}  # the address is the content's
+    # the address is the content's, so a browser need not ask twice; a proxy that others use must not keep it
+    headers = {"Cache-Control": "private, max-age=86400, immutable"}
     return Response(image.content, media_type=image.media_type, headers=headers)

@@ -1,4 +1,4 @@
-"""What the admin page says: who did how much, how far people agree, and what pulls at them. Plain numbers."""
+"""Numbers of the admin page: who did how much, how far people agree, and what biases them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ from penchant.web.entry_content import EntryContent
 from penchant.web.export import StandingJudgment, rows, standing_judgments
 from penchant.web.tables import Annotator, Assignment, Entry, Judgment
 
-MOST_PEOPLE = 12
-"""People of whom every two stand in a table."""
-MOST_READ = 30
-"""Disagreements on the page, the latest."""
+MOST_PEOPLE = 12  # of whom every two stand in a table, which has 66 lines then
+MOST_READ = 30  # disagreements on the page, the latest
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,7 @@ def summarize(session: Session, overlap: int) -> Summary:
         by_item[judgment.item].append(judgment)
     ranked = {item: [judgment for judgment in group if judgment.ranks] for item, group in by_item.items()}
     items = items_of(session)
+    # from the export's rows, so that these numbers are those that `penchant agree` gives of the same file
     ratings = ratings_of(session)
     verdicts = ratings.verdicts or [[]]  # nobody has said anything yet
     split = [item for item, item_judgments in ranked.items() if _differ(item_judgments)]
@@ -110,6 +109,7 @@ def summarize(session: Session, overlap: int) -> Summary:
         complete=sum(len(item_judgments) >= overlap for item_judgments in ranked.values()),
         judgments_needed=items * overlap,
         judgments_made=sum(map(len, ranked.values())),
+        # each person has an item once: who skipped it cannot judge it any more
         stuck=sum(len(names) - count < overlap for count in skipped.values()),
         raw=agreement_between(verdicts, clusters=ratings.clusters),
         alpha=krippendorff_alpha(verdicts, ratings.clusters),
@@ -125,7 +125,7 @@ def summarize(session: Session, overlap: int) -> Summary:
 
 
 def _lengths(entries: Mapping[int, str], entry_numbers: set[int]) -> dict[int, list[int]]:
-    """Return characters of each response of an entry."""
+    """Return how many characters each response of these entries has."""
     lengths = {}
     for number in entry_numbers:
         lengths[number] = [len(text) for text in EntryContent.read(entries[number]).responses]

@@ -141,9 +141,11 @@ class RowDigest(SQLModel, table=True):
 def _keep_digest(_: Mapper[SQLModel], connection: Connection, row: SQLModel) -> None:
     """Write a row's digest beside it, in the same transaction."""
     table = str(row.__tablename__)
+    # read from the row as it is now: the database has given it its number by then
     values = [getattr(row, column) for column in COLUMNS[table]]
     digests = SQLModel.metadata.tables[TABLE]
     is_this_row = (digests.c.table_name == table) & (digests.c.row_id == values[0])
+    # two statements: one that does both is a dialect's own in SQLAlchemy, and there are two databases
     connection.execute(delete(digests).where(is_this_row))
     connection.execute(insert(digests).values(table_name=table, row_id=values[0], digest=digest_row(values)))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html.parser import HTMLParser
 
+# Characters that Markdown may take for its own marks; all others must be seen.
 MARKUP = frozenset("*_`~#>-+|:=[]()<!\\\"'.")
-"""Characters that Markdown may take for its own marks; all others must be seen."""
 PICTURE_WORD = "picture"  # the word that stands before the address of a picture that is not shown
 
 
@@ -20,6 +20,7 @@ def hides_text(text: str, html: str, shown_addresses: Iterable[str] = ()) -> boo
     visible_text = _visible_text(html)
     if not visible_text.strip() and "<img" not in html:  # marks alone, such as a lone `#`
         return bool(text.strip())
+    # people see the picture instead of its address
     expected = text
     for address in shown_addresses:
         expected = expected.replace(address, "", 1)
@@ -28,7 +29,7 @@ def hides_text(text: str, html: str, shown_addresses: Iterable[str] = ()) -> boo
 
 def look_alike(texts: Sequence[str]) -> bool:
     """Return whether two different texts might look the same as Markdown: only marks or spaces tell them apart."""
-    different = set(texts)
+    different = set(texts)  # one text that is there twice is no matter of marks
     return len({_significant(text) for text in different}) < len(different)
 
 
@@ -52,7 +53,7 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        if tag == "li":
+        if tag == "li":  # the number is an attribute, which the browser writes before the text
             self.parts.append(values.get("value") or "")
 
     def handle_data(self, data: str) -> None:

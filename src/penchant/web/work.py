@@ -162,6 +162,7 @@ def take_back(request: Request, number: int, sent: Undo, csrf: Csrf = "") -> Res
     return JSONResponse({"undone": undone.id, "assignment": undone.assignment_id})
 
 
+# below the person's own path, as the cookie is
 @router.get("/w/{number}/picture/{digest}")
 def picture_of_prompt(request: Request, number: int, digest: str) -> Response:
     """Send a picture of a prompt. Its address cannot be guessed, so nobody asks whose item it belongs to."""

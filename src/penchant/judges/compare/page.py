@@ -140,7 +140,7 @@ def _shares(results: JudgeResults) -> Table:
 
 
 def _habits(results: JudgeResults) -> Table:
-    """Return what else than quality the verdicts may have to do with."""
+    """Return the table of what the verdicts may depend on besides quality: length, order, place."""
     rows = tuple(
         (
             short(name, NAME),

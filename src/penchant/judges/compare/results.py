@@ -1,4 +1,4 @@
-"""What `penchant judge` found: the content of `judge.json`."""
+"""Results of `penchant judge`: the content of `judge.json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from penchant.typed_json import INLINED, JsonObject, StoredAs
 
 @dataclass(frozen=True, slots=True)
 class SourceResult:
-    """How the responses of one source did.
+    """The result of one source: a run or a file, at one temperature.
 
     Attributes:
         run: the run's or file's name.
@@ -65,7 +65,7 @@ class JudgedPair:
 
 @dataclass(frozen=True)
 class JudgeResults:
-    """All that a comparison by a judge found.
+    """The results of a comparison by a judge.
 
     Attributes:
         level: coverage of the intervals.

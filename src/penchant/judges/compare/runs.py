@@ -35,7 +35,14 @@ LEVEL = 0.95  # of every interval here, as `cluster_mean` makes them
 
 @dataclass(frozen=True)
 class Source:
-    """Responses that are judged: where they are from, what that is called, and the temperature if drawn anew."""
+    """Responses that are judged.
+
+    Attributes:
+        path: the run directory or file.
+        run: what results call it.
+        temperature: at which the responses were drawn anew; None where they were there already.
+        texts: by prompt.
+    """
 
     path: str
     run: str
@@ -44,7 +51,7 @@ class Source:
 
 
 def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> JudgeResults:
-    """Judge, and write the verdicts, `judge.json` and the page to the folder.
+    """Judge the responses of a configuration, and write verdicts, `judge.json` and the page to its folder.
 
     Args:
         tell: called with what an endpoint will be asked, before it is.
@@ -133,7 +140,7 @@ def _ask(
 
 
 def _by_source(answers: Sequence[Answer], pairs: Mapping[str, Sequence[Question]]) -> dict[str, list[Answer]]:
-    """Return the answers to everyone's pairs, which were asked all at once, so that `max_calls` is of all together."""
+    """Return the answers of each source, from the answers to the pairs of all sources in their order."""
     following = iter(answers)
     return {name: list(islice(following, len(source_pairs))) for name, source_pairs in pairs.items()}
 
@@ -154,7 +161,7 @@ def _refuse_failures_alone(answers: Sequence[Answer]) -> None:
 
 
 def _estimate(endpoints: Sequence[Endpoint], calls: Calls) -> str:
-    """Return what a run will ask of endpoints: calls that will be made, without those whose verdicts are stored."""
+    """Return how many calls endpoints will get, and about how many tokens; stored verdicts cost none."""
     # four characters per token: good enough for a bill, and no tokenizer of the endpoint's model is here
     letters = sum(
         len(load_template(endpoint.template).ask(question)) for endpoint in endpoints for question in calls.missing
@@ -167,7 +174,7 @@ def _estimate(endpoints: Sequence[Endpoint], calls: Calls) -> str:
 
 
 def _sources(config: JudgeConfig) -> dict[str, Source]:
-    """Whose responses are judged, by the name that the results have for them."""
+    """Return the responses that are judged, by the name that results have for them."""
     sources: dict[str, Source] = {}
     for path in config.responses:
         run = _name(path, config.responses)

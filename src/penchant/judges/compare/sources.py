@@ -17,7 +17,7 @@ Responses = Mapping[str, Sequence[str]]
 
 
 def responses(path: str, *, reference: bool = False) -> Responses:
-    """Return texts by prompt, of a run's last samples (or its reference's) or of a file.
+    """Return the responses to each prompt, of a run's last samples (or its reference's) or of a file.
 
     A text that was drawn twice is there twice.
 
@@ -76,6 +76,6 @@ def run_at(path: str) -> Run:
 
 
 def last_samples(run: Run) -> list[SampledPrompt]:
-    """Return what a run sampled at the last step at which it sampled."""
+    """Return the samples of the last step at which a run drew any."""
     last = max((row.step for row in run.samples), default=0)
     return [row for row in run.samples if row.step == last]
