@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 FEWEST_CLUSTERS = 10  # below this no interval is resampled: it would leave out what the undrawn prompts say
@@ -68,6 +68,11 @@ class Estimate(Measure):
     n: int
     clusters: int
     reason: str = ""
+
+    def negated(self) -> Estimate:
+        """Return it with the other sign: the difference of two numbers taken the other way round."""
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return replace(self, value=-self.value, low=low, high=high)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON; a missing interval is None (null) with its reason, never NaN."""

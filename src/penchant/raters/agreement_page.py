@@ -13,10 +13,9 @@ from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.page import format_measure, shared_context, write_page
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, listing, number, short
+from penchant.reports.kit.text import DASH, NAME, count, listing, number, short
 from penchant.typed_json import JsonObject
 
-NAME = 40  # characters of a rater's name
 MOST_PAIRS = 60  # in the table; all are in the JSON
 HEAD = 1200  # characters of a text that are not folded
 MOST_TEXT = 20_000  # characters of a text that the page holds

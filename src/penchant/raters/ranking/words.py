@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from penchant.raters.ranking.results import Ranking
-from penchant.reports.kit.text import count, number, short
+from penchant.reports.kit.text import NAME, count, number, short
 
-NAME = 40  # characters of a name
 CAPTION = (
     "Log-odds with mean zero, by {model}: a difference of 1 is 73% of wins against 27%, of 2 88% against 12%. A line "
     "is the interval."

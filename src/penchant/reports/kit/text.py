@@ -11,6 +11,7 @@ from penchant.metrics.estimates import Coefficient, Estimate, Measure
 DASH = "–"
 """In a cell of which nothing was measured."""
 
+NAME = 40  # characters of a name inside a sentence
 TEXT_SHOWN = 480  # characters before a text is folded
 TEXT_MOST = 20_000  # characters that the page holds of one text
 

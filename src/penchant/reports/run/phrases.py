@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.text import count, estimate, same_when_printed, short, verb
+from penchant.reports.kit.text import NAME, count, estimate, same_when_printed, short, verb
 from penchant.runs.read import Run
-
-NAME = 40  # characters of a run's name inside a sentence
 
 WHY_CHOSEN_FALLS = (
     "A falling chosen log-probability is common with losses on differences such as DPO's: they only ask "

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.text import count, estimate, format_share, listing, number, short, signed, verb
+from penchant.reports.kit.text import NAME, count, estimate, format_share, listing, number, short, signed, verb
 from penchant.reports.run.across import ACROSS, headline_across
 from penchant.reports.run.curves import kl_paths, smoothing_window, training_mean
 from penchant.reports.run.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
-from penchant.reports.run.phrases import NAME, WHY_CHOSEN_FALLS, capital, format_metric, from_to, held_out
+from penchant.reports.run.phrases import WHY_CHOSEN_FALLS, capital, format_metric, from_to, held_out
 from penchant.reports.run.summary import Summary
 from penchant.runs.read import Run
 

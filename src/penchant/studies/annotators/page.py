@@ -19,14 +19,13 @@ from penchant.reports.kit.canvas import (
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.study_page import shared_context, shared_facts
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, estimate, format_share, listing, number, recorded, short
+from penchant.reports.kit.text import DASH, NAME, count, estimate, format_share, listing, number, recorded, short
 from penchant.studies.annotators.summary import AnnotatorRow, AnnotatorsSummary, PairedDifference
 from penchant.studies.core.definition import StudyPage
 
 TITLE = "The annotator who was left out"
 BASELINES = {"others": "The other annotators", "longer": "Longer wins"}
 JUDGE_OFFSET = 0.11  # between judges of one annotator, so that intervals do not lie on each other
-NAME = 40  # characters of an annotator's name inside a sentence
 
 
 def annotators_pictures(study: AnnotatorsSummary) -> dict[str, Picture]:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from penchant.config.yaml_text import load as load_yaml
 from penchant.errors import InputError
 from penchant.files import read_file
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.limit import limit_line
 from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.runner import COMPLETE, FAILED
@@ -208,6 +210,11 @@ def _point(
         tuple(float(draw["reward"]) for draw in firsts),
         repetition,
     )
+
+
+def over_prompts(means: Numbers) -> Estimate:
+    """Return the mean of the prompts' means, shape (prompts,), with its interval."""
+    return cluster_mean(means, range(len(means)))
 
 
 def _mean(values: Sequence[float | None]) -> float:

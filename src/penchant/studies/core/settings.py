@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -260,6 +261,28 @@ class MethodsConfig(SampledConfig, LearnedMethods):
                 f"{self.evaluation.reference_samples} samples per prompt: raise `evaluation.reference_samples`"
             )
         return self
+
+
+Temperatures = Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+
+
+class OnDomains(Protocol):
+    """Settings of a study that measures on the domain that it trains on, and on others."""
+
+    @property
+    def own(self) -> str: ...
+    @property
+    def domains(self) -> Mapping[str, Config]: ...
+
+
+OnDomainsT = TypeVar("OnDomainsT", bound=OnDomains)
+
+
+def refuse_own_among_others(config: OnDomainsT) -> OnDomainsT:
+    """Refuse another domain with the name of the own one: their numbers would stand under one key."""
+    if config.own in config.domains:
+        raise ValueError(f"`domains` has {config.own!r}, which `own` already names: rename one of the two")
+    return config
 
 
 SWEPT = {

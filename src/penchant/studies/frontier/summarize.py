@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from penchant.metrics.estimates import Estimate
 from penchant.metrics.frontier import Scale
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.limit import TOLERANCE, best_of_n_by_prompt, best_of_n_kl
@@ -22,6 +21,7 @@ from penchant.studies.core.results import (
     Point,
     ReferenceSamples,
     aligned,
+    over_prompts,
     provenance_of,
     read_run,
 )
@@ -117,7 +117,7 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
             read_object(study / grid.prompts.path / "stage.json").get("train"), len(reference.prompts)
         ),
         seeds=tuple(config.seeds),
-        reference=Reference(reference.rewards.shape[1], _over_prompts(reference.rewards.mean(axis=1))),
+        reference=Reference(reference.rewards.shape[1], over_prompts(reference.rewards.mean(axis=1))),
         limit=Limit(_rounded(line.kl_nats), _rounded(line.reward), line.trusted_kl, TOLERANCE),
         matched=MatchedKLs(tuple(scale.matched), tuple(scale.matched[column] for column in common)),
         methods=tuple(methods),
@@ -173,7 +173,7 @@ def _method(
 ) -> MethodSummary:
     name, exact = contender.name, contender.name == BEST_OF_N
     points = tuple(
-        CurvePoint(**origin._asdict(), kl_nats=_over_prompts(kl), reward=_over_prompts(reward))
+        CurvePoint(**origin._asdict(), kl_nats=over_prompts(kl), reward=over_prompts(reward))
         for kl, reward, origin in zip(curve.kl_nats, curve.reward, curve.origins, strict=True)
     )
     complete_runs = [run for run in runs if run.complete]
@@ -227,7 +227,7 @@ def _run(run: MeasuredRun) -> RunSummary:
         samples_drawn=run.result.get("samples_drawn"),
         evaluations_lost=run.lost_evaluations,
         points=tuple(
-            RunPoint(point.step, _over_prompts(point.kl_nats), _over_prompts(point.reward), point.repetition)
+            RunPoint(point.step, over_prompts(point.kl_nats), over_prompts(point.reward), point.repetition)
             for point in run.points
         ),
     )
@@ -244,10 +244,6 @@ def _failures(grid: Grid, runs: Sequence[MeasuredRun], reasons: Mapping[str, str
     explanation = "it did not run to its end yet, and no number here takes anything of it"
     unfinished = tuple(Failure(run.stage.label, f"{explanation} ({run.status})") for run in runs if run.unfinished)
     return failures_of(grid.stages(), reasons) + unfinished
-
-
-def _over_prompts(means: Numbers) -> Estimate:
-    return cluster_mean(means, range(len(means)))
 
 
 def _rounded(values: Numbers) -> tuple[float, ...]:

@@ -309,11 +309,5 @@ class FrontierSummary:
             if (row.one, row.other) == (first, second):
                 return row.kl_nats, row.difference
             if (row.other, row.one) == (first, second):
-                return row.kl_nats, reverse_difference(row.difference) if row.difference else None
+                return row.kl_nats, row.difference.negated() if row.difference else None
         return (), None
-
-
-def reverse_difference(difference: Estimate) -> Estimate:
-    """Return the difference of two numbers taken the other way round."""
-    low, high = (None if end is None else -end for end in (difference.high, difference.low))
-    return Estimate(-difference.value, low, high, difference.n, difference.clusters, difference.reason)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, duration, estimate, listing, number, recorded, value_only
 from penchant.studies.core.methods import BEST_OF_N, setting_words
-from penchant.studies.frontier.summary import FrontierSummary, MethodSummary, RunSummary, reverse_difference
+from penchant.studies.frontier.summary import FrontierSummary, MethodSummary, RunSummary
 
 FINISHED_STATUSES = ("done", "stopped_early", "runaway")  # of a run's status: then its last point is its end
 FELL = 0.5  # of the gain at its best, lost by the end: then a run collapsed
@@ -92,7 +92,7 @@ def _compare(study: FrontierSummary, first: MethodSummary, second: MethodSummary
     if gap.above(0):
         return f"at {nats(kls)} {first.label} lies above by {_points(gap)}, on the same prompts."
     if gap.below(0):
-        return f"at {nats(kls)} {second.label} lies above by {_points(reverse_difference(gap))}, on the same prompts."
+        return f"at {nats(kls)} {second.label} lies above by {_points(gap.negated())}, on the same prompts."
     return f"at {nats(kls)} the two cannot be told apart (a difference of {_points(gap)} on the same prompts)."
 
 

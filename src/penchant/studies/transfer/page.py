@@ -11,10 +11,11 @@ from penchant.reports.kit.study_page import shared_context, shared_facts
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, count, number, recorded
 from penchant.studies.core.definition import StudyPage
+from penchant.studies.core.domains import domain_name
 from penchant.studies.core.methods import swept_name
 from penchant.studies.transfer.figures import carry_picture, domain_picture, temperature_picture
 from penchant.studies.transfer.summary import Domain, MethodSummary, TransferSummary
-from penchant.studies.transfer.words import domain_name, findings, headline
+from penchant.studies.transfer.words import findings, headline
 
 TITLE = "Trained here, measured there: what carries over"
 

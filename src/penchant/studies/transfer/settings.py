@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -13,10 +13,10 @@ from penchant.studies.core.settings import (
     MethodsConfig,
     PPOSweep,
     Prompts,
+    Temperatures,
     UnlikelihoodSweep,
+    refuse_own_among_others,
 )
-
-Temperatures = Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
 
 
 class TransferConfig(MethodsConfig):
@@ -44,8 +44,4 @@ class TransferConfig(MethodsConfig):
     best_of_n: BestOfNSweep | None = BestOfNSweep(n=(16,))
     """Best-of-N of the reference at the same temperature, by the true reward."""
 
-    @model_validator(mode="after")
-    def _own_is_none_of_the_others(self) -> Self:
-        if self.own in self.domains:
-            raise ValueError(f"`domains` has {self.own!r}, which `own` already names: rename one of the two")
-        return self
+    _own_is_none_of_the_others = model_validator(mode="after")(refuse_own_among_others)

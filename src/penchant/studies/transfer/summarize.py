@@ -14,7 +14,7 @@ from penchant.metrics.intervals import cluster_mean, independent_difference, pai
 from penchant.metrics.limit import best_of_n, best_of_n_kl
 from penchant.studies.core.methods import BEST_OF_N, LABELS
 from penchant.studies.core.records import read_lines, read_object
-from penchant.studies.core.results import Numbers, provenance_of
+from penchant.studies.core.results import Numbers, over_prompts, provenance_of
 from penchant.studies.core.settings import SWEPT
 from penchant.studies.core.stage import Stage
 from penchant.studies.core.summary import cost_of_stages, failures_of
@@ -86,7 +86,7 @@ def summarize_transfer(
         home=headline_temperature,
         seeds=tuple(config.seeds),
         reference=tuple(
-            ReferenceReward(domain, temperature, _over_prompts(samples.rewards.mean(axis=1)))
+            ReferenceReward(domain, temperature, over_prompts(samples.rewards.mean(axis=1)))
             for (domain, temperature), samples in reference.items()
         ),
         methods=tuple(
@@ -174,9 +174,9 @@ def _method(
             DomainChange(
                 domain,
                 temperature,
-                reward=_over_prompts(reward),
+                reward=over_prompts(reward),
                 change=paired_difference(reward, base, range(len(base))),
-                kl_nats=None if kl is None else _over_prompts(kl),
+                kl_nats=None if kl is None else over_prompts(kl),
             )
         )
     temperatures = dict.fromkeys(temperature for _, temperature in changes)
@@ -219,7 +219,3 @@ def _pooled(parts: Sequence[Numbers]) -> Estimate:
     values = np.concatenate(parts)
     weights = np.concatenate([np.full(len(part), 1 / len(part)) for part in parts])
     return cluster_mean(values, range(len(values)), weights=weights, share=False)
-
-
-def _over_prompts(means: Numbers) -> Estimate:
-    return cluster_mean(means, range(len(means)))

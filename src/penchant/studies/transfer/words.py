@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.text import count, estimate, listing, short
+from penchant.reports.kit.text import NAME, count, estimate, listing, short
+from penchant.studies.core.domains import domain_name
 from penchant.studies.core.methods import swept_name
-from penchant.studies.transfer.summary import CarryOver, Domain, MethodSummary, TransferSummary
-
-NAME = 40  # characters of a domain's name inside a sentence
-
-
-def domain_name(domain: Domain) -> str:
-    """Return a domain's name; the own one says so."""
-    name = short(domain.name, NAME)
-    return f"{name} (own)" if domain.own and domain.name != "own" else name
+from penchant.studies.transfer.summary import CarryOver, MethodSummary, TransferSummary
 
 
 def headline(study: TransferSummary) -> list[str]:

@@ -14,9 +14,10 @@ from penchant.reports.kit.study_page import shared_context, shared_facts
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, count, duration, folded, format_share, number, p_words, recorded
 from penchant.studies.core.definition import StudyPage
+from penchant.studies.core.domains import domain_name
 from penchant.studies.core.methods import swept_name
 from penchant.studies.win_rates.summary import Domain, MethodRates, RowCounts, WinRateSummary
-from penchant.studies.win_rates.words import OPPONENTS, domain_name, findings, headline, judge_words
+from penchant.studies.win_rates.words import OPPONENTS, findings, headline, judge_words
 
 LABELS = {"dpo": "DPO", "ppo": "PPO"}
 """Of methods that papers report."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,9 +17,10 @@ from penchant.studies.core.settings import (
     LearnedMethods,
     LearningRate,
     PPOSweep,
+    Temperatures,
     UnlikelihoodSweep,
+    refuse_own_among_others,
 )
-from penchant.studies.transfer.settings import Temperatures
 
 
 class Rows(Config):
@@ -121,11 +122,7 @@ class WinRatesConfig(LearnedMethods):
     best_of_n: BestOfNSweep | None = BestOfNSweep(n=(16,))
     """Best-of-N: of the reference's samples at the same temperature, by the learned reward."""
 
-    @model_validator(mode="after")
-    def _own_is_none_of_the_others(self) -> Self:
-        if self.own in self.domains:
-            raise ValueError(f"`domains` has {self.own!r}, which `own` already names: rename one of the two")
-        return self
+    _own_is_none_of_the_others = model_validator(mode="after")(refuse_own_among_others)
 
 
 class TldrConfig(WinRatesConfig):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from penchant.data.layouts.registry import PREFERENCES
 from penchant.metrics.estimates import Coefficient
-from penchant.reports.kit.text import count, estimate, format_share, listing, number, p_words, short
+from penchant.reports.kit.text import count, estimate, format_share, listing, number, p_words
+from penchant.studies.core.domains import domain_name
 from penchant.studies.core.methods import swept_name
-from penchant.studies.frontier.summary import reverse_difference
-from penchant.studies.win_rates.summary import Domain, MethodRates, MethodTest, WinRateSummary
+from penchant.studies.win_rates.summary import MethodRates, MethodTest, WinRateSummary
 
 OPPONENTS = {
     "tldr": "the summary of the data",
@@ -15,15 +15,8 @@ OPPONENTS = {
     "judged-transfer": "the response of the data",
 }
 LEVEL = 0.05
-NAME = 40  # characters of a domain's name
 FEWEST_PROMPTS, FEWEST_DISTINCT = 10, 0.25  # prompts, and how many different responses for each of them are too few
 ASSUMED = tuple(layout.name for layout in PREFERENCES if layout.assumed)
-
-
-def domain_name(domain: Domain) -> str:
-    """Return a domain's name; that of the own domain says so."""
-    name = short(domain.name, NAME)
-    return f"{name} (own)" if domain.own and domain.name != "own" else name
 
 
 def headline(study: WinRateSummary) -> list[str]:
@@ -139,7 +132,7 @@ def _differences(study: WinRateSummary, domain: str) -> str:
 def _winner_first(test: MethodTest) -> str:
     gap, better, worse = test.difference, test.one, test.other
     if gap.value < 0:
-        better, worse, gap = worse, better, reverse_difference(gap)
+        better, worse, gap = worse, better, gap.negated()
     size = estimate(gap, percent=True, sign=True)
     return f"{swept_name(better)} above {swept_name(worse)} ({size}, {p_words(test.p_holm)})"
 
