@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import yaml
 
 from penchant.reports.kit.tables import flatten
-from penchant.reports.kit.text import duration, listing
+from penchant.reports.kit.text import count, duration, folded, listing
 
 TEMPLATE = "study_page.html.j2"
 INTERVALS = "Intervals are 95% and resample prompts, since comparisons of one prompt are not independent."
@@ -59,3 +59,24 @@ def machine_words(provenance: Mapping[str, object]) -> str:
     machine = provenance.get("machine")
     known = machine if isinstance(machine, Mapping) else {}
     return f"{known.get('cpu', 'unknown')}, {known.get('cores', '?')} cores"
+
+
+def text_cell(
+    author: str, text: str, *, index: int | None = None, mark: str = "", facts: str = ""
+) -> dict[str, object]:
+    """Return a text as the templates' macro `side_by_side` takes it.
+
+    Args:
+        index: the author's place in the legend; None where it has none.
+        mark: what stands beside the author, such as the reward. facts: a line below the text.
+    """
+    head, rest = folded(text)
+    length = count(len(text), "character")
+    shown = {"head": head or "(empty)", "rest": rest, "folded": length}
+    return {"index": index, "who": author, "mark": mark, **shown, "facts": facts}
+
+
+def texts_of_prompt(prompt: str, cells: list[dict[str, object]]) -> dict[str, object]:
+    """Return a prompt with the texts beside each other, as the templates' macro `side_by_side` takes it."""
+    head, rest = folded(prompt)
+    return {"prompt": head, "prompt_rest": rest, "cells": cells}

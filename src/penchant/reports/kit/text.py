@@ -118,9 +118,15 @@ def defined(measure: Measure) -> Estimate:
     return Estimate(measure.value, measure.low, measure.high, 0, 0, measure.reason)
 
 
-def value_only(e: Estimate, *, percent: bool = False, sign: bool = False) -> str:
+def value_and_interval(e: Estimate, *, percent: bool = False) -> tuple[str, str]:
+    """Format an estimate as `estimate` does, in two parts, for places that show them in other sizes."""
+    value, interval = estimate(e, percent=percent).split(" ", 1)
+    return value, interval
+
+
+def value_only(e: Estimate, *, percent: bool = False) -> str:
     """Format the value of an estimate alone, with the digits of `estimate`, for use next to its interval."""
-    return estimate(e, percent=percent, sign=sign).split(" [")[0]
+    return value_and_interval(e, percent=percent)[0]
 
 
 def same_when_printed(a: Estimate, b: Estimate) -> bool:

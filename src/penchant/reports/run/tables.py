@@ -8,7 +8,7 @@ from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.models.builtin import described
 from penchant.reports.kit.tables import Mark, Table, Tile, flatten
-from penchant.reports.kit.text import DASH, count, duration, estimate, number, recorded, signed
+from penchant.reports.kit.text import DASH, count, duration, estimate, number, recorded, signed, value_and_interval
 from penchant.reports.run.summary import Summary
 from penchant.runs.read import EvalPoint, Run, finite
 
@@ -23,7 +23,7 @@ def tiles(s: Summary) -> list[Tile]:
     tokens = s.policy("tokens")
     if kl := s.policy("kl_nats"):
         per_token = f"{number(kl.value / tokens.value)} per token" if tokens and tokens.value > 0 else ""
-        cards.append(Tile(f"{metric('kl_nats').title}, {metric('kl_nats').unit}", *_parts(kl), per_token))
+        cards.append(Tile(f"{metric('kl_nats').title}, {metric('kl_nats').unit}", *value_and_interval(kl), per_token))
     # One of these: a method of comparisons, of labels or of neither; its accuracy says more than its loss.
     if accuracy := s.held_out_estimate("accuracy"):
         cards.append(_held_out_tile("accuracy", accuracy, s.held_out_estimate("longest_wins"), "longest wins"))
@@ -46,12 +46,6 @@ def _held_out(key: str) -> str:
     return f"Held-out {metric(key).label}"
 
 
-def _parts(e: Estimate, *, percent: bool = False) -> tuple[str, str]:
-    """Return the value and the interval in brackets, which a tile shows in other sizes."""
-    value, interval = estimate(e, percent=percent).split(" ", 1)
-    return value, interval
-
-
 def _tile(label: str, key: str, measured: Estimate, baseline: Estimate | None, against: str) -> Tile:
     """Return a tile with both on one scale: of shares 0 to 1, of others as far as the two reach."""
     is_share = metric(key).is_share
@@ -70,7 +64,7 @@ def _tile(label: str, key: str, measured: Estimate, baseline: Estimate | None, a
         if e is not None
     )
     note = f"{against} {estimate(baseline, percent=is_share)}" if baseline else ""
-    parts = _parts(measured, percent=is_share)
+    parts = value_and_interval(measured, percent=is_share)
     return Tile(label, *parts, note, marks if baseline else (), 50.0 if is_share else None)
 
 

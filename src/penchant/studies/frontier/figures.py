@@ -1,8 +1,7 @@
-"""A study's figures: the frontier, and how much each method depends on its setting and seed. Plain study in."""
+"""Draw the frontier, and how much each method depends on its setting and seed."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.canvas import (
     INK,
@@ -19,6 +19,7 @@ from penchant.reports.kit.canvas import (
     blank,
     error_arms,
     export,
+    legend_above,
     percent_axis,
     run_style,
     style,
@@ -42,7 +43,7 @@ def frontier_picture(study: FrontierSummary) -> Picture:
         for index, method in enumerate(methods):
             _method(axes, method, index, study)
         _reference(axes, study.reference.reward)
-        axes.set_ylabel("mean true reward")
+        axes.set_ylabel(f"mean {metric('true_reward').label}")
         axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         axes.margins(y=0.1)
         return export(figure, "Mean true reward against exact sequence KL", [method.label for method in methods])
@@ -77,13 +78,15 @@ def _scale(axes: Axes, farthest: float) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         note = ""
     else:
+        # Not a logarithm: the reference lies at 0, and matched KLs begin at some tenths of a nat.
         axes.set_xscale("asinh", linear_width=BEND)
         axes.set_xlim(-0.04, 1.25 * farthest)
         axes.xaxis.set_major_locator(FixedLocator([tick for tick in TICKS if tick <= 1.25 * farthest]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         note = " (logarithmic beyond about 1)"
-    axes.set_xlabel(f"exact KL from the reference, nats per response{note}", loc="right")
+    kl = metric("kl_nats")
+    axes.set_xlabel(f"exact {kl.title}, {kl.axis_unit}{note}", loc="right")
 
 
 def _limit(axes: Axes, study: FrontierSummary) -> None:
@@ -143,6 +146,7 @@ def matched_rewards(method: MethodSummary, study: FrontierSummary) -> list[tuple
     for row in method.matched:
         if share := row.share:
             gain = float(np.interp(row.kl_nats, limit.kl_nats, limit.reward)) - limit.reward[0]
+            # The limit is drawn as a line without an interval, so what varies is the share of its gain alone.
             low, high = (None if end is None else start + gain * end for end in (share.low, share.high))
             rewards.append((row.kl_nats, replace(share, value=start + gain * share.value, low=low, high=high)))
     return rewards
@@ -160,14 +164,7 @@ def _reference(axes: Axes, reward: Estimate) -> None:
         elinewidth=1.2,
         zorder=7,
     )
-    axes.annotate(
-        "reference",
-        (0.0, reward.value),
-        xytext=(8, -5),
-        textcoords="offset points",
-        color=MUTED,
-        va="top",
-    )
+    axes.annotate("reference", (0.0, reward.value), xytext=(8, -5), textcoords="offset points", color=MUTED, va="top")
 
 
 # -- the spread ---------------------------------------------------------------------------------------------------
@@ -178,11 +175,12 @@ def _spread(axes: Axes, method: MethodSummary, share: Estimate, index: int, row:
     if share.low is not None and share.high is not None:
         axes.plot([share.low, share.high], [row, row], color=color, linewidth=5, alpha=0.25, zorder=2)
     settings = [setting_share.efficiency for setting_share in method.by_value if setting_share.efficiency is not None]
+    # With one setting its mark would lie on the method's own.
     for efficiency in settings if len(settings) > 1 else ():
         axes.plot([efficiency], [row], color=color, marker="|", markersize=11, markeredgewidth=1.4, zorder=3)
-    for seed in method.by_seed if len(method.by_seed) > 1 else ():
-        seed_efficiency = math.nan if seed.efficiency is None else seed.efficiency  # nothing is drawn of it
-        axes.plot([seed_efficiency], [row - 0.24], color=color, marker=".", markersize=5, alpha=0.8, zorder=3)
+    seeds = [seed.efficiency for seed in method.by_seed if seed.efficiency is not None]
+    for efficiency in seeds if len(method.by_seed) > 1 else ():
+        axes.plot([efficiency], [row - 0.24], color=color, marker=".", markersize=5, alpha=0.8, zorder=3)
     axes.plot([share.value], [row], color=color, marker=marker, markersize=7, zorder=4)
 
 
@@ -194,13 +192,4 @@ def _legend(axes: Axes, seeds: bool) -> None:
     }
     if seeds:
         entries["one seed alone"] = Line2D([], [], color=MUTED, linestyle="none", marker=".", markersize=6)
-    axes.legend(
-        list(entries.values()),
-        list(entries),
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.0),
-        ncols=len(entries),
-        borderaxespad=0.2,
-        handlelength=1.6,
-        columnspacing=1.4,
-    )
+    legend_above(axes, entries, len(entries), handlelength=1.6, columnspacing=1.4)

@@ -1,29 +1,23 @@
-"""The page of the frontier study."""
+"""Fill in the page of the frontier study from its summary."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from penchant.errors import InputError
-from penchant.metrics.estimates import Estimate
+from penchant.metrics.catalogue import metric
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
-from penchant.reports.kit.tables import Tile, flatten
-from penchant.reports.kit.text import count, duration, estimate, folded, number, value_only
+from penchant.reports.kit.study_page import shared_context, text_cell, texts_of_prompt
+from penchant.reports.kit.tables import Tile
+from penchant.reports.kit.text import count, duration, number, value_and_interval
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.core.methods import BEST_OF_N
 from penchant.studies.frontier import tables as study_tables
 from penchant.studies.frontier.figures import frontier_picture, spread_picture
 from penchant.studies.frontier.summary import FrontierSummary, ReferenceTexts, TextColumn
-from penchant.studies.frontier.words import (
-    caption,
-    findings,
-    headline,
-    nats,
-)
+from penchant.studies.frontier.words import caption, findings, headline, nats
 from penchant.typed_json import JsonObject
 
 TITLE = "Reward against KL: every method on one plot"
@@ -45,8 +39,8 @@ def _refuse_old(folder: Path, numbers: JsonObject) -> None:
 
 
 def _context(study: FrontierSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
-    machine = {key: value for key, value in study.provenance.items() if value is not None}
     return {
+        **shared_context(study.config, study.provenance),
         "title": TITLE,
         "headline": headline(study),
         "tiles": _tiles(study),
@@ -66,19 +60,19 @@ def _context(study: FrontierSummary, pictures: Mapping[str, Picture]) -> dict[st
         "facts": study_tables.facts(study),
         "runs": study_tables.runs(study),
         "points": study_tables.points(study),
-        "settings": yaml.safe_dump(study.config, sort_keys=False, allow_unicode=True, width=100),
-        "provenance": flatten(machine),
     }
 
 
 def _tiles(study: FrontierSummary) -> list[Tile]:
     reward = study.reference.reward
-    tiles = [_tile("Reward of the reference", reward, f"{study.reference.samples} samples a prompt")]
+    samples = f"{study.reference.samples} samples per prompt"
+    tiles = [Tile("Reward of the reference", *value_and_interval(reward), samples)]
     winner = study.method(study.winner.name)
+    # A method that is not named a winner gets no tile: the tiles are what people quote.
     for method, note in ((winner, "of the possible gain"), (study.method(BEST_OF_N), "by the true reward")):
         if method is not None and method.efficiency:
-            share = method.efficiency
-            tiles.append(_tile(f"Efficiency of {method.label}", share, note, percent=True))
+            parts = value_and_interval(method.efficiency, percent=True)
+            tiles.append(Tile(f"Efficiency of {method.label}", *parts, note))
     common = study.matched.common
     where = nats(common) if common else "nowhere"
     tiles.append(Tile("Methods compared at", where, "", "of KL, where all have evaluations on both sides"))
@@ -87,21 +81,15 @@ def _tiles(study: FrontierSummary) -> list[Tile]:
     return tiles
 
 
-def _tile(label: str, e: Estimate, note: str, *, percent: bool = False) -> Tile:
-    interval = estimate(e, percent=percent).split(" ", 1)[1]
-    return Tile(label, value_only(e, percent=percent), interval, note)
-
-
 def _samples(study: FrontierSummary) -> dict[str, object] | None:
     texts = study.samples
     order = [method.name for method in study.methods]
     if not texts.prompts:
         return None
-    prompts = []
-    for index, prompt in enumerate(texts.prompts):
-        head, rest = folded(prompt)
-        cells = [_cell(study, column, index, order) for column in texts.columns]
-        prompts.append({"prompt": head, "prompt_rest": rest, "cells": cells})
+    prompts = [
+        texts_of_prompt(prompt, [_cell(study, column, index, order) for column in texts.columns])
+        for index, prompt in enumerate(texts.prompts)
+    ]
     note = (
         f"The first {len(prompts)} of {count(study.prompts.eval or 0, 'prompt')} and the first draw of each, from the "
         "evaluation whose KL comes nearest; none was picked by its reward."
@@ -109,28 +97,16 @@ def _samples(study: FrontierSummary) -> dict[str, object] | None:
     return {"title": f"Samples at about {texts.target_kl:g} nats", "note": note, "prompts": prompts}
 
 
-def _cell(study: FrontierSummary, column: TextColumn, index: int, order: Sequence[str]) -> dict[str, object]:
-    text = column.texts[index]
-    head, rest = folded(text.text)
+def _cell(study: FrontierSummary, column: TextColumn, prompt: int, order: Sequence[str]) -> dict[str, object]:
+    text = column.texts[prompt]
     author, facts = column.label, ""
     if not isinstance(column, ReferenceTexts):
         author = study_tables.run_name(study, column.name, column.value, column.rate)
-        facts = f"KL {number(column.kl_nats)} nats on average"
+        facts = f"{metric('kl_nats').label} {number(column.kl_nats)} nats on average"
         facts += f" · step {column.step:,}" if column.step is not None else ""
-    return {
-        "index": order.index(column.name) if column.name in order else None,
-        "who": author,
-        "mark": f"reward {number(text.reward, 2)}",
-        "head": head or "(empty)",
-        "rest": rest,
-        "folded": count(len(text.text), "character"),
-        "facts": facts,
-    }
+    index = order.index(column.name) if column.name in order else None
+    mark = f"{metric('reward').label} {number(text.reward, 2)}"
+    return text_cell(author, text.text, index=index, mark=mark, facts=facts)
 
 
-PAGE = StudyPage(
-    pictures=_pictures,
-    context=_context,
-    template="frontier.html.j2",
-    refuse=_refuse_old,
-)
+PAGE = StudyPage(_pictures, _context, template="frontier.html.j2", refuse=_refuse_old)

@@ -1,12 +1,14 @@
-"""A study's tables and facts: what each method reached and cost, what was equal for all, every run and every point."""
+"""Fill the tables and facts of a frontier: what each method reached and cost, what was equal, every run and point."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from penchant.metrics.catalogue import metric
 from penchant.models.builtin import described
+from penchant.reports.kit.study_page import machine_words
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, duration, estimate, listing, number, recorded
+from penchant.reports.kit.text import DASH, count, duration, estimate, format_share, listing, number, percent, recorded
 from penchant.studies.core.methods import BEST_OF_N, setting_words
 from penchant.studies.frontier.summary import CurvePoint, FrontierSummary, MethodSummary
 from penchant.studies.frontier.words import common_nats
@@ -56,13 +58,12 @@ def _shared(study: FrontierSummary) -> str:
 
 def _of_method(method: MethodSummary, with_seeds: bool) -> list[str]:
     setting_efficiencies = [setting.efficiency for setting in method.by_value if setting.efficiency is not None]
-    cells = [recorded(method.efficiency, percent=True)]
-    cells += [recorded(row.share, percent=True) if row.share else row.reason for row in method.matched]
-    ends = [
-        f"{number(100 * share, 0)}%"
-        for share in (min(setting_efficiencies, default=0.0), max(setting_efficiencies, default=0.0))
-    ]
-    cells.append(f"{ends[0]} to {ends[1]}" if len(setting_efficiencies) > 1 else DASH)
+    cells = [format_share(method.efficiency)]
+    cells += [format_share(row.share) if row.share else row.reason for row in method.matched]
+    if len(setting_efficiencies) > 1:
+        cells.append(f"{percent(min(setting_efficiencies))} to {percent(max(setting_efficiencies))}")
+    else:
+        cells.append(DASH)
     if with_seeds:
         deviation = method.seed_deviation
         cells.append(DASH if deviation is None else f"±{number(100 * deviation, 1)} points")
@@ -180,13 +181,15 @@ def runs(study: FrontierSummary) -> Table:
                 run_name(study, run.method, run.value, run.rate),
                 str(run.seed),
                 run.status if not run.evaluations_lost else f"{run.status}, evaluations lost",
-                DASH if last is None else estimate(last.reward),
-                DASH if last is None else estimate(last.kl_nats),
+                recorded(last and last.reward),
+                recorded(last and last.kl_nats),
                 DASH if run.seconds is None else duration(run.seconds),
                 run.folder,
             )
         )
-    columns = ("run", "seed", "status", "reward at the end", "KL at the end, nats", "seconds in all", "folder")
+    reward, kl = metric("reward"), metric("kl_nats")
+    ends = (f"{reward.label} at the end", f"{kl.label} at the end, {kl.unit}")
+    columns = ("run", "seed", "status", *ends, "seconds in all", "folder")
     return Table("Every run, as it ended.", columns, tuple(rows))
 
 
@@ -202,7 +205,8 @@ def points(study: FrontierSummary) -> Table:
         for method in study.methods
         for point in method.points
     ]
-    return Table("What the plot draws; means over seeds.", ("point", "step", "KL, nats", "reward"), tuple(rows))
+    columns = ("point", "step", metric("kl_nats").column, metric("reward").label)
+    return Table("What the plot draws; means over seeds.", columns, tuple(rows))
 
 
 def _fewer(study: FrontierSummary, point: CurvePoint) -> str:
@@ -213,22 +217,18 @@ def _fewer(study: FrontierSummary, point: CurvePoint) -> str:
 
 def run_name(study: FrontierSummary, name: str, value: float | None, rate: float | None) -> str:
     """Return a method's label with the settings of a run, a point or a column."""
-    method = study.method(name)
-    label = method.label if method else name
     if name == BEST_OF_N and value is not None:
         return f"Best-of-{value:g}"
+    method = study.method(name)
     words = setting_words(method.setting, value, rate) if method else ""
-    return f"{label}, {words}" if words else label
+    return f"{study.label(name)}, {words}" if words else study.label(name)
 
 
 def facts(study: FrontierSummary) -> list[tuple[str, str]]:
     """Return what was compared, on what, as (label, text)."""
     config, prompts = study.config, study.prompts
-    machine = study.provenance.get("machine") or {}
-    accelerator = machine.get("accelerator")
-    where = f"{machine.get('cpu', 'unknown')}, {machine.get('cores', '?')} cores" + (
-        f", {accelerator}" if accelerator else ""
-    )
+    accelerator = (study.provenance.get("machine") or {}).get("accelerator")
+    where = f"{machine_words(study.provenance)}{f', {accelerator}' if accelerator else ''}"
     facts = [
         ("Model", described(str(config["model"]["name"])) + ("" if config["sft"] is None else ", fine-tuned first")),
         ("True reward", str(config["reward"])),
@@ -240,6 +240,6 @@ def facts(study: FrontierSummary) -> list[tuple[str, str]]:
     ]
     accuracies = [model.accuracy for model in study.reward_models if model.accuracy]
     if accuracies:
-        accuracy_text = listing(estimate(accuracy, percent=True) for accuracy in accuracies)
+        accuracy_text = listing(map(format_share, accuracies))
         facts.insert(3, ("Reward model", f"right on {accuracy_text} of the comparisons of unseen prompts"))
     return facts

@@ -10,9 +10,9 @@ from penchant.metrics.catalogue import metric
 from penchant.models.builtin import described
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
-from penchant.reports.kit.study_page import shared_context, shared_facts
+from penchant.reports.kit.study_page import shared_context, shared_facts, text_cell, texts_of_prompt
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, duration, folded, format_share, number, p_words, recorded
+from penchant.reports.kit.text import DASH, count, duration, format_share, number, p_words, recorded
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.core.domains import domain_name
 from penchant.studies.core.methods import swept_name
@@ -162,24 +162,24 @@ def _samples(study: WinRateSummary) -> dict[str, object] | None:
     """Return the first prompts of the own domain with what was met, and each method's first response."""
     if not study.examples:
         return None
-    prompts = []
-    for example in study.examples:
-        head, rest = folded(example.prompt)
-        cells = [_text(None, "The data", "", example.met)]
-        for index, text in enumerate(example.texts):
-            cells.append(_text(index, swept_name(text), RESULTS[text.outcome], text.text))
-        prompts.append({"prompt": head, "prompt_rest": rest, "cells": cells})
+    prompts = [
+        texts_of_prompt(
+            example.prompt,
+            [
+                text_cell("The data", example.met),
+                *(
+                    text_cell(swept_name(text), text.text, index=index, mark=RESULTS[text.outcome])
+                    for index, text in enumerate(example.texts)
+                ),
+            ],
+        )
+        for example in study.examples
+    ]
     note = (
         f"The first {count(len(prompts), 'prompt')} and the first response of each at temperature "
         f"{study.tested_at:g}, with what the judge made of it; none was picked by its verdict."
     )
     return {"title": "Responses side by side", "note": note, "prompts": prompts}
-
-
-def _text(index: int | None, name: str, mark: str, text: str) -> dict[str, object]:
-    head, rest = folded(text)
-    texts = {"head": head or "(empty)", "rest": rest, "folded": count(len(text), "character")}
-    return {"index": index, "who": name, "mark": mark, **texts, "facts": ""}
 
 
 def _facts(study: WinRateSummary) -> list[tuple[str, str]]:
