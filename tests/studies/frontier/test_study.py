@@ -296,9 +296,8 @@ def test_seeds_have_data_of_their_own_and_are_averaged(study: Callable[..., Fron
     assert {point["seeds"] for point in method["points"]} == {2}
     runs = {run["seed"]: run["points"][-1]["reward"]["value"] for run in result.numbers["runs"]}
     assert method["points"][-1]["reward"]["value"] == pytest.approx((runs[0] + runs[1]) / 2)
-    one, other = (
-        result.path / "stages" / grid(study(seeds=[0, 1])).comparisons[seed].path.split("/")[1] for seed in (0, 1)
-    )
+    comparisons = grid(study(seeds=[0, 1])).method_runs.comparisons
+    one, other = (result.path / comparisons[seed].path for seed in (0, 1))
     assert (one / "comparisons.jsonl").read_bytes() != (other / "comparisons.jsonl").read_bytes()
 
 

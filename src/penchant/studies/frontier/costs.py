@@ -1,56 +1,56 @@
-"""What a method's runs took, for a study's summary. Imports no torch."""
+"""Measure what a method's runs took, for a study's summary. Imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from penchant.studies.core.records import read_object
 from penchant.studies.core.results import MeasuredRun
 from penchant.studies.core.stage import Stage
-from penchant.studies.frontier.grid import Grid
 from penchant.studies.frontier.summary import MethodCost
 
 
-def cost_of(complete_runs: Sequence[MeasuredRun], grid: Grid, study: Path) -> MethodCost | None:
+def cost_of(complete_runs: Sequence[MeasuredRun], study: Path) -> MethodCost | None:
     """Return what a run of a method takes, as means over its complete runs; None without any.
 
     Peak memory is the most of any run; what has to be there before the runs is a mean over seeds.
     """
     if not complete_runs:
         return None
-    before = [
-        read_object(study / stage.path / "stage.json") for stage in _prerequisites(complete_runs, "comparisons", grid)
-    ]
+    before = [read_object(study / stage.path / "stage.json") for stage in _prerequisites(complete_runs, "comparisons")]
     models = [
-        read_object(study / stage.path / "result.json") for stage in _prerequisites(complete_runs, "reward_model", grid)
+        read_object(study / stage.path / "result.json") for stage in _prerequisites(complete_runs, "reward_model")
     ]
+
+    def mean(key: str) -> float:
+        return _mean_of(run.result.get(key) for run in complete_runs)
+
     return MethodCost(
-        seconds=_mean_of(run.result.get("seconds") for run in complete_runs),
-        training_seconds=_mean_of(run.result.get("training_seconds") for run in complete_runs),
+        seconds=mean("seconds"),
+        training_seconds=mean("training_seconds"),
         preparation_seconds=_mean_of(facts.get("seconds") for facts in before)
         + _mean_of(facts.get("seconds") for facts in models),
         peak_memory_bytes=max(run.result.get("peak_memory_bytes") or 0 for run in complete_runs),
-        samples_drawn=_mean_of(run.result.get("samples_drawn") for run in complete_runs)
-        + _mean_of(facts.get("samples_drawn") for facts in before),
+        samples_drawn=mean("samples_drawn") + _mean_of(facts.get("samples_drawn") for facts in before),
         trained_tokens=_mean_of(run.trained_tokens for run in complete_runs),
-        steps=_mean_of(run.result.get("steps") for run in complete_runs),
+        steps=mean("steps"),
         optimizer_steps=_mean_of(run.optimizer_steps for run in complete_runs),
     )
 
 
-def _prerequisites(runs: Sequence[MeasuredRun], role: str, grid: Grid) -> list[Stage]:
+def _prerequisites(runs: Sequence[MeasuredRun], role: str) -> list[Stage]:
     """Return the stages of a role that runs need, those behind a reward model too, each once."""
     stages: dict[str, Stage] = {}
     for run in runs:
         model = run.stage.needs.get("reward_model")
+        # PPO needs a reward model and, through it, the comparisons that others need themselves.
         for needs in (run.stage.needs, model.needs if model else {}):
             if role in needs:
                 stages[needs[role].address] = needs[role]
     return list(stages.values())
 
 
-def _mean_of(values: Iterable[Any]) -> float:
+def _mean_of(values: Iterable[float | None]) -> float:
     numbers = [float(value) for value in values if value is not None]
     return sum(numbers) / len(numbers) if numbers else 0.0

@@ -1,4 +1,4 @@
-"""The stages of a frontier study, in order. Imports no torch."""
+"""Lay out the stages of a frontier study, in order. Imports no torch."""
 
 from __future__ import annotations
 
@@ -37,16 +37,6 @@ class Grid:
     open: bool = False
 
     @property
-    def comparisons(self) -> Mapping[int, Stage]:
-        """The comparisons that methods learn from, by seed."""
-        return self.method_runs.comparisons
-
-    @property
-    def reward_models(self) -> Mapping[int, Stage]:
-        """The learned reward models, by seed."""
-        return self.method_runs.reward_models
-
-    @property
     def runs(self) -> tuple[Stage, ...]:
         """The runs that the study compares."""
         return self.method_runs.runs
@@ -73,22 +63,22 @@ def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
         results: what earlier stages measured; None before any.
     """
     factory = StageFactory.sampled(config)
+    # Not the seed of the runs' evaluations: the limit shares no draws with what it is compared with.
     samples = ReferenceSettings(
         **factory.draws, samples=config.evaluation.reference_samples, seed=config.evaluation.seed + 1
     )
     reference = factory.stage("reference", "reference", samples, factory.sampling_needs)
+    steps = config.search.steps if config.search else None
 
     def build(settings: Mapping[str, list[Setting]]) -> Runs:
-        return runs_of(
-            config, factory, factory.comparisons, settings, steps=config.search.steps if config.search else None
-        )
+        return runs_of(config, factory, factory.comparisons, settings, steps=steps)
 
     if config.search is None:
-        method_runs, added = build(settings_of(config)), False
+        method_runs, is_open = build(settings_of(config)), False
     else:
-        method_runs, added = searched(config, reference, build, results)
+        method_runs, is_open = searched(config, reference, build, results)
     unseen, judgements = _judgement_stages(config, factory, method_runs)
-    return Grid(factory.prompts, reference, method_runs, factory.start.get("start"), unseen, judgements, added)
+    return Grid(factory.prompts, reference, method_runs, factory.start.get("start"), unseen, judgements, is_open)
 
 
 def _judgement_stages(
@@ -101,14 +91,9 @@ def _judgement_stages(
     draws = ComparisonsSettings(**factory.draws, **sizes, seed=config.evaluation.seed + HELD_OUT_SEED, of="eval")
     unseen = factory.stage("comparisons", "unseen-comparisons", draws, factory.sampling_needs)
     judge_settings = PolicySettings(**factory.model, template=config.template)
+    needs = {"held": unseen, **factory.start}
     judgements = {
-        seed: factory.stage(
-            "judged",
-            f"{model.label}-judged",
-            judge_settings,
-            {"run": model, "held": unseen, **factory.start},
-            seed=seed,
-        )
+        seed: factory.stage("judged", f"{model.label}-judged", judge_settings, {"run": model, **needs}, seed=seed)
         for seed, model in method_runs.reward_models.items()
     }
     return unseen, judgements

@@ -1,10 +1,10 @@
-"""How methods compare at matched KLs, for a study's summary. Imports no torch."""
+"""Compare methods at matched KLs, for a study's summary. Imports no torch."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -14,6 +14,7 @@ from penchant.metrics.estimates import Estimate
 from penchant.metrics.frontier import (
     MIN_SEEDS,
     Evaluations,
+    MatchedShare,
     Scale,
     compared_at,
     matched_shares,
@@ -21,7 +22,7 @@ from penchant.metrics.frontier import (
 )
 from penchant.metrics.limit import best_of_n_by_prompt, best_of_n_kl
 from penchant.studies.core.results import MeasuredRun, Numbers
-from penchant.studies.frontier.summary import MatchedShare, MethodDifference, Winner
+from penchant.studies.frontier.summary import MethodDifference, Winner
 
 NOT_COMPARABLE = "not comparable"
 
@@ -65,7 +66,7 @@ class Contender:
             return tuple(MatchedShare(kl, None, lacking) for kl in scale.matched)
         evaluations = [of_seed for of_seed in self.evaluations if of_seed is not None]
         return tuple(
-            MatchedShare(row.kl_nats, row.share, f"{NOT_COMPARABLE}: {row.reason}" if row.reason else "")
+            replace(row, reason=f"{NOT_COMPARABLE}: {row.reason}") if row.reason else row
             for row in matched_shares(scale, evaluations)
         )
 
@@ -134,13 +135,10 @@ def setting_alone(
     runs: Sequence[MeasuredRun], seeds: Sequence[int], columns: Sequence[int], scale: Scale
 ) -> float | None:
     """Return what the runs of one setting reach by themselves; None where they bracket not all of these KLs."""
+    # The page shows the value alone, so no interval is resampled.
     contender = Contender.of_runs("", runs, seeds, scale.without_resamples())
-    shares = contender.by_seed(columns)
-    return (
-        statistics.fmean(measured)
-        if len(measured := [share for share in shares if share is not None]) == len(seeds)
-        else None
-    )
+    measured = [share for share in contender.by_seed(columns) if share is not None]
+    return statistics.fmean(measured) if len(measured) == len(seeds) else None
 
 
 def _evaluations(runs: Sequence[MeasuredRun]) -> Evaluations | None:

@@ -68,7 +68,7 @@ def _tiles(study: FrontierSummary) -> list[Tile]:
     samples = f"{study.reference.samples} samples per prompt"
     tiles = [Tile("Reward of the reference", *value_and_interval(reward), samples)]
     winner = study.method(study.winner.name)
-    # A method that is not named a winner gets no tile: the tiles are what people quote.
+    # Without a named winner no method that trains gets a tile, however far it leads.
     for method, note in ((winner, "of the possible gain"), (study.method(BEST_OF_N), "by the true reward")):
         if method is not None and method.efficiency:
             parts = value_and_interval(method.efficiency, percent=True)

@@ -52,25 +52,22 @@ class FrontierConfig(MethodsConfig):
     """Add runs until every method can be compared at these KLs, with equal budgets; null runs the sweeps alone."""
 
     @model_validator(mode="after")
-    def _starts_fit(self) -> Self:
-        for name in TRAINED if self.search is not None else ():
-            sweep = getattr(self, name)
+    def _search_fits(self) -> Self:
+        """Refuse sweeps that cannot have the same number of runs and of optimizer steps as the others."""
+        if (search := self.search) is None:
+            return self
+        for name, sweep in ((name, getattr(self, name)) for name in TRAINED):
             starts = len(starting_settings(name, sweep)) if sweep is not None else 0
-            if self.search is not None and starts > self.search.least:
+            if starts > search.least:
                 raise ValueError(
-                    f"{name} starts with {starts} settings, more than the {self.search.least} runs of `search.least`, "
+                    f"{name} starts with {starts} settings, more than the {search.least} runs of `search.least`, "
                     "which every method has: raise it, or start with fewer"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _rounds_are_whole(self) -> Self:
-        for name in ("ppo", "ppo_gt"):
-            sweep: PPOSweep | None = getattr(self, name)
-            if self.search is not None and sweep is not None and self.search.steps % sweep.steps_per_round:
+            # A run of PPO is whole rounds.
+            if isinstance(sweep, PPOSweep) and search.steps % sweep.steps_per_round:
                 raise ValueError(
-                    f"`search.steps` is {self.search.steps}, but {name} takes {sweep.steps_per_round} optimizer steps "
-                    f"a round ({sweep.updates} passes in {min(MINIBATCHES, sweep.prompts_per_step)} parts): give a "
+                    f"`search.steps` is {search.steps}, but {name} takes {sweep.steps_per_round} optimizer steps "
+                    f"per round ({sweep.updates} passes in {min(MINIBATCHES, sweep.prompts_per_step)} parts): give a "
                     "multiple of it"
                 )
         return self

@@ -1,4 +1,4 @@
-"""From the runs of a frontier study to its summary. Imports no torch."""
+"""Summarize the runs of a frontier study. Imports no torch."""
 
 from __future__ import annotations
 
@@ -86,24 +86,22 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
     scale = Scale.from_rewards(reference.rewards, config.matched_nats, resamples=RESAMPLES)
     runs = [read_run(stage, study, reference.prompts, reasons.get(stage.address, "")) for stage in grid.runs]
     complete_runs = [run for run in runs if run.complete]
-    curves = {method: curve for method in TRAINED if (curve := _curve(complete_runs, method)) is not None}
-    contenders = [
-        Contender.of_runs(name, [run for run in complete_runs if run.stage.kind == name], config.seeds, scale)
-        for name in curves
-    ]
+    curves = {method: curve for method in TRAINED if (curve := _curve(_of_method(complete_runs, method))) is not None}
+    contenders = [Contender.of_runs(name, _of_method(complete_runs, name), config.seeds, scale) for name in curves]
     common = common_columns(contenders)
     methods = [
         _method(
             contender,
             curves[contender.name],
-            [run for run in runs if run.stage.kind == contender.name],
+            _of_method(runs, contender.name),
             config.seeds,
             common,
             scale,
-            cost_of([run for run in complete_runs if run.stage.kind == contender.name], grid, study),
+            cost_of(_of_method(complete_runs, contender.name), study),
         )
         for contender in contenders
     ]
+    # After the others, and not in `contenders`: it trains nothing, so it neither wins nor decides which KLs are shared.
     if config.best_of_n is not None:
         exact = Contender.best_of_n(BEST_OF_N, reference.rewards, scale)
         curve = _best_of_n(reference, config.best_of_n.n)
@@ -133,15 +131,23 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
     )
 
 
-# -- curves -------------------------------------------------------------------------------------------------------
+def _of_method(runs: Sequence[MeasuredRun], method: str) -> list[MeasuredRun]:
+    return [run for run in runs if run.stage.kind == method]
 
 
-def _curve(runs: Sequence[MeasuredRun], method: str) -> Curve | None:
+def _by_setting(runs: Sequence[MeasuredRun]) -> dict[tuple[float | None, float | None], list[MeasuredRun]]:
+    """Group the runs of a method by (value, learning rate): a run per seed in each."""
+    groups: dict[tuple[float | None, float | None], list[MeasuredRun]] = {}
+    for run in runs:
+        groups.setdefault((run.stage.value, run.stage.rate), []).append(run)
+    return groups
+
+
+def _curve(runs: Sequence[MeasuredRun]) -> Curve | None:
     """Return a method's evaluations, those of one setting averaged over the seeds where every seed has them."""
-    method_runs = [run for run in runs if run.stage.kind == method and run.points]
     rows: list[tuple[Numbers, Numbers, Origin]] = []
-    for value, rate in dict.fromkeys((run.stage.value, run.stage.rate) for run in method_runs):
-        for points in aligned([run for run in method_runs if (run.stage.value, run.stage.rate) == (value, rate)]):
+    for (value, rate), of_setting in _by_setting([run for run in runs if run.points]).items():
+        for points in aligned(of_setting):
             origin = Origin(value, rate, points[0].step, len(points))
             rows.append((_mean(points, "kl_nats"), _mean(points, "reward"), origin))
     if not rows:
@@ -155,7 +161,7 @@ def _mean(points: Sequence[Point], name: str) -> Numbers:
 
 
 def _best_of_n(reference: ReferenceSamples, sizes: Sequence[int]) -> Curve:
-    """Return expected rewards by prompt, at the bound of the KL."""
+    """Return expected rewards by prompt, at the upper bound of the KL: log N - (N - 1) / N nats."""
     n = sorted(dict.fromkeys(sizes))
     bounds = np.repeat(best_of_n_kl(n)[:, None], len(reference.prompts), axis=1)
     origins = tuple(Origin(float(size), None, None, None) for size in n)
@@ -176,27 +182,18 @@ def _method(
         CurvePoint(**origin._asdict(), kl_nats=over_prompts(kl), reward=over_prompts(reward))
         for kl, reward, origin in zip(curve.kl_nats, curve.reward, curve.origins, strict=True)
     )
-    complete_runs = [run for run in runs if run.complete]
-    settings = dict.fromkeys((run.stage.value, run.stage.rate) for run in complete_runs)
-    efficiency_by_setting = {
-        setting: setting_alone(
-            [run for run in complete_runs if (run.stage.value, run.stage.rate) == setting], seeds, common, scale
-        )
-        for setting in settings
-    }
-    share = contender.over(common, scale)
     by_seed = list(zip(seeds, contender.by_seed(common), strict=True)) if seeds else []
     spread = [efficiency for _, efficiency in by_seed if efficiency is not None]
     return MethodSummary(
         name=name,
         label=LABELS[name],
         setting="N" if exact else SWEPT.get(name),
-        efficiency=share,
+        efficiency=contender.over(common, scale),
         matched=contender.shares_at_matched_kls(scale),
         points=points,
         by_value=tuple(
-            SettingShare(value=value, rate=rate, efficiency=efficiency_by_setting[value, rate])
-            for value, rate in settings
+            SettingShare(value=value, rate=rate, efficiency=setting_alone(of_setting, seeds, common, scale))
+            for (value, rate), of_setting in _by_setting([run for run in runs if run.complete]).items()
         ),
         by_seed=tuple(SeedShare(seed, efficiency) for seed, efficiency in by_seed),
         seed_deviation=statistics.stdev(spread) if len(spread) > 1 else None,
@@ -208,9 +205,6 @@ def _method(
         ),
         cost=cost,
     )
-
-
-# -- records ------------------------------------------------------------------------------------------------------
 
 
 def _run(run: MeasuredRun) -> RunSummary:
@@ -236,7 +230,7 @@ def _run(run: MeasuredRun) -> RunSummary:
 def _reward_model(seed: int, judgement: Stage, study: Path) -> RewardModelAccuracy:
     """Return its accuracy on comparisons of unseen prompts."""
     facts = read_object(study / judgement.path / "stage.json")
-    right = facts.get("right")
+    right = facts.get("right")  # none where the stage has not ended
     return RewardModelAccuracy(seed, cluster_mean(right, facts["prompt"]) if right else None)
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Annotated, ClassVar
 
 from penchant.metrics.estimates import Estimate
+from penchant.metrics.frontier import MatchedShare
 from penchant.studies.core.methods import BEST_OF_N
 from penchant.studies.core.summary import Failure, PromptCounts, StudyCost
 from penchant.typed_json import OMITTED, JsonObject
@@ -41,15 +42,6 @@ class MatchedKLs:
 
     kl_nats: tuple[float, ...]
     common: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class MatchedShare:
-    """A method's efficiency at one matched KL, or the reason why there is none."""
-
-    kl_nats: float
-    share: Estimate | None
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,20 @@
-"""What a study says in sentences: who reaches what, who wins if anybody does, what collapsed, what it took."""
+"""Say in sentences what a frontier shows: who reaches what, who wins if anybody does, what collapsed, what it took."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.text import count, duration, estimate, listing, number, recorded, value_only
+from penchant.reports.kit.text import (
+    count,
+    duration,
+    estimate,
+    format_share,
+    listing,
+    number,
+    percent,
+    value_only,
+)
 from penchant.studies.core.methods import BEST_OF_N, setting_words
 from penchant.studies.frontier.summary import FrontierSummary, MethodSummary, RunSummary
 
@@ -14,7 +23,10 @@ FELL = 0.5  # of the gain at its best, lost by the end: then a run collapsed
 
 
 def headline(study: FrontierSummary) -> list[str]:
-    """Return what each method reaches where all can be compared, who wins if anybody does, and what is left out."""
+    """Return what each method reaches where all can be compared, who wins if anybody does, and what is left out.
+
+    Best-of-N is in none of these sentences: it trains nothing, so it stands beside the others.
+    """
     if not study.trained:
         return ["No method that trains was evaluated yet."]
     return [*_efficiency_sentences(study), *_left_out(study), _seeds(study), *_unfinished(study)]
@@ -26,7 +38,7 @@ def _efficiency_sentences(study: FrontierSummary) -> list[str]:
         return [
             "At no KL have all methods that train evaluations on both sides, so they cannot be compared as a whole."
         ]
-    shares = [f"{method.label} {estimate(share, percent=True)}" for method, share in ranked]
+    shares = [f"{method.label} {format_share(share)}" for method, share in ranked]
     sentence = (
         f"Of the gain in reward that is possible at {common_nats(study)} of KL, methods reach: {listing(shares)}."
     )
@@ -44,7 +56,7 @@ def _winner(study: FrontierSummary) -> str:
     winner = study.winner
     if winner.name:
         runs = {method.runs.all // len(study.seeds) for method in study.trained}
-        unequal = f" They had unequal searches, of {min(runs)} to {max(runs)} runs a seed." * (len(runs) > 1)
+        unequal = f" They had unequal searches, of {min(runs)} to {max(runs)} runs per seed." * (len(runs) > 1)
         return (
             f"{study.label(winner.name)} lies above each of the others: the intervals of the paired differences, "
             f"over prompts and seeds, exclude 0.{unequal}"
@@ -59,6 +71,7 @@ def _left_out(study: FrontierSummary) -> list[str]:
     """Say which methods cannot be compared, and why."""
     sentences = []
     for method in study.trained:
+        # Of several KLs the reason is often one and the same, such as a seed without an evaluation: it is said once.
         reasons = dict.fromkeys(row.reason for row in method.matched if row.reason)
         if method.efficiency is None and all(row.share is None for row in method.matched):
             sentences.append(f"{method.label} is {'; '.join(reasons)}.")
@@ -87,7 +100,7 @@ def _compare(study: FrontierSummary, first: MethodSummary, second: MethodSummary
     kls, gap = study.difference(first.name, second.name)
     if gap is None:
         return "there is no KL with evaluations of both on either side, so the two cannot be compared."
-    if not gap.has_interval:
+    if not gap.has_interval:  # nothing can be claimed of it, so the reason stands in the interval's place
         return f"at {nats(kls)} they differ by {_points(gap)}."
     if gap.above(0):
         return f"at {nats(kls)} {first.label} lies above by {_points(gap)}, on the same prompts."
@@ -97,7 +110,7 @@ def _compare(study: FrontierSummary, first: MethodSummary, second: MethodSummary
 
 
 def _points(gap: Estimate) -> str:
-    return f"{estimate(gap, percent=True).replace('%', '')} percentage points"
+    return f"{format_share(gap).replace('%', '')} percentage points"
 
 
 def _seeds(study: FrontierSummary) -> str:
@@ -110,18 +123,14 @@ def _seeds(study: FrontierSummary) -> str:
 
 def findings(study: FrontierSummary) -> list[str]:
     """Return what else the plot shows, a sentence or two each."""
-    comparisons = [_dpo_and_ppo(study, name) for name in ("ppo", "ppo_gt")]
-    return [
-        text
-        for text in (
-            *comparisons,
-            *_losing_methods(study),
-            _best_of_n(study),
-            *_collapses(study),
-            _training_costs(study),
-        )
-        if text
+    sentences = [
+        *(_dpo_and_ppo(study, name) for name in ("ppo", "ppo_gt")),
+        *_losing_methods(study),
+        _best_of_n(study),
+        *_collapses(study),
+        _training_costs(study),
     ]
+    return [text for text in sentences if text]
 
 
 def _dpo_and_ppo(study: FrontierSummary, name: str) -> str:
@@ -136,7 +145,7 @@ def _best_of_n(study: FrontierSummary) -> str:
     best = study.method(BEST_OF_N)
     if best is None:
         return ""
-    shares = [f"{recorded(row.share, percent=True)} at {row.kl_nats:g}" for row in best.matched if row.share]
+    shares = [f"{format_share(row.share)} at {row.kl_nats:g}" for row in best.matched if row.share]
     outcome = f"reaches {listing(shares)} nats" if shares else "cannot be compared here"
     return (
         f"Best-of-N by the true reward {outcome}, drawn at the upper bound of its KL; it trains nothing, so it stands "
@@ -177,6 +186,7 @@ def collapsed(study: FrontierSummary, run: RunSummary) -> bool:
     if not run.points or run.status not in FINISHED_STATUSES:
         return False
     base, last = study.reference.reward, run.points[-1].reward
+    # "Clearly": the intervals lie apart. The best of noisy evaluations is above the last by luck alone.
     best = max((point.reward for point in run.points), key=lambda reward: reward.value)
     gain = best.value - base.value
     return last.below(base) or (last.below(best) and gain > 0 and best.value - last.value > FELL * gain)
@@ -189,7 +199,7 @@ def _collapse(study: FrontierSummary, method: MethodSummary, fallen: Sequence[Ru
         dict.fromkeys(words for run in fallen if (words := setting_words(method.setting, run.value, run.rate)))
     )
     repeats = last.repetition
-    loops = f", and {number(100 * repeats, 0)}% of 4-grams repeat" if repeats is not None and repeats > 0.1 else ""
+    loops = f", and {percent(repeats)} of 4-grams repeat" if repeats is not None and repeats > 0.1 else ""
     return (
         f"{method.label} collapsed{f' at {where}' if where else ''}: the worst run ends at a reward of "
         f"{estimate(last.reward)} and {number(last.kl_nats.value)} nats (the reference has "
@@ -205,13 +215,12 @@ def _training_costs(study: FrontierSummary) -> str:
     (cheap, cheap_label), (dear, dear_label) = (
         pick(costs, key=lambda pair: pair[0].training_seconds) for pick in (min, max)
     )
-    shortest, longest = cheap.training_seconds, dear.training_seconds
-    if shortest <= 0 or cheap is dear:
+    if cheap.training_seconds <= 0 or cheap is dear:
         return ""
     return (
-        f"A run of {cheap_label} trained {duration(shortest)}, one of {dear_label} {duration(longest)}, evaluations "
-        f"not counted; {cheap_label} saw {number(cheap.samples_drawn, 0)} samples in all, "
-        f"{dear_label} {number(dear.samples_drawn, 0)}."
+        f"A run of {cheap_label} trained {duration(cheap.training_seconds)}, one of {dear_label} "
+        f"{duration(dear.training_seconds)}, evaluations not counted; {cheap_label} saw "
+        f"{number(cheap.samples_drawn, 0)} samples in all, {dear_label} {number(dear.samples_drawn, 0)}."
     )
 
 

@@ -1,9 +1,10 @@
-"""The page of a study of wrong labels. Reads its numbers and nothing else."""
+"""Fill in the page of a study of wrong labels from its summary alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from penchant.metrics.catalogue import metric
 from penchant.models.builtin import described
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
@@ -20,9 +21,10 @@ TITLE = "Wrong labels: who stands them, and how far"
 
 def noise_pictures(study: NoiseSummary) -> dict[str, Picture]:
     """Return the figures by key."""
+    accuracy, reward = metric("accuracy").title, metric("true_reward").label
     pictures = {
-        "accuracy": share_picture(study, "accuracy", "Accuracy on unseen, clean comparisons", level=0.5),
-        "reward": share_picture(study, "reward", "Mean true reward at the end"),
+        "accuracy": share_picture(study, "accuracy", f"{accuracy} on unseen, clean comparisons"),
+        "reward": share_picture(study, "reward", f"Mean {reward} at the end"),
     }
     return pictures | ({"few": few_picture(study.few)} if study.few else {})
 
@@ -38,8 +40,8 @@ def noise_context(study: NoiseSummary, pictures: Mapping[str, Picture]) -> dict[
         "worth.",
     }
     by_share = [
-        _by_share(study, "Accuracy on unseen, clean comparisons.", lambda point: format_share(point.accuracy)),
-        _by_share(study, "Mean true reward at the end.", lambda point: recorded(point.reward)),
+        _by_share(study, f"{pictures['accuracy'].title}.", lambda point: format_share(point.accuracy)),
+        _by_share(study, f"{pictures['reward'].title}.", lambda point: recorded(point.reward)),
     ]
     return {
         "title": TITLE,
@@ -74,7 +76,8 @@ def _few_comparisons_table(summary: FewSummary) -> Table:
         )
         for point in summary.points
     ]
-    heads = ("times seen", "accuracy on what was seen", "true reward", "KL, nats")
+    accuracy, reward = metric("accuracy").label, metric("true_reward").label
+    heads = ("times seen", f"{accuracy} on what was seen", reward, metric("kl_nats").column)
     return Table(f"{count(summary.prompts, 'prompt')}, none wrong, many times over.", heads, tuple(rows))
 
 

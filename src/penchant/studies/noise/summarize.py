@@ -1,4 +1,4 @@
-"""From the runs of a study of wrong labels to its summary. Imports no torch."""
+"""Summarize the runs of a study of wrong labels. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean, paired_difference
 from penchant.studies.core.records import read_lines, read_object
-from penchant.studies.core.results import MeasuredRun, aligned, provenance_of, read_run
+from penchant.studies.core.results import MeasuredRun, Point, aligned, provenance_of, read_run
 from penchant.studies.core.stage import Stage
 from penchant.studies.core.summary import PromptCounts, cost_of_stages, failures_of
 from penchant.studies.noise.grid import LEARNERS, Cell, NoiseGrid
@@ -79,16 +79,27 @@ def _point(share: float, cells: Sequence[Cell], study: Path) -> NoisePoint | Non
     right = [value for facts in judgements for value in facts["right"]]
     prompts = [number for facts in judgements for number in facts["prompt"]]
     ends = [run.points[-1] for cell in cells if (run := _read(cell.run, study)).points]
-    numbers = [number for end in ends for number in range(len(end.reward))]
     return NoisePoint(
         share=share,
         seeds=len(judgements),
         accuracy=cluster_mean(right, prompts, share=True),
-        reward=cluster_mean([float(value) for end in ends for value in end.reward], numbers) if numbers else None,
-        kl_nats=cluster_mean([float(value) for end in ends for value in end.kl_nats], numbers, share=False)
-        if numbers
-        else None,
+        reward=_mean_reward(ends) if ends else None,
+        kl_nats=_mean_kl(ends) if ends else None,
     )
+
+
+def _mean_reward(ends: Sequence[Point]) -> Estimate:
+    """Return the mean of the prompts of several seeds; those of one prompt go together."""
+    return cluster_mean(np.concatenate([end.reward for end in ends]), _prompts_of(ends))
+
+
+def _mean_kl(ends: Sequence[Point]) -> Estimate:
+    # Said not to be a share: small KLs may all lie between 0 and 1, and their mean is no rate.
+    return cluster_mean(np.concatenate([end.kl_nats for end in ends]), _prompts_of(ends), share=False)
+
+
+def _prompts_of(ends: Sequence[Point]) -> list[int]:
+    return [prompt for end in ends for prompt in range(len(end.reward))]
 
 
 def _paired_gap(cells: Sequence[Cell], baseline_cells: Sequence[Cell], study: Path) -> Estimate | None:
@@ -136,7 +147,6 @@ def _summarize_few_comparisons(config: NoiseConfig, grid: NoiseGrid, study: Path
     points, rewards = [], []
     for ends in aligned(runs):
         rewards.append(np.mean([end.reward for end in ends], axis=0))
-        numbers = [number for end in ends for number in range(len(end.reward))]
         step = ends[0].step
         seen = [
             row["accuracy"]
@@ -148,8 +158,8 @@ def _summarize_few_comparisons(config: NoiseConfig, grid: NoiseGrid, study: Path
             FewPoint(
                 step=step,
                 epoch=config.few.epochs * step / max(1, int(runs[0].result.get("steps") or step)),
-                reward=cluster_mean([float(value) for end in ends for value in end.reward], numbers),
-                kl_nats=cluster_mean([float(value) for end in ends for value in end.kl_nats], numbers, share=False),
+                reward=_mean_reward(ends),
+                kl_nats=_mean_kl(ends),
                 seen_accuracy=sum(seen) / len(seen) if seen else None,
             )
         )

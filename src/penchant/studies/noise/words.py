@@ -1,8 +1,8 @@
-"""What a study of wrong labels says in sentences; never more than its intervals support."""
+"""Say in sentences what wrong labels do, never more than the intervals support."""
 
 from __future__ import annotations
 
-from penchant.reports.kit.text import count, estimate, listing, number, value_only
+from penchant.reports.kit.text import count, estimate, format_share, listing, number, percent, value_only
 from penchant.studies.noise.summary import LearnerSummary, NoisePoint, NoiseSummary
 
 SEEN = 0.95  # of the comparisons that were seen: then a policy knows them by heart; the page prints what was measured
@@ -15,9 +15,9 @@ def headline(study: NoiseSummary) -> list[str]:
         return ["DPO was not judged yet."]
     first, last = dpo.points[0], dpo.points[-1]
     sentences = [
-        f"DPO puts the better response first in {estimate(first.accuracy, percent=True)} of unseen "
+        f"DPO puts the better response first in {format_share(first.accuracy)} of unseen "
         f"comparisons with {_share(first)} of its labels {wrong(study)}, and in "
-        f"{estimate(last.accuracy, percent=True)} with {_share(last)}."
+        f"{format_share(last.accuracy)} with {_share(last)}."
     ]
     prompts = count(study.prompts.eval or 0, "unseen prompt")
     seeds = count(len(study.seeds), "seed")
@@ -52,7 +52,7 @@ def _relatives(study: NoiseSummary) -> str:
     parts = [f"{listing(names)} {word} it" for names, word in ((above, "above"), (below, "below")) if names]
     if indistinguishable:
         parts.append(f"{listing(indistinguishable)} not to be told apart from it")
-    where = f"{number(100 * share, 0)}% {wrong(study)}"
+    where = f"{percent(share)} {wrong(study)}"
     opening = (
         f"At {where} DPO has {value_only(base, percent=True)}: {'; '.join(parts)} (by paired differences on the same"
     )
@@ -72,7 +72,7 @@ def _first_cost(method: LearnerSummary, done: str) -> str:
         if point.above_first is not None and point.above_first.below(0):
             return (
                 f"{method.label} is clearly worse with {_share(point)} {done} already: "
-                f"{value_only(clean, percent=True)} to {estimate(point.accuracy, percent=True)}."
+                f"{value_only(clean, percent=True)} to {format_share(point.accuracy)}."
             )
     return ""
 
@@ -89,7 +89,7 @@ def _overfitting(study: NoiseSummary) -> str:
     if measured:
         accuracy, epoch = memorized or max(measured, key=lambda pair: pair[0])
         times = f"after seeing them {count(round(epoch), 'time')}{'' if memorized else ', at most'}"
-        heart = f"it has {number(100 * accuracy, 0)}% of them right {times}"
+        heart = f"it has {percent(accuracy)} of them right {times}"
     outcome = f"its true reward ends at {estimate(last.reward)}"
     if gap is not None:
         best = max(points, key=lambda point: point.reward.value)
@@ -103,4 +103,4 @@ def _overfitting(study: NoiseSummary) -> str:
 
 
 def _share(point: NoisePoint) -> str:
-    return f"{number(100 * point.share, 0)}%" if point.share else "none"
+    return percent(point.share) if point.share else "none"
