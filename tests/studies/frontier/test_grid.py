@@ -282,6 +282,6 @@ def test_bad_settings_say_what_is_wrong(study: Callable[..., FrontierConfig]) ->
     with pytest.raises(InputError, match=r"dpo starts with 2 settings, more than the 1 runs of `search.least`"):
         study(search={"least": 1})
     with pytest.raises(
-        InputError, match=r"ppo takes 6 optimizer steps a round \(2 passes in 3 parts\): give a multiple"
+        InputError, match=r"ppo takes 6 optimizer steps per round \(2 passes in 3 parts\): give a multiple"
     ):
         study(ppo=PPO, search={"steps": 16})

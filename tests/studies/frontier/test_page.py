@@ -296,7 +296,7 @@ def test_of_one_seed_no_winner_is_named_and_of_three_only_a_clear_one() -> None:
     assert clear["winner"]["name"] == "dpo"
     named = headline(read(clear))[1]
     assert named.startswith("DPO lies above each of the others: the intervals of the paired differences")
-    assert named.endswith("They had unequal searches, of 1 to 4 runs a seed.")
+    assert named.endswith("They had unequal searches, of 1 to 4 runs per seed.")
     for method in clear["methods"]:
         method["runs"]["all"] = 6
     assert headline(read(clear))[1].endswith("exclude 0.")

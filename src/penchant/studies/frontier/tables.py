@@ -181,8 +181,8 @@ def runs(study: FrontierSummary) -> Table:
                 run_name(study, run.method, run.value, run.rate),
                 str(run.seed),
                 run.status if not run.evaluations_lost else f"{run.status}, evaluations lost",
-                recorded(last and last.reward),
-                recorded(last and last.kl_nats),
+                recorded(last.reward if last else None),
+                recorded(last.kl_nats if last else None),
                 DASH if run.seconds is None else duration(run.seconds),
                 run.folder,
             )
