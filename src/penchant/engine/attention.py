@@ -63,6 +63,7 @@ def predictor_states(
 
     `inputs` are the states that enter block number `first`; None for the whole model.
     """
+    # BERT's decoders do more to the trunk's states before they project them (docs/decisions/0019-decoding.md)
     run = _head_input if getattr(unwrap(model), READS_HEAD_INPUT, False) else _trunk_states
     return states_at(model, batch, batch.predictors, inputs, first, run)
 
@@ -96,6 +97,7 @@ def entering_states(model: nn.Module, batch: TreeBatch, block: int) -> Float[Ten
 
     blocks = trunk_blocks(model)
     assert blocks is not None
+    # the block whose input is wanted runs too: its hook is what takes the input
     hook = blocks[block].register_forward_pre_hook(keep, with_kwargs=True)
     try:
         with _only_blocks(model, 0, block + 1):
@@ -116,6 +118,7 @@ def _only_blocks(model: nn.Module, start: int, stop: int | None) -> Iterator[Non
     """Give the trunk only some of its blocks for as long as the block runs; they are the modules themselves."""
     below, blocks = trunk(model), trunk_blocks(model)
     assert blocks is not None
+    # a trunk's forward pass loops over `layers`; masks, positions and the final norm stay as they are
     try:
         below.layers = blocks[start:stop]
         yield
@@ -176,6 +179,7 @@ def output_head(model: nn.Module) -> Head:
         active = layer.active_adapter
         saved = not layer.disable_adapters and active in layer.modules_to_save
         layer = layer.modules_to_save[active] if saved else layer.original_module
+    # W + B A, differentiable: adapters of the head learn through our own projection, since their forward is not called
     weight = layer.weight
     if hasattr(layer, "get_delta_weight") and not layer.disable_adapters and not layer.merged:
         for adapter in layer.active_adapters:

@@ -57,7 +57,7 @@ def decoding_way(model: nn.Module, longest: int = 0) -> Verdict:
     forget_earlier_lengths(model)
     announce = partial(_announce, type(inner).__name__)
     device = next(model.parameters()).device.type
-    # autocast would compare roundings, which differ between the ways
+    # the verdict is kept by the weights' dtype, so it must not depend on the caller's autocast
     with torch.no_grad(), torch.autocast(device, enabled=False):
         verdict = kept_verdict("decoding", inner, partial(_find_way, model, 0), announce)
         for length in probe.far_lengths(model):
@@ -115,8 +115,10 @@ def probe_prompts(config: PreTrainedConfig, reach: int) -> list[tuple[int, ...]]
     """Return prompts of unequal lengths, two of one length; one grows beyond each length within reach."""
     thresholds = [length for length in named_lengths(config) if length <= reach]
     room = (context_length(config) or 2**30) - STEPS
+    # two tokens short of a length, so that the third of the four drawn ones is the first beyond it
     length_set = {SHORT, 3, 7, *(length - 2 for length in thresholds)}
     lengths = sorted((length for length in length_set if 0 < length <= room), reverse=True)
+    # two of one length share a pass where nothing is padded
     return _prompts(config, [*lengths, lengths[-1]])
 
 
@@ -143,6 +145,7 @@ class _Truth:
         if longest in self.logits_by_ids:
             return
         logits = probe.own_logits(self.model, longest, STEPS).flip(0)
+        # from the last token backwards; a causal model gives a row's beginnings their logits in the same pass
         for back, row in enumerate(logits):
             stop = len(longest) - back
             if self.lengths.class_of(stop) == self.lengths.class_of(len(longest)):
@@ -158,6 +161,7 @@ def _problem(model: nn.Module, prompts: Sequence[tuple[int, ...]], decoding: Dec
     """Return what is wrong with a way of decoding, or None."""
     name = "decoding with a cache" if decoding.cached else "a whole pass per token"
     seen: list[tuple[tuple[int, ...], Tensor]] = []
+    # two samples per prompt, so that a prompt's cache is taken twice
     sampling = Sampling(n=2, temperature=0, max_new_tokens=STEPS)
     try:
         Drawing(model, prompts, sampling, frozenset(), decoding, observe=lambda *row: seen.append(row)).run()

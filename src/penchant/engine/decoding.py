@@ -119,6 +119,7 @@ class Drawing:
     def run(self) -> list[list[TokenSample]]:
         """Decode until every sample has ended or reached its length."""
         while self.later:
+            # from short to long, since a row that outgrows its class goes on in a later one
             starts = self.later.pop(min(self.later))
             self.left = deque(sorted(starts, key=lambda start: -len(start.ids)))
             while self._refill():
@@ -144,6 +145,7 @@ class Drawing:
 
     def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: Cache | None) -> CausalLMOutput:
         options: dict[str, object] = {"use_cache": self.decoding.cached}
+        # rows without padding get no mask: Mamba's decode steps are wrong under one (docs/decisions/0019-decoding.md)
         if self.decoding.padded:
             options |= {"attention_mask": mask, "position_ids": positions}
         if self.decoding.cached:
@@ -176,7 +178,7 @@ class Drawing:
             if finished or len(row.tokens) == self.sampling.max_new_tokens:
                 self.results[row.prompt][row.sample] = (tuple(row.tokens), finished)
                 self.on_end(row.prompt)
-            elif self._outgrew(row):
+            elif self._outgrew(row):  # its cache was computed with the arithmetic of shorter rows
                 self._postpone(_Start((*self.prompts[row.prompt], *row.tokens), row.prompt, row))
             else:
                 going.append(position)
@@ -185,6 +187,7 @@ class Drawing:
     def _refill(self) -> bool:
         """Fill the free places if it is time to, and return whether any row is live."""
         capacity = self._capacity()
+        # a few prompts at a time would cost as much as many; with no live rows there is nothing to wait for
         worth_it = not self.live or capacity - len(self.live) >= REFILL * capacity
         while (free := capacity - len(self.live)) > 0 and (self.waiting or (self.left and worth_it)):
             # rows without buffers of their own have to end before others begin
@@ -216,7 +219,7 @@ class Drawing:
         cache = fresh_cache(self.model) if self.decoding.cached else None
         longest = len(self.left[0].ids)
         limit, starts = max(1, MAX_PREFILL // longest), [self.left.popleft()]
-        filled = 1 if starts[0].row else self.sampling.n
+        filled = 1 if starts[0].row else self.sampling.n  # a prompt serves all of its samples
         while self.left and filled < free and len(starts) < limit:
             if not self.decoding.padded and len(self.left[0].ids) != longest:
                 break
@@ -250,5 +253,6 @@ def _packed(going: Sequence[int]) -> list[int]:
 def _uniforms(seed: int, prompt: tuple[int, ...], index: int, count: int) -> NDArray[np.float64]:
     """Return `count` numbers in [0, 1) that depend on seed, prompt and sample index alone."""
     digest = hashlib.blake2b(f"{seed}|{prompt}|{index}".encode(), digest_size=16).digest()
+    # a generator of its own per sample: the order in which samples are drawn decides nothing
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
     return generator.random(count)

@@ -47,7 +47,7 @@ def block_mask(trees: tuple[Span, ...], padded: int, device: torch.device) -> Bl
     """Return the mask that says which blocks hold something to compute; kept until another batch comes."""
     key = (trees, padded, device)
     if key not in _last:
-        _last.clear()
+        _last.clear()  # masks of past batches would stay on the GPU
         tree_ids, branch_ids = (ids.to(device) for ids in numbering(trees, padded))
 
         def seen(_batch: Tensor, _head: Tensor, q: Tensor, k: Tensor) -> Tensor:

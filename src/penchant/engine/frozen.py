@@ -52,6 +52,7 @@ def train_only_top(network: nn.Module, count: int) -> None:
     network.requires_grad_(False)
     children = list(below.named_children())
     after = children[[name for name, _ in children].index("layers") + 1 :]
+    # the final norm stands after the blocks, under a name that differs by model
     for module in (*blocks[-count:], *(module for name, module in after if "norm" in name)):
         module.requires_grad_(True)
 
@@ -118,6 +119,7 @@ def frozen_states(
         return None, "responses of one prompt lie on both sides of a length at which the model's arithmetic changes"
     origins, rows = _origins(rendered)
     first = [batch.to(scorer.device) for batch in _batches(rendered[:1], origins[:1], budget, packing)]
+    # one group tells whether the blocks above can be run alone at all, before all data go through those below
     with evaluating(scorer.model):
         example = [entering_states(scorer.model, batch, blocks) for batch in first]
         if reason := _difference(scorer, first, example, blocks):
@@ -220,7 +222,7 @@ def _key(
     for group in rendered:
         for ids in (group.prompt_ids, *(branch.ids for branch in group.branches)):
             digest.update(array("q", (len(ids), *ids)).tobytes())
-        digest.update(b"group")
+        digest.update(b"group")  # two groups are not one with the responses of both
     return digest.hexdigest()[:32]
 
 

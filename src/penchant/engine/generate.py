@@ -38,6 +38,7 @@ def draw(
         InputError: a prompt that leaves no room in the model's context, or a model that cannot be sampled.
     """
     check_room(model, prompts, sampling)
+    # a prompt that stands twice has the same samples both times, since seed, prompt and index decide them
     shares = Counter(prompts)
     unique = list(shares)
 

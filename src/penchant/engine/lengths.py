@@ -38,7 +38,7 @@ class LengthClasses:
         passed = sum(length > threshold for threshold in self.thresholds)
         if self.exact_above is None or length <= self.exact_above:
             return passed
-        return len(self.thresholds) + length
+        return len(self.thresholds) + length  # beyond every number of passed thresholds
 
     def joined(self, other: LengthClasses) -> LengthClasses:
         """Return classes that lie within those of both."""
@@ -90,6 +90,7 @@ def named_lengths(config: PreTrainedConfig) -> list[int]:
     lengths = {length for length in (*classes.thresholds, classes.exact_above) if length}
     for part in _mappings(config.to_dict()):
         for name, value in part.items():
+            # a bool is an int, and configurations have many switches
             whole_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
             if whole_number and any(threshold_name in str(name) for threshold_name in THRESHOLD_NAMES):
                 lengths.add(value)

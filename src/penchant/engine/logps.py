@@ -112,6 +112,7 @@ class _TokenLogps(torch.autograd.Function):
     ) -> Tensor:
         head = Head(weight, bias, softcap, scale)
         rows, vocabulary = hidden.shape[0], weight.shape[0]
+        # not under a soft cap, whose slope needs the logits: exponentials do not give them back
         keep = any(ctx.needs_input_grad) and softcap is None and 4 * rows * vocabulary <= KEEP_BYTES
         chosen = torch.zeros(rows, dtype=_sum_dtype(hidden), device=hidden.device)
         largest, sums, logit_parts = [], [], []
@@ -124,6 +125,7 @@ class _TokenLogps(torch.autograd.Function):
             sums.append(logits.sub_(largest[-1][:, None]).exp_().sum(1))
             if keep:
                 logit_parts.append(logits)
+        # the log-sum-exp of all is that of the blocks' own
         normalisers = torch.stack([top + total.log() for top, total in zip(largest, sums, strict=True)]).logsumexp(0)
         ctx.save_for_backward(hidden, weight, bias, targets, normalisers)
         ctx.softcap, ctx.scale = softcap, scale
@@ -139,6 +141,7 @@ class _TokenLogps(torch.autograd.Function):
         needs_hidden, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         head = Head(weight, bias, ctx.softcap, ctx.scale)
         rows, vocabulary = hidden.shape[0], weight.shape[0]
+        # only what is asked for: frozen weights have no gradient to fill
         grad_hidden = torch.zeros_like(hidden, dtype=_sum_dtype(hidden)) if needs_hidden else None
         grad_weight = torch.empty_like(weight) if needs_weight else None
         grad_bias = torch.empty_like(bias) if needs_bias and bias is not None else None
@@ -148,6 +151,7 @@ class _TokenLogps(torch.autograd.Function):
             # d logp[target] / d logit = 1[target] - softmax, times the upstream number of the row
             slope = None
             if logit_parts:
+                # exp(logit - largest) of the block times exp(largest - normaliser) is the softmax
                 largest, exponentials = logit_parts[number]
                 delta = exponentials.mul_((-grad * (largest - normalisers).exp_())[:, None])
             else:
@@ -162,6 +166,7 @@ class _TokenLogps(torch.autograd.Function):
             if grad_bias is not None:
                 grad_bias[part] = delta.sum(0)
             delta = delta.to(hidden.dtype)
+            # in half precision the sum over the blocks is float32, which `addmm_` does not mix
             if grad_hidden is not None and grad_hidden.dtype == delta.dtype:
                 grad_hidden.addmm_(delta, head_columns.weight)
             elif grad_hidden is not None:

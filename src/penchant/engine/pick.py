@@ -29,6 +29,7 @@ def _weights(logits: Tensor, sampling: Sampling) -> Tensor:
     if sampling.temperature != 1:
         scaled = scaled / sampling.temperature
     if sampling.top_k:
+        # whatever ties with the k-th stays too
         kth = scaled.topk(min(sampling.top_k, scaled.shape[-1]), dim=-1).values[:, -1:]
         scaled = scaled.masked_fill(scaled < kth, -torch.inf)
     weights = (scaled - scaled.amax(-1, keepdim=True)).exp_()

@@ -65,6 +65,7 @@ def long_row(config: PreTrainedConfig, reach: int) -> int:
 def random_ids(config: PreTrainedConfig, count: int) -> list[int]:
     """Return fixed random token ids of the vocabulary, without padding, which some models skip."""
     generator = torch.Generator().manual_seed(0)
+    # twice as many as are needed, since some may be padding
     ids = torch.randint(0, config.vocab_size, (2 * count + 8,), generator=generator)
     return [int(i) for i in ids if int(i) != getattr(config, "pad_token_id", None)][:count]
 
@@ -84,7 +85,7 @@ def own_logits(model: nn.Module, ids: Sequence[int], last: int | None = None) ->
         logits = inner(input_ids=row, use_cache=False, **(last_logits_option(inner, last) if last else {})).logits
     except Exception as error:  # each class has its own ways
         raise InputError(f"{type(inner).__name__} cannot be run on token ids alone: {short_text(error)}") from error
-    if logits.ndim == 3 and last is not None:
+    if logits.ndim == 3 and last is not None:  # a network that could not be asked gave all
         logits = logits[:, -last:]
     if logits.ndim != 3 or logits.shape[:2] != (1, min(last or len(ids), len(ids))):
         raise InputError(

@@ -49,6 +49,7 @@ def fingerprint(model: nn.Module) -> str:
     tensors_by_memory = {_memory_key(tensor): tensor for tensor in tensors.values()}  # a tied matrix is read once
     contents = {memory: _content(tensor) for memory, tensor in tensors_by_memory.items()}
     digest = hashlib.sha256()
+    # by name, since a wrapper may list the same tensors in another order
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode() + contents[_memory_key(tensor)])
     return digest.hexdigest()[:32]
@@ -160,6 +161,7 @@ def sequence_kl(
                 frozen_head = output_head(frozen.model)
             kl = torch.empty(len(states), device=states.device)
             blocks = zip(log_softmax_blocks(states, head), log_softmax_blocks(frozen_states, frozen_head), strict=True)
+            # two whole vocabularies, some rows at a time
             for (block, p), (_, q) in blocks:
                 kl[block] = (p.exp() * (p - q)).sum(-1)
             flat.index_add_(0, batch.owners.cpu(), kl.cpu())
@@ -207,6 +209,7 @@ class ReferenceTable:
         return values
 
     def _digest(self, key: bytes, logps: object) -> bytes:
+        # SQLite takes a value of any type: what is no float is damaged, and its digest fits nothing
         number = struct.pack("<d", logps) if isinstance(logps, float) else b""
         return hashlib.sha256(self.key.encode() + key + number).digest()[:8]
 
@@ -267,6 +270,7 @@ def reference_logps(
     `progress` is called with the number of tokens done, those of responses from the table included.
     """
     keys = [[row.key(index) for index in range(len(row.branches))] for row in rendered]
+    # responses that stand twice in the data are scored once
     needed_keys = {key for row_keys in keys for key in row_keys}
     logps = table.get(list(needed_keys))
     unknown = needed_keys - logps.keys()

@@ -62,6 +62,7 @@ class Scorer(nn.Module):
         Raises:
             InputError: no way of scoring such a row gives the model's own numbers.
         """
+        # all that decides is between which two lengths the longest row lies
         exceeded = sum(length < longest for length in self.far_lengths)
         if not exceeded:
             return self.packing

@@ -68,7 +68,7 @@ def far_support(model: nn.Module, packing: Packing, longest: int, *, head: bool)
 
 @contextmanager
 def _probing(model: nn.Module) -> Iterator[None]:
-    # autocast would compare roundings, which differ between the ways
+    # the verdict is kept by the weights' dtype, so it must not depend on the caller's autocast
     with evaluating(model), torch.autocast(next(model.parameters()).device.type, enabled=False):
         yield
 
@@ -173,12 +173,10 @@ def _problem(
             kernels.switch_on(inner)
         got = _numbers(model, rows, packing, head)
     except Exception as error:  # whatever a model raises that does not know what we ask for
-        return (
-            f"its attention cannot be replaced ({probe.short_text(error)})"
-            if not packing.plain
-            else probe.short_text(error)
-        )
+        reason = probe.short_text(error)
+        return reason if packing.plain else f"its attention cannot be replaced ({reason})"
     finally:
+        # the next way is tried on the network as it came
         if inner.config._attn_implementation != before:
             inner.set_attn_implementation(before)
     name = "rows side by side" if packing.plain else "trees"
@@ -188,6 +186,7 @@ def _problem(
         if probe.logps_close(packed_logps, single_logps, model):
             return None
         return f"{name} differ from single rows by {worst:.3g} nats per token"
+    # a reward head starts at 0, so its scores would agree whatever the states are: the states themselves are compared
     share = max(float((a - b).norm() / b.norm()) for a, b in zip(got, expected, strict=True))
     allowed = probe.HALF_STATES if probe.half_precision(model) else probe.STATES
     return None if share <= allowed else f"states of {name} differ from those of single rows by {share:.1%}"

@@ -81,6 +81,7 @@ class Layout:
 
     def positions(self, batch: TreeBatch, slots: Int[Tensor, " slots"]) -> Int[Tensor, " tokens"]:
         """Return the positions of a batch's tokens (on the CPU); `slots` says which response each slot is."""
+        # a slot's tokens stand together in a batch, but slots come in any order
         owners, counts = torch.unique_consecutive(batch.owners.cpu(), return_counts=True)
         firsts = counts.cumsum(0) - counts
         within = torch.arange(int(counts.sum())) - firsts.repeat_interleave(counts)
@@ -121,6 +122,7 @@ def _entropies(states: Float[Tensor, "tokens hidden"], head: Head) -> Tokens:
         logps = torch.log_softmax(logits, -1)
         return -(logps.exp() * logps).sum(-1)
 
+    # kept for the backward pass, the logits would be a table of tokens times the vocabulary
     step = block_rows(head.weight.shape[0])
     parts = [checkpoint(chunk, part, use_reentrant=False) for part in states.split(step)]
     return torch.cat(parts)

@@ -197,6 +197,7 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """
     batches: list[list[int]] = [[] for _ in range(-(-sum(lengths) // budget))]
     sizes = [0] * len(batches)
+    # the longest first: what is left for the end are short ones, which even out the sizes
     for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
         emptiest = min(range(len(batches)), key=sizes.__getitem__)
         if sizes[emptiest] and sizes[emptiest] + lengths[index] > budget:
@@ -221,7 +222,7 @@ def batched(trees: Sequence[Tree], *, slots: int, budget: int, packing: Packing)
 
 def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
     """Return the tensors (on the CPU) of some trees."""
-    rows = [[tree] for tree in trees] if plain else [list(trees)]
+    rows = [[tree] for tree in trees] if plain else [list(trees)]  # trees share one row, end to end
     width = max(sum(tree.length for tree in row) for row in rows)
     input_ids = torch.zeros((len(rows), width), dtype=torch.long)  # padding is never read: any token will do
     position_ids = torch.zeros((len(rows), width), dtype=torch.long)

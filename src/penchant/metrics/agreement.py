@@ -104,6 +104,7 @@ def krippendorff_alpha(
         reason = "there is one rater only" if len(codes) < 2 else "no item was rated twice"
         return Coefficient(None, None, None, 0, 0, reason)
     counts, item_clusters = counts[pairable], cluster_codes(labels[pairable])
+    # one kind of rating only: no disagreement is expected, and alpha is 0 / 0
     if (counts.sum(0) > 0).sum() < 2:
         reason = "everybody says one and the same thing of every item, so there is nothing to agree on"
         return Coefficient(None, None, None, n, int(item_clusters.max()) + 1, reason)
@@ -181,6 +182,7 @@ def agreement_between(
     count = len(these)
     codes, _ = _coded([*these, *(those or ())])
     labels = _labels(codes, clusters)
+    # within one group every two raters; between two groups each of the one with each of the other
     if those is None:
         chosen = list(combinations(range(count), 2))
     else:

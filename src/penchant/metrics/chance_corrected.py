@@ -68,6 +68,7 @@ def with_interval(
     count = len(sums)
     if count < FEWEST_CLUSTERS:
         return Coefficient(value, None, None, n, count, no_interval(count))
+    # a resample's table is the sum of its clusters' tables: one product for all resamples
     resampled = np.concatenate(
         [formula(counts @ sums) for counts in resampled_counts(count, resamples, seed, width=sums.shape[1])]
     )

@@ -42,6 +42,7 @@ class Choices:
         where = []
         for ranking, cluster in zip(rankings, clusters.tolist(), strict=True):
             for row in range(len(ranking) - 1):
+                # the winner first; how the others are ordered is decided by the next choices
                 key = (int(ranking[row]), *sorted(int(item) for item in ranking[row + 1 :]))
                 where.append((cluster, row_of.setdefault(key, len(row_of))))
         left = [(row, item) for key, row in row_of.items() for item in key]

@@ -72,6 +72,7 @@ def student_supervisor(
 def _agreement_where(
     agreeing: NDArray[np.bool_], where: NDArray[np.bool_], groups: NDArray[np.intp]
 ) -> Estimate | None:
+    # which items the supervisor gets right differs by seed, so there is no table of seeds and items to take apart
     _, items = np.nonzero(where)
     return cluster_mean(agreeing[where], groups[items], share=True) if len(items) else None
 

@@ -219,6 +219,7 @@ def best_of_n_kl(n: ArrayLike) -> Numbers:
 
 def _log_binomial(n: ArrayLike, k: ArrayLike) -> Numbers:
     n, k = np.asarray(n, dtype=np.float64), np.asarray(k, dtype=np.float64)
+    # as logarithms: binomials of some thousand samples exceed what doubles hold
     logs: Numbers = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     return logs
 

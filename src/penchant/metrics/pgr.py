@@ -124,6 +124,7 @@ def _fieller(gain: Numbers, gap: Numbers, level: float) -> tuple[float, float]:
     from: items on which they differ remain unseen as in `same_interval`, and this is the least half-width.
     """
     middle = float(gain.mean() / gap.mean())
+    # rounding aside, no item sets the student apart from a fixed share of the ceiling
     agree = float(np.ptp(gain - middle * gap)) < 1e-12
     least_half_width = same_interval(0.0, gain.shape[1], level, (-1.0, 1.0))[1] if agree else 0.0
 

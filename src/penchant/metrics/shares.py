@@ -35,6 +35,7 @@ def exact_interval(successes: float, answers: float, level: float) -> tuple[floa
         level: coverage that is reached at least.
     """
     tail, rest = (1 - level) / 2, answers - successes
+    # at 0 of n and n of n the beta quantile on that side does not exist
     low = 0.0 if successes <= 0 else float(betaincinv(successes, rest + 1, tail))
     high = 1.0 if rest <= 0 else float(betaincinv(successes + 1, rest, 1 - tail))
     return low, high

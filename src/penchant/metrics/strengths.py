@@ -90,7 +90,7 @@ def bradley_terry(
     codes = cluster_codes(clusters)
     # a tie is half a win each way, so it stands in two cells
     half = np.where(draw, 0.5, 1.0)
-    rows = np.concatenate([codes, codes[draw]])
+    rows = np.concatenate([codes, codes[draw]])  # a row per cluster: a resample is a product with its counts
     columns = np.concatenate([winner_codes * items + loser_codes, loser_codes[draw] * items + winner_codes[draw]])
     count = int(codes.max()) + 1
     table = csr_array((np.concatenate([half, half[draw]]), (rows, columns)), shape=(count, items * items))
@@ -232,6 +232,7 @@ def _strengths(
     if (failed := resamples - len(resampled)) > LARGEST_FAILING_SHARE * resamples:
         reason = f"in {failed} of {resamples} resamples somebody won (or lost) everything; a prior would give intervals"
         return without_intervals(reason, "no interval")
+    # clusters that all say the same leave nothing to resample, which does not make the next one say so
     if np.ptp(resampled, axis=0).max() < SAME_STRENGTH:
         all_same = no_interval(count, unit, all_agree=True)
         return without_intervals(all_same.removeprefix("no interval: "), all_same)

@@ -13,6 +13,7 @@ from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.metrics.intervals import cluster_mean, finite_vector, mean_within
 from penchant.metrics.resampling import cluster_codes
 
+# an answer that cannot be read stays in the denominator: left out, it would raise the rate
 POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0, "unparseable": 0.0}
 DRAWS = 9999
 """Random signs that a test between two methods draws."""
@@ -119,6 +120,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     ordered = sorted(p_values, key=lambda name: (p_values[name], name))
     adjusted, highest = {}, 0.0
     for rank, name in enumerate(ordered):
+        # a larger p-value is never adjusted below a smaller one
         highest = max(highest, min(1.0, (len(ordered) - rank) * p_values[name]))
         adjusted[name] = highest
     return {name: adjusted[name] for name in p_values}

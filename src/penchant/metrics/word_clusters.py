@@ -30,7 +30,7 @@ def word_clusters(texts: Sequence[str], *, max_clusters: int = 6, seed: int = 0)
         weights = vectorizer.fit_transform(texts)
     except ValueError:  # no word is left
         return None
-    if weights.shape[1] < count:
+    if weights.shape[1] < count:  # fewer words than clusters
         return None
     fitted = KMeans(count, n_init=5, random_state=seed).fit(weights)
     words = vectorizer.get_feature_names_out()

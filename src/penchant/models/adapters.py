@@ -78,6 +78,7 @@ def adapter_base(folder: Path) -> str | None:
     if not (folder / CONFIG).exists():
         return None
     recorded = str(_settings(folder)["base_model_name_or_path"])
+    # where the lower adapters are in the file as well, the base that it names is the whole truth
     start = None if (folder / JOINED).exists() else _started_from(folder)
     if start is None:
         return recorded
@@ -88,6 +89,7 @@ def adapter_base(folder: Path) -> str | None:
             *(folder, start),
         )
         return start
+    # a hub id has one slash at most; what looks like a path and is gone cannot be read on top of
     looks_local = start.startswith(("/", ".", "~")) or start.count("/") > 1
     if looks_local and not Path(start).exists() and Path(start).resolve() != Path(recorded).resolve():
         raise InputError(f"{folder} was trained on {start}, which is not there any more: put it back")
@@ -215,7 +217,7 @@ def trained_part(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
     own_tensors = {}
     for key, value in tensors.items():
         name, _, part = key.removeprefix("base_model.model.").partition(".lora_")
-        first = ranks.get(name, 0)
+        first = ranks.get(name, 0)  # the lower adapters' ranks come first, see `join_saved`
         down = part.removesuffix(".weight").endswith("A")
         own_tensors[key] = value if not part else value[first:] if down else value[:, first:]
     return {key: value for key, value in own_tensors.items() if value.numel()}
@@ -232,6 +234,7 @@ def _settings(folder: Path) -> dict[str, object]:
 
 def _started_from(folder: Path) -> str | None:
     """Return the model that the run of a checkpoint says it trained adapters on; None where nobody says."""
+    # only a run's own folders: any other config.yaml around a model says nothing of it
     file = folder.resolve().parent / "config.yaml"
     if folder.resolve().name not in ("checkpoint", "best") or not file.is_file():
         return None
@@ -250,7 +253,7 @@ def _layers(model: nn.Module) -> dict[str, Layer]:
             if "default" not in (getattr(module, down, None) or {}):
                 continue
             down_weight, up_weight = (getattr(module, part)["default"] for part in (down, up))
-            if isinstance(down_weight, nn.Linear):
+            if isinstance(down_weight, nn.Linear):  # embeddings have bare parameters
                 down_weight, up_weight = down_weight.weight, up_weight.weight
             names = (f"{down}{ending}", f"{up}{ending}")
             layers[name] = Layer(down_weight.detach(), up_weight.detach(), float(module.scaling["default"]), names)
@@ -260,6 +263,7 @@ def _layers(model: nn.Module) -> dict[str, Layer]:
 def _merged(model: PeftModel, folder: str) -> Merged:
     """Return the adapters of a network with what they change, or with the reason why others cannot join them."""
     settings = model.peft_config["default"]
+    # each of these would be lost in a plain sum of products
     if getattr(model.get_base_model(), _UNDER, None) is not None:
         return Merged(folder, obstacle="lie on others")
     if str(getattr(settings.peft_type, "value", settings.peft_type)) != "LORA":
@@ -288,8 +292,9 @@ def _untie(base: PreTrainedModel) -> None:
     adapted = [end for end in ends if hasattr(end, "get_base_layer")]
     if weights[0] is not weights[1] or not adapted:
         return
+    # merging into the shared matrix would move the other end too
     adapted[0].get_base_layer().weight = nn.Parameter(weights[0].detach().clone(), requires_grad=False)
-    # in both places, since `from_pretrained` would tie them again by either
+    # a model of several senses has a configuration of its own for the text
     base.config.get_text_config().tie_word_embeddings = False
     base.config.tie_word_embeddings = False
 

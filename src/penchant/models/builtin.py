@@ -56,6 +56,7 @@ def packaged(name: str, module: str, inner_path: str, wheel: str) -> Path:
     Raises:
         InputError: it is not installed.
     """
+    # finding a top-level package runs none of its code
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise InputError(
@@ -79,7 +80,7 @@ def convert_gguf(path: Path) -> Path:
             log.warning("converting %s (once, about half a minute; kept in %s)", path.name, target)
             _save_dequantized(path, building)
             write_sums(building)
-    except InputError:
+    except InputError:  # says what is wrong with the file itself
         raise
     except Exception as error:  # a full disk is an OSError, or a bare one of safetensors and tokenizers
         if (target / "config.json").exists():  # another process was faster

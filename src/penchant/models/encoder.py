@@ -74,6 +74,7 @@ def load_encoder(settings: ModelConfig) -> Encoder:
     except Exception as error:
         raise cannot_load("", settings, error) from error
     tokenizer = open_tokenizer(folder, settings)
+    # a tokenizer that knows no limit states a huge number
     return Encoder(model.eval().to(device), tokenizer, device, min(_positions(model), tokenizer.model_max_length))
 
 

@@ -26,6 +26,7 @@ def check_finished(folder: Path, use: str) -> None:
     Raises:
         InputError: the run was interrupted, or has no readable result.
     """
+    # a checkpoint has no config.yaml of its own: its run is the folder around it
     run = folder if (folder / "config.yaml").is_file() else folder.resolve().parent
     if not (run / "config.yaml").is_file() or (run != folder and folder.resolve().name not in ("checkpoint", "best")):
         return

@@ -104,6 +104,7 @@ def open_network(
         tokenizer,
         end_ids=_end_ids(network, folder),
         template=template,
+        # a model takes no more than its context, whatever is asked for
         max_length=min(filter(None, (max_length, context)), default=None),
         overflow=overflow,
         embeddings=embedding_rows(network),
@@ -114,7 +115,7 @@ def open_network(
         network = _with_lora(network, model.lora, scalar)
     if model.train_top is not None:
         train_only_top(network, model.train_top)
-        if scalar:
+        if scalar:  # the head lies above all blocks
             network.score.requires_grad_(True)
     return network.to(torch_device), renderer
 
@@ -169,12 +170,13 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
         "dtype": weights_type(model, device),
         "trust_remote_code": model.trust_remote_code,
         "attn_implementation": "sdpa",
-        "use_safetensors": True,  # never a pickle
+        "use_safetensors": True,  # never a pickle, which runs code
     }
     try:
         try:
             network = _opened(kind, folder, options, fresh_head)
         except ValueError as error:
+            # a class without SDPA runs its own attention, and then no trees
             if "scaled_dot_product_attention" not in str(error):
                 raise
             network = _opened(kind, folder, {**options, "attn_implementation": "eager"}, fresh_head)
@@ -199,6 +201,7 @@ def _switch_dropout_off(network: PreTrainedModel) -> None:
 
 def _opened(kind: AutoClass, folder: str, options: dict[str, object], fresh_head: bool) -> PreTrainedModel:
     """Return the network of a folder or hub id, its adapters merged in."""
+    # every folder of a chain of adapters is checked, since each is read
     check_saved_files(Path(folder))
     base = _base(folder)
     if base is None:
@@ -295,6 +298,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
+        # a device may have a name and not be there
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device={name!r} is not to be had here: {str(error).splitlines()[0]}") from error

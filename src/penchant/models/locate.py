@@ -25,7 +25,7 @@ def locate(name: str) -> str:
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         return str(convert_gguf(path))
-    if path.is_dir():
+    if path.is_dir():  # wins over a hub id of the same name
         return str(path.resolve())  # adapters note their base's path, which must hold from any folder
     return adapter_folder(name) or name
 
@@ -51,6 +51,7 @@ def check_model(name: str) -> None:
         return
     if path.exists():
         raise InputError(f"{path} is a file; a model is a folder with config.json, a .gguf file, or a hub id")
+    # a name with a slash may be a hub id or a path that is gone: only the form tells
     looks_like_hub = name.count("/") <= 1 and not name.startswith((".", "/", "~")) and not name.endswith("/")
     if "/" not in name or not looks_like_hub:
         suggestion = did_you_mean(name, BUILT_IN, form=repr)

@@ -86,6 +86,7 @@ class Policy:
         try:
             length = len(self.renderer.prompt_ids(prompt))
         except InputError as error:
+            # of the same class, since callers tell rows that are too long from rows that are broken
             raise type(error)(f"{source}: {error}" if source else str(error)) from error
         return self.context is None or length + tokens <= self.context
 
@@ -93,6 +94,7 @@ class Policy:
         self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
     ) -> list[list[Response]]:
         """Draw samples with the token ids that were drawn, a list per prompt, in the order of the sample index."""
+        # by the renderer of training, so that a sample's tokens are scored as they were drawn
         ids = [self.renderer.prompt_ids(prompt) for prompt in prompts]
         samples = self.sampler(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
         return [
@@ -157,6 +159,7 @@ def merge_identical(responses: Sequence[Response]) -> list[Response]:
     """Return each distinct response once, in order of first appearance, with the counts added."""
     counts: dict[tuple[str, tuple[int, ...] | None, bool], int] = {}
     for response in responses:
+        # one text may come of several rows of tokens, which score differently
         key = (response.text, response.token_ids, response.finished)
         counts[key] = counts.get(key, 0) + response.count
     return [Response(text, ids, finished, count) for (text, ids, finished), count in counts.items()]

@@ -126,6 +126,7 @@ class LearnedReward:
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Return the reward of each (prompt, response), in order; the responses are taken as finished."""
+        # rows of one prompt usually stand together: it is then forwarded once for all of them
         blocks = [(prompt, [response for _, response in rows]) for prompt, rows in groupby(pairs, key=lambda p: p[0])]
         scored = self.score([PromptGroup(prompt, responses) for prompt, responses in blocks])
         return [value for row in scored for value in row.tolist()]
@@ -179,7 +180,7 @@ def new_reward(
         raise InputError(f"{type(inner).__name__} has no scalar head `score`, so it cannot be a reward model here")
     if inner.config.pad_token_id in renderer.end_ids:  # elsewhere the last token that is not padding is read
         inner.config.pad_token_id = None
-    head.float()
+    head.float()  # whatever the trunk's dtype: near rewards would be equal in half precision
     for parameter in head.parameters():
         nn.init.zeros_(parameter)
     return LearnedReward(network, renderer, model.name)
@@ -212,6 +213,7 @@ def load_reward_model(
     network, renderer = open_network(
         settings, scalar=True, template=template or reading.get("template", "auto"), overflow=overflow
     )
-    unwrap(network).score.float()
+    unwrap(network).score.float()  # as in `new_reward`
+    # a tokenizer's file may name fewer end tokens than the run that trained the model had
     renderer = replace(renderer, end_ids=renderer.end_ids | set(reading.get("end_ids", ())))
     return LearnedReward(network.eval(), renderer, str(folder), float(reading.get("offset", 0.0)))

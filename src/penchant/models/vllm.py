@@ -80,6 +80,7 @@ class VLLM:
 
     def _updated_engine(self, model: nn.Module) -> LLM:
         """Return the engine with the model's weights, which it is given if it has others."""
+        # on a copy, since merging adapters changes the weights that train
         merged: PreTrainedModel = copy.deepcopy(model) if hasattr(model, "merge_and_unload") else model
         if merged is not model:
             from penchant.models.adapters import merge_adapters  # it needs this package

@@ -47,6 +47,7 @@ def complete(
     verbosity = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()  # what it would report of missing weights is ours to decide
     try:
+        # one label, or `transformers` makes a head of two
         labels = {"num_labels": 1} if may_lack == "score." else {}
         network, info = kind.from_pretrained(name, output_loading_info=True, **options, **labels)
     finally:
@@ -55,6 +56,7 @@ def complete(
     if missing:
         raise InputError(f"its weights are incomplete: {list_some(missing)} are missing")
     left = sorted(key for key in info["unexpected_keys"] if not OLD_BUFFERS.search(key))
+    # the text part of a model of several senses is a whole model
     senses = [key for key in left if OTHER_SENSES.search(key)]
     if senses:
         log.warning("%d weights that read no text are left out (%s)", len(senses), list_some(senses))
@@ -80,6 +82,7 @@ def check_kind(folder: Path, expected: Literal["policy", "reward model"]) -> Non
     if not adapter.is_file() and not config.is_file():
         return
     try:
+        # adapters name their task, whole models their class
         settings = read_json(adapter if adapter.is_file() else config)
         kind = settings.get("task_type") if adapter.is_file() else ", ".join(settings.get("architectures") or ())
         labels = len(settings.get("id2label") or {0: ""})
