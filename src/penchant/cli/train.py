@@ -70,6 +70,8 @@ def saved_config(method: type[Config], overrides: Sequence[str]) -> str:
 
 
 def _summary(result: RunResult) -> str:
+    from penchant.metrics.catalogue import metric
+
     metrics = result.metrics
     lines = [f"{result.method}: {metrics['status']} after {metrics['steps']} steps, {metrics['seconds']:.0f} s"]
     first, final = metrics["first"] or {}, metrics["final"] or {}
@@ -82,15 +84,16 @@ def _summary(result: RunResult) -> str:
     for name in ("accuracy", "label_accuracy", "loss", "margin"):
         if name in final.get("held_out", {}):
             lines.append(
-                f"  held-out {name.replace('_', ' ')}: {_change(first['held_out'][name], final['held_out'][name])}"
+                f"  held-out {metric(name).label}: {_change(first['held_out'][name], final['held_out'][name])}"
             )
     if "longest_wins" in final.get("held_out", {}):
         lines.append(f"  (the longer response wins: {_format_estimate(final['held_out']['longest_wins'])})")
     if "samples" in final:
         policy, reference = final["samples"]["policy"], final["samples"]["reference"]
         if "reward" in policy:
-            lines.append(f"  reward: {_change(reference['reward'], policy['reward'])}")
-        lines.append(f"  KL to the reference: {_format_estimate(policy['kl_nats'])} nats")
+            lines.append(f"  {metric('reward').label}: {_change(reference['reward'], policy['reward'])}")
+        kl = metric("kl_nats")
+        lines.append(f"  {kl.title}: {_format_estimate(policy[kl.key])} {kl.unit}")
     lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
     return "\n".join([*lines, f"run directory: {result.path}"])
 

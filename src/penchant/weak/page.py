@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import FixedLocator
 
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate, Measure
 from penchant.reports.kit.canvas import RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
 from penchant.reports.kit.render import figure_context, render_page
@@ -95,7 +96,7 @@ def console_lines(result: StudentResult) -> list[str]:
         lines.append(f"  says the same of a row in other words: {_share(result.consistency)} of the pairs of wordings")
     if test := result.test:
         ties = f" ({test.undecided} more are ties)" if test.undecided else ""
-        lines.append(f"  accuracy on {test.rows} rows with the truth{ties}: {_share(test.accuracy)}")
+        lines.append(f"  {metric('accuracy').label} on {test.rows} rows with the truth{ties}: {_share(test.accuracy)}")
     else:
         lines.append(f"  {NO_TRUTH}")
     return lines

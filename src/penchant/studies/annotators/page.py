@@ -25,6 +25,7 @@ from penchant.studies.core.definition import StudyPage
 
 TITLE = "The annotator who was left out"
 BASELINES = {"others": "The other annotators", "longer": "Longer wins"}
+CHANCE = 0.5  # a comparison has two sides
 JUDGE_OFFSET = 0.11  # between judges of one annotator, so that intervals do not lie on each other
 
 
@@ -77,7 +78,7 @@ def findings(study: AnnotatorsSummary) -> list[str]:
         agreement = study.all.agreement[judge.name]
         if agreement is None:
             continue
-        if agreement.has_interval and not agreement.above(0.5) and not agreement.below(0.5):
+        if agreement.has_interval and not agreement.above(CHANCE) and not agreement.below(CHANCE):
             sentences.append(f"{judge.label} cannot be told apart from guessing ({format_share(agreement)}).")
         sentences += [_describe_difference(judge.label, gap) for gap in study.all.differences if gap.one == judge.name]
     return sentences + [text for row in study.rows if (text := _length_alone(row))]
@@ -96,7 +97,7 @@ def _describe_difference(label: str, gap: PairedDifference) -> str:
 
 def _length_alone(row: AnnotatorRow) -> str:
     share = row.measured.agreement["longer"]
-    if share is None or not share.above(0.5):
+    if share is None or not share.above(CHANCE):
         return ""
     return f"Whoever prefers the longer response agrees with {short(row.annotator, NAME)} in {format_share(share)}."
 
@@ -140,7 +141,7 @@ def _picture(study: AnnotatorsSummary) -> Picture:
     rows = list(study.named_rows())
     with style():
         figure, axes = blank(7.0, 3.9)
-        axes.axhline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
+        axes.axhline(CHANCE, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         for index, name in enumerate(judges):
             points = [(row, share) for row, (_, agreement) in enumerate(rows) if (share := agreement.agreement[name])]
             if points:

@@ -231,7 +231,7 @@ def facts(study: FrontierSummary) -> list[tuple[str, str]]:
     where = f"{machine_words(study.provenance)}{f', {accelerator}' if accelerator else ''}"
     facts = [
         ("Model", described(str(config["model"]["name"])) + ("" if config["sft"] is None else ", fine-tuned first")),
-        ("True reward", str(config["reward"])),
+        (metric("true_reward").column, str(config["reward"])),
         ("Prompts", f"{number(prompts.train or 0, 0)} to train on, {prompts.eval} others to measure on"),
         ("Responses", f"up to {count(config['max_new_tokens'], 'token')}, at temperature 1, from the whole vocabulary"),
         ("Seeds", listing(map(str, study.seeds))),

@@ -85,7 +85,7 @@ def _facts(study: NoiseSummary) -> list[tuple[str, str]]:
     config, prompts = study.config, study.prompts
     return [
         ("Model", described(str(config["model"]["name"]))),
-        ("True reward", str(config["reward"])),
+        (metric("true_reward").column, str(config["reward"])),
         ("Data", f"{number(study.comparisons or 0, 0)} comparisons, {number(prompts.train or 0, 0)} prompts"),
         ("Unseen prompts", number(prompts.eval or 0, 0)),
         *shared_facts(study.seeds, study.provenance, study.cost.seconds),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from penchant.metrics.catalogue import metric
 from penchant.reports.kit.canvas import (
     MUTED,
     Picture,
@@ -65,7 +66,7 @@ def domain_picture(study: TransferSummary) -> Picture:
         axes.xaxis.set_major_locator(FixedLocator(range(len(domains))))
         axes.set_xticklabels([f" {short(name, 18)}" for name in domains])
         axes.set_xlim(-0.6, len(domains) - 0.4)
-        axes.set_ylabel("change of the mean true reward")
+        axes.set_ylabel(f"change of the mean {metric('true_reward').label}")
         names = [swept_name(method) for method in methods]
         return export(figure, f"Domain by domain, at temperature {study.home:g}", names)
 

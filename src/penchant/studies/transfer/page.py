@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from penchant.metrics.catalogue import metric
 from penchant.models.builtin import described
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
@@ -42,7 +43,7 @@ def transfer_context(study: TransferSummary, pictures: Mapping[str, Picture]) ->
         "title": TITLE,
         "headline": headline(study),
         **shared_context(study.config, study.provenance, [failure.pair for failure in study.failures]),
-        "section": "The change of true reward, on its own domain and on others",
+        "section": f"The change of {metric('true_reward').label}, on its own domain and on others",
         "methods": [swept_name(method) for method in study.methods],
         "figures": [figure_context(key, picture, captions[key]) for key, picture in pictures.items()],
         "findings": findings(study),
@@ -62,8 +63,10 @@ def _summary(study: TransferSummary) -> Table:
             for change in ((carry_over.own, carry_over.others, carry_over.lost) if carry_over else [None] * 3)
         ]
         rows.append((swept_name(method), *changes, _kl(study, method, is_own=True), _kl(study, method, is_own=False)))
-    heads = ("method", "change on its own domain", "on the others", "less by", "KL on its own, nats", "on the others")
-    caption = f"Change of the mean true reward at temperature {study.home:g}."
+    kl = metric("kl_nats")
+    kl_heads = (f"{kl.label} on its own, {kl.unit}", "on the others")
+    heads = ("method", "change on its own domain", "on the others", "less by", *kl_heads)
+    caption = f"Change of the mean {metric('true_reward').label} at temperature {study.home:g}."
     return Table(caption, heads, tuple(rows))
 
 
@@ -86,7 +89,7 @@ def _reference(study: TransferSummary) -> Table:
         )
         for domain in study.domains
     ]
-    return Table("The reference: mean true reward, by temperature.", _heads(study), tuple(rows))
+    return Table(f"The reference: mean {metric('true_reward').label}, by temperature.", _heads(study), tuple(rows))
 
 
 def _method(study: TransferSummary, method: MethodSummary) -> Table:
@@ -99,7 +102,8 @@ def _method(study: TransferSummary, method: MethodSummary) -> Table:
             recorded(None if domain_change is None else domain_change.change, sign=True) for domain_change in measured
         ]
         rows += [(domain_name(domain), *rewards), (f"{domain_name(domain)}, change", *changes)]
-    caption = f"{swept_name(method)}: mean true reward by temperature, and its change against the reference."
+    reward = metric("true_reward").label
+    caption = f"{swept_name(method)}: mean {reward} by temperature, and its change against the reference."
     return Table(caption, _heads(study), tuple(rows))
 
 
@@ -114,7 +118,7 @@ def _facts(study: TransferSummary) -> list[tuple[str, str]]:
     ]
     return [
         ("Model", described(str(config["model"]["name"]))),
-        ("True reward", str(config["reward"])),
+        (metric("true_reward").column, str(config["reward"])),
         ("Trained on", count(study.prompts.train or 0, "prompt")),
         *domains,
         *shared_facts(study.seeds, study.provenance, study.cost.seconds),

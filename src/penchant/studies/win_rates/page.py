@@ -34,15 +34,15 @@ CAPTION = (
 
 def win_rate_pictures(study: WinRateSummary) -> dict[str, Picture]:
     """Return a figure for each domain, by key."""
-    pictures = {}
-    for index, domain in enumerate(study.domains):
-        names = {swept_name(method): method for method in study.methods}
-        pictures[f"win-rate-{index}"] = win_rate_picture(
-            {name: _points(method, domain) for name, method in names.items()},
-            f"Win rate on {domain_name(domain)}",
-            published={name: _published_points(study, method, domain) for name, method in names.items()},
+    methods = {swept_name(method): method for method in study.methods}
+    return {
+        f"win-rate-{index}": win_rate_picture(
+            {name: _points(method, domain) for name, method in methods.items()},
+            f"{metric('rate').title} on {domain_name(domain)}",
+            published={name: _published_points(study, method, domain) for name, method in methods.items()},
         )
-    return pictures
+        for index, domain in enumerate(study.domains)
+    }
 
 
 def win_rate_context(study: WinRateSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
@@ -107,7 +107,7 @@ def _domain_table(study: WinRateSummary, domain: Domain) -> Table:
         for method in study.methods
     ]
     heads = ("method", *(f"at {temperature:g}" for temperature in study.temperatures))
-    return Table(f"Win rate on {domain_name(domain)}, by temperature.", heads, tuple(rows))
+    return Table(f"{metric('rate').title} on {domain_name(domain)}, by temperature.", heads, tuple(rows))
 
 
 def _tests(study: WinRateSummary) -> Table:
@@ -141,15 +141,7 @@ def _published_table(study: WinRateSummary) -> Table:
             if method.name == rate.method and domain.own == rate.own
         ]
         temperature_words = "its best" if rate.temperature is None else f"{rate.temperature:g}"
-        hedge = "about " if rate.read == "plot" else ""
-        rows.append(
-            (
-                LABELS[rate.method],
-                temperature_words,
-                f"{hedge}{number(100 * rate.rate, 0)}%",
-                "; ".join(our_rates) or DASH,
-            )
-        )
+        rows.append((LABELS[rate.method], temperature_words, rate.words, "; ".join(our_rates) or DASH))
     published = study.published
     caption = (
         f"Published ({published.rates[0].source}; {published.setting}) beside ours, which has another model, data and "

@@ -31,6 +31,11 @@ class PublishedRate:
     read: str
     source: str = DPO_PAPER
 
+    @property
+    def words(self) -> str:
+        """The rate as pages print it."""
+        return f"{'about ' if self.read == 'plot' else ''}{100 * self.rate:.0f}%"
+
 
 @dataclass(frozen=True)
 class PublishedRates:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from penchant.data.layouts.registry import PREFERENCES
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Coefficient
-from penchant.reports.kit.text import count, estimate, format_share, listing, number, p_words
+from penchant.reports.kit.text import count, estimate, format_share, listing, p_words, percent
 from penchant.studies.core.domains import domain_name
 from penchant.studies.core.methods import swept_name
 from penchant.studies.win_rates.summary import MethodRates, MethodTest, WinRateSummary
@@ -21,12 +22,12 @@ ASSUMED = tuple(layout.name for layout in PREFERENCES if layout.assumed)
 
 def headline(study: WinRateSummary) -> list[str]:
     """Return which method that trains wins most on its own domain, at the temperature of the tests."""
-    rates = [(rate, method) for method in study.trained if (rate := _tested_rate(study, method, study.own_domain))]
+    rates = [(rate, method) for method in study.trained if (rate := method.rate_at(study.own_domain, study.tested_at))]
     if not rates:
         return ["No method that trains was judged yet."]
     rate, best = max(rates, key=lambda pair: pair[0].value or 0.0)
     reference = next((method for method in study.methods if method.name == "reference"), None)
-    reference_rate = reference and _tested_rate(study, reference, study.own_domain)
+    reference_rate = reference and reference.rate_at(study.own_domain, study.tested_at)
     sentence = (
         f"{swept_name(best)} wins {format_share(rate)} against {OPPONENTS[study.study]} at temperature "
         f"{study.tested_at:g}{_half(rate)}"
@@ -54,13 +55,9 @@ def findings(study: WinRateSummary) -> list[str]:
 def terminal_lines(study: WinRateSummary) -> list[str]:
     """Return the result as lines for a terminal."""
     rows = [(swept_name(method), _rates_by_domain(study, method)) for method in study.methods]
-    lines = [f"win rate against {OPPONENTS[study.study]}, at temperature {study.tested_at:g}:"]
+    lines = [f"{metric('rate').label} against {OPPONENTS[study.study]}, at temperature {study.tested_at:g}:"]
     lines += [f"  {name:<24} {'; '.join(parts)}" for name, parts in rows if parts]
     return [*lines, _published(study)]
-
-
-def _tested_rate(study: WinRateSummary, method: MethodRates, domain: str) -> Coefficient | None:
-    return method.rate_at(domain, study.tested_at)
 
 
 def _guesses(study: WinRateSummary) -> str:
@@ -99,6 +96,7 @@ def judge_words(study: WinRateSummary) -> str:
 
 
 def _half(rate: Coefficient) -> str:
+    """Say on which side of one half a rate lies, as far as its interval tells; nothing where it has none."""
     if not rate.has_interval:
         return ""
     if rate.above(0.5):
@@ -112,7 +110,7 @@ def _rates(study: WinRateSummary, method: MethodRates) -> str:
 
 
 def _rates_by_domain(study: WinRateSummary, method: MethodRates) -> list[str]:
-    rates = ((domain, _tested_rate(study, method, domain.name)) for domain in study.domains)
+    rates = ((domain, method.rate_at(domain.name, study.tested_at)) for domain in study.domains)
     return [f"{format_share(rate)} on {domain_name(domain)}" for domain, rate in rates if rate]
 
 
@@ -182,7 +180,8 @@ def _length(study: WinRateSummary) -> str:
         cell = method.cell(study.own_domain, study.tested_at)
         if cell is not None:
             equal_lengths = cell.summary.length_controlled
-            at_equal_lengths = f", {format_share(equal_lengths)} at equal lengths" if equal_lengths else ""
+            label = metric("length_controlled").label
+            at_equal_lengths = f", {format_share(equal_lengths)} {label}" if equal_lengths else ""
             parts.append(f"{swept_name(method)} {format_share(cell.baselines['longest'])}{at_equal_lengths}")
     return f"Who always took the longer response would have said: {'; '.join(parts)}." if parts else ""
 
@@ -192,8 +191,8 @@ def _flips(study: WinRateSummary) -> str:
     flips = [share for share in shares if share > 0]
     if not flips:
         return ""
-    low, high = number(100 * min(flips), 0), number(100 * max(flips), 0)
-    span = f"{low}%" if low == high else f"{low}% to {high}%"
+    low, high = percent(min(flips)), percent(max(flips))
+    span = low if low == high else f"{low} to {high}"
     return f"Asked in the other order, the judge named another winner in {span} of the pairs; these count as ties."
 
 
@@ -205,9 +204,7 @@ def _published(study: WinRateSummary) -> str:
         temperature_words = (
             "at its best temperature" if rate.temperature is None else f"at temperature {rate.temperature:g}"
         )
-        hedge = "about " if rate.read == "plot" else ""
-        label = labels.get(rate.method, rate.method.upper())
-        parts.append(f"{label} {hedge}{number(100 * rate.rate, 0)}% {temperature_words}")
+        parts.append(f"{labels.get(rate.method, rate.method.upper())} {rate.words} {temperature_words}")
     return (
         f"For comparison, {rates[0].source}: {'; '.join(parts)}; without intervals. That is "
         f"{study.published.setting}: other models, data and judge than here, so only the order of the methods "
