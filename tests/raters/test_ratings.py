@@ -128,11 +128,11 @@ def test_orders_and_topics_follow_the_comparison(tmp_path: Path) -> None:
     found = read_ratings([write(tmp_path / "a.jsonl", rows)])
     assert found.topic == "category"
     assert found.topics == ["kind 0", "kind 1"] * 4
-    for pair, ann, bob in zip(found.pairs, *found.shown, strict=True):
+    for pair, ann, bob in zip(found.pairs, *found.orders, strict=True):
         assert ann == (pair.first == "a")
         assert bob == (pair.first == "b")
     # one comparison judged twice, in both orders
     again = [rows[0], rows[0] | {"judgments": [{"annotator": "Ann", "order": [1, 0]}]}]
-    assert read_ratings([write(tmp_path / "b.jsonl", again)]).shown == [[None]]
+    assert read_ratings([write(tmp_path / "b.jsonl", again)]).orders == [[None]]
     with pytest.raises(InputError, match="topic=nothing"):
         read_ratings([write(tmp_path / "c.jsonl", rows)], topic="nothing")

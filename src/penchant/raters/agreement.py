@@ -19,16 +19,8 @@ from penchant.metrics.estimates import Estimate
 from penchant.raters.breakdown import by_length, by_order, by_topic, mean_over, prefers_first_shown, prefers_longer
 from penchant.raters.files_to_page import files_to_page
 from penchant.raters.ratings import FIRST, SECOND, TIE, Ratings, read_ratings
-from penchant.raters.results import (
-    Agreement,
-    Disagreement,
-    HumanStudy,
-    Matchup,
-    MatchupWins,
-    RaterPair,
-    RaterResult,
-)
-from penchant.raters.settings import Agree, Resampling
+from penchant.raters.results import Agreement, Disagreement, HumanStudy, Matchup, MatchupWins, RaterPair, RaterResult
+from penchant.raters.settings import Agree, Resampling, resampling_of
 from penchant.types import RunResult
 
 MOST_ROWS = 12  # of two models each, in the table of people and judges
@@ -62,27 +54,27 @@ def measure_agreement(config: Agree) -> Agreement:
         bad_rows=config.bad_rows,
     )
     _require_common(ratings)
-    clusters, resampling = ratings.clusters, config.resampling
+    clusters, resampling = ratings.clusters, resampling_of(config)
     people = _verdicts_of(ratings, people=True)
     return Agreement(
         method=config.method,
         files=config.files,
         people_files=config.people,
         level=config.level,
-        raters=_raters(ratings, clusters, resampling),
+        raters=_raters(ratings, resampling),
         comparisons=len(ratings.pairs),
         shared=sum(count >= 2 for count in ratings.times),
         prompts=len(set(clusters)),
         skipped_rows=ratings.skipped_rows,
         alike=ratings.alike,
         contradicted=ratings.contradicted,
-        pairs=_pairs(ratings, clusters, resampling),
+        pairs=_pairs(ratings, resampling),
         alpha=krippendorff_alpha(ratings.verdicts, clusters, **resampling),
         alpha_people=krippendorff_alpha(people, clusters, **resampling) if len(people) > 1 else None,
-        lengths=by_length(ratings, clusters, resampling),
-        orders=by_order(ratings, clusters, resampling),
-        topics=by_topic(ratings, clusters, resampling),
-        human_study=_human_study(ratings, clusters, resampling),
+        lengths=by_length(ratings, resampling),
+        orders=by_order(ratings, resampling),
+        topics=by_topic(ratings, resampling),
+        human_study=_human_study(ratings, resampling),
         disagreements=_disagreements(ratings, config.shown),
     )
 
@@ -91,7 +83,7 @@ def _require_common(ratings: Ratings) -> None:
     if len(ratings.raters) < 2:
         raise InputError(
             f"there is one rater only ({ratings.raters[0] if ratings.raters else 'none'}), and agreement needs two: "
-            "rows that say who judged (`annotator`), or one file a judge"
+            "rows that say who judged (`annotator`), or one file per judge"
         )
     if not any(count >= 2 for count in ratings.times):
         raise InputError(
@@ -109,31 +101,34 @@ def _verdicts_of(ratings: Ratings, *, people: bool) -> list[Verdicts]:
     ]
 
 
-def _pairs(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tuple[RaterPair, ...]:
+def _pairs(ratings: Ratings, resampling: Resampling) -> tuple[RaterPair, ...]:
     raters = zip(ratings.raters, ratings.verdicts, strict=True)
     return tuple(
-        RaterPair(one, other, _agreement_of_two(verdicts, other_verdicts, clusters, resampling))
-        for (one, verdicts), (other, other_verdicts) in combinations(raters, 2)
+        RaterPair(first, second, _agreement_of_two(verdicts, other_verdicts, ratings.clusters, resampling))
+        for (first, verdicts), (second, other_verdicts) in combinations(raters, 2)
     )
 
 
-def _agreement_of_two(one: Verdicts, other: Verdicts, clusters: list[str], resampling: Resampling) -> Pair:
-    """Return the agreement of two raters on what both judged: with many raters most pairs have little in common."""
-    common = [item for item, verdicts in enumerate(zip(one, other, strict=True)) if None not in verdicts] or [0]
-    own_verdicts, other_verdicts = ([rater[item] for item in common] for rater in (one, other))
-    return pair_agreement(own_verdicts, other_verdicts, [clusters[item] for item in common], **resampling)
+def _agreement_of_two(first: Verdicts, second: Verdicts, clusters: list[str], resampling: Resampling) -> Pair:
+    """Return the agreement of two raters on what both judged."""
+    # With many raters most pairs have little in common, and the others' items would be counted for each pair anew.
+    # Where nothing is common one item stays, of which `pair_agreement` says that nobody rated it twice.
+    common = [item for item, verdicts in enumerate(zip(first, second, strict=True)) if None not in verdicts] or [0]
+    first, second = ([rater[item] for item in common] for rater in (first, second))
+    return pair_agreement(first, second, [clusters[item] for item in common], **resampling)
 
 
-def _raters(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tuple[RaterResult, ...]:
+def _raters(ratings: Ratings, resampling: Resampling) -> tuple[RaterResult, ...]:
     """Return each rater by itself, against the majority and against that of the others.
 
     Where there are people, the majority is theirs: a judge is held against all of them, a person against the others.
     """
+    clusters = ratings.clusters
     reference = _verdicts_of(ratings, people=True) or ratings.verdicts
     leading = majority(reference)
     against_others = iter(leave_one_out(reference, clusters, **resampling))
     rows = []
-    for rater, verdicts, orders in zip(ratings.raters, ratings.verdicts, ratings.shown, strict=True):
+    for rater, verdicts, orders in zip(ratings.raters, ratings.verdicts, ratings.orders, strict=True):
         is_in_reference = rater in ratings.people or not ratings.people
         against_all = pair_agreement(verdicts, leading, clusters, **resampling)
         rows.append(
@@ -142,7 +137,7 @@ def _raters(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tu
                 kind="person" if rater in ratings.people else "judge" if ratings.people else "rater",
                 judged=sum(verdict is not None for verdict in verdicts),
                 ties=sum(verdict == TIE for verdict in verdicts),
-                longer=prefers_longer(ratings, verdicts, clusters, resampling),
+                longer=prefers_longer(ratings, verdicts, resampling),
                 first_shown=prefers_first_shown(verdicts, orders, clusters, resampling),
                 # The majority of two is what both say, so each of them agrees with it wherever there is one.
                 majority=against_all if len(reference) > 2 else None,
@@ -152,7 +147,7 @@ def _raters(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tu
     return tuple(rows)
 
 
-def _human_study(ratings: Ratings, clusters: list[str], resampling: Resampling) -> HumanStudy | None:
+def _human_study(ratings: Ratings, resampling: Resampling) -> HumanStudy | None:
     """Return the table of the DPO paper's human study: who wins by each judge and by people, who agrees with whom.
 
     It has a row for everything, and one for each two models where rows say who wrote the responses.
@@ -161,6 +156,7 @@ def _human_study(ratings: Ratings, clusters: list[str], resampling: Resampling) 
     if not people or not judges:
         return None
     names = tuple(rater for rater in ratings.raters if rater not in ratings.people)
+    # Only what both sides judged: a judge's wins on other comparisons could not be held against people's.
     common = [
         item
         for item in range(len(ratings.pairs))
@@ -172,7 +168,7 @@ def _human_study(ratings: Ratings, clusters: list[str], resampling: Resampling) 
     for models in [(), *(models for models, _ in matchups.most_common(MOST_ROWS))]:
         items = [item for item in common if not models or models_of[item] == models]
         if items:
-            rows.append(_matchup(ratings, models, items, (people, judges), clusters, resampling))
+            rows.append(_matchup(ratings, models, items, (people, judges), resampling))
     return HumanStudy(names, len(people), tuple(rows))
 
 
@@ -181,7 +177,6 @@ def _matchup(
     models: tuple[str, ...],
     items: list[int],
     groups: tuple[list[Verdicts], list[Verdicts]],
-    clusters: list[str],
     resampling: Resampling,
 ) -> Matchup:
     """Return one row of the human study.
@@ -191,21 +186,22 @@ def _matchup(
         items: the comparisons of this row.
         groups: verdicts of people, and of judges.
     """
-    own_clusters = [clusters[item] for item in items]
+    clusters = [ratings.clusters[item] for item in items]
     people, judges = ([[verdicts[item] for item in items] for verdicts in group] for group in groups)
     wins = None
     if models:
+        # a pair is oriented by digest, so that the first model wrote now its first response, now its second
         leads = [(ratings.pairs[item].models or models)[0] == models[0] for item in items]
         wins = MatchupWins(
-            judges=tuple(_win_rate([verdicts], leads, own_clusters, resampling) for verdicts in judges),
-            people=_win_rate(people, leads, own_clusters, resampling),
+            judges=tuple(_win_rate([verdicts], leads, clusters, resampling) for verdicts in judges),
+            people=_win_rate(people, leads, clusters, resampling),
         )
     return Matchup(
         models=models or None,
         comparisons=len(items),
         wins=wins,
-        judge_people=tuple(agreement_between([verdicts], people, own_clusters, **resampling) for verdicts in judges),
-        people_people=agreement_between(people, None, own_clusters, **resampling),
+        judge_people=tuple(agreement_between([verdicts], people, clusters, **resampling) for verdicts in judges),
+        people_people=agreement_between(people, None, clusters, **resampling),
     )
 
 
@@ -233,6 +229,7 @@ def _disagreements(ratings: Ratings, limit: int) -> tuple[Disagreement, ...]:
         votes = Counter(verdict for verdict in verdicts if verdict is not None)
         if len(votes) > 1:
             total = votes.total()
+            # A tie against a win divides raters less than opposite wins do, so these are what is sorted by first.
             opposite, split = min(votes[FIRST], votes[SECOND]) / total, 1 - max(votes.values()) / total
             contested.append((-opposite, -split, item))
     return tuple(_disagreement(ratings, item) for _, _, item in sorted(contested)[:limit])

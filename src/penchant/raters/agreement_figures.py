@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from penchant.metrics.catalogue import metric
-from penchant.metrics.estimates import Coefficient
-from penchant.raters.breakdown_page import topic_name
-from penchant.raters.results import Agreement, LengthGroup
+from penchant.metrics.estimates import Coefficient, Estimate
+from penchant.raters.breakdown_page import length_range, topic_name
+from penchant.raters.results import Agreement
 from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
-from penchant.reports.kit.text import defined, number, recorded, short
+from penchant.reports.kit.text import defined, recorded, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MOST_RATERS = 12  # raters in a heat-map
 SAME_VERDICT = "Two raters say the same"
-MARKS: dict[str, Any] = {"color": RUN_COLORS[0][0], "marker": "o", "markersize": 5, "linestyle": "none"}
 DEEPEST = 0.55  # opacity at full agreement: ink stays readable on it
 
 
 def agreement_pictures(results: Agreement) -> dict[str, Picture]:
     """Return the figures by key."""
-    pictures = {
-        "kappa": _heat(results, "kappa"),
-        "raw": _heat(results, "raw"),
-    }
-    lengths = [(_range(row), row.group.agreement) for row in results.lengths]
+    pictures = {"kappa": _heat(results, "kappa"), "raw": _heat(results, "raw")}
+    lengths = [(length_range(row, to="–"), row.group.agreement) for row in results.lengths]
     pictures |= _kinds("lengths", lengths, f"{SAME_VERDICT}, by difference in length")
     if results.topics:
         rows = results.topics.rows
@@ -36,7 +36,7 @@ def agreement_pictures(results: Agreement) -> dict[str, Picture]:
 
 
 def _heat(results: Agreement, key: str) -> Picture:
-    """Each cell with its number and interval; the deeper, the more agreement; worse than chance in another colour."""
+    """Draw each two raters as a cell: deeper is more agreement, another colour is worse than chance."""
     title = metric(key).title
     ranked = sorted(results.raters, key=lambda rater: -rater.judged)[:MOST_RATERS]
     names = [rater.name for rater in results.raters if rater in ranked]
@@ -67,7 +67,7 @@ def _heat(results: Agreement, key: str) -> Picture:
         return export(figure, title, [])
 
 
-def _cell(axes: Any, x: int, y: int, cell: Coefficient, *, percent: bool, small: bool) -> None:
+def _cell(axes: Axes, x: int, y: int, cell: Coefficient, *, percent: bool, small: bool) -> None:
     value = cell.value
     if value is None:
         axes.text(x, y, "–", ha="center", va="center", color=MUTED)
@@ -86,28 +86,29 @@ def _cell(axes: Any, x: int, y: int, cell: Coefficient, *, percent: bool, small:
 
 def _kinds(key: str, agreements_by_kind: list[tuple[str, Coefficient]], title: str) -> dict[str, Picture]:
     """Draw the agreement on kinds of comparisons, one below the other; nothing where there are fewer than two."""
-    defined_agreements = [
-        (name, defined(agreement)) for name, agreement in agreements_by_kind if agreement.value is not None
-    ]
-    if len(defined_agreements) < 2:
+    names = [name for name, agreement in agreements_by_kind if agreement.value is not None]
+    agreements = [defined(agreement) for _, agreement in agreements_by_kind if agreement.value is not None]
+    if len(names) < 2:
         return {}
-    agreements = [agreement for _, agreement in defined_agreements]
     with style():
-        figure, axes = blank(4.6, max(2.4, 0.9 + 0.24 * len(defined_agreements)))
-        axes.errorbar(
-            [agreement.value for agreement in agreements],
-            range(len(defined_agreements)),
-            xerr=error_arms(agreements),
-            **MARKS,
-        )
-        axes.yaxis.set_major_locator(FixedLocator(range(len(defined_agreements))))
-        axes.set_yticklabels([f" {name}" for name, _ in defined_agreements])
-        axes.set_ylim(len(defined_agreements) - 0.5, -0.5)
+        figure, axes = blank(4.6, max(2.4, 0.9 + 0.24 * len(names)))
+        draw_rows(axes, names, agreements)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 4, 5, 10]))  # no 2.5%, which would read 3%
         percent_axis(axes.xaxis)
         return {key: export(figure, title, [])}
 
 
-def _range(row: LengthGroup) -> str:
-    shortest, longest = number(row.least, 0), number(row.most, 0)
-    return shortest if shortest == longest else f"{shortest}–{longest}"
+def draw_rows(axes: Axes, names: Sequence[str], estimates: Sequence[Estimate]) -> None:
+    """Draw estimates with their intervals, one below the other, the first on top."""
+    axes.errorbar(
+        [estimate.value for estimate in estimates],
+        range(len(names)),
+        xerr=error_arms(estimates),
+        color=RUN_COLORS[0][0],
+        marker="o",
+        markersize=5,
+        linestyle="none",
+    )
+    axes.yaxis.set_major_locator(FixedLocator(range(len(names))))
+    axes.set_yticklabels([f" {name}" for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)  # downwards, as the rows of the table beside it

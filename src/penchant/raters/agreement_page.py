@@ -1,13 +1,16 @@
-"""Draw the page of raters' agreement from its results aldisagreement."""
+"""Write the page of raters' agreement from its results alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from penchant.metrics.agreement import Pair
 from penchant.metrics.catalogue import metric
+from penchant.metrics.estimates import Measure
 from penchant.raters.agreement_figures import agreement_pictures
 from penchant.raters.breakdown_page import where_findings, where_tables
+from penchant.raters.files_to_page import count_facts
 from penchant.raters.results import Agreement, Disagreement, RaterResult
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.page import format_measure, shared_context, write_page
@@ -102,8 +105,7 @@ def _pairs(results: Agreement) -> Table:
         (
             f"{short(pair.one, NAME)} – {short(pair.other, NAME)}",
             number(pair.agreement.raw.n, 0),
-            format_measure(pair.agreement.raw, percent=True),
-            format_measure(pair.agreement.kappa),
+            *_raw_and_kappa(pair.agreement),
         )
         for pair in table_pairs
     )
@@ -112,6 +114,12 @@ def _pairs(results: Agreement) -> Table:
     return Table(
         f"Every two raters.{hidden_note}", ("raters", "in common", metric("raw").column, metric("kappa").column), rows
     )
+
+
+def _raw_and_kappa(pair: Pair | None) -> tuple[str, str]:
+    if pair is None:
+        return DASH, DASH
+    return format_measure(pair.raw, percent=True), format_measure(pair.kappa)
 
 
 def _raters(results: Agreement) -> Table:
@@ -124,13 +132,8 @@ def _raters(results: Agreement) -> Table:
     for rater in results.raters:
         cells = [_rater(rater)]
         if with_majority:
-            majority = rater.majority
-            cells += [
-                format_measure(majority.raw if majority else None, percent=True),
-                format_measure(majority.kappa if majority else None),
-            ]
-        left_out = rater.left_out
-        cells += [number(left_out.raw.n, 0), format_measure(left_out.raw, percent=True), format_measure(left_out.kappa)]
+            cells += _raw_and_kappa(rater.majority)
+        cells += [number(rater.left_out.raw.n, 0), *_raw_and_kappa(rater.left_out)]
         rows.append(tuple(cells))
     majority_name = "people's majority" if of_people else "everybody's majority"
     others_name = "other people's" if of_people else "others'"
@@ -166,7 +169,7 @@ def _rater(rater: RaterResult) -> str:
 
 
 def _human_study(results: Agreement) -> Table | None:
-    """In the form of the DPO paper's: a column a matchup, who wins by whom, who agrees with whom."""
+    """Return the table of the DPO paper's human study: a column per matchup, who wins by whom, who agrees with whom."""
     study = results.human_study
     if study is None:
         return None
@@ -176,26 +179,23 @@ def _human_study(results: Agreement) -> Table | None:
         for row in study.rows
     ]
 
-    def line(head: str, cells: list[str]) -> tuple[str, ...]:
-        return (head, *cells)
+    def line(head: str, measures: Iterable[Measure | None]) -> tuple[str, ...]:
+        return (head, *(format_measure(measure, percent=True) for measure in measures))
 
-    rows = [line("comparisons", [number(row.comparisons, 0) for row in study.rows])]
-    if any(row.wins for row in study.rows):
+    rows, wins = study.rows, [row.wins for row in study.rows]
+    lines = [("comparisons", *(number(row.comparisons, 0) for row in rows))]
+    if any(wins):  # "everything" has no first model, and shows a dash
         for index, judge in enumerate(judges):
-            cells = [format_measure(row.wins.judges[index], percent=True) if row.wins else DASH for row in study.rows]
-            rows.append(line(f"wins by {judge}", cells))
-        cells = [format_measure(row.wins.people, percent=True) if row.wins else DASH for row in study.rows]
-        rows.append(line("wins by people", cells))
+            lines.append(line(f"wins by {judge}", (each.judges[index] if each else None for each in wins)))
+        lines.append(line("wins by people", (each.people if each else None for each in wins)))
     for index, judge in enumerate(judges):
-        rows.append(
-            line(f"{judge} – people", [format_measure(row.judge_people[index], percent=True) for row in study.rows])
-        )
-    rows.append(line("people – people", [format_measure(row.people_people, percent=True) for row in study.rows]))
+        lines.append(line(f"{judge} – people", (row.judge_people[index] for row in rows)))
+    lines.append(line("people – people", (row.people_people for row in rows)))
     return Table(
         "Judges and people, in the form of the DPO paper's human study: how often the first model wins (ties half), "
         "and in what share of pairs of verdicts both are the same.",
         ("", *columns),
-        tuple(rows),
+        tuple(lines),
     )
 
 
@@ -226,17 +226,10 @@ def _facts(results: Agreement) -> list[tuple[str, str]]:
         ("Files of people", listing(results.people_files)),
         ("Comparisons", f"{number(results.comparisons, 0)}, {number(results.shared, 0)} judged by two or more"),
     ]
-    facts += [
-        (label, f"{number(rows, 0)} {words}")
-        for rows, label, words in (
-            (results.skipped_rows, "Left out", "rows that cannot be used"),
-            (results.alike, "Left out", "comparisons of responses that differ in white space only"),
-            (
-                results.contradicted,
-                "Counted as ties",
-                "times that somebody judged one comparison twice and differently",
-            ),
-        )
-        if rows
-    ]
+    contradicted = "times that somebody judged one comparison twice and differently"
+    facts += count_facts(
+        ("Left out", results.skipped_rows, "rows that cannot be used"),
+        ("Left out", results.alike, "comparisons of responses that differ in white space only"),
+        ("Counted as ties", results.contradicted, contradicted),
+    )
     return [(label, text) for label, text in facts if text]

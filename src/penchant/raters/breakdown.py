@@ -1,4 +1,4 @@
-"""Show where raters disagree: by the lengths of the responses, by the order in which they saw them, by topic."""
+"""Break agreement down: by the lengths of the responses, by the order in which they saw them, by topic."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ QUARTERS = 4
 MOST_TOPICS = 12  # in the table; the other topics share one more row
 
 
-def by_length(ratings: Ratings, clusters: list[str], resampling: Resampling) -> tuple[LengthGroup, ...]:
+def by_length(ratings: Ratings, resampling: Resampling) -> tuple[LengthGroup, ...]:
     """Return the agreement of each two raters, by how far the lengths of the responses differ.
 
     The groups are quarters of the comparisons that two raters share.
     """
     gaps = np.array([abs(pair.longer_by) for pair in ratings.pairs])
     shared = np.array(_shared(ratings))
+    # Unique, since many pairs may have one and the same difference, and a quarter between equal edges would be empty.
     edges = np.unique(np.quantile(gaps[shared], np.arange(1, QUARTERS) / QUARTERS))
     quarters = np.searchsorted(edges, gaps[shared], side="left")
     groups = (shared[quarters == quarter].tolist() for quarter in np.unique(quarters))
     return tuple(
-        LengthGroup(int(gaps[items].min()), int(gaps[items].max()), _agreement(ratings, items, clusters, resampling))
+        LengthGroup(int(gaps[items].min()), int(gaps[items].max()), _agreement(ratings, items, resampling))
         for items in groups
     )
 
 
-def by_topic(ratings: Ratings, clusters: list[str], resampling: Resampling) -> Topics | None:
+def by_topic(ratings: Ratings, resampling: Resampling) -> Topics | None:
     """Return the agreement by what the prompts are about: by the field that says it, else by clusters of their words.
 
     Topics with most shared comparisons come first. None where there are fewer than two topics.
@@ -47,29 +48,23 @@ def by_topic(ratings: Ratings, clusters: list[str], resampling: Resampling) -> T
     rest = items.pop(None, [])
     ordered = sorted(items, key=lambda topic: -len(items[topic]))
     table_topics, left_out = ordered[:MOST_TOPICS], ordered[MOST_TOPICS:]
-    for topic in left_out:
-        rest = rest + items[topic]
+    rest = rest + [item for topic in left_out for item in items[topic]]
     if len(table_topics) + bool(rest) < 2:
         return None
-    rows = [TopicGroup(topic, _agreement(ratings, items[topic], clusters, resampling)) for topic in table_topics]
-    if rest:
-        rows.append(TopicGroup(None, _agreement(ratings, rest, clusters, resampling)))
-    return Topics(ratings.topic, len(left_out), tuple(rows))
+    groups = [(topic, items[topic]) for topic in table_topics] + ([(None, rest)] if rest else [])
+    rows = tuple(TopicGroup(topic, _agreement(ratings, group, resampling)) for topic, group in groups)
+    return Topics(ratings.topic, len(left_out), rows)
 
 
-def by_order(ratings: Ratings, clusters: list[str], resampling: Resampling) -> Orders | None:
+def by_order(ratings: Ratings, resampling: Resampling) -> Orders | None:
     """Return the agreement of each two raters who saw the responses in the same order, and in opposite orders.
 
     Whoever leans to the first response on the page disagrees more in the second. None where nobody knows the order.
     """
-    agreements: dict[bool, list[tuple[bool, str]]] = {True: [], False: []}
-    verdicts, orders = (zip(*table, strict=True) for table in (ratings.verdicts, ratings.shown))
-    for item_verdicts, item_shown, cluster in zip(verdicts, orders, clusters, strict=True):
-        verdicts_with_order = [
-            verdict_and_order
-            for verdict_and_order in zip(item_verdicts, item_shown, strict=True)
-            if None not in verdict_and_order
-        ]
+    agreements: dict[bool, list[tuple[bool, str]]] = {True: [], False: []}  # by whether the order was the same
+    verdicts, orders = (zip(*table, strict=True) for table in (ratings.verdicts, ratings.orders))
+    for item_verdicts, item_orders, cluster in zip(verdicts, orders, ratings.clusters, strict=True):
+        verdicts_with_order = [seen for seen in zip(item_verdicts, item_orders, strict=True) if None not in seen]
         for (verdict, order), (other_verdict, other_order) in combinations(verdicts_with_order, 2):
             agreements[order == other_order].append((verdict == other_verdict, cluster))
     if not any(agreements.values()):
@@ -77,14 +72,12 @@ def by_order(ratings: Ratings, clusters: list[str], resampling: Resampling) -> O
     return Orders(mean_over(agreements[True], resampling), mean_over(agreements[False], resampling))
 
 
-def prefers_longer(
-    ratings: Ratings, verdicts: Sequence[str | None], clusters: list[str], resampling: Resampling
-) -> Estimate | None:
+def prefers_longer(ratings: Ratings, verdicts: Sequence[str | None], resampling: Resampling) -> Estimate | None:
     """Return how often a rater prefers the longer of two responses, where it decides and their lengths differ."""
     return mean_over(
         [
             ((pair.longer_by > 0) == (verdict == FIRST), cluster)
-            for pair, verdict, cluster in zip(ratings.pairs, verdicts, clusters, strict=True)
+            for pair, verdict, cluster in zip(ratings.pairs, verdicts, ratings.clusters, strict=True)
             if verdict in (FIRST, SECOND) and pair.longer_by
         ],
         resampling,
@@ -111,6 +104,7 @@ def _shared(ratings: Ratings) -> list[int]:
 
 
 def _word_topics(ratings: Ratings, seed: int) -> list[str | None]:
+    # each prompt once, or those with many comparisons would draw the clusters to themselves
     prompts = list(dict.fromkeys(pair.prompt for pair in ratings.pairs))
     clustered = word_clusters(prompts, seed=seed)
     if clustered is None:
@@ -119,18 +113,18 @@ def _word_topics(ratings: Ratings, seed: int) -> list[str | None]:
     return [clustered[1][cluster_of[pair.prompt]] for pair in ratings.pairs]
 
 
-def _agreement(ratings: Ratings, items: Sequence[int], clusters: list[str], resampling: Resampling) -> GroupAgreement:
+def _agreement(ratings: Ratings, items: Sequence[int], resampling: Resampling) -> GroupAgreement:
     """Return how far raters agree on some comparisons.
 
     Alpha stands beside the share, which ties and one-sided verdicts make look high where little is decided.
     """
     verdicts = [[rater[item] for item in items] for rater in ratings.verdicts]
-    own_clusters = [clusters[item] for item in items]
+    clusters = [ratings.clusters[item] for item in items]
     return GroupAgreement(
         comparisons=len(items),
-        prompts=len(set(own_clusters)),
-        agreement=agreement_between(verdicts, None, own_clusters, **resampling),
-        alpha=krippendorff_alpha(verdicts, own_clusters, **resampling),
+        prompts=len(set(clusters)),
+        agreement=agreement_between(verdicts, None, clusters, **resampling),
+        alpha=krippendorff_alpha(verdicts, clusters, **resampling),
     )
 
 

@@ -36,10 +36,10 @@ def where_findings(results: Agreement) -> list[str]:
     return sentences
 
 
-def length_range(row: LengthGroup) -> str:
-    """Return a range of length differences."""
+def length_range(row: LengthGroup, *, to: str = " to ") -> str:
+    """Return a range of length differences, with `to` between its ends."""
     shortest, longest = number(row.least, 0), number(row.most, 0)
-    return shortest if shortest == longest else f"{shortest} to {longest}"
+    return shortest if shortest == longest else f"{shortest}{to}{longest}"
 
 
 def topic_name(row: TopicGroup, topics: Topics, limit: int = NAME) -> str:

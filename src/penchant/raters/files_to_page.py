@@ -1,4 +1,4 @@
-"""Read files, measure, and write numbers and a page: what `agree` and `rank` have in common."""
+"""Measure files, and write numbers and a page: the work that `agree` and `rank` share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from penchant.raters.settings import Agree, Rank
+from penchant.reports.kit.text import number
 from penchant.runs.provenance import provenance_of_files
 from penchant.runs.run_folder import RunFolder
 from penchant.typed_json import JsonObject, to_object
@@ -37,7 +38,7 @@ def files_to_page(
     record = provenance_of_files(files, config.seed)
     results = measure()
     numbers = to_object(results)
-    folder.open()
+    folder.open()  # only now: a measurement that fails leaves no folder behind
     try:
         folder.write_json("provenance.json", record)
         folder.write_json(f"{config.method}.json", numbers)
@@ -45,3 +46,8 @@ def files_to_page(
         return RunResult(config.method, folder.path, numbers)
     finally:
         folder.close()
+
+
+def count_facts(*counts: tuple[str, int, str]) -> list[tuple[str, str]]:
+    """Return a line for each (label, number, what was counted) of the facts at the page's end, but for zeros."""
+    return [(label, f"{number(rows, 0)} {words}") for label, rows, words in counts if rows]

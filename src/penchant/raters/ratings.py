@@ -1,4 +1,4 @@
-"""What several raters say of the same comparisons, matched by content: prompt and both responses, in whatever order.
+"""Collect what several raters say of the same comparisons, matched by content: prompt and responses, in any order.
 
 A file's order is no neutral ground: layouts with `chosen` and `rejected` put the winner first, so by that order
 everybody says "first" of everything and chance agreement is 1. Each pair is oriented by a digest of its texts instead.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from penchant.data.load import read_preferences
@@ -23,7 +24,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Compared:
-    """Two responses to one prompt, in the order of their digests; `models` wrote them, where a row says so."""
+    """A pair of responses to one prompt, in the order of their digests; `models` wrote them, where a row says so."""
 
     prompt: str
     first: str
@@ -36,15 +37,15 @@ class Compared:
         return len(self.first) - len(self.second)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Ratings:
-    """Who says what of which comparison.
+    """The verdicts of raters on comparisons.
 
     Attributes:
         pairs: the comparisons, in order of first appearance.
         raters: names; those in `people` come from files of people.
         verdicts: for each rater, "first", "second" or "tie" of each pair, None where nothing was said.
-        shown: for each rater and pair, whether the first stood before the second on the page; None where nobody knows.
+        orders: for each rater and pair, whether the first stood before the second on the page; None where nobody knows.
         topics: of each pair, None where its row says nothing. topic: the field that says it; None where there is none.
         skipped_rows: rows that cannot be used.
         alike: comparisons of responses that differ in white space at their ends only, left out.
@@ -56,21 +57,21 @@ class Ratings:
     raters: list[str] = field(default_factory=list)
     people: set[str] = field(default_factory=set)
     verdicts: list[list[str | None]] = field(default_factory=list)
-    shown: list[list[bool | None]] = field(default_factory=list)
+    orders: list[list[bool | None]] = field(default_factory=list)
     topics: list[str | None] = field(default_factory=list)
     topic: str | None = None
     skipped_rows: int = 0
     alike: int = 0
     contradicted: int = 0
 
-    @property
+    @cached_property
     def clusters(self) -> list[str]:
         """The prompt of each pair, which intervals resample."""
         return [pair.prompt for pair in self.pairs]
 
-    @property
+    @cached_property
     def times(self) -> list[int]:
-        """How many raters judged each pair."""
+        """The number of raters that judged each pair."""
         return [sum(verdict is not None for verdict in verdicts) for verdicts in zip(*self.verdicts, strict=True)]
 
 
@@ -101,6 +102,8 @@ def read_ratings(
     skipped = 0
     named_after: dict[str, str] = {}
     for source, is_people in [*((file, False) for file in files), *((file, True) for file in people)]:
+        # A tie is a verdict like any other here, and raters are meant to contradict each other. Merging would lose the
+        # row that a comparison came from, and with it who wrote what.
         loaded = read_preferences(
             source, ties="half", merge=False, contradictions="keep", bad_rows=bad_rows, layout=layout
         )
@@ -120,7 +123,7 @@ def read_ratings(
 
 
 class RatingsTable:
-    """Comparisons as they come, by whom and of what, until `ratings` says who said what.
+    """A table of comparisons, filled one by one, of which `ratings` gives the result.
 
     The files of `penchant agree` and the admin's page of `penchant collect` go through this, so that both have one
     number.
@@ -128,7 +131,7 @@ class RatingsTable:
 
     def __init__(self) -> None:
         self._verdicts: dict[str, dict[Key, set[str]]] = {}
-        self._shown: dict[str, dict[Key, set[bool | None]]] = {}
+        self._orders: dict[str, dict[Key, set[bool | None]]] = {}
         self._pairs: dict[Key, Compared] = {}
         self._topics: dict[Key, dict[str, str]] = {}
         self._people: set[str] = set()
@@ -137,15 +140,17 @@ class RatingsTable:
     def add(self, rater: str, group: PromptGroup, comparison: Comparison, metadata: RowMetadata) -> None:
         """Add what a rater says of two responses."""
         key, verdict, pair = oriented(group, comparison, metadata.models)
+        # With the white space at their ends taken off the two are one response.
         if key[1] == key[2]:
             self._same_texts += 1
             return
+        # The same comparison may stand in several files, of which only one says who wrote the responses.
         known_pair = self._pairs.setdefault(key, pair)
         if known_pair.models is None and pair.models is not None:
             self._pairs[key] = pair
         self._topics[key] = {**metadata.topics, **self._topics.get(key, {})}
         self._verdicts.setdefault(rater, {}).setdefault(key, set()).add(verdict)
-        self._shown.setdefault(rater, {}).setdefault(key, set()).add(_first_shown(group, comparison, pair, metadata))
+        self._orders.setdefault(rater, {}).setdefault(key, set()).add(_first_shown(group, comparison, pair, metadata))
 
     def refuse_both(self, rater: str, is_people: bool, source: str) -> None:
         """Refuse a rater that is a person and a judge.
@@ -179,7 +184,7 @@ class RatingsTable:
             raters=raters,
             people=self._people & set(raters),
             verdicts=[[_single_verdict(verdicts_of[rater].get(key)) for key in kept_keys] for rater in raters],
-            shown=[[_single_order(self._shown[rater].get(key)) for key in kept_keys] for rater in raters],
+            orders=[[_single_order(self._orders[rater].get(key)) for key in kept_keys] for rater in raters],
             topics=[topics_of[key].get(field_of_topics) if field_of_topics is not None else None for key in kept_keys],
             topic=field_of_topics,
             alike=self._same_texts,
@@ -198,6 +203,7 @@ def oriented(
     prompt = prompt_text(group.prompt).strip()
     indices = (comparison.winner, comparison.loser)
     texts = [group.responses[index].text.strip() for index in indices]
+    # Layouts with `chosen` and `rejected` put the winner first, so the file's own order says who won.
     winner_index = 0 if _digest(prompt, texts[0]) <= _digest(prompt, texts[1]) else 1
     verdict = TIE if comparison.tie else (FIRST, SECOND)[winner_index]
     order = (winner_index, 1 - winner_index)
@@ -214,6 +220,7 @@ def _digest(prompt: str, text: str) -> bytes:
 def _single_verdict(verdicts: set[str] | None) -> str | None:
     if verdicts is None:
         return None
+    # Leaving contradictions out would make a rater look surer than he is.
     return next(iter(verdicts)) if len(verdicts) == 1 else TIE
 
 
@@ -230,7 +237,7 @@ def _single_order(seen: set[bool | None] | None) -> bool | None:
 
 
 def _file_rater(source: str, groups: Sequence[PromptGroup]) -> str | None:
-    """Return the name of the one rater of a file, or None where comparisons name their annotators."""
+    """Return the name of a file's only rater; None where the comparisons name their annotators."""
     has_annotator = [comparison.annotator is not None for group in groups for comparison in group.comparisons]
     if not has_annotator:
         raise InputError(f"{source}: no comparison in the whole file, so nobody says anything there")

@@ -5,13 +5,14 @@ No part of a `PromptGroup`: nothing that trains may depend on any of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row
+from penchant.data.sources.values import RowValues
 from penchant.errors import InputError, did_you_mean
 from penchant.raters.model_names import model_names
 
@@ -82,11 +83,12 @@ def read_row_metadata(
     }
 
 
-def topic_field(topics_by_prompt: Iterable[tuple[str, Mapping[str, str]]], asked: str | None = None) -> str | None:
+def topic_field(topics_by_prompt: Iterable[tuple[str, Mapping[str, str]]], required: str | None = None) -> str | None:
     """Return the field that says what prompts are about; None where there is none.
 
     Args:
-        said: a prompt and its topics by field. asked: the field that it has to be.
+        topics_by_prompt: of each comparison its prompt, and the topics by field.
+        required: the field that it has to be.
 
     Raises:
         InputError: no row has the field that was asked for.
@@ -99,12 +101,12 @@ def topic_field(topics_by_prompt: Iterable[tuple[str, Mapping[str, str]]], asked
         for name, text in topics_by_field.items():
             with_topic.setdefault(name, set()).add(prompt)
             topics.setdefault(name, set()).add(text)
-    if asked is not None:
-        if asked not in topics:
-            advice = did_you_mean(asked, topics, form=repr)
+    if required is not None:
+        if required not in topics:
+            advice = did_you_mean(required, topics, form=repr)
             advice = advice or "; leave the setting out for clusters of the prompts' words"
-            raise InputError(f"topic={asked}: no row has this field with a text or a whole number in it{advice}")
-        return asked
+            raise InputError(f"topic={required}: no row has this field with a text or a whole number in it{advice}")
+        return required
     for name in TOPIC_FIELDS:
         covered = len(with_topic.get(name, ()))
         if covered >= COVERED * len(prompts) and 2 <= len(topics.get(name, ())) <= COVERED * covered:
@@ -112,31 +114,26 @@ def topic_field(topics_by_prompt: Iterable[tuple[str, Mapping[str, str]]], asked
     return None
 
 
-def _topic(values: Mapping[str, Any], name: str) -> str | None:
-    if name in values:
-        value: Any = values[name]
-    else:
-        value = values
-        for part in name.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
+def _topic(values: RowValues, name: str) -> str | None:
+    value: object = values
+    # a column may have a dot in its own name; else the dot leads into an object
+    for part in [name] if name in values else name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value.strip() if isinstance(value, str) and value.strip() else None
 
 
-def _orders(judgments: Any) -> tuple[Order, ...]:
+def _orders(judgments: object) -> tuple[Order, ...]:
     """Read `judgments` as `penchant collect` writes them; a field of that name may as well be something else."""
     orders = []
     for judgment in judgments if isinstance(judgments, list) else ():
-        if (
-            isinstance(judgment, Mapping)
-            and isinstance(judgment.get("annotator"), str)
-            and _is_order(judgment.get("order"))
-        ):
-            orders.append((judgment["annotator"], tuple(judgment["order"])))
+        fields = judgment if isinstance(judgment, dict) else {}
+        annotator, order = fields.get("annotator"), fields.get("order")
+        if isinstance(annotator, str) and _is_order(order):
+            orders.append((annotator, tuple(order)))
     return tuple(orders)
 
 
-def _is_order(value: Any) -> bool:
-    is_list = isinstance(value, Sequence) and not isinstance(value, str)
-    return is_list and all(isinstance(index, int) for index in value) and len(set(value)) == len(value)
+def _is_order(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(isinstance(index, int) for index in value) and len(set(value)) == len(value)

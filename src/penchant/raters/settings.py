@@ -29,7 +29,7 @@ class Agree(Config):
     method: ClassVar[str] = "agree"
 
     files: tuple[Name, ...] = ()
-    """Preference files whose comparisons say who judged (`annotator`), or one file a judge, named after the file."""
+    """Preference files whose comparisons say who judged (`annotator`), or one file per judge, named after the file."""
     people: tuple[Name, ...] = ()
     """Files of people. With these, everybody else is a judge, and the table of the DPO paper's human study is made."""
     annotators: tuple[Name, ...] = ()
@@ -57,11 +57,6 @@ class Agree(Config):
         if not self.files and not self.people:
             raise ValueError("name at least one preference file")
         return self
-
-    @property
-    def resampling(self) -> Resampling:
-        """How the intervals are made."""
-        return {"level": self.level, "resamples": self.resamples, "seed": self.seed}
 
 
 class Rank(Config):
@@ -99,3 +94,8 @@ class Rank(Config):
         if self.fit == "plackett-luce" and self.prior:
             raise ValueError("prior is one of virtual ties, which rankings have not: it needs fit=bradley-terry")
         return self
+
+
+def resampling_of(config: Agree | Rank) -> Resampling:
+    """Return how the intervals are made, as the functions of `metrics` take it."""
+    return {"level": config.level, "resamples": config.resamples, "seed": config.seed}

@@ -103,6 +103,7 @@ def _compared(groups: Iterable[PromptGroup], names: dict[str, Sequence[str]], re
                 games.against_itself += 1
                 continue
             cluster = _cluster(resampled, group, comparison.annotator, len(games.winners))
+            # rows of our own JSONL may be merged; a weight is then the number of games
             for _ in range(_times(comparison, group.source)):
                 games.add(winner, loser, cluster, tie=comparison.tie)
     return games
@@ -113,10 +114,8 @@ def _ranked(config: Rank, groups: Sequence[PromptGroup], names: dict[str, Sequen
     games, problems = Games(resampled=resampled, rankings=[]), []
     for group in groups:
         try:
-            ranked = [
-                (annotator, [names[group.source][index] for index in ranking])
-                for annotator, ranking in rankings_of(group)
-            ]
+            models = names[group.source]
+            ranked = [(annotator, [models[index] for index in ranking]) for annotator, ranking in rankings_of(group)]
             for _, members in ranked:
                 _refuse_twice(config, members)
         except RowError as error:
@@ -149,6 +148,7 @@ def short_name(name: str) -> str:
 
 def _cluster(resampled: str, group: PromptGroup, annotator: str | None, number: int) -> str:
     """Return what a comparison or a ranking is drawn with when the data are resampled."""
+    # verdicts of several annotators on one prompt are far from independent games, so they stay together
     if resampled == "prompts":
         return prompt_text(group.prompt)
     return str(annotator) if resampled == "annotators" else f"{number}"

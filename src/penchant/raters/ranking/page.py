@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from matplotlib.ticker import FixedLocator
-
-from penchant.metrics.estimates import Estimate
+from penchant.raters.agreement_figures import draw_rows
+from penchant.raters.files_to_page import count_facts
 from penchant.raters.ranking.results import Ranking
 from penchant.raters.ranking.words import NAME, caption, comparisons_words, findings, headline, title
-from penchant.reports.kit.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, style
+from penchant.reports.kit.canvas import MUTED, Picture, blank, export, style
 from penchant.reports.kit.page import shared_context, write_page
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.tables import Table
@@ -50,8 +49,8 @@ def _table(ranking: Ranking) -> Table:
     rows = tuple(
         (
             f"{position}. {short(item.name, NAME)}",
-            _fixed(item.strength, 2),
-            _fixed(item.elo, 0),
+            recorded(item.strength, decimals=2),  # the same digits in every row, so that they can be compared by eye
+            recorded(item.elo, decimals=0),
             DASH if not item.places else _place_span(item.places),
             _halves(item.wins),
             _halves(item.losses),
@@ -64,11 +63,6 @@ def _table(ranking: Ranking) -> Table:
         (ranking.by.removesuffix("s"), "strength", "Elo", "place", "wins", "losses"),
         rows,
     )
-
-
-def _fixed(e: Estimate, decimals: int) -> str:
-    """Format an estimate with the same digits in every row."""
-    return recorded(e, decimals=decimals)
 
 
 def _halves(wins: float) -> str:
@@ -98,19 +92,7 @@ def _picture(ranking: Ranking) -> Picture:
     with style():
         figure, axes = blank(7.0, 1.1 + 0.27 * len(items))
         axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
-        strengths = [item.strength for item in items]
-        axes.errorbar(
-            [strength.value for strength in strengths],
-            range(len(items)),
-            xerr=error_arms(strengths),
-            color=RUN_COLORS[0][0],
-            marker="o",
-            markersize=5,
-            linestyle="none",
-        )
-        axes.yaxis.set_major_locator(FixedLocator(range(len(items))))
-        axes.set_yticklabels([f" {short(item.name, 28)}" for item in items])
-        axes.set_ylim(len(items) - 0.5, -0.5)
+        draw_rows(axes, [short(item.name, 28) for item in items], [item.strength for item in items])
         axes.set_xlabel("stronger than the mean", loc="right")
         return export(figure, title, [])
 
@@ -119,13 +101,8 @@ def _facts(ranking: Ranking) -> list[tuple[str, str]]:
     facts = [("File", ranking.file), ("Counted", comparisons_words(ranking))]
     if ranking.unmet:
         facts.append(("Left out", f"annotators who met nobody: {listing(short(n, NAME) for n in ranking.unmet)}"))
-    facts += [
-        ("Left out", f"{number(rows, 0)} {words}")
-        for rows, words in (
-            (ranking.skipped_rows, "rows that cannot be used"),
-            (ranking.against_itself, "comparisons of something with itself"),
-            (ranking.unranked, "rows that are no rankings"),
-        )
-        if rows
-    ]
-    return facts
+    return facts + count_facts(
+        ("Left out", ranking.skipped_rows, "rows that cannot be used"),
+        ("Left out", ranking.against_itself, "comparisons of something with itself"),
+        ("Left out", ranking.unranked, "rows that are no rankings"),
+    )

@@ -10,7 +10,7 @@ from penchant.metrics.strengths import Strengths, bradley_terry, elo, groups_apa
 from penchant.raters.files_to_page import files_to_page
 from penchant.raters.ranking.games import Games, read_games, short_name
 from penchant.raters.ranking.results import RankedItem, Ranking
-from penchant.raters.settings import Rank
+from penchant.raters.settings import Rank, resampling_of
 from penchant.types import RunResult
 
 MOST_NAMED = 8  # members of a group that an error names
@@ -37,6 +37,7 @@ def fit_strengths(config: Rank) -> Ranking:
     games = read_games(config)
     names = games.names
     wins = wins_table(games.winners, games.losers, games.tied, len(names))
+    # Without wins both ways across groups the likelihood has no maximum: a strength would grow without end.
     if not config.prior and len(groups := groups_apart(wins)) > 1:
         raise InputError(_explain_groups(config, names, groups))
     strengths = _fit(config, games)
@@ -71,29 +72,12 @@ def _item(name: str, strengths: Strengths, item: int) -> RankedItem:
 
 
 def _fit(config: Rank, games: Games) -> Strengths:
-    items = len(games.indices)
-    if games.rankings is None:
-        return bradley_terry(
-            games.winners,
-            games.losers,
-            games.tied,
-            games.clusters,
-            items=items,
-            prior=config.prior,
-            level=config.level,
-            resamples=config.resamples,
-            seed=config.seed,
-            unit=games.resampled.removesuffix("s"),
-        )
-    return plackett_luce(
-        [ranking for ranking, _ in games.rankings],
-        [cluster for _, cluster in games.rankings],
-        items=items,
-        level=config.level,
-        resamples=config.resamples,
-        seed=config.seed,
-        unit=games.resampled.removesuffix("s"),
-    )
+    items, unit, resampling = len(games.indices), games.resampled.removesuffix("s"), resampling_of(config)
+    if games.rankings is not None:
+        rankings, clusters = zip(*games.rankings, strict=True)
+        return plackett_luce(rankings, clusters, items=items, unit=unit, **resampling)
+    compared = (games.winners, games.losers, games.tied, games.clusters)
+    return bradley_terry(*compared, items=items, prior=config.prior, unit=unit, **resampling)
 
 
 def _on_elo_scale(strength: Estimate) -> Estimate:

@@ -13,10 +13,7 @@ CAPTION_OF_ANNOTATORS = (
     "Log-odds with mean zero, by {model}: a difference of 1 means that where exactly one of the two is with the "
     "majority of the others, it is the stronger one in 73%, of 2 in 88%. A line is the interval."
 )
-MODELS = {
-    "bradley-terry": "Bradley and Terry's model",
-    "plackett-luce": "Plackett and Luce's model of rankings",
-}
+MODELS = {"bradley-terry": "Bradley and Terry's model", "plackett-luce": "Plackett and Luce's model of rankings"}
 MEANING = (
     "One number a competitor holds only as far as who wins is a matter of strength alone: if A beats B, B beats C and "
     "C beats A, see the table of who beat whom.",
