@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -102,7 +102,7 @@ class PairLoss(Config):
             rankings=bool(self.ranking_function),
         )
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Return the settings as keyword arguments of `function` and `margin`."""
         settings = {name: getattr(self, name) for name in type(self).model_fields if name not in ("name", "nll_weight")}
         return {**settings, **self.fixed_arguments}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -122,9 +121,9 @@ def _with_reference(name: str, chosen: Pairs, rejected: Pairs, *reference: Pairs
 
 def _further_arguments(
     settings: PairLoss, tokens: tuple[Tensor, Tensor], fronts: FrontSums | None, squares: SquareSums | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what the functions of some losses get beside the log-probabilities and their settings."""
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, object] = {}
     if settings.needs_fronts:
         if fronts is None:
             raise InputError(

@@ -279,7 +279,7 @@ class CustomLoss(PairLoss):
     """What it is called with besides, by name."""
     nll_weight: NllWeight = 0.0
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Return the settings as keyword arguments of the function."""
         return dict(self.settings)
 

@@ -15,7 +15,7 @@ from penchant.extension.door import Door
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _is_distribution(prior: Any) -> Any:
+def _is_distribution(prior: str | tuple[float, ...]) -> str | tuple[float, ...]:
     """Refuse shares that do not sum to 1."""
     if isinstance(prior, tuple) and abs(sum(prior) - 1) > 1e-6:
         raise ValueError(f"`prior` must be shares of classes that sum to 1, got {list(prior)}")

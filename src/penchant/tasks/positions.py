@@ -12,7 +12,8 @@ standard notation would mark checks and mates and so give answers away.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from penchant.errors import InputError, MissingExtra
 
@@ -23,7 +24,7 @@ QUESTION = "Best move:"
 _FIRST = re.compile(r"((?:[pnbrqkPNBRQK_]{8}/){7}[pnbrqkPNBRQK_]{8}) ([wb]) (\S+) (\S+)")
 
 
-def chess_library() -> Any:
+def chess_library() -> ModuleType:
     """Return the module `chess`.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -54,9 +54,11 @@ class WeakLabel(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_a_model(cls, values: Any) -> Any:
+    def _of_a_model(cls, values: object) -> object:
         """`supervisor.model=...` alone is a probe, as `student.model=...` is, and no setting of the default's."""
-        supervisor = values.get("supervisor") if isinstance(values, dict) else None
+        if not isinstance(values, dict):
+            return values
+        supervisor = values.get("supervisor")
         if isinstance(supervisor, dict) and "model" in supervisor and "name" not in supervisor:
             return {**values, "supervisor": {"name": "probe", **supervisor}}
         return values

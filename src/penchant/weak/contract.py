@@ -193,7 +193,7 @@ def read_learned(folder: Path) -> frozenset[str]:
 def write_kind(
     folder: Path,
     kind: str,
-    content: dict[str, Any],
+    content: Mapping[str, object],
     marks: Collection[str] = (),
     parts: Mapping[str, bytes] | None = None,
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +10,9 @@ from torch import Tensor
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import ModelConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def weight_distance(trained: Policy, start: str, *, trust_remote_code: bool = False) -> float:
@@ -22,7 +25,7 @@ def weight_distance(trained: Policy, start: str, *, trust_remote_code: bool = Fa
     """
     settings = ModelConfig(name=start, device="cpu", trust_remote_code=trust_remote_code)
     before = dict(load_policy(settings).model.named_parameters())
-    network: Any = trained.model
+    network: PreTrainedModel = trained.model
     adapted = hasattr(network, "merge_adapter")
     if adapted:
         network.merge_adapter()
@@ -31,9 +34,8 @@ def weight_distance(trained: Policy, start: str, *, trust_remote_code: bool = Fa
         for name, weight in network.named_parameters():
             base_name = name.removeprefix("base_model.model.").replace(".base_layer", "")
             if base_name in before:
-                start_weight = (
-                    before[base_name].detach().to(weight.dtype).float()
-                )  # rounded alike: half precision is no movement
+                # rounded as the trained weights are: half precision is no movement
+                start_weight = before[base_name].detach().to(weight.dtype).float()
                 squared_distance += _squares(weight.detach().cpu().float() - start_weight)
                 length += _squares(start_weight)
     finally:

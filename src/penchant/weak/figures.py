@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import nan
-from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 
 from penchant.metrics.estimates import Measure
@@ -30,21 +30,24 @@ def reliability_picture(curves: Mapping[str, Mapping[float, Measure]], title: st
 
 
 def plot_curve(
-    axes: Any, index: int, points: Mapping[float, Measure], *, dash: str | None = None, label: str | None = None
+    axes: Axes, index: int, points: Mapping[float, Measure], *, dash: str | None = None, label: str | None = None
 ) -> None:
     """Plot estimates by their place, in the style of one line."""
     color, line_style, marker = run_style(index)
     x = sorted(points)
     estimates = [points[step] for step in x]
-    look: dict[str, Any] = {
-        "linestyle": dash or line_style,
-        "marker": marker,
-        "markersize": 4,
-        "linewidth": 1.2,
-        "label": label,
-    }
     values = [nan if estimate.value is None else estimate.value for estimate in estimates]
-    axes.errorbar(x, values, yerr=error_arms(estimates), color=color, **look)
+    axes.errorbar(
+        x,
+        values,
+        yerr=error_arms(estimates),
+        color=color,
+        linestyle=dash or line_style,
+        marker=marker,
+        markersize=4,
+        linewidth=1.2,
+        label=label,
+    )
 
 
 def fitted_percent_axis(axis: Axis) -> None:

@@ -5,16 +5,16 @@ For comparisons, whose rows are prompts with two responses, see `penchant.weak.c
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from penchant.data.sources.files import read_rows
-from penchant.data.sources.rows import Row, RowProblem
+from penchant.data.sources.rows import RowProblem
 from penchant.data.sources.values import RowError, as_list, as_number, as_text, describe
 from penchant.errors import InputError
 from penchant.files import atomic_write
@@ -22,6 +22,8 @@ from penchant.tasks.spec import with_plain_prompt
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import Example, Probabilities, mark, marks_of
 
+Label = str | dict[str, object] | list[object]
+"""A class by its name or number, or probabilities: by name, or in the order of the classes."""
 TEXT_FIELDS = ("text", "sentence", "content", "prompt")
 MOST_SHOWN = 20
 ABSTAIN = "-1"
@@ -96,27 +98,18 @@ def read_labelled(
         InputError: rows that cannot be used, all named with their lines; no rows; one class; lists of probabilities
             where nobody said the order of the classes.
     """
-    rows: list[tuple[Row, str, Any]] = []
-    problems: list[str] = []
-    for row in read_rows(source, split):
-        if isinstance(row, RowProblem):
-            problems.append(str(row))
-            continue
-        try:
-            text = _text(row.values)
-            rows.append((row, text, _label(row.values) if labels else None))
-        except RowError as error:
-            problems.append(f"{row.source}: {error}")
+    rows, problems = _parse(source, split, labels=labels)
     _refuse_abstentions(source, rows, names)
-    class_names = names or (_names([label for *_, label in rows], source) if labels and rows else ())
+    given = [row.label for row in rows if row.label is not None]
+    class_names = names or (_names(given, source) if given else ())
     targets = []
-    if labels:
-        for row, _, label in rows:
+    for row in rows:
+        if row.label is not None:
             try:
-                targets.append(_target(label, class_names, is_probability=names is not None and order_known))
+                targets.append(_target(row.label, class_names, is_probability=names is not None and order_known))
             except RowError as error:
                 problems.append(f"{row.source}: {error}")
-    if problems:
+    if problems:  # all at once: a file with one kind of mistake has it in many rows
         ending = f"\n(+{len(problems) - MOST_SHOWN} more)" if len(problems) > MOST_SHOWN else ""
         raise InputError(
             f"{source}: {len(problems)} rows cannot be used:\n" + "\n".join(problems[:MOST_SHOWN]) + ending
@@ -125,11 +118,37 @@ def read_labelled(
         raise InputError(f"{source} has no rows")
     return LabelledRows(
         source,
-        tuple(text for _, text, _ in rows),
+        tuple(row.text for row in rows),
         tuple(class_names),
         np.array(targets) if labels else None,
-        tuple(str(row.values.get("group") or "") for row, *_ in rows),
+        tuple(row.group for row in rows),
     )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row as it was read; `label` is None where nobody asks for labels."""
+
+    source: str
+    text: str
+    group: str
+    label: Label | None
+
+
+def _parse(source: str, split: str, *, labels: bool) -> tuple[list[_Row], list[str]]:
+    """Return the rows of a file, and what is wrong with the others."""
+    rows: list[_Row] = []
+    problems: list[str] = []
+    for row in read_rows(source, split):
+        if isinstance(row, RowProblem):
+            problems.append(str(row))
+            continue
+        try:
+            text, label = _text(row.values), _label(row.values) if labels else None
+            rows.append(_Row(row.source, text, str(row.values.get("group") or ""), label))
+        except RowError as error:
+            problems.append(f"{row.source}: {error}")
+    return rows, problems
 
 
 def overlap(rows: LabelledRows, other: LabelledRows) -> list[int]:
@@ -156,7 +175,7 @@ def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path) -
     """
     lines = []
     for text, group, row in zip(rows.texts, rows.groups, probabilities, strict=True):
-        content: dict[str, Any] = {"text": text}
+        content: dict[str, object] = {"text": text}
         if group:
             content["group"] = group
         content["label"] = rows.names[int(row.argmax())]
@@ -165,22 +184,20 @@ def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path) -
     atomic_write(path, "\n".join(lines) + "\n")
 
 
-def _text(values: Mapping[str, Any]) -> str:
+def _text(values: Mapping[str, object]) -> str:
     name = next((name for name in TEXT_FIELDS if name in values), None)
     if name is None:
         raise RowError("missing", f"no text: expected a field {' or '.join(TEXT_FIELDS)}, got {', '.join(values)}")
     return as_text(values[name], name)
 
 
-def _label(values: Mapping[str, Any]) -> Any:
-    """Read a row's label: a name, or probabilities by name or as a list."""
+def _label(values: Mapping[str, object]) -> Label:
+    """Return a row's label: a name, or probabilities by name or as a list."""
     probabilities = values.get("probabilities")
     if probabilities is not None:
         if isinstance(probabilities, str):  # a cell of a table
-            try:
+            with contextlib.suppress(ValueError):
                 probabilities = json.loads(probabilities)
-            except ValueError:
-                probabilities = values["probabilities"]
         if not isinstance(probabilities, dict | list):
             raise RowError(
                 "type",
@@ -197,11 +214,12 @@ def _label(values: Mapping[str, Any]) -> Any:
     return str(label)
 
 
-def _names(labels: Sequence[Any], source: str) -> tuple[str, ...]:
+def _names(labels: Sequence[Label], source: str) -> tuple[str, ...]:
     """Return the classes that rows name; numbers in the order of numbers."""
-    if any(isinstance(label, list) for label in labels):
+    named = [label for label in labels if not isinstance(label, list)]
+    if len(named) < len(labels):
         raise InputError(f"{source} has probabilities as lists, whose {ORDER_UNKNOWN}")
-    known_names = {name for label in labels for name in (label if isinstance(label, dict) else (label,))}
+    known_names = {name for label in named for name in (label if isinstance(label, dict) else (label,))}
     if len(known_names) < 2:
         raise InputError(f"{source}: all rows have the class {', '.join(known_names)}: there must be at least two")
     return tuple(
@@ -209,12 +227,13 @@ def _names(labels: Sequence[Any], source: str) -> tuple[str, ...]:
     )
 
 
-def _refuse_abstentions(source: str, rows: Sequence[tuple[Row, str, Any]], names: Sequence[str] | None) -> None:
+def _refuse_abstentions(source: str, rows: Sequence[_Row], names: Sequence[str] | None) -> None:
     """Refuse rows of which a labeller of Snorkel's said nothing: -1 is no class, unless somebody named it as one."""
     if names is not None and ABSTAIN in names:
         return
+    # of a list only the order says which class a number is of, so -1 stands for none there
     abstained = [
-        row.source for row, _, label in rows if label == ABSTAIN or (isinstance(label, dict) and ABSTAIN in label)
+        row.source for row in rows if row.label == ABSTAIN or (isinstance(row.label, dict) and ABSTAIN in row.label)
     ]
     if abstained:
         abstained_names = ", ".join(abstained[:5]) + (", ..." if len(abstained) > 5 else "")
@@ -224,7 +243,7 @@ def _refuse_abstentions(source: str, rows: Sequence[tuple[Row, str, Any]], names
         )
 
 
-def _target(label: Any, names: Sequence[str], *, is_probability: bool) -> list[float]:
+def _target(label: Label, names: Sequence[str], *, is_probability: bool) -> list[float]:
     if isinstance(label, str):
         if is_probability and label.isdecimal() and label not in names and int(label) < len(names):
             label = names[int(label)]  # a number counts from 0 in the order that somebody said

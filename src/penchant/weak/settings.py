@@ -277,9 +277,9 @@ def _distinguish(short: Sequence[str], settings: Sequence[Config]) -> list[str]:
     return labels
 
 
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+def _flat(settings: dict[str, object]) -> dict[str, object]:
     """Return settings by their last name: `learning_rate` for `training.learning_rate`."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in settings.items():
         flat |= _flat(value) if isinstance(value, dict) else {key: value}
     return flat

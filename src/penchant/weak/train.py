@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -122,12 +121,10 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
         return ended
     folder = RunFolder(config.out, config, resume=resume)
     rows = TrainingRows.read(config)
-    names, training = rows.learn.names, folder.path / "training"
     record = _record(config, rows)
     if resume:
-        _check_unchanged(folder, record["inputs"])
-        if not (isinstance(config.student, LanguageModel) and config.student.training):
-            log.warning("%s keeps no checkpoints: it starts from the beginning", config.student.label)
+        _check_unchanged(folder, config, record)
+    names, training = rows.learn.names, folder.path / "training"
     student = make_classifier(config.student, names=names, loss=config.loss, seed=config.seed, folder=training)
     folder.open()
     try:
@@ -155,6 +152,19 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
         folder.close()
 
 
+def _check_unchanged(folder: RunFolder, config: WeakTrain, record: JsonObject) -> None:
+    """Refuse to resume a run that began with other inputs, and say so where it starts from the beginning.
+
+    Raises:
+        RunMismatchError: rows, model or code changed; the message names what.
+    """
+    file = folder.path / "provenance.json"
+    if file.exists():  # a run that was killed before it was written began with nothing
+        refuse_changed(folder.path, read_json(file).get("inputs", {}), record["inputs"])
+    if not (isinstance(config.student, LanguageModel) and config.student.training):
+        log.warning("%s keeps no checkpoints: it starts from the beginning", config.student.label)
+
+
 def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
     """Return the machine, the versions, and digests of all that decides the numbers beside the settings."""
     inputs = {"the data": _digest(rows.learn, rows.held_out)}
@@ -177,18 +187,6 @@ def _digest(*parts: LabelledRows) -> str:
         digest.update(hashlib.sha256(content).digest())
         digest.update(b"" if rows.targets is None else rows.targets.tobytes())
     return digest.hexdigest()[:32]
-
-
-def _check_unchanged(folder: RunFolder, inputs: Mapping[str, str]) -> None:
-    """Refuse to resume a run whose inputs are others now; one that was killed before its record began with nothing.
-
-    Raises:
-        RunMismatchError: an input changed; the message names it.
-    """
-    file = folder.path / "provenance.json"
-    before = read_json(file).get("inputs", {}) if file.exists() else {}
-    if before:
-        refuse_changed(folder.path, before, inputs)
 
 
 def _refuse_overlap(rows: LabelledRows, test: LabelledRows, source: str) -> None:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +30,10 @@ from penchant.weak.contract import (
     write_kind,
 )
 from penchant.weak.settings import ChessEngine
+
+if TYPE_CHECKING:
+    import chess
+    import chess.engine
 
 ELSEWHERE = "/usr/games"
 """Where Debian puts engines, which is not on everybody's path."""
@@ -107,7 +111,9 @@ class ChessEngineClassifier:
         classifier.width = content["classes"]
         return classifier
 
-    def _opinion(self, engine: Any, board: Any, moves: Sequence[Any]) -> Probabilities:
+    def _opinion(
+        self, engine: chess.engine.SimpleEngine, board: chess.Board, moves: Sequence[chess.Move]
+    ) -> Probabilities:
         """Return probabilities of the moves, shape (moves,); those beyond the engine's best few have none."""
         import chess.engine
 
@@ -126,7 +132,7 @@ class ChessEngineClassifier:
 
 
 @contextmanager
-def running_engine(path: str, *, hash_mib: int = 16) -> Iterator[Any]:
+def running_engine(path: str, *, hash_mib: int = 16) -> Iterator[chess.engine.SimpleEngine]:
     """Yield an engine of `chess.engine` that speaks UCI, on one thread, for as long as the context lasts.
 
     Raises:
@@ -153,7 +159,7 @@ def running_engine(path: str, *, hash_mib: int = 16) -> Iterator[Any]:
         engine.close()
 
 
-def _position(example: Example, index: int) -> tuple[Any, list[Any]]:
+def _position(example: Example, index: int) -> tuple[chess.Board, list[chess.Move]]:
     """Return the board and the options as moves."""
     if isinstance(example, str):
         raise InputError(

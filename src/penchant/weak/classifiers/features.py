@@ -14,13 +14,13 @@ import hashlib
 import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from penchant.digests import DamagedFile, append_block_digests
 from penchant.engine.attention import evaluating
@@ -35,6 +35,9 @@ from penchant.runs.progress import progress_bar
 from penchant.weak.classifiers.activations import Activations
 from penchant.weak.classifiers.readers import Read, Reader, load_reader
 from penchant.weak.contract import Example, width_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 log = logging.getLogger("penchant.weak")
 
@@ -83,27 +86,27 @@ def activations(
     path = folder / f"activations-{model}-{layers}-{_digest_of_keys(keys)}.npy"
     stored = _opened(path, keys)
     if stored is None:
-        hidden = reader.model.config.get_text_config().hidden_size  # type: ignore[operator, union-attr]
+        hidden = reader.model.config.get_text_config().hidden_size
         shape = (layers + 1, len(ids), hidden)
         _write(reader, ids, keys, path, shape, list(_stored_earlier(model, layers, (folder, *folders))))
         stored = Activations(path)
     return stored
 
 
-def digest_of(model: nn.Module) -> str:
+def digest_of(model: PreTrainedModel) -> str:
     """Return a digest of a model's weights and its configuration, which has numbers such as a rotary base.
 
     Where a row's numbers depend on the length of its pass, versions that had rows of all lengths in one pass left
     activations that are wrong: the digest is another one there.
     """
-    classes = length_classes(model.config.get_text_config())  # type: ignore[operator, union-attr]
+    classes = length_classes(model.config.get_text_config())
     suffix = "" if classes == ANY_LENGTH else "classes of lengths"
     return hashlib.sha256((fingerprint(model) + configuration(model) + suffix).encode()).hexdigest()[:16]
 
 
-def depth_of(model: nn.Module) -> int:
+def depth_of(model: PreTrainedModel) -> int:
     """Count the layers of a model."""
-    return int(model.config.get_text_config().num_hidden_layers)  # type: ignore[operator, union-attr]
+    return int(model.config.get_text_config().num_hidden_layers)
 
 
 def check_layer(layer: int, depth: int) -> None:
@@ -156,6 +159,21 @@ def _stored_earlier(model: str, layers: int, folders: Iterable[Path]) -> Iterato
             yield stored, {key: row for row, key in enumerate(keys.tolist())}
 
 
+@dataclass(frozen=True)
+class FeatureSettings:
+    """What decides the features of a text: a model, in which `dtype`, and how it is read.
+
+    Attributes:
+        layer: 0 is the embedding, negative ones count from the last.
+        longest: tokens of a text that are read; the rest is cut off.
+    """
+
+    model: str
+    layer: int = -1
+    dtype: Dtype = "auto"
+    longest: int = LONGEST
+
+
 class ModelFeatures:
     """Examples to activations of one layer, computed once for those that come again.
 
@@ -174,7 +192,7 @@ class ModelFeatures:
         longest: int = LONGEST,
         folder: Path | None = None,
     ) -> None:
-        self.settings: dict[str, Any] = {"model": model, "layer": layer, "dtype": dtype, "longest": longest}
+        self.settings = FeatureSettings(model, layer, dtype, longest)
         self._scratch = tempfile.TemporaryDirectory(prefix="penchant-") if folder is None else None
         self._folder = folder or Path(self._scratch.name if self._scratch else "")
         self._reader: Reader | None = None
@@ -182,13 +200,20 @@ class ModelFeatures:
 
     def __call__(self, examples: Sequence[Example]) -> torch.Tensor:
         """Return features of shape (examples, hidden), float16."""
+        settings = self.settings
         if self._reader is None:
-            self._reader = load_reader(ModelConfig(name=self.settings["model"], dtype=self.settings["dtype"]))
+            self._reader = load_reader(ModelConfig(name=settings.model, dtype=settings.dtype))
             self._digest = digest_of(self._reader.model)  # once: nobody trains it
-        layer = self.settings["layer"]
-        check_layer(layer, depth_of(self._reader.model))
-        limits = {"longest": self.settings["longest"], "deepest": None if layer < 0 else layer}
-        return layer_of(activations(self._reader, examples, self._folder, **limits, model=self._digest), layer)
+        check_layer(settings.layer, depth_of(self._reader.model))
+        stored = activations(
+            self._reader,
+            examples,
+            self._folder,
+            longest=settings.longest,
+            deepest=None if settings.layer < 0 else settings.layer,
+            model=self._digest,
+        )
+        return layer_of(stored, settings.layer)
 
 
 def layer_of(stored: Activations, layer: int) -> torch.Tensor:

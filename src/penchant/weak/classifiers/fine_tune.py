@@ -17,10 +17,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from penchant.data.settings import PromptsConfig
@@ -38,14 +39,14 @@ from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.settings import AdamW, Cosine, EvaluateHeldOut, RunConfig
 from penchant.train.setup import accelerator_for
 from penchant.weak.classifiers.looks import Look, LookRecord
-from penchant.weak.classifiers.reading import Reading
+from penchant.weak.classifiers.reading import EncodedRow, Reading
 from penchant.weak.classifiers.targets import target_at, weak_targets
 from penchant.weak.contract import Example
 from penchant.weak.settings import Training
 
 log = logging.getLogger("penchant.weak")
 
-Watch = Callable[[float, float | None], Any]
+Watch = Callable[[float, float | None], object]
 LOOKS = 4  # an epoch
 
 
@@ -75,11 +76,11 @@ class FineTuning(RunContext):
 
     config: FineTuneConfig
     reading: Reading
-    rows: Sequence[Any]
+    rows: Sequence[EncodedRow]
     labels: Tensor
     shares: tuple[float, ...]
     batches: Sequence[Sequence[int]]
-    validation: tuple[Sequence[Any], Tensor] | None
+    validation: tuple[Sequence[EncodedRow], Tensor] | None
     watch: Watch | None
     record: LookRecord = field(default_factory=LookRecord)
 
@@ -125,38 +126,6 @@ def fine_tune(
         RunError: a loss or gradient that is not finite.
         KeyboardInterrupt: the training was interrupted; the step was finished first.
     """
-    run = _prepare(reading, examples, targets, loss, settings, seed, validation, watch, folder, model)
-    rate = settings.head_learning_rate or settings.learning_rate
-    optimizer = make_optimizer(run.config.optimizer, run.weights, reading.head, rate)
-    factor = schedule(run.config.schedule, len(run.batches))
-    run.evaluate = partial(_look, run)
-    run.folder.open()
-    try:
-        run.policy.model.train()
-        take_step = partial(_step, run, optimizer, factor)
-        status = drive(run, len(run.batches), take_step, optimizer, resume=run.folder.resume)
-    finally:
-        run.folder.close()
-    if status == "interrupted":
-        raise KeyboardInterrupt
-    run.policy.model.eval()
-    run.record.put_back(run.trained)
-    return run.record.looks
-
-
-def _prepare(
-    reading: Reading,
-    examples: Sequence[Example],
-    targets: Tensor,
-    loss: WeakLoss,
-    settings: Training,
-    seed: int,
-    validation: tuple[Sequence[Example], Tensor] | None,
-    watch: Watch | None,
-    folder: Path | None,
-    model: ModelConfig | None,
-) -> FineTuning:
-    """Return what the loop needs; arguments as in `fine_tune`."""
     rows, device = reading.encode(examples), reading.policy.scorer.device
     start = weak_targets(loss, targets.float())
     encoded_validation = None if validation is None else (reading.encode(validation[0]), validation[1].float())
@@ -166,7 +135,7 @@ def _prepare(
         data = PromptsConfig(path=_digest(rows, targets, *(encoded_validation or ())))
         config = config.replace(start=ModelIdentity.from_learner(reading.policy).digest, data=data)
     record = LookRecord()
-    return FineTuning(
+    run = FineTuning(
         config=config,
         policy=reading.policy,
         folder=_run_folder(folder, config),
@@ -183,11 +152,33 @@ def _prepare(
         watch=watch,
         record=record,
     )
+    return _train(run)
 
 
-def _look(run: FineTuning, step: int, epoch: float) -> dict[str, Any]:
+def _train(run: FineTuning) -> list[Look]:
+    """Take the steps that are left, and put back the best weights where these were kept."""
+    training, policy = run.config.training, run.policy
+    rate = training.head_learning_rate or training.learning_rate
+    optimizer = make_optimizer(run.config.optimizer, run.weights, run.reading.head, rate)
+    factor = schedule(run.config.schedule, len(run.batches))
+    run.evaluate = partial(_look, run)
+    run.folder.open()
+    try:
+        policy.model.train()
+        take_step = partial(_step, run, optimizer, factor)
+        status = drive(run, len(run.batches), take_step, optimizer, resume=run.folder.resume)
+    finally:
+        run.folder.close()
+    if status == "interrupted":
+        raise KeyboardInterrupt
+    policy.model.eval()
+    run.record.put_back(run.trained)
+    return run.record.looks
+
+
+def _look(run: FineTuning, step: int, epoch: float) -> dict[str, object]:
     """Look at the training, keep what was seen, and return its line of metrics."""
-    line: dict[str, Any] = {"kind": "eval", "step": step, "epoch": epoch}
+    line: dict[str, object] = {"kind": "eval", "step": step, "epoch": epoch}
     if not step:  # a head that starts from zero says nothing yet
         return line
     misfit = None if run.validation is None else _loss(run.reading, *run.validation)
@@ -218,7 +209,7 @@ def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[i
     return Step(row, (number + 1) * settings.epochs / len(run.batches))
 
 
-def all_logits(reading: Reading, rows: Sequence[Any]) -> Tensor:
+def all_logits(reading: Reading, rows: Sequence[EncodedRow]) -> Tensor:
     """Return the logits of encoded examples without gradients, shape (rows, classes), on the CPU."""
     parts = reading.parts(rows)
     with evaluating(reading.policy.model):
@@ -226,7 +217,7 @@ def all_logits(reading: Reading, rows: Sequence[Any]) -> Tensor:
     return torch.empty_like(logits).index_copy_(0, torch.tensor([index for part in parts for index in part]), logits)
 
 
-def _batches(indices: Any, settings: Training, seed: int) -> list[list[int]]:
+def _batches(indices: NDArray[np.intp], settings: Training, seed: int) -> list[list[int]]:
     """Return the examples of each step; the last step of an epoch has what is left."""
     batches = []
     for epoch in range(settings.epochs):
@@ -255,7 +246,7 @@ def _config(model: ModelConfig, loss: WeakLoss, settings: Training, seed: int, s
     )
 
 
-def _digest(*parts: Any) -> str:
+def _digest(*parts: object) -> str:
     """Return a digest of encoded examples and targets."""
     digest = hashlib.sha256()
     for part in parts:
@@ -281,7 +272,11 @@ def _run_folder(folder: Path | None, config: FineTuneConfig) -> RunFolder:
 
 
 def _accumulate(
-    reading: Reading, rows: Sequence[Any], labels: Tensor, target: Callable[[Tensor, Tensor], Tensor], loss: WeakLoss
+    reading: Reading,
+    rows: Sequence[EncodedRow],
+    labels: Tensor,
+    target: Callable[[Tensor, Tensor], Tensor],
+    loss: WeakLoss,
 ) -> float:
     """Add the gradient of the mean loss over one step's examples; return that mean.
 
@@ -303,5 +298,5 @@ def _accumulate(
     return total
 
 
-def _loss(reading: Reading, rows: Sequence[Any], targets: Tensor) -> float:
+def _loss(reading: Reading, rows: Sequence[EncodedRow], targets: Tensor) -> float:
     return float(weak.cross_entropy(all_logits(reading, rows), targets.cpu()).mean())

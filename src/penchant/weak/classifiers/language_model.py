@@ -79,46 +79,43 @@ class LanguageModelClassifier:
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
-        options = width_of(examples)
+        settings, training, options = self.settings, self.settings.training, width_of(examples)
         soft = as_probabilities(targets, len(examples), classes or options or None)
         classes = soft.shape[1]
-        if self.settings.training is not None and not options:
+        if training is not None and not options:  # of options the first may always be the right one
             refuse_one_class(soft)
         checked_validation = None
         if validation is not None:
-            checked_validation = (
-                validation[0],
-                torch.as_tensor(as_probabilities(validation[1], len(validation[0]), classes)),
-            )
-        settings = self.settings
-        if settings.training is not None and settings.training.early_stopping and checked_validation is None:
+            others, labels = validation
+            checked_validation = others, torch.as_tensor(as_probabilities(labels, len(others), classes))
+        if settings.stops_early and checked_validation is None:
             raise InputError("early stopping looks at validation labels: give fit a validation, or switch it off")
         torch.manual_seed(self.seed)  # the adapters' start
-        shot_labels = self._draw_shots(soft) if isinstance(settings.reading, Words) else []
-        if shot_labels and not options:
-            answers = self._words(classes)
-            self.shots = [(str(examples[index]), answers[label]) for index, label in shot_labels]
-        elif shot_labels:
-            groups = [example for example in examples if isinstance(example, PromptGroup)]
-            shot_groups = ((groups[index], label) for index, label in shot_labels)
-            self.shots = [(prompt_text(group.prompt), group.responses[label].text) for group, label in shot_groups]
+        shown = self._draw_shots(soft) if isinstance(settings.reading, Words) else []
+        self.shots = [self._shot(examples[index], label, classes) for index, label in shown]
         self.reading = self._read(classes, options=bool(options))
-        if settings.training is not None:
+        if training is not None:
             self.looks = fine_tune(
                 self.reading,
                 examples,
                 torch.as_tensor(soft),
                 self.loss,
-                settings.training,
+                training,
                 seed=self.seed,
-                validation=checked_validation if settings.training.early_stopping or self.watch else None,
+                validation=checked_validation if settings.stops_early or self.watch else None,
                 watch=self.watch,
                 folder=self.folder,
                 model=settings.network,
             )
-        used_examples = examples if settings.training is not None else [examples[index] for index, _ in shot_labels]
+        used_examples = examples if training is not None else [examples[index] for index, _ in shown]
         self.learned = frozenset(marks_of(used_examples))
         return self
+
+    def _shot(self, example: Example, label: int, classes: int) -> Shot:
+        """Return an example as it is shown in the prompt: its text, and the word or the option that answers it."""
+        if isinstance(example, PromptGroup):
+            return prompt_text(example.prompt), example.responses[label].text
+        return example, self._words(classes)[label]
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         if self.reading is None:

@@ -23,7 +23,7 @@ class Look:
 
     epochs: float
     loss: float | None
-    watched: Any = None
+    watched: object = None
 
 
 class LookRecord(nn.Module):
@@ -52,7 +52,7 @@ class LookRecord(nn.Module):
                 for weight, best in zip(weights, self.best_weights, strict=True):
                     weight.copy_(best)
 
-    def get_extra_state(self) -> dict[str, Any]:
+    def get_extra_state(self) -> dict[str, object]:
         """Return all that a checkpoint keeps."""
         return {"looks": [asdict(look) for look in self.looks], "best_weights": self.best_weights}
 

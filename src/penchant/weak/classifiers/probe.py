@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Self
 
@@ -122,9 +123,9 @@ class ProbeClassifier:
             raise InputError(FITTED_FIRST)
         if not isinstance(self.features, ModelFeatures):
             raise InputError("a probe of features of your own cannot be saved: nobody could compute them again")
-        settings = self.features.settings | {"model": from_anywhere(self.features.settings["model"])}
+        settings = replace(self.features.settings, model=from_anywhere(self.features.settings.model))
         weights = save_tensors({name: part.contiguous() for name, part in vars(self.probes).items()})
-        content = {"names": self.names, "compares": self.compares, "l2": self.chosen_l2, **settings}
+        content = {"names": self.names, "compares": self.compares, "l2": self.chosen_l2, **asdict(settings)}
         write_kind(Path(folder), "probe", content, self.learned, {PROBE: weights})
 
     @classmethod

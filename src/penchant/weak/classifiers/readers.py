@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from penchant.data.rendering.vocabulary import check_vocabulary, embedding_rows
 from penchant.engine.lengths import forget_earlier_lengths, length_classes
@@ -19,6 +19,9 @@ from penchant.weak.classifiers.reading import Ids, by_length_class, first_layers
 from penchant.weak.classifiers.responses import encode_options
 from penchant.weak.contract import Example
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 Read = tuple[Ids, ...]
 """The tokens of an example: a text's, or those of a prompt with each of its options."""
 
@@ -30,7 +33,7 @@ class Reader(Protocol):
         model: whose weights and configuration decide what it makes of them.
     """
 
-    model: nn.Module
+    model: PreTrainedModel
     device: torch.device
 
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
@@ -44,7 +47,8 @@ class LanguageModelReader:
     """A causal language model: the state at the last token, which has seen all others."""
 
     def __init__(self, policy: Policy) -> None:
-        self.policy, self.model, self.device = policy, policy.model, policy.scorer.device
+        self.policy, self.device = policy, policy.scorer.device
+        self.model: PreTrainedModel = policy.model
 
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
         longest = min(longest, self.policy.context or longest)
@@ -63,7 +67,8 @@ class EncoderReader:
     """An encoder: the mean of the states of all tokens (Reimers and Gurevych 2019, "Sentence-BERT")."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self.encoder, self.model, self.device = encoder, encoder.model, encoder.device
+        self.encoder, self.device = encoder, encoder.device
+        self.model: PreTrainedModel = encoder.model
         forget_earlier_lengths(encoder.model)
 
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
@@ -95,14 +100,12 @@ class EncoderReader:
         return tuple(self.encoder.tokenizer(text, verbose=False)["input_ids"])
 
     def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
-        network: Any = self.model
-        classes = length_classes(network.config.get_text_config())
+        classes = length_classes(self.model.config.get_text_config())
         return by_length_class(rows, classes, lambda rows_of_class: self._means(rows_of_class)[: layers + 1])
 
     def _means(self, rows: Sequence[Ids]) -> Sequence[Tensor]:
         ids, mask = (tensor.to(self.device) for tensor in padded(rows))
-        network: Any = self.model
-        out = network(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        out = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
         weights = mask[..., None] / mask.sum(1)[:, None, None]
         return [(states.float() * weights).sum(1) for states in out.hidden_states]
 

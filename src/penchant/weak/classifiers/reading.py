@@ -24,6 +24,8 @@ from penchant.models.policy import Policy
 from penchant.weak.contract import Example, only_texts
 
 Ids = tuple[int, ...]
+EncodedRow = Any
+"""What a reading makes of an example: `Ids`, or a `Rendered` prompt with responses. Only that reading looks into it."""
 
 
 class Reading(Protocol):
@@ -40,13 +42,13 @@ class Reading(Protocol):
     def head(self) -> list[Tensor]:
         """Weights that start from nothing and train with a rate of their own."""
 
-    def encode(self, examples: Sequence[Example]) -> list[Any]:
+    def encode(self, examples: Sequence[Example]) -> list[EncodedRow]:
         """Return examples as the network takes them. Raises InputError for what it does not read."""
 
-    def parts(self, rows: Sequence[Any]) -> list[list[int]]:
+    def parts(self, rows: Sequence[EncodedRow]) -> list[list[int]]:
         """Split the rows, by index, into passes that fit the memory meant for one."""
 
-    def logits(self, rows: Sequence[Any]) -> Tensor:
+    def logits(self, rows: Sequence[EncodedRow]) -> Tensor:
         """Return logits of shape (rows, width), float32, for the rows of one pass."""
 
 
@@ -63,7 +65,7 @@ class HeadReading:
 
     def __init__(self, policy: Policy, classes: int, *, longest: int, init: str = "zero") -> None:
         self.policy, self.width, self.longest = policy, classes, min(longest, policy.context or longest)
-        network: Any = unwrap(policy.model)
+        network = unwrap(policy.model)
         hidden = network.config.get_text_config().hidden_size
         self.linear = nn.Linear(hidden, classes, device=policy.scorer.device)
         nn.init.zeros_(self.linear.bias)
@@ -124,7 +126,7 @@ def by_length_class(
 def _last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
     ids, mask = padded(rows)
     device = policy.scorer.device
-    network: Any = unwrap(policy.model)
+    network = unwrap(policy.model)
     out = network.base_model(
         input_ids=ids.to(device), attention_mask=mask.to(device), output_hidden_states=True, use_cache=False
     )
@@ -148,7 +150,7 @@ def first_layers(policy: Policy, count: int) -> Iterator[None]:
     So what nobody asks for is not computed. The state after the last of them is then no good, for the norm at the end
     of all follows it. A model whose layers are not found stays whole.
     """
-    base: Any = trunk(policy.model)
+    base = trunk(policy.model)
     size = base.config.get_text_config().num_hidden_layers
     stacks = [
         (holder, name, child)

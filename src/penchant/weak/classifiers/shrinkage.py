@@ -8,7 +8,6 @@ a student, so no truth and no test row has a say.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ FEWEST = 100  # groups of rows; of fewer, a fifth is too few to choose by
 def settle_l2(
     l2: Shrinkage,
     features: Tensor,
-    labels: NDArray[Any],
+    labels: NDArray[np.float64],
     *,
     steps: int = STEPS,
     seed: int = 0,
@@ -53,12 +52,13 @@ def settle_l2(
 
 
 def misfits_of(
-    features: Tensor, labels: NDArray[Any], is_held_out: NDArray[np.bool_], *, steps: int
+    features: Tensor, labels: NDArray[np.float64], is_held_out: NDArray[np.bool_], *, steps: int
 ) -> dict[float, float]:
     """Return the mean cross-entropy to the held-out labels, in nats, by l2.
 
     Args:
-        held: which rows no probe learns from, shape (rows,).
+        features: shape (rows, features). labels: probabilities, shape (rows, classes).
+        is_held_out: which rows no probe learns from, shape (rows,).
     """
     targets, out = torch.as_tensor(labels), torch.as_tensor(is_held_out)
     misfits = {}

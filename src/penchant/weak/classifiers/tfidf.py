@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
@@ -27,7 +27,26 @@ from penchant.weak.contract import (
     write_kind,
 )
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
 ESTIMATOR = "estimator.skops"
+
+
+class Estimator(Protocol):
+    """What is needed of an estimator of scikit-learn; a pipeline's steps are looked at besides.
+
+    Attributes:
+        classes_: the numbers of the classes that it was fitted with, in the order of its columns.
+    """
+
+    classes_: NDArray[np.intp]
+
+    def fit(self, texts: Sequence[str], labels: NDArray[np.intp], **weights: NDArray[np.float64]) -> object:
+        """Learn from texts and the numbers of their classes."""
+
+    def predict_proba(self, texts: Sequence[str]) -> Probabilities:
+        """Return probabilities of the classes that it knows, shape (texts, classes)."""
 
 
 class SklearnClassifier:
@@ -45,14 +64,14 @@ class SklearnClassifier:
 
     def __init__(
         self,
-        make: Callable[[], Any] | None = None,
+        make: Callable[[], Estimator] | None = None,
         *,
         names: Sequence[str] | None = None,
         loss: WeakLoss | None = None,
     ) -> None:
         self.make, self.loss = make or tfidf, loss or CrossEntropy()
         self.names = tuple(names) if names else None
-        self.estimator: Any = None
+        self.estimator: Estimator | None = None
         self.learned: frozenset[str] = frozenset()
         self.classes = 0
         if not isinstance(self.loss, CrossEntropy | Filtered):
@@ -114,7 +133,7 @@ class SklearnClassifier:
         return classifier
 
 
-def tfidf() -> Any:
+def tfidf() -> Pipeline:
     """Return TF-IDF of words that at least two rows have, then logistic regression with little shrinkage."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -123,7 +142,7 @@ def tfidf() -> Any:
     return make_pipeline(TfidfVectorizer(min_df=2), LogisticRegression(C=10, max_iter=1000))
 
 
-def _fit(estimator: Any, texts: Sequence[str], weighted: Probabilities) -> None:
+def _fit(estimator: Estimator, texts: Sequence[str], weighted: Probabilities) -> None:
     """Fit to weighted examples, one for each class with a weight above 0.
 
     The steps of a pipeline before its last learn from each text once: repeated ones would count as several documents.
@@ -131,13 +150,15 @@ def _fit(estimator: Any, texts: Sequence[str], weighted: Probabilities) -> None:
     Args:
         weighted: targets times how much a text counts, shape (texts, classes).
     """
+    from sklearn.pipeline import Pipeline
+
     used = np.flatnonzero(weighted.any(-1))
     weighted = weighted[used]
     rows, columns = np.nonzero(weighted)
     weights = weighted[rows, columns]
     weight_arguments = {} if (weights == 1).all() else {"sample_weight": weights}
     used_texts = [texts[row] for row in used.tolist()]
-    if len(getattr(estimator, "steps", ())) < 2:
+    if not isinstance(estimator, Pipeline) or len(estimator.steps) < 2:
         estimator.fit([used_texts[number] for number in rows.tolist()], columns, **weight_arguments)
         return
     features = estimator[:-1].fit_transform(used_texts, weighted.argmax(-1))
