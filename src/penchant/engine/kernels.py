@@ -7,7 +7,7 @@ Registered with `transformers` as an attention implementation, so that no model 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -112,21 +112,17 @@ class _SplitAttention(torch.autograd.Function):
         out = torch.empty(query.shape[2], query.shape[1], query.shape[3], dtype=query.dtype)
         o = out.transpose(0, 1).unflatten(0, q.shape[:2])
         lse = torch.empty(q.shape[:3], dtype=torch.float64 if query.dtype == torch.float64 else torch.float32)
-        for tree in trees:
-            for start, stop in _sequences(tree):
-                rows = slice(start, stop)
-                o[:, :, rows], lse[:, :, rows] = _flash(
-                    q[:, :, rows], k[:, :, rows], v[:, :, rows], 0.0, True, scale=scale
-                )
-            if (later := _later_tokens(tree)) is not None:
-                rows, prompt = later, slice(tree.start, tree.prompt_end)
-                seen, seen_lse = _flash(q[:, :, rows], k[:, :, prompt], v[:, :, prompt], 0.0, False, scale=scale)
-                later_output, later_lse = o[:, :, rows], lse[:, :, rows]
-                # softmax over both parts: each part's output counts by its share of the joint sum of exponentials
-                joint_lse = torch.logaddexp(later_lse, seen_lse)
-                later_output.mul_((later_lse - joint_lse).exp_()[..., None])
-                later_output.addcmul_(seen, (seen_lse - joint_lse).exp_()[..., None].to(seen.dtype))
-                later_lse.copy_(joint_lse)
+        for rows, columns, causal in (block for tree in trees for block in _blocks(tree)):
+            seen, seen_lse = _flash(q[:, :, rows], k[:, :, columns], v[:, :, columns], 0.0, causal, scale=scale)
+            if causal:
+                o[:, :, rows], lse[:, :, rows] = seen, seen_lse
+                continue
+            later_output, later_lse = o[:, :, rows], lse[:, :, rows]
+            # softmax over both parts: each part's output counts by its share of the joint sum of exponentials
+            joint_lse = torch.logaddexp(later_lse, seen_lse)
+            later_output.mul_((later_lse - joint_lse).exp_()[..., None])
+            later_output.addcmul_(seen, (seen_lse - joint_lse).exp_()[..., None].to(seen.dtype))
+            later_lse.copy_(joint_lse)
         ctx.save_for_backward(query, key, value, out, lse)
         ctx.trees, ctx.scale = trees, scale
         return out[None]
@@ -141,39 +137,32 @@ class _SplitAttention(torch.autograd.Function):
         grads = [torch.empty(x.shape[2], x.shape[1], x.shape[3], dtype=x.dtype) for x in (query, key, value)]
         dq = grads[0].transpose(0, 1).unflatten(0, q.shape[:2])
         dk, dv = grads[1].transpose(0, 1), grads[2].transpose(0, 1)
-
-        def block(rows: slice, columns: slice, causal: bool) -> tuple[Tensor, Tensor, Tensor]:
+        for rows, columns, causal in (block for tree in ctx.trees for block in _blocks(tree)):
             g, query_rows, out_rows, lse_rows = (states[:, :, rows] for states in (slope, q, o, lse))
             keys, values = k[:, :, columns], v[:, :, columns]
             gq, gk, gv = _flash_backward(g, query_rows, keys, values, out_rows, lse_rows, 0.0, causal, scale=ctx.scale)
             # the queries of one key head share its keys and values
-            return gq, gk.sum(1), gv.sum(1)
-
-        for tree in ctx.trees:
-            for start, stop in _sequences(tree):
-                rows = slice(start, stop)
-                dq[:, :, rows], dk[:, rows], dv[:, rows] = block(rows, rows, True)
-            if (later := _later_tokens(tree)) is not None:
-                rows, prompt = later, slice(tree.start, tree.prompt_end)
-                # written above by the causal sequences; what looks at the prompt comes on top
-                for total, part in zip(
-                    (dq[:, :, rows], dk[:, prompt], dv[:, prompt]), block(rows, prompt, False), strict=True
-                ):
+            parts = (gq, gk.sum(1), gv.sum(1))
+            for total, part in zip((dq[:, :, rows], dk[:, columns], dv[:, columns]), parts, strict=True):
+                # the causal sequences write every token once; what looks at the prompt comes on top
+                if causal:
+                    total.copy_(part)
+                else:
                     total += part
         return *(grad.transpose(0, 1)[None] for grad in grads), None, None
 
 
-def _sequences(tree: Span) -> list[tuple[int, int]]:
-    """Return the causal sequences of a tree: the prompt with the first branch, and each further branch."""
+def _blocks(tree: Span) -> Iterator[tuple[slice, slice, bool]]:
+    """Yield the blocks of a tree: queries, keys, and whether a query sees keys up to itself only.
+
+    The prompt with the first branch is a causal sequence, and so is each further branch; last, all further branches
+    look at the prompt.
+    """
     (_, first), *later_branches = tree.branches
-    return [(tree.start, first), *later_branches]
-
-
-def _later_tokens(tree: Span) -> slice | None:
-    """Return the rows that look at the prompt from a branch other than the first; None if there are none."""
-    if len(tree.ends) == 1 or tree.prompt_end == tree.start:
-        return None
-    return slice(tree.ends[0], tree.ends[-1])
+    for start, stop in ((tree.start, first), *later_branches):
+        yield slice(start, stop), slice(start, stop), True
+    if later_branches and tree.prompt_end > tree.start:
+        yield slice(tree.ends[0], tree.ends[-1]), slice(tree.start, tree.prompt_end), False
 
 
 def _by_key_head(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:

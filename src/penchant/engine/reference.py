@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import re
 import sqlite3
 import struct
 import sys
@@ -36,6 +37,7 @@ log = logging.getLogger("penchant.engine")
 
 KEEP_EVERY = 512  # groups scored before their numbers are put on disk: what a kill may lose
 ASK_FOR = 900  # keys in one query; older SQLite takes no more than 999
+ADAPTER = re.compile(r"\.lora_|\.modules_to_save\.")  # in the names of weights that are no part of the base
 UNCOUNTED = ("transformers_version", "architectures")  # settings of a model that change no number
 
 
@@ -45,7 +47,7 @@ def fingerprint(model: nn.Module) -> str:
     Adapters and a PEFT wrapper's naming are left out, so a model, and the same one under LoRA, have one fingerprint:
     that of the reference which the LoRA policy starts from.
     """
-    tensors = {_base_name(name): tensor for name, tensor in model.state_dict().items() if not _is_adapter(name)}
+    tensors = {_base_name(name): tensor for name, tensor in model.state_dict().items() if not ADAPTER.search(name)}
     tensors_by_memory = {_memory_key(tensor): tensor for tensor in tensors.values()}  # a tied matrix is read once
     contents = {memory: _content(tensor) for memory, tensor in tensors_by_memory.items()}
     digest = hashlib.sha256()
@@ -99,10 +101,6 @@ def _memory_key(tensor: Tensor) -> tuple[Hashable, ...]:
 def _content(tensor: Tensor) -> bytes:
     flat = tensor.detach().contiguous().cpu().reshape(-1)
     return hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()
-
-
-def _is_adapter(name: str) -> bool:
-    return ".lora_" in name or ".modules_to_save." in name
 
 
 def _base_name(name: str) -> str:

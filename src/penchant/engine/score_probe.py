@@ -232,7 +232,7 @@ def _check_head(model: nn.Module) -> None:
     expected = probe.check_causal(model, ids)[:-1].log_softmax(-1)
     targets = torch.tensor(ids[1:], device=expected.device)
     expected = expected.gather(1, targets[:, None]).squeeze(1)
-    row = Rendered((ids[0],), (Branch(tuple(ids[1:]), ((0, len(ids) - 1),)),))
+    row = _rendered(ids[:1], ids[1:])
     problems = []
     # the projection of the trunk's states first, since the other way runs the whole network
     for reads_head_input in (False, True):
@@ -257,7 +257,7 @@ def _example(config: PreTrainedConfig, reach: int) -> Rendered:
     path = probe.probe_length(config, reach)
     ids = probe.random_ids(config, path + 14)
     parts = (ids[5:path], ids[path : path + 3], ids[path + 3 : path + 6], ids[-7:] if path > 12 else ids[-2:])
-    return Rendered(tuple(ids[:5]), tuple(Branch(tuple(part), ((0, len(part)),)) for part in parts))
+    return _rendered(ids[:5], *parts)
 
 
 def _far_examples(config: PreTrainedConfig, length: int) -> list[Rendered]:
@@ -267,8 +267,9 @@ def _far_examples(config: PreTrainedConfig, length: int) -> list[Rendered]:
     ids = probe.random_ids(config, path + probe.MARGIN // 2 + 12)
     long, short = ids[start:path], ids[-12:]
     other = [*long[: -probe.MARGIN // 2], *ids[path : path + probe.MARGIN // 2]]
-    parts = [(ids[:start], (long, other)), (short[:5], (short[5:],))]
-    return [
-        Rendered(tuple(prompt), tuple(Branch(tuple(part), ((0, len(part)),)) for part in branches))
-        for prompt, branches in parts
-    ]
+    return [_rendered(ids[:start], long, other), _rendered(short[:5], short[5:])]
+
+
+def _rendered(prompt: Sequence[int], *branches: Sequence[int]) -> Rendered:
+    """Return a prompt with branches whose tokens are all scored."""
+    return Rendered(tuple(prompt), tuple(Branch(tuple(ids), ((0, len(ids)),)) for ids in branches))

@@ -236,18 +236,18 @@ def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
         ids: list[int] = []
         positions: list[int] = []
         for tree in row:
-            spans.append(_lay(tree, ids, positions))
-            flat = number * width + spans[-1].prompt_end  # of the first token after the prompt
-            start = 0
-            for branch, slot in zip(tree.branches, tree.slots, strict=True):
+            span = _lay(tree, ids, positions)
+            spans.append(span)
+            prompt_last = number * width + span.prompt_end - 1
+            for branch, slot, (start, _) in zip(tree.branches, tree.slots, span.branches, strict=True):
+                flat = number * width + start
                 for first, last in branch.spans:
                     # the first token of a branch is predicted by the last of the prompt
-                    predictors += [flat + start + offset - 1 if offset else flat - 1 for offset in range(first, last)]
+                    predictors += [flat + offset - 1 if offset else prompt_last for offset in range(first, last)]
                     targets += branch.ids[first:last]
                     owners += [slot] * (last - first)
-                ends.append(flat + start + branch.spans[-1][1] - 1)
+                ends.append(flat + branch.spans[-1][1] - 1)
                 end_owners.append(slot)
-                start += len(branch.ids)
         input_ids[number, : len(ids)] = torch.tensor(ids)
         position_ids[number, : len(ids)] = torch.tensor(positions)
     return TreeBatch(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Unpack
 
 import krippendorff
 import numpy as np
@@ -20,7 +21,7 @@ from penchant.errors import InputError
 from penchant.metrics.chance_corrected import alphas, kappas, with_interval
 from penchant.metrics.estimates import Coefficient
 from penchant.metrics.intervals import cluster_mean
-from penchant.metrics.resampling import Clusters, cluster_codes
+from penchant.metrics.resampling import Clusters, Resampling, cluster_codes
 
 Rating = Hashable
 """What a rater says of an item, such as "first" or 1; None (or NaN) where it says nothing."""
@@ -39,10 +40,7 @@ def pair_agreement(
     first: Sequence[Rating],
     second: Sequence[Rating],
     clusters: Clusters | None = None,
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    **resampling: Unpack[Resampling],
 ) -> Pair:
     """Measure how far two raters agree on the items that both rated.
 
@@ -52,7 +50,7 @@ def pair_agreement(
     Args:
         first, second: (items,) what each says; None where it says nothing.
         clusters: (items,) what related items share; every item by itself if not given.
-        level, resamples, seed: as in `cluster_mean`.
+        resampling: level, resamples and seed, as in `cluster_mean`.
 
     Raises:
         InputError: other lengths.
@@ -64,7 +62,7 @@ def pair_agreement(
         undefined = Coefficient(None, None, None, 0, 0, "no item was rated by both")
         return Pair(undefined, undefined)
     (a, b), item_clusters = codes[:, rated_by_both], cluster_codes(labels[rated_by_both])
-    raw = _share(a == b, item_clusters, level, resamples, seed)
+    raw = _share(a == b, item_clusters, resampling)
     tables = np.zeros((item_clusters.max() + 1, kinds * kinds))
     # a contingency table per cluster, since tables add up: a resample of clusters is a sum of theirs
     np.add.at(tables, (item_clusters, a * kinds + b), 1.0)
@@ -72,22 +70,19 @@ def pair_agreement(
     if np.isnan(value):
         reason = "both say one and the same thing of every item, so chance alone would agree as often"
         return Pair(raw, Coefficient(None, None, None, len(a), len(tables), reason))
-    return Pair(raw, with_interval(kappas, tables, value, len(a), level, resamples, seed))
+    return Pair(raw, with_interval(kappas, tables, value, len(a), **resampling))
 
 
 def krippendorff_alpha(
     ratings: Sequence[Sequence[Rating]],
     clusters: Clusters | None = None,
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    **resampling: Unpack[Resampling],
 ) -> Coefficient:
     """Compute Krippendorff's alpha (nominal) of any number of raters.
 
     Args:
         ratings: (raters, items), None where a rater says nothing. Items with fewer than two ratings tell nothing.
-        clusters, level, resamples, seed: as in `pair_agreement`.
+        clusters, resampling: as in `pair_agreement`.
 
     Returns:
         alpha = 1 - observed / expected disagreement; `n` counts items with two ratings or more.
@@ -114,7 +109,7 @@ def krippendorff_alpha(
     coincidences = ordered / (counts.sum(1) - 1)[:, None, None]
     sums = np.zeros((item_clusters.max() + 1, kinds * kinds))
     np.add.at(sums, item_clusters, coincidences.reshape(n, -1))
-    return with_interval(alphas, sums, value, n, level, resamples, seed)
+    return with_interval(alphas, sums, value, n, **resampling)
 
 
 def majority(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
@@ -135,37 +130,26 @@ def majority(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
 def leave_one_out(
     ratings: Sequence[Sequence[Rating]],
     clusters: Clusters | None = None,
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    **resampling: Unpack[Resampling],
 ) -> list[Pair]:
     """Compare each rater with the majority of the others. Items without such a majority are left out.
 
     With two others, a majority is what both say: the items are then the easier ones, and the agreement is higher than
     with any one of them.
     """
-    return [
-        pair_agreement(
-            ratings[rater],
-            majority([*ratings[:rater], *ratings[rater + 1 :]]) if len(ratings) > 1 else [None] * len(ratings[rater]),
-            clusters,
-            level=level,
-            resamples=resamples,
-            seed=seed,
-        )
-        for rater in range(len(ratings))
-    ]
+    pairs = []
+    for number, rater in enumerate(ratings):
+        others = [*ratings[:number], *ratings[number + 1 :]]
+        consensus = majority(others) if others else [None] * len(rater)
+        pairs.append(pair_agreement(rater, consensus, clusters, **resampling))
+    return pairs
 
 
 def agreement_between(
     these: Sequence[Sequence[Rating]],
     those: Sequence[Sequence[Rating]] | None = None,
     clusters: Clusters | None = None,
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    **resampling: Unpack[Resampling],
 ) -> Coefficient:
     """Return the share of pairs of ratings of one item that are equal.
 
@@ -174,7 +158,7 @@ def agreement_between(
 
     Args:
         these, those: (raters, items), None where a rater says nothing.
-        clusters, level, resamples, seed: as in `pair_agreement`.
+        clusters, resampling: as in `pair_agreement`.
 
     Returns:
         The share; `n` counts pairs of ratings.
@@ -196,7 +180,7 @@ def agreement_between(
     agree, where = np.concatenate(equal), np.concatenate(pair_clusters)
     if not len(agree):
         return Coefficient(None, None, None, 0, 0, "no item was rated by two of them")
-    return _share(agree, where, level, resamples, seed)
+    return _share(agree, where, resampling)
 
 
 def _kinds(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
@@ -220,9 +204,8 @@ def _coded(ratings: Sequence[Sequence[Rating]]) -> tuple[NDArray[np.intp], int]:
     return np.array(codes, dtype=np.intp).reshape(len(ratings), sizes.pop()), len(code_of)
 
 
-def _share(equal: NDArray[np.bool_], clusters: Clusters, level: float, resamples: int, seed: int) -> Coefficient:
-    estimate = cluster_mean(equal, clusters, share=True, level=level, resamples=resamples, seed=seed)
-    return Coefficient.from_estimate(estimate)
+def _share(equal: NDArray[np.bool_], clusters: Clusters, resampling: Resampling) -> Coefficient:
+    return Coefficient.from_estimate(cluster_mean(equal, clusters, share=True, **resampling))
 
 
 def _labels(codes: NDArray[np.intp], clusters: Clusters | None) -> NDArray[np.intp]:

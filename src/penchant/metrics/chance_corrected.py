@@ -54,16 +54,17 @@ def with_interval(
     sums: Numbers,
     value: float,
     n: int,
-    level: float,
-    resamples: int,
-    seed: int,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Coefficient:
     """Add to a coefficient its interval over clusters, or the reason why it has none.
 
     Args:
         formula: `kappas` or `alphas`.
         sums: (clusters, kinds * kinds) the table of each cluster, which add up.
-        value: of all clusters. n: items.
+        value: of all clusters. n: items. level, resamples, seed: as in `cluster_mean`.
     """
     count = len(sums)
     if count < FEWEST_CLUSTERS:

@@ -59,14 +59,9 @@ def student_supervisor(
     agreeing, right, hit = w == s, w == t, s == t
     codes = np.arange(w.shape[1]) if groups is None else cluster_codes(groups)
     share = partial(two_way_mean, share=True, groups=groups)
-    return Agreement(
-        share(agreeing),
-        _agreement_where(agreeing, right, codes),
-        _agreement_where(agreeing, ~right, codes),
-        share(~right & hit),
-        share(~right & ~hit),
-        share(right & ~hit),
-    )
+    where_right, where_wrong = (_agreement_where(agreeing, where, codes) for where in (right, ~right))
+    fixed, inherited, new = share(~right & hit), share(~right & ~hit), share(right & ~hit)
+    return Agreement(share(agreeing), where_right, where_wrong, fixed, inherited, new)
 
 
 def _agreement_where(

@@ -15,6 +15,8 @@ of that away as well. It goes beside the raw win rate, never in its place.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
@@ -64,32 +66,25 @@ def length_controlled(
     points, length_gaps = finite_vector(outcomes, "outcomes"), finite_vector(length_differences, "length_differences")
     if not len(points) == len(length_gaps) == len(clusters):
         raise InputError(
-            f"one length difference and one cluster an outcome are needed, got {len(points)} outcomes, "
+            f"one length difference and one cluster per outcome are needed, got {len(points)} outcomes, "
             f"{len(length_gaps)} differences and {len(clusters)} clusters"
         )
     if points.min() < 0 or points.max() > 1:
         raise InputError(f"outcomes must lie between 0 and 1 (a tie is 0.5), got {points.min()} to {points.max()}")
     codes = cluster_codes(clusters)
     count = int(codes.max()) + 1
-    value = float(_at_equal_lengths(points, length_gaps, np.ones((1, len(points))))[0])
+    rates = partial(_at_equal_lengths, points, length_gaps)
+    value = float(rates(np.ones((1, len(points))))[0])
     if points.min() == points.max():
         return Estimate(value, *same_interval(value, count, level, (0.0, 1.0)), len(points), count)
     if count < FEWEST_CLUSTERS:
         return Estimate(value, None, None, len(points), count, no_interval(count))
     if reason := _inseparable(points, length_gaps):
         return Estimate(value, None, None, len(points), count, f"no interval: {reason}")
-    resampled = [
-        _at_equal_lengths(points, length_gaps, counts[:, codes])
-        for counts in resampled_counts(count, resamples, seed, width=len(points))
-    ]
+    resampled = [rates(counts[:, codes]) for counts in resampled_counts(count, resamples, seed, width=len(points))]
     low, high = percentile_interval(np.concatenate(resampled), value, level, count)
     parts = np.random.default_rng(seed).permutation(count) % MOST_PARTS  # of many clusters several are left out at once
-    left_out = np.concatenate(
-        [
-            _at_equal_lengths(points, length_gaps, (parts[codes] != left)[None].astype(float))
-            for left in range(parts.max() + 1)
-        ]
-    )
+    left_out = np.concatenate([rates((parts[codes] != part)[None].astype(float)) for part in range(parts.max() + 1)])
     wins: Numbers = np.bincount(codes, points).astype(np.float64)
     exact = jackknife_interval(value, left_out, wins, np.bincount(codes).astype(np.float64), level, as_raw=True)
     return Estimate(value, min(low, exact[0]), max(high, exact[1]), len(points), count)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Sequence
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,20 @@ from scipy.special import ndtr, stdtrit
 Numbers = NDArray[np.float64]
 Clusters = Sequence[Hashable] | NDArray[np.generic]
 """What related items share, such as the prompt of each: (items,) labels, equal ones of one cluster."""
+
+
+class Resampling(TypedDict, total=False):
+    """The settings of an interval that functions hand on to `cluster_mean`, by its names.
+
+    Attributes:
+        level: coverage that is asked for. resamples: how often the clusters are drawn again. seed: of the draws.
+    """
+
+    level: float
+    resamples: int
+    seed: int
+
+
 _CHUNK = 4_000_000  # cluster draws held at once: 32 MB of indices
 _UNSEEN_SKEWNESS = 12.0  # over the number of clusters: the share by which a sample's skewness falls short
 

@@ -16,11 +16,12 @@ from penchant.metrics.agreement import (
     pair_agreement,
 )
 from penchant.metrics.estimates import Estimate
+from penchant.metrics.resampling import Resampling
 from penchant.raters.breakdown import by_length, by_order, by_topic, mean_over, prefers_first_shown, prefers_longer
 from penchant.raters.files_to_page import files_to_page
 from penchant.raters.ratings import FIRST, SECOND, TIE, Ratings, read_ratings
 from penchant.raters.results import Agreement, Disagreement, HumanStudy, Matchup, MatchupWins, RaterPair, RaterResult
-from penchant.raters.settings import Agree, Resampling, resampling_of
+from penchant.raters.settings import Agree, resampling_of
 from penchant.types import RunResult
 
 MOST_ROWS = 12  # of two models each, in the table of people and judges

@@ -10,10 +10,10 @@ import numpy as np
 from penchant.metrics.agreement import agreement_between, krippendorff_alpha
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.resampling import Resampling
 from penchant.metrics.word_clusters import word_clusters
 from penchant.raters.ratings import FIRST, SECOND, Ratings
 from penchant.raters.results import GroupAgreement, LengthGroup, Orders, TopicGroup, Topics
-from penchant.raters.settings import Resampling
 
 QUARTERS = 4
 MOST_TOPICS = 12  # in the table; the other topics share one more row

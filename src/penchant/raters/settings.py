@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self, TypedDict
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,17 +10,12 @@ from penchant.config import Config
 from penchant.config.limits import Seed
 from penchant.data.options import BadRows
 
+if TYPE_CHECKING:
+    from penchant.metrics.resampling import Resampling
+
 Name = Annotated[str, Field(min_length=1)]
 Level = Annotated[float, Field(gt=0.5, lt=1)]
 Resamples = Annotated[int, Field(ge=100, le=100_000)]
-
-
-class Resampling(TypedDict):
-    """How intervals are made: their coverage, how many resamples, and the seed of these."""
-
-    level: float
-    resamples: int
-    seed: int
 
 
 class Agree(Config):
