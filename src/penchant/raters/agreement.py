@@ -17,7 +17,7 @@ from penchant.metrics.agreement import (
 )
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.resampling import Resampling
-from penchant.raters.breakdown import by_length, by_order, by_topic, mean_over, prefers_first_shown, prefers_longer
+from penchant.raters.breakdown import by_length, by_order, by_topic, leaning, mean_over
 from penchant.raters.files_to_page import files_to_page
 from penchant.raters.ratings import FIRST, SECOND, TIE, Ratings, read_ratings
 from penchant.raters.results import Agreement, Disagreement, HumanStudy, Matchup, MatchupWins, RaterPair, RaterResult
@@ -46,6 +46,7 @@ def measure_agreement(config: Agree) -> Agreement:
     Raises:
         InputError: as `agree`.
     """
+    # All numbers below are of one table: every rater's verdict on every pair, None where there is none.
     ratings = read_ratings(
         config.files,
         config.people,
@@ -54,6 +55,7 @@ def measure_agreement(config: Agree) -> Agreement:
         layout=config.layout,
         bad_rows=config.bad_rows,
     )
+    # Before anything is measured: with nothing in common every number would be undefined.
     _require_common(ratings)
     clusters, resampling = ratings.clusters, resampling_of(config)
     people = _verdicts_of(ratings, people=True)
@@ -71,6 +73,7 @@ def measure_agreement(config: Agree) -> Agreement:
         contradicted=ratings.contradicted,
         pairs=_pairs(ratings, resampling),
         alpha=krippendorff_alpha(ratings.verdicts, clusters, **resampling),
+        # one person has nobody to agree with
         alpha_people=krippendorff_alpha(people, clusters, **resampling) if len(people) > 1 else None,
         lengths=by_length(ratings, resampling),
         orders=by_order(ratings, resampling),
@@ -95,11 +98,8 @@ def _require_common(ratings: Ratings) -> None:
 
 
 def _verdicts_of(ratings: Ratings, *, people: bool) -> list[Verdicts]:
-    return [
-        verdicts
-        for rater, verdicts in zip(ratings.raters, ratings.verdicts, strict=True)
-        if (rater in ratings.people) == people
-    ]
+    raters = zip(ratings.raters, ratings.verdicts, strict=True)
+    return [verdicts for rater, verdicts in raters if (rater in ratings.people) == people]
 
 
 def _pairs(ratings: Ratings, resampling: Resampling) -> tuple[RaterPair, ...]:
@@ -127,7 +127,9 @@ def _raters(ratings: Ratings, resampling: Resampling) -> tuple[RaterResult, ...]
     clusters = ratings.clusters
     reference = _verdicts_of(ratings, people=True) or ratings.verdicts
     leading = majority(reference)
+    # one per rater of the reference, in its order: who is part of it takes the next
     against_others = iter(leave_one_out(reference, clusters, **resampling))
+    is_longer = [pair.longer_by > 0 if pair.longer_by else None for pair in ratings.pairs]
     rows = []
     for rater, verdicts, orders in zip(ratings.raters, ratings.verdicts, ratings.orders, strict=True):
         is_in_reference = rater in ratings.people or not ratings.people
@@ -138,10 +140,11 @@ def _raters(ratings: Ratings, resampling: Resampling) -> tuple[RaterResult, ...]
                 kind="person" if rater in ratings.people else "judge" if ratings.people else "rater",
                 judged=sum(verdict is not None for verdict in verdicts),
                 ties=sum(verdict == TIE for verdict in verdicts),
-                longer=prefers_longer(ratings, verdicts, resampling),
-                first_shown=prefers_first_shown(verdicts, orders, clusters, resampling),
+                longer=leaning(verdicts, is_longer, clusters, resampling),
+                first_shown=leaning(verdicts, orders, clusters, resampling),
                 # The majority of two is what both say, so each of them agrees with it wherever there is one.
                 majority=against_all if len(reference) > 2 else None,
+                # A judge is no part of the people's majority, so there is nothing to leave out of it.
                 left_out=next(against_others) if is_in_reference else against_all,
             )
         )
@@ -163,9 +166,12 @@ def _human_study(ratings: Ratings, resampling: Resampling) -> HumanStudy | None:
         for item in range(len(ratings.pairs))
         if all(any(verdicts[item] is not None for verdicts in group) for group in (people, judges))
     ]
+    # sorted, so that A against B and B against A are one matchup
     models_of = {item: tuple(sorted(ratings.pairs[item].models or ())) for item in common}
+    # rows that do not say who wrote what have no models, and a model against itself has no winner
     matchups = Counter(models for models in models_of.values() if len(set(models)) == 2)
     rows = []
+    # the empty pair of models stands for everything
     for models in [(), *(models for models, _ in matchups.most_common(MOST_ROWS))]:
         items = [item for item in common if not models or models_of[item] == models]
         if items:
@@ -214,12 +220,14 @@ def _win_rate(
     Args:
         leads: whether its response is the first of each comparison.
     """
+    # The model wins where its response is the first and preferred, or the second and not preferred.
     outcomes = (
         (0.5 if verdict == TIE else float((verdict == FIRST) == lead), cluster)
         for verdicts in raters
         for verdict, lead, cluster in zip(verdicts, leads, clusters, strict=True)
         if verdict is not None
     )
+    # One mean over all verdicts, in which a person who judged more counts for more.
     return mean_over(outcomes, resampling)
 
 
@@ -232,16 +240,12 @@ def _disagreements(ratings: Ratings, limit: int) -> tuple[Disagreement, ...]:
             total = votes.total()
             # A tie against a win divides raters less than opposite wins do, so these are what is sorted by first.
             opposite, split = min(votes[FIRST], votes[SECOND]) / total, 1 - max(votes.values()) / total
-            contested.append((-opposite, -split, item))
+            contested.append((-opposite, -split, item))  # the item last: equal ones stand in the order of the files
     return tuple(_disagreement(ratings, item) for _, _, item in sorted(contested)[:limit])
 
 
 def _disagreement(ratings: Ratings, item: int) -> Disagreement:
     pair = ratings.pairs[item]
-    verdicts = {rater: verdicts[item] for rater, verdicts in zip(ratings.raters, ratings.verdicts, strict=True)}
-    return Disagreement(
-        pair.prompt,
-        (pair.first, pair.second),
-        pair.models or None,
-        {rater: verdict for rater, verdict in verdicts.items() if verdict is not None},
-    )
+    raters = zip(ratings.raters, ratings.verdicts, strict=True)
+    verdicts = {rater: verdict for rater, verdicts in raters if (verdict := verdicts[item]) is not None}
+    return Disagreement(pair.prompt, (pair.first, pair.second), pair.models or None, verdicts)

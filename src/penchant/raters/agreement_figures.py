@@ -29,8 +29,7 @@ def agreement_pictures(results: Agreement) -> dict[str, Picture]:
     lengths = [(length_range(row, to="–"), row.group.agreement) for row in results.lengths]
     pictures |= _kinds("lengths", lengths, f"{SAME_VERDICT}, by difference in length")
     if results.topics:
-        rows = results.topics.rows
-        agreements = [(topic_name(row, results.topics, 28), row.group.agreement) for row in rows]
+        agreements = [(topic_name(row, results.topics, 28), row.group.agreement) for row in results.topics.rows]
         pictures |= _kinds("topics", agreements, f"{SAME_VERDICT}, by topic")
     return pictures
 
@@ -38,6 +37,7 @@ def agreement_pictures(results: Agreement) -> dict[str, Picture]:
 def _heat(results: Agreement, key: str) -> Picture:
     """Draw each two raters as a cell: deeper is more agreement, another colour is worse than chance."""
     title = metric(key).title
+    # Who judged most has the most in common with others; the order of the table stays.
     ranked = sorted(results.raters, key=lambda rater: -rater.judged)[:MOST_RATERS]
     names = [rater.name for rater in results.raters if rater in ranked]
     if len(names) < len(results.raters):
@@ -50,16 +50,17 @@ def _heat(results: Agreement, key: str) -> Picture:
         figure, axes = blank(size + 1.2, size)
         for row, name in enumerate(names):
             for column, other in enumerate(names):
+                # each two raters stand in the results once, in the order of the files
                 cell = cells.get((name, other)) or cells.get((other, name))
                 if cell is not None:
                     _cell(axes, column, row, cell, percent=metric(key).is_share, small=len(names) > 6)
         axes.set_xlim(-0.5, len(names) - 0.5)
-        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_ylim(len(names) - 0.5, -0.5)  # the first rater on top, as in a table
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_visible(False)
         labels = [f" {short(name, 18 if len(names) < 7 else 12)}" for name in names]
-        is_turned = len(names) > 3
+        is_turned = len(names) > 3  # four names of 18 characters fill the width
         axes.set_xticks(
             range(len(names)), labels, rotation=30 if is_turned else 0, ha="right" if is_turned else "center"
         )
@@ -75,8 +76,9 @@ def _cell(axes: Axes, x: int, y: int, cell: Coefficient, *, percent: bool, small
     color = RUN_COLORS[0 if value >= 0 else 1][0]
     box = Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=color, alpha=DEEPEST * min(abs(value), 1), linewidth=0)
     axes.add_patch(box)
+    # `recorded` writes "0.41 [0.30, 0.52]"; the interval stands below the number in smaller type
     value_text, _, ends = recorded(cell, percent=percent, decimals=0 if percent else 2).partition(" ")
-    is_bare = small or cell.low is None
+    is_bare = small or cell.low is None  # a small cell has no room for a second line
     axes.text(
         x, y - (0 if is_bare else 0.1), value_text, ha="center", va="center", color=INK, fontsize=6.5 if small else 9
     )

@@ -67,7 +67,7 @@ def headline(results: Agreement) -> list[str]:
     """Return alpha, and how much it is made of."""
     alpha = results.alpha
     first = f"Krippendorff's alpha of {count(len(results.raters), 'rater')}: {format_measure(alpha)}."
-    if alpha.value is None:
+    if alpha.value is None:  # everybody says the same of everything, so nothing can be agreed on beyond chance
         first = f"Krippendorff's alpha is undefined: {alpha.reason}."
     if results.alpha_people and results.alpha_people.value is not None:
         first += f" Of people alone: {format_measure(results.alpha_people)}."
@@ -91,6 +91,7 @@ def findings(results: Agreement) -> list[str]:
     for rater in results.raters:
         for key, response, other, short_form in LEANINGS:
             leaning = getattr(rater, key)
+            # Hardly any share is one half, so only an interval that lies on one side of it is called a leaning.
             if leaning and (leaning.above(0.5) or leaning.below(0.5)):
                 sentences.append(
                     f"{short(rater.name, NAME)} leans to the {response if leaning.above(0.5) else other}: {short_form} "
@@ -100,6 +101,7 @@ def findings(results: Agreement) -> list[str]:
 
 
 def _pairs(results: Agreement) -> Table:
+    # 20 raters are 190 pairs; those with most in common have the narrowest intervals
     table_pairs = sorted(results.pairs, key=lambda pair: -pair.agreement.raw.n)[:MOST_PAIRS]
     rows = tuple(
         (
@@ -145,6 +147,7 @@ def _raters(results: Agreement) -> Table:
 
 def _leanings(results: Agreement) -> Table:
     """Return the table of what each rater prefers, whatever the others say."""
+    # only `penchant collect` records which response stood first on the page
     with_order = any(rater.first_shown for rater in results.raters)
     rows = [
         (

@@ -28,6 +28,7 @@ def by_length(ratings: Ratings, resampling: Resampling) -> tuple[LengthGroup, ..
     shared = np.array(_shared(ratings))
     # Unique, since many pairs may have one and the same difference, and a quarter between equal edges would be empty.
     edges = np.unique(np.quantile(gaps[shared], np.arange(1, QUARTERS) / QUARTERS))
+    # left: a difference that equals an edge belongs to the quarter below it
     quarters = np.searchsorted(edges, gaps[shared], side="left")
     groups = (shared[quarters == quarter].tolist() for quarter in np.unique(quarters))
     return tuple(
@@ -41,6 +42,7 @@ def by_topic(ratings: Ratings, resampling: Resampling) -> Topics | None:
 
     Topics with most shared comparisons come first. None where there are fewer than two topics.
     """
+    # A field that people filled in says more than words that happen to occur together.
     topics = ratings.topics if ratings.topic is not None else _word_topics(ratings, resampling["seed"])
     items: dict[str | None, list[int]] = {}
     for item in _shared(ratings):
@@ -49,6 +51,8 @@ def by_topic(ratings: Ratings, resampling: Resampling) -> Topics | None:
     ordered = sorted(items, key=lambda topic: -len(items[topic]))
     table_topics, left_out = ordered[:MOST_TOPICS], ordered[MOST_TOPICS:]
     rest = rest + [item for topic in left_out for item in items[topic]]
+    # One group alone cannot differ from anything. No test is made across more: with a dozen of them some lie apart by
+    # chance, and the page says so.
     if len(table_topics) + bool(rest) < 2:
         return None
     groups = [(topic, items[topic]) for topic in table_topics] + ([(None, rest)] if rest else [])
@@ -65,6 +69,7 @@ def by_order(ratings: Ratings, resampling: Resampling) -> Orders | None:
     verdicts, orders = (zip(*table, strict=True) for table in (ratings.verdicts, ratings.orders))
     for item_verdicts, item_orders, cluster in zip(verdicts, orders, ratings.clusters, strict=True):
         verdicts_with_order = [seen for seen in zip(item_verdicts, item_orders, strict=True) if None not in seen]
+        # every two raters of the comparison, as in the agreement that this is a part of
         for (verdict, order), (other_verdict, other_order) in combinations(verdicts_with_order, 2):
             agreements[order == other_order].append((verdict == other_verdict, cluster))
     if not any(agreements.values()):
@@ -72,27 +77,20 @@ def by_order(ratings: Ratings, resampling: Resampling) -> Orders | None:
     return Orders(mean_over(agreements[True], resampling), mean_over(agreements[False], resampling))
 
 
-def prefers_longer(ratings: Ratings, verdicts: Sequence[str | None], resampling: Resampling) -> Estimate | None:
-    """Return how often a rater prefers the longer of two responses, where it decides and their lengths differ."""
-    return mean_over(
-        [
-            ((pair.longer_by > 0) == (verdict == FIRST), cluster)
-            for pair, verdict, cluster in zip(ratings.pairs, verdicts, ratings.clusters, strict=True)
-            if verdict in (FIRST, SECOND) and pair.longer_by
-        ],
-        resampling,
-    )
-
-
-def prefers_first_shown(
-    verdicts: Sequence[str | None], orders: Sequence[bool | None], clusters: list[str], resampling: Resampling
+def leaning(
+    verdicts: Sequence[str | None], sides: Sequence[bool | None], clusters: list[str], resampling: Resampling
 ) -> Estimate | None:
-    """Return how often a rater prefers the response that stood first on the page, among those that it decides."""
+    """Return how often a rater prefers one kind of response, such as the longer one, where it decides.
+
+    Args:
+        sides: whether the first response of each pair is of that kind; None where neither is, or nobody knows.
+    """
+    # a tie, or a choice between two of a kind, shows no leaning either way
     return mean_over(
         [
-            (first_stood_first == (verdict == FIRST), cluster)
-            for verdict, first_stood_first, cluster in zip(verdicts, orders, clusters, strict=True)
-            if verdict in (FIRST, SECOND) and first_stood_first is not None
+            (is_first == (verdict == FIRST), cluster)
+            for verdict, is_first, cluster in zip(verdicts, sides, clusters, strict=True)
+            if verdict in (FIRST, SECOND) and is_first is not None
         ],
         resampling,
     )
@@ -109,6 +107,7 @@ def _word_topics(ratings: Ratings, seed: int) -> list[str | None]:
     clustered = word_clusters(prompts, seed=seed)
     if clustered is None:
         return [None] * len(ratings.pairs)
+    # `word_clusters` gives a cluster per prompt, and the words that name each cluster
     cluster_of = dict(zip(prompts, clustered[0], strict=True))
     return [clustered[1][cluster_of[pair.prompt]] for pair in ratings.pairs]
 

@@ -46,6 +46,7 @@ def topic_name(row: TopicGroup, topics: Topics, limit: int = NAME) -> str:
     """Return a topic, or what the rows that are left over are."""
     if row.topic is not None:
         return short(row.topic, limit)
+    # The last row holds rare topics, or pairs whose rows name none.
     return f"{count(topics.left_out, 'other')}" if topics.left_out else "not said"
 
 

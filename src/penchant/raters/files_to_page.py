@@ -34,12 +34,13 @@ def files_to_page(
         RunError: the folder cannot be written.
     """
     folder = RunFolder(config.out, config, resumable=False)
-    # Digests come first, so that a file that changes meanwhile is not taken for what was measured.
+    # Digests come first: a collection goes on while it is read, and the file as it was before is what can be named.
     record = provenance_of_files(files, config.seed)
     results = measure()
     numbers = to_object(results)
     folder.open()  # only now: a measurement that fails leaves no folder behind
     try:
+        # the numbers before the page: if drawing fails, what was measured is kept
         folder.write_json("provenance.json", record)
         folder.write_json(f"{config.method}.json", numbers)
         write_page(results, record, folder.path)

@@ -27,12 +27,15 @@ def model_names(layout: str, row: Row) -> tuple[str, ...] | None:
         InputError: a field `models` that is no list of names.
     """
     values = row.values
+    # The reader's own field goes before those of the layout.
     if (models := values.get("models")) is not None:
         if not (isinstance(models, list) and all(isinstance(name, str) and name.strip() for name in models)):
             raise InputError(f"{row.source}: field 'models': expected a list of names, one per response")
         return tuple(models)
+    # PandaLM joins both names by an underscore: where a name has one too, nobody can tell where it ends.
     if layout == "pandalm":
         return _names(str(values.get("cmp_key", "")).split("_"), 2)
+    # the first summary was written by a person
     if layout == "instructgpt-summaries":
         return _names(["person", values.get("model_type")], 2)
     if layout == "alpaca-eval":
@@ -48,5 +51,6 @@ def model_names(layout: str, row: Row) -> tuple[str, ...] | None:
 
 
 def _names(values: Sequence[object], responses: int) -> tuple[str, ...] | None:
+    # all or none: with one name missing the others could belong to any of the responses
     names = tuple(name for name in values if isinstance(name, str) and name.strip())
     return names if len(names) == responses and names else None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from penchant.data.load import read_preferences
 from penchant.data.options import BadRows
@@ -20,6 +21,7 @@ from penchant.types import Comparison, PromptGroup, prompt_text
 
 FIRST, SECOND, TIE = "first", "second", "tie"
 Key = tuple[str, str, str]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def read_ratings(
         skipped += loaded.skipped_rows
         metadata_of = read_row_metadata(source, loaded.layout, topic=topic)
         name = _file_rater(source, loaded.groups)
+        # `a/prefs.jsonl` and `b/prefs.jsonl` would be one rater that judges twice
         if name is not None and named_after.setdefault(name, source) != source:
             raise InputError(f"{source} and {named_after[name]} would both be the rater {name!r}: rename one of them")
         for group in loaded.groups:
@@ -148,6 +151,7 @@ class RatingsTable:
         known_pair = self._pairs.setdefault(key, pair)
         if known_pair.models is None and pair.models is not None:
             self._pairs[key] = pair
+        # of two rows that name a topic by one field, the first counts
         self._topics[key] = {**metadata.topics, **self._topics.get(key, {})}
         self._verdicts.setdefault(rater, {}).setdefault(key, set()).add(verdict)
         self._orders.setdefault(rater, {}).setdefault(key, set()).add(_first_shown(group, comparison, pair, metadata))
@@ -158,6 +162,7 @@ class RatingsTable:
         Raises:
             InputError: it stands in a file of the other kind.
         """
+        # Such a rater would stand on both sides of the table of people and judges.
         if rater in self._verdicts and (rater in self._people) != is_people:
             raise InputError(
                 f"{source}: {rater!r} stands in a file of people and in a file of judges: a rater is one or the other"
@@ -176,6 +181,7 @@ class RatingsTable:
         """
         verdicts_of, pairs, topics_of = self._verdicts, self._pairs, self._topics
         _require_known(kept_raters, verdicts_of)
+        # Pairs that none of the kept raters judged go, or they would count as comparisons that nobody shares.
         raters = [rater for rater in verdicts_of if not kept_raters or rater in kept_raters]
         kept_keys = [key for key in pairs if any(key in verdicts_of[rater] for rater in raters)]
         field_of_topics = topic_field(((pairs[key].prompt, topics_of[key]) for key in kept_keys), topic)
@@ -183,8 +189,11 @@ class RatingsTable:
             pairs=[pairs[key] for key in kept_keys],
             raters=raters,
             people=self._people & set(raters),
-            verdicts=[[_single_verdict(verdicts_of[rater].get(key)) for key in kept_keys] for rater in raters],
-            orders=[[_single_order(self._orders[rater].get(key)) for key in kept_keys] for rater in raters],
+            # A contradiction is a tie, as for a judge whose verdict flips with the order. Left out, it would make the
+            # rater look surer than he is.
+            verdicts=[[_single(verdicts_of[rater].get(key), conflict=TIE) for key in kept_keys] for rater in raters],
+            # who judged twice in both orders saw it in neither
+            orders=[[_single(self._orders[rater].get(key), conflict=None) for key in kept_keys] for rater in raters],
             topics=[topics_of[key].get(field_of_topics) if field_of_topics is not None else None for key in kept_keys],
             topic=field_of_topics,
             alike=self._same_texts,
@@ -200,6 +209,8 @@ def oriented(
     Args:
         models: who wrote each response of the group, where that is known.
     """
+    # Layouts differ in the white space at the ends of a text, so that is taken off. Nothing else is: two responses that
+    # differ in a comma are two responses.
     prompt = prompt_text(group.prompt).strip()
     indices = (comparison.winner, comparison.loser)
     texts = [group.responses[index].text.strip() for index in indices]
@@ -214,30 +225,28 @@ def oriented(
 
 def _digest(prompt: str, text: str) -> bytes:
     """Return a digest of both, so that one text is not the first of every pair that it stands in."""
+    # The length of the prompt says where it ends, so that no other split of the same characters has this digest.
     return hashlib.sha256(f"{len(prompt)}\n{prompt}\n{text}".encode("utf-8", "surrogatepass")).digest()
 
 
-def _single_verdict(verdicts: set[str] | None) -> str | None:
-    if verdicts is None:
+def _single(values: set[Value] | None, *, conflict: Value | None) -> Value | None:
+    """Return what a rater said each time, or `conflict` where that differs; None where nothing was said."""
+    if values is None:
         return None
-    # Leaving contradictions out would make a rater look surer than he is.
-    return next(iter(verdicts)) if len(verdicts) == 1 else TIE
+    return next(iter(values)) if len(values) == 1 else conflict
 
 
 def _first_shown(group: PromptGroup, comparison: Comparison, pair: Compared, metadata: RowMetadata) -> bool | None:
     """Return whether the pair's first response stood before its second, where the row says it."""
+    # The row knows winner and loser, the pair first and second.
     before = metadata.stood_before(comparison.annotator, comparison.winner, comparison.loser)
     won_first = group.responses[comparison.winner].text.strip() == pair.first
     return None if before is None else before == won_first
 
 
-def _single_order(seen: set[bool | None] | None) -> bool | None:
-    """Return the order; a rater who judged twice in both orders saw it in neither."""
-    return next(iter(seen)) if seen is not None and len(seen) == 1 else None
-
-
 def _file_rater(source: str, groups: Sequence[PromptGroup]) -> str | None:
     """Return the name of a file's only rater; None where the comparisons name their annotators."""
+    # Some named and some not: the unnamed ones may be of any of the named raters, or of one more.
     has_annotator = [comparison.annotator is not None for group in groups for comparison in group.comparisons]
     if not has_annotator:
         raise InputError(f"{source}: no comparison in the whole file, so nobody says anything there")
@@ -248,6 +257,7 @@ def _file_rater(source: str, groups: Sequence[PromptGroup]) -> str | None:
             f"{source}: {has_annotator.count(False)} of {len(has_annotator)} comparisons do not say who judged: "
             "name their annotator, or take them out"
         )
+    # the file's name without its ending is all that is known of such a rater
     name = Path(source).name.removesuffix(".gz")
     return name.rpartition(".")[0] or name
 

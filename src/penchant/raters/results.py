@@ -1,4 +1,4 @@
-"""What `penchant agree` found: the content of `agree.json`."""
+"""Hold the results of `penchant agree`: the content of `agree.json`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.typed_json import INLINED
 
 
+# The names of fields are the keys of `agree.json`, and files that users have are read ever after: they stay.
 @dataclass(frozen=True, slots=True)
 class RaterPair:
     """How far two raters agree."""

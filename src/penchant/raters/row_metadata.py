@@ -29,7 +29,7 @@ TOPIC_FIELDS = (
     "source",
 )
 """Fields that are taken for a topic, the first that fits; a dot leads into an object."""
-COVERED = 0.5  # of the prompts must have one, and no more than so many topics a prompt: an address is no topic
+COVERED = 0.5  # of the prompts must have one, and no more than so many topics per prompt: an address is no topic
 Order = tuple[str, tuple[int, ...]]
 
 
@@ -52,6 +52,7 @@ class RowMetadata:
 
         None where that is not known, or was both.
         """
+        # A set, since one annotator may have judged a prompt more than once, each time in another order.
         was_before = {
             order.index(response) < order.index(other)
             for name, order in self.orders
@@ -71,6 +72,7 @@ def read_row_metadata(
     Raises:
         InputError: `models` that is no list of names, or what `read_rows` raises.
     """
+    # The file is read once more: groups do not carry what nothing may train on.
     fields = TOPIC_FIELDS if topic is None else (topic, *TOPIC_FIELDS)
     return {
         item.source: RowMetadata(
@@ -107,7 +109,7 @@ def topic_field(topics_by_prompt: Iterable[tuple[str, Mapping[str, str]]], requi
             advice = advice or "; leave the setting out for clusters of the prompts' words"
             raise InputError(f"topic={required}: no row has this field with a text or a whole number in it{advice}")
         return required
-    for name in TOPIC_FIELDS:
+    for name in TOPIC_FIELDS:  # in this order: what people wrote as a topic before what only says where a row is from
         covered = len(with_topic.get(name, ()))
         if covered >= COVERED * len(prompts) and 2 <= len(topics.get(name, ())) <= COVERED * covered:
             return name
@@ -119,6 +121,7 @@ def _topic(values: RowValues, name: str) -> str | None:
     # a column may have a dot in its own name; else the dot leads into an object
     for part in [name] if name in values else name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
+    # A number may be the code of a topic. A flag is none, and a float is a score or a share.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value.strip() if isinstance(value, str) and value.strip() else None

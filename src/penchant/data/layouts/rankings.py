@@ -1,4 +1,4 @@
-"""From comparisons back to the rankings that they came from."""
+"""Find the rankings that comparisons came from."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def _ranking(annotator: str | None, comparisons: Sequence[Comparison]) -> list[i
         raise RowError("value", f"{subject} have weights, which a ranking has not")
     wins = Counter(comparison.winner for comparison in comparisons)
     members = {response for comparison in comparisons for response in (comparison.winner, comparison.loser)}
+    # In a ranking of n without ties the best wins n - 1 times, the next n - 2 times, and so on to none.
     order = sorted(members, key=lambda response: (-wins[response], response))
     if sorted((comparison.winner, comparison.loser) for comparison in comparisons) != sorted(combinations(order, 2)):
         raise RowError("value", f"{subject} are not those of one ranking: some are missing, doubled, or go in a circle")

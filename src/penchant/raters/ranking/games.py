@@ -80,6 +80,7 @@ def read_games(config: Rank) -> Games:
     if config.by == "annotators":
         games = _of_annotators(config)
     else:
+        # Not merged, since rows of one prompt may be responses of different models; ties stay, as half a win each way.
         loaded = read_preferences(
             config.file, ties="half", merge=False, contradictions="keep", bad_rows=config.bad_rows, layout=config.layout
         )
@@ -89,6 +90,7 @@ def read_games(config: Rank) -> Games:
         else:
             games = _compared(loaded.groups, names, resampled)
         games.skipped_rows = loaded.skipped_rows
+    # Every row may have been left out, each for a good reason.
     if not games.winners:
         raise InputError(f"{config.file}: no comparison of two different {config.by}, so nothing can be ranked")
     return games
@@ -99,7 +101,7 @@ def _compared(groups: Iterable[PromptGroup], names: dict[str, Sequence[str]], re
     for group in groups:
         for comparison in group.comparisons:
             winner, loser = (names[group.source][index] for index in (comparison.winner, comparison.loser))
-            if winner == loser:
+            if winner == loser:  # two samples of one model say nothing of its strength against others
                 games.against_itself += 1
                 continue
             cluster = _cluster(resampled, group, comparison.annotator, len(games.winners))
@@ -111,11 +113,13 @@ def _compared(groups: Iterable[PromptGroup], names: dict[str, Sequence[str]], re
 
 def _ranked(config: Rank, groups: Sequence[PromptGroup], names: dict[str, Sequence[str]], resampled: str) -> Games:
     """Return rankings; rows that are none are refused together, or left out and counted."""
+    # Whoever is to correct the file wants to see all of its rows that are none, so none of them stops the loop.
     games, problems = Games(resampled=resampled, rankings=[]), []
     for group in groups:
         try:
             models = names[group.source]
             ranked = [(annotator, [models[index] for index in ranking]) for annotator, ranking in rankings_of(group)]
+            # All of the row's rankings before the first is added: a row is counted whole or not at all.
             for _, members in ranked:
                 _refuse_twice(config, members)
         except RowError as error:
@@ -172,6 +176,7 @@ def _models(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence[st
             models = ()
         elif group.comparisons and len(models) != len(group.responses):
             raise InputError(f"{group.source}: {len(models)} models for {len(group.responses)} responses")
+        # by source: a group carries no names, since nothing that trains may depend on them
         names[group.source] = models
     if lacking:
         raise InputError(
@@ -189,6 +194,7 @@ def _responses(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence
             f"{file}: by=responses ranks the responses to one prompt, and the file has {len(prompts)}: nobody compared "
             "responses across prompts. Keep the rows of one of them, or rank models"
         )
+    # With one prompt there are no prompts to draw anew. Verdicts of one person hang together, so people are drawn.
     is_annotated = all(comparison.annotator is not None for group in loaded.groups for comparison in group.comparisons)
     texts: dict[str, Sequence[str]] = {
         group.source: [response.text.strip() for response in group.responses] for group in loaded.groups
@@ -214,5 +220,6 @@ def _of_annotators(config: Rank) -> Games:
     games = Games(skipped_rows=ratings.skipped_rows)
     for winner, loser, item in zip(winners, losers, items, strict=True):
         games.add(ratings.raters[winner], ratings.raters[loser], ratings.pairs[item].prompt)
+    # of whom no game could be made: with each of the others both or neither were with the majority, every time
     games.unmet = [rater for rater in ratings.raters if rater not in games.indices]
     return games

@@ -37,6 +37,7 @@ def strengths_context(ranking: Ranking, provenance: JsonObject, pictures: Mappin
         "section": "Strengths",
         "figures": [figure_context(key, picture, caption(ranking)) for key, picture in pictures.items()],
         "findings": findings(ranking),
+        # a table of who beat whom has a column per item, and more than forty do not fit on a page
         "tables": [_table(ranking), *([_wins(ranking)] if len(ranking.items) <= MOST_ITEMS else [])],
         "texts": [],
         "texts_note": "",
@@ -78,6 +79,7 @@ def _wins(ranking: Ranking) -> Table:
     rows = []
     for row, name in enumerate(names):
         cells = []
+        # an item against itself was left out, so the diagonal shows dashes like every two that never met
         for column in range(len(names)):
             wins, losses = ranking.wins[row][column], ranking.wins[column][row]
             cells.append(DASH if not wins + losses else f"{_halves(wins)} of {wins + losses:.0f}")
@@ -91,6 +93,7 @@ def _picture(ranking: Ranking) -> Picture:
     title = "Strength, log-odds" + (f": the strongest {MOST_ITEMS}" if len(ranking.items) > MOST_ITEMS else "")
     with style():
         figure, axes = blank(7.0, 1.1 + 0.27 * len(items))
+        # strengths have mean zero, so this line is the average item
         axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         draw_rows(axes, [short(item.name, 28) for item in items], [item.strength for item in items])
         axes.set_xlabel("stronger than the mean", loc="right")

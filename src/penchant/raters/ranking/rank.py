@@ -41,6 +41,7 @@ def fit_strengths(config: Rank) -> Ranking:
     if not config.prior and len(groups := groups_apart(wins)) > 1:
         raise InputError(_explain_groups(config, names, groups))
     strengths = _fit(config, games)
+    # the table of wins is turned into the same order, so that row and column of an item have its place
     order = sorted(range(len(names)), key=lambda item: -strengths.values[item].value)
     return Ranking(
         method=config.method,
@@ -72,6 +73,7 @@ def _item(name: str, strengths: Strengths, item: int) -> RankedItem:
 
 
 def _fit(config: Rank, games: Games) -> Strengths:
+    # the unit in the singular, for the sentence why there is no interval
     items, unit, resampling = len(games.indices), games.resampled.removesuffix("s"), resampling_of(config)
     if games.rankings is not None:
         rankings, clusters = zip(*games.rankings, strict=True)
@@ -82,6 +84,7 @@ def _fit(config: Rank, games: Games) -> Strengths:
 
 def _on_elo_scale(strength: Estimate) -> Estimate:
     low, high = (None if end is None else elo(end) for end in (strength.low, strength.high))
+    # The scale is linear in the strength, so the ends of the interval go through it like the value.
     return replace(strength, value=elo(strength.value), low=low, high=high)
 
 
@@ -92,6 +95,7 @@ def _explain_groups(config: Rank, names: list[str], groups: list[list[int]]) -> 
         members = ", ".join(short_name(names[item]) for item in group[:MOST_NAMED])
         listed.append(members + (f" (+{len(group) - MOST_NAMED} more)" if len(group) > MOST_NAMED else ""))
     hidden_note = f" (+{len(groups) - MOST_NAMED} more)" if len(groups) > MOST_NAMED else ""
+    # Rankings have no prior: virtual ties have no place in them.
     finite = "prior=0.1" if config.fit == "bradley-terry" else "fit=bradley-terry prior=0.1"
     return (
         f"{config.file}: strengths do not exist, for the {config.by} fall apart into {len(groups)} groups that do not "

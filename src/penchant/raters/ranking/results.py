@@ -1,4 +1,4 @@
-"""What `penchant rank` found: the content of `rank.json`."""
+"""Hold the results of `penchant rank`: the content of `rank.json`, whose keys are the names of the fields."""
 
 from __future__ import annotations
 

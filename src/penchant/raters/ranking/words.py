@@ -5,6 +5,7 @@ from __future__ import annotations
 from penchant.raters.ranking.results import Ranking
 from penchant.reports.kit.text import NAME, count, number, short
 
+# 1 / (1 + exp(-1)) is 0.73, and 0.88 for a difference of 2.
 CAPTION = (
     "Log-odds with mean zero, by {model}: a difference of 1 is 73% of wins against 27%, of 2 88% against 12%. A line "
     "is the interval."
@@ -28,11 +29,13 @@ MEANING_OF_ANNOTATORS = (
     "The others err too, which draws strengths towards each other, the more the fewer they are: with three annotators "
     "the others are one person. Strengths in one panel cannot be compared with those in another.",
 )
+# On Elo's scale a strength of ln 10 is 400 points.
 ELO = "Elo: 1000 is the mean, and 400 points more are odds of ten to one."
 
 
 def title(ranking: Ranking) -> str:
     """Return the title of the page."""
+    # Annotators do not play against each other: the contest is who is with the majority of the others.
     question = "Who is with the others" if ranking.by == "annotators" else "Who wins"
     return f"{question}: {count(len(ranking.items), ranking.by.removesuffix('s'))}"
 
@@ -47,8 +50,9 @@ def headline(ranking: Ranking) -> list[str]:
     """Return who leads, and whether anybody else may be first as well."""
     items = ranking.items
     best = short(items[0].name, NAME)
+    # By places: intervals of two strengths may overlap though one is the higher in every resample.
     possible_firsts = [item for item in items[1:] if item.places and item.places[0] == 1]  # at the level asked for
-    if not items[0].places:
+    if not items[0].places:  # places come from the same resamples as the intervals
         first = f"{best} comes first; without intervals nobody knows how firmly."
     elif possible_firsts:
         first = f"{best} comes first, but {count(len(possible_firsts), 'other')} may be first as well."
