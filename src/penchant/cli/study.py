@@ -49,7 +49,8 @@ def _study(arguments: Arguments) -> int:
 
 
 def _config(arguments: Arguments) -> Study:
-    settings, flags, path = _class_of(arguments), arguments.flags, arguments.path
+    settings, flags, path = arguments.command.settings, arguments.flags, arguments.path
+    assert issubclass(settings, Study)
     if presets := [text for text in arguments.overrides if text.startswith("preset=")]:
         arguments.error(f"a preset is no setting: write --preset {presets[0].partition('=')[2]}")
     if path is not None and flags.preset:
@@ -58,24 +59,14 @@ def _config(arguments: Arguments) -> Study:
         arguments.error("--jobs counts from 1")
     if flags.preset:
         path = str(preset_file(flags.preset, settings.method))
-    return load_config(_configuration(settings, path, arguments.overrides), path, arguments.overrides)
-
-
-def _class_of(arguments: Arguments) -> type[Study]:
-    settings = arguments.command.settings
-    assert issubclass(settings, Study)
-    return settings
-
-
-def _configuration(config: type[Study], path: str | None, overrides: Sequence[str]) -> type[Study]:
-    """Return the settings' class: another study takes a command over where a setting of its own is given."""
     setting_names = set(read_yaml(Path(path))[0]) if path is not None else set()
-    setting_names |= {override.partition("=")[0].partition(".")[0] for override in overrides}
+    setting_names |= {override.partition("=")[0].partition(".")[0] for override in arguments.overrides}
     for definition in definitions():
-        setting, other = definition.takes_over.get(config.method, (None, config))
+        # another study takes this command over where a setting of its own is given, such as `judge` for `transfer`
+        setting, other = definition.takes_over.get(settings.method, (None, settings))
         if setting in setting_names:
-            return other
-    return config
+            return load_config(other, path, arguments.overrides)
+    return load_config(settings, path, arguments.overrides)
 
 
 def _command(definition: StudyDefinition, config: type[Study]) -> Command:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any, Self
+from typing import Self
 
 from pydantic import ValidationError, field_validator, model_validator
 
@@ -39,7 +39,7 @@ class Config(Schema):
         InputError: from the constructor, naming every unknown key, missing field and wrong value at once.
     """
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, **values: object) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -49,7 +49,7 @@ class Config(Schema):
     # otherwise the inner InputError would reach the outer one as a text, without the path of what is wrong
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: object) -> Self:
         """Return a checked copy with some fields changed (`model_copy` would not check).
 
         Raises:
@@ -57,13 +57,13 @@ class Config(Schema):
         """
         return type(self)(**{**shallow(self), **changes})
 
-    def recorded(self) -> dict[str, Any]:
+    def recorded(self) -> dict[str, object]:
         """Return the settings as JSON that a file may keep: without credentials in addresses."""
         return {name: _without_credentials(value) for name, value in self.model_dump(mode="json").items()}
 
     @model_validator(mode="before")
     @classmethod
-    def _complete(cls, values: Any) -> Any:
+    def _complete(cls, values: object) -> object:
         """Turn the short ways to write a field into the full one, before pydantic checks it."""
         if cls.shorthand and not isinstance(values, (Mapping, Config, NoneType)):
             values = {cls.shorthand: values}  # an item of a list; `completed` does it for a field
@@ -91,7 +91,7 @@ class Config(Schema):
         return value
 
 
-def _without_credentials(value: Any) -> Any:
+def _without_credentials(value: object) -> object:
     if isinstance(value, str):
         return hide_credentials(value)
     if isinstance(value, dict):
@@ -99,25 +99,28 @@ def _without_credentials(value: Any) -> Any:
     return [_without_credentials(entry) for entry in value] if isinstance(value, list) else value
 
 
-def shallow(config: Schema) -> dict[str, Any]:
+def shallow(config: Schema) -> dict[str, object]:
     """Return the fields of a configuration as they are; sub-configurations stay objects."""
     return {name: getattr(config, name) for name in type(config).model_fields}
 
 
-def as_mapping(shape: Shape, value: Any) -> Any:
+def as_mapping(shape: Shape, value: object) -> object:
     """Return a bare value as the mapping it stands for; anything else as it is.
 
     Where `module:attribute` stands for a union's name, the union's branch for code of the user's takes it.
     """
     if shape.stand_in and not shape.plain and value is not None and not isinstance(value, (Mapping, Config)):
         value = {shape.stand_in: value}
-    name = value.get(TAG) if shape.extension_branch is not None and isinstance(value, Mapping) else None
-    if shape.extension_branch is None or not (isinstance(name, str) and is_extension(name)):
+    branch = shape.extension_branch
+    if branch is None or not isinstance(value, Mapping):
         return value
-    return {**value, TAG: tag_of(shape.extension_branch), shape.extension_branch.extension: name}
+    name = value.get(TAG)
+    if not isinstance(name, str) or not is_extension(name):
+        return value
+    return {**value, TAG: tag_of(branch), branch.extension: name}
 
 
-def completed(shape: Shape, value: Any, base: Any) -> Any:
+def completed(shape: Shape, value: object, base: object) -> object:
     """Return a mapping for a sub-configuration with what it leaves out taken from `base`, the default it changes.
 
     In a union the name comes from `base` where it is left out, and the rest only where the names agree.
@@ -127,7 +130,7 @@ def completed(shape: Shape, value: Any, base: Any) -> Any:
         return value
     if shape.is_union and value.get(TAG, getattr(base, TAG)) != getattr(base, TAG):
         return value
-    full: dict[str, Any] = {**shallow(base), **value}
+    full: dict[str, object] = {**shallow(base), **value}
     for name, field in type(base).model_fields.items():
         inner = shape_of(field.annotation)
         if name in value and inner.configs:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
@@ -30,10 +30,10 @@ class Shape:
     """
 
     configs: tuple[type[Schema], ...]
-    plain: tuple[Any, ...]
+    plain: tuple[object, ...]
     nullable: bool
 
-    def branch(self, tag: Any) -> type[Schema] | None:
+    def branch(self, tag: object) -> type[Schema] | None:
         """Return the branch of a union that is called `tag`; the only configuration where there is no choice."""
         if len(self.configs) == 1:
             return self.configs[0]
@@ -76,22 +76,19 @@ class Shape:
         )
 
 
-def shape_of(annotation: Any) -> Shape:
+def shape_of(annotation: object) -> Shape:
     """Return the shape of a type annotation; look through `Annotated`, `Optional` and unions."""
     members = tuple(_members(annotation))
-    is_config = [isinstance(member, type) and issubclass(member, Schema) for member in members]
-    return Shape(
-        configs=tuple(m for m, yes in zip(members, is_config, strict=True) if yes),
-        plain=tuple(m for m, yes in zip(members, is_config, strict=True) if not yes and m is not type(None)),
-        nullable=type(None) in members,
-    )
+    configs = tuple(member for member in members if isinstance(member, type) and issubclass(member, Schema))
+    plain = tuple(member for member in members if member not in configs and member is not NoneType)
+    return Shape(configs, plain, nullable=NoneType in members)
 
 
-def _members(annotation: Any) -> Sequence[Any]:
+def _members(annotation: object) -> Sequence[object]:
     origin = get_origin(annotation)
     if origin is Annotated:
         return _members(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
+    if origin in (Union, UnionType):
         return [member for part in get_args(annotation) for member in _members(part)]
     return [annotation]
 
@@ -103,13 +100,13 @@ def tag_of(config: type[Schema]) -> str:
     return str(values[0]) if len(values) == 1 else config.__name__
 
 
-def literals_of(annotation: Any) -> list[str]:
+def literals_of(annotation: object) -> list[str]:
     """Return the texts that a type spells out with `Literal`."""
     parts = [part for part in shape_of(annotation).plain if get_origin(part) is Literal]
     return [value for part in parts for value in get_args(part) if isinstance(value, str)]
 
 
-def default_of(field: FieldInfo) -> Any:
+def default_of(field: FieldInfo) -> object:
     """Return the field's default, or `PydanticUndefined` where it has none."""
     if field.default_factory is not None:
         return field.get_default(call_default_factory=True, validated_data={})
@@ -120,12 +117,12 @@ def expected(field: FieldInfo) -> str:
     """Describe what a field wants: `a number above 0`, `one of drop, half`, `a path or null`."""
     shape = shape_of(field.annotation)
     limits = _limits(field.metadata)
-    parts = [words(part) for part in _merged(field.annotation) if part is not type(None)]
+    parts = [words(part) for part in _merged(field.annotation) if part is not NoneType]
     text = " or ".join(dict.fromkeys(parts)) or "nothing"
     return text + (f" {limits}" if limits else "") + (" or null" if shape.nullable else "")
 
 
-def _merged(annotation: Any) -> list[Any]:
+def _merged(annotation: object) -> list[object]:
     """Return the members of a union with their `Annotated` limits, and the branches of a tagged union as one."""
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -133,14 +130,14 @@ def _merged(annotation: Any) -> list[Any]:
         if shape_of(inner).is_union:
             return [inner]
         return [Annotated[(part, *metadata)] for part in _merged(inner)]
-    if origin in (Union, types.UnionType):
+    if origin in (Union, UnionType):
         if shape_of(annotation).is_union:
             return [annotation]
         return [member for part in get_args(annotation) for member in _merged(part)]
     return [annotation]
 
 
-_NAMES: dict[Any, str] = {
+_NAMES: dict[object, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -150,7 +147,7 @@ _NAMES: dict[Any, str] = {
 }
 
 
-def words(annotation: Any) -> str:
+def words(annotation: object) -> str:
     """Describe a type in words: `a number above 0`, `one of drop, half`, `a list (each a path)`."""
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)
@@ -166,8 +163,8 @@ def words(annotation: Any) -> str:
         short = f"its {config.shorthand}, or " if config.shorthand else ""
         return f"{short}settings ({', '.join(config.model_fields)})"
     origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
-    if origin in (Union, types.UnionType):
-        return " or ".join("null" if part is type(None) else words(part) for part in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join("null" if part is NoneType else words(part) for part in arguments)
     if origin is Literal:
         return _choice(arguments)
     if isinstance(origin, type) and issubclass(origin, Enum):
@@ -179,11 +176,11 @@ def words(annotation: Any) -> str:
     return getattr(annotation, "__name__", str(annotation))
 
 
-def _choice(values: Sequence[Any]) -> str:
+def _choice(values: Sequence[object]) -> str:
     return str(values[0]) if len(values) == 1 else f"one of {', '.join(map(str, values))}"
 
 
-def _list_words(items: Sequence[Any]) -> str:
+def _list_words(items: Sequence[object]) -> str:
     if not items:
         return "a list"
     if len(items) == 1 or items[-1] is Ellipsis:
@@ -191,7 +188,7 @@ def _list_words(items: Sequence[Any]) -> str:
     return f"a list of {len(items)} ({', '.join(words(item) for item in items)})"
 
 
-def _limits(metadata: Sequence[Any]) -> str:
+def _limits(metadata: Sequence[object]) -> str:
     """Return the limits of a number or a length in words: `at least 0 and below 0.5`."""
     phrases: list[str] = []
     for limit in metadata:

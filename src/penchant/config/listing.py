@@ -8,7 +8,6 @@ import textwrap
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -84,7 +83,7 @@ def _wrapped(text: str, depth: int, width: int, hang: int = 0) -> list[str]:
     )
 
 
-def _default_words(default: Any) -> str:
+def _default_words(default: object) -> str:
     """Return ` (required)` or ` (default 0.1)`; nothing for settings, whose own defaults follow."""
     if default is PydanticUndefined:
         return " (required)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -73,7 +73,7 @@ def to_yaml(config: Config) -> str:
     return yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
-def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def read_yaml(path: Path) -> tuple[dict[str, object], dict[str, int]]:
     """Return the mapping in a YAML file, and the line (from 1) of each of its keys by dotted path.
 
     Raises:
@@ -120,7 +120,7 @@ def _read_text(path: Path) -> str:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _check_method(config: type[Config], values: dict[str, Any], path: Path | str | None) -> None:
+def _check_method(config: type[Config], values: dict[str, object], path: Path | str | None) -> None:
     """Take `method` out of the values; it must be the class's own where it has one.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 import yaml
 
@@ -19,7 +19,7 @@ from penchant.errors import InputError
 logger = logging.getLogger("penchant.config")
 
 
-def apply_overrides(config: type[Schema], values: dict[str, Any], overrides: Sequence[str]) -> list[Problem]:
+def apply_overrides(config: type[Schema], values: dict[str, object], overrides: Sequence[str]) -> list[Problem]:
     """Change `values` in place by `dotted.path=value` texts; return the overrides that cannot be applied.
 
     What is set first is the shorter path, and of one length the `name` of a union, so that `loss.tau=0.2
@@ -43,7 +43,7 @@ def apply_overrides(config: type[Schema], values: dict[str, Any], overrides: Seq
 
 
 def _assign(
-    config: type[Schema] | None, base: Schema | None, values: dict[str, Any], path: Sequence[str], raw: str
+    config: type[Schema] | None, base: Schema | None, values: dict[str, object], path: Sequence[str], raw: str
 ) -> None:
     """Set one value.
 
@@ -77,7 +77,7 @@ def _assign(
         if item is not None and item.configs and len(rest) > 1:
             _assign_inside(item, None, merged, rest, raw)  # `domains.news.limit=8` leaves the path of the news
         else:
-            merged |= _nested(rest, parse(raw, None))
+            merged[rest[0]] = _nested(rest[1:], parse(raw, None))
     else:
         raise InputError(f"`{key}` has no settings of its own; expected {expected(field)}")
 
@@ -88,7 +88,7 @@ def _item_shape(shape: Shape) -> Shape | None:
     return shape_of(kinds[0][1]) if kinds else None
 
 
-def _assign_inside(shape: Shape, default: Any, values: dict[str, Any], path: Sequence[str], raw: str) -> None:
+def _assign_inside(shape: Shape, default: object, values: dict[str, object], path: Sequence[str], raw: str) -> None:
     """Set one value in the sub-configuration that `values` holds (or will) under the path's first key."""
     key, *rest = path
     current = values.get(key)
@@ -104,7 +104,7 @@ def _assign_inside(shape: Shape, default: Any, values: dict[str, Any], path: Seq
     _assign(branch, default if branch and isinstance(default, branch) else None, inner, rest, raw)
 
 
-def _new_branch(key: str, current: Mapping[str, Any], old: Any, new: Any) -> Mapping[str, Any]:
+def _new_branch(key: str, current: Mapping[str, object], old: object, new: object) -> Mapping[str, object]:
     """Return what is left of a union's settings when its name becomes `new`: all if it is the same, else none."""
     if old == new:
         return {TAG: new, **current}
@@ -118,7 +118,7 @@ def _new_branch(key: str, current: Mapping[str, Any], old: Any, new: Any) -> Map
     return {TAG: new}
 
 
-def _field_value(shape: Shape, key: str, value: Any, current: Any, default: Any) -> Any:
+def _field_value(shape: Shape, key: str, value: object, current: object, default: object) -> object:
     """Return the value for a field as a whole; a mapping for a union that names no branch is for the present one."""
     if not shape.is_union or not isinstance(value, Mapping):
         return value
@@ -131,13 +131,13 @@ def _field_value(shape: Shape, key: str, value: Any, current: Any, default: Any)
     return {TAG: name, **value} if name is not None else value
 
 
-def _nested(path: Sequence[str], value: Any) -> Any:
+def _nested(path: Sequence[str], value: object) -> object:
     for key in reversed(path):
         value = {key: value}
     return value
 
 
-def parse(raw: str, shape: Shape | None) -> Any:
+def parse(raw: str, shape: Shape | None) -> object:
     """Return a typed value as YAML reads it, or as the plain text it is where the setting wants a text.
 
     So `out=runs/007`, `annotator=no` and `note=a: b` are texts without quotes, while `layers=[1, 2]` is a

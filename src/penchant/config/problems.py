@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -71,7 +71,7 @@ class _Location:
     owner: type[Schema] | None
     reached_through: Shape | None = None
     field: FieldInfo | None = None
-    item: Any = None
+    item: object = None
 
 
 def explain(config: type[Schema], error: ValidationError) -> str:
@@ -102,7 +102,7 @@ def suggestion(word: object, choices: Sequence[str]) -> str:
     return did_you_mean(str(word), choices, form="`{}`".format)
 
 
-def format_value(value: Any) -> str:
+def format_value(value: object) -> str:
     """Return a wrong value as YAML would write it, shortened."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
@@ -145,7 +145,7 @@ def _locate(config: type[Schema], pydantic_location: Sequence[int | str]) -> _Lo
         field = owner.model_fields.get(key) if owner else None
         if owner is None or field is None:
             return _Location(tuple(keys), owner, reached_through)
-        annotation = field.annotation
+        annotation: object = field.annotation
         item = None
         while rest and (item := _item(annotation, rest[0])) is not None:
             keys.append(str(rest.pop(0)))
@@ -159,7 +159,7 @@ def _locate(config: type[Schema], pydantic_location: Sequence[int | str]) -> _Lo
     return _Location(tuple(keys), owner, reached_through)
 
 
-def _item(annotation: Any, key: int | str) -> Any:
+def _item(annotation: object, key: int | str) -> object:
     """Return the type of the item at `key` of a list, tuple or mapping type, or None where it is none of these."""
     for part in shape_of(annotation).plain:
         origin, arguments = get_origin(part), get_args(part)
@@ -172,7 +172,7 @@ def _item(annotation: Any, key: int | str) -> Any:
     return None
 
 
-def _unknown(config: type[Schema], location: _Location, value: Any) -> str:
+def _unknown(config: type[Schema], location: _Location, value: object) -> str:
     """Explain a key that no field answers to: whose it is, or what it is like, and what there is."""
     *parents, key = location.keys
     path = ".".join(location.keys)
@@ -221,7 +221,7 @@ def _paths(config: type[Schema], prefix: str = "") -> Iterator[str]:
             yield from _paths(inner, f"{prefix}{name}.")
 
 
-def _wrong_branch(location: _Location, value: Any) -> Problem:
+def _wrong_branch(location: _Location, value: object) -> Problem:
     """Explain a union whose name is missing or that of no branch."""
     shape = shape_of(location.item or (location.field.annotation if location.field else None))
     tags = [tag_of(branch) for branch in shape.configs]

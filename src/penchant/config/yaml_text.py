@@ -59,7 +59,7 @@ class Loader(yaml.SafeLoader):
 class Dumper(yaml.SafeDumper):
     """Quotes a text that either YAML version would take for something else; writes no anchors."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 
@@ -82,7 +82,7 @@ def load(text: str) -> Any:
     return parse_with_lines(text)[0]
 
 
-def parse_with_lines(text: str) -> tuple[Any, dict[str, int]]:
+def parse_with_lines(text: str) -> tuple[object, dict[str, int]]:
     """Return what a YAML text holds, and the line (counted from 1) of every key of its mappings by dotted path.
 
     Raises:

@@ -48,19 +48,18 @@ def merge_settings(config: Collect, stored: Mapping[str, object], names: Sequenc
             settings that do not fit each other.
     """
     fields_set = config.model_fields_set
-    values = shallow(config)
     # what was given counts, then what is stored, and a default only where neither is
-    values |= {name: value for name, value in stored.items() if name in STORED_SETTINGS and name not in fields_set}
-    if "annotators" not in fields_set:
-        values["annotators"] = max(len(names), len(config.names))
-    if values["annotators"] < len(names):
+    changes = {name: value for name, value in stored.items() if name in STORED_SETTINGS and name not in fields_set}
+    annotators = config.annotators if "annotators" in fields_set else max(len(names), len(config.names))
+    if annotators < len(names):
         raise InputError(
-            f"{config.out} has {len(names)} annotators, {values['annotators']} are given: their number may grow, but "
+            f"{config.out} has {len(names)} annotators, {annotators} are given: their number may grow, but "
             "nobody who may have judged can be taken away. Leave out `annotators`"
         )
     # names that are given rename the first people; numbers, and with them links, stay
-    values["names"] = (*config.names, *names[len(config.names) :])
-    merged = Collect(**values)  # checked once more: what was given may not fit what is stored
+    names_given = (*config.names, *names[len(config.names) :])
+    # checked once more: what was given may not fit what is stored
+    merged = config.replace(**{**changes, "annotators": annotators, "names": names_given})
     changed = [name for name in STORED_SETTINGS if name in stored and stored[name] != getattr(merged, name)]
     _refuse_another_question(config, stored, changed, judgments)
     lines = [f"{name}: {_format_value(stored[name])} -> {_format_value(getattr(merged, name))}" for name in changed]
