@@ -45,8 +45,8 @@ class Config(Schema):
         except ValidationError as error:
             raise InputError(explain(type(self), error)) from None
 
-    # pydantic validates a nested configuration without `__init__` only if that is marked as its own;
-    # otherwise the inner InputError would reach the outer one as a text, without the path of what is wrong
+    # Pydantic validates a nested configuration without `__init__` only if that is marked as its own.
+    # Otherwise the inner InputError would reach the outer one as a text, without the path of what is wrong.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     def replace(self, **changes: object) -> Self:
@@ -69,7 +69,8 @@ class Config(Schema):
             values = {cls.shorthand: values}  # an item of a list; `completed` does it for a field
         if not isinstance(values, Mapping):
             return values
-        full = dict(values)
+        full = dict(values)  # a copy: the caller's mapping may serve for other configurations too
+        # keys that no field has stay, and pydantic reports them
         for name in full.keys() & cls.model_fields.keys():
             field = cls.model_fields[name]
             shape = shape_of(field.annotation)
@@ -78,7 +79,8 @@ class Config(Schema):
             elif isinstance(full[name], (list, tuple)) and (item := shape.item) is not None:
                 full[name] = [as_mapping(item, value) for value in full[name]]
             elif isinstance(full[name], bool) and shape.takes(int, float) and not shape.takes(bool, str):
-                full[name] = str(full[name]).lower()  # to Python true is 1; as text it is refused
+                # to Python true is 1, so that `epochs=true` would train one; as text it is refused
+                full[name] = str(full[name]).lower()
         return full
 
     @field_validator("*", mode="after")  # before, pydantic allows none on the name of a union's branch
@@ -109,6 +111,7 @@ def as_mapping(shape: Shape, value: object) -> object:
 
     Where `module:attribute` stands for a union's name, the union's branch for code of the user's takes it.
     """
+    # where the field takes plain values too, a bare value is one of them
     if shape.stand_in and not shape.plain and value is not None and not isinstance(value, (Mapping, Config)):
         value = {shape.stand_in: value}
     branch = shape.extension_branch
@@ -126,11 +129,14 @@ def completed(shape: Shape, value: object, base: object) -> object:
     In a union the name comes from `base` where it is left out, and the rest only where the names agree.
     """
     value = as_mapping(shape, value)
+    # an object replaces the default as a whole, and a field without a default has nothing to complete from
     if not isinstance(value, Mapping) or not isinstance(base, shape.configs):
         return value
+    # another branch keeps its own defaults: `beta` of one loss is another thing than that of the next
     if shape.is_union and value.get(TAG, getattr(base, TAG)) != getattr(base, TAG):
         return value
     full: dict[str, object] = {**shallow(base), **value}
+    # inside, too, a mapping changes the default that stands here, which may differ from the class's own
     for name, field in type(base).model_fields.items():
         inner = shape_of(field.annotation)
         if name in value and inner.configs:

@@ -41,6 +41,7 @@ class Shape:
 
     @property
     def is_union(self) -> bool:
+        """Whether a value has to say by its name which configuration it is."""
         return len(self.configs) > 1
 
     @property
@@ -51,12 +52,14 @@ class Shape:
     @property
     def item(self) -> Shape | None:
         """The shape of a list's items, where they are sub-configurations without a short form of their own."""
+        # two kinds of lists, or a list of anything, say nothing about an item
         lists = [get_args(part) for part in self.plain if get_origin(part) in (list, tuple)]
         if len(lists) != 1 or not lists[0]:
             return None
         annotation = lists[0][0]
+        # a validator of the item's own reads its short form, and must see what was typed
         if any(isinstance(mark, BeforeValidator) for mark in getattr(annotation, "__metadata__", ())):
-            return None  # such as a model's name, which stands for a probe of it
+            return None
         shape = shape_of(annotation)
         return shape if shape.configs else None
 
@@ -69,6 +72,7 @@ class Shape:
 
     def takes(self, *kinds: type) -> bool:
         """Return whether a plain value of one of these types (or a literal of it) is allowed."""
+        # a subclass counts (`Path` for `PurePath`), but of literals the type itself: True is no literal 1
         literals = [value for part in self.plain if get_origin(part) is Literal for value in get_args(part)]
         classes = [get_origin(part) or part for part in self.plain if get_origin(part) is not Literal]
         return any(kind is Any or (isinstance(kind, type) and issubclass(kind, kinds)) for kind in classes) or any(
@@ -95,6 +99,7 @@ def _members(annotation: object) -> Sequence[object]:
 
 def tag_of(config: type[Schema]) -> str:
     """Return the name of a union's branch: the value of its `name: Literal[...]` field, or the class's own name."""
+    # asked of classes, not of objects: a branch that fails to validate has no object
     field = config.model_fields.get(TAG)
     values = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
     return str(values[0]) if len(values) == 1 else config.__name__
@@ -108,7 +113,7 @@ def literals_of(annotation: object) -> list[str]:
 
 def default_of(field: FieldInfo) -> object:
     """Return the field's default, or `PydanticUndefined` where it has none."""
-    if field.default_factory is not None:
+    if field.default_factory is not None:  # pydantic calls it only for an object that it builds
         return field.get_default(call_default_factory=True, validated_data={})
     return field.default
 
@@ -118,6 +123,7 @@ def expected(field: FieldInfo) -> str:
     shape = shape_of(field.annotation)
     limits = _limits(field.metadata)
     parts = [words(part) for part in _merged(field.annotation) if part is not NoneType]
+    # two members may read alike, such as `list[str] | tuple[str, ...]`: said once
     text = " or ".join(dict.fromkeys(parts)) or "nothing"
     return text + (f" {limits}" if limits else "") + (" or null" if shape.nullable else "")
 
@@ -127,8 +133,9 @@ def _merged(annotation: object) -> list[object]:
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *metadata = get_args(annotation)
-        if shape_of(inner).is_union:
+        if shape_of(inner).is_union:  # what is annotated is the discriminator, no limit
             return [inner]
+        # the limits of `Annotated[int | None, Ge(1)]` are the number's: each member takes them along
         return [Annotated[(part, *metadata)] for part in _merged(inner)]
     if origin in (Union, UnionType):
         if shape_of(annotation).is_union:
@@ -169,11 +176,12 @@ def words(annotation: object) -> str:
         return _choice(arguments)
     if isinstance(origin, type) and issubclass(origin, Enum):
         return _choice([member.value for member in origin])
+    # mappings before sequences, and both after enumerations: text is a sequence, and so may an enumeration be
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a mapping" + (f" (each value {words(arguments[1])})" if arguments else "")
     if isinstance(origin, type) and issubclass(origin, (Sequence, set, frozenset)):
         return _list_words(arguments)
-    return getattr(annotation, "__name__", str(annotation))
+    return getattr(annotation, "__name__", str(annotation))  # a class that no words are for
 
 
 def _choice(values: Sequence[object]) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from penchant.config.fields import TAG, default_of, expected, shape_of, tag_of
@@ -25,6 +24,7 @@ def describe(config: type[Schema], width: int | None = None) -> str:
         config: the class to describe.
         width: of a line, in characters; that of the terminal where it is None.
     """
+    # a pipe has no width: 100. Narrower than 50 there would be a word per line, wider than 110 is hard to read.
     width = width or min(110, max(50, shutil.get_terminal_size((100, 24)).columns))
     return "\n".join(_settings(config, None, "", 0, width))
 
@@ -51,9 +51,10 @@ def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int
             continue
         path = prefix + name
         shape = shape_of(field.annotation)
+        # what counts is the default that a user meets: `loss.beta` of DPO, not that of the loss's class
         default = getattr(base, name) if base is not None else default_of(field)
         yield from _wrapped(f"{path}: {expected(field)}{_default_words(default)}", depth, width, hang=2)
-        yield from _wrapped(_one_line(field), depth + 1, width)
+        yield from _wrapped(field.description or "", depth + 1, width)
         for inner in shape.configs:
             inner_base = default if type(default) is inner else None
             if shape.is_union:
@@ -67,10 +68,6 @@ def _is_tag(name: str, config: type[Schema]) -> bool:
     return name == TAG and tag_of(config) != config.__name__
 
 
-def _one_line(field: FieldInfo) -> str:
-    return " ".join((field.description or "").split())
-
-
 def _wrapped(text: str, depth: int, width: int, hang: int = 0) -> list[str]:
     margin = " " * (INDENT * depth)
     return textwrap.wrap(
@@ -79,7 +76,7 @@ def _wrapped(text: str, depth: int, width: int, hang: int = 0) -> list[str]:
         initial_indent=margin,
         subsequent_indent=margin + " " * hang,
         break_on_hyphens=False,
-        break_long_words=False,
+        break_long_words=False,  # a path or a setting must be copied whole
     )
 
 

@@ -46,11 +46,14 @@ def load_config(
     values, lines = read_yaml(Path(path)) if path is not None else ({}, {})
     _check_method(config, values, path)
     values |= positional or {}
+    # The order matters: overrides are applied to what file and words say, before anything is checked, so that an
+    # override may mend the file, and all problems come in one message.
     problem_list = apply_overrides(config, values, overrides)
     origins = {key: f"{path}:{line}" for key, line in lines.items()}
+    # what an override sets is the command line's, also where the file has a line for it
     for name in [*(positional or {}), *(text.partition("=")[0].strip() for text in overrides)]:
         origins[name] = "command line"
-        key = name
+        key = name  # `lora.rank=0` makes `lora`, which no line of the file has
         while key := key.rpartition(".")[0]:
             origins.setdefault(key, "command line")
     try:
@@ -82,7 +85,7 @@ def read_yaml(path: Path) -> tuple[dict[str, object], dict[str, int]]:
     """
     text = _read_text(path)
     try:
-        values, lines = parse_with_lines(text)
+        values, lines = parse_with_lines(text)  # the line counts from 0 in PyYAML's marks, from 1 in editors
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
@@ -102,7 +105,7 @@ def _read_text(path: Path) -> str:
         if path.exists() and not (path.is_file() or path.is_dir() or of_the_shell):
             raise InputError(f"{path} is a device or a pipe, expected a YAML file")
         with path.open(encoding="utf-8") as file:
-            return file.read(MOST_CHARACTERS + 1)
+            return file.read(MOST_CHARACTERS + 1)  # one more tells the reader that it is too long
     except FileNotFoundError:
         folder = path.parent
         if not folder.is_dir():
@@ -128,7 +131,7 @@ def _check_method(config: type[Config], values: dict[str, object], path: Path | 
     """
     if not config.method or "method" not in values:
         return
-    method = values.pop("method")
+    method = values.pop("method")  # it is no field, and would be an unknown key
     if method != config.method:
         raise InputError(f"{path}: expected settings of the method {config.method}, got `method: {method}`")
 

@@ -34,6 +34,7 @@ def apply_overrides(config: type[Schema], values: dict[str, object], overrides: 
             split.append((path, raw.strip()))
         else:
             problems.append(Problem("", f"the override `{text}` is not of the form key=value, such as loss.beta=0.1"))
+    # a stable sort: of two that set the same key, the last one that was typed wins
     for path, raw in sorted(split, key=lambda item: (len(item[0]), item[0][-1] != TAG)):
         try:
             _assign(config, None, values, path, raw)
@@ -64,13 +65,14 @@ def _assign(
     default = getattr(base, key) if base is not None else default_of(field)
     if not rest:
         value = parse(raw, shape)
+        # null and mappings are meant as they stand; a plain value of a field that takes one is no short form
         if not shape.stand_in or shape.plain or value is None or isinstance(value, Mapping):
             values[key] = _field_value(shape, key, value, values.get(key), default)
             return
         rest = [shape.stand_in]  # `loss=ipo` is `loss.name=ipo`, `data=x.jsonl` is `data.path=x.jsonl`
     if shape.configs:
         _assign_inside(shape, default, values, [key, *rest], raw)
-    elif shape.takes(dict):
+    elif shape.takes(dict):  # free names, such as `weights.news=2`: the file's other names stay
         present = values.get(key)
         values[key] = merged = dict(present) if isinstance(present, Mapping) else {}
         item = _item_shape(shape)
@@ -99,14 +101,14 @@ def _assign_inside(shape: Shape, default: object, values: dict[str, object], pat
     if shape.is_union and rest == [TAG]:
         current = _new_branch(key, current, name, parse(raw, None))
         name = current[TAG]
-    branch = shape.branch(name)
+    branch = shape.branch(name)  # None where the name is that of no branch: pydantic says which there are
     values[key] = inner = dict(current)
     _assign(branch, default if branch and isinstance(default, branch) else None, inner, rest, raw)
 
 
 def _new_branch(key: str, current: Mapping[str, object], old: object, new: object) -> Mapping[str, object]:
     """Return what is left of a union's settings when its name becomes `new`: all if it is the same, else none."""
-    if old == new:
+    if old == new:  # `loss=sigmoid` over a file with `loss: {name: sigmoid, beta: 0.3}` takes nothing away
         return {TAG: new, **current}
     dropped_settings = ", ".join(f"{setting}={value}" for setting, value in current.items() if setting != TAG)
     if dropped_settings:
@@ -153,12 +155,13 @@ def parse(raw: str, shape: Shape | None) -> object:
         if shape is None or textual or shape.stand_in:
             return raw
         raise InputError(f"{format_value(raw)} is not a valid YAML value") from None
-    if isinstance(value, str):
+    if isinstance(value, str):  # YAML drops comments and folds spaces, which in `a #1` are part of the text
         return value if raw[:1] in ("'", '"') else raw
     if isinstance(value, (dict, list)) and raw[:1] not in ("{", "["):
         return raw  # `a: b` and `- a` are mappings and lists to YAML, but on one line nobody means that
     if not textual or shape is None:
         return value
+    # where a text is wanted, `007`, `no` and `1e-6` are texts, unless the setting takes such a value as well
     accepted_types = {
         type(None): shape.nullable,
         bool: shape.takes(bool),

@@ -93,8 +93,9 @@ def report(title: str, texts: Sequence[str]) -> str:
 
 def problems(config: type[Schema], error: ValidationError) -> list[Problem]:
     """Return pydantic's findings in our words, each once."""
+    # a plain union reports every member that did not fit; in our words these are the same
     translated = (_problem(config, detail) for detail in error.errors(include_url=False))
-    return list(dict.fromkeys(translated))  # a plain union reports every member that did not fit
+    return list(dict.fromkeys(translated))
 
 
 def suggestion(word: object, choices: Sequence[str]) -> str:
@@ -123,7 +124,7 @@ def _problem(config: type[Schema], detail: ErrorDetails) -> Problem:
             return _wrong_branch(location, value)
         case "string_unicode":
             return Problem(path, f"`{path}`: {NO_UNICODE}")
-        case "value_error" | "assertion_error":
+        case "value_error" | "assertion_error":  # of a validator of ours, which says all in its own words
             reason = str(detail["ctx"]["error"])
             return Problem(path, f"`{path}`: {reason}" if path else reason)
     expectation = words(location.item) if location.item else expected(location.field) if location.field else "settings"
@@ -139,6 +140,7 @@ def _locate(config: type[Schema], pydantic_location: Sequence[int | str]) -> _Lo
     owner: type[Schema] | None = config
     reached_through: Shape | None = None
     rest = list(pydantic_location)
+    # pydantic's location holds the tag of a union's branch between two keys, which is no part of what users type
     while rest:
         key = str(rest.pop(0))
         keys.append(key)
@@ -176,7 +178,7 @@ def _unknown(config: type[Schema], location: _Location, value: object) -> str:
     """Explain a key that no field answers to: whose it is, or what it is like, and what there is."""
     *parents, key = location.keys
     path = ".".join(location.keys)
-    if location.owner is None:
+    if location.owner is None:  # below a plain value or an unknown name, where nothing is known of what there is
         return f"`{path}` is unknown"
     names = ", ".join(name for name in location.owner.model_fields if name != TAG) or "none"
     holder = f"`{'.'.join(parents)}`" if parents else config.method or config.__name__
@@ -184,7 +186,7 @@ def _unknown(config: type[Schema], location: _Location, value: object) -> str:
         tag = tag_of(location.owner)
         holder = f"{parents[-1]} `{tag}`"
         owners = [tag_of(branch) for branch in location.reached_through.configs if key in branch.model_fields]
-        if owners:
+        if owners:  # the settings of another branch: whose they are says more than what is near
             branches = ", ".join(owners[:4]) + (f" and {len(owners) - 4} more" if len(owners) > 4 else "")
             explanation = f"`{key}` does not belong to {holder}; it belongs to {branches}"
             return f"`{path}`: {explanation}. Settings of {holder}: {names}"
@@ -209,6 +211,7 @@ def nearest_settings(config: type[Schema], name: str, others: Iterable[str] = ()
 
 def _namesakes(config: type[Schema], name: str) -> list[str]:
     """Return the first dotted path that ends in a name, or in what that name of another program is here."""
+    # all branches of a union have the same dotted paths, so that the first is as good as any
     names = {name, OTHER_NAMES.get(name, name)}
     return [path for path in _paths(config) if path.rpartition(".")[2] in names][:1]
 
