@@ -10,20 +10,18 @@ continues from its checkpoint under `--out`. A finished model replaces the one i
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-PACKAGE = REPOSITORY / "src" / "penchant"
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+import numpy as np
+from pretraining import command
+from pretraining import corpus as corpora
+from pretraining.shapes import CONTEXT, SHAPES, Shape
 
-from pretraining import corpus as corpora  # noqa: E402
-from pretraining.shapes import CONTEXT, SHAPES, Shape  # noqa: E402
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
 LOOK_AT = 50
 """Held-out documents that are looked at while training."""
@@ -32,8 +30,7 @@ LOOK_AT = 50
 def main() -> int:
     """Do what is asked for; 2 if the data is not there."""
     options = _options()
-    if not (options.data / "imdb5000").is_dir():
-        print(f"no shared data in {options.data}: give its folder with --data or PENCHANT_DATA", file=sys.stderr)
+    if not command.has_corpora(options.data):
         return 2
     began = time.monotonic()
     corpus = corpora.build(options.data)
@@ -46,11 +43,10 @@ def main() -> int:
 
 
 def _train(corpus: corpora.Corpus, options: argparse.Namespace) -> None:
-    import torch
     from pretraining.tokens import encode, train_tokenizer
 
-    torch.set_num_threads(options.threads)
-    torch.set_flush_denormal(True)  # of the whole process, hence here
+    command.set_up_torch(options.threads)
+    # on the training part alone, so that held-out perplexity is of words that nothing was fitted to
     tokenizer = train_tokenizer((document.text for document in corpus.train), context=CONTEXT)
     ids = encode(tokenizer, [document.text for document in corpus.train])
     count, size = sum(map(len, ids)), sum(len(document.text.encode()) for document in corpus.train)
@@ -60,7 +56,11 @@ def _train(corpus: corpora.Corpus, options: argparse.Namespace) -> None:
 
 
 def _train_one(
-    shape: Shape, corpus: corpora.Corpus, tokenizer: Any, ids: list[Any], options: argparse.Namespace
+    shape: Shape,
+    corpus: corpora.Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    ids: list[np.ndarray],
+    options: argparse.Namespace,
 ) -> None:
     from pretraining.evaluation import perplexity
     from pretraining.export import export
@@ -72,36 +72,26 @@ def _train_one(
     rows = Rows(ids, end=tokenizer.eos_token_id, context=settings.context, batch=settings.batch, seed=settings.seed)
     looked_at = [document.text for document in corpus.held_out if document.source == "imdb5000"][:LOOK_AT]
 
-    def look(model: Any) -> float:
-        found = perplexity(model, tokenizer, looked_at, context=settings.context)
-        return found.nats / found.tokens
+    def look(model: LlamaForCausalLM) -> float:
+        return perplexity(model, tokenizer, looked_at, context=settings.context).nats_per_token
 
-    described = json.dumps([shape.described(), corpus.fingerprint()], sort_keys=True)
-    identity = hashlib.sha256(described.encode()).hexdigest()[:16]
+    identity = command.identity_of(shape.described(), corpus.fingerprint())
     run = train(model, rows, settings, options.out / shape.name, identity, look)
     folder = export(shape, model, tokenizer, corpus, run, options.to)
-    found = json.loads((folder / "record.json").read_text())["held_out"]["all"]
-    print(f"{shape.name}: {run['seconds'] / 60:.1f} minutes, held out {found}; wrote {folder}", flush=True)
+    held_out = json.loads((folder / "record.json").read_text())["held_out"]["all"]
+    print(f"{shape.name}: {run.seconds / 60:.1f} minutes, held out {held_out}; wrote {folder}", flush=True)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    shown = commands.add_parser("corpus", help="build the corpus and say what became of each source")
+    command.add_data_option(commands.add_parser("corpus", help="build the corpus and say what became of each source"))
     train = commands.add_parser("train", help="train models, smallest first")
-    train.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SHAPES)}; default: all")
-    train.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "pretrain", help="checkpoints and logs")
-    train.add_argument("--to", type=Path, default=PACKAGE / "models" / "embedded", help="where models are shipped from")
-    train.add_argument("--threads", type=int, default=2)
-    beside = REPOSITORY.parent / "shared" / "data"
-    for each in (shown, train):
-        each.add_argument("--data", type=Path, default=Path(os.environ.get("PENCHANT_DATA", beside)))
+    # a finished model takes the place of the one that is shipped
+    command.add_training_options(train, SHAPES, out="runs/pretrain", to="src/penchant/models/embedded", threads=2)
     options = parser.parse_args()
     if options.command == "train":
-        unknown = [name for name in options.names if name not in SHAPES]
-        if unknown:
-            parser.error(f"no model {unknown[0]!r}; there are {', '.join(SHAPES)}")
-        options.names = [name for name in SHAPES if not options.names or name in options.names]
+        options.names = command.select_names(parser, options.names, SHAPES)
     return options
 
 

@@ -11,29 +11,26 @@ They learn positions of games that Stockfish plays against itself with some rand
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
-import platform
 import sys
 import time
 from contextlib import nullcontext
 from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+import numpy as np
+from pretraining import command
+from pretraining.chess_corpus import Corpus, build, puzzle_keys
+from pretraining.chess_games import Play
+from pretraining.chess_shapes import SHAPES, new_chess_model
+from pretraining.chess_tokens import MoveRows, chess_tokenizer, table_of
+from pretraining.shapes import Shape
 
-from pretraining.chess_corpus import Corpus, build, puzzle_keys  # noqa: E402
-from pretraining.chess_games import Play  # noqa: E402
-from pretraining.chess_shapes import SHAPES, new_chess_model  # noqa: E402
-from pretraining.chess_tokens import MoveRows, chess_tokenizer, table_of  # noqa: E402
-from pretraining.shapes import Shape  # noqa: E402
+from penchant.errors import PenchantError
+from penchant.weak.classifiers.chess_engine import running_engine
 
-from penchant.errors import PenchantError  # noqa: E402
-from penchant.weak.classifiers.chess_engine import running_engine  # noqa: E402
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 LOOK_AT = 400
 """Held-out positions that are looked at while training."""
@@ -50,29 +47,18 @@ def main() -> int:
         opened = running_engine(options.engine) if options.engine else nullcontext()
         with opened as engine:
             name = engine.id.get("name", options.engine) if engine else "no engine: captures are preferred"
-            corpus = build(
-                engine,
-                name,
-                Play(),
-                puzzle_keys(puzzles),
-                options.out,
-                options.positions,
-                options.held_out,
-                options.seed,
-            )
+            sizes = options.positions, options.held_out
+            corpus = build(engine, name, Play(), puzzle_keys(puzzles), options.out, *sizes, options.seed)
     except PenchantError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{corpus.described()}", flush=True)
+    print(corpus.described(), flush=True)
     _train(corpus, options)
     return 0
 
 
 def _train(corpus: Corpus, options: argparse.Namespace) -> None:
-    import torch
-
-    torch.set_num_threads(options.threads)
-    torch.set_flush_denormal(True)  # of the whole process, hence here
+    command.set_up_torch(options.threads)
     tokenizer = chess_tokenizer()
     table = table_of(tokenizer, corpus.texts)
     for name in options.names:
@@ -82,19 +68,17 @@ def _train(corpus: Corpus, options: argparse.Namespace) -> None:
         _train_one(shape, corpus, tokenizer, table, options)
 
 
-def _train_one(shape: Shape, corpus: Corpus, tokenizer: Any, table: Any, options: argparse.Namespace) -> None:
-    import torch
+def _train_one(
+    shape: Shape, corpus: Corpus, tokenizer: PreTrainedTokenizerBase, table: np.ndarray, options: argparse.Namespace
+) -> None:
     from pretraining.chess_evaluation import accuracy, surprise_of
     from pretraining.training import train
-
-    from penchant.runs.provenance import processor
 
     settings = shape.training
     model = new_chess_model(shape, vocabulary=len(tokenizer), end=tokenizer.eos_token_id)
     rows = MoveRows(table, batch=settings.batch, seed=settings.seed)
-    held_out = table_of(tokenizer, [one.prompt + one.answer for one in corpus.held_out])
-    described = json.dumps([shape.described(), corpus.fingerprint], sort_keys=True)
-    identity = hashlib.sha256(described.encode()).hexdigest()[:16]
+    held_out = table_of(tokenizer, [position.prompt + position.answer for position in corpus.held_out])
+    identity = command.identity_of(shape.described(), corpus.fingerprint)
     run = train(
         model, rows, settings, options.out / shape.name, identity, lambda now: surprise_of(now, held_out[:LOOK_AT])
     )
@@ -108,10 +92,8 @@ def _train_one(shape: Shape, corpus: Corpus, tokenizer: Any, table: Any, options
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "shape": shape.described(),
         "corpus": corpus.described(),
-        "training": run,
-        "machine": {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "transformers", "chess")},
+        "training": run.described(),
+        **command.environment("torch", "transformers", "chess"),
         "held_out": {
             "positions": len(corpus.held_out),
             "nats_per_token_of_answers": round(surprise_of(model, held_out), 4),
@@ -121,27 +103,19 @@ def _train_one(shape: Shape, corpus: Corpus, tokenizer: Any, table: Any, options
         },
     }
     (folder / "record.json").write_text(json.dumps(record, indent=1) + "\n")
-    print(f"{shape.name}: {run['seconds'] / 60:.1f} minutes; {record['held_out']}; wrote {folder}", flush=True)
+    print(f"{shape.name}: {run.seconds / 60:.1f} minutes; {record['held_out']}; wrote {folder}", flush=True)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SHAPES)}; default: both")
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("PENCHANT_DATA", REPOSITORY.parent / "shared" / "data"))
-    )
+    command.add_training_options(parser, SHAPES, out="runs/pretrain-chess", to="runs/chess", threads=1)
     parser.add_argument("--engine", default="stockfish", help="a program that speaks UCI; '' for none")
     parser.add_argument("--positions", type=int, default=30_000, help="to train on, each with its colours swapped too")
     parser.add_argument("--epochs", type=float, help="over the positions; each model's own if not given")
     parser.add_argument("--held-out", type=int, default=1000, help="positions of other games to measure on")
     parser.add_argument("--seed", type=int, default=0, help="of the games")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "pretrain-chess", help="checkpoints and logs")
-    parser.add_argument("--to", type=Path, default=REPOSITORY / "runs" / "chess", help="where models are written")
-    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    if unknown := [name for name in options.names if name not in SHAPES]:
-        parser.error(f"no model {unknown[0]!r}; there are {', '.join(SHAPES)}")
-    options.names = [name for name in SHAPES if not options.names or name in options.names]
+    options.names = command.select_names(parser, options.names, SHAPES)
     return options
 
 

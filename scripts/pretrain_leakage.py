@@ -13,22 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+from pretraining import command
+from pretraining import corpus as corpora
+from pretraining.leakage import FAMILY, arms, compared, pretrained, study_of
+from pretraining.shapes import CONTEXT
 
-from pretraining import corpus as corpora  # noqa: E402
-from pretraining.leakage import FAMILY, arms, compared, pretrained, study_of  # noqa: E402
-from pretraining.shapes import CONTEXT  # noqa: E402
-
-from penchant.config import to_yaml  # noqa: E402
-from penchant.errors import PenchantError  # noqa: E402
-from penchant.studies.weak_to_strong.settings import WeakToStrongConfig  # noqa: E402
-from penchant.studies.weak_to_strong.stages import texts_of  # noqa: E402
-from penchant.tasks import load_task  # noqa: E402
+from penchant.config import to_yaml
+from penchant.errors import PenchantError
+from penchant.studies.weak_to_strong.stages import texts_of
+from penchant.tasks import load_task
 
 LOOK_AT = 200
 """Texts of the task, and held-out documents, whose surprise is recorded."""
@@ -54,14 +50,11 @@ def _compare(study: Path) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    import torch
     from pretraining.tokens import train_tokenizer
 
-    if not (options.data / "imdb5000").is_dir():
-        print(f"no shared data in {options.data}: give its folder with --data or PENCHANT_DATA", file=sys.stderr)
+    if not command.has_corpora(options.data):
         return 2
-    torch.set_num_threads(options.threads)
-    torch.set_flush_denormal(True)  # of the whole process, hence here
+    command.set_up_torch(options.threads)
     task = load_task(options.task, train=options.train, test=options.test, folder=options.data)
     texts = [text for example in (*task.train, *task.test) for text in texts_of(example)]
     corpus = corpora.build(options.data)
@@ -82,7 +75,7 @@ def _train(options: argparse.Namespace) -> int:
         options.task, options.names, options.to, train=options.train, test=options.test, seeds=range(options.seeds)
     )
     file = options.to / "study.yaml"
-    file.write_text(to_yaml(WeakToStrongConfig(**settings)), encoding="utf-8")
+    file.write_text(to_yaml(settings), encoding="utf-8")
     print(f"next: penchant study weak-to-strong {file} -o {options.to / 'study'}")
     return 0
 
@@ -90,27 +83,19 @@ def _train(options: argparse.Namespace) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    made = commands.add_parser("train", help="train both copies, and write the study that compares them")
-    made.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(FAMILY)}; default: all")
-    made.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("PENCHANT_DATA", REPOSITORY.parent / "shared" / "data"))
-    )
-    made.add_argument("--task", default="sst2", help="whose text leaks")
-    made.add_argument("--train", type=int, default=2000, help="rows to train on")
-    made.add_argument("--test", type=int, default=None, help="rows to test on; all if not given")
-    made.add_argument("--tokens", type=int, default=600_000, help="that either copy reads")
-    made.add_argument("--copies", type=int, default=1, help="how often each text of the task comes")
-    made.add_argument("--seeds", type=int, default=5, help="of the study")
-    made.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "pretrain-leakage", help="checkpoints and logs")
-    made.add_argument("--to", type=Path, default=REPOSITORY / "runs" / "leakage", help="where models are written")
-    made.add_argument("--threads", type=int, default=1)
-    told = commands.add_parser("compare", help="say what a study of the family found")
-    told.add_argument("study", type=Path, metavar="FOLDER")
+    train = commands.add_parser("train", help="train both copies, and write the study that compares them")
+    command.add_training_options(train, FAMILY, out="runs/pretrain-leakage", to="runs/leakage", threads=1)
+    train.add_argument("--task", default="sst2", help="whose text leaks")
+    train.add_argument("--train", type=int, default=2000, help="rows to train on")
+    train.add_argument("--test", type=int, default=None, help="rows to test on; all if not given")
+    train.add_argument("--tokens", type=int, default=600_000, help="that either copy reads")
+    train.add_argument("--copies", type=int, default=1, help="how often each text of the task comes")
+    train.add_argument("--seeds", type=int, default=5, help="of the study")
+    compare = commands.add_parser("compare", help="say what a study of the family found")
+    compare.add_argument("study", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     if options.command == "train":
-        if unknown := [name for name in options.names if name not in FAMILY]:
-            parser.error(f"no model {unknown[0]!r}; there are {', '.join(FAMILY)}")
-        options.names = [name for name in FAMILY if not options.names or name in options.names]
+        options.names = command.select_names(parser, options.names, FAMILY)
     return options
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import chess
+import chess.engine
 
 from penchant.data.sources.files import RowProblem, read_rows
 from penchant.errors import InputError
+from penchant.files import atomic_write
 from penchant.runs.progress import progress_bar
 from pretraining.chess_games import Play, Position, games, key_of
 
@@ -39,16 +39,18 @@ class Corpus:
 
     @property
     def texts(self) -> list[str]:
-        """What is trained on: each position, and with colours swapped."""
-        return [text for one in self.train for text in (one.prompt + one.answer, "".join(one.mirrored))]
+        """The texts to train on: each position, and the same with colours swapped."""
+        return [
+            text for position in self.train for text in (position.prompt + position.answer, "".join(position.mirrored))
+        ]
 
     @property
     def fingerprint(self) -> str:
-        """Of the texts."""
+        """A digest of the texts."""
         return hashlib.sha256("\n\n".join(self.texts).encode()).hexdigest()[:16]
 
-    def described(self) -> dict[str, Any]:
-        """For records."""
+    def described(self) -> dict[str, object]:
+        """Return what a model's record says of it."""
         return {
             "engine": self.engine,
             "play": asdict(self.play),
@@ -63,7 +65,7 @@ class Corpus:
 
 
 def puzzle_keys(file: Path) -> set[str]:
-    """The positions that puzzles ask about, and the same with colours swapped.
+    """Return the positions that puzzles ask about, and the same with colours swapped.
 
     Raises:
         InputError: a row that is no puzzle.
@@ -73,56 +75,68 @@ def puzzle_keys(file: Path) -> set[str]:
         if isinstance(row, RowProblem):
             raise InputError(str(row))
         board = chess.Board(row.values["FEN"])
-        board.push_uci(row.values["Moves"].split()[0])
+        board.push_uci(row.values["Moves"].split()[0])  # the opponent's: it is asked what follows
         keys |= {key_of(board), key_of(board.mirror())}
     return keys
 
 
 def build(
-    engine: Any, name: str, play: Play, puzzles: Set[str], folder: Path, train: int, held_out: int, seed: int
+    engine: chess.engine.SimpleEngine | None,
+    name: str,
+    play: Play,
+    puzzles: Set[str],
+    folder: Path,
+    train: int,
+    held_out: int,
+    seed: int,
 ) -> Corpus:
-    """Positions of games, from the folder's file if it has them already: held out first, then those to train on."""
+    """Return positions of games, from the folder's file if it has them already: held out first, then to train on."""
     identity = json.dumps([name, asdict(play), sorted(puzzles), train, held_out, seed])
     file = folder / f"positions-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
     if not file.exists():
         began = time.monotonic()
         measured, learned, dropped = _draw(engine, play, puzzles, train, held_out, seed)
         content = {
-            "held_out": [asdict(one) for one in measured],
-            "train": [asdict(one) for one in learned],
+            "held_out": [asdict(position) for position in measured],
+            "train": [asdict(position) for position in learned],
             "dropped": dropped,
             "seconds": round(time.monotonic() - began, 1),
         }
         folder.mkdir(parents=True, exist_ok=True)
-        building = file.with_name(f".{file.name}.new")
-        building.write_text(json.dumps(content))
-        os.replace(building, file)
+        atomic_write(file, json.dumps(content))
     content = json.loads(file.read_text())
     parts = [
-        tuple(Position(**{**one, "mirrored": tuple(one["mirrored"])}) for one in content[part])
+        tuple(Position(**{**position, "mirrored": tuple(position["mirrored"])}) for position in content[part])
         for part in ("train", "held_out")
     ]
-    keys = [{one.key for one in part} | {key_of(chess.Board(one.key).mirror()) for one in part} for part in parts]
+    # asked of the file, too, whoever wrote it
+    keys = [{key for position in part for key in _keys(position)} for part in parts]
     assert not keys[0] & keys[1], "a position is trained on and held out"
     assert not (keys[0] | keys[1]) & puzzles, "a puzzle is among the positions"
     return Corpus(name, play, seed, *parts, content["dropped"], content["seconds"])
 
 
+def _keys(position: Position) -> set[str]:
+    """Return the keys of a position and of the same with colours swapped."""
+    return {position.key, key_of(chess.Board(position.key).mirror())}
+
+
 def _draw(
-    engine: Any, play: Play, puzzles: Set[str], train: int, held_out: int, seed: int
+    engine: chess.engine.SimpleEngine | None, play: Play, puzzles: Set[str], train: int, held_out: int, seed: int
 ) -> tuple[list[Position], list[Position], int]:
+    """Draw positions to measure on, then those to train on; count those of puzzles, which are dropped."""
     seen: set[str] = set()
     parts: tuple[list[Position], list[Position]] = ([], [])
     sizes, dropped, part = (held_out, train), 0, 0
     with progress_bar("positions", train + held_out, "positions") as advance:
         for game in games(engine, play, seed):
             before = sum(map(len, parts))
-            for one in game:
-                if one.key in puzzles:
+            for position in game:
+                if position.key in puzzles:
                     dropped += 1
-                elif one.key not in seen and len(parts[part]) < sizes[part]:
-                    seen |= {one.key, key_of(chess.Board(one.key).mirror())}
-                    parts[part].append(one)
+                elif position.key not in seen and len(parts[part]) < sizes[part]:
+                    seen |= _keys(position)
+                    parts[part].append(position)
             advance(sum(map(len, parts)) - before, "")
             if len(parts[part]) == sizes[part]:  # at the end of a game, so that no game is in both parts
                 part += 1

@@ -20,25 +20,25 @@ from pretraining.chess_tokens import ASKED_AT
 
 @torch.no_grad()
 def surprise_of(model: nn.Module, table: np.ndarray, *, batch: int = 128) -> float:
-    """Mean nats of an answer's tokens, the end token among them; `table` as of `chess_tokens.table_of`."""
+    """Return the mean nats of an answer's tokens, the end token among them; `table` as of `chess_tokens.table_of`."""
     total = 0.0
     for start in range(0, len(table), batch):
         rows = torch.from_numpy(table[start : start + batch].astype(np.int64))
-        learned = rows[:, 1 + ASKED_AT :]
-        logits = model(input_ids=rows[:, :-1], use_cache=False, logits_to_keep=learned.shape[1]).logits
-        total += float(cross_entropy(logits.flatten(0, 1).float(), learned.flatten(), reduction="sum"))
+        answers = rows[:, 1 + ASKED_AT :]
+        logits = model(input_ids=rows[:, :-1], use_cache=False, logits_to_keep=answers.shape[1]).logits
+        total += float(cross_entropy(logits.flatten(0, 1).float(), answers.flatten(), reduction="sum"))
     return total / (len(table) * (table.shape[1] - 1 - ASKED_AT))
 
 
 def accuracy(model: str, positions: Sequence[Position]) -> tuple[Estimate, float]:
-    """How often the legal move with the highest probability is the answer; and how often a drawn one would be."""
+    """Return how often the likeliest legal move is the answer, and how often one drawn at random would be."""
     policy = load_policy(model, template="plain", device="cpu")
     groups, answers = [], []
-    for one in positions:
-        moves = [answer_of(move) for move in legal_moves(board_of(one.prompt))]
-        groups.append(PromptGroup(one.prompt, [Response(move, finished=False) for move in moves]))
-        answers.append(moves.index(one.answer))
-    scores = policy.score(groups)
-    right = [int(of.argmax()) == answer for of, answer in zip(scores, answers, strict=True)]
+    for position in positions:
+        moves = [answer_of(move) for move in legal_moves(board_of(position.prompt))]
+        # not finished: the end token would ask how games go on after the move
+        groups.append(PromptGroup(position.prompt, [Response(move, finished=False) for move in moves]))
+        answers.append(moves.index(position.answer))
+    right = [int(scores.argmax()) == answer for scores, answer in zip(policy.score(groups), answers, strict=True)]
     chance = float(np.mean([1 / len(group.responses) for group in groups]))
     return cluster_mean(np.array(right, dtype=float), np.arange(len(right))), chance

@@ -5,10 +5,10 @@ Without an engine: random legal moves, captures preferred, and the answer is the
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import chess
 import chess.engine
@@ -48,41 +48,40 @@ class Position:
 
 
 def key_of(board: chess.Board) -> str:
-    """Placement and side to move: what two positions that are the same share, whatever the way there."""
+    """Return placement and side to move: what two positions that are the same share, whatever the way there."""
     return " ".join(board.epd().split(" ")[:2])
 
 
-def games(engine: Any, play: Play, seed: int) -> Iterator[list[Position]]:
-    """Games without end; each is drawn from (seed, its number) alone."""
-    number = 0
-    while True:
+def games(engine: chess.engine.SimpleEngine | None, play: Play, seed: int) -> Iterator[list[Position]]:
+    """Yield the positions of games without end; each game is drawn from (seed, its number) alone."""
+    for number in itertools.count():
         yield _game(engine, play, random.Random(f"{seed} {number}"))
-        number += 1
 
 
-def _game(engine: Any, play: Play, draw: random.Random) -> list[Position]:
-    board, kept, game = chess.Board(), list[Position](), object()
+def _game(engine: chess.engine.SimpleEngine | None, play: Play, draw: random.Random) -> list[Position]:
+    board, positions = chess.Board(), list[Position]()
+    game = object()  # tells the engine by its identity that another game began
     last: chess.Move | None = None
     while len(board.move_stack) < play.longest and not board.is_game_over(claim_draw=True):
         best, second, decided = _opinion(engine, play, board, game, draw)
         if last is not None and board.legal_moves.count() > 1 and (decided or draw.random() < play.others):
-            kept.append(_position(board, last, best))
+            positions.append(_position(board, last, best))
         chance = draw.random()
         if chance < play.random_moves:
             last = draw.choice(legal_moves(board))
         else:
             last = second if chance < play.random_moves + play.second_best else best
         board.push(last)
-    return kept
+    return positions
 
 
 def _opinion(
-    engine: Any, play: Play, board: chess.Board, game: object, draw: random.Random
+    engine: chess.engine.SimpleEngine | None, play: Play, board: chess.Board, game: object, draw: random.Random
 ) -> tuple[chess.Move, chess.Move, bool]:
-    """The best move, the second, and whether the best is so by a margin."""
+    """Return the best move, the second, and whether the best is so by a margin."""
     if engine is None:
         moves = legal_moves(board)
-        draw.shuffle(moves)
+        draw.shuffle(moves)  # the sort is stable: among captures of one value chance decides
         moves.sort(key=lambda move: -_taken(board, move))
         return moves[0], moves[-1], _taken(board, moves[0]) > 0
     lines = engine.analyse(board, chess.engine.Limit(depth=play.depth), multipv=2, game=game)
@@ -92,8 +91,9 @@ def _opinion(
 
 
 def _taken(board: chess.Board, move: chess.Move) -> int:
-    """The value of the piece that a move takes."""
+    """Return the value of the piece that a move takes."""
     piece = board.piece_type_at(move.to_square)
+    # a pawn that is taken en passant does not stand where the move ends; it is worth 1
     return VALUES[piece] if piece is not None else int(board.is_en_passant(move))
 
 

@@ -22,7 +22,7 @@ SHAPES = {
 
 
 def new_chess_model(shape: Shape, *, vocabulary: int, end: int) -> GPT2LMHeadModel:
-    """A model with random weights: the same ones for the same seed. No dropout."""
+    """Return a model with random weights: the same ones for the same seed. No dropout."""
     torch.manual_seed(shape.training.seed)
     settings = GPT2Config(
         vocab_size=vocabulary,

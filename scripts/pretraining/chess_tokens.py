@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from pretraining.tokens import END
 
@@ -31,7 +30,7 @@ _SPLIT = r"\nLast move:|\nBest move:| [a-h][1-8]|[a-h][18][qrbn]|[a-h][1-8]| [KQ
 
 
 def chess_tokenizer() -> PreTrainedTokenizerFast:
-    """The same for every model. What is no chess becomes an unknown token."""
+    """Return the tokenizer of every model. What is no chess becomes an unknown token."""
     pieces = [
         *(END, UNKNOWN, *_PIECES, *(f"/{piece}" for piece in _PIECES), *_WORDS, " -"),
         *(f" {rights}" for rights in _CASTLING if rights),
@@ -51,8 +50,8 @@ def chess_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def table_of(tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
-    """Prompts with answers as ids, (texts, LENGTH), 16-bit."""
+def table_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> np.ndarray:
+    """Return prompts with answers as ids, (texts, LENGTH), 16-bit."""
     rows = tokenizer(list(texts), return_attention_mask=False)["input_ids"]
     assert {len(row) for row in rows} == {LENGTH - 1}, "a prompt is not in the task's format"
     ends = np.full((len(rows), 1), tokenizer.eos_token_id)
@@ -72,7 +71,7 @@ class MoveRows:
             raise ValueError(f"{len(table)} positions do not fill a batch of {batch}")
 
     def batch_of(self, step: int) -> Tensor:
-        """The rows of a step, counted from 0: (batch, LENGTH)."""
+        """Return the rows of a step, counted from 0: (batch, LENGTH)."""
         epoch, place = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.table))
         return torch.from_numpy(self.table[order[place * self.batch : (place + 1) * self.batch]].astype(np.int64))

@@ -24,7 +24,7 @@ class Corpus:
     counts: dict[str, Counter[str]] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
-        """A digest of both parts."""
+        """Return a digest of both parts."""
         digest = hashlib.sha256()
         for document in [*self.train, *self.held_out]:
             digest.update(f"{document.name}\0{document.text}\0".encode())
@@ -32,7 +32,7 @@ class Corpus:
 
 
 def build(data: Path, corpora: Sequence[Source] = CORPORA, protected: Sequence[Source] = PROTECTED) -> Corpus:
-    """The corpus from the folder of shared data. The same files give the same corpus.
+    """Build the corpus from the folder of shared data. The same files give the same corpus.
 
     Documents of equal content count once. A tenth is held out, chosen by a digest of the content. Of the rest, a
     document that overlaps with a protected text or with a held-out document is dropped (`overlap` says what that is).
@@ -46,17 +46,19 @@ def build(data: Path, corpora: Sequence[Source] = CORPORA, protected: Sequence[S
             counts[source.name][outcome] += 1
             if outcome == "read":
                 kept[key] = (document, source)
+    # by content, not by chance or place: a document stays where it is when corpora change
     train = [pair for key, pair in kept.items() if not is_held_out(key)]
     held_out = [pair for key, pair in kept.items() if is_held_out(key)]
     guard = Protected(document.text for source in protected for document in source.documents(data))
     for document, _ in held_out:
         guard.add(document.text)
-    free = []
+    free = []  # of overlap with what is protected or held out
     for document, source in train:
         if guard.found_in(document.text):
             counts[source.name]["overlap"] += 1
         else:
             free.append((document, source))
+    # learned on what is trained on alone: held-out text must not teach even its capitals
     casing = Casing.learn(clean(document.text) for document, source in free if source.casing == "kept")
     parts = [[_running_text(document, source, casing) for document, source in part] for part in (free, held_out)]
     for name, part in zip(("train", "held_out"), parts, strict=True):
@@ -66,7 +68,7 @@ def build(data: Path, corpora: Sequence[Source] = CORPORA, protected: Sequence[S
 
 
 def is_held_out(key: str) -> bool:
-    """Whether a document of this content (`overlap.content`) is held out."""
+    """Return whether a document of this content (`overlap.content`) is held out."""
     return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % 100 < HELD_OUT_PERCENT
 
 

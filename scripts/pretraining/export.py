@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import platform
-import shutil
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerBase
 
-from penchant.runs.provenance import processor
+from penchant.files import atomic_folder
+from pretraining.command import environment
 from pretraining.corpus import Corpus
 from pretraining.evaluation import perplexity
 from pretraining.shapes import Shape
 from pretraining.sources import CORPORA, PROTECTED, Document
+from pretraining.training import TrainingRun
 
 CARD = Path(__file__).with_name("card.md")
 CHECKED = 20
@@ -27,41 +25,43 @@ CHECKED = 20
 
 
 def export(
-    shape: Shape, model: LlamaForCausalLM, tokenizer: Any, corpus: Corpus, run: dict[str, Any], to: Path
+    shape: Shape,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    run: TrainingRun,
+    to: Path,
 ) -> Path:
     """Write the folder `to`/NAME anew, evaluate what lies in it, and describe it.
-
-    Args:
-        run: what `training.train` returned.
 
     Returns:
         The folder; it opens with `from_pretrained`, and `record.json` and `README.md` say how it came to be.
     """
-    folder, building = to / shape.name, to / f".{shape.name}.new"
-    shutil.rmtree(building, ignore_errors=True)
-    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(building)
-    tokenizer.save_pretrained(building)
-    record = {
-        "name": shape.name,
-        "parameters": shape.parameters(len(tokenizer)),
-        "shape": shape.described(),
-        "vocabulary": len(tokenizer),
-        "corpus": {"fingerprint": corpus.fingerprint(), "documents": {k: dict(v) for k, v in corpus.counts.items()}},
-        "training": run,
-        "machine": {"cpu": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()},
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", "transformers", "tokenizers")},
-        "held_out": held_out_record(building, corpus.held_out, shape.training.context),
-    }
-    (building / "record.json").write_text(json.dumps(record, indent=1) + "\n")
-    (building / "README.md").write_text(card(record))
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(building, folder)
-    return folder
+    with atomic_folder(to / shape.name) as building:  # the package must never hold half a model
+        copy.deepcopy(model).to(torch.bfloat16).save_pretrained(building)
+        tokenizer.save_pretrained(building)
+        documents = {source: dict(counts) for source, counts in corpus.counts.items()}
+        record = {
+            "name": shape.name,
+            "parameters": shape.parameters(len(tokenizer)),
+            "shape": shape.described(),
+            "vocabulary": len(tokenizer),
+            "corpus": {"fingerprint": corpus.fingerprint(), "documents": documents},
+            "training": run.described(),
+            **environment("torch", "transformers", "tokenizers"),
+            # of what lies in the folder, not of the model in memory: rounding to bfloat16 costs a little
+            "held_out": held_out_record(building, corpus.held_out, shape.training.context),
+        }
+        (building / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+        (building / "README.md").write_text(card(record))
+    return to / shape.name
 
 
-def held_out_record(folder: Path, documents: Sequence[Document], context: int) -> dict[str, Any]:
-    """Perplexity of the shipped weights, as float32, on each source's held-out documents; and on the first few."""
+def held_out_record(folder: Path, documents: Sequence[Document], context: int) -> dict[str, dict[str, float]]:
+    """Return the perplexity of the shipped weights, as float32, on each source's held-out documents.
+
+    `checked` is that of the first few, which a test computes again.
+    """
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     parts = {source.name: [document for document in documents if document.source == source.name] for source in CORPORA}
@@ -75,8 +75,8 @@ def held_out_record(folder: Path, documents: Sequence[Document], context: int) -
     }
 
 
-def card(record: dict[str, Any]) -> str:
-    """The model card of a record."""
+def card(record: Mapping[str, Any]) -> str:
+    """Return the model card that goes with the content of a `record.json`."""
     shape, run, counts = record["shape"], record["training"], record["corpus"]["documents"]
     restart = shape["training"]["restart_at"]
     corpora = [

@@ -13,16 +13,21 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from penchant.errors import InputError
+from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
+from pretraining.command import identity_of
 from pretraining.evaluation import perplexity
 from pretraining.overlap import Protected
 from pretraining.shapes import Shape, Training
 from pretraining.tokens import Rows, encode
 from pretraining.training import new_model, train
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 ARMS = ("without", "with")
 """Of the task's text in pre-training."""
@@ -66,8 +71,10 @@ class Arms:
         return digest.hexdigest()[:16]
 
 
-def arms(tokenizer: Any, corpus: Sequence[str], task: Sequence[str], *, tokens: int, copies: int = 1) -> Arms:
-    """What the copies read.
+def arms(
+    tokenizer: PreTrainedTokenizerBase, corpus: Sequence[str], task: Sequence[str], *, tokens: int, copies: int = 1
+) -> Arms:
+    """Return what the copies read.
 
     Args:
         corpus: documents; those that hold a text of the task are left out of both. task: its texts.
@@ -88,22 +95,28 @@ def arms(tokenizer: Any, corpus: Sequence[str], task: Sequence[str], *, tokens: 
 
 
 def _first(documents: Sequence[np.ndarray], tokens: int) -> list[np.ndarray]:
-    """Documents up to exactly so many tokens, each with its end; the last one is cut."""
-    found, left = [], tokens
+    """Take documents up to exactly so many tokens, each with its end; the last one is cut."""
+    taken: list[np.ndarray] = []
+    left = tokens
     for document in documents:
         if left < 2:
             break
-        found.append(document[: left - 1])
-        left -= len(found[-1]) + 1
+        taken.append(document[: left - 1])
+        left -= len(taken[-1]) + 1
     if left > 1:
         raise InputError(f"the corpus is {left:,} tokens short of the {tokens:,} to train on: take fewer")
     if left:  # too little for another document: the last one grows by repeating its last token
-        found[-1] = np.append(found[-1], found[-1][-1:])
-    return found
+        taken[-1] = np.append(taken[-1], taken[-1][-1:])
+    return taken
 
 
 def pretrained(
-    shape: Shape, tokenizer: Any, read: Arms, out: Path, to: Path, looked_at: Mapping[str, Sequence[str]]
+    shape: Shape,
+    tokenizer: PreTrainedTokenizerBase,
+    read: Arms,
+    out: Path,
+    to: Path,
+    looked_at: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     """Train both copies of a shape and write them as `to`/NAME-without and `to`/NAME-with; returns their records.
 
@@ -118,54 +131,57 @@ def pretrained(
         model = new_model(shape, vocabulary=len(tokenizer), end=end)
         ids = read.documents[arm]
         rows = Rows(ids, end=end, context=settings.context, batch=settings.batch, seed=settings.seed)
-        described = json.dumps([shape.described(), len(tokenizer), read.fingerprint(arm)], sort_keys=True)
-        run = train(model, rows, settings, out / name, hashlib.sha256(described.encode()).hexdigest()[:16])
+        identity = identity_of(shape.described(), len(tokenizer), read.fingerprint(arm))
+        run = train(model, rows, settings, out / name, identity)
         model.eval().save_pretrained(to / name)
         tokenizer.save_pretrained(to / name)
         nats = {
-            what: round(found.nats / found.tokens, 4)
-            for what, texts in looked_at.items()
-            for found in [perplexity(model, tokenizer, texts, context=settings.context)]
+            name: round(perplexity(model, tokenizer, texts, context=settings.context).nats_per_token, 4)
+            for name, texts in looked_at.items()
         }
         records[arm] = {
             "name": name,
             "parameters": shape.parameters(len(tokenizer)),
             "tokens": read.tokens,
             "of_the_task": read.leaked if arm == "with" else 0,
-            "steps": run["steps"],
-            "seconds": run["seconds"],
+            "steps": run.steps,
+            "seconds": run.seconds,
             "nats_per_token": nats,
         }
         (to / name / "record.json").write_text(json.dumps(records[arm], indent=1) + "\n")
+    # more steps for the one copy would be another cause of what the study finds
     assert records["with"]["steps"] == records["without"]["steps"]
     return records
 
 
 def study_of(
     task: str, names: Sequence[str], to: Path, *, train: int | None, test: int | None, seeds: Sequence[int]
-) -> dict[str, Any]:
-    """A weak-to-strong study of the family: students of every size and copy, and the naive one told its supervisor's
-    label, which is the other disanalogy (imitation saliency). All weights are fine-tuned: what is probed of models
-    this small is no better than chance."""
-    one = {"name": "lm", "training": TRAINING}
-    strong = [one | {"model": str((to / f"{name}-{arm}").resolve())} for name in names for arm in ARMS]
-    return {
-        "tasks": [task],
-        "train": train,
-        "test": test,
-        "weak": [{"name": "tfidf", "rows": 100}, {"name": "tfidf", "rows": 300}],
-        "strong": strong,
-        "losses": [{"name": "cross_entropy"}],
-        "imitation": [1.0],
-        "controls": False,
-        "seeds": list(seeds),
-    }
+) -> WeakToStrongConfig:
+    """Return a weak-to-strong study of the family, with students of every size and copy.
+
+    The naive student is told its supervisor's label as well, which is the other disanalogy (imitation saliency).
+    """
+    # all weights are fine-tuned: what is probed of models this small is no better than chance
+    models = [str((to / f"{name}-{arm}").resolve()) for name in names for arm in ARMS]
+    return WeakToStrongConfig(
+        tasks=[task],
+        train=train,
+        test=test,
+        weak=[{"name": "tfidf", "rows": 100}, {"name": "tfidf", "rows": 300}],
+        strong=[{"name": "lm", "training": TRAINING, "model": model} for model in models],
+        losses=[{"name": "cross_entropy"}],
+        imitation=[1.0],
+        controls=False,
+        seeds=list(seeds),
+    )
 
 
 def compared(study: Mapping[str, Any]) -> Iterator[str]:
-    """What pre-training on the task's text changed, as lines: of each size and supervisor the naive student of either
-    copy, from a study's numbers."""
-    cells = {(one["weak"], one["strong"]): one for one in study["cells"] if one["loss"] == study["losses"][0]}
+    """Yield lines that say what pre-training on the task's text changed, from a study's numbers.
+
+    Compared is the naive student of either copy, for each size and supervisor.
+    """
+    cells = {(cell["weak"], cell["strong"]): cell for cell in study["cells"] if cell["loss"] == study["losses"][0]}
     for weak, strong in cells:
         model, comma, how = strong.partition(",")
         name, _, arm = model.rpartition("-")
@@ -173,15 +189,20 @@ def compared(study: Mapping[str, Any]) -> Iterator[str]:
         if arm == ARMS[0] and (weak, other) in cells:
             pair = [cells[weak, strong], cells[weak, other]]
             yield f"{name}, supervised by {weak}:"
-            yield from (f"  {each} the task's text: {_told(one)}" for each, one in zip(ARMS, pair, strict=True))
+            yield from (
+                f"  {name} the task's text: {_format_cell(cell)}" for name, cell in zip(ARMS, pair, strict=True)
+            )
 
 
-def _told(one: Mapping[str, Any]) -> str:
-    ratio = one["pgr"]
-    told = "undefined: no gap" if ratio["value"] is None else f"{ratio['value']:.2f} {_ends(ratio, 1, '.2f')}"
-    shares = (f"{key} {100 * one[key]['value']:.1f}% {_ends(one[key], 100, '.1f')}" for key in ("student", "ceiling"))
-    return f"PGR {told}, {', '.join(shares)}"
+def _format_cell(cell: Mapping[str, Any]) -> str:
+    """Return the performance gap recovered, and the accuracies that it is made of."""
+    ratio = cell["pgr"]
+    gap = "undefined: no gap" if ratio["value"] is None else f"{ratio['value']:.2f} {_interval(ratio, 1, '.2f')}"
+    shares = (
+        f"{key} {100 * cell[key]['value']:.1f}% {_interval(cell[key], 100, '.1f')}" for key in ("student", "ceiling")
+    )
+    return f"PGR {gap}, {', '.join(shares)}"
 
 
-def _ends(found: Mapping[str, Any], factor: float, form: str) -> str:
-    return "" if found["low"] is None else f"[{factor * found['low']:{form}}, {factor * found['high']:{form}}]"
+def _interval(numbers: Mapping[str, Any], factor: float, form: str) -> str:
+    return "" if numbers["low"] is None else f"[{factor * numbers['low']:{form}}, {factor * numbers['high']:{form}}]"

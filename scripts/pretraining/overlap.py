@@ -19,7 +19,7 @@ BRACKETS = re.compile(r"-[lr][rcs]b-")  # how tree banks write them
 
 
 def content(text: str) -> tuple[str, list[int]]:
-    """The letters and digits of a text, without accents, lower-cased; and where in it each word starts."""
+    """Return the letters and digits of a text, without accents, lower-cased; and where in it each word starts."""
     plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
     words = WORDS.findall(BRACKETS.sub(" ", plain))
     starts, place = [], 0
@@ -55,15 +55,16 @@ class Protected:
             self.short.setdefault(key[:SHORTEST], []).append(key)
 
     def found_in(self, text: str) -> bool:
-        """Whether a document overlaps with any of them."""
+        """Return whether a document overlaps with any of them."""
         key, starts = content(text)
         if key in self.whole:
             return True
         runs, short = self.runs, self.short
+        # runs begin at words: one that begins in the middle of a word is found from the word before it
         for start in starts:
             if key[start : start + RUN] in runs:
                 return True
             head = key[start : start + SHORTEST]
-            if head in short and any(key.startswith(each, start) for each in short[head]):
+            if head in short and any(key.startswith(whole, start) for whole in short[head]):
                 return True
         return False

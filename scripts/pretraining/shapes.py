@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 VOCABULARY = 2048
 """Tokens, so few that the small models are not all embedding."""
@@ -45,12 +44,13 @@ class Shape:
     training: Training
 
     def parameters(self, vocabulary: int = VOCABULARY) -> int:
-        """All of them, the embedding counted once."""
+        """Count all parameters; the embedding once, since the output head is tied to it."""
+        # query, key, value and output; gate, up and down of the feed-forward; two norms
         block = 4 * self.width**2 + 3 * self.width * self.inner + 2 * self.width
         return vocabulary * self.width + self.layers * block + self.width
 
-    def described(self) -> dict[str, Any]:
-        """For records."""
+    def described(self) -> dict[str, object]:
+        """Return the shape as a model's record has it."""
         return asdict(self)
 
 

@@ -22,6 +22,7 @@ class Document:
 
     @property
     def source(self) -> str:
+        """The name of the corpus that it is from."""
         return self.name.partition("/")[0]
 
 
@@ -40,7 +41,7 @@ class Source:
     read: Callable[[Path], Iterator[tuple[str, str]]]
 
     def documents(self, data: Path) -> list[Document]:
-        """All documents, in the order of the file."""
+        """Return all documents, in the order of the file."""
         return [Document(f"{self.name}/{number}", text) for number, text in self.read(data / self.file)]
 
 

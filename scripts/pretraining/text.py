@@ -16,14 +16,15 @@ QUOTES = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '
 
 
 def clean(text: str) -> str:
-    """One line of text: composed characters, plain quotes, no tags, no control characters, single spaces."""
+    """Return one line of text: composed characters, plain quotes, no tags, no control characters, single spaces."""
     text = TAG.sub(" ", unicodedata.normalize("NFC", text).translate(QUOTES))
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def detokenize(line: str) -> str:
-    """`it 's " good " , he said .` as `it's "good", he said.`"""
+    """Join tokens to running text: `it 's " good " , he said .` is `it's "good", he said.`"""
     line = clean(line)
+    # the order matters: dots before other punctuation, quotes before the spaces around them go
     line = re.sub(r"\. \. \.( \.)*", "...", line)
     line = re.sub(r" (n't|'(?:s|re|ve|ll|d|m))\b", r"\1", line)
     pieces = re.split(r'\s*"\s*', line)  # quotes come in pairs: the odd ones open
@@ -41,7 +42,7 @@ class Casing:
 
     @classmethod
     def learn(cls, texts: Iterable[str], *, least: int = 3, share: float = 0.6) -> Casing:
-        """The form of each word that at least `share` of its occurrences inside sentences have, seen `least` times.
+        """Learn the form that at least `share` of a word's occurrences inside sentences have, seen `least` times.
 
         Words that are mostly lower-case are not kept. Words at the start of a sentence do not count, and neither does
         a word in capitals after another (a shout counts by its first word alone).
@@ -63,13 +64,14 @@ class Casing:
         return cls(forms)
 
     def restore(self, line: str) -> str:
-        """A lower-cased line of sentences with its capitals."""
-        out, end = [], 0
+        """Return a lower-cased line of sentences with its capitals."""
+        parts, end = [], 0
         for match in WORD.finditer(line):
             word, gap = self.forms.get(match[0], match[0]), line[end : match.start()]
+            # `j. r. r. tolkien`: a letter before a dot is an initial, and its dot ends no sentence
             initial = len(word) == 1 and line[match.end() : match.end() + 1] == "."
             if not end or initial or OPENS.search(gap):
                 word = word[0].upper() + word[1:]
-            out += [gap, word]
+            parts += [gap, word]
             end = match.end()
-        return "".join([*out, line[end:]])
+        return "".join([*parts, line[end:]])

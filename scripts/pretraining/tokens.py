@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from pretraining.shapes import VOCABULARY
 
@@ -18,7 +17,10 @@ END = "<|end|>"
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int = VOCABULARY, context: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer: any text has tokens, and they give the text back. The same texts, the same tokens."""
+    """Train a byte-level BPE tokenizer: any text has tokens, and they give the text back.
+
+    The same texts give the same tokens.
+    """
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
@@ -41,8 +43,8 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int = VOCABULARY, conte
     )
 
 
-def encode(tokenizer: Any, texts: Sequence[str]) -> list[np.ndarray]:
-    """The ids of each text, 16-bit, without the end token."""
+def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[np.ndarray]:
+    """Return the ids of each text, 16-bit, without the end token."""
     rows = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
     return [np.asarray(row, dtype=np.uint16) for row in rows]
 
@@ -68,7 +70,7 @@ class Rows:
             raise ValueError(f"{stream} tokens do not fill a batch of {batch} rows of {context}")
 
     def batch_of(self, step: int) -> Tensor:
-        """The rows of a step, counted from 0: (batch, context + 1)."""
+        """Return the rows of a step, counted from 0: (batch, context + 1)."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._table = epoch, self._shuffled(epoch)
@@ -81,6 +83,7 @@ class Rows:
             piece for number in random.permutation(len(self.documents)) for piece in (stop, self.documents[number])
         ]
         stream = np.concatenate([*pieces, stop])
+        # neighbouring rows share a token: the last target of the one is the first input of the next
         starts = random.permutation(self.rows) * self.context
         return torch.from_numpy(
             np.stack([stream[start : start + self.context + 1] for start in starts]).astype(np.int32)

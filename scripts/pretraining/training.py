@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from penchant.engine.memory import keep_freed_memory
 from penchant.errors import InputError
+from penchant.files import atomic_path
 from penchant.runs.progress import progress_bar
 from pretraining.chess_tokens import MoveRows
 from pretraining.shapes import Shape, Training
@@ -25,6 +25,26 @@ from pretraining.tokens import Rows
 STATE = "state.pt"
 
 Look = Callable[[LlamaForCausalLM], float]
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """How far a training came.
+
+    Attributes:
+        steps, tokens: that were trained on.
+        seconds: of computing, over all sessions.
+        looks: by step, the running mean of the loss and the held-out loss, both in nats per token.
+    """
+
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    looks: list[dict[str, float]] = field(default_factory=list)
+
+    def described(self) -> dict[str, object]:
+        """Return it as a model's record has it."""
+        return asdict(self)
 
 
 def new_model(shape: Shape, *, vocabulary: int, end: int) -> LlamaForCausalLM:
@@ -59,7 +79,7 @@ def train(
     folder: Path,
     identity: str,
     look: Look | None = None,
-) -> dict[str, Any]:
+) -> TrainingRun:
     """Train to the end, from the folder's checkpoint if there is one.
 
     Args:
@@ -67,9 +87,6 @@ def train(
         folder: where the checkpoint (`state.pt`) and the log (`log.jsonl`) lie.
         identity: names model, settings and corpus; a checkpoint of another identity is refused.
         look: held-out nats per token, asked every `look_every` steps and at the end.
-
-    Returns:
-        `steps`, `tokens`, `seconds` of computing (over all sessions) and `looks` (step, train and held-out nats).
 
     Raises:
         InputError: the folder holds a checkpoint of something else, or the loss is not finite.
@@ -79,31 +96,33 @@ def train(
     steps = round(settings.epochs * rows.steps_per_epoch)
     restart = steps if settings.restart_at is None else round(settings.restart_at * rows.steps_per_epoch)
     optimizer = _optimizer(model, settings)
-    state = _resume(folder, identity, model, optimizer)
-    step, looks, spent, recent = state["step"], state["looks"], state["seconds"], state["recent"]
-    began = time.monotonic()
+    tokens_per_step = rows.batch * rows.context
+    run, recent = _resume(folder, identity, model, optimizer, tokens_per_step)
+    began, spent = time.monotonic(), run.seconds
     model.train()
-    with progress_bar(folder.name, steps, "steps", done=step) as advance:
-        while step < steps:
-            begun, ends = (0, restart) if step < restart else (restart, steps)
-            rate = settings.learning_rate * schedule(step - begun, ends - begun, settings.warmup_share)
+    with progress_bar(folder.name, steps, "steps", done=run.steps) as advance:
+        for step in range(run.steps, steps):
+            # warm-up and cosine belong to the part, before or after the restart, that the step lies in
+            start, stop = (0, restart) if step < restart else (restart, steps)
+            rate = settings.learning_rate * schedule(step - start, stop - start, settings.warmup_share)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             loss = _step(model, optimizer, rows.batch_of(step), settings.clip, rows.skipped)
             if not math.isfinite(loss):
                 raise InputError(f"the loss of step {step} is {loss}; lower learning_rate (checkpoint: {folder})")
-            step += 1
-            recent = loss if step == 1 else 0.98 * recent + 0.02 * loss
-            if look is not None and (step % settings.look_every == 0 or step == steps):
-                looks.append({"step": step, "train_nats": round(recent, 4), "held_out_nats": round(look(model), 4)})
-                _log(folder, looks[-1])
-                model.train()
-            if step % settings.checkpoint_every == 0 or step == steps:
-                seconds = spent + time.monotonic() - began
-                _save(folder, identity, model, optimizer, step=step, looks=looks, seconds=seconds, recent=recent)
+            recent = loss if step == 0 else 0.98 * recent + 0.02 * loss  # a mean over some 50 steps
+            done, looks = step + 1, run.looks
+            if look is not None and (done % settings.look_every == 0 or done == steps):
+                entry = {"step": done, "train_nats": round(recent, 4), "held_out_nats": round(look(model), 4)}
+                looks = [*looks, entry]
+                with (folder / "log.jsonl").open("a") as file:
+                    file.write(json.dumps(entry) + "\n")
+                model.train()  # a look puts it into evaluation
+            run = TrainingRun(done, done * tokens_per_step, round(spent + time.monotonic() - began, 1), looks)
+            if done % settings.checkpoint_every == 0 or done == steps:
+                _save(folder, identity, model, optimizer, run, recent)
             advance(note=f"loss {recent:.3f}" + (f", held out {looks[-1]['held_out_nats']:.3f}" if looks else ""))
-    tokens = steps * rows.batch * rows.context
-    return {"steps": steps, "tokens": tokens, "seconds": round(spent + time.monotonic() - began, 1), "looks": looks}
+    return run
 
 
 def schedule(step: int, steps: int, warmup_share: float) -> float:
@@ -135,25 +154,31 @@ def _step(model: LlamaForCausalLM, optimizer: torch.optim.AdamW, batch: Tensor, 
     return loss.item()
 
 
-def _resume(folder: Path, identity: str, model: LlamaForCausalLM, optimizer: torch.optim.AdamW) -> dict[str, Any]:
+def _resume(
+    folder: Path, identity: str, model: LlamaForCausalLM, optimizer: torch.optim.AdamW, tokens_per_step: int
+) -> tuple[TrainingRun, float]:
+    """Load the folder's checkpoint; return how far it came, and its running mean of the loss."""
     path = folder / STATE
     if not path.exists():
-        return {"step": 0, "looks": [], "seconds": 0.0, "recent": 0.0}
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+        return TrainingRun(), 0.0
+    state = torch.load(path, weights_only=True)
     if state["identity"] != identity:
         raise InputError(f"{path} is of another model, corpus or setting: remove its folder, or choose another --out")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    return state
+    step = state["step"]
+    return TrainingRun(step, step * tokens_per_step, state["seconds"], state["looks"]), state["recent"]
 
 
-def _save(folder: Path, identity: str, model: LlamaForCausalLM, optimizer: torch.optim.AdamW, **progress: Any) -> None:
-    building = folder / f".{STATE}.new"
+def _save(
+    folder: Path,
+    identity: str,
+    model: LlamaForCausalLM,
+    optimizer: torch.optim.AdamW,
+    run: TrainingRun,
+    recent: float,
+) -> None:
+    progress = {"step": run.steps, "seconds": run.seconds, "looks": run.looks, "recent": recent}
     parts = {"identity": identity, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save({**parts, **progress}, building)
-    os.replace(building, folder / STATE)
-
-
-def _log(folder: Path, line: dict[str, Any]) -> None:
-    with (folder / "log.jsonl").open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    with atomic_path(folder / STATE) as building:  # whoever stops the training now resumes from the one before
+        torch.save(parts | progress, building)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from penchant.cli.arguments import CommandParser, make_parser
 from penchant.cli.main import COMMANDS
@@ -147,6 +146,6 @@ def _options(command: Command) -> list[str]:
     return [*rows, ""]
 
 
-def _help(action: Any) -> str:
+def _help(action: argparse.Action) -> str:
     text = action.help or (f"one of {', '.join(map(str, action.choices))}" if action.choices else "")
     return text % {"default": action.default} if "%(" in text else text.replace("%%", "%")

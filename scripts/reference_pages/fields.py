@@ -6,19 +6,19 @@ import inspect
 import re
 import types
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from penchant.config import Config
-from penchant.config.fields import TAG, default_of, expected, shape_of, tag_of, words
+from penchant.config.fields import TAG, default_of, expected, is_tag, shape_of, tag_of, words
+from penchant.config.listing import format_setting
 
 SECTIONS = ("Attributes:", "Raises:", "Args:", "Returns:", "Example:")
 
 
-def configs_in(annotation: Any) -> Iterator[type[Config]]:
+def configs_in(annotation: object) -> Iterator[type[Config]]:
     """Yield the configuration classes that a type holds, also as items of a list or values of a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, Config):
         yield annotation
@@ -49,12 +49,7 @@ def settings_table(config: type[Config], page: str) -> list[str]:
     return [*rows, ""]
 
 
-def is_tag(name: str, config: type[Config]) -> bool:
-    """Return whether a field only tells the classes of a union apart."""
-    return name == TAG and tag_of(config) != config.__name__
-
-
-def explanation(config: type[Any]) -> list[str]:
+def explanation(config: type[Config]) -> list[str]:
     """Return a class's docstring as lines of Markdown, without its lists of attributes and errors."""
     text = inspect.cleandoc(config.__doc__ or "")
     for section in SECTIONS:
@@ -80,7 +75,7 @@ def _value(field: FieldInfo, page: str) -> str:
     return _type(field.annotation, page)
 
 
-def _type(annotation: Any, page: str) -> str:
+def _type(annotation: object, page: str) -> str:
     if annotation is type(None):
         return "null"
     if not any(configs_in(annotation)):
@@ -98,7 +93,7 @@ def _type(annotation: Any, page: str) -> str:
     return f"a list, each {_type(arguments[0], page)}"
 
 
-def _alternatives(annotation: Any, page: str) -> str:
+def _alternatives(annotation: object, page: str) -> str:
     if shape_of(annotation).is_union:
         links = ", ".join(_type(config, page) for config in shape_of(annotation).configs)
         rest = [part for part in shape_of(annotation).plain if part is not type(None)]
@@ -124,7 +119,7 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if isinstance(value, Config):
         return _config_default(value, is_union=shape_of(field.annotation).is_union)
-    return f"`{shown(value)}`"
+    return f"`{format_setting(value)}`"
 
 
 def _config_default(value: Config, is_union: bool) -> str:
@@ -134,21 +129,4 @@ def _config_default(value: Config, is_union: bool) -> str:
     if is_union and not changed:
         return f"`{tag_of(type(value))}`"
     names = {TAG: tag_of(type(value))} if is_union else {}
-    return f"`{shown(names | changed)}`" if changed else "as there"
-
-
-def shown(value: Any) -> str:
-    """Return a value as it is written on the command line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, Config):
-        dumped = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
-        tag = {TAG: tag_of(type(value))} if TAG in type(value).model_fields else {}
-        return shown(tag | dumped)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return f"[{', '.join(shown(item) for item in value)}]"
-    if isinstance(value, Path):
-        return value.as_posix()
-    return str(value) if value != "" else '""'
+    return f"`{format_setting(names | changed)}`" if changed else "as there"

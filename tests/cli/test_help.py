@@ -49,7 +49,7 @@ def test_defaults_are_shown_as_settings_and_not_as_objects_of_python(capsys: pyt
     for name in (("train", "dpo"), ("study", "weak-to-strong")):
         text = " ".join(help_text(capsys, *name, "--help").split())
         assert not re.search(r"\(default [^)]*='", text)
-    assert "(default [cross_entropy, confidence])" in text
+    assert "(default [{name: cross_entropy}, {name: confidence}])" in text
 
 
 def test_a_removed_folder_gives_help_and_no_more(

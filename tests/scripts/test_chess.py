@@ -128,7 +128,7 @@ def test_it_learns_answers_alone(tmp_path: Path) -> None:
     prompt = surprise_of_prompt(model, held_out)
     rows = MoveRows(table, batch=8, seed=0)
     run = train(model, rows, TINY.training, tmp_path, "tiny", lambda now: surprise_of(now, held_out))
-    assert run["steps"] == 45
+    assert run.steps == 45
     assert surprise_of(model, held_out) < 0.75 * before
     assert surprise_of_prompt(model, held_out) > prompt  # nothing taught it that
     model.save_pretrained(tmp_path / "model")

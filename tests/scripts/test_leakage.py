@@ -15,7 +15,6 @@ from pretraining.tokens import train_tokenizer
 
 from penchant.errors import InputError
 from penchant.studies.core.study import run_study
-from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 
 CORPUS = [f"Ann went to town number {n} and bought {n % 9} apples for Bob, who was at home." for n in range(400)]
 TASK = [f"a {'fine' if n % 2 else 'dull'} film with a plot that goes to part {n}" for n in range(60)]
@@ -83,9 +82,8 @@ def test_the_study_compares_the_copies(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(gzip.compress("".join(f"{n % 2} {text}\n" for n, text in enumerate(texts)).encode()))
     monkeypatch.setenv("PENCHANT_DATA", str(tmp_path / "data"))
-    settings = study_of("sst2", ["tiny", "wide"], family[0], train=40, test=None, seeds=[0, 1])
-    settings |= {"weak": [{"name": "tfidf", "rows": 12}], "out": str(tmp_path / "study")}
-    result = run_study(WeakToStrongConfig(**settings))
+    config = study_of("sst2", ["tiny", "wide"], family[0], train=40, test=None, seeds=[0, 1])
+    result = run_study(config.replace(weak=[{"name": "tfidf", "rows": 12}], out=str(tmp_path / "study")))
     assert not result.failures
     assert {one["strong"] for one in result.numbers["cells"]} == {
         f"{size}-{arm}, fine-tuned" for size in ("tiny", "wide") for arm in ("without", "with")

@@ -59,11 +59,11 @@ def surprise(tokenizer: Any) -> Any:
 
 def test_it_learns(tokenizer: Any, tmp_path: Path) -> None:
     _, run = trained(tmp_path, tokenizer, look=surprise(tokenizer))
-    assert run["steps"] * 4 * 16 == run["tokens"]
-    assert run["steps"] == 18
-    assert run["looks"][-1]["held_out_nats"] < 0.8 * math.log(300)
-    assert [look["step"] for look in run["looks"][:2]] == [5, 10]
-    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == len(run["looks"])
+    assert run.steps * 4 * 16 == run.tokens
+    assert run.steps == 18
+    assert run.looks[-1]["held_out_nats"] < 0.8 * math.log(300)
+    assert [look["step"] for look in run.looks[:2]] == [5, 10]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == len(run.looks)
 
 
 def test_a_stopped_training_ends_as_an_uninterrupted_one(tokenizer: Any, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_stopped_training_ends_as_an_uninterrupted_one(tokenizer: Any, tmp_pat
     assert torch.load(tmp_path / "stopped" / "state.pt", weights_only=True)["step"] == 12
     resumed, again = trained(tmp_path / "stopped", tokenizer, look=stopping)
     assert weights(resumed).equal(weights(straight))
-    assert again["looks"] == run["looks"]
+    assert again.looks == run.looks
     finished, _ = trained(tmp_path / "stopped", tokenizer, look=stopping)  # nothing left to do
     assert weights(finished).equal(weights(straight))
 
@@ -98,7 +98,7 @@ def test_until_its_restart_a_training_is_a_shorter_one(tokenizer: Any, tmp_path:
     short = dataclasses.replace(TINY, training=dataclasses.replace(TINY.training, epochs=1))
     longer = dataclasses.replace(TINY, training=dataclasses.replace(TINY.training, restart_at=1.0, look_every=9))
     model, run = trained(tmp_path / "short", tokenizer, short)
-    assert run["steps"] == 9
+    assert run.steps == 9
     trained(tmp_path / "longer", tokenizer, longer, keep)
     assert seen[0].equal(weights(model))
     assert not seen[1].equal(seen[0])

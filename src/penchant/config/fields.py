@@ -105,6 +105,11 @@ def tag_of(config: type[Schema]) -> str:
     return str(values[0]) if len(values) == 1 else config.__name__
 
 
+def is_tag(name: str, config: type[Schema]) -> bool:
+    """Return whether a field only tells the branches of a union apart; then the branch's docstring explains it."""
+    return name == TAG and tag_of(config) != config.__name__
+
+
 def literals_of(annotation: object) -> list[str]:
     """Return the texts that a type spells out with `Literal`."""
     parts = [part for part in shape_of(annotation).plain if get_origin(part) is Literal]

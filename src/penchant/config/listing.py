@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from penchant.config.fields import TAG, default_of, expected, shape_of, tag_of
+from penchant.config.fields import TAG, default_of, expected, is_tag, shape_of, tag_of
 from penchant.config.schema import Schema
 
 INDENT = 4
@@ -34,7 +34,7 @@ def undocumented_fields(config: type[Schema]) -> list[str]:
     missing: list[str] = []
     for name, field in config.model_fields.items():
         shape = shape_of(field.annotation)
-        if not field.description and not _is_tag(name, config):
+        if not field.description and not is_tag(name, config):
             missing.append(name)
         for inner in shape.configs:
             where = f"{name}[{tag_of(inner)}]" if shape.is_union else name
@@ -47,7 +47,7 @@ def undocumented_fields(config: type[Schema]) -> list[str]:
 def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int, width: int) -> Iterator[str]:
     """Yield the lines for one configuration; `base` is the default that its values change."""
     for name, field in config.model_fields.items():
-        if _is_tag(name, config):
+        if is_tag(name, config):
             continue
         path = prefix + name
         shape = shape_of(field.annotation)
@@ -61,11 +61,6 @@ def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int
                 summary = inspect.cleandoc(inner.__doc__ or "").partition("\n\n")[0]
                 yield from _wrapped(f"{path}.{TAG}={tag_of(inner)}: {summary}", depth + 1, width, hang=2)
             yield from _settings(inner, inner_base, f"{path}.", depth + 1 + shape.is_union, width)
-
-
-def _is_tag(name: str, config: type[Schema]) -> bool:
-    """Return whether a field only tells the branches of a union apart; then the branch's docstring explains it."""
-    return name == TAG and tag_of(config) != config.__name__
 
 
 def _wrapped(text: str, depth: int, width: int, hang: int = 0) -> list[str]:
@@ -85,19 +80,22 @@ def _default_words(default: object) -> str:
     if default is PydanticUndefined:
         return " (required)"
     if isinstance(default, Schema):
-        return f" (default {tag_of(type(default))})" if _is_tag(TAG, type(default)) else ""
-    return f" (default {_value_words(default)})"
+        return f" (default {tag_of(type(default))})" if is_tag(TAG, type(default)) else ""
+    return f" (default {format_setting(default)})"
 
 
-def _value_words(value: object) -> str:
-    """Return a default as YAML has it; of settings inside a list the name or the short form, never Python's `repr`."""
+def format_setting(value: object) -> str:
+    """Return a value as it is written on the command line; of settings what they set, never Python's `repr`."""
     if isinstance(value, Schema):
-        kind = type(value)
-        return tag_of(kind) if _is_tag(TAG, kind) else _value_words(getattr(value, kind.shorthand, "settings"))
+        changed = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
+        tag = {TAG: tag_of(type(value))} if TAG in type(value).model_fields else {}
+        return format_setting(tag | changed)
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {format_setting(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple, set, frozenset)):
-        return f"[{', '.join(_value_words(item) for item in value)}]"
+        return f"[{', '.join(format_setting(item) for item in value)}]"
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, Path):
