@@ -93,6 +93,7 @@ def _find_way(model: nn.Module, far: int) -> Verdict:
     """
     inner = unwrap(model)
     config = inner.config.get_text_config()
+    # before any cache is tried: what sees the future has no logits of a beginning to compare with
     try:
         if not far:
             probe.check_causal(model, probe.random_ids(config, probe.long_row(config, probe.probe_reach(model))))

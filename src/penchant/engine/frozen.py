@@ -115,6 +115,7 @@ def frozen_states(
         The states, or None and the reason why they cannot serve: then every step has to compute everything.
     """
     packing = scorer.packing_for(rendered)
+    # a prompt's states differ by the class of its row's length, and there is room for one set of them
     if any(len({packing.lengths.class_of(length) for length in group.lengths}) > 1 for group in rendered):
         return None, "responses of one prompt lie on both sides of a length at which the model's arithmetic changes"
     origins, rows = _origins(rendered)

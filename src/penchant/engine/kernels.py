@@ -19,6 +19,7 @@ from penchant.engine.tree import Span
 
 NAME = "penchant_trees"
 
+# torch's, but not documented: tests hold their results to plain attention
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
@@ -71,6 +72,7 @@ def attention(
         from penchant.engine.flex import flex
 
         return flex(query, key, value, trees, scale), None
+    # the CPU's kernel takes values that are as wide as the keys
     if device == "cpu" and query.shape[-1] == value.shape[-1]:
         return _SplitAttention.apply(query, key, value, trees, scale), None
     return by_tree(query, key, value, trees, scale), None

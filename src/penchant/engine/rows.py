@@ -28,6 +28,7 @@ def fresh_cache(model: PreTrainedModel) -> DynamicCache | None:
 
     A sliding window is left to the mask, which the model makes anyway: rows that join need all columns.
     """
+    # other kinds of layers keep something else than keys and values, such as recurrent states
     kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
     return DynamicCache() if kinds <= {DynamicLayer, DynamicSlidingWindowLayer} else None
 

@@ -139,6 +139,7 @@ def score_rows(
         packing = scorer.packing_for(row for row, _ in rows)
         for batch in batches(rows, budget=budget, packing=packing):
             scores = scorer(replace(batch.to(scorer.device), squares=squares))
+            # of all slots, 0 for those of other batches; the second half of the scores where squares are asked for
             flat += scores[-batch.slots :].float().cpu()
             if progress:
                 progress(batch.forwarded)

@@ -152,6 +152,7 @@ def _refused_by_config(config: PreTrainedConfig, reach: int) -> str | None:
     unsupported = sorted(kinds - {"full_attention", "attention"})
     if unsupported:
         return f"it has layers of type {', '.join(unsupported)}"
+    # Qwen states a window that it does not use
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         return f"its attention slides over a window of {config.sliding_window} tokens"
     if any(hasattr(config, name) for name in ("state_size", "ssm_cfg", "rwkv_head_size", "mamba_d_state")):

@@ -212,6 +212,7 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
 def batched(trees: Sequence[Tree], *, slots: int, budget: int, packing: Packing) -> list[TreeBatch]:
     """Return all trees in batches within the budget; `slots` is the size of the score vector that they fill."""
     batches = []
+    # the longest row of a pass decides its arithmetic, so classes of lengths never share one
     for positions in packing.lengths.grouped([tree.longest_path for tree in trees]):
         class_trees = [trees[position] for position in positions]
         lengths = [tree.length for tree in class_trees]

@@ -66,6 +66,7 @@ def kept_verdict(
         if verdict is None:
             verdict = decide()
             _write(path, verdict)
+        # announced where it is read as well: every process says once what makes it slow
         _process_verdicts[key] = verdict
         announce(verdict)
     return _process_verdicts[key]

@@ -51,5 +51,6 @@ def against_consensus(ratings: Sequence[Sequence[Rating]]) -> tuple[list[int], l
 
 def _leader(votes: Counter[Rating]) -> Rating:
     """Return the rating with more votes than any other, or None."""
+    # a tie for the lead is no lead
     (first, votes_of_first), *rest = votes.most_common(2)
     return None if rest and rest[0][1] == votes_of_first else first

@@ -90,6 +90,7 @@ def consistency(predicted: ArrayLike, clusters: Clusters | None = None) -> Estim
         raise InputError(
             f"consistency needs classes of shape (templates, items), two templates or more, got {table.shape}"
         )
+    # a mean over pairs first, so that an item is one number whatever the number of templates
     pairs = list(combinations(range(len(table)), 2))
     agree = np.mean([table[wording] == table[other_wording] for wording, other_wording in pairs], axis=0)
     return cluster_mean(agree, np.arange(len(agree)) if clusters is None else clusters, share=True)

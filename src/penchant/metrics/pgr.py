@@ -112,6 +112,7 @@ def _no_gap(gap: Estimate) -> str | None:
         return None
     if gap.has_interval:
         return f"no gap: ceiling - weak is {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+    # one group of items has a mean and no interval
     if gap.clusters == 1:
         return f"no gap can be shown: ceiling - weak is {gap.value:+.3f} ({gap.reason})"
     return None if gap.value > 0 else f"no gap: ceiling - weak is {gap.value:+.3f} on every test item"

@@ -94,6 +94,7 @@ def bradley_terry(
     columns = np.concatenate([winner_codes * items + loser_codes, loser_codes[draw] * items + winner_codes[draw]])
     count = int(codes.max()) + 1
     table = csr_array((np.concatenate([half, half[draw]]), (rows, columns)), shape=(count, items * items))
+    # a virtual tie, too, is half a win each way
     virtual = prior / 2 * (1 - np.eye(items))
 
     def fit(weights: Numbers, start: Numbers | None) -> Numbers | None:

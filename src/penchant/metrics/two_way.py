@@ -89,6 +89,7 @@ def group_deviations(table: Numbers, groups: Clusters | None = None) -> Numbers:
         return deviations
     if len(groups) != table.shape[1]:
         raise InputError(f"one group per test item is needed, got {len(groups)} for {table.shape[1]} items")
+    # items of one group move together, so they count as one, with the sum of their deviations
     codes = cluster_codes(groups)
     sums = np.array([np.bincount(codes, row) for row in deviations])
     return sums * (sums.shape[1] / table.shape[1])

@@ -47,6 +47,7 @@ def is_encoder(name: str, *, trust_remote_code: bool = False) -> bool:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:
         raise cannot_load("", ModelConfig(name=name), error) from error
+    # BERT's type has decoders too: their class, which the configuration names, ends in LMHeadModel
     generates = any(
         "CausalLM" in architecture or "LMHead" in architecture for architecture in config.architectures or ()
     )

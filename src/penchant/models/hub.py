@@ -38,6 +38,7 @@ def kept_folder(name: str, revision: str | None = None) -> Path | None:
     It has the settings, and as many other files as were used before. The hub is asked once per process; where it does
     not answer, the folder is that of the commit which the cache knows.
     """
+    # the folder is an argument of the cached call, so that another one is another answer
     return _fetched(name, revision, SETTINGS, _cache_folder()) if is_hub_id(name) else None
 
 
