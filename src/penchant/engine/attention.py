@@ -59,7 +59,7 @@ def last_logits_option(network: PreTrainedModel, last: int = 1) -> dict[str, int
 def predictor_states(
     model: nn.Module, batch: TreeBatch, inputs: Float[Tensor, "rows length hidden"] | None = None, first: int = 0
 ) -> Float[Tensor, "tokens hidden"]:
-    """Return what the vocabulary head reads at the positions that predict a scored token; no logits are computed.
+    """Return the states from which the vocabulary head predicts the scored tokens; no logits are computed.
 
     `inputs` are the states that enter block number `first`; None for the whole model.
     """
@@ -88,7 +88,7 @@ def states_at(
 
 
 def entering_states(model: nn.Module, batch: TreeBatch, block: int) -> Float[Tensor, "rows length hidden"]:
-    """Return the states that enter a block; no more is run than it and those below."""
+    """Return the states that enter a block; only it and the blocks below are run."""
     captured: list[Tensor] = []
 
     def keep(_: nn.Module, arguments: tuple[Tensor, ...], keywords: dict[str, Tensor]) -> None:
@@ -115,7 +115,7 @@ def trunk_blocks(model: nn.Module) -> nn.ModuleList | None:
 
 @contextmanager
 def _only_blocks(model: nn.Module, start: int, stop: int | None) -> Iterator[None]:
-    """Give the trunk only some of its blocks for as long as the block runs; they are the modules themselves."""
+    """Leave the trunk only some of its blocks, the modules themselves, until the `with` block ends."""
     below, blocks = trunk(model), trunk_blocks(model)
     assert blocks is not None
     # a trunk's forward pass loops over `layers`; masks, positions and the final norm stay as they are

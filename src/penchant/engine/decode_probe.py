@@ -135,14 +135,14 @@ def _prompts(config: PreTrainedConfig, lengths: Sequence[int]) -> list[tuple[int
 
 
 class _Truth:
-    """The model's own logits after some tokens, from passes over single rows; each row is run as seldom as can be."""
+    """The model's own logits after some tokens, from passes over single rows. No row is run twice."""
 
     def __init__(self, model: nn.Module, lengths: LengthClasses) -> None:
         self.model, self.lengths = model, lengths
         self.logits_by_ids: dict[tuple[int, ...], Tensor] = {}
 
     def add(self, longest: tuple[int, ...]) -> None:
-        """Run a row, and with it all of its beginnings of the same length class."""
+        """Run a row and keep the logits after it and after its beginnings of the same length class."""
         if longest in self.logits_by_ids:
             return
         logits = probe.own_logits(self.model, longest, STEPS).flip(0)
@@ -153,13 +153,13 @@ class _Truth:
                 self.logits_by_ids.setdefault(longest[:stop], row)
 
     def after(self, ids: tuple[int, ...]) -> Tensor:
-        """Return the logits (vocabulary,) of the token after these."""
+        """Return the logits, (vocabulary,), of the token that comes after these tokens."""
         self.add(ids)
         return self.logits_by_ids[ids]
 
 
 def _problem(model: nn.Module, prompts: Sequence[tuple[int, ...]], decoding: Decoding, truth: _Truth) -> str | None:
-    """Return what is wrong with a way of decoding, or None."""
+    """Try a way of decoding and return what is wrong with it, or None."""
     name = "decoding with a cache" if decoding.cached else "a whole pass per token"
     seen: list[tuple[tuple[int, ...], Tensor]] = []
     # two samples per prompt, so that a prompt's cache is taken twice

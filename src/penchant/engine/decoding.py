@@ -32,7 +32,7 @@ MAX_PREFILL = 4096  # tokens of the prompts computed together, padding included
 
 @dataclass(frozen=True)
 class Decoding:
-    """How rows are decoded together.
+    """Settings of how rows are decoded together.
 
     Attributes:
         cached: a token is computed from the cache of those before it; else from a whole pass over its row.
@@ -62,7 +62,7 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Start:
-    """Tokens to be run without a cache: a prompt for all of its samples (`row` is None), or with what a row drew."""
+    """Tokens to run without a cache: a prompt for all of its samples (`row` is None), or a row from its beginning."""
 
     ids: tuple[int, ...]
     prompt: int
@@ -71,7 +71,7 @@ class _Start:
 
 @dataclass(frozen=True)
 class _Prefilled:
-    """What a pass over whole rows gave, a row per start: the logits of the next token, the cache and its mask."""
+    """The result of a pass over whole rows, a row per start: logits of the next token, the cache and its mask."""
 
     logits: Tensor
     cache: Cache | None
@@ -244,7 +244,7 @@ class Drawing:
 
 
 def _packed(going: Sequence[int]) -> list[int]:
-    """Return the rows that go on in an order that moves few: those beyond the new end fill the holes."""
+    """Order the rows that go on so that few move: those beyond the new end fill the holes."""
     staying = set(going)
     movers = iter([row for row in going if row >= len(going)])
     return [row if row in staying else next(movers) for row in range(len(going))]

@@ -1,4 +1,4 @@
-"""A frozen trunk is run once: the states that enter the first block that trains, in a file that steps read from.
+"""States of a frozen trunk: what enters the first block that trains, computed once into a file that steps read.
 
 Where only the last blocks train, what the blocks below give for a token of the training data never changes. It is
 computed in one pass, kept in the cache under a name that says of what it is (so that a sweep shares it), and mapped
@@ -202,7 +202,7 @@ def _compute(
 
 
 def _difference(scorer: Scorer, batches: Sequence[TreeBatch], inputs: Sequence[Tensor | None], blocks: int) -> str:
-    """Return how far the blocks above, on these states, are from the whole model; nothing if they agree.
+    """Compare the blocks above, run on these states, with the whole model; return how far they differ, or "".
 
     Their final states are compared: scores could agree by chance, as those of a new reward head, which are all 0.
     """

@@ -25,7 +25,7 @@ _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_bac
 
 
 def switch_on(network: PreTrainedModel) -> None:
-    """Have a network's layers call this implementation, which `transformers` gets to know under `NAME`."""
+    """Let a network's layers call this implementation, registered with `transformers` under `NAME`."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 

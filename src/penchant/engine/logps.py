@@ -22,7 +22,7 @@ KEEP_BYTES = 128 * 2**20  # up to here the exponentials are kept for the backwar
 
 @dataclass(frozen=True)
 class Head:
-    """What turns a hidden state into logits: `softcap(scale * (hidden @ weight.T + bias))`.
+    """The map from a hidden state to logits: `softcap(scale * (hidden @ weight.T + bias))`.
 
     Attributes:
         weight: (vocabulary, hidden). bias: (vocabulary,) or None.

@@ -1,4 +1,4 @@
-"""Keeping freed memory for the next step, on a CPU; and the most that a process had.
+"""Keeping freed memory for the next step on a CPU, and the peak of a process.
 
 glibc gives every block over some megabytes back to the system when it is freed, and the next step's tensors then
 fault fresh pages in, one by one, which costs about a tenth of a training step (docs/decisions/0006).
@@ -30,7 +30,7 @@ def keep_freed_memory() -> bool:
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory that this process has had: on the GPU where one is used, else resident."""
+    """Return the peak memory of this process in bytes: of the GPU where one is used, else resident."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return int(torch.cuda.max_memory_allocated())
     unit = 1 if sys.platform == "darwin" else 1024

@@ -14,7 +14,7 @@ from penchant.engine.foreign_types import LoraLayer
 
 @contextmanager
 def merged_adapters(model: nn.Module) -> Iterator[None]:
-    """Let a LoRA model decode as fast as its base: each layer is one product instead of three.
+    """Merge a LoRA model's adapters until the `with` block ends: each layer is one product instead of three.
 
     The base's weights are put aside and put back, not computed back: a sum and a difference later they would differ in
     their last bits from those that the reference is known by. Costs a copy of the adapted weights meanwhile. Does
@@ -37,5 +37,5 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
 
 
 def _adapted(layer: nn.Module) -> TypeGuard[LoraLayer]:
-    """Return whether it is a layer of peft's with adapters that are on and not yet merged."""
+    """Return whether a module is a layer of peft's with adapters that are on and not yet merged."""
     return hasattr(layer, "lora_A") and hasattr(layer, "merge") and not layer.disable_adapters and not layer.merged

@@ -1,4 +1,4 @@
-"""One token a row out of logits, fixed by a number in [0, 1): the inverse of the cumulative distribution."""
+"""One token per row out of logits, fixed by a number in [0, 1): the inverse of the cumulative distribution."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pick(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Tensor:
 
 
 def _weights(logits: Tensor, sampling: Sampling) -> Tensor:
-    """Return numbers in proportion to the probabilities of the tokens that may be drawn, float32, the largest 1."""
+    """Return numbers proportional to the probabilities of the tokens that may be drawn, float32; the largest is 1."""
     scaled = logits.float()
     if sampling.temperature != 1:
         scaled = scaled / sampling.temperature

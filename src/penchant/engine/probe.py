@@ -58,7 +58,7 @@ def probe_length(config: PreTrainedConfig, reach: int) -> int:
 
 
 def long_row(config: PreTrainedConfig, reach: int) -> int:
-    """Return how long a row has to be for what shows only in longer ones, such as attention between random chunks."""
+    """Return the length of a row that shows what short ones do not, such as attention between random chunks."""
     return max(probe_length(config, reach), min(LONG_ROW, context_length(config) or LONG_ROW))
 
 
@@ -71,7 +71,7 @@ def random_ids(config: PreTrainedConfig, count: int) -> list[int]:
 
 
 def own_logits(model: nn.Module, ids: Sequence[int], last: int | None = None) -> Tensor:
-    """Return what the model itself gives for one row: (tokens, vocabulary), float32, the one place of full logits.
+    """Return the model's own logits of one row, (tokens, vocabulary), float32. Nothing else makes full logits.
 
     Args:
         last: of how many tokens at the end; None for all. Bounds the memory of a long row.
@@ -122,7 +122,7 @@ def check_causal(model: nn.Module, ids: Sequence[int]) -> Tensor:
 
 
 def not_causal(model: nn.Module) -> InputError:
-    """Return the refusal of a model that sees the future, with what can be done."""
+    """Return the error that refuses a model that sees the future, with its remedy."""
     return InputError(
         f"{type(unwrap(model)).__name__} is not a causal language model: what it predicts depends on the tokens that "
         "follow. Take a decoder; where its type has both senses, its config.json has to say `is_decoder: true` "

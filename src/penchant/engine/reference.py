@@ -58,7 +58,7 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def configuration(model: nn.Module) -> str:
-    """Return all but the weights that decides a model's scores, as text.
+    """Return as text what decides a model's scores besides its weights.
 
     Rotary base, attention scale, soft cap, windows and their like are settings and no weights; a model that comes with
     code of its own is that code too.
@@ -130,7 +130,7 @@ class Reference:
 
     @contextmanager
     def active(self) -> Iterator[Scorer]:
-        """Yield the reference's scorer, for as long as the block runs."""
+        """Yield the reference's scorer, which is valid until the `with` block ends."""
         if self.adapters_off:
             with self.scorer.model.disable_adapter():  # type: ignore[operator]
                 yield self.scorer
@@ -181,7 +181,7 @@ class ReferenceTable:
         self.path, self.key = folder / f"{key}.sqlite", key
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, float]:
-        """Return what is known of these keys."""
+        """Return the log-probabilities, in nats, of those keys that the table has."""
         if not self.path.exists():
             return {}
         try:
@@ -212,7 +212,7 @@ class ReferenceTable:
         return hashlib.sha256(self.key.encode() + key + number).digest()[:8]
 
     def put(self, rows: dict[bytes, float]) -> None:
-        """Keep these numbers."""
+        """Write log-probabilities, in nats, by their keys."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._open()) as db, db:
@@ -227,7 +227,7 @@ class ReferenceTable:
 
     @contextmanager
     def locked(self, keys: Iterable[bytes]) -> Iterator[None]:
-        """Keep other runs on this machine from scoring the same rows for as long as the block runs.
+        """Keep other runs on this machine from scoring the same rows until the `with` block ends.
 
         Of the runs of a sweep that start together one computes and the others wait and read. Runs with other data do
         not wait for it. Where the file system knows no locks nobody waits, and each computes for itself.

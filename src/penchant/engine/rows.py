@@ -41,7 +41,7 @@ def rows_like(prefilled: Cache | None, *, joins: bool = True) -> Rows:
 
 
 class PlainRows:
-    """Rows of any cache, which begin together and are then fewer and fewer.
+    """Rows of any cache. They begin together; none joins later.
 
     Attributes:
         joins: whether rows may be added while others live.
@@ -72,7 +72,7 @@ class PlainRows:
         self.mask = self.mask[indices]
 
     def advance(self) -> None:
-        """Make room for one more token per row; before each forward pass."""
+        """Make room for one more token per row. Call it before each forward pass."""
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
 
 

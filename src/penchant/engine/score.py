@@ -1,4 +1,4 @@
-"""The one operation that carries the compute: run prompts with their responses, give a number for each response."""
+"""Scoring, which nearly all compute goes into: prompts with their responses in, a number per response out."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Scorer(nn.Module):
 
     @property
     def plain(self) -> bool:
-        """Whether responses went through one by one, since the model's attention cannot take trees."""
+        """True where responses went through one by one, since the model's attention cannot take trees."""
         return self.packing.plain or any(packing.plain for packing in self._far.values())
 
     def packing_for(self, rendered: Iterable[Rendered]) -> Packing:
@@ -73,7 +73,7 @@ class Scorer(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.model.parameters()).device
 
     def forward(
@@ -100,7 +100,7 @@ def _by_slot(values: Float[Tensor, " tokens"], batch: TreeBatch) -> Float[Tensor
 
 
 def token_budget(device: torch.device, rendered: Sequence[Rendered]) -> int:
-    """Return the tokens of one forward pass where nobody set them: what suits the device, with room for a whole group.
+    """Return the default tokens of one forward pass: what suits the device, with room for a whole group.
 
     A group that is split costs its prompt again and, in training, a second forward pass. Past four times the usual
     it is split all the same, so that memory stays bounded.

@@ -28,7 +28,7 @@ log = logging.getLogger("penchant.engine")
 
 
 def scoring_support(model: nn.Module, *, head: bool = True) -> tuple[Packing, str]:
-    """Return how this model's responses may go through it together, and why not as trees ("" where they may).
+    """Return how this model's responses may go through it together, and why not as trees ("" where as trees).
 
     Args:
         head: it has a vocabulary head, which is checked too; else its final states are what is compared.
@@ -46,7 +46,7 @@ def scoring_support(model: nn.Module, *, head: bool = True) -> tuple[Packing, st
 
 
 def far_support(model: nn.Module, packing: Packing, longest: int, *, head: bool) -> tuple[Packing, str]:
-    """Return as `scoring_support` how rows of up to so many tokens may go through a model.
+    """Return what `scoring_support` does, for rows of up to so many tokens.
 
     Probes the model beyond each length that is named, shorter than `longest` and out of the first probe's reach.
 
@@ -74,7 +74,7 @@ def _probing(model: nn.Module) -> Iterator[None]:
 
 
 def _packing(model: nn.Module, verdict: Verdict) -> tuple[Packing, str]:
-    """Return what a verdict says, and set the network up for it."""
+    """Set the network up for a verdict, and return how its responses go through it."""
     inner = unwrap(model)
     if verdict.way == "none":
         raise InputError(
@@ -167,7 +167,7 @@ def _refused_by_config(config: PreTrainedConfig, reach: int) -> str | None:
 def _problem(
     model: nn.Module, rows: Sequence[Rendered], packing: Packing, expected: Sequence[Tensor], head: bool
 ) -> str | None:
-    """Return what is wrong with a way of scoring, or None."""
+    """Try a way of scoring and return what is wrong with it, or None."""
     inner, before = unwrap(model), unwrap(model).config._attn_implementation
     try:
         if not packing.plain:

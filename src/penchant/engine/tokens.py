@@ -1,4 +1,4 @@
-"""Token by token what a policy and its value head say of responses, from one forward pass over trees."""
+"""Log-probabilities, values and entropies of each token of responses, from one forward pass over trees."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Tokens = Float[Tensor, " tokens"]
 
 
 class ValueHead(nn.Module):
-    """The value of a state: what reward is still to come, read from the state that predicts the next token.
+    """A head that reads the value, the reward still to come, from the state that predicts the next token.
 
     Starts at 0: before it has learned anything it says nothing.
     """
@@ -40,7 +40,7 @@ class ValueHead(nn.Module):
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read at each scored token of a batch, in the batch's order.
+    """The numbers of each scored token of a batch, in the batch's order.
 
     Attributes:
         logps: of the token, in nats. values: of the state before it. entropies: of the choice, in nats, or None.
@@ -60,7 +60,7 @@ def read(scorer: Scorer, value_head: ValueHead, batch: TreeBatch, *, entropies: 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each response's tokens lie when those of many responses are one after another.
+    """The places of each response's tokens where those of many responses lie one after another.
 
     Attributes:
         starts: (responses + 1,) the place of each response's first token, and the end.

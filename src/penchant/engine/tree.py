@@ -22,7 +22,7 @@ from penchant.engine.lengths import ANY_LENGTH, LengthClasses
 
 @dataclass(frozen=True)
 class Packing:
-    """How responses go through a model together.
+    """Settings of how responses go through a model together.
 
     Attributes:
         plain: every response is a row of its own, on the plain path.
@@ -33,7 +33,7 @@ class Packing:
     lengths: LengthClasses = ANY_LENGTH
 
     def joined(self, other: Packing) -> Packing:
-        """Return what serves two models at once."""
+        """Return the packing that serves both of two models."""
         return Packing(self.plain or other.plain, self.lengths.joined(other.lengths))
 
 
@@ -66,7 +66,7 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a tree lies in the packed row: its prompt from `start` to `prompt_end`, then a branch up to each end."""
+    """The place of a tree in the packed row: its prompt from `start` to `prompt_end`, then a branch up to each end."""
 
     start: int
     prompt_end: int
@@ -116,8 +116,8 @@ class TreeBatch:
         """Return the same batch on another device."""
         # what `origin` indexes is mapped from a file into this machine's memory
         names = [name for name, value in vars(self).items() if isinstance(value, Tensor) and name != "origin"]
-        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in names}
-        return replace(self, **moved)
+        tensors: dict[str, Any] = {name: getattr(self, name).to(device) for name in names}
+        return replace(self, **tensors)
 
 
 Rows = Sequence[tuple[Rendered, Sequence[int]]]
@@ -286,7 +286,7 @@ def with_fronts(batch: TreeBatch, fronts: Sequence[tuple[int, int, int]], *, slo
 
 
 def _origin(trees: Sequence[Tree]) -> Tensor | None:
-    """Return where the state of each token of the row is kept, if every tree says so."""
+    """Return the row where each token's state is kept, (length,); None unless every tree says so."""
     positions: list[int] = []
     for tree in trees:
         if tree.origin is None:

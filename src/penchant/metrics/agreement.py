@@ -113,7 +113,7 @@ def krippendorff_alpha(
 
 
 def majority(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
-    """Return what most raters say of each item; None where nobody says anything or no single rating leads.
+    """Return the rating that most raters give each item; None where nobody says anything or no single rating leads.
 
     Args:
         ratings: (raters, items), None where a rater says nothing.
@@ -139,8 +139,8 @@ def leave_one_out(
     """
     pairs = []
     for number, rater in enumerate(ratings):
-        others = [*ratings[:number], *ratings[number + 1 :]]
-        consensus = majority(others) if others else [None] * len(rater)
+        other_raters = [*ratings[:number], *ratings[number + 1 :]]
+        consensus = majority(other_raters) if other_raters else [None] * len(rater)
         pairs.append(pair_agreement(rater, consensus, clusters, **resampling))
     return pairs
 

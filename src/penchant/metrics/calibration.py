@@ -15,7 +15,7 @@ from penchant.metrics.intervals import cluster_mean
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Items of like confidence.
+    """A bin of items of similar confidence.
 
     Attributes:
         confidence: their mean stated probability of being right.

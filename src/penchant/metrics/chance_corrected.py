@@ -35,7 +35,7 @@ def kappas(tables: Numbers) -> Numbers:
 
 
 def alphas(coincidences: Numbers) -> Numbers:
-    """Return the nominal alpha of each coincidence matrix, NaN where undefined; equal to the package's (a test).
+    """Return the nominal alpha of each coincidence matrix, as the package `krippendorff` does; NaN where undefined.
 
     Args:
         coincidences: (matrices, kinds * kinds).

@@ -1,4 +1,4 @@
-"""Who is with the others: contests between raters, from which `bradley_terry` gives each a strength."""
+"""Contests between raters over who agrees with the others; `bradley_terry` makes strengths of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from penchant.metrics.agreement import Rating, is_missing
 
 
 def against_consensus(ratings: Sequence[Sequence[Rating]]) -> tuple[list[int], list[int], list[int]]:
-    """Return contests of two raters: one wins where it alone says what most of the others say.
+    """Return contests of two raters: a rater wins where it alone, of the two, says what most of the others say.
 
     The two are held against the others alone, so nobody agrees with itself. Where both are with the others, or neither
     is, nothing is learned: by Rasch's model, in which the log-odds of being with the others are a rater's strength less

@@ -70,7 +70,7 @@ class Estimate(Measure):
     reason: str = ""
 
     def negated(self) -> Estimate:
-        """Return it with the other sign: the difference of two numbers taken the other way round."""
+        """Return the estimate with the other sign, as of a difference taken the other way round."""
         low, high = (None if end is None else -end for end in (self.high, self.low))
         return replace(self, value=-self.value, low=low, high=high)
 

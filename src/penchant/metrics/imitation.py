@@ -40,7 +40,7 @@ class Agreement:
 def student_supervisor(
     weak: ArrayLike, student: ArrayLike, truth: ArrayLike, *, groups: Clusters | None = None
 ) -> Agreement:
-    """Return how a student relates to its supervisor.
+    """Measure where a student agrees with its supervisor, and which of its errors it fixes, inherits and adds.
 
     Args:
         weak, student: predicted classes, shape (seeds, test items). truth: classes, shape (test items,).

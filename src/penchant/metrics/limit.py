@@ -1,4 +1,4 @@
-"""What samples of the reference alone tell: the best that any policy could reach at each KL, and Best-of-N.
+"""The best reward that any policy could reach at each KL, and Best-of-N, from samples of the reference alone.
 
 The optimum of E[r] - beta KL(pi || pi_ref) is pi_ref exp(r / beta) / Z (Rafailov et al. 2023, eq. 4). So weight a
 prompt's N samples by w = softmax(r / beta), then
@@ -51,7 +51,7 @@ class Limit:
     trusted_kl: float
 
     def reward_at(self, kl_nats: ArrayLike) -> Numbers:
-        """Return the limit at some KLs, any shape; beyond the line's end its last reward."""
+        """Interpolate the limit at KLs in nats, of any shape; beyond the line's end it is the last reward."""
         return np.interp(np.asarray(kl_nats, dtype=np.float64), self.kl_nats, self.reward)
 
 
@@ -225,7 +225,11 @@ def _log_binomial(n: ArrayLike, k: ArrayLike) -> Numbers:
 
 
 def reward_table(values: ArrayLike, min_width: int = 2) -> Numbers:
-    """Return finite numbers of two dimensions, at least `min_width` wide; an InputError says what else they are."""
+    """Return a table of finite numbers, at least `min_width` wide.
+
+    Raises:
+        InputError: another shape, or numbers that are not finite.
+    """
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < min_width:
         raise InputError(f"expected a table of two dimensions, at least {min_width} wide, got shape {table.shape}")

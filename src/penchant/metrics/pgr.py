@@ -57,7 +57,7 @@ class PGR(Measure):
 def pgr(
     weak: ArrayLike, student: ArrayLike, ceiling: ArrayLike, *, level: float = 0.95, groups: Clusters | None = None
 ) -> PGR:
-    """Return the share of the gap between weak supervisor and ceiling that the student recovered.
+    """Compute the share of the gap between weak supervisor and ceiling that the student recovered.
 
     Args:
         weak, student, ceiling: correctness of each model, shape (seeds, test items), 0 or 1 (or between, where an

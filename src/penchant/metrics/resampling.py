@@ -1,4 +1,4 @@
-"""What intervals over clusters (prompts) are made of: resamples, skewness, and clusters left out one by one.
+"""The parts of intervals over clusters (prompts): resamples, quantiles and skewness.
 
 - The *expanded percentile* interval (Hesterberg 2015, "What Teachers Should Know About the Bootstrap"): quantiles of
   the resampled numbers, taken further out by `sqrt(C / (C - 1))` and Student's t for C clusters. It ignores skewness:

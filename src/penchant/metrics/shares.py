@@ -56,7 +56,7 @@ def same_interval(value: float, clusters: int, level: float, bounds: tuple[float
 
 
 def widest_interval(value: float, masses: Numbers, level: float, bounds: tuple[float, float]) -> tuple[float, float]:
-    """Return the exact interval of clusters that each say one bound or the other: none with their mean vary more.
+    """Return the exact interval of clusters that each say one bound or the other, the widest for their mean.
 
     Args:
         value: the mean. masses: (clusters,) weight of each. bounds: the least and the largest value that there can be.

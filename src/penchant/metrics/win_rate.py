@@ -40,7 +40,7 @@ class WinRate:
 
 
 def win_rate(outcomes: Sequence[str], clusters: Sequence[Hashable]) -> WinRate:
-    """Return how often the first response wins.
+    """Compute how often the first response wins, ties, loses, and has no verdict that could be read.
 
     Args:
         outcomes: of pairs, each `a` (the first wins), `b`, `tie` or `unparseable`.
@@ -86,7 +86,7 @@ class Difference:
 def paired_difference(
     first: Sequence[str], second: Sequence[str], clusters: Sequence[Hashable], *, draws: int = DRAWS, seed: int = 0
 ) -> Difference:
-    """Return by how much more often the first responses of `first` win than those of `second`, with the same opponents.
+    """Return how much more often a method wins than a second one against the same opponents.
 
     The p-value is that of a randomization test: each prompt's difference keeps its size and gets a random sign.
 
@@ -104,7 +104,7 @@ def paired_difference(
 def signed_difference(
     differences: ArrayLike, clusters: Sequence[Hashable], *, draws: int = DRAWS, seed: int = 0
 ) -> Difference:
-    """Return `paired_difference` of differences of points that are there already, such as of means over seeds."""
+    """Return `paired_difference` from the differences of points themselves, such as of means over seeds."""
     values = finite_vector(differences, "differences")
     codes = cluster_codes(clusters)
     sums = np.bincount(codes, weights=values)

@@ -9,7 +9,7 @@ MIN_SIZE = 10  # prompts per cluster, on average
 
 
 def word_clusters(texts: Sequence[str], *, max_clusters: int = 6, seed: int = 0) -> tuple[list[int], list[str]] | None:
-    """Group texts with like words by k-means on TF-IDF. The groups are no topics that anybody named.
+    """Group texts with similar words by k-means on TF-IDF. The groups are no topics that anybody named.
 
     Words of one text only and of more than half of the texts do not count, nor English stop words. Another seed may
     give other clusters.

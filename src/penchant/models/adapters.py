@@ -145,7 +145,7 @@ def merge_adapters(model: PeftModel, folder: str) -> PreTrainedModel:
 
 
 def keep_merged(network: PreTrainedModel, source: PreTrainedModel) -> None:
-    """Have a network remember the adapters that another one, whose weights it has taken, has merged in."""
+    """Note on a network the merged adapters of another one, whose weights it has taken over."""
     setattr(network, _UNDER, getattr(source, _UNDER, None))
 
 
@@ -271,8 +271,8 @@ def _merged(model: PeftModel, folder: str) -> Merged:
     if settings.use_dora or settings.bias != "none" or getattr(settings, "lora_bias", False):
         return Merged(folder, obstacle="have DoRA's magnitudes or biases")
     whole_weights = sorted({*(settings.modules_to_save or ())} - HEADS)
-    others = ("trainable_token_indices", "target_parameters")
-    if whole_weights or any(getattr(settings, name, None) for name in others):
+    token_settings = ("trainable_token_indices", "target_parameters")
+    if whole_weights or any(getattr(settings, name, None) for name in token_settings):
         whole_words = ", ".join(whole_weights) or "tokens or parameters"
         return Merged(folder, obstacle=f"change whole weights too ({whole_words})")
     layers = {
@@ -300,5 +300,5 @@ def _untie(base: PreTrainedModel) -> None:
 
 
 def _patterns(values: Mapping[str, float]) -> dict[str, float]:
-    """Return the values by patterns that match the layers' names only; peft reads them as regular expressions."""
+    """Return the values by patterns that match one layer's name each; peft reads them as regular expressions."""
     return {f"^{re.escape(name)}": value for name, value in values.items()}

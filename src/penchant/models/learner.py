@@ -1,4 +1,4 @@
-"""What a loop trains: a policy, whose scores are log-probabilities, or a reward model, whose scores are rewards."""
+"""The contract of what a loop trains: a policy (its scores are log-probabilities) or a reward model (rewards)."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ class Learner(Protocol):
         """The engine on this network."""
 
     def save(self, folder: str | Path) -> None:
-        """Write it, for `from_pretrained` of `transformers`."""
+        """Write the network and its tokenizer, for `from_pretrained` of `transformers`."""

@@ -41,7 +41,7 @@ def load_policy(
     max_length: int | None = None,
     overflow: Overflow = "error",
 ) -> Policy:
-    """Return a policy: a causal language model with its tokenizer, ready to score, sample and train.
+    """Load a policy: a causal language model with its tokenizer, ready to score, sample and train.
 
     Args:
         model: a built-in name (`smollm2-135m`), a folder, a GGUF file, a hub id, or a `ModelConfig`, which
@@ -200,7 +200,7 @@ def _switch_dropout_off(network: PreTrainedModel) -> None:
 
 
 def _opened(kind: AutoClass, folder: str, options: dict[str, object], fresh_head: bool) -> PreTrainedModel:
-    """Return the network of a folder or hub id, its adapters merged in."""
+    """Return the network of a folder or hub id, with its adapters merged in."""
     # every folder of a chain of adapters is checked, since each is read
     check_saved_files(Path(folder))
     base = _base(folder)
@@ -306,7 +306,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def weights_type(model: ModelConfig, device: torch.device) -> torch.dtype:
-    """Return what `dtype` means on a device."""
+    """Return the dtype of the weights; `auto` depends on the device and on LoRA."""
     if model.dtype != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[model.dtype]
     if model.lora is not None and device.type == "cuda" and torch.cuda.is_bf16_supported():
@@ -315,7 +315,7 @@ def weights_type(model: ModelConfig, device: torch.device) -> torch.dtype:
 
 
 def cannot_load(part: str, model: ModelConfig, error: Exception) -> InputError:
-    """Return what a user reads where `transformers` gave up."""
+    """Return the error that a user reads where `transformers` gave up."""
     first, *further_lines = str(error).strip().splitlines() or [type(error).__name__]
     # torch names the weights in the line below
     reason = f"{first} {further_lines[0].strip()}" if first.endswith(":") and further_lines else first

@@ -1,4 +1,4 @@
-"""Where a model lies that a name stands for. Imports no torch."""
+"""The folder or hub id that a model's name stands for. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from penchant.models.hub import adapter_folder
 
 
 def locate(name: str) -> str:
-    """Return what `from_pretrained` is to open: a folder, or the hub id of a whole model.
+    """Return the folder, or the hub id of a whole model, that `from_pretrained` is to open.
 
     Built-in names, GGUF files and hub ids of adapters become folders.
 

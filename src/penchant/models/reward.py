@@ -150,7 +150,7 @@ class LearnedReward:
         self.save_reading(folder)
 
     def save_reading(self, folder: str | Path) -> None:
-        """Write, in one go, how texts are read and what is taken off: template, end tokens, offset."""
+        """Write `reward.json`: template, end tokens and offset, whole or not at all."""
         end_ids = sorted(self.renderer.end_ids)
         content = json.dumps({"offset": self.offset, "template": self.renderer.template, "end_ids": end_ids}) + "\n"
         # the digest first: a kill between the two leaves a file that is refused, and none that is wrong in silence
@@ -162,7 +162,7 @@ class LearnedReward:
 def new_reward(
     model: ModelConfig, *, template: Template = "auto", max_length: int | None = None, overflow: Overflow = "error"
 ) -> LearnedReward:
-    """Return a reward model to train: a language model under a fresh head.
+    """Make a reward model to train: a language model under a fresh head.
 
     The head starts at 0: no response is better than another, and the loss is ln 2 whatever the seed. (Ziegler et al.
     2019 start with a variance of 1 / (hidden + 1); the loss of stories260K then began at 2.0.)
@@ -194,7 +194,7 @@ def load_reward_model(
     template: Template | None = None,
     overflow: Overflow = "error",
 ) -> LearnedReward:
-    """Return a trained reward model from its folder.
+    """Load a trained reward model from its folder.
 
     The folder is the `checkpoint` of a `reward_model` run, or any sequence classifier with one label. Texts are read as
     they were in training, unless `template` says otherwise.

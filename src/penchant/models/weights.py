@@ -1,4 +1,4 @@
-"""Weights of a model, all of them: none made up at random, and none of the file left out without a word."""
+"""Weights of a model, loaded whole: none made up at random, and none of the file left out in silence."""
 
 from __future__ import annotations
 
