@@ -13,6 +13,8 @@ from penchant.data.settle import settle_bad_rows
 from penchant.errors import InputError
 from penchant.types import PromptGroup, Response
 
+# The first that fits is taken, and a file of preferences looks like demonstrations as well.
+# `text` is left out, as a plain text has no prompt to answer.
 PREFERRED = tuple(layout for layout in formats.PREFERENCES if layout not in formats.UNPAIRED)
 PREFERENCE_NAMES = {layout.name for layout in PREFERRED}
 LAYOUTS = (*PREFERRED, *(layout for layout in formats.DEMONSTRATIONS if layout.name not in (*PREFERENCE_NAMES, "text")))
@@ -31,6 +33,7 @@ def load_answers(source: str | Path, **options: Unpack[ReadKeywords]) -> list[Pr
     parsed = parse_source(source, reading, layouts=LAYOUTS)
     settle_bad_rows(source, parsed, reading.bad_rows)
     groups = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add).groups
+    # The scores go too: only one response is left, and nothing compares it here.
     groups_with_answer = [
         group.replace(responses=(_best(group),), comparisons=(), scores=None) for group in groups if group.responses
     ]
@@ -41,8 +44,10 @@ def load_answers(source: str | Path, **options: Unpack[ReadKeywords]) -> list[Pr
 
 def _best(group: PromptGroup) -> Response:
     points = [0.0] * len(group.responses)
+    # Wins less losses and not wins alone: a response that was shown more often would win more often.
     for comparison in group.comparisons:
         if not comparison.tie:
             points[comparison.winner] += comparison.weight
             points[comparison.loser] -= comparison.weight
+    # `max` keeps the first of equals, so the order of the file decides, and the same file gives the same response.
     return group.responses[max(range(len(points)), key=lambda index: points[index])]

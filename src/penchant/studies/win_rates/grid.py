@@ -72,13 +72,13 @@ class WinRateGrid:
         """Return every stage once, each after what it needs."""
         first = [self.preferences, self.judge_data, self.judge, *self.opponents.values(), self.sft]
         cells = [
-            task
+            stage
             for contender in self.contenders
             for domain in contender.verdicts
-            for task in (contender.answers[domain], contender.verdicts[domain])
+            for stage in (contender.answers[domain], contender.verdicts[domain])
         ]
-        ordered = [*(task for task in first if task), *self.learned.stages(), *cells]
-        return list({task.address: task for task in ordered}.values())
+        ordered = [*(stage for stage in first if stage), *self.learned.stages(), *cells]
+        return list({stage.address: stage for stage in ordered}.values())
 
 
 def win_rate_grid(config: WinRatesConfig) -> WinRateGrid:
@@ -113,6 +113,7 @@ class _GridBuilder:
         self.inputs = {"model": absolute(config.model.name)}
         self.preferences = self._rows("preferences", "preferences", config.preferences, {})
         self.judge_data, self.judge = self._trained_judge()
+        # In order of precedence: whoever comes later leaves out the prompts that these have.
         trained_on = {"preferences": self.preferences} | ({"judged_by": self.judge_data} if self.judge_data else {})
         self.opponents = {
             name: self._rows("opponents", f"opponents-{number}", rows, trained_on)
@@ -144,6 +145,7 @@ class _GridBuilder:
             "temperatures": list(dict.fromkeys(config.temperatures)),
         }
         answers, verdicts = {}, {}
+        # By number and not by name: a domain may be called anything, and folders cannot.
         for number, (domain, opponents) in enumerate(self.opponents.items()):
             response_needs = {"domain": opponents, **self.factory.start, **needs}
             answers[domain] = self.factory.stage(
@@ -196,6 +198,7 @@ class _GridBuilder:
     def _judging(self) -> JsonObject:
         """Return the settings of every stage of verdicts."""
         config = self.config
+        # A judge that is trained here is a stage that the verdicts need, so its content is in their address already.
         judge = _content(config.judge) if self.judge is None else {"name": "trained", "template": config.template}
         return to_object(VerdictSettings(judge, config.orders, config.missing))
 
@@ -211,12 +214,14 @@ def _content(judge: Config) -> JsonObject:
     for name, content in contents:
         if name in settings:
             settings[name] = content(settings[name])
+    # Credentials of an address stand in no file.
     if settings.get("base_url"):
         settings["base_url"] = hide_credentials(settings["base_url"])
     if settings["name"] == "policy":
         settings["model"] = model_content(settings["model"])
     if "paths" in settings:
         settings["paths"] = [data_content(path) for path in settings["paths"]]
+    # Some judges have another inside, a panel several.
     for name in ("judge", "judges"):
         inner = getattr(judge, name, None)
         if inner is not None:

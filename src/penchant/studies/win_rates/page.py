@@ -1,4 +1,4 @@
-"""Draw the page of a study of win rates from its summary alone."""
+"""Fill in the page of a study of win rates from its summary alone."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ TITLES = {
     "dialogue": "Dialogue: who wins against the preferred responses",
     "judged-transfer": "Trained here, judged there: who wins on other domains",
 }
+_OUTCOMES = ("rate", "wins", "ties", "losses", "unparseable")
 CAPTION = (
     "Wins and half of the ties, of all pairs. Hollow markers are the paper's numbers for the method of the same "
     "colour, without an interval: other models, data and judge."
@@ -89,12 +90,10 @@ def _summary(study: WinRateSummary) -> Table:
         tested = method.cell(study.own_domain, study.tested_at)
         if tested is None:
             continue
-        rate = tested.summary.win_rate
-        shares = (format_share(share) for share in (rate.rate, rate.wins, rate.ties, rate.losses, rate.unparseable))
-        at_equal_lengths = format_share(tested.summary.length_controlled)
-        rows.append((swept_name(method), *shares, at_equal_lengths, format_share(tested.baselines["longest"])))
-    keys = ("rate", "wins", "ties", "losses", "unparseable", "length_controlled", "longest")
-    heads = ("method", *(metric(key).column for key in keys))
+        shares = [getattr(tested.summary.win_rate, key) for key in _OUTCOMES]
+        shares += [tested.summary.length_controlled, tested.baselines["longest"]]
+        rows.append((swept_name(method), *map(format_share, shares)))
+    heads = ("method", *(metric(key).column for key in (*_OUTCOMES, "length_controlled", "longest")))
     return Table(f"On {study.own_domain}, at temperature {study.tested_at:g}.", heads, tuple(rows))
 
 

@@ -1,4 +1,4 @@
-"""Hold win rates that papers report of the same comparisons. Nobody measured them here."""
+"""Hold the win rates that papers report of the same comparisons. Nobody measured them here."""
 
 from __future__ import annotations
 
@@ -45,9 +45,11 @@ class PublishedRates:
     rates: tuple[PublishedRate, ...]
 
 
+# Papers print these without an interval. The page says that only the order of the methods may be compared.
 _ALL = (
     PublishedRate("tldr", "dpo", 0.0, 0.61, own=True, read="text"),
     PublishedRate("tldr", "ppo", 0.0, 0.57, own=True, read="text"),
+    # Read off a figure, at the best of its temperatures.
     PublishedRate("dialogue", "dpo", None, 0.60, own=True, read="plot"),
     PublishedRate("judged-transfer", "dpo", 0.0, 0.36, own=False, read="table"),
     PublishedRate("judged-transfer", "dpo", 0.25, 0.31, own=False, read="table"),

@@ -1,4 +1,8 @@
-"""Bring rows of a study of win rates into one form: prompts alike, none too long, nothing seen twice."""
+"""Bring rows of a study of win rates into one form: prompts alike, none too long, nothing seen twice.
+
+Policies, reward models and the judge then read the same prompt. A judge that reads the whole post would know more than
+the author of the summary did.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +22,10 @@ from penchant.models.load import load_renderer
 from penchant.studies.core.job import StageJob
 from penchant.studies.core.prompt_stage import content
 from penchant.studies.win_rates.stage_settings import CutSettings
-from penchant.types import Comparison, Prompt, PromptGroup, Response, prompt_text
+from penchant.types import Prompt, PromptGroup, Response, prompt_text
 
 REST_OF_WORD = re.compile(r"^\S+")
+# 16 hexadecimal digits are 64 bits: among millions of prompts two still differ, and the file stays small.
 SEEN, DIGITS = "seen.json", 16
 WORDING = {
     "prompts_cut": "prompts were cut from the left",
@@ -55,6 +60,7 @@ class Cutter:
     def cut(self, groups: Sequence[PromptGroup]) -> list[PromptGroup]:
         """Return the groups that are left; those that became one prompt are merged."""
         cut_groups = (self._group(group) for group in groups)
+        # Posts that differ in their beginnings alone become one prompt when cut, and must not count as two.
         return merge_groups((group for group in cut_groups if group is not None), counts_add=False).groups
 
     def explanation(self) -> str:
@@ -67,26 +73,21 @@ class Cutter:
         if prompt is None:
             self.counts["prompts_too_long"] += 1
             return None
-        cut = [self._response(response) for response in group.responses]
-        kept_indices = [index for index, response in enumerate(cut) if response is not None]
-        index_of = {old: new for new, old in enumerate(kept_indices)}
+        # Comparisons name their responses by place, and places move up where a response goes.
+        kept = {
+            old: cut for old, response in enumerate(group.responses) if (cut := self._response(response)) is not None
+        }
+        place = {old: new for new, old in enumerate(kept)}
         comparisons = [
-            Comparison(
-                index_of[comparison.winner],
-                index_of[comparison.loser],
-                comparison.tie,
-                comparison.annotator,
-                comparison.weight,
-            )
+            replace(comparison, winner=place[comparison.winner], loser=place[comparison.loser])
             for comparison in group.comparisons
-            if comparison.winner in index_of and comparison.loser in index_of
+            if comparison.winner in place and comparison.loser in place
         ]
-        return PromptGroup(
-            prompt, [response for response in cut if response is not None], comparisons, source=group.source
-        )
+        return PromptGroup(prompt, list(kept.values()), comparisons, source=group.source)
 
     def _prompt(self, prompt: Prompt) -> Prompt | None:
         if self.renderer.chat:
+            # A template puts its marks around the turns: cut text inside of them would be another conversation.
             fits = self.prompt_tokens is None or len(self.renderer.prompt_ids(prompt)) <= self.prompt_tokens
             return prompt if fits else None
         text = self.renderer.text(prompt)
@@ -96,6 +97,8 @@ class Cutter:
         if self.prompt_tokens is None or len(starts) <= self.prompt_tokens:
             return text
         self.counts["prompts_cut"] += 1
+        # From the left, since the end has what is asked for (`TL;DR:`). The cut never begins inside of a word,
+        # unless nothing else is left of the prompt.
         start = starts[-self.prompt_tokens]
         starts_in_word = not (text[start - 1].isspace() or text[start].isspace())
         words = REST_OF_WORD.sub("", text[start:]) if starts_in_word else text[start:]
@@ -121,6 +124,7 @@ class Cutter:
 
 def select(groups: Sequence[PromptGroup], skip: int, limit: int | None) -> list[PromptGroup]:
     """Return some of the groups. Their order is the same whatever `skip` and `limit` take of it."""
+    # Shuffled, as files are often sorted. One order for all, so that parts that do not overlap share no prompt.
     shuffled = np.random.default_rng(0).permutation(len(groups)).tolist()
     end = None if limit is None else skip + limit
     return [groups[index] for index in shuffled[skip:end]]
@@ -139,6 +143,7 @@ def write_seen(folder: Path, *parts: Sequence[PromptGroup]) -> None:
 
 def unseen(groups: Sequence[PromptGroup], job: StageJob) -> list[PromptGroup]:
     """Return the groups without those whose prompt a stage before this one has."""
+    # Before and after the cut (`write_seen` has both), so that files with other beginnings of a post do not meet.
     files = [folder / SEEN for folder in job.needs.values() if (folder / SEEN).is_file()]
     seen_digests = {key for file in files for key in json.loads(file.read_text(encoding="utf-8"))}
     return [group for group, key in zip(groups, prompt_digests(groups), strict=True) if key not in seen_digests]

@@ -1,4 +1,4 @@
-"""Work on the stages of a study of win rates: comparisons to learn from, opponents, and verdicts on each pair."""
+"""Do the stages of a study of win rates: comparisons to learn from, opponents, and verdicts on each pair."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def preferences_stage(job: StageJob, folder: Path) -> JsonObject:
     """
     settings = from_json(CutSettings, job.settings)
     cutter, rows = Cutter.from_settings(settings, job.inputs["model"]), settings.rows
+    # A tie names no winner to demonstrate, and contradictions are what people said.
     read = load_preferences(
         job.inputs["rows"],
         ties="drop",
@@ -44,6 +45,7 @@ def preferences_stage(job: StageJob, folder: Path) -> JsonObject:
         layout=rows.layout,
         split=rows.split,
     )
+    # Asked twice: as the file has the prompts, and as they were cut, since a cut may make two posts one.
     unseen_groups = unseen(select(read, rows.skip, rows.limit), job)
     groups = [group for group in unseen(cutter.cut(unseen_groups), job) if group.comparisons]
     if not groups:
@@ -51,6 +53,7 @@ def preferences_stage(job: StageJob, folder: Path) -> JsonObject:
     write_seen(folder, unseen_groups, groups)
     write_groups(groups, folder / "comparisons.jsonl")
     write_groups([PromptGroup(group.prompt) for group in groups], folder / "train.jsonl")
+    # For fine-tuning before the rest: the reference has then seen the preferred responses and no other.
     preferred = [
         group.replace(responses=tuple(group.responses[index] for index in _winners(group)), comparisons=())
         for group in groups
@@ -75,6 +78,7 @@ def opponents_stage(job: StageJob, folder: Path) -> JsonObject:
     cutter, rows = Cutter.from_settings(settings, job.inputs["model"]), settings.rows
     read = load_answers(job.inputs["rows"], bad_rows=rows.bad_rows, layout=rows.layout, split=rows.split)
     selected = select(read, rows.skip, rows.limit)
+    # What methods and judge train on has precedence over what is measured on: these stages come before this one.
     unseen_groups = unseen(selected, job)
     groups = [group for group in unseen(cutter.cut(unseen_groups), job) if group.responses]
     if not groups:
@@ -99,9 +103,11 @@ def verdicts_stage(job: StageJob, folder: Path) -> JsonObject:
     rows = read_lines(job.needs["answers"] / "samples.jsonl")
     temperatures = [row["temperature"] for row in rows for _ in row["texts"]]
     pairs = [Question(row["prompt"], text, opponents[row["prompt"]]) for row in rows for text in row["texts"]]
+    # One store for the whole study, beside its stages: a stage that is begun again asks only what is not known.
     with VerdictStore(job.folder.parents[1] / JUDGMENTS) as store:
         answers = ask(_judge(job), pairs, store=store, orders=settings.orders)
     waiting = sum(not _has_verdicts(answer) for answer in answers)
+    # The stage fails as a whole, so that no table mixes methods judged in full with one that was not.
     if waiting and settings.missing == "again":
         raise RunError(
             f"{waiting} of {len(pairs)} pairs have no verdict, since calls of the judge failed. Those that came are "
@@ -115,11 +121,8 @@ def verdicts_stage(job: StageJob, folder: Path) -> JsonObject:
 
 def as_row(answer: Answer) -> JsonObject:
     """Return an answer as plain values."""
-    question = answer.question
-    verdicts = {
-        name: verdict and asdict(verdict) for name, verdict in (("first", answer.first), ("second", answer.second))
-    }
-    return {"prompt": question.prompt, "a": question.a, "b": question.b, **verdicts, "orders": answer.orders}
+    first, second = (verdict and asdict(verdict) for verdict in (answer.first, answer.second))
+    return {**asdict(answer.question), "first": first, "second": second, "orders": answer.orders}
 
 
 def from_row(row: JsonObject) -> Answer:
@@ -131,11 +134,13 @@ def from_row(row: JsonObject) -> Answer:
 def _judge(job: StageJob) -> Judge:
     if "judge" in job.needs:  # the reward model that this study trained for it
         return make_judge(Reward(reward=str(job.needs["judge"])))
+    # The settings with names and addresses travel beside the stage's own, which hold contents in their place.
     settings: JudgeSpec = TypeAdapter(JudgeSpec).validate_json(job.inputs["judge"])
     return make_judge(settings)
 
 
 def _has_verdicts(answer: Answer) -> bool:
+    """Return whether the judge answered in every order; an answer that cannot be read is an answer too."""
     verdicts: Sequence[Verdict | None] = (answer.first, answer.second) if answer.orders == "both" else (answer.first,)
     return all(verdict is not None and verdict.final for verdict in verdicts)
 

@@ -96,6 +96,7 @@ def _judged_methods(grid: WinRateGrid, study: Path) -> Iterator[JudgedMethod]:
     by_setting: dict[tuple[str, float | None, float | None], list[Contender]] = defaultdict(list)
     for contender in grid.contenders:
         by_setting[contender.name, contender.value, contender.rate].append(contender)
+    # The answers of all seeds lie together: intervals resample prompts, and every prompt has an answer of each seed.
     for (name, value, rate), seeds in by_setting.items():
         answers: dict[CellKey, list[Answer]] = defaultdict(list)
         ended_seeds = 0
@@ -115,7 +116,7 @@ def _read(folder: Path) -> list[tuple[float, Answer]]:
     if pairs is None:
         return []
     rows = read_lines(folder / ANSWERS)
-    if len(rows) != pairs:
+    if len(rows) != pairs:  # lines are read up to the first damaged one
         raise InputError(f"{folder} is damaged: delete it, and the study makes it again")
     return [(float(row["temperature"]), from_row(row)) for row in rows]
 
@@ -147,11 +148,10 @@ def _cell(domain: str, temperature: float, answers: Sequence[Answer]) -> JudgedC
 def _best(cells: Sequence[JudgedCell]) -> tuple[BestRate, ...]:
     """Return the highest rate of each domain; of equal ones that at the lowest temperature."""
     best: dict[str, JudgedCell] = {}
+    # Cells come by temperature, so only a strictly higher rate takes the place of an earlier one.
     for cell in cells:
-        if cell.rate.value is None:
-            continue
-        highest = best.setdefault(cell.domain, cell)
-        if highest.rate.value is not None and cell.rate.value > highest.rate.value:
+        highest = best.get(cell.domain)
+        if cell.rate.value is not None and (highest is None or cell.rate.value > (highest.rate.value or 0.0)):
             best[cell.domain] = cell
     return tuple(BestRate(domain, cell.temperature, cell.rate) for domain, cell in best.items())
 
@@ -164,21 +164,25 @@ def _setting(method: JudgedMethod) -> MethodSetting:
 def _baselines(answers: Sequence[Answer]) -> dict[str, Coefficient]:
     """Return the win rates of the same pairs by a judge that takes the longer response, and by a coin."""
     pairs = [answer.question for answer in answers]
+    # A judge that learned little looks just like one that counts characters, so the page has both.
     return {judge.name: summarize(ask(make_judge(judge), pairs)).win_rate.rate for judge in (Longest(), Random())}
 
 
 def _tests(methods: Sequence[JudgedMethod], cell: CellKey) -> list[MethodTest]:
     """Compare the methods two by two, on the prompts that both have, by each prompt's mean over draws and seeds."""
-    methods_with_verdicts = [
-        method for method in methods if any(answer.outcome != "unparseable" for answer in method.answers.get(cell, ()))
-    ]  # a judge without a verdict says nothing of a difference
-    points = [(_setting(method), _points_by_prompt(method.answers[cell])) for method in methods_with_verdicts]
+    points = []
+    for method in methods:
+        answers = method.answers.get(cell, ())
+        # A judge without a single verdict says nothing of a difference.
+        if any(answer.outcome != "unparseable" for answer in answers):
+            points.append((_setting(method), _points_by_prompt(answers)))
     differences = []
     for (setting, own_points), (other_setting, other_points) in combinations(points, 2):
         common = [prompt for prompt in own_points if prompt in other_points]
         if common:
             difference = signed_difference([own_points[prompt] - other_points[prompt] for prompt in common], common)
             differences.append((setting, other_setting, difference))
+    # Holm over all pairs of this domain at this one temperature: more temperatures would ask the same prompts again.
     adjusted = holm({str(number): difference.p for number, (_, _, difference) in enumerate(differences)})
     return [
         MethodTest(*cell, setting, other_setting, difference.estimate, difference.p, adjusted[str(number)])
@@ -187,6 +191,7 @@ def _tests(methods: Sequence[JudgedMethod], cell: CellKey) -> list[MethodTest]:
 
 
 def _points_by_prompt(answers: Sequence[Answer]) -> dict[str, float]:
+    """Return each prompt's mean of points: 1 for a win, one half for a tie."""
     points: dict[str, list[float]] = defaultdict(list)
     for answer in answers:
         points[answer.question.prompt].append(POINTS[answer.outcome])

@@ -20,7 +20,7 @@ Optional = Annotated[int | None, OMITTED]
 class RowCounts:
     """Counts of what became of the rows of one source.
 
-    None of what the stage does not count, or where it has not ended.
+    None where the stage does not count it, or has not ended.
 
     Attributes:
         prompts, comparisons: how many there are.
@@ -59,6 +59,7 @@ class TrainedJudgeFacts:
     @property
     def accuracy(self) -> Measure | None:
         """The rate at which it agrees with preferences that it has not seen."""
+        # The run may have ended before an evaluation, or held nothing out.
         accuracy = (self.held_out.get("held_out") or {}).get("accuracy")
         return Coefficient.from_dict(accuracy) if accuracy else None
 
@@ -139,6 +140,7 @@ class MethodRates(MethodSetting):
     def rate_at(self, domain: str, temperature: float) -> Coefficient | None:
         """Return the win rate on a domain at a temperature; None where it is undefined or was not judged."""
         cell = self.cell(domain, temperature)
+        # Undefined where no verdict could be read; such a rate has no place in a comparison.
         return cell.rate if cell is not None and cell.rate.value is not None else None
 
 

@@ -1,4 +1,4 @@
-"""Say in sentences what a study of win rates found, never more than its intervals do."""
+"""Say in sentences what a study of win rates found, never more than its intervals support."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ OPPONENTS = {
 }
 LEVEL = 0.05
 FEWEST_PROMPTS, FEWEST_DISTINCT = 10, 0.25  # prompts, and how many different responses for each of them are too few
+# Layouts in which nobody compared the responses: one side is taken as preferred.
 ASSUMED = tuple(layout.name for layout in PREFERENCES if layout.assumed)
 
 
@@ -34,6 +35,7 @@ def headline(study: WinRateSummary) -> list[str]:
     )
     comparison = f"; the reference wins {format_share(reference_rate)}" if reference_rate else ""
     prompts = listing(f"{domain.rows.prompts or 0:,} of {domain_name(domain)}" for domain in study.domains)
+    # What takes the meaning out of the numbers is said before the first of them.
     return [
         *filter(None, (_guesses(study), _assumed(study))),
         " ".join(filter(None, [f"{sentence}{comparison}.", _same_answers(study, best)])),
@@ -44,7 +46,11 @@ def headline(study: WinRateSummary) -> list[str]:
 
 def findings(study: WinRateSummary) -> list[str]:
     """Return who wins where, who can be told apart, what temperature does, and what the judge is worth."""
-    sentences = [_rates(study, method) for method in study.methods]
+    sentences = [
+        f"{swept_name(method)} wins {listing(parts)}, at temperature {study.tested_at:g}."
+        for method in study.methods
+        if (parts := _rates_by_domain(study, method))
+    ]
     sentences += [_differences(study, domain.name) for domain in study.domains]
     sentences += [_temperature(study, method) for method in study.trained]
     sentences += [_same_answers(study, method) for method in study.methods]
@@ -73,8 +79,7 @@ def _guesses(study: WinRateSummary) -> str:
 
 def _assumed(study: WinRateSummary) -> str:
     """Say that nobody compared the responses that the methods learned from, where the layout invents the verdicts."""
-    layout = study.config.get("preferences", {}).get("layout")
-    if layout not in ASSUMED:
+    if study.config.get("preferences", {}).get("layout") not in ASSUMED:
         return ""
     return (
         "There is no human preference in the training data: nobody compared its summaries, and the person's is taken "
@@ -104,11 +109,6 @@ def _half(rate: Coefficient) -> str:
     return ", less often than not" if rate.below(0.5) else ", and whether more often than not stays open"
 
 
-def _rates(study: WinRateSummary, method: MethodRates) -> str:
-    parts = _rates_by_domain(study, method)
-    return f"{swept_name(method)} wins {listing(parts)}, at temperature {study.tested_at:g}." if parts else ""
-
-
 def _rates_by_domain(study: WinRateSummary, method: MethodRates) -> list[str]:
     rates = ((domain, method.rate_at(domain.name, study.tested_at)) for domain in study.domains)
     return [f"{format_share(rate)} on {domain_name(domain)}" for domain, rate in rates if rate]
@@ -120,6 +120,7 @@ def _differences(study: WinRateSummary, domain: str) -> str:
     if not tests:
         return ""
     where = f"on {domain}, at temperature {study.tested_at:g}"
+    # By the corrected p-value and not by the interval, which is of one pair: of 21 pairs one excludes 0 by chance.
     clear = [test for test in tests if test.p_holm < LEVEL]
     family = f"paired by prompt, {count(len(tests), 'test')}, Holm's correction"
     if not clear:
@@ -138,6 +139,7 @@ def _winner_first(test: MethodTest) -> str:
 def _temperature(study: WinRateSummary, method: MethodRates) -> str:
     """Say whether a method's rate at the highest temperature is clearly another than at the lowest."""
     lowest, highest = study.temperatures[0], study.temperatures[-1]
+    # The two ends are of other draws for the same prompts, so intervals that lie apart are the careful test.
     cold, hot = (method.rate_at(study.own_domain, temperature) for temperature in (lowest, highest))
     if lowest == highest or cold is None or hot is None or not (cold.above(hot) or cold.below(hot)):
         return ""
@@ -152,6 +154,7 @@ def _same_answers(study: WinRateSummary, method: MethodRates) -> str:
     if cell is None:
         return ""
     responses = cell.responses
+    # Different texts against prompts, not against all draws: several seeds would make any method look alike.
     if responses.prompts < FEWEST_PROMPTS or responses.distinct >= FEWEST_DISTINCT * responses.prompts:
         return ""
     texts, prompts = count(responses.distinct, "text"), count(responses.prompts, "prompt")
