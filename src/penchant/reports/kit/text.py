@@ -21,6 +21,7 @@ def short(text: str, limit: int) -> str:
     line = " ".join(clean(text).split())
     if len(line) <= limit:
         return line
+    # Runs of a sweep begin alike and end in the setting that tells them apart.
     head = (limit - 1) // 2
     return f"{line[:head]}…{line[len(line) - (limit - 1 - head) :]}"
 
@@ -29,6 +30,7 @@ def folded(text: str) -> tuple[str, str]:
     """Split a text into the head that is always shown and the rest that folds; past `TEXT_MOST` it is only counted."""
     if len(text) <= TEXT_SHOWN:
         return text, ""
+    # At a space, so that no word is torn; in a text without spaces, wherever the limit lies.
     cut = text.rfind(" ", TEXT_SHOWN // 2, TEXT_SHOWN) + 1 or TEXT_SHOWN
     rest = text[cut:TEXT_MOST]
     hidden_count = len(text) - max(cut, TEXT_MOST)
@@ -39,6 +41,7 @@ def number(value: float, decimals: int | None = None) -> str:
     """Format a number with a true minus sign and commas at thousands; three significant digits without `decimals`."""
     if not math.isfinite(value):
         return "not finite"
+    # Beyond these no reader counts the zeros.
     tiny = decimals is None and 0 < abs(value) < 1e-4
     if tiny or abs(value) >= 1e7:
         return f"{value:.2e}".replace("-", "−")
@@ -131,6 +134,7 @@ def value_only(e: Estimate, *, percent: bool = False) -> str:
 
 def same_when_printed(a: Estimate, b: Estimate) -> bool:
     """Return whether two values show the same digits, so that "rose from 0.31 to 0.31" is never written."""
+    # The coarser digits of the two: one value may be known better than the other.
     decimals = min(_decimals(a, 1.0), _decimals(b, 1.0))
     return number(a.value, decimals) == number(b.value, decimals)
 
@@ -188,5 +192,6 @@ def _decimals(e: Estimate, scale: float) -> int:
     if e.low is None or e.high is None or e.high <= e.low:
         value = e.value * scale
         return 0 if scale > 1 and value == round(value) else min(3, _significant(value))
+    # One digit where the half-width begins with 2 or more, else two: 0.31 +- 0.07, 0.312 +- 0.012.
     half = (e.high - e.low) / 2 * scale
     return max(0, min(6, math.ceil(-math.log10(half / 2))))

@@ -268,6 +268,7 @@ def _running_mean(y: np.ndarray, window: int) -> np.ndarray:
 
 
 def _binned(column: np.ndarray) -> list[float]:
+    # Means of equal parts and not every k-th point, which would show noise as if it were the curve.
     parts = np.array_split(column, min(len(column), MOST_POINTS))
     return [float(part.mean()) for part in parts]
 
@@ -293,6 +294,7 @@ def training_mean(run: Run, key: str, *, last: bool) -> Estimate | None:
     values = [point.values[key] for point in run.train if key in point.values]
     if not values:
         return None
+    # A tenth, and not single batches: the first and the last batch differ by their rows more than by training.
     size = max(1, len(values) // 10)
     window = values[-size:] if last else values[:size]
     return cluster_mean(window, range(len(window)), share=False, unit="step")

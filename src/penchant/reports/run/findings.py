@@ -1,4 +1,4 @@
-"""Warnings: rules over the numbers of a run, each with its threshold, what was seen, and what to do."""
+"""Warn of a run's numbers by rules, each with its threshold, what was seen, and what to do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from penchant.runs.read import EvalPoint, Run, finite
 
 Severity = Literal["serious", "caution", "note"]
 
-# Thresholds: each says of what it is a share or a multiple. They are marks for a look, not tests.
+# Thresholds are marks for a look and not tests. They are named, so that sentences judge by the same ones.
 KL_RUNAWAY_NATS = 25.0  # per response; in small frontiers the text holds to about 15 and breaks from 50
 KL_WATCH_NATS = 10.0  # below this a steep rise is only a start
-KL_ACCELERATION = 2.0  # last rise a step over the mean rise a step before it
+KL_ACCELERATION = 2.0  # last rise per step over the mean rise per step before it
 REPETITION_RISE = 0.05  # share of 4-grams, beyond the reference, with intervals apart
 REPETITION_SERIOUS = 0.20
 LENGTH_DRIFT = 0.30  # of the reference's mean length
@@ -59,6 +59,7 @@ def findings(summary: Summary) -> list[Finding]:
 
 def grouped(summaries: Sequence[Summary]) -> list[Group]:
     """Group the warnings of all runs, one entry per rule and severity, the serious first."""
+    # Title and advice depend on the rule alone, so they make the key: twelve runs give one warning with twelve details.
     groups: dict[tuple[Severity, str, str], list[tuple[str, str]]] = {}
     for summary in summaries:
         for finding in findings(summary):
@@ -70,6 +71,7 @@ def grouped(summaries: Sequence[Summary]) -> list[Group]:
 
 def _unfinished(s: Summary) -> Iterator[Finding]:
     status = s.run.result.get("status") if s.run.result else None
+    # A killed run writes no result.json, and one that still goes on has none yet: a report cannot tell them apart.
     if s.run.result is None:
         yield Finding(
             "unfinished",
@@ -80,6 +82,7 @@ def _unfinished(s: Summary) -> Iterator[Finding]:
         )
     elif status == "interrupted":
         detail = f"It was interrupted at step {s.run.last_step():,}."
+        # An old evaluation would be taken for what the run came to.
         evaluated = max((point.step for point in s.run.evals), default=0)
         if evaluated < s.run.last_step():
             when = f"of step {evaluated:,}" if evaluated else "from before the first step"
@@ -118,13 +121,14 @@ def _kl(s: Summary) -> Iterator[Finding]:
     if last.value > KL_RUNAWAY_NATS:
         detail = f"{estimate(last)} nats per response at step {step:,} (the mark is {KL_RUNAWAY_NATS:.0f})."
         yield Finding("kl_runaway", "serious", title, detail, advice)
+    # Below the mark the way there counts: at least three evaluations, whose last rise is compared with the mean before.
     elif len(path) > 2 and last.value > KL_WATCH_NATS:
         (before_step, before), (first_step, first) = path[-2], path[0]
         rise = (last.value - before.value) / max(1, step - before_step)
         previous_rise = (before.value - first.value) / max(1, before_step - first_step)
         if rise > KL_ACCELERATION * previous_rise > 0:
             detail = (
-                f"{estimate(last)} nats at step {step:,}; it last rose by {number(rise)} nats a step, "
+                f"{estimate(last)} nats at step {step:,}; it last rose by {number(rise)} nats per step, "
                 f"against {number(previous_rise)} before."
             )
             yield Finding("kl_growth", "caution", "KL rises faster and faster", detail, advice)
@@ -134,7 +138,7 @@ def _repetition(s: Summary) -> Iterator[Finding]:
     policy, reference = s.policy("repetition"), s.reference("repetition")
     if policy is None or reference is None or policy.value - reference.value < REPETITION_RISE:
         return
-    # Too few prompts for an interval are no reason for silence: broken text is seen in a handful of samples.
+    # Without intervals the rise alone decides: few prompts are no reason for silence.
     if policy.has_interval and reference.has_interval and not policy.above(reference):
         return
     yield Finding(
@@ -151,6 +155,7 @@ def _length(s: Summary) -> Iterator[Finding]:
     policy, reference = s.policy("tokens"), s.reference("tokens")
     if policy is None or reference is None or reference.value <= 0:
         return
+    # The reference's length and not the data's: both are cut at the same limit.
     drift = policy.value / reference.value - 1
     if abs(drift) > LENGTH_DRIFT:
         yield Finding(
@@ -245,6 +250,7 @@ def _better(accuracy: Estimate, baseline: float) -> bool:
 def _reward(s: Summary) -> Iterator[Finding]:
     if s.gain is None:
         return
+    # Paired where the texts are there: most of what prompts differ by is common to policy and reference.
     gain, pairing = s.gain.estimate, "paired by prompt" if s.gain.paired else "the two means taken as independent"
     detail = f"{estimate(gain, sign=True)} against the reference ({pairing}, {count(gain.clusters, 'prompt')})."
     if gain.below(0):
@@ -258,6 +264,7 @@ def _reward(s: Summary) -> Iterator[Finding]:
 
 def _overfitting(s: Summary) -> Iterator[Finding]:
     path = [(point, loss) for point in s.run.evals if (loss := point.held_out.get("loss"))]
+    # Of two evaluations the first is the start: no minimum lies between them.
     if len(path) < 3:
         return
     (best, lowest), (final, last) = min(path, key=lambda item: item[1].value), path[-1]
@@ -287,13 +294,14 @@ def _chosen_fall(s: Summary) -> Iterator[Finding]:
     pair, tokens = s.held_pair("chosen_logps"), s.held_out_estimate("chosen_tokens")
     if pair is None or tokens is None or tokens.value <= 0:
         return
+    # Per token, since a sum over a long response falls far by a little at each.
     fall = (pair[0].value - pair[1].value) / tokens.value
     if fall > CHOSEN_FALL_PER_TOKEN:
         yield Finding(
             "chosen_fall",
             "caution",
             "Chosen responses became much less likely",
-            f"{estimate(pair[0])} to {estimate(pair[1])} nats per held-out response: {number(fall)} a token.",
+            f"{estimate(pair[0])} to {estimate(pair[1])} nats per held-out response: {number(fall)} per token.",
             "A fall this deep moves probability to text that nobody chose. Set `loss.nll_weight` above 0 to hold it.",
         )
 
@@ -323,6 +331,7 @@ def _from_run(s: Summary) -> Iterator[Finding]:
         yield Finding("missing", "note", "Missing or damaged files", text)
 
 
+# In the order of the page within one severity: `sorted` keeps it.
 _RULES: tuple[Callable[[Summary], Iterator[Finding]], ...] = (
     _unfinished,
     _not_finite,

@@ -1,4 +1,4 @@
-"""Pieces that the sentences on one run and on several share: units, movements, samples' sizes."""
+"""Phrase what the sentences on one run and on several share: units, movements, samples' sizes."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def format_metric(e: Estimate, key: str) -> str:
 
 def from_to(a: Estimate, b: Estimate, key: str = "loss") -> str:
     """Say how a metric moved: `rose from 0.14 [0.07, 0.21] to 0.36 [0.28, 0.44] nats`."""
+    # "Rose from 0.31 to 0.31" is never written.
     if same_when_printed(a, b):
         return f"stayed at {format_metric(b, key)}"
     return f"{verb(a, b)} from {estimate(a, percent=metric(key).is_share)} to {format_metric(b, key)}"

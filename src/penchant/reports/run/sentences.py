@@ -24,6 +24,7 @@ def headline(summaries: Sequence[Summary]) -> list[str]:
     if len(summaries) > 1:
         return headline_across(summaries)
     (s,) = summaries
+    # Of a run that measured none of these its loss is all that can be said.
     lines = [text for text in (_reward_headline(s), _accuracy_headline(s) or _labels_headline(s)) if text]
     return lines or [_loss_headline(s) or "The run left no numbers yet."]
 
@@ -69,6 +70,7 @@ def _accuracy_headline(s: Summary) -> str:
     text = (
         f"It ranks the chosen response first in {format_share(accuracy)} of {held_out(accuracy, 'held-out comparison')}"
     )
+    # A policy that learned length alone would have this accuracy, so the two stand side by side.
     if longest is not None:
         text += f"; always picking the longer response is right in {format_share(longest)}"
     return f"{text}."
@@ -118,6 +120,7 @@ def _held_and_training(key: str) -> Callable[[Summary], str]:
             parts.append(f"on training batches {subject} {from_to(*trained, key)}{means}")
         if not parts:
             return ""
+        # The figure itself does not say how much it smooths.
         window = smoothing_window(sum(key in point.values for point in s.run.train))
         smooth = f" The bold training line averages {window} steps." if window > 1 else ""
         return f"{capital('; '.join(parts))}.{smooth}"
@@ -134,6 +137,7 @@ def _accuracy(s: Summary) -> str:
         f"{held_out(accuracy, 'held-out comparison')}{_from_start(s, 'accuracy')}. Chance is 50%"
     )
     text += f"; “longest wins” gets {format_share(longest)}." if longest else "."
+    # Hundreds of annotators would bury the sentence: the first eight, in the order of the data.
     by = list(s.held_last.by_annotator.items())
     if by:
         breakdown = listing(f"{short(name, NAME)} {format_share(e)}" for name, e in by[:8])
@@ -230,6 +234,7 @@ def _meaning(s: Summary) -> str:
     if paths is None:
         return ""
     chosen, rejected, _ = paths
+    # Both may fall: the losses only ask that the rejected fall further.
     if verb(*chosen) != "fell":
         movement = "became less likely" if verb(*rejected) == "fell" else "did not become less likely either"
         return f"Chosen responses did not become less likely; rejected ones {movement}."
@@ -240,6 +245,7 @@ def _evidence(s: Summary, chosen: Path) -> str:
     """Name the signs of harm among this run's numbers, or say that there are none, or that nothing was measured."""
     bad: list[str] = []
     good: list[str] = []
+    # Each sign goes to one of the lists by the threshold of its warning, so that page and warning agree.
     tokens = s.held_out_estimate("chosen_tokens") or training_mean(s.run, "chosen_tokens", last=True)
     if tokens is not None and tokens.value > 0:
         fall = (chosen[0].value - chosen[1].value) / tokens.value
@@ -255,6 +261,7 @@ def _evidence(s: Summary, chosen: Path) -> str:
         (bad if policy.value - reference.value >= REPETITION_RISE else good).append(f"repetition is {comparison}")
     if bad:
         return f"Here there are signs of that: {listing(bad)}."
+    # A loss cannot tell where the probability went; only samples can.
     if s.sampled is None:
         return "Here no samples were measured, so it cannot be told: draw some and read them."
     return f"Here there is no sign of that: {listing(good)}."
@@ -275,6 +282,7 @@ def _kl(s: Summary) -> str:
     if tokens is not None and tokens.value > 0:
         text += f", {number(kl.value / tokens.value)} nats for each of its {estimate(tokens)} tokens"
     path = [(point.step, e) for point in s.run.evals if (e := point.policy.get("kl_nats")) is not None]
+    # The last KL may hide that the policy went out and came back.
     step, top = max(path, key=lambda item: item[1].value)
     if step != s.sampled.step:
         text += f"; it was farthest at step {step:,}, {estimate(top)}"
@@ -323,6 +331,7 @@ def _grad_norm(s: Summary) -> str:
     pairs = [(p.values["grad_norm"], p.step) for p in s.run.train if "grad_norm" in p.values]
     if not pairs:
         return ""
+    # The median and the maximum: one exploding step would make any mean meaningless.
     middle, (largest, step) = sorted(pairs)[len(pairs) // 2][0], max(pairs)
     return f"The gradient norm has a median of {number(middle)} and a maximum of {number(largest)}, at step {step:,}."
 
@@ -338,6 +347,7 @@ def _reward_kl(s: Summary) -> str:
         f"a KL of {estimate(kl)} nats (step {step:,})"
     )
     text += f"; the reference, at KL 0, has {estimate(path.reference)}." if path.reference else "."
+    # The best of several evaluations is better by luck too, so the end is said beside it.
     last_step, last_kl, last = path.points[-1]
     if last_step != step:
         text += f" Training on to step {last_step:,} gave {estimate(last)} at {estimate(last_kl)} nats."

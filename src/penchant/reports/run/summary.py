@@ -1,4 +1,4 @@
-"""The numbers of a run that sentences, warnings and tables share."""
+"""Summarize a run for sentences, warnings and tables."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Summary:
     def held_pair(self, key: str) -> tuple[Estimate, Estimate] | None:
         """Return a held-out number at the first and at the last evaluation; None where these are the same."""
         first, last = self.held_out_estimate(key, last=False), self.held_out_estimate(key)
+        # With one evaluation there is no movement to speak of.
         if first is None or last is None or self.held_first is self.held_last:
             return None
         return first, last
@@ -79,6 +80,7 @@ def _gain(run: Run, point: EvalPoint) -> Change | None:
     policy, reference = point.policy.get("reward"), point.reference.get("reward")
     if policy is None or reference is None:
         return None
+    # Policy and reference drew with the same seeds, so draws pair by their place.
     pairs = [
         (drawn_policy.reward, drawn_reference.reward, sample.prompt)
         for sample in run.samples
@@ -97,6 +99,7 @@ def _unpaired(a: Estimate, b: Estimate) -> Estimate:
     value, n, clusters = a.value - b.value, min(a.n, b.n), min(a.clusters, b.clusters)
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return Estimate(value, None, None, n, clusters, a.reason or b.reason or "no interval")
+    # Half-widths of independent means add in quadrature, each side by itself, as intervals need not be symmetric.
     down = math.hypot(a.value - a.low, b.high - b.value)
     up = math.hypot(a.high - a.value, b.value - b.low)
     return Estimate(value, value - down, value + up, n, clusters)

@@ -115,7 +115,7 @@ def _model(run: Run) -> str:
     total, trained = finite(model.get("parameters")), finite(model.get("trainable_parameters"))
     if total:
         parts.append(f"{_millions(total)} parameters")
-        if trained is not None and trained < total:
+        if trained is not None and trained < total:  # adapters
             parts.append(f"{_millions(trained)} trained ({number(100 * trained / total)}%)")
     return ", ".join([*parts, *([str(model["dtype"])] if model.get("dtype") else [])])
 
@@ -127,6 +127,7 @@ def _millions(n: float) -> str:
     return f"{n:.0f}"
 
 
+# What was taken out of the data or changed in it; nothing is said of what did not happen.
 _SPOILED = {
     "contradictions": "contradicting",
     "dropped_too_long": "dropped as too long",
@@ -157,6 +158,7 @@ def _training(run: Run) -> str:
     seconds, memory = finite(result.get("seconds")), finite(result.get("peak_memory_bytes"))
     if seconds is None and run.train:  # it has not ended: the steps so far say how long they took
         seconds = sum(point.values.get("seconds", 0.0) for point in run.train) or None
+    # The median step, as a few slow ones would pull a mean.
     speeds = sorted(p.values["tokens_per_s"] for p in run.train if "tokens_per_s" in p.values)
     parts = [count(run.last_step(), "step")]
     parts += [f"in {duration(seconds)}"] if seconds else []
@@ -203,6 +205,7 @@ def comparison(summaries: Sequence[Summary]) -> Table:
         "Time": [duration(seconds) if (seconds := finite(r.get("seconds"))) else DASH for r in results],
         "Peak memory": [_gib(memory) if (memory := finite(r.get("peak_memory_bytes"))) else DASH for r in results],
     }
+    # What all runs share goes into the caption: a column of equal cells costs the width that numbers need.
     shared = [head for head in ("Method", "Status", "Steps") if len(set(columns[head])) == 1]
     shared_facts = [f"{head.lower()} {columns.pop(head)[0]}" for head in shared]
     shown_columns = {head: cells for head, cells in columns.items() if any(cell != DASH for cell in cells)}

@@ -29,8 +29,10 @@ def cost_of(complete_runs: Sequence[MeasuredRun], study: Path) -> MethodCost | N
     return MethodCost(
         seconds=mean("seconds"),
         training_seconds=mean("training_seconds"),
+        # Shared by several runs, and counted for each: a run by itself could not do without.
         preparation_seconds=_mean_of(facts.get("seconds") for facts in before)
         + _mean_of(facts.get("seconds") for facts in models),
+        # The most and not a mean: it decides whether a machine suffices.
         peak_memory_bytes=max(run.result.get("peak_memory_bytes") or 0 for run in complete_runs),
         samples_drawn=mean("samples_drawn") + _mean_of(facts.get("samples_drawn") for facts in before),
         trained_tokens=_mean_of(run.trained_tokens for run in complete_runs),

@@ -37,6 +37,7 @@ def frontier_picture(study: FrontierSummary) -> Picture:
     methods = study.methods
     with style():
         figure, axes = blank(8.6, 5.0)
+        # Over all points: a run that went far decides on the axis even where its KL is not compared.
         farthest = max([point.kl_nats.value for method in methods for point in method.points], default=1.0)
         _scale(axes, farthest)
         _limit(axes, study)
@@ -96,6 +97,7 @@ def _limit(axes: Axes, study: FrontierSummary) -> None:
         axes.axvline(matched, color=MUTED, linewidth=0.8, linestyle=(0, (1, 3)), zorder=1)
     kl, reward = np.asarray(limit.kl_nats), np.asarray(limit.reward)
     end = limit.trusted_kl
+    # Many places: between two of them a straight line would be drawn, which a bent axis does not have.
     trusted_grid = np.linspace(0, end, DENSE)
     axes.plot(trusted_grid, np.interp(trusted_grid, kl, reward), color=INK, linewidth=2.2, zorder=4)
     untrusted_kl = kl[kl >= end]
@@ -115,7 +117,7 @@ def _limit(axes: Axes, study: FrontierSummary) -> None:
 def _method(axes: Axes, method: MethodSummary, index: int, study: FrontierSummary) -> None:
     """Draw every evaluation small, those of one setting joined; large, with intervals, what stands at matched KLs."""
     color, dash, marker = run_style(index)
-    points, start = method.points, study.reference.reward.value
+    points, start = method.points, study.reference.reward.value  # every run starts as the reference, at KL 0
     x = np.array([point.kl_nats.value for point in points])
     y = np.array([point.reward.value for point in points])
     settings = [(point.value, point.rate) for point in points]
@@ -123,6 +125,7 @@ def _method(axes: Axes, method: MethodSummary, index: int, study: FrontierSummar
         rows = [row for row, row_setting in enumerate(settings) if row_setting == setting]
         axes.plot(np.append(0.0, x[rows]), np.append(start, y[rows]), color=color, linewidth=0.8, alpha=0.3, zorder=2)
     axes.plot(x, y, color=color, linestyle="none", marker=marker, markersize=3.4, alpha=0.5, zorder=3)
+    # Drawn as rewards, though shares are what is interpolated: the axis is of rewards.
     matched = matched_rewards(method, study)
     if matched:
         axes.errorbar(

@@ -77,6 +77,7 @@ def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
         method_runs, is_open = build(settings_of(config)), False
     else:
         method_runs, is_open = searched(config, reference, build, results)
+    # Reward models learn from all comparisons, so their accuracy needs comparisons of other prompts.
     unseen, judgements = _judgement_stages(config, factory, method_runs)
     return Grid(factory.prompts, reference, method_runs, factory.start.get("start"), unseen, judgements, is_open)
 

@@ -50,6 +50,7 @@ class Contender:
     def best_of_n(cls, name: str, reference_rewards: Numbers, scale: Scale) -> Contender:
         """Return Best-of-n for every n that the samples allow, at the bound of its KL: exact, so of no seed."""
         n = np.arange(1, reference_rewards.shape[1] + 1)
+        # The bound is above the true KL, so Best-of-n stands too far right and never too high.
         kls = np.repeat(best_of_n_kl(n)[:, None], len(reference_rewards), axis=1)
         evaluations = (Evaluations(kls, best_of_n_by_prompt(reference_rewards), [0] * len(n)),)
         return cls(name, evaluations, _draws(evaluations, scale))
@@ -84,6 +85,7 @@ class Contender:
 
 def common_columns(contenders: Sequence[Contender]) -> list[int]:
     """Return the columns of the matched KLs at which all of these have a number, leaving out those that have none."""
+    # A method without any number would leave no KL to share, so it is left out, and the page names it.
     coverage = [compared_at(contender.draws) for contender in contenders]
     comparable = [columns for columns in coverage if columns.any()]
     return np.flatnonzero(np.all(comparable, axis=0)).tolist() if comparable else []
@@ -92,6 +94,7 @@ def common_columns(contenders: Sequence[Contender]) -> list[int]:
 def differences(contenders: Sequence[Contender], scale: Scale) -> tuple[MethodDifference, ...]:
     """Return the paired difference of every two methods, at the KLs where both have a number."""
     rows = []
+    # Paired: both were measured on the same prompts with the same draws, which takes the prompts' differences out.
     for first, second in combinations(contenders, 2):
         kls, gap = paired_difference_of(scale, first.draws, second.draws, first.points + second.points)
         rows.append(MethodDifference(first.name, second.name, tuple(kls), gap))
@@ -111,6 +114,7 @@ def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale
     if len(ranked) < 2:
         return Winner(name=None, reason="there are no two methods to compare")
     seeds = len(ranked[0][1].draws)
+    # Prompts alone would name a method whose one training happened to go well.
     if seeds < MIN_SEEDS:
         subject = "one seed tells" if seeds == 1 else f"{seeds} seeds tell"
         return Winner(name=None, reason=f"{subject} too little of how another would have trained")

@@ -29,6 +29,7 @@ def _pictures(study: FrontierSummary) -> dict[str, Picture]:
 
 def _refuse_old(folder: Path, numbers: JsonObject) -> None:
     """Refuse numbers of the time before efficiencies were of matched KLs."""
+    # The key that only those files have. Other numbers of old folders are read as they are.
     if "from_kl" in numbers.get("limit", ()):
         raise InputError(
             f"{folder / 'study.json'} was written by Penchant 0.3.0.dev0 or older, whose efficiency was averaged over "

@@ -1,4 +1,4 @@
-"""Which runs a frontier study adds: one for each method at a time, until all can be compared. Imports no torch.
+"""Choose the runs that a frontier study adds: one per method at a time, until all can be compared. Imports no torch.
 
 What comes next follows from the KLs of the runs before and from nothing else. A policy moves further with a higher
 learning rate: its KL goes with a power of it, which is guessed first and then taken from two runs.
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from penchant.studies.core.results import ReferenceSamples, Results
 
 STEEPEST = 4.0  # change of a learning rate from one run to the next, at most
+GENTLEST = 1.15  # and at least: less would be a run for a KL that is there already
 POWER = 1.5  # of the learning rate, that the KL goes with: the square for small steps, less for large ones
-POWERS = (0.5, 3.0)  # what two runs may make of it
-GENTLEST = 1.15  # and at least
+POWERS = (0.5, 3.0)  # what two runs may make of it: KLs are noisy, and close rates would give any power
 TARGET_REACHED = 0.7  # of its target KL, reached: then PPO is held by the target and not by its learning rate
 LADDER = (("rate", 2.0), ("rate", 0.5), ("value", 3.0), ("value", 1 / 3), ("rate", 4.0), ("rate", 0.25))
 """What to try beside the first setting of a method that lacks nothing."""
@@ -37,6 +37,7 @@ class Path:
     @property
     def peak(self) -> float:
         """The largest KL, of seeds the geometric mean; 0 where there is none."""
+        # Geometric, as rates and KLs are compared by their ratios throughout; one seed without a KL makes it 0.
         peaks = [max(of_seed, default=0.0) for of_seed in self.kl_nats]
         return math.prod(peaks) ** (1 / len(peaks)) if peaks else 0.0
 
@@ -65,6 +66,8 @@ def searched(
     """
     search = config.search
     assert search is not None
+    # Told anew from the first run at every call: equal results give equal stages, so a study that was stopped goes on
+    # as if it had not been.
     starts = settings_of(config)
     # as many of the starting settings as every method has need no results
     start_count = min((len(settings) for settings in starts.values()), default=search.least)
@@ -72,6 +75,7 @@ def searched(
     kls_by_run: dict[str, tuple[float, ...]] = {}
     for number in range(start_count, search.most):
         runs = build(chosen)
+        # Only when every run of this turn has ended, so that no method goes on while another still waits.
         if results is None or not all(results.has_ended(stage) for stage in (reference, *runs.runs)):
             return runs, True
         if reference.address not in results.done:  # it failed, and no KL can be called trusted
@@ -81,8 +85,10 @@ def searched(
         gaps = {method: gaps_of(config.matched_nats, paths[method], samples.trusted_kl) for method in starts}
         if number >= search.least and not any(gaps.values()):
             return runs, False
+        # Every method gets a run, those without a gap too: whoever has more runs has more chances to be good.
         for method, settings in starts.items():
             following = next_setting(method, paths[method], gaps[method], samples.trusted_kl)
+            # A method's own settings come before what the search would choose.
             chosen[method].append(settings[number] if number < len(settings) else following)
     return build(chosen), False
 
@@ -128,6 +134,7 @@ def gaps_of(matched: Sequence[float], paths: Sequence[Path], trusted_kl: float) 
     from penchant.metrics.frontier import has_point
 
     gaps = []
+    # Beyond the trusted range nothing is compared, so no run is spent on it.
     for kl in sorted(kl for kl in dict.fromkeys(matched) if kl <= trusted_kl):
         for above in (False, True):
             by_seed = zip(*(path.kl_nats for path in paths), strict=True)
@@ -153,9 +160,11 @@ def next_setting(method: str, paths: Sequence[Path], gaps: Sequence[Gap], truste
 def _setting_towards_gap(method: str, paths: Sequence[Path], gaps: Sequence[Gap], trusted_kl: float) -> Setting | None:
     """Return a setting whose last evaluation should fill a gap: above the largest such KL, or below the smallest."""
     complete_paths = [path for path in paths if not path.failed]
-    if not complete_paths:
+    if not complete_paths:  # all diverged: the rates are too high
         lowest = min((path.setting for path in paths), key=lambda setting: setting.rate)
         return replace(lowest, rate=_rounded(lowest.rate / STEEPEST))
+    # Above before below: one far run fills the upper side of all gaps at once. Its aim lies between the largest matched
+    # KL and the end of the trusted range, on a scale of ratios.
     above = [gap.kl_nats for gap in gaps if gap.above]
     aim = math.sqrt(max(above) * trusted_kl) if above else min(gap.kl_nats for gap in gaps) / 2
     kl_by_setting = {path.setting: path.peak if above else path.lowest_kl for path in complete_paths}
@@ -167,6 +176,7 @@ def _setting_towards_gap(method: str, paths: Sequence[Path], gaps: Sequence[Gap]
     ):
         return replace(nearest, value=_rounded(aim))  # its target holds it back
     rate = _interpolate_rate(nearest, kl_by_setting, aim)
+    # A rate at which a run failed is never passed again, only approached.
     failing = [path.setting.rate for path in paths if path.failed]
     if failing and rate >= min(failing):
         rate = math.sqrt(min(failing) * max(path.setting.rate for path in complete_paths))
@@ -176,6 +186,7 @@ def _setting_towards_gap(method: str, paths: Sequence[Path], gaps: Sequence[Gap]
 def _interpolate_rate(nearest: Setting, kl_by_setting: Mapping[Setting, float], aim: float) -> float:
     """Return the learning rate at which the KL should reach the aim, by the two nearest runs of this value."""
     kl_by_rate = {setting.rate: kl for setting, kl in kl_by_setting.items() if setting.value == nearest.value}
+    # KL ~ rate ** power: two points give the power, one leaves the guess.
     close = sorted(kl_by_rate, key=lambda rate: abs(math.log(kl_by_rate[rate] / aim)))[:2]
     power = POWER
     if len(close) > 1 and kl_by_rate[close[0]] != kl_by_rate[close[1]]:

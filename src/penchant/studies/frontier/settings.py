@@ -63,7 +63,7 @@ class FrontierConfig(MethodsConfig):
                     f"{name} starts with {starts} settings, more than the {search.least} runs of `search.least`, "
                     "which every method has: raise it, or start with fewer"
                 )
-            # A run of PPO is whole rounds.
+            # A run of PPO is whole rounds of sampling and learning; a part of one cannot be asked for.
             if isinstance(sweep, PPOSweep) and search.steps % sweep.steps_per_round:
                 raise ValueError(
                     f"`search.steps` is {search.steps}, but {name} takes {sweep.steps_per_round} optimizer steps "

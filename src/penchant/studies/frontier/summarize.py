@@ -83,8 +83,10 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
         InputError: the reference's samples are damaged, or their rewards are all equal.
     """
     reference = ReferenceSamples.read(study / grid.reference.path)
+    # The same resamples of the prompts for every method, so that differences are paired.
     scale = Scale.from_rewards(reference.rewards, config.matched_nats, resamples=RESAMPLES)
     runs = [read_run(stage, study, reference.prompts, reasons.get(stage.address, "")) for stage in grid.runs]
+    # A run that was stopped counts nowhere: its early evaluations would lift or lower a mean by when it was stopped.
     complete_runs = [run for run in runs if run.complete]
     curves = {method: curve for method in TRAINED if (curve := _curve(_of_method(complete_runs, method))) is not None}
     contenders = [Contender.of_runs(name, _of_method(complete_runs, name), config.seeds, scale) for name in curves]
@@ -147,6 +149,7 @@ def _curve(runs: Sequence[MeasuredRun]) -> Curve | None:
     """Return a method's evaluations, those of one setting averaged over the seeds where every seed has them."""
     rows: list[tuple[Numbers, Numbers, Origin]] = []
     for (value, rate), of_setting in _by_setting([run for run in runs if run.points]).items():
+        # Evaluation by evaluation, and not step by step: of other comparisons a run may have other steps.
         for points in aligned(of_setting):
             origin = Origin(value, rate, points[0].step, len(points))
             rows.append((_mean(points, "kl_nats"), _mean(points, "reward"), origin))
@@ -196,6 +199,7 @@ def _method(
             for (value, rate), of_setting in _by_setting([run for run in runs if run.complete]).items()
         ),
         by_seed=tuple(SeedShare(seed, efficiency) for seed, efficiency in by_seed),
+        # Across seeds alone; the interval of the efficiency has the prompts in it as well.
         seed_deviation=statistics.stdev(spread) if len(spread) > 1 else None,
         runs=RunCounts(
             all=len(runs),

@@ -222,6 +222,7 @@ class MethodTexts:
 class BestOfNTexts:
     """The best texts by the true reward of the first N samples of each prompt, N being the `value`."""
 
+    # No fields, since `study.json` has no such keys of it; pages ask all kinds of columns alike.
     rate: ClassVar[None] = None
     step: ClassVar[None] = None
 
@@ -297,6 +298,7 @@ class FrontierSummary:
 
         The difference is None where there is no such KL.
         """
+        # Each pair is written once; whoever asks the other way round gets the other sign.
         for row in self.differences:
             if (row.one, row.other) == (first, second):
                 return row.kl_nats, row.difference

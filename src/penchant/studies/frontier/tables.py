@@ -48,6 +48,7 @@ def costs(study: FrontierSummary) -> Table:
 
 def _shared(study: FrontierSummary) -> str:
     """Say whether runs were measured side by side; empty where it is not known."""
+    # Times of runs that share cores are not those of a run alone, and readers compare them with their own.
     jobs = study.cost.jobs
     if jobs is None:
         return ""
@@ -110,6 +111,7 @@ def _budget_sentences(study: FrontierSummary) -> list[str]:
             f"Every method that trains has {run_range} of {count(search['steps'], 'optimizer step')} for each seed, "
             f"the search of its learning rate among them{', and the search is not finished' * study.search.open}."
         )
+    # Equal comparisons are not equal steps: DPO learns from pairs, the others from distinct responses.
     offline = [method.label for method in study.trained if not method.name.startswith("ppo")]
     if offline and search is not None:
         learn = "learns" if len(offline) == 1 else "learn"
@@ -132,6 +134,7 @@ def _budget_sentences(study: FrontierSummary) -> list[str]:
 
 def rates_of(study: FrontierSummary, method: str) -> list[float]:
     """Return the learning rates of a method's runs, ascending; those of its settings where there are no others."""
+    # A search gives rates that no setting has, so the runs are asked first.
     rates = {run.rate for run in study.runs if run.method == method and run.rate is not None}
     configured = (study.config.get(method) or {}).get("learning_rate", [])
     return sorted(rates) or ([configured] if isinstance(configured, float | int) else list(configured))
@@ -211,7 +214,7 @@ def points(study: FrontierSummary) -> Table:
 
 def _fewer(study: FrontierSummary, point: CurvePoint) -> str:
     """Return a note for a point that not every seed has; empty for others."""
-    seeds = point.seeds
+    seeds = point.seeds  # None for Best-of-N, which has none
     return f" ({seeds} of {count(len(study.seeds), 'seed')})" if seeds and seeds < len(study.seeds) else ""
 
 

@@ -1,4 +1,4 @@
-"""Texts of every method side by side at about the same KL, for a study's summary. Imports no torch."""
+"""Collect texts of every method at about the same KL, for a study's summary. Imports no torch."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def side_by_side_texts(
     first_draws = tuple(_text(reference.texts[i][0], reference.rewards[i, 0]) for i in prompt_indices)
     columns: list[TextColumn] = [ReferenceTexts("reference", "Reference", 0.0, first_draws)]
     for method in TRAINED:
+        # Of the first seed alone: a reader compares methods, and every seed would be a column of its own.
         candidates = [
             (abs(float(point.kl_nats.mean()) - EQUAL_KL), run, point)
             for run in runs
@@ -51,6 +52,7 @@ def side_by_side_texts(
                 )
             )
     if config.best_of_n is not None:
+        # The first N samples of each prompt, and not the best of all: that would be Best-of-many.
         n = min(config.best_of_n.n, key=lambda size: abs(float(best_of_n_kl(size)) - EQUAL_KL))
         best_draws = [int(reference.rewards[i, :n].argmax()) for i in prompt_indices]
         columns.append(

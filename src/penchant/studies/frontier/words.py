@@ -34,7 +34,7 @@ def headline(study: FrontierSummary) -> list[str]:
 
 def _efficiency_sentences(study: FrontierSummary) -> list[str]:
     ranked = _ranked(study.trained)
-    if not ranked:
+    if not ranked:  # a mean over different KLs would compare a method's easy range with another's hard one
         return [
             "At no KL have all methods that train evaluations on both sides, so they cannot be compared as a whole."
         ]
@@ -61,6 +61,7 @@ def _winner(study: FrontierSummary) -> str:
             f"{study.label(winner.name)} lies above each of the others: the intervals of the paired differences, "
             f"over prompts and seeds, exclude 0.{unequal}"
         )
+    # The rivals by name: "no winner" alone would hide that the others are clearly behind.
     if winner.close:
         rivals = listing(study.label(name) for name in winner.close)
         return f"No winner is named: {study.label(winner.leader or '')} and {rivals} cannot be told apart here."
@@ -110,13 +111,14 @@ def _compare(study: FrontierSummary, first: MethodSummary, second: MethodSummary
 
 
 def _points(gap: Estimate) -> str:
+    # A difference of shares is in points: "5% above" would read as a ratio.
     return f"{format_share(gap).replace('%', '')} percentage points"
 
 
 def _seeds(study: FrontierSummary) -> str:
     seeds = len(study.seeds)
     prompts = count(study.prompts.eval or 0, "evaluation prompt")
-    if seeds == 1:
+    if seeds == 1:  # the interval is then of prompts alone
         return f"One seed: the intervals resample the {prompts} and say nothing of how another seed would have trained."
     return f"{count(seeds, 'seed')}: the intervals are for other prompts than these {prompts} and for other seeds."
 
@@ -172,6 +174,7 @@ def _collapses(study: FrontierSummary) -> list[str]:
 
 def _losing_methods(study: FrontierSummary) -> list[str]:
     """Name methods that only lost reward."""
+    # By the values: no interval is needed to say where evaluations lie.
     base = study.reference.reward.value
     names = [
         method.label
@@ -193,6 +196,7 @@ def collapsed(study: FrontierSummary, run: RunSummary) -> bool:
 
 
 def _collapse(study: FrontierSummary, method: MethodSummary, fallen: Sequence[RunSummary]) -> str:
+    # One run stands for all that collapsed: the worst.
     worst = min(fallen, key=lambda run: run.points[-1].reward.value)
     last = worst.points[-1]
     where = listing(

@@ -34,6 +34,7 @@ def share_picture(study: NoiseSummary, key: Literal["accuracy", "reward"], title
         if key == "reward" and study.reference:
             axes.axhline(study.reference.value, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         for index, method in enumerate(methods):
+            # In the legend's order, and a method without points keeps its place, so that colours agree.
             measured = [(point.share, point.accuracy if key == "accuracy" else point.reward) for point in method.points]
             # The reward model samples nothing, so it has no reward.
             points = [(share, estimate) for share, estimate in measured if estimate is not None]
@@ -52,6 +53,7 @@ def share_picture(study: NoiseSummary, key: Literal["accuracy", "reward"], title
 def few_picture(summary: FewSummary) -> Picture:
     """Draw the true reward of samples, and the accuracy on the comparisons that are seen again and again."""
     points = summary.points
+    # Two axes in one figure: overfitting is that the one goes on rising where the other falls.
     with style():
         figure, axes = blank(5.6, 3.7)
         draw_line(axes, [point.epoch for point in points], [point.reward for point in points], 0)

@@ -1,10 +1,10 @@
-"""The stages of a study of wrong labels, in order. Imports no torch."""
+"""Lay out the stages of a study of wrong labels, in order. Imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penchant.studies.core.stage import Stage, StageFactory, plain
+from penchant.studies.core.stage import Stage, StageFactory
 from penchant.studies.core.stage_settings import ComparisonsSettings, MislabelledSettings, PolicySettings
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.typed_json import JsonObject
@@ -43,9 +43,9 @@ class NoiseGrid:
     def stages(self) -> list[Stage]:
         """Return every stage once, each after the stages it needs."""
         runs = [cell.run for cell in self.cells] + list(self.few_runs) + [cell.judgement for cell in self.cells]
-        return list(
-            {stage.address: stage for stage in (self.prompts, *self.before, self.unseen_comparisons, *runs)}.values()
-        )
+        ordered = [self.prompts, *self.before, self.unseen_comparisons, *runs]
+        # By address: cells that are the very same run, such as cDPO and DPO without wrong labels, have one stage.
+        return list({stage.address: stage for stage in ordered}.values())
 
 
 def noise_grid(config: NoiseConfig) -> NoiseGrid:
@@ -57,9 +57,11 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
     unseen = factory.stage("comparisons", "unseen-comparisons", settings, factory.sampling_needs)
     before, cells, few_runs = list(factory.start.values()), [], []
     for seed in config.seeds:
+        # All shares of a seed are made of the same comparisons, so that learners and shares are paired.
         clean = factory.comparisons(seed)
         before.append(clean)
         for share in dict.fromkeys(config.shares):
+            # Without wrong labels the data are the clean ones themselves, not a copy with an address of its own.
             data = _mislabelled(config, factory, clean, share, seed) if share else clean
             before.append(data)
             for learner in LEARNERS:
@@ -88,6 +90,7 @@ def _learner(config: NoiseConfig, factory: StageFactory, learner: str, share: fl
         label = f"reward-model-{config.labels}-{share:g}-seed-{seed}"
         return factory.reward_model(config.reward_model, seed, data, label)
     flip_rate = share / 2 if config.labels == "random" else share  # a coin leaves half of the labels right
+    # IPO's loss has no labels to smooth, so at 0 it is still another loss than DPO's.
     loss_name = "dpo" if share == 0 and learner != "ipo" else learner
     loss = {
         "dpo": {"name": "sigmoid", "beta": config.beta},
@@ -102,22 +105,16 @@ def _learner(config: NoiseConfig, factory: StageFactory, learner: str, share: fl
 
 def _few_comparisons_run(config: NoiseConfig, factory: StageFactory, seed: int, clean: Stage) -> Stage:
     assert config.few is not None
-    few_settings = plain(config.few)
     settings = {
         **_settings(config, factory, {"name": "sigmoid", "beta": config.beta}, seed),
-        "prompts": few_settings["prompts"],
-        "epochs": few_settings["epochs"],
-        "evaluation": {**factory.measured, "times": few_settings["times"]},
+        "prompts": config.few.prompts,
+        "epochs": config.few.epochs,
+        "evaluation": {**factory.measured, "times": config.few.times},
     }
     needs = {**factory.sampling_needs, "comparisons": clean}
-    return factory.stage("dpo", f"few-{few_settings['prompts']}-seed-{seed}", settings, needs, None, seed)
+    return factory.stage("dpo", f"few-{config.few.prompts}-seed-{seed}", settings, needs, None, seed)
 
 
 def _settings(config: NoiseConfig, factory: StageFactory, loss: JsonObject, seed: int) -> JsonObject:
-    run_settings = {
-        "loss": dict(loss),
-        "learning_rate": config.learning_rate,
-        "evaluation": factory.measured,
-        "seed": seed,
-    }
+    run_settings = {"loss": loss, "learning_rate": config.learning_rate, "evaluation": factory.measured, "seed": seed}
     return {**factory.draws, **factory.learning, **factory.offline, **run_settings}

@@ -39,6 +39,7 @@ def noise_context(study: NoiseSummary, pictures: Mapping[str, Picture]) -> dict[
         "few": "One policy, the same few comparisons over and over: what it makes of them, and what its samples are "
         "worth.",
     }
+    # The curves' tables have the legend's marks beside their rows, the one of few comparisons has other rows.
     by_share = [
         _by_share(study, f"{pictures['accuracy'].title}.", lambda point: format_share(point.accuracy)),
         _by_share(study, f"{pictures['reward'].title}.", lambda point: recorded(point.reward)),

@@ -62,6 +62,7 @@ def _method(learner: str, grid: NoiseGrid, study: Path) -> LearnerSummary:
     for share in shares:
         cells = [cell for cell in learner_cells if cell.share == share]
         point = _point(share, cells, study)
+        # Learners are told apart by the paired difference on the same comparisons; their own intervals overlap by far.
         if point is not None:
             dpo = [cell for cell in grid.cells if cell.learner == "dpo" and cell.share == share]
             first = [cell for cell in learner_cells if cell.share == shares[0]]
@@ -117,6 +118,7 @@ def _paired_gap(cells: Sequence[Cell], baseline_cells: Sequence[Cell], study: Pa
     ]
     if not pairs:
         return None
+    # Seed by seed, since comparisons and training differ between seeds; the judged prompts are the same.
     right, other = ([value for pair in pairs for value in pair[side]["right"]] for side in (0, 1))
     return paired_difference(right, other, [number for facts, _ in pairs for number in facts["prompt"]], share=True)
 
@@ -131,6 +133,7 @@ def _read(stage: Stage, study: Path) -> MeasuredRun:
 
 def _reference(grid: NoiseGrid, study: Path) -> Estimate | None:
     """Return the reference's reward, as the first run that was evaluated says."""
+    # Every run evaluates the reference with the same prompts and draws, so the first that did so speaks for all.
     for cell in grid.cells:
         for row in read_lines(study / cell.run.path / "metrics.jsonl"):
             estimate = ((row.get("samples") or {}).get("reference") or {}).get("reward")
@@ -148,6 +151,7 @@ def _summarize_few_comparisons(config: NoiseConfig, grid: NoiseGrid, study: Path
     for ends in aligned(runs):
         rewards.append(np.mean([end.reward for end in ends], axis=0))
         step = ends[0].step
+        # Over all batches since the evaluation before: one batch has few of the comparisons.
         seen = [
             row["accuracy"]
             for run in runs

@@ -5,7 +5,8 @@ from __future__ import annotations
 from penchant.reports.kit.text import count, estimate, format_share, listing, number, percent, value_only
 from penchant.studies.noise.summary import LearnerSummary, NoisePoint, NoiseSummary
 
-SEEN = 0.95  # of the comparisons that were seen: then a policy knows them by heart; the page prints what was measured
+# Of the comparisons that were seen: then a policy knows them by heart. The page prints what was measured, not this.
+SEEN = 0.95
 
 
 def headline(study: NoiseSummary) -> list[str]:
@@ -26,6 +27,7 @@ def headline(study: NoiseSummary) -> list[str]:
 
 def findings(study: NoiseSummary) -> list[str]:
     """Compare each relative with DPO at the largest share; name the first harmful share, and overfitting."""
+    # With one share there is nothing that more wrong labels could have cost.
     swept_methods = [method for method in study.methods if len(method.points) > 1]
     costs = {method.label: _first_cost(method, wrong(study)) for method in swept_methods}
     unhurt = [label for label, text in costs.items() if not text]
@@ -69,6 +71,7 @@ def _first_cost(method: LearnerSummary, done: str) -> str:
     points = method.points
     clean = points[0].accuracy
     for point in points[1:]:
+        # Paired with the same learner at the first share: what an easy or hard seed adds to both falls out.
         if point.above_first is not None and point.above_first.below(0):
             return (
                 f"{method.label} is clearly worse with {_share(point)} {done} already: "
@@ -93,6 +96,7 @@ def _overfitting(study: NoiseSummary) -> str:
     outcome = f"its true reward ends at {estimate(last.reward)}"
     if gap is not None:
         best = max(points, key=lambda point: point.reward.value)
+        # The best evaluation is above the last by luck too; `fall` is measured on prompts that did not choose it.
         clearly = "" if gap.below(0) else "not clearly "
         outcome += (
             f", {clearly}below its best after {number(best.epoch, 0)} times (a change of {estimate(gap)} since: the "
