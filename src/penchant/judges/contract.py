@@ -16,6 +16,7 @@ Done = Callable[[int, Verdict], None]
 SWAPPED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie", "unparseable": "unparseable"}
 
 
+# Frozen and hashable: questions of one content are found in a dict, and asked once.
 @dataclass(frozen=True, slots=True)
 class Question:
     """Two responses to a prompt, in the order in which a judge sees them; plain text."""

@@ -78,6 +78,7 @@ class EndpointJudge:
             )
         self._key = key  # empty for an endpoint of one's own, which mostly wants none
         self._plain, self._has_answered = not settings.structured, False
+        # the identity is a key of the store, and must not hold what is secret in an address
         address = None if settings.base_url is None else hide_credentials(settings.base_url)
         self.addresses = {settings.base_url: address} if settings.base_url and address else {}
         call_settings = (address, settings.model, settings.temperature, settings.max_tokens, settings.structured)
@@ -136,6 +137,7 @@ class EndpointJudge:
                 ) from None
             return Verdict("unparseable", None, f"failed: {reason}", time.monotonic() - started, final=False)
         self._has_answered = True
+        # before it is read or kept: a server may send back the key that it was sent
         answer = self._safe(answer)
         verdict = read_verdict(answer)
         return Verdict(verdict.winner, verdict.confidence, answer, time.monotonic() - started, tokens)
@@ -233,7 +235,7 @@ def _server_words(body: bytes) -> str:
     """Return what a server says of an error, fit for a terminal: `error.message` as OpenAI has it, `detail`, or all."""
     try:
         content = json.loads(body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # a proxy's HTML page, or brackets inside of brackets
         return clean(body.decode(errors="replace"))
     if isinstance(content, dict):
         content = content.get("error", content.get("detail", content))

@@ -80,6 +80,7 @@ class PanelJudge:
 
 def majority(votes: Mapping[Winner, float]) -> Winner:
     """Return the verdict with the most votes: a tie where two lead together, unparseable where there is no vote."""
+    # who said nothing has no vote, so that one judge that fails does not outvote two that agree
     ranked = sorted(((n, winner) for winner, n in votes.items() if winner != "unparseable" and n), reverse=True)
     if not ranked:
         return "unparseable"

@@ -28,6 +28,7 @@ def _check_address(address: str) -> str:
         parts = split_http_address(address)
     except ValueError as error:
         raise ValueError(f"{error}; expected an address such as http://localhost:8000/v1") from None
+    # addresses stand in recorded configurations and in keys of the store; a variable's name says nothing secret
     if "@" in parts.netloc:
         raise ValueError("it has credentials in it: put the key into the variable that `key_from` names")
     return address

@@ -91,9 +91,11 @@ class VerdictStore:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            open_private(self.path)  # before SQLite makes it: its log gets the same mode
+            # before SQLite makes it, since its log gets the same mode: prompts and answers are for their owner alone
+            open_private(self.path)
             # One thread at a time uses it, and not always the one that opened it: in a notebook an endpoint's answers
             # come in a thread with its own event loop, and a user's judge may have a pool.
+            # Transactions begin below, and nowhere by themselves.
             self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False)
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
@@ -108,6 +110,7 @@ class VerdictStore:
             self._connection.execute(_TABLE)
             self._connection.execute(_EARLIER_VERDICTS)
             self._connection.execute(_READERS)
+            # in one transaction: two processes that open an old file at once would both add the column
             with self._transaction():
                 for table in ("verdicts", "readers"):  # of earlier versions
                     columns = [column[1] for column in self._connection.execute(f"PRAGMA table_info({table})")]

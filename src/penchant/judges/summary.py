@@ -90,6 +90,7 @@ def _warnings(answers: Sequence[Answer], first: Sequence[float]) -> list[str]:
             f"The judge names the {slot} response in {100 * max(share, 1 - share):.0f}% of its verdicts, whichever it "
             "is: it does not read them."
         )
+    # calls that failed are asked again by another run; answers that say nothing are not, so both are told apart
     silent = [answer for answer in answers if answer.outcome == "unparseable"]
     waiting = [answer for answer in silent if not answer.verdicts or not all(v.final for v in answer.verdicts)]
     if waiting:

@@ -174,7 +174,8 @@ class Labels:
         return match["bare"] == "A" and _ARTICLE.match(match.string, match.end()) is not None
 
 
-_NOT_A_LABEL = re.compile(r"^[!¬~–—-]\w|\b\w[-+]$|@[01]")  # `!A` is not A, `A-` is a grade, and `@0` stands for a side
+# `!A` is not A, `A-` is a grade, and `@0` in a foreign text would stand for a side.
+_NOT_A_LABEL = re.compile(r"^[!¬~–—-]\w|\b\w[-+]$|@[01]")
 _ARTICLE = re.compile(
     rf" (?:{_SIZE}|tie|draw|toss|dead|stalemate|complete|perfect|virtual|{_GIVE}|{_BETTER} {_NOUN}|{_WORSE} {_NOUN}|"
     rf"{_NOUN})\b(?! (?:is|was|wins)\b)",
@@ -199,7 +200,7 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 def read_phrase(phrase: str, labels: Labels) -> Winner | None:
     """Return the winner that a phrase as a whole names; None where it names none, or says more."""
-    if len(phrase) > MAX_PHRASE:
+    if len(phrase) > MAX_PHRASE:  # before any pattern: their time grows with the text
         return None
     text = tidy(phrase)
     if text.endswith("?") or _NOT_A_LABEL.search(text):
@@ -209,6 +210,7 @@ def read_phrase(phrase: str, labels: Labels) -> Winner | None:
         return None
     if (winner := _read_marked(marked)) is not None:
         return winner
+    # else without the reason behind it, unless that reason denies it
     tail = _TAIL.search(marked)
     winner = _read_marked(marked[: tail.start()]) if tail else None
     return None if winner is None or tail is None or denies(tail[0].lower(), winner, _read_marked) else winner
@@ -223,8 +225,9 @@ def _read_marked(marked: str) -> Winner | None:
     for text in dict.fromkeys((lowered, re.sub(r"\s+", " ", _DEGREE.sub("", lowered)).strip(" ,"))):
         for pattern, kind in _patterns():
             match = pattern.fullmatch(text)
+            # a side that is better than itself is a slip of the model, and no verdict
             if match is None or len(set(re.findall(r"@[01]", text))) < len(re.findall(r"@[01]", text)):
-                continue  # a side that is better than itself
+                continue
             if kind == "tie":
                 return "tie"
             return "a" if (match["x"] == "@0") == (kind == "wins") else "b"
@@ -235,6 +238,7 @@ def _read_marked(marked: str) -> Winner | None:
 def tidy(text: str) -> str:
     """Return a text without marks of emphasis, quotes and unseen characters, with single spaces."""
     if not text.isascii():
+        # letters of full width and in circles are read as what they look like; pictures that say no stay
         text = unicodedata.normalize("NFKC", text)
         text = "".join(letter for letter in text if letter in _REFUSING or not _is_unseen(letter))
     text = re.sub(r"[<{]\s*([A-Za-z]+(?: [A-Za-z]+)?)\s*[>}]", r"\1", text)

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from penchant.errors import InputError
 
+# Names of modules, as `find_spec` looks for them: `multipart` is what reads the admin's form.
 REQUIRED_PACKAGES = ("fastapi", "sqlmodel", "uvicorn", "multipart", "nh3", "markdown_it")
 
 

@@ -124,6 +124,7 @@ class Database:
                     )
                 SQLModel.metadata.create_all(connection)
         except exc.SQLAlchemyError as error:
+            # a full disk is no damage: nobody should move a good database away for it
             if is_storage_failure(getattr(error, "orig", None)):
                 raise RunError(f"{self.name} cannot be written ({_reason(error)}): make room there") from None
             raise InputError(f"{self.name}: no database that can be used ({_reason(error)})") from None

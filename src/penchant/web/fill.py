@@ -58,7 +58,7 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
             log.warning("%s has rows of an earlier version, without digests: they are read unchecked", database.name)
         stored = _stored_settings(database.name, collection)
         if read is not None:  # another process filled it meanwhile
-            is_same_data = collection.content in {_content(ask, *read) for ask in _asks(config)}
+            is_same_data = collection.content in _contents(config, *read)
         if config.data is None:
             _refuse_another_ask(session, database.name, config)
         elif not is_same_data:
@@ -68,9 +68,9 @@ def open_collection(database: Database, config: Collect, key_hash: str) -> Opene
                 f"(this time with {options or 'none of ' + ', '.join(READING)}): name another `out`, or leave out the "
                 "file to go on with what it holds"
             )
-        opened = merge_settings(
-            config, stored, _names(session), session.exec(select(func.count()).select_from(Judgment)).one()
-        )
+        names = session.exec(select(Annotator.name).order_by(col(Annotator.id))).all()
+        judgments = session.exec(select(func.count()).select_from(Judgment)).one()
+        opened = merge_settings(config, stored, names, judgments)
         # no error: a key that was lost must not lock a collection up
         if collection.key_hash != key_hash:
             log.warning("%s: another key than before, so earlier links no longer open", database.name)
@@ -111,7 +111,7 @@ def _is_made_of(config: Collect, show: object, content: str) -> bool:
         except InputError as error:
             failure = failure or error
             continue
-        if content in {_content(ask, *read) for ask in _asks(config)}:
+        if content in _contents(config, *read):
             return True
     if failure is not None:
         raise failure
@@ -131,9 +131,10 @@ def _stored_settings(name: str, collection: Collection) -> dict[str, object]:
     return stored
 
 
-def _asks(config: Collect) -> tuple[str, ...]:
-    """Return the ways to ask that the collection may have been made with: the one that was given, or any."""
-    return (config.ask,) if "ask" in config.model_fields_set else ("rank", "pairs")
+def _contents(config: Collect, groups: list[Illustrated], checks: list[Illustrated]) -> set[str]:
+    """Return the digests that a collection of these data may have: with the `ask` that was given, or with any."""
+    asks = (config.ask,) if "ask" in config.model_fields_set else ("rank", "pairs")
+    return {_content(ask, groups, checks) for ask in asks}
 
 
 def _refuse_another_ask(session: Session, name: str, config: Collect) -> None:
@@ -144,11 +145,6 @@ def _refuse_another_ask(session: Session, name: str, config: Collect) -> None:
     wrong = not one_item_per_entry if config.ask == "rank" else not two_each
     if "ask" in config.model_fields_set and wrong:
         raise InputError(f"{name} was made with another `ask` than {config.ask}: leave it out, or name another `out`")
-
-
-def _names(session: Session) -> list[str]:
-    """Return the names of the annotators, in the order of their numbers."""
-    return list(session.exec(select(Annotator.name).order_by(col(Annotator.id))))
 
 
 def _items_of(group: PromptGroup, ask: str) -> list[list[int]]:

@@ -94,7 +94,7 @@ def _read(folder: Path, address: str) -> Picture:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"the picture {path} is larger than {MOST_BYTES // 2**20} MiB; make it smaller")
         with path.open("rb") as stream:
-            head = stream.read(32)
+            head = stream.read(32)  # as much as `size_of` needs: a picture is never unpacked here
             media_type = kind_of(head)
             width, height = size_of(head)
             if width * height > MOST_PIXELS:

@@ -50,6 +50,7 @@ def as_html(text: str, show: Show = "markdown", pictures: tuple[tuple[str, str],
     if show == "plain":
         return Markup(f'<p class="plain">{escape(text)}</p>')
     html = None if is_costly(text) else _rendered(text, pictures)
+    # Better ugly than incomplete: a part that people do not see is one that they do not judge.
     if html is None:
         return Markup(f'<p class="plain">{escape(text)}</p><p class="fine">{AS_IT_IS}</p>')
     return Markup(html)

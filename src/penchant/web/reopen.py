@@ -88,5 +88,5 @@ def _refuse_another_question(
 
 
 def _format_value(value: object) -> str:
-    text = repr(value)
+    text = repr(value)  # instructions may have 20,000 characters
     return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 3]}..."

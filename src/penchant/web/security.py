@@ -11,8 +11,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# A judgment has a note of 2,000 characters at most, which is 12 kB where each is written as an escape.
 MOST_BODY_BYTES = 64 * 1024
-MOST_ADDRESS_BYTES = 2048
+MOST_ADDRESS_BYTES = 2048  # links and digests have a hundred
 MOST_CALLERS = 10_000  # that the rate limit remembers: addresses are free, memory is not
 
 # It holds whatever slips through the escaping of texts: no script or style in a page, and nothing from elsewhere, which

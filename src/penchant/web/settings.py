@@ -13,6 +13,7 @@ from penchant.config.addresses import is_host, split_http_address
 from penchant.config.limits import Rows, Seed
 from penchant.data.options import BadRows
 
+# Anything else is the path of an SQLite file.
 POSTGRES = re.compile(r"postgres(ql)?(\+\w+)?://")
 MOST_RANKED = 9  # responses that a person ranks at once: they have one key each
 

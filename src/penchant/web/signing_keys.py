@@ -79,6 +79,7 @@ class Keys:
 
 
 def _equal(candidate: str, secret: str) -> bool:
+    # in constant time, which does not tell how much of a guess is right
     return hmac.compare_digest(candidate.encode("utf-8", errors="replace"), secret.encode("utf-8"))
 
 

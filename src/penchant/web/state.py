@@ -52,6 +52,7 @@ def picture(state: State, digest: str) -> Response:
     Raises:
         HTTPException: 404 for a digest of none.
     """
+    # kept in the database, so that the page loads nothing from elsewhere and a collection may be moved
     with state.database.reading() as session:
         image = session.get(Image, digest)
     if image is None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from operator import itemgetter
 from statistics import median
 
 from sqlmodel import Session, col, func, select
@@ -89,7 +90,10 @@ def summarize(session: Session, overlap: int) -> Summary:
     judgments = standing_judgments(session)
     real = [judgment for judgment in judgments if judgment.answer is None]
     entries = {entry.id: entry.row for entry in session.exec(select(Entry))}
-    lengths = _lengths(entries, {judgment.entry for judgment in real})
+    lengths = {
+        number: [len(text) for text in EntryContent.read(entries[number]).responses]
+        for number in {judgment.entry for judgment in real}
+    }
     names = {annotator.id: annotator.name for annotator in session.exec(select(Annotator).order_by(col(Annotator.id)))}
     by_item: dict[int, list[StandingJudgment]] = defaultdict(list)
     for judgment in real:
@@ -100,17 +104,18 @@ def summarize(session: Session, overlap: int) -> Summary:
     ratings = ratings_of(session)
     verdicts = ratings.verdicts or [[]]  # nobody has said anything yet
     split = [item for item, item_judgments in ranked.items() if _differ(item_judgments)]
+    # the latest first, since whoever looks at the page while people judge has seen the others
     split.sort(key=lambda item: max(judgment.record.id or 0 for judgment in ranked[item]), reverse=True)
-    skipped = {
-        item: sum(judgment.ranks is None for judgment in item_judgments) for item, item_judgments in by_item.items()
-    }
     return Summary(
         items=items,
         complete=sum(len(item_judgments) >= overlap for item_judgments in ranked.values()),
         judgments_needed=items * overlap,
         judgments_made=sum(map(len, ranked.values())),
         # each person has an item once: who skipped it cannot judge it any more
-        stuck=sum(len(names) - count < overlap for count in skipped.values()),
+        stuck=sum(
+            len(names) - sum(judgment.ranks is None for judgment in item_judgments) < overlap
+            for item_judgments in by_item.values()
+        ),
         raw=agreement_between(verdicts, clusters=ratings.clusters),
         alpha=krippendorff_alpha(verdicts, ratings.clusters),
         kappa=_kappas(ratings),
@@ -122,14 +127,6 @@ def summarize(session: Session, overlap: int) -> Summary:
             for item in split[:MOST_READ]
         ),
     )
-
-
-def _lengths(entries: Mapping[int, str], entry_numbers: set[int]) -> dict[int, list[int]]:
-    """Return how many characters each response of these entries has."""
-    lengths = {}
-    for number in entry_numbers:
-        lengths[number] = [len(text) for text in EntryContent.read(entries[number]).responses]
-    return lengths
 
 
 def ratings_of(session: Session) -> Ratings:
@@ -160,15 +157,10 @@ def _kappas(ratings: Ratings) -> tuple[tuple[str, str, Coefficient, Coefficient]
     """Return agreement and kappa of each two people with a common pair; nothing where a table would be too long."""
     if len(ratings.raters) > MOST_PEOPLE:
         return ()
-    clusters = ratings.clusters
-    people = sorted(range(len(ratings.raters)), key=lambda rater: ratings.raters[rater])
+    people = sorted(zip(ratings.raters, ratings.verdicts, strict=True), key=itemgetter(0))
     pairs = [
-        (
-            ratings.raters[first],
-            ratings.raters[second],
-            pair_agreement(ratings.verdicts[first], ratings.verdicts[second], clusters),
-        )
-        for first, second in combinations(people, 2)
+        (first, second, pair_agreement(verdicts, other_verdicts, ratings.clusters))
+        for (first, verdicts), (second, other_verdicts) in combinations(people, 2)
     ]
     return tuple((first, second, pair.raw, pair.kappa) for first, second, pair in pairs if pair.raw.n)
 
@@ -230,7 +222,7 @@ def _worker(
         skipped=len(real) - len(ranked),
         ties=sum(judgment.record.choice == "tie" for judgment in ranked),
         both_bad=sum(judgment.record.choice == "both_bad" for judgment in ranked),
-        undone=int(session.exec(undone.where(col(Judgment.undone_at).is_not(None))).one()),
+        undone=session.exec(undone.where(col(Judgment.undone_at).is_not(None))).one(),
         median_s=median(judgment.record.seconds for judgment in ranked) if ranked else None,
         left=sum(lefts) / len(lefts) if lefts else None,
         longer_wins=sum(longs) / len(longs) if longs else None,
@@ -241,4 +233,4 @@ def _worker(
 def progress_of(session: Session, annotator: int) -> int:
     """Return how many items a person has done, attention checks and skips too: they cannot be told from outside."""
     query = select(func.count()).where(Assignment.annotator_id == annotator, col(Assignment.state).in_((DONE, SKIPPED)))
-    return int(session.exec(query).one())
+    return session.exec(query).one()

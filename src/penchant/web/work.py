@@ -23,6 +23,7 @@ from penchant.web.summary import progress_of
 from penchant.web.tables import Assignment, Entry, Item
 
 router = APIRouter()
+# In a header, which no form of another site can set.
 Csrf = Annotated[str, Header(alias="x-csrf-token", max_length=200)]
 
 

@@ -100,7 +100,8 @@ def _draw(run: Run, config: JudgeConfig, prompts: Sequence[Prompt], samplings: M
     model = ModelConfig(
         name=str(run.path / "checkpoint"),
         device=config.device,
-        trust_remote_code=config.trust_remote_code,  # never the run's own word: it may be downloaded
+        # never the run's own word: it may be downloaded, and the code that comes with it would run here
+        trust_remote_code=config.trust_remote_code,
         **kept_settings,
     )
     policy = load_policy(model, template=run.setting("data", "template") or "auto")

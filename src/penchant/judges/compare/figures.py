@@ -42,6 +42,7 @@ def win_rate_picture(
         figure, axes = blank(width, 3.9)
         axes.axhline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         for index, name in enumerate(names):
+            # names side by side around the temperature, so that equal rates do not hide each other
             aside = MARKER_SHIFT * reach * (index - (len(names) - 1) / 2)
             _line(axes, sorted(rows.get(name, ()), key=lambda point: point[0]), index, aside)
             color, _, marker = run_style(index)

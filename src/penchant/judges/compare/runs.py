@@ -94,6 +94,7 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
         provenance=surroundings(),
     )
     _warn_of_another(folder, results)
+    # last, so that a report is replaced by a whole one; what was paid for is in the store already
     content = json.dumps(to_object(results), ensure_ascii=True, indent=1) + "\n"
     try:
         atomic_write(folder / "judge.json", content.encode())
@@ -132,6 +133,7 @@ def _ask(
     calls = plan_calls(
         judge, pairs, store=store, orders=config.orders, max_calls=config.max_calls, ask_again=config.ask_again
     )
+    # before the first call: an endpoint's calls cost money, and Ctrl-C is still free
     if tell is not None and (endpoints := list(endpoints_of(config.judge))):
         tell(_estimate(endpoints, calls))
     answers = make_calls(calls)

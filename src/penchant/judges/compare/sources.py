@@ -27,6 +27,7 @@ def responses(path: str, *, reference: bool = False) -> Responses:
     if Path(path).expanduser().is_dir():
         rows = last_samples(run_at(path))
         texts_of = {row.prompt: [draw.text for draw in (row.reference if reference else row.policy)] for row in rows}
+        # a run whose reference was not sampled has the prompts all the same
         texts_of = {prompt: texts for prompt, texts in texts_of.items() if texts}
         if not texts_of:
             missing = "samples of its reference" if reference else "samples"
@@ -77,5 +78,6 @@ def run_at(path: str) -> Run:
 
 def last_samples(run: Run) -> list[SampledPrompt]:
     """Return the samples of the last step at which a run drew any."""
+    # earlier steps are of a model that was not yet trained to the end
     last = max((row.step for row in run.samples), default=0)
     return [row for row in run.samples if row.step == last]

@@ -32,6 +32,7 @@ def _source_lines(results: JudgeResults, name: str) -> Iterator[str]:
     )
     parts = (f"{key} {recorded(getattr(rate, key), percent=True)}" for key in ("wins", "ties", "losses", "unparseable"))
     yield f"  {', '.join(parts)}"
+    # what a judge that is hard to read may have hidden
     if rate.unparseable.value and rate.high.value is not None:
         yield f"  at most {recorded(rate.high, percent=True)}, had all unparseable ones been wins"
     yield f"  at equal lengths {recorded(result.length_controlled, percent=True)}"
@@ -49,6 +50,7 @@ def headline(results: JudgeResults) -> list[str]:
     """Return who wins how often, and of how many pairs."""
     against = short(results.against, NAME)
     sentences = []
+    # three sources make a headline; the table has all
     for name, rows in list(results.by_run.items())[:3]:
         rates = [row.win_rate.rate for row in rows]
         source = short(name, NAME)
