@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ Serve = Callable[[str], tuple[str, subprocess.Popen[bytes]]]
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Starts a server of a model's folder on this machine; gives its address and its process."""
     pytest.importorskip("transformers.cli.serve", exc_type=ImportError)
+    if not import_module("transformers.utils.import_utils").is_serve_available():
+        pytest.skip("needs transformers[serving]")
     pytest.importorskip("uvicorn")
     running = []
 
