@@ -206,6 +206,7 @@ def _difference(scorer: Scorer, batches: Sequence[TreeBatch], inputs: Sequence[T
 
     Their final states are compared: scores could agree by chance, as those of a new reward head, which are all 0.
     """
+    # the same states through the same blocks: only rounding may differ, which half precision has more of
     half = torch.is_autocast_enabled(scorer.device.type) or next(scorer.parameters()).dtype != torch.float32
     for batch, states in zip(batches, inputs, strict=True):
         full_states = predictor_states(scorer.model, batch).float()

@@ -64,6 +64,7 @@ def length_classes(config: PreTrainedConfig) -> LengthClasses:
     length of the pass once that is above the threshold. Layers that attend to the best few keys (`index_topk`) resolve
     ties among more keys by the length of the pass.
     """
+    # rotary settings lie in mappings of their own, in some models one per kind of layer
     settings = config.to_dict()
     thresholds, exact = set(), set()
     for part in _mappings(settings):

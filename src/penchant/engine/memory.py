@@ -33,5 +33,6 @@ def peak_memory_bytes() -> int:
     """Return the peak memory of this process in bytes: of the GPU where one is used, else resident."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return int(torch.cuda.max_memory_allocated())
+    # kilobytes on Linux, bytes on a Mac
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -21,6 +21,7 @@ def merged_adapters(model: nn.Module) -> Iterator[None]:
     nothing without adapters, or where they are switched off.
     """
     tied = unwrap(model).get_input_embeddings().weight  # a head's adapter must not change what goes in
+    # adapters that are off, or merged already, change nothing that runs
     layers = [layer for layer in model.modules() if _adapted(layer) and layer.get_base_layer().weight is not tied]
     original_weights = [(layer, layer.get_base_layer().weight, layer.get_base_layer().weight.data) for layer in layers]
     # merged into a copy: the weights' own storage is untouched, so that its bits need no undoing

@@ -102,6 +102,7 @@ def check_causal(model: nn.Module, ids: Sequence[int]) -> Tensor:
         InputError: they do, or are not finite.
     """
     logits = own_logits(model, ids)
+    # the largest of a row is finite unless something is wrong; masked tokens are minus infinity, and right
     if not torch.isfinite(logits.log_softmax(-1).amax(-1)).all():
         raise InputError(
             "the model's log-probabilities are not finite: its weights are damaged, or too large for their dtype"

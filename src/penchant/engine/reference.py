@@ -220,9 +220,7 @@ class ReferenceTable:
                 db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", content)
         except (OSError, sqlite3.DatabaseError) as error:
             log.warning(
-                "the reference table %s cannot be written (%s): the next run computes it again",
-                self.path,
-                error,
+                "the reference table %s cannot be written (%s): the next run computes it again", self.path, error
             )
 
     @contextmanager

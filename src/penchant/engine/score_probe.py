@@ -263,6 +263,7 @@ def _example(config: PreTrainedConfig, reach: int) -> Rendered:
 
 def _far_examples(config: PreTrainedConfig, length: int) -> list[Rendered]:
     """Return a prompt just shorter than a length with two branches that grow over it, and a short row."""
+    # as far beyond the length as the context allows, and as far below it
     path = min(length + probe.MARGIN, context_length(config) or length + probe.MARGIN)
     start = max(1, min(length - probe.MARGIN, path - 2 * probe.MARGIN))
     ids = probe.random_ids(config, path + probe.MARGIN // 2 + 12)

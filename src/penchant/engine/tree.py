@@ -130,11 +130,7 @@ def all_responses(rendered: Iterable[Rendered]) -> list[tuple[Rendered, Sequence
 
 
 def make_trees(
-    rows: Rows,
-    *,
-    budget: int,
-    packing: Packing,
-    origins: Sequence[tuple[int, ...]] | None = None,
+    rows: Rows, *, budget: int, packing: Packing, origins: Sequence[tuple[int, ...]] | None = None
 ) -> list[Tree]:
     """Make trees of some responses of some groups; slots count the responses in the order given.
 
@@ -147,6 +143,7 @@ def make_trees(
     trees: list[Tree] = []
     first = 0
     for number, (rendered, indices) in enumerate(rows):
+        # slots count the responses of all rows in order, whatever tree each of them ends up in
         starts = origins[number] if origins else None
         for part in _cut(rendered, indices, budget, packing):
             chosen_indices = [indices[position] for position in part]

@@ -74,9 +74,7 @@ def pair_agreement(
 
 
 def krippendorff_alpha(
-    ratings: Sequence[Sequence[Rating]],
-    clusters: Clusters | None = None,
-    **resampling: Unpack[Resampling],
+    ratings: Sequence[Sequence[Rating]], clusters: Clusters | None = None, **resampling: Unpack[Resampling]
 ) -> Coefficient:
     """Compute Krippendorff's alpha (nominal) of any number of raters.
 
@@ -128,9 +126,7 @@ def majority(ratings: Sequence[Sequence[Rating]]) -> list[Rating]:
 
 
 def leave_one_out(
-    ratings: Sequence[Sequence[Rating]],
-    clusters: Clusters | None = None,
-    **resampling: Unpack[Resampling],
+    ratings: Sequence[Sequence[Rating]], clusters: Clusters | None = None, **resampling: Unpack[Resampling]
 ) -> list[Pair]:
     """Compare each rater with the majority of the others. Items without such a majority are left out.
 

@@ -11,13 +11,7 @@ from penchant.metrics.resampling import Clusters, cluster_codes, percentile_inte
 
 
 def within_correlation(
-    x: ArrayLike,
-    y: ArrayLike,
-    clusters: Clusters,
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    x: ArrayLike, y: ArrayLike, clusters: Clusters, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Estimate | None:
     """Compute Pearson's correlation of x and y after each cluster's means are taken off both.
 

@@ -97,13 +97,7 @@ def differing_clusters(sums: Numbers, masses: Numbers) -> int:
 
 
 def jackknife_interval(
-    share: float,
-    left_out: Numbers,
-    sums: Numbers,
-    masses: Numbers,
-    level: float,
-    *,
-    as_raw: bool = False,
+    share: float, left_out: Numbers, sums: Numbers, masses: Numbers, level: float, *, as_raw: bool = False
 ) -> tuple[float, float]:
     """Return the interval of an adjusted share, from its values without each of the clusters.
 

@@ -226,7 +226,7 @@ def trained_part(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
 def _settings(folder: Path) -> dict[str, object]:
     try:
         settings = read_json(folder / CONFIG)
-        settings["base_model_name_or_path"]
+        settings["base_model_name_or_path"]  # adapters that name no base cannot be opened
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / CONFIG} cannot be read: {type(error).__name__}: {error}") from error
     return dict(settings)

@@ -32,7 +32,7 @@ def check_finished(folder: Path, use: str) -> None:
         return
     try:
         status = read_json(run / "result.json")["status"]
-    except FileNotFoundError:
+    except FileNotFoundError:  # it was killed on the way
         status = "no result.json"
     except (OSError, ValueError, KeyError, TypeError):
         status = "a damaged result.json"

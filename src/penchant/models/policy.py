@@ -64,6 +64,7 @@ class Policy:
             InputError: a row that cannot be rendered, or is longer than the model's context.
         """
         rendered = [self.renderer.render(group) for group in groups]
+        # with room for the largest group, up to a bound: a group that is cut runs its prompt twice
         budget = budget or token_budget(self.scorer.device, rendered)
         return score(self.scorer, rendered, budget=budget, progress=progress)
 

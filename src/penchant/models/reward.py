@@ -119,6 +119,7 @@ class LearnedReward:
         """
         rendered = [self.renderer.render(group) for group in groups]
         budget = budget or token_budget(self.scorer.device, rendered)
+        # NaN compares as no better and no worse, and would pass for a tie
         scores = [row - self.offset for row in score(self.scorer, rendered, budget=budget, progress=progress)]
         if not all(bool(torch.isfinite(row).all()) for row in scores):
             raise InputError(f"the reward model {self.name} gives scores that are not finite: its weights are damaged")

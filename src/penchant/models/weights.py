@@ -22,12 +22,7 @@ TASKS = ("SequenceClassification", "TokenClassification", "QuestionAnswering", "
 
 
 def complete(
-    kind: AutoClass,
-    name: str,
-    options: Mapping[str, object],
-    *,
-    may_lack: str = "",
-    may_drop_head: bool = False,
+    kind: AutoClass, name: str, options: Mapping[str, object], *, may_lack: str = "", may_drop_head: bool = False
 ) -> PreTrainedModel:
     """Load a network with all of its weights, and with all weights of its file.
 
@@ -52,6 +47,7 @@ def complete(
         network, info = kind.from_pretrained(name, output_loading_info=True, **options, **labels)
     finally:
         hub_logging.set_verbosity(verbosity)
+    # a new head starts as it is made; everything else would be random without a word
     missing = sorted(key for key in info["missing_keys"] if not (may_lack and key.startswith(may_lack)))
     if missing:
         raise InputError(f"its weights are incomplete: {list_some(missing)} are missing")
