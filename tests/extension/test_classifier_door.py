@@ -93,7 +93,7 @@ def test_it_gets_settings_names_and_seed_and_predicts(folder: Path) -> None:
     assert made.classifier.names == ("bad", "good")  # type: ignore[attr-defined]
     assert made.classifier.shape == (60, 2)  # type: ignore[attr-defined]
     np.testing.assert_allclose(made.predict_proba(["a dull one", "a fine one"]), [[0.1, 0.9], [0.9, 0.1]])
-    assert len(made.learned) == 60
+    assert len(made.learned_marks) == 60
     assert make_classifier(own("words", word="x")).fit(TEXTS, LABELS).predict_proba([]).shape == (0, 2)
 
 
@@ -130,7 +130,7 @@ def test_a_saved_one_is_loaded_with_the_code_that_the_caller_names(
         load_classifier(folder / "kept")
     loaded = load_classifier(folder / "kept", code="mine.py:Words")
     assert loaded.names == ("bad", "good")
-    assert len(loaded.learned) == 60
+    assert len(loaded.learned_marks) == 60
     np.testing.assert_allclose(loaded.predict_proba(["a dull one"]), [[0.1, 0.9]])
     assert "other code" not in caplog.text
     (folder / "mine.py").write_text(CODE + "\nOTHER = 1\n")

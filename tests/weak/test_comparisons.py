@@ -93,12 +93,12 @@ def test_what_is_written_is_a_preference_file_and_reads_as_it_was(tmp_path: Path
 def test_conversations_end_where_the_answer_begins(tmp_path: Path) -> None:
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     rows = read_comparisons(_file(tmp_path, {"prompt": turns, "responses": ["Hello.", " Hey."]}), labels=False)
-    (asked,) = rows.asked
+    (asked,) = rows.inputs
     assert isinstance(asked, PromptGroup)
     assert asked.prompt == "System: Be brief.\n\nHuman: Hi\n\nAssistant:"
     assert {one.text for one in asked.responses} == {" Hello.", " Hey."}
     plain = read_comparisons(_file(tmp_path, {"prompt": "Say:\n", "responses": ["a", "b"]}), labels=False)
-    (asked,) = plain.asked
+    (asked,) = plain.inputs
     assert isinstance(asked, PromptGroup)
     assert {one.text for one in asked.responses} == {"a", "b"}
 
@@ -143,6 +143,6 @@ def test_the_real_comparisons_are_those_of_the_task(shared_data: Any, tmp_path: 
             expected[example.asked] = example.label
     found = read_comparisons(_file(tmp_path, *rows))
     assert found.targets is not None
-    seen = dict(zip(found.asked, found.targets.argmax(-1).tolist(), strict=True))
+    seen = dict(zip(found.inputs, found.targets.argmax(-1).tolist(), strict=True))
     assert len(expected) > 50
     assert seen == expected

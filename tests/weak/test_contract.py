@@ -203,13 +203,13 @@ def test_what_is_saved_says_the_same(fitted: Fitted, tmp_path: Path) -> None:
     # activations are kept with three digits, and the last one depends on which texts are read together
     np.testing.assert_allclose(opened.predict_proba(fitted.unseen), fitted.said, atol=2e-4)
     assert opened.names == fitted.classifier.names
-    assert opened.learned == fitted.classifier.learned
+    assert opened.learned_marks == fitted.classifier.learned_marks
 
 
 def test_it_knows_what_it_learned_from(fitted: Fitted) -> None:
     """All that it was fitted to, the shots that it is shown, or nothing; a validation is no part of it."""
-    assert len(fitted.classifier.learned) == (len(fitted.rows) if fitted.case.learns else fitted.case.shown)
-    assert fitted.classifier.learned <= set(marks_of(fitted.rows))
+    assert len(fitted.classifier.learned_marks) == (len(fitted.rows) if fitted.case.learns else fitted.case.shown)
+    assert fitted.classifier.learned_marks <= set(marks_of(fitted.rows))
 
 
 def test_marks_do_not_tell_apart_what_a_reader_takes_for_the_same() -> None:

@@ -15,8 +15,8 @@ def _label(arguments: Arguments) -> int:
 
     labelled = weak_label(arguments.load(WeakLabel))
     shares = ", ".join(f"{name} {100 * share:.0f}%" for name, share in labelled.shares.items())
-    if labelled.longer:
-        shares = f"the longer response is preferred in {100 * labelled.longer.value:.0f}%"
+    if labelled.longer_share:
+        shares = f"the longer response is preferred in {100 * labelled.longer_share.value:.0f}%"
     print(f"{labelled.rows} rows labelled: {shares}; mean confidence {labelled.mean_confidence:.2f}")
     print(f"weak labels: {labelled.path}")
     return 0

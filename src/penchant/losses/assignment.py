@@ -29,15 +29,18 @@ def assign(scores: NDArray[np.float64], counts: Sequence[int]) -> NDArray[np.int
         Classes, shape (rows,).
     """
     rows, classes = scores.shape
+    # about right for nearly all rows; what is left over is moved below, one row at a time
     chosen = (scores + _offsets(scores, np.asarray(counts))).argmax(1)
     surplus = np.bincount(chosen, minlength=classes) - counts
     row_numbers = np.arange(rows)
+    # each turn moves one row from the class at a path's start to the one at its end: one turn per row left over
     while surplus.any():
         loss = scores[row_numbers, chosen][:, None] - scores  # of moving each row to each class
         cost, best = np.full((classes, classes), np.inf), np.zeros((classes, classes), dtype=np.int64)
         for source in range(classes):
             members = np.flatnonzero(chosen == source)
             if len(members):
+                # of the rows of a class, the one that loses least by going to each other class
                 best[source] = members[loss[members].argmin(0)]
                 cost[source] = loss[best[source], np.arange(classes)]
         for source, target in _cheapest(cost, surplus):
@@ -52,6 +55,7 @@ def _offsets(scores: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[
     spread = float(scores.std()) or 1.0  # all scores equal: any offsets will do
     log_counts = np.log(np.maximum(counts, 1e-9))  # a class that gets no row has a finite logarithm
     offsets = np.zeros(scores.shape[1])
+    # hot: all rows pull at the offsets, which settle fast; cold: they settle where a hard choice has the counts
     for temperature_share in TEMPERATURE_SHARES:
         temperature = temperature_share * spread
         for _ in range(ROUNDS):
@@ -68,6 +72,7 @@ def _cheapest(cost: NDArray[np.float64], surplus: NDArray[np.int64]) -> list[tup
     classes = len(surplus)
     distance = np.where(surplus > 0, 0.0, np.inf)
     before = np.full(classes, -1)
+    # a cheapest path visits no class twice, so it has at most classes - 1 moves
     for _ in range(classes - 1):
         through = distance[:, None] + cost
         source, through_cost = through.argmin(0), through.min(0)
@@ -76,6 +81,7 @@ def _cheapest(cost: NDArray[np.float64], surplus: NDArray[np.int64]) -> list[tup
         if not better.any():
             break
         distance, before = np.where(better, through_cost, distance), np.where(better, source, before)
+    # of the classes with too few rows the one that is cheapest to reach
     end = int(np.where(surplus < 0, distance, np.inf).argmin())
     path = []
     while before[end] >= 0:

@@ -47,6 +47,8 @@ def aot(
         InputError: the tensors do not all have the same shape `(pairs,)`.
     """
     log_ratios(policy_chosen, policy_rejected, ref_chosen, ref_rejected)  # checks the shapes
+    # each of the two is sorted by itself: a pair's own margin under the policy may meet another pair's under the
+    # reference
     of_policy, of_reference = policy_chosen - policy_rejected, ref_chosen - ref_rejected
     return _quantiles(of_policy, of_reference, beta, label_smoothing)
 
@@ -96,9 +98,11 @@ def plackett_luce(
             f"plackett_luce: policy has shape {tuple(policy.shape)} and ref {tuple(ref.shape)}, expected the same "
             "(rankings, k) with k of at least 2"
         )
+    # bfloat16 has 8 bits: the difference of two sums of hundreds of nats would lie on a grid of nats
     scores = beta * (policy.float() if policy.dtype in (torch.float16, torch.bfloat16) else policy).sub(ref)
     # the normaliser of place i runs over the responses from i on
     remaining = scores.flip(1).logcumsumexp(1).flip(1)
+    # the last place is certain once all others are given: its term is log 1
     return (remaining - scores)[:, :-1].sum(1)
 
 
@@ -128,6 +132,7 @@ def ld_logps(
             f"other_lengths {tuple(other_lengths.shape)}, expected (responses, tokens), (responses,), (responses,)"
         )
     position = torch.arange(token_logps.shape[1], device=token_logps.device)
+    # a response that is the shorter one is all front: its own length is the minimum
     in_response, front = position < lengths[:, None], position < torch.minimum(lengths, other_lengths)[:, None]
     sums, fronts = (token_logps.masked_fill(~mask, 0.0).sum(1) for mask in (in_response, front))
     return discount_tails(sums, fronts, alpha=alpha)

@@ -53,6 +53,7 @@ class Needs:
     @classmethod
     def union(cls, losses_needs: Iterable[Needs]) -> Needs:
         """Return what any of several losses needs."""
+        # an iterator could be read once, and every field goes over all losses
         all_needs = list(losses_needs)
         return cls(**{field.name: any(getattr(needs, field.name) for needs in all_needs) for field in fields(cls)})
 
@@ -104,5 +105,6 @@ class PairLoss(Config):
 
     def arguments(self) -> dict[str, object]:
         """Return the settings as keyword arguments of `function` and `margin`."""
+        # the anchor is added for all losses in one place, see `pair_losses`; a function never sees it
         settings = {name: getattr(self, name) for name in type(self).model_fields if name not in ("name", "nll_weight")}
         return {**settings, **self.fixed_arguments}

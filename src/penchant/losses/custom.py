@@ -69,6 +69,7 @@ def _checked(function: Callable[..., Tensor], reference: str) -> Callable[..., T
 
 
 def _try(settings: CustomLoss) -> None:
+    # pairs that the policy ranks rightly and wrongly, and one with sums of -30 and -40 nats: tiny exponentials
     rows = [torch.tensor(row) for row in TRIAL]
     policy: Sequence[Tensor] = [row.requires_grad_() for row in rows[:2]]
     losses = custom_function(settings.function)(*policy, *rows[2:], **settings.arguments())
@@ -80,6 +81,7 @@ def _try(settings: CustomLoss) -> None:
         raise _refusal(settings, f"its losses of four pairs are {losses.tolist()}, expected finite numbers")
     if not losses.requires_grad:
         raise _refusal(settings, UNCONNECTED)
+    # a loss that ignores one of the two responses is a loss still, so `allow_unused`
     slopes = torch.autograd.grad(losses.sum(), policy, allow_unused=True)
     if all(slope is None for slope in slopes):
         raise _refusal(settings, UNCONNECTED)

@@ -69,16 +69,19 @@ def pair_losses(
         chosen_tokens=chosen_tokens,
         rejected_tokens=rejected_tokens,
     )
+    # a loss without reference gets two sums, any other four
     logps: Sequence[Pairs] = (policy_chosen, policy_rejected)
     if settings.needs_reference:
         logps = _with_reference(settings.name, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
     size = policy_chosen.detach().abs() + policy_rejected.detach().abs()
     if settings.logps == "mean":
+        # policy and reference scored the same tokens: chosen, rejected, chosen, rejected
         logps = [logp / tokens[index % 2] for index, logp in enumerate(logps)]
         size = logps[0].detach().abs() + logps[1].detach().abs()
     # functions take all settings by name: a setting that its function does not know fails at the first step
     arguments = settings.arguments() | _further_arguments(settings, (tokens[0], tokens[1]), fronts, squares)
     named = custom_function if isinstance(settings, CustomLoss) else named_function
+    # the margin gets what the loss gets, so that both speak of the same sums
     losses = named(settings.function)(*logps, **arguments)
     margins = named_function(settings.margin)(*logps, **arguments)
     if settings.needs_reference:
@@ -100,6 +103,7 @@ def ranking_losses(
         logps, reference: summed logps of responses under policy and reference, in nats, shape `(responses,)`.
         ranked: of each ranking the indices into `logps`, best first.
     """
+    # rankings differ in length, so each is a call of its own
     function = named_function(settings.ranking_function)
     losses = [
         function(logps[list(ranking)][None], reference[list(ranking)][None], **settings.arguments())

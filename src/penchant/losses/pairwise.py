@@ -55,6 +55,8 @@ def exo_pair(
     if not 0 < label_smoothing < 0.5:
         raise InputError(f"exo_pair: label_smoothing must be above 0 and below 0.5, got {label_smoothing}")
     logits = beta * log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    # KL(p || q) = sum of p log p - p log q over the two outcomes, p the policy's and q the smoothed label; log1p keeps
+    # the digits of 1 - eps where eps is small
     right = _times_log(logits) - torch.sigmoid(logits) * math.log1p(-label_smoothing)
     return right + _times_log(-logits) - torch.sigmoid(-logits) * math.log(label_smoothing)
 
@@ -80,6 +82,7 @@ def nca_pair(
         InputError: the tensors do not all have the same shape `(pairs,)`.
     """
     chosen, rejected = _scaled(beta, policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    # the last two terms are what DPO lacks: each response's own ratio is held down, not only their difference
     return -logsigmoid(chosen) - 0.5 * logsigmoid(-chosen) - 0.5 * logsigmoid(-rejected)
 
 
@@ -100,6 +103,8 @@ def sppo_hard(
         InputError: the tensors do not all have the same shape `(pairs,)`.
     """
     chosen, rejected = log_ratios(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    # the paper's targets eta (P - 1/2) with eta = 1 / beta, at a win probability P of 1 for the chosen response and of
+    # 0 for the rejected one
     return (chosen - 0.5 / beta) ** 2 + (rejected + 0.5 / beta) ** 2
 
 
@@ -191,6 +196,7 @@ def discopop(
         InputError: the tensors do not all have the same shape `(pairs,)`.
     """
     logits = beta * log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    # near 0 where the policy is wrong, near 1 where it is right: which of the two losses counts
     modulation = torch.sigmoid(logits / tau)
     return -logsigmoid(logits) * (1 - modulation) + _bounded_exp(-logits) * modulation
 
@@ -262,8 +268,12 @@ def f_scores(ratios: Pairs, divergence: Divergence, alpha: float = 0.5) -> Pairs
     """
     match divergence:
         case "forward_kl":
+            # f(t) = -log t; the constant cancels in the difference of two scores, and stays so that a score is 0 at
+            # the reference
             return 1 - _bounded_exp(-ratios)
         case "jensen_shannon":
+            # log(2 t / (1 + t)): a sigmoid of the log-ratio, bounded above, so that no chosen response is pushed
+            # without end
             return math.log(2) + logsigmoid(ratios)
         case "alpha":
             if abs(alpha - 1) < 1e-6:  # the limit, the reverse KL; the formula would be 0 / 0
@@ -280,6 +290,8 @@ def _scaled(beta: float, *logps: Pairs) -> tuple[Pairs, Pairs]:
 
 def _times_log(logits: Tensor) -> Tensor:
     """Return p log p for p = sigmoid(logits): 0 where p is 0, and without a NaN in the gradient there."""
+    # where the policy has ruled one response out, p log p is 0 times -inf; a mask behind the product would leave the
+    # NaN in the gradient, so the logit is replaced before it
     is_zero = logits == -torch.inf
     finite_logits = logits.masked_fill(is_zero, 0.0)
     return (torch.sigmoid(finite_logits) * logsigmoid(finite_logits)).masked_fill(is_zero, 0.0)

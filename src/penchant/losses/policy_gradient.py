@@ -29,10 +29,12 @@ def advantages(
     """
     keep = mask.to(values.dtype)
     rewards, values = rewards * keep, values * keep
+    # the value of the next token; behind the last one the response has ended, and nothing more is to be had
     following = torch.cat([values[:, 1:], values.new_zeros(len(values), 1)], 1)
     surprises = rewards + gamma * following - values
     estimates = torch.zeros_like(values)
     accumulated = values.new_zeros(len(values))
+    # from the end: each estimate is its own surprise and a discounted share of the one behind it
     for position in range(values.shape[1] - 1, -1, -1):
         accumulated = surprises[:, position] + gamma * lam * accumulated
         estimates[:, position] = accumulated
@@ -57,6 +59,7 @@ def clipped_surrogate(logps: Tokens, old_logps: Tokens, advantage: Tokens, *, cl
         clip_ratio: eps.
     """
     ratio = (logps - old_logps).exp()
+    # the smaller of the two is a bound from below: a step that clipping would flatter is not taken
     return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip_ratio, 1 + clip_ratio) * advantage)
 
 
@@ -116,6 +119,7 @@ def first_coefficient(
         More than 0; 0.1 where all rewards are equal, and there is nothing to learn.
     """
     if scores is None:
+        # scaled rewards have s = 1
         return (2 * target_nats) ** -0.5
     _, inverse, counts = prompts.unique(return_inverse=True, return_counts=True)
     exact = scores.double()
@@ -134,5 +138,6 @@ def adapted(coefficient: float, kl_nats: float, target_nats: float, gain: float)
     It is raised by up to a fifth of `gain` where the KL is above its target, and lowered where it is below (Ziegler et
     al. 2019, section 2.2).
     """
+    # one update with a wild KL must not swing the penalty: the relative error counts up to a fifth
     error = min(max(kl_nats / target_nats - 1, -0.2), 0.2)
     return coefficient * (1 + gain * error)

@@ -97,6 +97,8 @@ def robust(
 
 
 def _corrected(logits: Pairs, label_smoothing: float) -> Pairs:
+    # the weights 1 - eps and -eps are the first row of the inverse of the matrix that flips labels; its determinant is
+    # 1 - 2 eps
     corrected = -(1 - label_smoothing) * logsigmoid(logits) + label_smoothing * logsigmoid(-logits)
     return corrected / (1 - 2 * label_smoothing)
 
@@ -174,6 +176,7 @@ def hinge(
         InputError: the tensors do not all have the same shape `(pairs,)`.
     """
     difference = log_ratio_difference(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+    # no gradient past the margin: pairs that the policy has learned leave the others alone
     return torch.relu(1 - beta * difference)
 
 
@@ -235,6 +238,7 @@ def log_odds_margin(mean_chosen: Pairs, mean_rejected: Pairs, **_: object) -> Pa
 
 def log_odds(mean_logps: Pairs) -> Pairs:
     """Return log(p / (1 - p)) for p = exp(mean_logps), shape `(pairs,)`."""
+    # the largest number below 0 that 1 - p can still tell from 1
     below_one = mean_logps.clamp(max=-torch.finfo(mean_logps.dtype).eps)
     # -expm1 keeps 1 - p exact for p near 1, where 1 - exp would round to 0; for small p both are 1
     return below_one - torch.log(-torch.expm1(below_one))

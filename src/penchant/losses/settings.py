@@ -304,6 +304,7 @@ class WeightedSum(PairLoss):
     def _weights_fit(self) -> WeightedSum:
         if self.weights and len(self.weights) != len(self.losses):
             raise ValueError(f"{len(self.weights)} weights for {len(self.losses)} losses: give one per loss")
+        # the terms are computed on the same pairs, and a ranking is no pair
         if any(term.needs.rankings for term in self.losses):
             raise ValueError("plackett_luce ranks whole prompts and cannot be added to losses on pairs")
         if all(isinstance(term, ChosenNLL) for term in self.losses):
@@ -332,6 +333,7 @@ PAIR_LOSSES: dict[str, type[PairLoss]] = {
 
 def custom_losses(settings: PairLoss) -> list[CustomLoss]:
     """Return the losses of the user's own in a loss: itself, or terms of a sum."""
+    # sums do not nest, so one level is all there is
     terms = settings.losses if isinstance(settings, WeightedSum) else (settings,)
     return [term for term in terms if isinstance(term, CustomLoss)]
 

@@ -79,6 +79,8 @@ def _gains(policy: Tensor, ref: Tensor, desirable: Tensor, kl: Tensor | float) -
     """Return r - z in nats, shape `(responses,)`, after a check of the shapes."""
     if desirable.dtype != torch.bool:  # scores or +1 and -1 would be taken as true
         raise InputError(f"kto: `desirable` must hold true or false, got {desirable.dtype}")
+    # `desirable` is among them so that one label per response is checked as well
     policy, ref, _ = same_pairs(policy=policy, ref=ref, desirable=desirable)
+    # the paper's z is a KL, which is never negative; its estimate from a few mismatched responses may be
     reference_point = torch.as_tensor(kl, dtype=policy.dtype, device=policy.device).detach().clamp(min=0)
     return policy - ref - reference_point

@@ -36,6 +36,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """
     _same_shape(logits, targets)
     logps = log_softmax(logits, -1)
+    # an option that is not there has a target of 0 and a log-probability of -inf: their product would be NaN
     return -torch.where(logits > -torch.inf, targets * logps, 0.0).sum(-1)
 
 
@@ -83,6 +84,7 @@ def class_shares(prior: Prior, weak: Tensor) -> tuple[float, ...]:
     if prior == "balanced":
         return (1 / classes,) * classes
     if prior == "weak":
+        # in float64: balanced labels have to give the balanced shares to the bit
         mean = weak.detach().double().mean(0)
         return tuple((mean / mean.sum()).tolist())
     _are_shares(prior, classes)
@@ -95,6 +97,8 @@ def confidence_weight(step: int, steps: int, *, alpha_max: float, warmup: float 
     Args:
         step: 0 for the first one. steps: of the whole training. warmup: a share; 0 means alpha_max at once.
     """
+    # Burns et al.: an untrained student's own predictions are no better than chance, so they count for nothing at
+    # first
     ramp = warmup * steps
     return alpha_max if step >= ramp else alpha_max * step / ramp
 
@@ -121,9 +125,12 @@ def harden(logits: Tensor, shares: Sequence[float] | None = None) -> Tensor:
         chosen = logits.argmax(-1)
     elif classes == 2:
         chosen = torch.zeros(examples, dtype=torch.long, device=logits.device)
+        # the paper's threshold: the surest of class 1 come first, as many as the share says; stable, so that ties fall
+        # alike on every machine
         order = (logits[:, 1] - logits[:, 0]).argsort(descending=True, stable=True)
         chosen[order[: counts[1]]] = 1
     else:
+        # the sum of log-probabilities is what the most probable assignment maximizes
         scores = log_softmax(logits.double(), -1).cpu().numpy()
         chosen = torch.as_tensor(assign(scores, counts), device=logits.device)
     return one_hot(chosen, classes).to(logits.dtype)
@@ -187,6 +194,7 @@ def adaptive_target(logits: Tensor, weak: Tensor, *, alpha: float = 1.0, prior: 
     _same_shape(logits, weak)
     _is_share(alpha)
     hardened = harden(logits, class_shares(prior, weak))
+    # what the student itself gives to its own hardened label, and to the supervisor's
     student_belief, weak_belief = (
         logits.detach().gather(1, probabilities.argmax(-1, keepdim=True)) for probabilities in (hardened, weak)
     )
@@ -212,6 +220,7 @@ def most_confident(weak: Tensor, *, share: float) -> Tensor:
     """
     if not 0 < share <= 1:
         raise InputError(f"share must lie in (0, 1], got {share}")
+    # a share over all classes together would drop a class whose labels are never sure
     sureness, label = weak.max(-1)
     is_kept = torch.zeros(len(weak), dtype=torch.bool, device=weak.device)
     for predicted in label.unique():
@@ -247,6 +256,7 @@ def _counts(shares: Sequence[float] | None, examples: int, classes: int) -> list
     _are_shares(shares, classes)
     # half of an odd batch must not hang on the last bit of a mean, so a thousandth of an example is no remainder
     exact = np.round(np.asarray(shares, dtype=np.float64) * examples, 3)
+    # largest remainder: floors first, then one more for the classes that lost most
     counts = np.floor(exact).astype(int)
     # ties go to the later class: of an odd batch of two classes one more is positive
     short = examples - counts.sum()

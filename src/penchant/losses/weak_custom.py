@@ -10,7 +10,7 @@ from torch import Tensor
 from penchant.errors import InputError
 from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CustomWeakLoss
 
-TRIED = 4  # rows
+TRIAL_ROWS = 4
 _loaded: dict[str, Callable[..., object]] = {}
 
 
@@ -26,7 +26,7 @@ def check_weak_loss(loss: object, labels: Tensor) -> None:
     """
     if isinstance(loss, CustomWeakLoss):
         _loaded[loss.function] = _load(loss.function)  # an edited file is what counts
-        labels = labels[:TRIED].float()
+        labels = labels[:TRIAL_ROWS].float()
         # a student of any opinion: logits of 0 alone would hide what a function makes of one that is sure
         custom_target(loss, torch.linspace(-3.0, 3.0, labels.numel()).view_as(labels), labels, 0.5)
 
@@ -50,6 +50,7 @@ def custom_target(loss: CustomWeakLoss, logits: Tensor, labels: Tensor, progress
     if not isinstance(target, Tensor) or not target.is_floating_point():
         kind = f"{target.dtype} numbers" if isinstance(target, Tensor) else f"a {type(target).__name__}"
         raise _refusal(name, f"it returned {kind}, expected a tensor of probabilities")
+    # a mean would broadcast against every row, and all rows would learn the same
     if target.shape != labels.shape:
         raise _refusal(
             name,

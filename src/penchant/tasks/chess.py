@@ -26,6 +26,7 @@ def chess_puzzles(row: TaskRow) -> Iterator[LabeledExample]:
     if len(moves) < 2:
         raise ValueError(f"`Moves` has {len(moves)}, expected the opponent's move and the solver's")
     board = valid_board(row["FEN"])
+    # the first move is the opponent's, and the solver answers it
     last = board.parse_uci(moves[0])
     board.push(last)
     right = board.parse_uci(moves[1])

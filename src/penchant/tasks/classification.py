@@ -146,6 +146,7 @@ def sst2(row: TaskRow) -> Iterator[LabeledExample]:
 )
 def twitter_sentiment(row: TaskRow) -> Iterator[LabeledExample]:
     """Read Twitter sentiment: tweets that are clearly negative or positive (Rosenthal et al. 2017)."""
+    # the paper's tasks have two classes: neutral tweets are left out, 0 and 2 become 0 and 1
     if int(row["label"]) != 1:  # neutral
         yield LabeledExample(row["text"], int(row["label"]) // 2)
 

@@ -116,6 +116,7 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
         InputError: no such task; data that cannot be read; a class without examples.
     """
     spec = task_spec(name)
+    # test rows come first: what is related to them leaves the rows to train on, so that no test row was learned
     source, train_rows, test_rows = _rows(spec, folder or data_folder())
     dropped: Counter[str] = Counter()
     testing = _checked(_unique(test_rows, dropped), spec, "test")
@@ -124,6 +125,7 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
     training = [e for e in unique if normalized(e.text) not in seen and group_of(e) not in seen]
     dropped["related to test rows"] = len(unique) - len(training)
     training = _checked(training, spec, "train")
+    # classes are balanced after that, since what was dropped may have unbalanced them
     before = len(training) + len(testing)
     training, testing = balanced(training), balanced(testing)
     dropped["to balance classes"] = before - len(training) - len(testing)
@@ -137,9 +139,11 @@ def halves(examples: Sequence[LabeledExample], seed: int) -> tuple[list[LabeledE
     """
     groups = _by_group(examples)
     keys = sorted(groups)
+    # sorted first: the order must hang on the content and the seed, never on the order of the rows
     random.Random(seed).shuffle(keys)
     parts: tuple[list[LabeledExample], list[LabeledExample]] = [], []
     for key in keys:
+        # the smaller part takes the next group: groups differ in size, and the parts should not
         min(parts, key=len).extend(groups[key])
     return parts
 
@@ -183,6 +187,7 @@ def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list
     if files := local_files(spec, folder):
         parts = [_examples(spec, file) for file in files]
         if len(parts) == 1:
+            # by content: a file that grows keeps the side of the rows that it had
             test = [digest(group_of(e)) % TEST_SHARE == 0 for e in parts[0]]
             parts = [
                 [e for e, tested in zip(parts[0], test, strict=True) if tested is is_test] for is_test in (False, True)
@@ -251,6 +256,7 @@ def _unique(examples: Iterable[LabeledExample], dropped: Counter[str]) -> list[L
     first: dict[str, LabeledExample] = {}
     contradicted: set[str] = set()
     for example in examples:
+        # with options: one question may be asked with other answers
         key = normalized("\n".join((example.text, *example.options)))
         if not key:
             dropped["empty"] += 1
@@ -267,6 +273,7 @@ def _unique(examples: Iterable[LabeledExample], dropped: Counter[str]) -> list[L
 def _checked(examples: list[LabeledExample], spec: TaskSpec, part: str) -> list[LabeledExample]:
     if not examples:
         raise InputError(f"{spec.name}: no example to {part} on")
+    # a class without examples would make every accuracy of the study a matter of the others
     missing = sorted(set(range(len(spec.classes))) - {example.label for example in examples})
     if missing:
         names = ", ".join(spec.classes[label] for label in missing)

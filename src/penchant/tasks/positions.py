@@ -40,6 +40,7 @@ def chess_library() -> ModuleType:
 def prompt_of(board: chess.Board, last: chess.Move) -> str:
     """Return the position with the question what to play, `last` being the move that led to it."""
     placement, rest = board.epd(en_passant="legal").split(" ", 1)
+    # a FEN counts empty squares by digits, which shift what stands after them: a small model would have to count
     written = re.sub(r"\d", lambda digit: "_" * int(digit[0]), placement)
     return f"{written} {rest}\nLast move: {last.uci()}\n{QUESTION}"
 
@@ -61,6 +62,7 @@ def board_of(text: str) -> chess.Board:
         raise InputError(
             f"this is no chess position: {text[:60]!r}; expected a line such as {prompt_line(chess.Board())!r}"
         )
+    # and back: a run of empty squares is a digit again
     placement = re.sub("_+", lambda run: str(len(run[0])), match[1])
     return valid_board(f"{placement} {match[2]} {match[3]} {match[4]} 0 1")
 

@@ -28,6 +28,7 @@ def sibling_groups(texts: Sequence[str]) -> list[str]:
     leaders = list(range(len(texts)))
     clauses = [_clauses(text) for text in texts]
     for index in range(len(texts)):
+        # variants stand one after the other: the same clause further away is no sign of kinship
         for other in range(max(0, index - REACH), index):
             if _are_siblings(clauses[other], clauses[index]):
                 first, last = sorted((_leader(leaders, other), _leader(leaders, index)))
@@ -57,8 +58,10 @@ def _are_siblings(first: tuple[Words, Words], second: tuple[Words, Words]) -> bo
     for clause, second_clause in zip(first, second, strict=True):
         if clause == second_clause and len(clause) >= SHORTEST:
             return True
+    # one that was worded otherwise shares no whole clause; its beginning and end are often the same
     words, second_words = sum(first, ()), sum(second, ())
     start = _in_common(words, second_words)
+    # behind the shared beginning, so that no word counts twice
     end = _in_common(words[start:][::-1], second_words[start:][::-1])
     shorter = min(len(words), len(second_words))
     return shorter > 0 and start + end >= SHARED_WORDS * shorter

@@ -133,6 +133,7 @@ def preferred(prompt: str, better: str, worse: str) -> LabeledExample:
 
 def first_by_content(prompt: str, first: str, second: str) -> bool:
     """Return whether the first of two answers stands first: half of all winners do, alike on every machine."""
+    # the text itself breaks the tie of two equal digests: texts that differ in case and punctuation alone
     return (digest(f"{prompt} {first}"), first) < (digest(f"{prompt} {second}"), second)
 
 
@@ -150,6 +151,7 @@ def conversation(prompt: Prompt) -> str:
 def with_plain_prompt(group: PromptGroup) -> PromptGroup:
     """Return a group with its prompt as one text, and a space before a response that nothing parts from it."""
     text = conversation(group.prompt)
+    # a tokenizer writes most words with the space before them: without one the answer would begin with a rare token
     parted = not text or text[-1].isspace()
     options = [
         response.text if parted or response.text[:1].isspace() else f" {response.text}" for response in group.responses
@@ -159,4 +161,5 @@ def with_plain_prompt(group: PromptGroup) -> PromptGroup:
 
 def normalized(text: str) -> str:
     """Return what two texts that a reader takes for the same share: letters and digits, lower case."""
+    # an underscore is a word's letter here: by it chess positions with empty squares differ
     return " ".join(re.findall(r"\w+", text.lower()))

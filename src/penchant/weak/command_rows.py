@@ -52,6 +52,7 @@ def related_keys(rows: LabelledRows) -> list[str]:
     leader: dict[str, str] = {}
 
     def first(mark: str) -> str:
+        # union-find: a mark leads to the first mark of all rows that are linked with it
         while leader.setdefault(mark, mark) != mark:
             mark = leader[mark]
         return mark
@@ -79,10 +80,11 @@ def fit_to_rows(
 ) -> None:
     """Fit to rows with labels; a probe's shrinkage is chosen on whole groups of related rows."""
     labels = labels_of_two_classes(rows)
+    # held out by halves, a group would choose the shrinkage by rows that the probe has seen
     if isinstance(classifier, ProbeClassifier):
-        classifier.fit(rows.asked, labels, classes=classes, groups=related_keys(rows))
+        classifier.fit(rows.inputs, labels, classes=classes, groups=related_keys(rows))
     else:
-        classifier.fit(rows.asked, labels, classes=classes, validation=validation)
+        classifier.fit(rows.inputs, labels, classes=classes, validation=validation)
 
 
 def describe_overlap(overlap: list[int], rows: LabelledRows, source: str, name: str) -> str:
@@ -94,6 +96,7 @@ def describe_overlap(overlap: list[int], rows: LabelledRows, source: str, name: 
 def longer_share(rows: LabelledRows, probabilities: Probabilities) -> Estimate | None:
     """Measure how often the longer of two responses is preferred; None where all are of one length."""
     first = longer_first(rows)
+    # of responses of one length none is the longer
     indices = np.flatnonzero(~np.isnan(first))
     if not len(indices):
         return None

@@ -59,6 +59,7 @@ class WeakLabel(Config):
         if not isinstance(values, dict):
             return values
         supervisor = values.get("supervisor")
+        # the default supervisor is TF-IDF: without this, `model` would be refused as a setting that it does not have
         if isinstance(supervisor, dict) and "model" in supervisor and "name" not in supervisor:
             return {**values, "supervisor": {"name": "probe", **supervisor}}
         return values

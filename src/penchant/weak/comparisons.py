@@ -43,6 +43,7 @@ def read_comparisons(source: str, *, labels: bool = True, split: str = "train") 
     shares: list[float] = []
     for group in load_responses(source, split=split):
         for first, second, share in _pairs(group, labels=labels):
+            # a response that was drawn several times is one option of the pair
             responses = [replace(group.responses[index], count=1) for index in (first, second)]
             pairs.append(PromptGroup(group.prompt, responses, source=group.source))
             shares.append(share)
@@ -64,6 +65,7 @@ def write_comparisons(rows: LabelledRows, probabilities: Probabilities, path: Pa
     groups = []
     for pair, row in zip(rows.examples, probabilities, strict=True):
         assert isinstance(pair, PromptGroup)
+        # a response that cannot win has no comparison: a weight of 0 is none
         comparisons = [Comparison(index, 1 - index, weight=float(p)) for index, p in enumerate(row) if p > 0]
         groups.append(PromptGroup(pair.prompt, pair.responses, comparisons))
     write_groups(groups, path)
@@ -81,14 +83,17 @@ def _pairs(group: PromptGroup, *, labels: bool) -> Iterator[tuple[int, int, floa
     weights: dict[tuple[int, int], float] = {}
     for comparison in group.comparisons:
         for winner, loser, weight in comparison.directed():
+            # a tie comes as half a win in each direction
             weights[winner, loser] = weights.get((winner, loser), 0.0) + weight
     plain_group = with_plain_prompt(group)
     compared = {(min(pair), max(pair)) for pair in weights}
+    # where verdicts say which pairs are meant, only these are labelled
     all_pairs = combinations(range(len(group.responses)), 2)
     for left, right in sorted(compared) if compared or labels else all_pairs:
         texts = [plain_group.responses[index].text for index in (left, right)]
         if texts[0] == texts[1]:  # such as one text, finished and cut
             continue
+        # files put the chosen response first: in their order the place alone would give the answer away
         first, second = (left, right) if first_by_content(str(plain_group.prompt), *texts) else (right, left)
         wins, losses = weights.get((first, second), 0.0), weights.get((second, first), 0.0)
         yield first, second, wins / (wins + losses) if wins + losses else 0.5

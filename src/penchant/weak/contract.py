@@ -35,12 +35,12 @@ class Classifier(Protocol):
 
     `targets` are either classes, integers of shape (examples,), or probabilities of shape (examples, classes). What
     is fitted with the latter one-hot is what is fitted with the former. A seed, where there is something to draw, is
-    the constructor's; so are the names of the classes, where they have some. `learned` are the marks of all examples
+    the constructor's; so are the names of the classes, where they have some. `learned_marks` are the marks of all examples
     that it learned from, see `marks_of`: of these it knows too much to supervise.
     """
 
     names: tuple[str, ...] | None
-    learned: frozenset[str]
+    learned_marks: frozenset[str]
 
     def fit(
         self,
@@ -79,6 +79,7 @@ def as_probabilities(targets: ArrayLike, examples: int, classes: int | None = No
         array = np.asarray(targets)
     except ValueError as error:  # rows of several lengths
         raise InputError(f"{TARGETS}: {error}") from error
+    # labels as texts, or ragged lists, which numpy reads as objects
     if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
         raise InputError(f"{TARGETS}, got {array.dtype} of shape {array.shape}")
     if not examples or len(array) != examples:
@@ -89,9 +90,11 @@ def as_probabilities(targets: ArrayLike, examples: int, classes: int | None = No
         if classes is not None and soft.shape[1] != classes:
             raise InputError(f"the labels are of {soft.shape[1]} classes, expected {classes}")
         return soft
+    # 1.0 is a class, 0.5 is a probability that somebody forgot to give in two columns
     if not np.isfinite(array).all() or not (array == array.astype(np.int64)).all():
         raise InputError(f"{TARGETS}, got numbers between classes")
     labels = array.astype(np.int64)
+    # a part of the rows may lack the last class: `classes` says so, the labels cannot
     classes = classes or max(2, int(labels.max()) + 1)
     if negative := np.unique(labels[labels < 0]).tolist():
         where = int((labels < 0).argmax())
@@ -170,6 +173,7 @@ def marks_of(examples: Sequence[Example]) -> list[str]:
     """
     marks = []
     for example in examples:
+        # options in any order: whoever saw them the other way round has seen them
         parts = [example] if isinstance(example, str) else [prompt_text(example.prompt), *sorted(_options(example))]
         marks.append(mark("text", "\n".join(filter(None, map(normalized, parts)))))
     return marks
@@ -208,8 +212,10 @@ def write_kind(
     folder.mkdir(parents=True, exist_ok=True)
     remove(folder / KIND)  # of an earlier classifier, whose other files are about to be replaced
     texts = {LEARNED_MARKS: sorted(marks), KIND: {"kind": kind, **content}}
+    # a dictionary keeps its order: `classifier.json` is written last
     files = dict(parts or {})
     files |= {name: (json.dumps(value, ensure_ascii=False) + "\n").encode("utf-8") for name, value in texts.items()}
+    # digests before files: a kill between the two leaves a file missing, never one that nobody lists
     write_sums(folder, {name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
     for name, data in files.items():
         atomic_write(folder / name, data)
@@ -221,6 +227,7 @@ def read_kind(folder: Path) -> dict[str, Any]:
     Raises:
         DamagedFile: a file is damaged or missing.
     """
+    # folders of an earlier version have no digests: then only that the files are there is checked
     check_files(folder, {KIND, *(read_sums(folder) or ())})
     try:
         content: dict[str, Any] = read_json(folder / KIND)

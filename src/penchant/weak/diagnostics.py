@@ -37,6 +37,7 @@ def diagnostics(
     assert held_out.targets is not None
     agrees = on_held_out.argmax(-1) == held_out.targets.argmax(-1)
     confidence = held_out.targets.max(-1)
+    # strictly above: of a supervisor with two levels of confidence the lower one is the unsure half
     is_sure = confidence > np.median(confidence)
     clusters = clusters_of(held_out)
 
@@ -68,6 +69,7 @@ def _disagreements(held_out: LabelledRows, on_held_out: Probabilities) -> tuple[
     """Return the rows where student and weak label differ, the student's surest first."""
     assert held_out.targets is not None
     weak, student = held_out.targets.argmax(-1), on_held_out.argmax(-1)
+    # the surest first, then by place, so that a page is the same twice
     rows = sorted((weak != student).nonzero()[0].tolist(), key=lambda row: (-float(on_held_out[row].max()), row))
     return tuple(
         Disagreement(

@@ -32,6 +32,7 @@ def weight_distance(trained: Policy, start: str, *, trust_remote_code: bool = Fa
     try:
         squared_distance, length = 0.0, 0.0
         for name, weight in network.named_parameters():
+            # adapters rename the weights around which they are put
             base_name = name.removeprefix("base_model.model.").replace(".base_layer", "")
             if base_name in before:
                 # rounded as the trained weights are: half precision is no movement

@@ -21,6 +21,7 @@ def reliability_picture(curves: Mapping[str, Mapping[float, Measure]], title: st
         figure, axes = blank(4.4, 3.6)
         for index, curve in enumerate(curves.values()):
             plot_curve(axes, index, curve)
+        # the dotted line begins where the first curve does: the rest of the square is empty
         low = min(confidence for curve in curves.values() for confidence in curve)
         axes.plot([low, 1], [low, 1], color=MUTED, linewidth=0.9, linestyle=":")
         for axis in (axes.xaxis, axes.yaxis):
@@ -36,6 +37,7 @@ def plot_curve(
     color, line_style, marker = run_style(index)
     x = sorted(points)
     estimates = [points[step] for step in x]
+    # a gap in the line, where a 0 would be read as a measurement
     values = [nan if estimate.value is None else estimate.value for estimate in estimates]
     axes.errorbar(
         x,

@@ -35,11 +35,12 @@ def weak_label(config: WeakLabel) -> LabelledFile:
         InputError: bad rows; rows to label that the supervisor learned from; a supervisor of other classes.
         RunError: the file cannot be written.
     """
+    # before anything is loaded: a mistake in a path must not cost the minutes that a model takes
     out = _new_file(config)
     saved = None if config.saved is None else _opened(config.saved, config)
     rows = read_rows(config.data, config.task, labels=False)
     classifier, names = _supervisor(config, rows) if saved is None else (saved, _names(saved, config, rows))
-    probabilities = classifier.predict_proba(rows.asked)
+    probabilities = classifier.predict_proba(rows.inputs)
     if probabilities.shape[1] != len(names):
         raise InputError(
             f"the supervisor knows {probabilities.shape[1]} classes, but {len(names)} are named: set `classes`"
@@ -50,7 +51,7 @@ def weak_label(config: WeakLabel) -> LabelledFile:
         path=str(out),
         shares=dict(zip(names, shares_of(probabilities), strict=True)),
         mean_confidence=float(probabilities.max(-1).mean()),
-        longer=longer_share(rows, probabilities) if rows.names == OPTIONS else None,
+        longer_share=longer_share(rows, probabilities) if rows.names == OPTIONS else None,
     )
 
 
@@ -75,6 +76,7 @@ def _opened(saved: str, config: WeakLabel) -> Classifier:
     code = config.supervisor.factory if isinstance(config.supervisor, OwnClassifier) else None
     classifier = load_classifier(saved, code=code)
     compares = classifier.names == OPTIONS
+    # a probe of pairs gives two columns for texts, too, and they would mean nothing
     if compares != (config.task == "comparisons") and classifier.names:
         is_of = "compares responses" if compares else "knows classes of texts"
         raise InputError(f"{saved} {is_of}, which is not the task {config.task!r}: set `task`")
@@ -90,7 +92,7 @@ def _names(classifier: Classifier, config: WeakLabel, rows: LabelledRows) -> tup
     """Return the names of a saved classifier's classes; it must not have learned from the rows."""
     if not (names := classifier.names or config.classes or rows.names):
         raise InputError(f"{config.saved} does not know the names of its classes: give `classes`")
-    if overlap_rows := among(rows, classifier.learned):
+    if overlap_rows := among(rows, classifier.learned_marks):
         raise InputError(_learned_before(overlap_rows, rows, config.data))
     return names
 
@@ -101,10 +103,12 @@ def _supervisor(config: WeakLabel, rows: LabelledRows) -> tuple[Classifier, tupl
     names = labelled.names if labelled is not None else config.classes or rows.names
     classifier = make_classifier(config.supervisor, names=names, seed=config.seed)
     if labelled is None:
-        placeholders = rows.asked[:1] * 2 if rows.names else list(names)
+        # `fit` asks for one example per class; one that learns nothing only counts them
+        placeholders = rows.inputs[:1] * 2 if rows.names else list(names)
         return classifier.fit(placeholders, np.eye(len(names)), classes=len(names)), names
     if overlap_rows := overlap(labelled, rows):
         raise InputError(_learned_before(overlap_rows, rows, config.data))
+    # the overlap was looked for among all rows: the seed must not decide what is refused
     chosen = draw_rows(labelled, config.supervisor.rows, config.seed)
     if len(chosen.examples) < FEWEST and not learns_nothing(config.supervisor):
         raise InputError(f"{config.train}: {len(chosen.examples)} rows to learn from are too few: at least {FEWEST}")

@@ -110,13 +110,13 @@ def _classes(result: StudentResult) -> str:
     )
 
 
-def _preferences(longer: LongerPreference) -> str:
+def _preferences(preference: LongerPreference) -> str:
     """Return how often the longer response is preferred: reward models learn length first where it tells winners."""
-    if longer.student is None or longer.weak_labels is None:
+    if preference.student is None or preference.weak_labels is None:
         return "  all responses are as long as the ones beside them"
     return (
-        f"  prefers the longer response in {_share(longer.student)} of the held-out pairs, its supervisor in "
-        f"{_share(longer.weak_labels)}"
+        f"  prefers the longer response in {_share(preference.student)} of the held-out pairs, its supervisor in "
+        f"{_share(preference.weak_labels)}"
     )
 
 
@@ -142,6 +142,7 @@ def _agreement(result: StudentResult) -> Picture:
         axes.barh(positions, values, color=RUN_COLORS[0][0], height=0.55, alpha=0.75)
         axes.errorbar(values, positions, xerr=error_arms(estimates), color=RUN_COLORS[1][0], linestyle="none")
         axes.set_xlim(0, 1)
+        # matplotlib counts from below, and the first bar should stand on top
         axes.invert_yaxis()
         axes.yaxis.set_major_locator(FixedLocator(positions))
         axes.set_yticklabels(names)

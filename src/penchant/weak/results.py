@@ -18,14 +18,14 @@ class LabelledFile:
         rows: how many were labelled. path: the file.
         shares: of each class, by name, how often it is the most probable one.
         mean_confidence: the mean probability of the most probable class.
-        longer: how often the longer of two responses is preferred; None for texts, and where lengths are all the same.
+        longer_share: how often the longer of two responses is preferred; None for texts, and where all are as long.
     """
 
     rows: int
     path: str
     shares: Mapping[str, float]
     mean_confidence: float
-    longer: Estimate | None = None
+    longer_share: Estimate | None = None
 
 
 @dataclass(frozen=True)

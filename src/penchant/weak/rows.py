@@ -48,7 +48,7 @@ class LabelledRows:
     groups: tuple[str, ...]
 
     @property
-    def asked(self) -> list[Example]:
+    def inputs(self) -> list[Example]:
         """What a classifier gets to see of them: conversations as texts that end where the answer begins."""
         return [example if isinstance(example, str) else with_plain_prompt(example) for example in self.examples]
 
@@ -100,8 +100,8 @@ def read_labelled(
     """
     rows, problems = _parse(source, split, labels=labels)
     _refuse_abstentions(source, rows, names)
-    given = [row.label for row in rows if row.label is not None]
-    class_names = names or (_names(given, source) if given else ())
+    labels_of_rows = [row.label for row in rows if row.label is not None]
+    class_names = names or (_names(labels_of_rows, source) if labels_of_rows else ())
     targets = []
     for row in rows:
         if row.label is not None:
@@ -158,7 +158,7 @@ def overlap(rows: LabelledRows, other: LabelledRows) -> list[int]:
 
 def marks(rows: LabelledRows) -> list[frozenset[str]]:
     """Return what tells each row again, as digests: the example's own, and its group's."""
-    marked = zip(marks_of(rows.asked), rows.groups, strict=True)
+    marked = zip(marks_of(rows.inputs), rows.groups, strict=True)
     return [frozenset(filter(None, (text_mark, mark("group", group)))) for text_mark, group in marked]
 
 
@@ -216,13 +216,14 @@ def _label(values: Mapping[str, object]) -> Label:
 
 def _names(labels: Sequence[Label], source: str) -> tuple[str, ...]:
     """Return the classes that rows name; numbers in the order of numbers."""
-    named = [label for label in labels if not isinstance(label, list)]
-    if len(named) < len(labels):
+    by_name = [label for label in labels if not isinstance(label, list)]
+    if len(by_name) < len(labels):
         raise InputError(f"{source} has probabilities as lists, whose {ORDER_UNKNOWN}")
-    known_names = {name for label in named for name in (label if isinstance(label, dict) else (label,))}
+    known_names = {name for label in by_name for name in (label if isinstance(label, dict) else (label,))}
     if len(known_names) < 2:
         raise InputError(f"{source}: all rows have the class {', '.join(known_names)}: there must be at least two")
     return tuple(
+        # 10 after 9: numbers as text would sort 1, 10, 2
         sorted(known_names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
     )
 
@@ -245,6 +246,7 @@ def _refuse_abstentions(source: str, rows: Sequence[_Row], names: Sequence[str] 
 
 def _target(label: Label, names: Sequence[str], *, is_probability: bool) -> list[float]:
     if isinstance(label, str):
+        # a class may itself be called 1: its name goes before its number
         if is_probability and label.isdecimal() and label not in names and int(label) < len(names):
             label = names[int(label)]  # a number counts from 0 in the order that somebody said
         if label not in names:
@@ -253,6 +255,7 @@ def _target(label: Label, names: Sequence[str], *, is_probability: bool) -> list
     if isinstance(label, dict):
         if unknown := [name for name in label if name not in names]:
             raise RowError("value", f"the class {unknown[0]!r} is none of {', '.join(names)}")
+        # a class that a row leaves out has none of the probability
         numbers = [as_number(label.get(name, 0.0), f"probabilities.{name}") for name in names]
     else:
         cells = as_list(label, "probabilities", of="numbers")

@@ -253,6 +253,7 @@ def rows_learned(classifier: ClassifierSpec, rows: int) -> int:
         return 0
     if isinstance(classifier, LanguageModel) and classifier.training is None:
         return min(classifier.shot_count, rows)
+    # the rows kept to stop by are looked at, and nothing is learned from them
     used = min(classifier.rows or rows, rows)
     return used - used // STOP_EVERY if isinstance(classifier, LanguageModel) and classifier.stops_early else used
 
@@ -271,6 +272,7 @@ def _distinguish(short: Sequence[str], settings: Sequence[Config]) -> list[str]:
     flat_settings = [_flat(each_settings.model_dump(mode="json")) for each_settings in settings]
     labels = []
     for label, flat in zip(short, flat_settings, strict=True):
+        # only where labels would read alike: a label with every setting could not be read
         same_label = [other for name, other in zip(short, flat_settings, strict=True) if name == label]
         differ = [key for key in flat if any(other.get(key) != flat[key] for other in same_label)]
         labels.append(", ".join([label, *(f"{key.replace('_', ' ')} {flat[key]}" for key in differ)]))

@@ -80,24 +80,26 @@ class TrainingRows:
         test = None
         if config.test is not None:
             order_known = config.classes is not None
+            # by the classes of the other rows; of lists only `classes` itself tells the order
             test = read_rows(config.test, config.task, names=rows.names, order_known=order_known)
             _refuse_overlap(rows, test, config.test)
         learn, held_out = (rows.pick(indices) for indices in split_rows(rows, config.held_out, config.seed))
-        decided = drop_undecided(held_out)
+        # nobody can agree or disagree with a tie
+        decided_rows = drop_undecided(held_out)
         trained = draw_rows(learn, config.student.rows, config.seed)
-        if min(len(trained.examples), len(decided.examples)) < FEWEST:
+        if min(len(trained.examples), len(decided_rows.examples)) < FEWEST:
             raise InputError(
-                f"{config.data}: {len(trained.examples)} rows to learn from and {len(decided.examples)} held out are "
-                f"too few: at least {FEWEST} of each"
+                f"{config.data}: {len(trained.examples)} rows to learn from and {len(decided_rows.examples)} held out "
+                f"are too few: at least {FEWEST} of each"
             )
         stop_by = None
         if isinstance(config.student, LanguageModel) and config.student.stops_early:
             # a tenth of what it would learn from: what is held out must stay unseen
             trained, stopping = (trained.pick(indices) for indices in split_rows(trained, STOP_SHARE, config.seed))
             assert stopping.targets is not None
-            stop_by = stopping.asked, stopping.targets
+            stop_by = stopping.inputs, stopping.targets
         check_weak_loss(config.loss, torch.as_tensor(labels_of_two_classes(trained)))
-        return cls(learn, trained, stop_by, decided, len(held_out.examples) - len(decided.examples), test)
+        return cls(learn, trained, stop_by, decided_rows, len(held_out.examples) - len(decided_rows.examples), test)
 
 
 def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
@@ -116,9 +118,9 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
         RunError: training failed, or the disk is full.
     """
     started = time.monotonic()
-    if (ended := ended_run(config, config.out, resume=resume)) is not None:
-        remove(ended.path / "training")
-        return ended
+    if (ended_result := ended_run(config, config.out, resume=resume)) is not None:
+        remove(ended_result.path / "training")
+        return ended_result
     folder = RunFolder(config.out, config, resume=resume)
     rows = TrainingRows.read(config)
     record = _record(config, rows)
@@ -131,7 +133,7 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
         if not (folder.path / "provenance.json").exists():
             folder.write_json("provenance.json", record)
         fit_to_rows(student, rows.trained, classes=len(names), validation=rows.stop_by)
-        predicted = student.predict_proba(rows.held_out.asked)
+        predicted = student.predict_proba(rows.held_out.inputs)
         result = _measured(config, student, rows, predicted, started)
         _save(student, rows.learn, folder.path / "classifier")
         write_probabilities(rows.held_out, predicted, folder.path / "predictions.jsonl")
@@ -198,13 +200,14 @@ def _measured(
     config: WeakTrain, student: Classifier, rows: TrainingRows, predicted: Probabilities, started: float
 ) -> StudentResult:
     """Measure the student on its own rows, on those held out, for which it says `predicted`, and on the test rows."""
-    on_trained, held_out = student.predict_proba(rows.trained.asked), rows.held_out
-    longer, agrees_with_itself = None, None
+    # on what it learned from, too: the difference is what it knows by heart
+    on_trained, held_out = student.predict_proba(rows.trained.inputs), rows.held_out
+    preference, agrees_with_itself = None, None
     if config.task == "comparisons":
         assert held_out.targets is not None
-        longer = LongerPreference(longer_share(held_out, predicted), longer_share(held_out, held_out.targets))
+        preference = LongerPreference(longer_share(held_out, predicted), longer_share(held_out, held_out.targets))
     if config.templates:
-        reworded = [[in_other_words(example, form) for example in held_out.asked] for form in config.templates]
+        reworded = [[in_other_words(example, form) for example in held_out.inputs] for form in config.templates]
         classes = [predicted.argmax(-1), *(student.predict_proba(examples).argmax(-1) for examples in reworded)]
         agrees_with_itself = consistency(classes, clusters_of(held_out))
     return StudentResult(
@@ -215,7 +218,7 @@ def _measured(
         rows=RowCounts(len(on_trained), len(predicted), rows.undecided),
         diagnostics=diagnostics(rows.trained, on_trained, held_out, predicted),
         l2=student.chosen_l2 if isinstance(student, ProbeClassifier) else None,
-        longer=longer,
+        longer=preference,
         consistency=agrees_with_itself,
         test=None if rows.test is None else _tested(student, rows.test),
         seconds=time.monotonic() - started,
@@ -225,13 +228,14 @@ def _measured(
 def _tested(student: Classifier, test: LabelledRows) -> TruthAccuracy:
     clear = drop_undecided(test)
     assert clear.targets is not None
-    right = student.predict_proba(clear.asked).argmax(-1) == clear.targets.argmax(-1)
+    right = student.predict_proba(clear.inputs).argmax(-1) == clear.targets.argmax(-1)
     return TruthAccuracy(len(right), len(test.examples) - len(right), row_mean(right, clear))
 
 
 def _save(student: Classifier, learned_rows: LabelledRows, folder: Path) -> None:
     """Save the student with the marks of all rows that it learned from or stopped by, and of their groups."""
-    student.learned |= frozenset().union(*marks(learned_rows))
+    # also rows that were drawn off or kept to stop by, and whole groups: a saved student labels none of them
+    student.learned_marks |= frozenset().union(*marks(learned_rows))
     try:
         student.save(folder)
     except OSError as error:

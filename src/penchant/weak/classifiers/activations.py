@@ -23,6 +23,7 @@ class Activations:
 
     def __init__(self, path: Path) -> None:
         try:
+            # mapped, not read: a study reads one layer of thirty, and every process shares the pages
             self._array = np.load(path, mmap_mode="r", allow_pickle=False)
             if self._array.ndim != 3 or self._array.dtype != np.float16 or not self._array.flags.c_contiguous:
                 raise ValueError(f"{self._array.dtype} of shape {self._array.shape}")
@@ -44,7 +45,9 @@ class Activations:
         Raises:
             DamagedFile: they are not what was written.
         """
+        # only this layer's blocks are checked: digests of a whole file would read all of it
         size = self._array[0].nbytes
+        # -1 is the last layer, and its place in the file is wanted
         number %= len(self._array)
         self._digests.check(self._start + number * size, self._start + (number + 1) * size)
         return np.array(self._array[number])

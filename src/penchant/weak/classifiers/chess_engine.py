@@ -51,7 +51,7 @@ class ChessEngineClassifier:
     def __init__(self, settings: ChessEngine, *, names: Sequence[str] | None = None) -> None:
         self.settings = settings
         self.names = tuple(names) if names else None
-        self.learned: frozenset[str] = frozenset()  # it learns nothing
+        self.learned_marks: frozenset[str] = frozenset()  # it learns nothing
         self.width = 0
 
     def fit(
@@ -69,6 +69,7 @@ class ChessEngineClassifier:
         """
         for index, example in enumerate(examples):
             _position(example, index)
+        # only the number of columns is taken from the targets
         self.width = as_probabilities(targets, len(examples), classes or width_of(examples) or None).shape[1]
         with running_engine(self.settings.path):  # a missing one is better missed before any work
             return self
@@ -82,6 +83,7 @@ class ChessEngineClassifier:
         if not self.width:
             raise InputError(FITTED_FIRST)
         positions = [_position(example, index) for index, example in enumerate(examples)]
+        # its columns were fixed by `fit`: a row with more options would not fit into them
         if positions and (widest := max(len(moves) for _, moves in positions)) > self.width:
             raise InputError(
                 f"a row has {widest} options, more than the {self.width} that this classifier was made for"
@@ -119,14 +121,17 @@ class ChessEngineClassifier:
 
         settings = self.settings
         limit = chess.engine.Limit(depth=settings.depth, nodes=settings.nodes)
+        # an engine cannot report more lines than there are moves
         lines = min(settings.multipv or len(moves), len(moves))
         try:  # a game of its own, so that nothing is remembered of the position before
             analysis = engine.analyse(board, limit, multipv=lines, game=object(), root_moves=list(moves))
         except chess.engine.EngineError as error:
             raise RunError(f"{settings.path} stopped at {board.fen()}: {error}") from error
+        # a move that the engine did not report gets a probability of 0
         scores = np.full(len(moves), -np.inf)
         for line in analysis:
             scores[moves.index(line["pv"][0])] = line["score"].relative.score(mate_score=MATE)
+        # the largest exponent is 0: a mate, 100,000 centipawns, would overflow
         weights = np.exp((scores - scores.max()) / settings.temperature)
         return np.asarray(weights / weights.sum())
 
@@ -152,6 +157,7 @@ def running_engine(path: str, *, hash_mib: int = 16) -> Iterator[chess.engine.Si
     except (chess.engine.EngineError, OSError, TimeoutError) as error:
         raise InputError(f"{path} is no engine that speaks UCI: {error}") from error
     try:
+        # several threads make a search depend on the clock, and a hash that is kept on the order of positions
         options = {"Threads": 1, "Hash": hash_mib}
         engine.configure({name: value for name, value in options.items() if name in engine.options})
         yield engine

@@ -71,7 +71,7 @@ class CustomClassifier:
     ) -> None:
         self.settings = settings
         self.names = tuple(names) if names else None
-        self.learned: frozenset[str] = frozenset()
+        self.learned_marks: frozenset[str] = frozenset()
         self.classes = 0
         self.classifier = _make(settings, {"names": self.names, "loss": loss or CrossEntropy(), "seed": seed})
 
@@ -84,10 +84,12 @@ class CustomClassifier:
         classes: int | None = None,
     ) -> Self:
         """Fit as `Classifier.fit` says; the user's `fit` gets lists of its own, and targets as probabilities."""
+        # checked before the user's code sees it, as every other classifier checks
         soft = as_probabilities(targets, len(examples), classes or width_of(examples) or None)
         with OWN_CLASSIFIERS.named_errors(self.settings.factory, f"`fit` failed on {len(examples)} examples"):
+            # copies: a class that sorts its rows in place would move ours
             self.classifier.fit(list(examples), soft.copy())
-        self.classes, self.learned = soft.shape[1], frozenset(marks_of(examples))
+        self.classes, self.learned_marks = soft.shape[1], frozenset(marks_of(examples))
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
@@ -121,9 +123,11 @@ class CustomClassifier:
         if not self.classes:
             raise InputError(FITTED_FIRST)
         factory, own_files = self.settings.factory, Path(folder) / OWN_FILES
+        # the user's `save` may write any name, also that of one of our files
         make_folder(own_files)
         with OWN_CLASSIFIERS.named_errors(factory, "`save` failed"):
             self.classifier.save(own_files)
+        # a damaged file is named when it is read, as for the built-in ones
         write_sums(own_files)
         content = {
             "settings": self.settings.model_dump(mode="json"),
@@ -131,7 +135,7 @@ class CustomClassifier:
             "names": self.names,
             "classes": self.classes,
         }
-        write_kind(Path(folder), "custom", content, self.learned)
+        write_kind(Path(folder), "custom", content, self.learned_marks)
 
     @classmethod
     def load(cls, folder: str | Path, *, code: str | None = None) -> Self:
@@ -165,7 +169,7 @@ class CustomClassifier:
         classifier.settings = OwnClassifier(**{**content["settings"], "factory": code})
         classifier.classifier = _checked(code, restored)
         classifier.names = tuple(content["names"]) if content["names"] else None
-        classifier.classes, classifier.learned = content["classes"], read_learned(path)
+        classifier.classes, classifier.learned_marks = content["classes"], read_learned(path)
         return classifier
 
 
@@ -181,16 +185,17 @@ def _make(settings: OwnClassifier, offered: dict[str, object]) -> UsersClassifie
         raise OWN_CLASSIFIERS.refusal(
             factory, f"expected a class, or a function that makes a classifier, but it is a {type(make).__name__}"
         )
-    taken = _parameters(make)
-    if "loss" not in taken and offered["loss"] != CrossEntropy():
+    # a class of three lines need not name arguments that it does not use
+    parameters = _parameters(make)
+    if "loss" not in parameters and offered["loss"] != CrossEntropy():
         # it would learn by another loss than the settings say, and nobody would see that
         raise OWN_CLASSIFIERS.refusal(
             factory, "it takes no argument `loss`, so it cannot learn with another than cross_entropy: add one"
         )
-    arguments = {name: value for name, value in offered.items() if name in taken} | settings.settings
+    arguments = {name: value for name, value in offered.items() if name in parameters} | settings.settings
     with OWN_CLASSIFIERS.named_errors(factory, f"it cannot be made of {', '.join(arguments) or 'no arguments'}"):
-        made: object = make(**arguments)
-    return _checked(factory, made)
+        classifier: object = make(**arguments)
+    return _checked(factory, classifier)
 
 
 def _parameters(make: Callable[..., object]) -> set[str]:

@@ -79,11 +79,14 @@ def activations(
         raise InputError("there are no texts to compute activations of")
     if width > 2:
         raise InputError(f"a probe compares two options, and here are {width}: take a language model (`name: lm`)")
+    # by tokens, not by texts: a tokenizer that reads two texts alike gives them one digest
     ids = reader.encode(examples, longest)
     model = model or digest_of(reader.model)
     keys = np.array([_key(row) for row in ids])
+    # layers after the last that somebody probes are not computed: of 30 layers with the 20th probed that saves a third
     layers = depth_of(reader.model) if deepest is None else deepest
     path = folder / f"activations-{model}-{layers}-{_digest_of_keys(keys)}.npy"
+    # a damaged file counts as none: it is named, and computed again
     stored = _opened(path, keys)
     if stored is None:
         hidden = reader.model.config.get_text_config().hidden_size
@@ -152,6 +155,7 @@ def _digest_of_keys(keys: Keys) -> str:
 
 def _stored_earlier(model: str, layers: int, folders: Iterable[Path]) -> Iterator[StoredRows]:
     """Yield the activations of so many layers of a model that some folders keep."""
+    # sorted: which of two files a row is copied from may decide its last bit
     for file in (file for folder in folders for file in sorted(folder.glob(f"activations-{model}-*.npy"))):
         keys = _keys_of(file)
         stored = _opened(file, keys) if keys is not None else None
@@ -238,10 +242,12 @@ def _write(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path, shared=True) as temporary:
+            # written row by row into the mapped file: activations may be larger than memory
             array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
             _fill(reader, ids, keys, array, stored_earlier)
             array.flush()
             with temporary.open("r+b") as file:
+                # behind the array: numpy reads what its header says, and ignores the rest
                 append_block_digests(file)
             with atomic_stream(path.with_suffix(KEYS), shared=True) as file:
                 np.save(file, keys)
@@ -258,6 +264,7 @@ def _fill(
     """Copy what is known, compute the rest, each different example once."""
     missing = {key: row for row, key in reversed(list(enumerate(keys.tolist())))}  # its first place
     for stored, row_of_key in stored_earlier:
+        # a copied row was computed among other texts, so its last bit may differ from a fresh one
         shared = [key for key in missing if key in row_of_key]
         into = [missing.pop(key) for key in shared]
         try:
@@ -277,11 +284,14 @@ def _compute(reader: Reader, ids: Sequence[Read], missing: Sequence[int], array:
     budget = GPU_BUDGET if reader.device.type == "cuda" else DEFAULT_BUDGET
     lengths = [sum(map(len, ids[row])) for row in missing]
     with evaluating(reader.model), progress_bar("activations", len(missing), "texts") as advance:
+        # long and short texts apart: padding would be computed as well
         for batch in fill(lengths, budget):
             batch_rows = [missing[number] for number in batch]
             texts = [ids_of_text for row in batch_rows for ids_of_text in ids[row]]
             for layer, states in enumerate(reader.states(texts, len(array) - 1)):
                 first, *second = states.float().view(len(batch_rows), -1, states.shape[-1]).unbind(1)
+                # the difference of two options: a linear probe of it is a linear reward of each
                 features = first - second[0] if second else first
+                # float16 ends at 65,504: a larger state would become infinite, and a probe refuses that
                 array[layer, batch_rows] = features.clamp(-LARGEST, LARGEST).cpu().numpy()
             advance(len(batch_rows), "")

@@ -127,6 +127,7 @@ def fine_tune(
         KeyboardInterrupt: the training was interrupted; the step was finished first.
     """
     rows, device = reading.encode(examples), reading.policy.scorer.device
+    # what does not change from step to step is made once: hard labels, the share of each class, rows left out
     start = weak_targets(loss, targets.float())
     encoded_validation = None if validation is None else (reading.encode(validation[0]), validation[1].float())
     batches = _batches(np.flatnonzero(start.counts.numpy()), settings, seed)
@@ -142,6 +143,7 @@ def fine_tune(
         accelerator=accelerator_for(config, device),
         evaluate=None,
         extra_modules={"head": nn.ParameterList(reading.head), "record": record},
+        # the caller saves the student; a checkpoint here is for resuming alone
         saves_result=False,
         reading=reading,
         rows=rows,
@@ -158,6 +160,7 @@ def fine_tune(
 def _train(run: FineTuning) -> list[Look]:
     """Take the steps that are left, and put back the best weights where these were kept."""
     training, policy = run.config.training, run.policy
+    # a head that starts from zero learns at a rate of its own; null is the paper's one rate for all
     rate = training.head_learning_rate or training.learning_rate
     optimizer = make_optimizer(run.config.optimizer, run.weights, run.reading.head, rate)
     factor = schedule(run.config.schedule, len(run.batches))
@@ -169,8 +172,10 @@ def _train(run: FineTuning) -> list[Look]:
         status = drive(run, len(run.batches), take_step, optimizer, resume=run.folder.resume)
     finally:
         run.folder.close()
+    # the loop has written a checkpoint and ended its step; whoever asked to stop wants no result
     if status == "interrupted":
         raise KeyboardInterrupt
+    # predictions are made without the dropout of training
     policy.model.eval()
     run.record.put_back(run.trained)
     return run.record.looks
@@ -189,6 +194,7 @@ def _look(run: FineTuning, step: int, epoch: float) -> dict[str, object]:
 
 def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[int], float], number: int) -> Step:
     """Take one optimizer step and return its line of metrics."""
+    # the batch is fixed before training begins, so that a resumed one sees the same
     started, batch, settings = time.perf_counter(), run.batches[number], run.config.training
     rate = settings.learning_rate * factor(number)
     set_rate(optimizer, rate)
@@ -196,6 +202,7 @@ def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[i
     rows = [run.rows[index] for index in batch]
     loss = _accumulate(run.reading, rows, run.labels[batch], target, run.config.loss)
     norm = clip(run.trained, settings.clip)
+    # before the step: weights that are not finite cannot be mended
     if not (math.isfinite(loss) and torch.isfinite(norm)):
         raise RunError(
             f"the loss ({loss:.4g}) or its gradient ({float(norm):.4g}) of step {number + 1} is not finite: "
@@ -214,6 +221,7 @@ def all_logits(reading: Reading, rows: Sequence[EncodedRow]) -> Tensor:
     parts = reading.parts(rows)
     with evaluating(reading.policy.model):
         logits = torch.cat([reading.logits([rows[index] for index in part]).cpu() for part in parts])
+    # passes are filled by length, and rows go back to their order
     return torch.empty_like(logits).index_copy_(0, torch.tensor([index for part in parts for index in part]), logits)
 
 
@@ -221,6 +229,7 @@ def _batches(indices: NDArray[np.intp], settings: Training, seed: int) -> list[l
     """Return the examples of each step; the last step of an epoch has what is left."""
     batches = []
     for epoch in range(settings.epochs):
+        # by seed and epoch, not by a state: a resumed training needs no history of draws
         shuffled = np.random.default_rng([seed, epoch]).permutation(indices)
         batches += [
             shuffled[start : start + settings.batch_size].tolist()
@@ -231,6 +240,7 @@ def _batches(indices: NDArray[np.intp], settings: Training, seed: int) -> list[l
 
 def _config(model: ModelConfig, loss: WeakLoss, settings: Training, seed: int, steps: int) -> FineTuneConfig:
     """Return the settings as the loop reads them; the examples lie in memory, so their path says just that."""
+    # a set: of a training with fewer steps than looks some fall together
     looks = {math.ceil(steps * look / (LOOKS * settings.epochs)) for look in range(1, LOOKS * settings.epochs + 1)}
     return FineTuneConfig(
         model=model,
@@ -250,6 +260,7 @@ def _digest(*parts: object) -> str:
     """Return a digest of encoded examples and targets."""
     digest = hashlib.sha256()
     for part in parts:
+        # in one dtype: the same targets must not differ by how they came in
         content = part.double().numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode(errors="replace")
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()[:32]
@@ -262,11 +273,13 @@ def _run_folder(folder: Path | None, config: FineTuneConfig) -> RunFolder:
     if (folder / "config.yaml").exists():
         try:
             saved = folder / "checkpoint"
+            # a kill in the middle of a checkpoint leaves the one before it under another name
             recover_folder(saved)
             check_files(saved, read_sums(saved) or ())
             return RunFolder(str(folder), config, resume=True)
         except (RunMismatchError, DamagedFile) as error:
             log.warning("%s is thrown away and begun again: %s", folder, error)
+    # settings or data are others, or it is damaged: its steps would not lead to this student
     remove(folder)
     return RunFolder(str(folder), config)
 
@@ -287,11 +300,13 @@ def _accumulate(
     follows = not isinstance(loss, CrossEntropy | Filtered)  # the target does, what the student itself believes
     targets = None
     if follows and len(parts) > 1:
+        # hardened over the whole step, as the paper's batch is, not over each pass that fits the memory
         targets = target(all_logits(reading, rows).to(labels.device), labels)
     total = 0.0
     for part in parts:
         logits = reading.logits([rows[index] for index in part])
         part_targets = target(logits, labels[part]) if targets is None else targets[part]
+        # each pass adds its share of the step's mean
         mean = weak.cross_entropy(logits, part_targets).sum() / len(rows)
         mean.backward()
         total += float(mean.detach())

@@ -69,7 +69,7 @@ class LanguageModelClassifier:
         self.names = tuple(names) if names else None
         self.reading: Reading | None = None
         self.shots: list[Shot] = []
-        self.learned: frozenset[str] = frozenset()
+        self.learned_marks: frozenset[str] = frozenset()
 
     def fit(
         self,
@@ -86,13 +86,13 @@ class LanguageModelClassifier:
             refuse_one_class(soft)
         checked_validation = None
         if validation is not None:
-            others, labels = validation
-            checked_validation = others, torch.as_tensor(as_probabilities(labels, len(others), classes))
+            texts, labels = validation
+            checked_validation = texts, torch.as_tensor(as_probabilities(labels, len(texts), classes))
         if settings.stops_early and checked_validation is None:
             raise InputError("early stopping looks at validation labels: give fit a validation, or switch it off")
         torch.manual_seed(self.seed)  # the adapters' start
-        shown = self._draw_shots(soft) if isinstance(settings.reading, Words) else []
-        self.shots = [self._shot(examples[index], label, classes) for index, label in shown]
+        shots = self._draw_shots(soft) if isinstance(settings.reading, Words) else []
+        self.shots = [self._shot(examples[index], label, classes) for index, label in shots]
         self.reading = self._read(classes, options=bool(options))
         if training is not None:
             self.looks = fine_tune(
@@ -107,8 +107,9 @@ class LanguageModelClassifier:
                 folder=self.folder,
                 model=settings.network,
             )
-        used_examples = examples if training is not None else [examples[index] for index, _ in shown]
-        self.learned = frozenset(marks_of(used_examples))
+        # a prompted model has seen the shots, and nothing else
+        used_examples = examples if training is not None else [examples[index] for index, _ in shots]
+        self.learned_marks = frozenset(marks_of(used_examples))
         return self
 
     def _shot(self, example: Example, label: int, classes: int) -> Shot:
@@ -131,6 +132,7 @@ class LanguageModelClassifier:
         """Write model (or adapters), head and settings, for `penchant.weak.load_classifier`."""
         if self.reading is None:
             raise InputError(FITTED_FIRST)
+        # a relative path would hold in one folder only
         settings = self.settings.model_copy(update={"model": from_anywhere(self.settings.model)})
         target = Path(folder)
         if self.settings.training is not None:
@@ -147,7 +149,7 @@ class LanguageModelClassifier:
             "options": self._of_options(),
             "shots": self.shots,
         }
-        write_kind(target, "lm", content, self.learned, parts)
+        write_kind(target, "lm", content, self.learned_marks, parts)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", trust_remote_code: bool = False) -> Self:
@@ -159,10 +161,12 @@ class LanguageModelClassifier:
         path = Path(folder)
         content = read_kind(path)
         settings = LanguageModel(**content["settings"])
+        # a prompted model was not written: it is loaded from where it came
         name = str(path / "model") if settings.training is not None else settings.model
         classifier = cls(settings, names=content["names"])
         classifier.shots = [(text, word) for text, word in content["shots"]]
-        classifier.learned = read_learned(path)
+        classifier.learned_marks = read_learned(path)
+        # what was written holds the adapters already: new ones on top would start from nothing
         changes = {"name": name, "lora": None, "device": device, "trust_remote_code": trust_remote_code}
         network = settings.network.model_copy(update=changes)
         classifier.reading = classifier._read(content["classes"], options=content["options"], network=network)
@@ -173,6 +177,7 @@ class LanguageModelClassifier:
 
     def _read(self, classes: int, *, options: bool, network: ModelConfig | None = None) -> Reading:
         settings = self.settings
+        # no chat template: classes are read off plain texts, as they were learned
         policy = load_policy(network or settings.network, template="plain", overflow="truncate_prompt")
         if isinstance(settings.reading, Words):
             words = None if options else self._words(classes)
@@ -203,6 +208,7 @@ class LanguageModelClassifier:
         Where a class has too few, fewer are shown.
         """
         labels, count = soft.argmax(-1), self.settings.shot_count
+        # classes in turn, so that a few shots show each of them
         order = np.random.default_rng(self.seed).permutation(len(labels))
         by_class = [[int(index) for index in order if labels[index] == label] for label in range(soft.shape[1])]
         turns = [rows[turn] for turn in range(count) for rows in by_class if turn < len(rows)]

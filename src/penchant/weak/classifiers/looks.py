@@ -40,9 +40,11 @@ class LookRecord(nn.Module):
 
     def add(self, look: Look, weights: Sequence[Tensor], *, keep_best: bool) -> None:
         """Append a look; with `keep_best` copy the weights if its loss is lower than that of every look before."""
+        # of the looks so far, which a checkpoint keeps: a resumed training does not take a worse one for the best
         best = min((before.loss for before in self.looks if before.loss is not None), default=math.inf)
         self.looks.append(look)
         if keep_best and look.loss is not None and look.loss < best:
+            # on the CPU: the training needs the GPU's memory
             self.best_weights = [weight.detach().cpu().clone() for weight in weights]
 
     def put_back(self, weights: Sequence[Tensor]) -> None:

@@ -65,7 +65,7 @@ class ProbeClassifier:
         self.loss, self.l2, self.steps, self.seed = loss or CrossEntropy(), l2, steps, seed
         self.probes: Probes | None = None
         self.chosen_l2: float | None = None
-        self.learned: frozenset[str] = frozenset()
+        self.learned_marks: frozenset[str] = frozenset()
         self.compares = False
 
     def fit(
@@ -87,15 +87,17 @@ class ProbeClassifier:
         soft = as_probabilities(targets, len(examples), classes or options or None)
         if not options:  # of two options the first may always be the right one
             refuse_one_class(soft)
+        # as one probe of a batch: `fit_probes` trains any number at once
         features, targets = self.features(examples), torch.as_tensor(soft)[None]
         if groups is None and options:
+            # pairs of one prompt are related: held out apart, they would choose by what was learned
             groups = [prompt_text(example.prompt) for example in examples if isinstance(example, PromptGroup)]
         if groups is not None and len(groups) != len(examples):
             raise InputError(f"there must be a group for each example, got {len(groups)} for {len(examples)}")
         l2 = settle_l2(self.l2, features, soft, steps=self.steps, seed=self.seed, groups=groups)
         self.probes = fit_probes(features, targets, [self.loss], l2=l2, steps=self.steps)
         self.compares, self.chosen_l2 = bool(options), l2
-        self.learned = frozenset(marks_of(examples))
+        self.learned_marks = frozenset(marks_of(examples))
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
@@ -103,6 +105,7 @@ class ProbeClassifier:
             raise InputError(FITTED_FIRST)
         if not examples:
             return np.zeros((0, self.probes.bias.shape[1]))
+        # features of a text and of a difference have the same shape, so nothing else would tell
         if bool(width_of(examples)) != self.compares:
             kind = "prompts with two options" if self.compares else "single texts"
             raise InputError(f"this probe learned from {kind}, and these examples are of the other kind")
@@ -124,9 +127,10 @@ class ProbeClassifier:
         if not isinstance(self.features, ModelFeatures):
             raise InputError("a probe of features of your own cannot be saved: nobody could compute them again")
         settings = replace(self.features.settings, model=from_anywhere(self.features.settings.model))
+        # safetensors takes contiguous tensors only
         weights = save_tensors({name: part.contiguous() for name, part in vars(self.probes).items()})
         content = {"names": self.names, "compares": self.compares, "l2": self.chosen_l2, **asdict(settings)}
-        write_kind(Path(folder), "probe", content, self.learned, {PROBE: weights})
+        write_kind(Path(folder), "probe", content, self.learned_marks, {PROBE: weights})
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -134,9 +138,10 @@ class ProbeClassifier:
         path = Path(folder)
         content = read_kind(path)
         names = ("model", "layer", "dtype", "longest")
+        # keys that an earlier version did not write take the defaults of today, which were its behaviour
         features = ModelFeatures(**{name: content[name] for name in names if name in content})
         classifier = cls(features, names=content["names"])
         classifier.probes, classifier.compares = Probes(**load_file(path / PROBE)), content["compares"]
         classifier.chosen_l2 = content.get("l2")  # version 0.3 did not write it
-        classifier.learned = read_learned(path)
+        classifier.learned_marks = read_learned(path)
         return classifier

@@ -67,6 +67,7 @@ def fit_probes(
     losses = [CrossEntropy()] * len(targets) if losses is None else losses
     _check(features, targets, losses, l2)
     features, targets = features.float(), targets.float()
+    # standardized: one l2 then means the same for every feature and every model
     mean, scale = features.mean(0), features.std(0, correction=0)
     scale = torch.where(scale > 0, scale, 1.0)  # a feature that never changes says nothing
     x = (features - mean) / scale
@@ -77,10 +78,12 @@ def fit_probes(
     # where rows are left out the sum over the others is still divided by all, so that one step size holds for every
     # probe; l2 shrinks with it, and the minimum is that of the mean over the rows that count
     pull = l2 * weights.mean(-1)[None, :, None]
+    # once for all steps and probes: half of x'x / rows bounds the Hessian of a softmax whatever its probabilities are
     curvature = torch.linalg.cholesky(x.T @ x / (2 * rows) + l2 * torch.eye(width, device=x.device))
     weight, bias = x.new_zeros(width, probes, classes), x.new_zeros(probes, classes)
     for step in range(steps):
         logits = _logits(x, weight, bias)
+        # for the logits of this step: a target may follow what the probe believes by now
         target = torch.stack(
             [
                 target_at(loss, values, start.labels, step, steps, start.shares)
@@ -88,6 +91,7 @@ def fit_probes(
             ]
         )
         error = (logits.softmax(-1) - target) * weights[..., None] / rows
+        # all probes in one product, (features, rows) by (rows, probes x classes)
         grad = x.T @ error.permute(1, 0, 2).reshape(rows, -1) + (pull * weight).view(width, -1)
         weight = weight - torch.cholesky_solve(grad, curvature).view_as(weight)
         bias = bias - 2 * error.sum(1)  # its curvature is at most 1/2: the standardized features have mean 0

@@ -51,6 +51,7 @@ class LanguageModelReader:
         self.model: PreTrainedModel = policy.model
 
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
+        # a model may not be asked beyond its context, whatever the settings say
         longest = min(longest, self.policy.context or longest)
         if any(isinstance(example, PromptGroup) for example in examples):
             rendered = encode_options(self.policy, examples, longest)
@@ -77,6 +78,7 @@ class EncoderReader:
             (shorten(self._ids(example), longest),) if isinstance(example, str) else self._options(example, longest)
             for example in examples
         ]
+        # a token beyond the embedding would end in an error of the kernel, without the text's name
         rows = embedding_rows(self.model)
         for ids in (ids for row in read for ids in row):
             check_vocabulary(ids, rows, self.encoder.tokenizer)
@@ -87,10 +89,12 @@ class EncoderReader:
 
         The option keeps its beginning, the prompt what then has room. What the encoder puts at the end stays.
         """
+        # an encoder closes a text with a token of its own, which belongs behind the option
         *prompt, end = self._ids(prompt_text(example.prompt))
         option_ids = self.encoder.tokenizer(
             [option.text for option in example.responses], add_special_tokens=False, verbose=False
         )
+        # at least a quarter for the prompt: a long option must not push out what it answers
         prompt_room = min(len(prompt), max(1, longest // 4))
         options = [tuple(ids[: longest - prompt_room - 1]) for ids in option_ids["input_ids"]]
         shortened_prompt = shorten(tuple(prompt), longest - 1 - max(map(len, options)))
@@ -106,6 +110,7 @@ class EncoderReader:
     def _means(self, rows: Sequence[Ids]) -> Sequence[Tensor]:
         ids, mask = (tensor.to(self.device) for tensor in padded(rows))
         out = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        # over tokens, not padding: a mean that depends on its neighbours in a batch would be no feature
         weights = mask[..., None] / mask.sum(1)[:, None, None]
         return [(states.float() * weights).sum(1) for states in out.hidden_states]
 

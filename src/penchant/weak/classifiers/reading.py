@@ -88,6 +88,7 @@ class HeadReading:
         return fill([len(row) for row in rows], pass_budget(self.policy))
 
     def logits(self, rows: Sequence[Ids]) -> Tensor:
+        # the last token has seen all others
         states = last_states(self.policy, rows)[-1]
         with torch.autocast(states.device.type, enabled=False):  # in half precision near logits would be equal
             logits: Tensor = self.linear(states.float())
@@ -116,6 +117,7 @@ def by_length_class(
 ) -> tuple[Tensor, ...]:
     """Return what a network gives for rows, (rows, ...) each, where rows of two length classes never share a pass."""
     groups = classes.grouped([len(row) for row in rows])
+    # the usual case: no row has to go back to its place
     if len(groups) == 1:
         return tuple(run(rows))
     parts = [run([rows[index] for index in group]) for group in groups]
@@ -130,6 +132,7 @@ def _last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
     out = network.base_model(
         input_ids=ids.to(device), attention_mask=mask.to(device), output_hidden_states=True, use_cache=False
     )
+    # padding stands on the right, so the last token of each row is elsewhere
     last = (torch.arange(len(rows)), mask.sum(1) - 1)
     return tuple(states[last] for states in out.hidden_states)
 
@@ -152,12 +155,14 @@ def first_layers(policy: Policy, count: int) -> Iterator[None]:
     """
     base = trunk(policy.model)
     size = base.config.get_text_config().num_hidden_layers
+    # the list of layers is found by its length: every kind of model names it otherwise
     stacks = [
         (holder, name, child)
         for holder in base.modules()
         for name, child in holder.named_children()
         if isinstance(child, nn.ModuleList) and len(child) == size
     ]
+    # no list of that length, or several: which are the layers is not known, so all are computed
     if len(stacks) != 1 or count >= size:
         yield
         return
@@ -177,6 +182,7 @@ def pass_budget(policy: Policy) -> int:
 def _token_of(policy: Policy, text: str) -> int:
     """Return the one token of a text, whatever space a tokenizer writes before it."""
     tokenizer = policy.tokenizer
+    # some tokenizers know a number only with the space before it
     for written in (text, f" {text}"):
         *before, last = tokenizer(written, add_special_tokens=False)["input_ids"]
         if tokenizer.decode([last]).strip() == text and not tokenizer.decode(before).strip():

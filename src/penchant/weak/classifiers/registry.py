@@ -61,6 +61,7 @@ def load_classifier(folder: str | Path, *, code: str | None = None) -> Classifie
     file = Path(folder).expanduser() / KIND
     if not file.is_file():
         raise InputError(f"{folder} holds no classifier (no {KIND}): make one with `penchant weak train`")
+    # digests are checked here, before anything of the folder is read
     kind = read_kind(file.parent)["kind"]
     loaders: dict[str, Callable[[Path], Classifier]] = {
         "sklearn": SklearnClassifier.load,

@@ -58,8 +58,10 @@ class WordsReading:
         if "{text}" not in prompt:
             raise InputError(f"the prompt {prompt!r} has no place for the text: write {{text}} where it goes")
         self.policy, self.longest, self.prompt, self.head = policy, longest, prompt, []
+        # scored as a model would write them: most tokenizers join a space to the word behind it
         self.words = None if words is None else [self._with_space(word) for word in words]
         self.width = len(self.words) if self.words else width
+        # shots stand before every text, so they are rendered once
         self.before = "".join(f"{self._ask(text)}{self._with_space(word)}\n\n" for text, word in shots)
 
     def encode(self, examples: Sequence[Example]) -> list[Rendered]:
@@ -89,6 +91,7 @@ class WordsReading:
 
     def _ask(self, text: str) -> str:
         ids = self.policy.tokenizer(text, add_special_tokens=False)["input_ids"]
+        # the text is cut, never the question behind it
         if len(ids) > self.longest:
             text = self.policy.renderer.decode((), shorten(tuple(ids), self.longest))
         return self.prompt.replace("{text}", text)
@@ -108,6 +111,7 @@ class RewardReading:
         self.policy, self.width, self.longest = policy, width, min(longest, policy.context or longest)
         hidden = unwrap(policy.model).config.get_text_config().hidden_size
         self.linear = nn.Linear(hidden, 1, bias=False, device=policy.scorer.device)
+        # all options start equal: a random head would prefer some before it learned anything
         nn.init.zeros_(self.linear.weight)
 
     @property
@@ -147,6 +151,7 @@ def shortened(row: Rendered, longest: int) -> Rendered:
     A response keeps its beginning. The prompt keeps what then has room, at least a quarter of all, from its beginning
     and its end.
     """
+    # as much for every option of a row, so that all are asked the same prompt
     prompt_room = min(len(row.prompt_ids), max(1, longest // 4))
     branches = [_cut(branch, longest - prompt_room) for branch in row.branches]
     room = longest - max(len(branch.ids) for branch in branches)
@@ -186,5 +191,6 @@ def _padded(scores: Tensor, rows: Sequence[Rendered], width: int) -> Tensor:
     if max(counts) > width:
         raise InputError(f"a row has {max(counts)} options, more than the {width} that this classifier was made for")
     indices = [row * width + option for row, count in enumerate(counts) for option in range(count)]
+    # -inf: a softmax gives an option that is not there no probability
     empty = scores.new_full((len(rows) * width,), -torch.inf)
     return empty.index_copy(0, torch.tensor(indices, device=scores.device), scores).view(-1, width)

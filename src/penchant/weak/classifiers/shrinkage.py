@@ -44,6 +44,7 @@ def settle_l2(
     """
     if l2 != "auto":
         return l2
+    # all values see the same rows, so that only the shrinkage differs
     is_held_out = _held_out(len(features), seed, groups)
     if not is_held_out.any():
         return L2
@@ -63,6 +64,7 @@ def misfits_of(
     targets, out = torch.as_tensor(labels), torch.as_tensor(is_held_out)
     misfits = {}
     for l2 in L2_CANDIDATES:
+        # the naive loss, whatever the probe's own: a confidence loss departs from weak labels on purpose
         probes = fit_probes(features[~out], targets[~out][None], l2=l2, steps=steps)
         logits = probes.predict_proba(features[out])[0].double().log()
         misfits[l2] = float(cross_entropy(logits, targets[out].double()).mean())
@@ -75,5 +77,6 @@ def _held_out(rows: int, seed: int, groups: Sequence[str] | None) -> NDArray[np.
     keys = np.unique(names)
     if len(keys) < FEWEST:
         return np.zeros(rows, dtype=bool)
+    # a stream of its own: the same seed draws other things too
     shuffled = np.random.default_rng([seed, 5]).permutation(keys)
     return np.isin(names, shuffled[: round(HELD_SHARE * len(keys))])

@@ -45,6 +45,7 @@ def weak_targets(loss: WeakLoss, labels: Tensor) -> WeakTargets:
         InputError: a loss whose `prior` gives other classes their shares; a user's loss that breaks its contract.
     """
     check_weak_loss(loss, labels)
+    # over all rows: the shares of a batch of 32 are noise
     shares = weak.class_shares(loss.prior if isinstance(loss, Confidence | AdaptiveConfidence) else "weak", labels)
     all_count = labels.new_ones(len(labels))
     match loss:

@@ -72,7 +72,7 @@ class SklearnClassifier:
         self.make, self.loss = make or tfidf, loss or CrossEntropy()
         self.names = tuple(names) if names else None
         self.estimator: Estimator | None = None
-        self.learned: frozenset[str] = frozenset()
+        self.learned_marks: frozenset[str] = frozenset()
         self.classes = 0
         if not isinstance(self.loss, CrossEntropy | Filtered):
             raise InputError(f"an estimator of scikit-learn cannot learn with the loss {self.loss.name}")
@@ -90,6 +90,7 @@ class SklearnClassifier:
         soft = as_probabilities(targets, len(examples), classes)
         self.classes = soft.shape[1]
         start = weak_targets(self.loss, torch.as_tensor(soft))
+        # rows that the loss leaves out weigh nothing, and are not learned at all
         weighted = (start.labels * start.counts[:, None]).numpy()
         refuse_one_class(weighted)
         self.estimator = self.make()
@@ -98,12 +99,13 @@ class SklearnClassifier:
         except ValueError as error:  # such as no word that two of the rows have
             self.estimator = None
             raise InputError(f"the estimator cannot learn from these {len(examples)} rows: {error}") from error
-        self.learned = frozenset(marks_of(examples))
+        self.learned_marks = frozenset(marks_of(examples))
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         if self.estimator is None:
             raise InputError(FITTED_FIRST)
+        # classes without an example have no column of the estimator's, and a probability of 0
         probabilities = np.zeros((len(examples), self.classes))
         if texts := only_texts(examples, "an estimator of scikit-learn"):
             probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(texts)  # it may have seen fewer
@@ -116,7 +118,7 @@ class SklearnClassifier:
         if self.estimator is None:
             raise InputError(FITTED_FIRST)
         content = {"names": self.names, "classes": self.classes}
-        write_kind(Path(folder), "sklearn", content, self.learned, {ESTIMATOR: io.dumps(self.estimator)})
+        write_kind(Path(folder), "sklearn", content, self.learned_marks, {ESTIMATOR: io.dumps(self.estimator)})
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -129,7 +131,7 @@ class SklearnClassifier:
             raise InputError(f"{path / ESTIMATOR} holds {', '.join(unknown)}, which are not opened")
         classifier = cls(names=content["names"])
         classifier.estimator, classifier.classes = io.load(path / ESTIMATOR), content["classes"]
-        classifier.learned = read_learned(path)
+        classifier.learned_marks = read_learned(path)
         return classifier
 
 
@@ -154,12 +156,15 @@ def _fit(estimator: Estimator, texts: Sequence[str], weighted: Probabilities) ->
 
     used = np.flatnonzero(weighted.any(-1))
     weighted = weighted[used]
+    # one weighted example per row and class with a probability above 0
     rows, columns = np.nonzero(weighted)
     weights = weighted[rows, columns]
+    # hard labels: estimators without `sample_weight` can learn these
     weight_arguments = {} if (weights == 1).all() else {"sample_weight": weights}
     used_texts = [texts[row] for row in used.tolist()]
     if not isinstance(estimator, Pipeline) or len(estimator.steps) < 2:
         estimator.fit([used_texts[number] for number in rows.tolist()], columns, **weight_arguments)
         return
+    # each text once: repeated ones would give soft labels another vocabulary than hard ones
     features = estimator[:-1].fit_transform(used_texts, weighted.argmax(-1))
     estimator.steps[-1][1].fit(features[rows], columns, **weight_arguments)
