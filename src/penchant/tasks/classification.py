@@ -70,6 +70,7 @@ def emotion(row: TaskRow) -> Iterator[LabeledExample]:
     if "label" in row:
         yield labelled(row, row["text"])
         return
+    # from the right: a tweet may have a semicolon of its own
     text, _, label = row["prompt"].rpartition(";")
     if label in EMOTIONS:  # the first line is a header
         yield LabeledExample(text, EMOTIONS.index(label))

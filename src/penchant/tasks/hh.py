@@ -25,6 +25,7 @@ def hh_harmless(row: TaskRow) -> Iterator[LabeledExample]:
         group = read_hh(dict(row))
     except RowError:  # no last answer, or histories that differ
         return
+    # an answer in which both speak is no answer of the assistant alone
     if speaks_for_both(group) or isinstance(group.prompt, str):
         return
     conversation = with_plain_prompt(group)

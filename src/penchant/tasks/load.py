@@ -69,6 +69,7 @@ def task_spec(name: str) -> TaskSpec:
     Raises:
         InputError: there is none, with the names there are and the nearest one; or the attribute is no task.
     """
+    # a built-in name never runs a file of the user's, also where one of that name lies here
     if name in _BUILT_IN:
         return _BUILT_IN[name][1]
     if not is_extension(name):
@@ -100,6 +101,7 @@ def data_folder() -> Path:
 
 def local_files(spec: TaskSpec, folder: Path) -> list[Path]:
     """Return a task's files in a folder of data; none where one is missing."""
+    # all or none: the hub's rows beside a local file would be another split of the same data
     files = [folder / name for name in spec.local]
     return files if all(file.is_file() for file in files) else []
 
@@ -122,6 +124,7 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
     testing = _checked(_unique(test_rows, dropped), spec, "test")
     seen = {normalized(example.text) for example in testing} | {group_of(e) for e in testing if e.group}
     unique = _unique(train_rows, dropped)
+    # by text and by group: a passage of a test question must not stand in a row to train on
     training = [e for e in unique if normalized(e.text) not in seen and group_of(e) not in seen]
     dropped["related to test rows"] = len(unique) - len(training)
     training = _checked(training, spec, "train")
@@ -155,6 +158,7 @@ def balanced(examples: Sequence[LabeledExample]) -> list[LabeledExample]:
     """
     groups = _by_group(examples)
     ordered = [example for key in sorted(groups, key=lambda key: (digest(key), key)) for example in groups[key]]
+    # as in the paper: a task is balanced only where a class is clearly larger
     counts = Counter(example.label for example in ordered)
     if not ordered or max(counts.values()) / len(ordered) <= UNBALANCED:
         return ordered
@@ -175,7 +179,7 @@ def _by_group(examples: Iterable[LabeledExample]) -> dict[str, list[LabeledExamp
 
 
 def group_of(example: LabeledExample) -> str:
-    """Return what related examples share, whatever its case, spaces and punctuation.
+    """Return the key of an example's group, whatever the case, spaces and punctuation.
 
     A text that stands alone is a group of its own.
     """
@@ -220,6 +224,7 @@ def _examples(spec: TaskSpec, source: str | Path, split: str = "train") -> list[
 
 def _read_examples(spec: TaskSpec, source: str | Path, split: str) -> Iterator[LabeledExample]:
     for row in read_rows(source, split):
+        # never left out: every model of a study has to see the same rows
         if isinstance(row, RowProblem):
             raise InputError(f"{spec.name}: {row}")
         yield from _read(spec, row)
@@ -253,6 +258,7 @@ def _named_errors(spec: TaskSpec, doing: str) -> Iterator[None]:
 
 def _unique(examples: Iterable[LabeledExample], dropped: Counter[str]) -> list[LabeledExample]:
     """Return each text once, and none of a text with two labels, which cannot both be right."""
+    # the first of equal texts is kept, in the order of the file
     first: dict[str, LabeledExample] = {}
     contradicted: set[str] = set()
     for example in examples:

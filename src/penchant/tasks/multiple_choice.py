@@ -34,6 +34,7 @@ def cosmos_qa(row: TaskRow) -> Iterator[LabeledExample]:
 def dream(row: TaskRow) -> Iterator[LabeledExample]:
     """Read DREAM: questions on a dialogue (Sun et al. 2019)."""
     dialogue = "\n".join(row["dialogue"])
+    # the answer is given as text, not by its number
     right = row["choice"].index(row["answer"])
     yield from numbered(row["choice"], right, on_passage(row, dialogue), dialogue)
 

@@ -20,17 +20,19 @@ Words = tuple[str, ...]
 
 
 def sibling_groups(texts: Sequence[str]) -> list[str]:
-    """Return what the texts of each sibling set share: the first one's text; empty for a text that stands alone.
+    """Return a group per text: the first text of its sibling set; empty for a text that stands alone.
 
     Args:
         texts: in the order of the file.
     """
+    # union-find over positions: siblings of siblings are of one set
     leaders = list(range(len(texts)))
     clauses = [_clauses(text) for text in texts]
     for index in range(len(texts)):
         # variants stand one after the other: the same clause further away is no sign of kinship
         for other in range(max(0, index - REACH), index):
             if _are_siblings(clauses[other], clauses[index]):
+                # the earlier text leads, so that a set is named after its first
                 first, last = sorted((_leader(leaders, other), _leader(leaders, index)))
                 leaders[last] = first
     leader_of = [_leader(leaders, index) for index in range(len(texts))]
@@ -49,12 +51,13 @@ def _leader(leaders: Sequence[int], index: int) -> int:
 
 def _clauses(text: str) -> tuple[Words, Words]:
     """Return the words of the claim and of the reason; without a reason all are the claim's."""
+    # at the first because only: a reason may have one of its own
     claim, *reason = _REASON.split(text, maxsplit=1)
     return tuple(normalized(claim).split()), tuple(normalized("".join(reason)).split())
 
 
 def _are_siblings(first: tuple[Words, Words], second: tuple[Words, Words]) -> bool:
-    """Return whether two texts share a clause, or half of their words in place at the beginning and the end."""
+    """Return whether two texts share a clause, or half of their words at the beginning and the end."""
     for clause, second_clause in zip(first, second, strict=True):
         if clause == second_clause and len(clause) >= SHORTEST:
             return True

@@ -54,7 +54,7 @@ def task(
     local: tuple[str, ...] = (),
     relate: Relate | None = None,
 ) -> Callable[[Reader], TaskSpec]:
-    """Make the function below a task of the same name, which reads rows by it.
+    """Make a task of the function below, which reads its rows and gives it its name.
 
     Args:
         title, classes, hub, splits, local, relate: as in `TaskSpec`.
@@ -92,6 +92,7 @@ def one_of_each(question: str, right: str, wrong: Sequence[str], group: str = ""
     Which wrong one depends on the question alone, so every model sees the same rows. Both are of one group: that of the
     passage where several questions share one, else the question's own.
     """
+    # a question with one answer tells right from wrong by nothing
     if not wrong:
         return []
     distractor = wrong[digest(question) % len(wrong)]
@@ -108,7 +109,8 @@ def lettered(row: TaskRow, question: str, group: str = "") -> list[LabeledExampl
 
 
 def numbered(options: Sequence[str], right: int, question: str, group: str = "") -> list[LabeledExample]:
-    """Read rows with options of which number `right`, from 0, is the answer."""
+    """Read rows with options, of which option number `right` (from 0) is the answer."""
+    # by position: two options may have the same text
     wrong = [text for index, text in enumerate(options) if index != right]
     return one_of_each(question, options[right], wrong, group)
 
@@ -120,6 +122,7 @@ def digest(text: str) -> int:
 
 def chance(examples: Sequence[LabeledExample], classes: int) -> float:
     """Return the accuracy that needs no supervisor: of the most frequent class, or of drawing one of the options."""
+    # rows of options differ in their number: the mean of one over it is what drawing gets
     if not classes:
         return sum(1 / len(example.options) for example in examples) / len(examples)
     return max(Counter(example.label for example in examples).values()) / len(examples)
@@ -127,12 +130,13 @@ def chance(examples: Sequence[LabeledExample], classes: int) -> float:
 
 def preferred(prompt: str, better: str, worse: str) -> LabeledExample:
     """Return a comparison as an example with two options, in an order that depends on their texts alone."""
+    # files put the better one first, and a student would learn that
     first = first_by_content(prompt, better, worse)
     return LabeledExample(prompt, int(not first), options=(better, worse) if first else (worse, better))
 
 
 def first_by_content(prompt: str, first: str, second: str) -> bool:
-    """Return whether the first of two answers stands first: half of all winners do, alike on every machine."""
+    """Return whether the first of two answers stands first, decided by their texts: about half of winners do."""
     # the text itself breaks the tie of two equal digests: texts that differ in case and punctuation alone
     return (digest(f"{prompt} {first}"), first) < (digest(f"{prompt} {second}"), second)
 
@@ -149,7 +153,7 @@ def conversation(prompt: Prompt) -> str:
 
 
 def with_plain_prompt(group: PromptGroup) -> PromptGroup:
-    """Return a group with its prompt as one text, and a space before a response that nothing parts from it."""
+    """Return a group with its prompt as one text, and a space between prompt and response."""
     text = conversation(group.prompt)
     # a tokenizer writes most words with the space before them: without one the answer would begin with a rare token
     parted = not text or text[-1].isspace()
@@ -160,6 +164,6 @@ def with_plain_prompt(group: PromptGroup) -> PromptGroup:
 
 
 def normalized(text: str) -> str:
-    """Return what two texts that a reader takes for the same share: letters and digits, lower case."""
+    """Return a text's words in lower case: equal for texts that a reader takes for the same."""
     # an underscore is a word's letter here: by it chess positions with empty squares differ
     return " ".join(re.findall(r"\w+", text.lower()))

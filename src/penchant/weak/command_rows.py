@@ -33,9 +33,10 @@ def read_rows(
 
 
 def draw_rows(rows: LabelledRows, size: int | None, seed: int) -> LabelledRows:
-    """Draw so many of the rows: a file may be sorted by class."""
+    """Draw `size` of the rows, since a file may be sorted by class; all where there are no more."""
     if size is None or size >= len(rows.examples):
         return rows
+    # sorted again: which rows, and not their order, is what the seed decides
     return rows.pick(sorted(np.random.default_rng(seed).permutation(len(rows.examples))[:size].tolist()))
 
 
@@ -88,7 +89,9 @@ def fit_to_rows(
 
 
 def describe_overlap(overlap: list[int], rows: LabelledRows, source: str, name: str) -> str:
+    """Return the beginning of a message about rows that are among others: how many, and where the first one is."""
     first = rows.examples[overlap[0]]
+    # comparisons know their line; texts only their place
     location = f"row {overlap[0] + 1} of {source}" if isinstance(first, str) else first.source
     return f"{len(overlap)} of the {len(rows.examples)} {name} (the first is {location}) are among"
 
@@ -105,6 +108,11 @@ def longer_share(rows: LabelledRows, probabilities: Probabilities) -> Estimate |
 
 
 def write_probabilities(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
+    """Write rows with their probabilities: texts as JSON lines, comparisons as a preference file.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
     if rows.names == OPTIONS:
         write_comparisons(rows, probabilities, path)
         return

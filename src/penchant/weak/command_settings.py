@@ -55,7 +55,7 @@ class WeakLabel(Config):
     @model_validator(mode="before")
     @classmethod
     def _of_a_model(cls, values: object) -> object:
-        """`supervisor.model=...` alone is a probe, as `student.model=...` is, and no setting of the default's."""
+        """Take `supervisor.model=...` alone for a probe, as `student.model=...` is one."""
         if not isinstance(values, dict):
             return values
         supervisor = values.get("supervisor")

@@ -61,7 +61,7 @@ def read_comparisons(source: str, *, labels: bool = True, split: str = "train") 
 
 
 def write_comparisons(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
-    """Write our own layout, one pair per line: each response wins with its probability as the weight."""
+    """Write a preference file, one pair per line: each response wins with its probability as the weight."""
     groups = []
     for pair, row in zip(rows.examples, probabilities, strict=True):
         assert isinstance(pair, PromptGroup)
@@ -74,6 +74,7 @@ def write_comparisons(rows: LabelledRows, probabilities: Probabilities, path: Pa
 def longer_first(rows: LabelledRows) -> Probabilities:
     """Return which response of each pair has more characters: 1 the first, 0 the second, NaN for equal lengths."""
     pairs = [pair for pair in rows.examples if isinstance(pair, PromptGroup)]
+    # in characters: tokens differ by model
     lengths = np.array([[len(option.text) for option in pair.responses] for pair in pairs])
     return np.where(lengths[:, 0] == lengths[:, 1], np.nan, (lengths[:, 0] > lengths[:, 1]) * 1.0)
 
@@ -95,5 +96,6 @@ def _pairs(group: PromptGroup, *, labels: bool) -> Iterator[tuple[int, int, floa
             continue
         # files put the chosen response first: in their order the place alone would give the answer away
         first, second = (left, right) if first_by_content(str(plain_group.prompt), *texts) else (right, left)
+        # several verdicts on one pair add up: the share is soft where people differed
         wins, losses = weights.get((first, second), 0.0), weights.get((second, first), 0.0)
         yield first, second, wins / (wins + losses) if wins + losses else 0.5

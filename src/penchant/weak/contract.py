@@ -28,15 +28,15 @@ FITTED_FIRST = "a classifier has to be fitted first: call fit"
 
 
 class Classifier(Protocol):
-    """Texts in, probabilities of classes out; or prompts with options of their own in, probabilities of these out.
+    """A classifier of texts, which gives probabilities of classes; or of a prompt's options, which gives theirs.
 
     Options are a group's responses, and their probabilities have as many columns as the longest list of options: a row
     with fewer has zeros there.
 
     `targets` are either classes, integers of shape (examples,), or probabilities of shape (examples, classes). What
     is fitted with the latter one-hot is what is fitted with the former. A seed, where there is something to draw, is
-    the constructor's; so are the names of the classes, where they have some. `learned_marks` are the marks of all examples
-    that it learned from, see `marks_of`: of these it knows too much to supervise.
+    the constructor's; so are the names of the classes, where they have some. `learned_marks` are the marks of all
+    examples that it learned from, see `marks_of`: of these it knows too much to supervise.
     """
 
     names: tuple[str, ...] | None
@@ -66,7 +66,7 @@ class Classifier(Protocol):
         """Return probabilities, shape (examples, classes); rows sum to 1. Raises InputError before `fit`."""
 
     def save(self, folder: str | Path) -> None:
-        """Write it, for `penchant.weak.load_classifier`. Raises InputError before `fit`."""
+        """Write it into a folder, for `load_classifier`. Raises InputError before `fit`."""
 
 
 def as_probabilities(targets: ArrayLike, examples: int, classes: int | None = None) -> Probabilities:
@@ -97,6 +97,7 @@ def as_probabilities(targets: ArrayLike, examples: int, classes: int | None = No
     # a part of the rows may lack the last class: `classes` says so, the labels cannot
     classes = classes or max(2, int(labels.max()) + 1)
     if negative := np.unique(labels[labels < 0]).tolist():
+        # Snorkel writes -1 where it abstains, and numpy would read that as the last class
         where = int((labels < 0).argmax())
         raise InputError(
             f"{int((labels < 0).sum())} of {len(labels)} labels are {', '.join(map(str, negative))} (the first is that "
@@ -121,13 +122,14 @@ def check_probabilities(targets: Probabilities) -> None:
 
 
 def no_distributions(probabilities: Probabilities) -> NDArray[np.bool_]:
-    """Return which rows of shape (rows, classes) are no probabilities that sum to 1, within a thousandth."""
+    """Return which rows are no distribution: not finite, negative, or a sum off 1 by over a thousandth."""
     bad = ~np.isfinite(probabilities).all(-1) | (probabilities < 0).any(-1)
     return np.asarray(bad | (np.abs(probabilities.sum(-1) - 1) > 1e-3))
 
 
 def refuse_one_class(targets: Probabilities) -> None:
     """Refuse targets of texts that are all of one class: nothing can be learned of what tells classes apart."""
+    # soft labels with two classes in one row can be learned from, too
     columns = np.flatnonzero((targets > 0).any(0))
     if len(columns) < 2:
         raise InputError(f"all {len(targets)} examples have the class {columns[0]}: nothing can be told apart")
@@ -142,6 +144,7 @@ def width_of(examples: Sequence[Example]) -> int:
     counts = [len(example.responses) for example in examples if isinstance(example, PromptGroup)]
     if counts and len(counts) < len(examples):
         raise InputError(f"{len(examples) - len(counts)} of {len(examples)} examples have no options, the others do")
+    # of one option alone its probability is always 1
     if counts and min(counts) < 2:
         raise InputError(f"example {counts.index(min(counts))} has {min(counts)} options; there must be at least two")
     return max(counts, default=0)
@@ -166,7 +169,7 @@ def only_texts(examples: Sequence[Example], reader: str) -> list[str]:
 
 
 def marks_of(examples: Sequence[Example]) -> list[str]:
-    """Return a digest by which each example is known again.
+    """Return a digest per example, by which the same example is recognised later.
 
     It is that of the text, whatever its case, spaces and punctuation, or of the prompt with its options in any order.
     Empty where there is no letter or digit.
@@ -222,7 +225,7 @@ def write_kind(
 
 
 def read_kind(folder: Path) -> dict[str, Any]:
-    """Return what `classifier.json` says, after a look at the digests of all files of a classifier.
+    """Check the digests of all files of a classifier, and return the content of `classifier.json`.
 
     Raises:
         DamagedFile: a file is damaged or missing.
@@ -238,6 +241,7 @@ def read_kind(folder: Path) -> dict[str, Any]:
 
 
 def from_anywhere(model: str) -> str:
-    """Return a model's name so that it holds from any folder: an absolute path where it is one."""
+    """Return a model's name in a form that holds from any folder: an absolute path where it is a path."""
     path = Path(model).expanduser()
+    # a folder that happens to be called like a built-in model is not meant
     return str(path.resolve()) if model not in (*BUILT_IN, *ENCODERS) and path.exists() else model

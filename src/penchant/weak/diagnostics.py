@@ -91,6 +91,7 @@ def _misfit(targets: Probabilities, predictions: Probabilities) -> NDArray[np.fl
 def drop_undecided(rows: LabelledRows) -> LabelledRows:
     """Return the rows whose label has one most probable class: on others nobody can agree or be right."""
     assert rows.targets is not None
+    # two classes with the same largest probability: argmax would pick the first
     ordered = np.sort(rows.targets, -1)
     return rows.pick(np.flatnonzero(ordered[:, -1] > ordered[:, -2]).tolist())
 
@@ -104,6 +105,7 @@ def shares_of(probabilities: Probabilities) -> tuple[float, ...]:
 def clusters_of(rows: LabelledRows) -> NDArray[np.int64]:
     """Return a number for each row, shape (rows,); related rows have the same."""
     numbers: dict[str, int] = {}
+    # a text without a group is related to equal texts alone
     keys = [group or text for group, text in zip(rows.groups, rows.texts, strict=True)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 

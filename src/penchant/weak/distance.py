@@ -24,6 +24,7 @@ def weight_distance(trained: Policy, start: str, *, trust_remote_code: bool = Fa
         start: the model, as `load_policy` takes it. trust_remote_code: whether its own code may run.
     """
     settings = ModelConfig(name=start, device="cpu", trust_remote_code=trust_remote_code)
+    # on the CPU: beside a trained model on a GPU there may be no room for a second one
     before = dict(load_policy(settings).model.named_parameters())
     network: PreTrainedModel = trained.model
     adapted = hasattr(network, "merge_adapter")
@@ -37,6 +38,7 @@ def weight_distance(trained: Policy, start: str, *, trust_remote_code: bool = Fa
             if base_name in before:
                 # rounded as the trained weights are: half precision is no movement
                 start_weight = before[base_name].detach().to(weight.dtype).float()
+                # in float64: a float32 sum of millions of small squares loses them
                 squared_distance += _squares(weight.detach().cpu().float() - start_weight)
                 length += _squares(start_weight)
     finally:

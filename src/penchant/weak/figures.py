@@ -16,7 +16,7 @@ CLOSE = (0.05, 0.005)
 
 
 def reliability_picture(curves: Mapping[str, Mapping[float, Measure]], title: str) -> Picture:
-    """Draw lines of accuracy by confidence, by name; where both are the same is dotted."""
+    """Draw accuracy against confidence, one line per name; a dotted line shows where the two are equal."""
     with style():
         figure, axes = blank(4.4, 3.6)
         for index, curve in enumerate(curves.values()):
@@ -33,7 +33,7 @@ def reliability_picture(curves: Mapping[str, Mapping[float, Measure]], title: st
 def plot_curve(
     axes: Axes, index: int, points: Mapping[float, Measure], *, dash: str | None = None, label: str | None = None
 ) -> None:
-    """Plot estimates by their place, in the style of one line."""
+    """Plot estimates with their intervals against their positions, in the style of the line `index`."""
     color, line_style, marker = run_style(index)
     x = sorted(points)
     estimates = [points[step] for step in x]
@@ -53,6 +53,6 @@ def plot_curve(
 
 
 def fitted_percent_axis(axis: Axis) -> None:
-    """Write per cent at an axis's ticks, with digits where these lie close; call it after all is drawn."""
+    """Write percent at an axis's ticks, with more digits where these lie close; call it after all is drawn."""
     low, high = axis.get_view_interval()
     percent_axis(axis, sum(high - low < close for close in CLOSE))

@@ -29,7 +29,7 @@ from penchant.weak.settings import OwnClassifier
 
 
 def weak_label(config: WeakLabel) -> LabelledFile:
-    """Label a file, and return what there is to say of the labels.
+    """Label a file, and return how many rows it has, and how the labels are spread.
 
     Raises:
         InputError: bad rows; rows to label that the supervisor learned from; a supervisor of other classes.
@@ -56,10 +56,12 @@ def weak_label(config: WeakLabel) -> LabelledFile:
 
 
 def _new_file(config: WeakLabel) -> Path:
-    """Return where labels go; check it before any work."""
+    """Return the file that labels go to, after a check that it can be written."""
     out = Path(config.out).expanduser()
+    # other commands tell a format by its ending
     if out.suffix != ".jsonl":
         raise InputError(f"out={config.out}: weak labels are written as .jsonl")
+    # labels would replace the rows that they are of
     for name in (config.data, config.train):
         if name is not None and out.exists() and Path(name).exists() and out.samefile(name):
             raise InputError(f"out={config.out} is the file that is read: choose another")
@@ -92,6 +94,7 @@ def _names(classifier: Classifier, config: WeakLabel, rows: LabelledRows) -> tup
     """Return the names of a saved classifier's classes; it must not have learned from the rows."""
     if not (names := classifier.names or config.classes or rows.names):
         raise InputError(f"{config.saved} does not know the names of its classes: give `classes`")
+    # it would label them from memory
     if overlap_rows := among(rows, classifier.learned_marks):
         raise InputError(_learned_before(overlap_rows, rows, config.data))
     return names
@@ -102,6 +105,7 @@ def _supervisor(config: WeakLabel, rows: LabelledRows) -> tuple[Classifier, tupl
     labelled = None if config.train is None else read_rows(config.train, config.task, names=config.classes)
     names = labelled.names if labelled is not None else config.classes or rows.names
     classifier = make_classifier(config.supervisor, names=names, seed=config.seed)
+    # prompted, or an engine: nothing is learned, but columns and names have to be known
     if labelled is None:
         # `fit` asks for one example per class; one that learns nothing only counts them
         placeholders = rows.inputs[:1] * 2 if rows.names else list(names)

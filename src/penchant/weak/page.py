@@ -28,7 +28,7 @@ READ = 400  # characters of a text to read
 
 
 def weak_train_page(result: StudentResult, config: JsonObject, provenance: JsonObject) -> str:
-    """Return the content of `report.html`.
+    """Return the page of a student, `report.html`.
 
     Args:
         config: the recorded settings. provenance: the recorded machine and versions.
@@ -38,6 +38,7 @@ def weak_train_page(result: StudentResult, config: JsonObject, provenance: JsonO
         "agreement": _agreement(result),
         "reliability": reliability_picture({"student": curve}, "How often the two agree where the student is so sure"),
     }
+    # the page's sentences are the console's: one place decides on words and digits
     headline, *lines = console_lines(result)
     context = {
         **shared_context(config, provenance),
@@ -66,7 +67,7 @@ def weak_train_page(result: StudentResult, config: JsonObject, provenance: JsonO
 
 
 def _shrinkage(l2: float) -> str:
-    """Return how a probe was shrunk."""
+    """Return a probe's shrinkage and how it was chosen."""
     return f"l2 {l2:g}, chosen by cross-entropy on a fifth of its weak labels (fewer than 100 choose nothing: 0.3)"
 
 
@@ -111,7 +112,7 @@ def _classes(result: StudentResult) -> str:
 
 
 def _preferences(preference: LongerPreference) -> str:
-    """Return how often the longer response is preferred: reward models learn length first where it tells winners."""
+    """Return how often the longer response is preferred, which reward models learn first."""
     if preference.student is None or preference.weak_labels is None:
         return "  all responses are as long as the ones beside them"
     return (

@@ -12,7 +12,7 @@ from penchant.typed_json import INLINED, OMITTED
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """The labels that `weak_label` wrote.
+    """A file of weak labels, and how they are spread.
 
     Attributes:
         rows: how many were labelled. path: the file.
@@ -39,7 +39,7 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class AgreementByRows:
-    """How often a student says what the weak labels say.
+    """Agreement of a student with the weak labels, as shares of rows.
 
     A student that agrees far more on rows that it learned from has learned the supervisor's errors by heart.
 
@@ -64,7 +64,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class ReliabilityPoint:
-    """The accuracy of answers that are about as confident."""
+    """Accuracy of answers of about the same confidence."""
 
     confidence: float
     accuracy: Estimate
@@ -81,7 +81,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class ClassShares:
-    """How often each class is the most probable one, on held-out rows."""
+    """Shares of held-out rows for which each class is the most probable one."""
 
     weak_labels: tuple[float, ...]
     student: tuple[float, ...]
@@ -89,7 +89,7 @@ class ClassShares:
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """What can be said of a student of weak labels without any truth.
+    """Measures of a student of weak labels that need no truth.
 
     Attributes:
         calibration_error: of the student's confidence that it agrees, which `reliability` shows in bins.
@@ -106,7 +106,7 @@ class Diagnostics:
 
 @dataclass(frozen=True)
 class LongerPreference:
-    """How often the longer of two responses is preferred; None where all are of one length."""
+    """Shares of pairs in which the longer response is preferred; None where all are as long."""
 
     student: Estimate | None
     weak_labels: Estimate | None

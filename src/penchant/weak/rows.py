@@ -49,12 +49,12 @@ class LabelledRows:
 
     @property
     def inputs(self) -> list[Example]:
-        """What a classifier gets to see of them: conversations as texts that end where the answer begins."""
+        """The examples as a classifier gets them: a conversation is one text that ends where the answer begins."""
         return [example if isinstance(example, str) else with_plain_prompt(example) for example in self.examples]
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Each row as one text, for people and to tell whether two rows are the same."""
+        """The rows as texts, for people, and to find equal rows."""
         return tuple(
             example if isinstance(example, str) else _text_and_label(example, self.names) for example in self.examples
         )
@@ -157,13 +157,13 @@ def overlap(rows: LabelledRows, other: LabelledRows) -> list[int]:
 
 
 def marks(rows: LabelledRows) -> list[frozenset[str]]:
-    """Return what tells each row again, as digests: the example's own, and its group's."""
+    """Return the digests by which each row is recognised: the example's, and its group's."""
     marked = zip(marks_of(rows.inputs), rows.groups, strict=True)
     return [frozenset(filter(None, (text_mark, mark("group", group)))) for text_mark, group in marked]
 
 
 def among(rows: LabelledRows, known_marks: Set[str]) -> list[int]:
-    """Return the indices of rows of which a mark is known."""
+    """Return the indices of rows that have one of the known marks."""
     return [index for index, row_marks in enumerate(marks(rows)) if row_marks & known_marks]
 
 
@@ -185,6 +185,7 @@ def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path) -
 
 
 def _text(values: Mapping[str, object]) -> str:
+    # the first that is there: a row with `text` and `prompt` is read by its text
     name = next((name for name in TEXT_FIELDS if name in values), None)
     if name is None:
         raise RowError("missing", f"no text: expected a field {' or '.join(TEXT_FIELDS)}, got {', '.join(values)}")
@@ -207,6 +208,7 @@ def _label(values: Mapping[str, object]) -> Label:
     label = values.get("label")
     if label is None:
         raise RowError("missing", "no label: expected a field `label` or `probabilities`")
+    # JSON's true and 1.5 are no classes; to Python true would be 1
     if isinstance(label, bool) or not isinstance(label, str | int):
         raise RowError("type", f"field 'label': expected a class's name or number, got {describe(label)}")
     if not str(label).strip():
@@ -215,7 +217,7 @@ def _label(values: Mapping[str, object]) -> Label:
 
 
 def _names(labels: Sequence[Label], source: str) -> tuple[str, ...]:
-    """Return the classes that rows name; numbers in the order of numbers."""
+    """Return the classes that rows name, sorted; numbers by their value."""
     by_name = [label for label in labels if not isinstance(label, list)]
     if len(by_name) < len(labels):
         raise InputError(f"{source} has probabilities as lists, whose {ORDER_UNKNOWN}")
@@ -229,7 +231,7 @@ def _names(labels: Sequence[Label], source: str) -> tuple[str, ...]:
 
 
 def _refuse_abstentions(source: str, rows: Sequence[_Row], names: Sequence[str] | None) -> None:
-    """Refuse rows of which a labeller of Snorkel's said nothing: -1 is no class, unless somebody named it as one."""
+    """Refuse rows that a Snorkel labeller abstained on: -1 is no class, unless `names` has it."""
     if names is not None and ABSTAIN in names:
         return
     # of a list only the order says which class a number is of, so -1 stands for none there
@@ -253,6 +255,7 @@ def _target(label: Label, names: Sequence[str], *, is_probability: bool) -> list
             raise RowError("value", f"the class {label!r} is none of {', '.join(names)}")
         return [float(name == label) for name in names]
     if isinstance(label, dict):
+        # a misspelt class must not count as one with a probability of 0
         if unknown := [name for name in label if name not in names]:
             raise RowError("value", f"the class {unknown[0]!r} is none of {', '.join(names)}")
         # a class that a row leaves out has none of the probability

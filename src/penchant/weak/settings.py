@@ -150,12 +150,14 @@ class LanguageModel(Config):
 
     @property
     def network(self) -> ModelConfig:
-        """As `load_policy` takes it."""
+        """The model's settings for `load_policy`."""
+        # the fields that both classes have under one name
         settings = {name: getattr(self, name) for name in ("lora", "dtype", "device", "trust_remote_code")}
         return ModelConfig(name=self.model, **settings)
 
     @model_validator(mode="after")
     def _can_say_something(self) -> Self:
+        # an encoder has no language head, and no second way to fine-tune is built for it
         if self.model in ENCODERS:
             raise ValueError(f"{self.model!r} is an encoder, which predicts no text: take `name: probe`")
         if self.training is None and isinstance(self.reading, Head):
@@ -190,7 +192,7 @@ class ChessEngine(Config):
 
     @property
     def rows(self) -> None:
-        """It could not use any."""
+        """None: it could not use any."""
         return None
 
     @model_validator(mode="after")
@@ -225,7 +227,7 @@ class OwnClassifier(Config):
 
 
 def _add_name(value: object) -> object:
-    """Add the name that is left out: of a probe where a model is given, also by its name alone."""
+    """Add a name that is left out: a model alone is a probe of it."""
     if isinstance(value, str):
         # a model's folder may have a colon in its path, but what follows it there is rarely an identifier
         is_own = is_extension(value) and value.rpartition(":")[2].isidentifier()
@@ -248,9 +250,10 @@ STOP_EVERY = 10
 
 
 def rows_learned(classifier: ClassifierSpec, rows: int) -> int:
-    """Count the rows, of so many, that a classifier learns from or is shown in its prompt."""
+    """Count the rows, of `rows`, that a classifier learns from or is shown in its prompt."""
     if isinstance(classifier, ChessEngine):
         return 0
+    # prompted: it is shown its shots and learns from nothing
     if isinstance(classifier, LanguageModel) and classifier.training is None:
         return min(classifier.shot_count, rows)
     # the rows kept to stop by are looked at, and nothing is learned from them
@@ -264,7 +267,7 @@ def labels(classifiers: Sequence[ClassifierSpec]) -> list[str]:
 
 
 def loss_labels(losses: Sequence[WeakLoss]) -> list[str]:
-    """Return labels of losses in the same way."""
+    """Return labels of losses; those that would read alike also say where they differ."""
     return _distinguish([loss_label(loss) for loss in losses], losses)
 
 
@@ -280,7 +283,7 @@ def _distinguish(short: Sequence[str], settings: Sequence[Config]) -> list[str]:
 
 
 def _flat(settings: dict[str, object]) -> dict[str, object]:
-    """Return settings by their last name: `learning_rate` for `training.learning_rate`."""
+    """Return settings by the last part of their path: `learning_rate` for `training.learning_rate`."""
     flat: dict[str, object] = {}
     for key, value in settings.items():
         flat |= _flat(value) if isinstance(value, dict) else {key: value}
@@ -288,7 +291,7 @@ def _flat(settings: dict[str, object]) -> dict[str, object]:
 
 
 def loss_label(loss: WeakLoss) -> str:
-    """For people and for tables."""
+    """Return the label of a loss, for people and for tables."""
     match loss:
         case CrossEntropy():
             return "naive" if loss.labels == "soft" else "naive, hard labels"

@@ -52,7 +52,7 @@ STOP_SHARE = 0.1  # of the rows to learn from, where a student stops early by th
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rows of a command, each where it belongs.
+    """The rows of a training, split by their use.
 
     Attributes:
         learn: all rows that are not held out. trained: those of them that the student learns from.
@@ -103,7 +103,7 @@ class TrainingRows:
 
 
 def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
-    """Train the student into a run directory.
+    """Train a student on weak labels into a run directory.
 
     It holds `result.json`, `report.html`, `classifier/` and `predictions.jsonl`.
 

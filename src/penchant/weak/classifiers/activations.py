@@ -35,7 +35,7 @@ class Activations:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(layers + 1, examples, hidden)."""
+        """Shape: (layers + 1, examples, hidden)."""
         layers, examples, hidden = self._array.shape
         return layers, examples, hidden
 
@@ -53,11 +53,11 @@ class Activations:
         return np.array(self._array[number])
 
     def read(self) -> NDArray[np.float16]:
-        """Return all of them, in memory, see `layer`."""
+        """Return the activations of all layers, in memory; see `layer`."""
         return np.stack([self.layer(number) for number in range(self.shape[0])])
 
     def columns(self, layers: int, rows: Sequence[int]) -> NDArray[np.float16]:
-        """Return the activations of some examples in the first so many layers, see `layer`."""
+        """Return the activations of some examples in the first `layers` layers, in memory; see `layer`."""
         width = self._array.shape[2] * self._array.itemsize
         for layer in range(layers):
             first = self._start + layer * self._array[0].nbytes

@@ -38,7 +38,7 @@ METHODS = ("fit", "predict_proba", "save")
 
 
 class UsersClassifier(Protocol):
-    """What a user's object has to do; names, marks and digests are kept for it."""
+    """The methods that a user's object needs; names, marks and digests are kept for it."""
 
     def fit(self, examples: Sequence[Example], targets: Probabilities) -> object:
         """Learn from examples and probabilities of shape (examples, classes)."""
@@ -47,7 +47,7 @@ class UsersClassifier(Protocol):
         """Return probabilities of shape (examples, classes)."""
 
     def save(self, folder: Path) -> object:
-        """Write it into a folder, which is there."""
+        """Write the classifier into a folder, which exists."""
 
 
 class CustomClassifier:

@@ -85,6 +85,7 @@ def activations(
     keys = np.array([_key(row) for row in ids])
     # layers after the last that somebody probes are not computed: of 30 layers with the 20th probed that saves a third
     layers = depth_of(reader.model) if deepest is None else deepest
+    # model, depth and examples are in the name: who asks for others gets another file
     path = folder / f"activations-{model}-{layers}-{_digest_of_keys(keys)}.npy"
     # a damaged file counts as none: it is named, and computed again
     stored = _opened(path, keys)
@@ -97,11 +98,13 @@ def activations(
 
 
 def digest_of(model: PreTrainedModel) -> str:
-    """Return a digest of a model's weights and its configuration, which has numbers such as a rotary base.
+    """Return a digest of a model's weights and configuration.
 
+    The configuration has numbers that decide what the weights compute, such as a rotary base.
     Where a row's numbers depend on the length of its pass, versions that had rows of all lengths in one pass left
     activations that are wrong: the digest is another one there.
     """
+    # a model whose numbers depend on the length of a pass has digests of its own, see the docstring
     classes = length_classes(model.config.get_text_config())
     suffix = "" if classes == ANY_LENGTH else "classes of lengths"
     return hashlib.sha256((fingerprint(model) + configuration(model) + suffix).encode()).hexdigest()[:16]
@@ -113,7 +116,11 @@ def depth_of(model: PreTrainedModel) -> int:
 
 
 def check_layer(layer: int, depth: int) -> None:
-    """Raise InputError for a layer that a model of so many does not have."""
+    """Refuse a layer that a model with `depth` layers does not have.
+
+    Raises:
+        InputError: there is no such layer.
+    """
     if not -depth - 1 <= layer <= depth:
         raise InputError(f"layer {layer} is not there: this model has layers 1 to {depth}, and 0, the embedding")
 
@@ -127,7 +134,7 @@ def _key(row: Read) -> bytes:
 
 
 def _opened(path: Path, keys: Keys) -> Activations | None:
-    """Return what is kept of these examples; None where there is no such file, or a damaged one, which is named."""
+    """Return the stored activations of these examples; None where the file is missing or damaged."""
     if not path.exists():
         return None
     try:
@@ -141,7 +148,7 @@ def _opened(path: Path, keys: Keys) -> Activations | None:
 
 
 def _keys_of(path: Path) -> Keys | None:
-    """Return the digests of a file's examples; its name has the digest of these. None where they do not fit it."""
+    """Return the digests of a file's examples; None where they do not fit the digest in its name."""
     try:
         keys: Keys = np.load(path.with_suffix(KEYS), allow_pickle=False)
     except (ValueError, EOFError, OSError, SyntaxError, TypeError):
@@ -154,7 +161,7 @@ def _digest_of_keys(keys: Keys) -> str:
 
 
 def _stored_earlier(model: str, layers: int, folders: Iterable[Path]) -> Iterator[StoredRows]:
-    """Yield the activations of so many layers of a model that some folders keep."""
+    """Yield the activations of a model that lie in some folders and have at least `layers` layers."""
     # sorted: which of two files a row is copied from may decide its last bit
     for file in (file for folder in folders for file in sorted(folder.glob(f"activations-{model}-*.npy"))):
         keys = _keys_of(file)
@@ -165,7 +172,7 @@ def _stored_earlier(model: str, layers: int, folders: Iterable[Path]) -> Iterato
 
 @dataclass(frozen=True)
 class FeatureSettings:
-    """What decides the features of a text: a model, in which `dtype`, and how it is read.
+    """Settings that decide the features of a text: a model, its `dtype`, and how it is read.
 
     Attributes:
         layer: 0 is the embedding, negative ones count from the last.
@@ -179,7 +186,7 @@ class FeatureSettings:
 
 
 class ModelFeatures:
-    """Examples to activations of one layer, computed once for those that come again.
+    """A function from examples to activations of one layer, which computes each example once.
 
     Args:
         model: a language model or an encoder, and in which `dtype`; see `penchant.weak.settings.Probe`.
@@ -197,6 +204,7 @@ class ModelFeatures:
         folder: Path | None = None,
     ) -> None:
         self.settings = FeatureSettings(model, layer, dtype, longest)
+        # held by this object: the folder goes when nobody needs its features
         self._scratch = tempfile.TemporaryDirectory(prefix="penchant-") if folder is None else None
         self._folder = folder or Path(self._scratch.name if self._scratch else "")
         self._reader: Reader | None = None
@@ -261,7 +269,7 @@ def _write(
 def _fill(
     reader: Reader, ids: Sequence[Read], keys: Keys, array: NDArray[np.float16], stored_earlier: Sequence[StoredRows]
 ) -> None:
-    """Copy what is known, compute the rest, each different example once."""
+    """Copy the activations that are stored already, and compute each other example once."""
     missing = {key: row for row, key in reversed(list(enumerate(keys.tolist())))}  # its first place
     for stored, row_of_key in stored_earlier:
         # a copied row was computed among other texts, so its last bit may differ from a fresh one
@@ -274,6 +282,7 @@ def _fill(
             missing |= dict(zip(shared, into, strict=True))
     _compute(reader, ids, sorted(missing.values()), array)
     first: dict[bytes, int] = {}
+    # an example that comes twice is computed once and copied
     repeated = [(first[key], row) for row, key in enumerate(keys.tolist()) if first.setdefault(key, row) != row]
     for source, row in repeated:
         array[:, row] = array[:, source]

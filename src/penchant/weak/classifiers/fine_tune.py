@@ -51,7 +51,7 @@ LOOKS = 4  # an epoch
 
 
 class FineTuneConfig(RunConfig):
-    """The settings of one fine-tuning as the loop reads them, and by which a folder is known to hold the same one."""
+    """Settings of one fine-tuning for the loop; equal settings mean that a folder holds the same training."""
 
     method: ClassVar[str] = "fine_tune"
 
@@ -65,7 +65,7 @@ class FineTuneConfig(RunConfig):
 
 @dataclass(kw_only=True)
 class FineTuning(RunContext):
-    """All that a fine-tuning works with.
+    """A fine-tuning: its examples, labels, order of steps, and what it has seen.
 
     Attributes:
         rows: the encoded examples. labels: (examples, classes) what the loss starts from, on the network's device.
@@ -158,7 +158,7 @@ def fine_tune(
 
 
 def _train(run: FineTuning) -> list[Look]:
-    """Take the steps that are left, and put back the best weights where these were kept."""
+    """Take the remaining steps, and put back the best weights where these were kept."""
     training, policy = run.config.training, run.policy
     # a head that starts from zero learns at a rate of its own; null is the paper's one rate for all
     rate = training.head_learning_rate or training.learning_rate
@@ -182,7 +182,7 @@ def _train(run: FineTuning) -> list[Look]:
 
 
 def _look(run: FineTuning, step: int, epoch: float) -> dict[str, object]:
-    """Look at the training, keep what was seen, and return its line of metrics."""
+    """Measure the loss on the validation, record it, and return its line of metrics."""
     line: dict[str, object] = {"kind": "eval", "step": step, "epoch": epoch}
     if not step:  # a head that starts from zero says nothing yet
         return line
@@ -198,6 +198,7 @@ def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[i
     started, batch, settings = time.perf_counter(), run.batches[number], run.config.training
     rate = settings.learning_rate * factor(number)
     set_rate(optimizer, rate)
+    # how far training is decides how much of the student's own belief counts
     target = partial(target_at, run.config.loss, step=number, steps=len(run.batches), shares=run.shares)
     rows = [run.rows[index] for index in batch]
     loss = _accumulate(run.reading, rows, run.labels[batch], target, run.config.loss)
@@ -239,7 +240,7 @@ def _batches(indices: NDArray[np.intp], settings: Training, seed: int) -> list[l
 
 
 def _config(model: ModelConfig, loss: WeakLoss, settings: Training, seed: int, steps: int) -> FineTuneConfig:
-    """Return the settings as the loop reads them; the examples lie in memory, so their path says just that."""
+    """Return the settings for the loop. The examples lie in memory, so their path is `memory`."""
     # a set: of a training with fewer steps than looks some fall together
     looks = {math.ceil(steps * look / (LOOKS * settings.epochs)) for look in range(1, LOOKS * settings.epochs + 1)}
     return FineTuneConfig(
@@ -267,8 +268,9 @@ def _digest(*parts: object) -> str:
 
 
 def _run_folder(folder: Path | None, config: FineTuneConfig) -> RunFolder:
-    """Return the folder of the training, to be resumed where it holds the same one and is whole; else begun anew."""
+    """Return the training's folder: resumed where it holds the same training, undamaged, else emptied."""
     if folder is None:
+        # nobody resumes: nothing is written, not even a line of metrics
         return RunFolder(None, config, writes=False)
     if (folder / "config.yaml").exists():
         try:
@@ -297,6 +299,7 @@ def _accumulate(
         target: logits and labels to what is taken for the truth, see `target_at`.
     """
     parts = reading.parts(rows)
+    # only such losses need a pass of their own before the one with gradients
     follows = not isinstance(loss, CrossEntropy | Filtered)  # the target does, what the student itself believes
     targets = None
     if follows and len(parts) > 1:

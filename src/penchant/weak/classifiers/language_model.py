@@ -79,6 +79,7 @@ class LanguageModelClassifier:
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
+        """Fit as `Classifier.fit` says; the model is loaded here, and fine-tuned unless it is only prompted."""
         settings, training, options = self.settings, self.settings.training, width_of(examples)
         soft = as_probabilities(targets, len(examples), classes or options or None)
         classes = soft.shape[1]
@@ -119,6 +120,11 @@ class LanguageModelClassifier:
         return example, self._words(classes)[label]
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
+        """Predict as `Classifier.predict_proba` says.
+
+        Raises:
+            InputError: it was not fitted, or the model gives numbers that are not finite.
+        """
         if self.reading is None:
             raise InputError(FITTED_FIRST)
         if not examples:
@@ -180,6 +186,7 @@ class LanguageModelClassifier:
         # no chat template: classes are read off plain texts, as they were learned
         policy = load_policy(network or settings.network, template="plain", overflow="truncate_prompt")
         if isinstance(settings.reading, Words):
+            # a row's own options are the responses, and label words have no place
             words = None if options else self._words(classes)
             prompt, longest = settings.reading.prompt, settings.longest
             return WordsReading(policy, words, width=classes, prompt=prompt, longest=longest, shots=self.shots)
@@ -190,6 +197,7 @@ class LanguageModelClassifier:
         return RewardReading(policy, classes, longest=settings.longest)
 
     def _of_options(self) -> bool:
+        """Return whether it learned from rows with options of their own."""
         return isinstance(self.reading, RewardReading) or (
             isinstance(self.reading, WordsReading) and self.reading.words is None
         )
@@ -198,6 +206,7 @@ class LanguageModelClassifier:
         """Return a word for each class."""
         assert isinstance(self.settings.reading, Words)
         words = self.settings.reading.words or self.names or tuple(str(label) for label in range(classes))
+        # zip would drop the words that are too many
         if len(words) != classes:
             raise InputError(f"there are {len(words)} label words ({', '.join(words)}) for {classes} classes")
         return tuple(words)

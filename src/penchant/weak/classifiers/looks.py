@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen at one of the looks at a training.
+    """A look at a training: how far it was, and what was measured.
 
     Attributes:
         epochs: how often the examples were gone over by then.
@@ -48,16 +48,16 @@ class LookRecord(nn.Module):
             self.best_weights = [weight.detach().cpu().clone() for weight in weights]
 
     def put_back(self, weights: Sequence[Tensor]) -> None:
-        """Give the weights the values that were best, where some were kept."""
+        """Set the weights to the best values, where some were kept."""
         if self.best_weights:
             with torch.no_grad():
                 for weight, best in zip(weights, self.best_weights, strict=True):
                     weight.copy_(best)
 
     def get_extra_state(self) -> dict[str, object]:
-        """Return all that a checkpoint keeps."""
+        """Return looks and best weights for a checkpoint."""
         return {"looks": [asdict(look) for look in self.looks], "best_weights": self.best_weights}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take over what a checkpoint kept."""
+        """Restore looks and best weights from a checkpoint."""
         self.looks, self.best_weights = [Look(**look) for look in state["looks"]], state["best_weights"]

@@ -39,7 +39,7 @@ PROBE = "probe.safetensors"
 
 
 class ProbeClassifier:
-    """A linear probe of what a model makes of a text, or of the difference between two options.
+    """A linear probe of a model's activations for a text, or of their difference between two options.
 
     Args:
         features: examples to features of shape (examples, features), such as `ModelFeatures`.
@@ -101,6 +101,11 @@ class ProbeClassifier:
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
+        """Predict as `Classifier.predict_proba` says.
+
+        Raises:
+            InputError: it was not fitted, examples of the other kind, or features that are not finite.
+        """
         if self.probes is None:
             raise InputError(FITTED_FIRST)
         if not examples:

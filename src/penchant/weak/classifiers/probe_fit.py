@@ -90,6 +90,7 @@ def fit_probes(
                 for loss, values, start in zip(losses, logits, starts, strict=True)
             ]
         )
+        # the gradient of cross-entropy by the logits, with the target held fixed
         error = (logits.softmax(-1) - target) * weights[..., None] / rows
         # all probes in one product, (features, rows) by (rows, probes x classes)
         grad = x.T @ error.permute(1, 0, 2).reshape(rows, -1) + (pull * weight).view(width, -1)

@@ -37,10 +37,10 @@ class Reader(Protocol):
     device: torch.device
 
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
-        """Return the tokens of each example: so many, or fewer where the model's context ends, see `shorten`."""
+        """Return the tokens of each example: at most `longest`, fewer where the model's context ends; see `shorten`."""
 
     def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
-        """Return the states after the embedding and each of the first so many layers, shape (rows, hidden) each."""
+        """Return the states after the embedding and the first `layers` layers, shape (rows, hidden) each."""
 
 
 class LanguageModelReader:
@@ -54,6 +54,7 @@ class LanguageModelReader:
         # a model may not be asked beyond its context, whatever the settings say
         longest = min(longest, self.policy.context or longest)
         if any(isinstance(example, PromptGroup) for example in examples):
+            # as a reward model reads them, so that a probe and a reward model see the same tokens
             rendered = encode_options(self.policy, examples, longest)
             return [tuple((*row.prompt_ids, *branch.ids) for branch in row.branches) for row in rendered]
         texts = [example for example in examples if isinstance(example, str)]
@@ -105,6 +106,7 @@ class EncoderReader:
 
     def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
         classes = length_classes(self.model.config.get_text_config())
+        # rows whose numbers depend on the length of their pass never share one
         return by_length_class(rows, classes, lambda rows_of_class: self._means(rows_of_class)[: layers + 1])
 
     def _means(self, rows: Sequence[Ids]) -> Sequence[Tensor]:

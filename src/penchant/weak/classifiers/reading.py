@@ -96,7 +96,7 @@ class HeadReading:
 
 
 def shorten(ids: Ids, longest: int) -> Ids:
-    """Return at most so many tokens, half of them from the beginning and half from the end.
+    """Return at most `longest` tokens, half of them from the beginning and half from the end.
 
     So what a template or a hint writes before or after a long text is read with it.
     """
@@ -115,7 +115,7 @@ def last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
 def by_length_class(
     rows: Sequence[Ids], classes: LengthClasses, run: Callable[[Sequence[Ids]], Sequence[Tensor]]
 ) -> tuple[Tensor, ...]:
-    """Return what a network gives for rows, (rows, ...) each, where rows of two length classes never share a pass."""
+    """Run a network over rows, never two length classes in one pass; return its tensors, shape (rows, ...) each."""
     groups = classes.grouped([len(row) for row in rows])
     # the usual case: no row has to go back to its place
     if len(groups) == 1:
@@ -139,6 +139,7 @@ def _last_states(policy: Policy, rows: Sequence[Ids]) -> tuple[Tensor, ...]:
 
 def padded(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
     """Return token ids, zero-padded on the right, and ones where a row has tokens; shape (rows, longest) each."""
+    # on the right: positions then start at 0 for every row
     lengths = torch.tensor([len(row) for row in rows])
     ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
     for index, row in enumerate(rows):
@@ -148,7 +149,7 @@ def padded(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
 
 @contextmanager
 def first_layers(policy: Policy, count: int) -> Iterator[None]:
-    """Leave out the layers after the first so many, for as long as this lasts.
+    """Leave out the layers after the first `count`, inside the block.
 
     So what nobody asks for is not computed. The state after the last of them is then no good, for the norm at the end
     of all follows it. A model whose layers are not found stays whole.

@@ -53,6 +53,7 @@ class WordsReading:
         shots: Sequence[Shot] = (),
     ) -> None:
         prompt = prompt or (CLASS_PROMPT if words else OPTIONS_PROMPT)
+        # two classes of one word could not be told apart
         if words and len(set(words)) < len(words):
             raise InputError(f"label words must differ from each other, got {', '.join(words)}")
         if "{text}" not in prompt:
@@ -134,7 +135,7 @@ class RewardReading:
 
 
 def encode_options(policy: Policy, examples: Sequence[Example], longest: int) -> list[Rendered]:
-    """Encode prompts with their options as finished responses, shortened to so many tokens."""
+    """Encode prompts with their options as finished responses, shortened to `longest` tokens."""
     groups = []
     for example in examples:
         if isinstance(example, str):
@@ -146,7 +147,7 @@ def encode_options(policy: Policy, examples: Sequence[Example], longest: int) ->
 
 
 def shortened(row: Rendered, longest: int) -> Rendered:
-    """Return the row with at most so many tokens in prompt and response.
+    """Return the row with at most `longest` tokens in prompt and response.
 
     A response keeps its beginning. The prompt keeps what then has room, at least a quarter of all, from its beginning
     and its end.
@@ -190,6 +191,7 @@ def _padded(scores: Tensor, rows: Sequence[Rendered], width: int) -> Tensor:
         return scores.view(-1, width)
     if max(counts) > width:
         raise InputError(f"a row has {max(counts)} options, more than the {width} that this classifier was made for")
+    # rows with fewer options than the longest list: each score goes to its own column
     indices = [row * width + option for row, count in enumerate(counts) for option in range(count)]
     # -inf: a softmax gives an option that is not there no probability
     empty = scores.new_full((len(rows) * width,), -torch.inf)

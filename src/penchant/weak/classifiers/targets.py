@@ -23,7 +23,7 @@ from penchant.losses.weak_settings import (
 
 @dataclass(frozen=True)
 class WeakTargets:
-    """The supervisor's labels as a loss wants them.
+    """The supervisor's labels in the form that a loss starts from.
 
     Attributes:
         labels: shape (examples, classes). counts: which examples count, 1 or 0, shape (examples,).

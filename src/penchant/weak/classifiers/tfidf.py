@@ -34,7 +34,7 @@ ESTIMATOR = "estimator.skops"
 
 
 class Estimator(Protocol):
-    """What is needed of an estimator of scikit-learn; a pipeline's steps are looked at besides.
+    """The methods of scikit-learn's estimators that are used; a pipeline's steps are fitted one by one.
 
     Attributes:
         classes_: the numbers of the classes that it was fitted with, in the order of its columns.
@@ -103,6 +103,7 @@ class SklearnClassifier:
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
+        """Predict as `Classifier.predict_proba` says; a class without an example has a probability of 0."""
         if self.estimator is None:
             raise InputError(FITTED_FIRST)
         # classes without an example have no column of the estimator's, and a probability of 0
