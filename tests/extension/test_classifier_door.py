@@ -193,3 +193,29 @@ def test_short_forms_keep_their_meaning() -> None:
     assert pt.WeakLabel(data="x", out="y", train="z", supervisor="a/mine.py:Words").supervisor == OwnClassifier(
         factory="a/mine.py:Words"
     )
+
+
+@pytest.mark.slow
+def test_a_study_runs_with_a_loss_a_supervisor_and_students_of_the_users(
+    folder: Path, stories: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PENCHANT_DATA", str(folder))
+    (folder / "tasks.py").write_text(
+        "from penchant.tasks import task\n"
+        "from penchant.types import LabeledExample\n"
+        "@task(title='Films', classes=('bad', 'good'), local=('films.jsonl',))\n"
+        "def films(row):\n"
+        "    yield LabeledExample(row['text'], row['label'])\n"
+    )
+    (folder / "losses.py").write_text("def later(logits, labels, progress):\n    return labels\n")
+    rows = [{"text": f"film {n}: a {('dull', 'fine')[n % 2]} one", "label": n % 2} for n in range(120)]
+    (folder / "films.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    strong = f"strong=[{{model: {stories}}}, mine.py:WithLoss]"
+    grid = ["tasks=[tasks.py:films]", "weak=[tfidf, mine.py:Words]", strong, "losses=[cross_entropy, losses.py:later]"]
+    assert main(["study", "weak-to-strong", *grid, "seeds=[0]", "out=study"]) == 0
+    study = json.loads((folder / "study" / "study.json").read_text())
+    assert study["failures"] == []
+    students = {(cell["weak"], cell["strong"], cell["loss"]) for cell in study["cells"]}
+    assert len(students) == 8
+    probes = {cell["loss"]: cell for cell in study["cells"] if cell["strong"] != "mine.py:WithLoss"}
+    assert probes["losses.py:later"]["student"] == probes["naive"]["student"]  # its target are the labels

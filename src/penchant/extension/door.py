@@ -6,7 +6,7 @@ checks for itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +92,20 @@ class Door:
         except AttributeError:
             public = [key for key in vars(module) if not key.startswith("_")]
             raise self.refusal(name, f"{source} has no `{attribute}`{suggest(attribute, public)}") from None
+
+    def load_callable(self, name: str, expected: str = "a function") -> Callable[..., object]:
+        """Run the code behind a name, anew each time, and return the attribute, which can be called.
+
+        Args:
+            expected: what it should be, for the message.
+
+        Raises:
+            InputError: as `load`, and an attribute that cannot be called.
+        """
+        attribute: object = self.load(name)
+        if not callable(attribute):
+            raise self.refusal(name, f"expected {expected}, but it is a {type(attribute).__name__}")
+        return attribute
 
     def content(self, name: str) -> str:
         """Return the digest of the code behind a name (see `penchant.extension.code_digest`), and the attribute.

@@ -40,14 +40,11 @@ def custom_function(reference: str) -> Callable[..., Tensor]:
         InputError: there is no such function. Later: it fails, or returns anything but one number per pair.
     """
     if reference not in _loaded:
-        function = OWN_LOSSES.load(reference)
-        if not callable(function):
-            raise OWN_LOSSES.refusal(reference, f"expected a function, but it is a {type(function).__name__}")
-        _loaded[reference] = _checked(function, reference)
+        _loaded[reference] = _checked(OWN_LOSSES.load_callable(reference), reference)
     return _loaded[reference]
 
 
-def _checked(function: Callable[..., Tensor], reference: str) -> Callable[..., Tensor]:
+def _checked(function: Callable[..., object], reference: str) -> Callable[..., Tensor]:
     @wraps(function, updated=())
     def loss(*logps: Tensor, **settings: object) -> Tensor:
         with OWN_LOSSES.named_errors(reference):

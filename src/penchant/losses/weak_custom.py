@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from penchant.errors import InputError
 from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CustomWeakLoss
 
 TRIAL_ROWS = 4
@@ -25,7 +24,7 @@ def check_weak_loss(loss: object, labels: Tensor) -> None:
         InputError: there is no such function, or it breaks the contract of `custom_target`.
     """
     if isinstance(loss, CustomWeakLoss):
-        _loaded[loss.function] = _load(loss.function)  # an edited file is what counts
+        _loaded[loss.function] = OWN_WEAK_LOSSES.load_callable(loss.function)  # an edited file is what counts
         labels = labels[:TRIAL_ROWS].float()
         # a student of any opinion: logits of 0 alone would hide what a function makes of one that is sure
         custom_target(loss, torch.linspace(-3.0, 3.0, labels.numel()).view_as(labels), labels, 0.5)
@@ -43,36 +42,25 @@ def custom_target(loss: CustomWeakLoss, logits: Tensor, labels: Tensor, progress
     """
     name = loss.function
     if name not in _loaded:
-        _loaded[name] = _load(name)
+        _loaded[name] = OWN_WEAK_LOSSES.load_callable(name)
     with OWN_WEAK_LOSSES.named_errors(name), torch.no_grad():
         # copies: the student's own numbers must not change under a function that works in place
         target = _loaded[name](logits.detach().clone(), labels.clone(), progress, **loss.settings)
     if not isinstance(target, Tensor) or not target.is_floating_point():
         kind = f"{target.dtype} numbers" if isinstance(target, Tensor) else f"a {type(target).__name__}"
-        raise _refusal(name, f"it returned {kind}, expected a tensor of probabilities")
+        raise OWN_WEAK_LOSSES.refusal(name, f"it returned {kind}, expected a tensor of probabilities")
     # a mean would broadcast against every row, and all rows would learn the same
     if target.shape != labels.shape:
-        raise _refusal(
+        raise OWN_WEAK_LOSSES.refusal(
             name,
             f"it returned the shape {tuple(target.shape)}, expected {tuple(labels.shape)}: for each example the "
             "probability of each class, without a mean over examples",
         )
     bad = ~torch.isfinite(target).all(-1) | (target < 0).any(-1) | ((target.sum(-1) - 1).abs() > 1e-3)
     if bad.any():
-        raise _refusal(
+        raise OWN_WEAK_LOSSES.refusal(
             name,
             "rows must be probabilities that sum to 1 over the classes, as a softmax makes them, got "
             f"{target[bad][0].tolist()}",
         )
     return target.detach().to(labels.dtype)
-
-
-def _load(name: str) -> Callable[..., object]:
-    function: object = OWN_WEAK_LOSSES.load(name)
-    if not callable(function):
-        raise _refusal(name, f"expected a function, but it is a {type(function).__name__}")
-    return function
-
-
-def _refusal(name: str, reason: str) -> InputError:
-    return OWN_WEAK_LOSSES.refusal(name, reason)

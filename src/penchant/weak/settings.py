@@ -64,7 +64,8 @@ class Probe(Config):
 
     @property
     def label(self) -> str:
-        return f"{_short(self.model)}{_layer_suffix(self.layer)}{_rows_suffix(self.rows)}"
+        layer = "" if self.layer == -1 else f", layer {self.layer}"
+        return f"{_short(self.model)}{layer}{_rows_suffix(self.rows)}"
 
 
 class Training(Config):
@@ -135,7 +136,8 @@ class LanguageModel(Config):
         mode = "fine-tuned" if self.training else "prompted"
         mode += ", early stopping" if self.stops_early else ""
         lora = ", LoRA" if self.lora else ""
-        words = "" if isinstance(self.reading, Head) else f", {_shots(self.reading.shots)}words"
+        shots = f"{self.shot_count} shots, " if self.shot_count else ""
+        words = "" if isinstance(self.reading, Head) else f", {shots}words"
         return f"{_short(self.model)}, {mode}{lora}{words}{_rows_suffix(self.rows)}"
 
     @property
@@ -317,13 +319,5 @@ def _short(model: str) -> str:
     return model.rstrip("/").rpartition("/")[2]
 
 
-def _layer_suffix(layer: int) -> str:
-    return "" if layer == -1 else f", layer {layer}"
-
-
 def _rows_suffix(rows: int | None) -> str:
     return "" if rows is None else f" on {rows} rows"
-
-
-def _shots(shots: int) -> str:
-    return f"{shots} shots, " if shots else ""

@@ -180,11 +180,7 @@ def _make(settings: OwnClassifier, offered: dict[str, object]) -> UsersClassifie
         offered: arguments that it is called with where it has one of that name.
     """
     factory = settings.factory
-    make: object = OWN_CLASSIFIERS.load(factory)
-    if not callable(make):
-        raise OWN_CLASSIFIERS.refusal(
-            factory, f"expected a class, or a function that makes a classifier, but it is a {type(make).__name__}"
-        )
+    make = OWN_CLASSIFIERS.load_callable(factory, "a class, or a function that makes a classifier")
     # a class of three lines need not name arguments that it does not use
     parameters = _parameters(make)
     if "loss" not in parameters and offered["loss"] != CrossEntropy():
