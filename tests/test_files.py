@@ -25,6 +25,7 @@ from penchant.files import (
     read_json,
     recover_folder,
     remove,
+    write_text,
 )
 
 
@@ -158,14 +159,13 @@ def test_a_link_in_the_place_of_a_folder_is_replaced(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "figures").iterdir()] == ["a"]
 
 
-@pytest.mark.parametrize("writer", ["data check", "labels", "study", "page", "classifier"])
+@pytest.mark.parametrize("writer", ["data check", "text", "labels", "page", "classifier"])
 def test_no_writer_follows_a_planted_link(
     tmp_path: Path, victim: Path, writer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under the name itself, and under the temporary one beside it."""
     from penchant.cli.main import main
     from penchant.reports.kit import page as plain_page
-    from penchant.studies.core.records import write_text
     from penchant.weak.contract import write_kind
     from penchant.weak.rows import LabelledRows, write_labels
 
@@ -179,8 +179,8 @@ def test_no_writer_follows_a_planted_link(
     rows = LabelledRows("rows.jsonl", ("text",), ("no", "yes"), None, ("",))
     write = {
         "data check": lambda: main(["data", "check", str(tmp_path / "good.jsonl"), f"out={folder / 'file'}"]),
+        "text": lambda: write_text(folder / "file", "new"),
         "labels": lambda: write_labels(rows, np.array([[1.0, 0.0]]), folder / "file"),
-        "study": lambda: write_text(folder / "file", "new"),
         "page": lambda: plain_page.write_page({}, {}, folder),
         "classifier": lambda: write_kind(folder, "probe", {}, (), {"part": b"new"}),
     }[writer]

@@ -19,6 +19,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from penchant.errors import RunError
+
 APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 LOCK = os.O_RDWR | os.O_CREAT
@@ -37,7 +39,13 @@ def open_safely(path: Path, flags: int, mode: int = 0o666) -> IO[Any]:
     Raises:
         OSError: it is a symbolic link or no ordinary file, or the system says no.
     """
-    number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    try:
+        number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():
+            # the system speaks of "too many levels of symbolic links", though a single one is refused
+            raise OSError(errno.ELOOP, "it is a symbolic link: remove it", str(path)) from None
+        raise
     try:
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
@@ -153,6 +161,21 @@ def atomic_write(path: Path, content: str | bytes, *, private: bool = False, sha
     """
     with atomic_stream(path, private=private, shared=shared) as file:
         file.write(content.encode("utf-8", errors="replace") if isinstance(content, str) else content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file that a user asked for, or none; make its folder.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, text)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {path}: {error.strerror}. What is done stays: make room and give the same command again"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from penchant.errors import InputError
+from penchant.config import load_config, to_yaml
+from penchant.errors import InputError, RunError
 from penchant.losses import CustomLoss, Sigmoid, WeightedSum
 from penchant.losses.custom import check_custom_losses, custom_digests
 from penchant.losses.dispatch import pair_losses
@@ -52,6 +53,10 @@ def of_the_reference(policy_chosen, policy_rejected, ref_chosen, ref_rejected):
 def in_place(policy_chosen, policy_rejected, ref_chosen, ref_rejected):
     ref_chosen.zero_()
     return logistic(policy_chosen, policy_rejected, ref_chosen, ref_rejected)
+
+def on_short_texts_only(policy_chosen, policy_rejected, ref_chosen, ref_rejected, beta=0.1):
+    losses = logistic(policy_chosen, policy_rejected, ref_chosen, ref_rejected, beta)
+    return torch.where(policy_chosen > -50, losses, torch.full_like(losses, float("nan")))
 
 constant = 3
 """
@@ -152,6 +157,33 @@ def test_an_edited_loss_is_loaded_anew_and_has_another_digest(folder: Path) -> N
 
 def test_a_stage_with_a_loss_of_ones_own_depends_on_none_of_ours() -> None:
     assert losses_in({"name": "custom", "function": "mine.py:logistic"}) == set()
+
+
+@pytest.mark.parametrize(("held_out", "words"), [(0, "the loss of step 1"), (2, "the held-out loss after step 0")])
+def test_a_loss_that_is_not_finite_on_real_data_is_named_with_its_place_the_step_and_the_rows(
+    held_out: int, words: str, folder: Path, tiny_model: str
+) -> None:
+    """Four pairs are tried before training; what fails on the data's own log-probabilities shows only there."""
+    rows = [{"prompt": f"{n}?", "chosen": " a long answer " * 9, "rejected": f" no {n}"} for n in range(6)]
+    (folder / "pairs.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    settings = {"model": {"name": tiny_model, "device": "cpu"}, "data": {"path": "pairs.jsonl", "held_out": held_out}}
+    with pytest.raises(RunError, match=f"{words} is not finite. Rows: pairs.jsonl:") as caught:
+        run(dpo(**settings, evaluate={"samples": None}, loss="mine.py:on_short_texts_only", out="ours"))
+    line = 1 + LOSS.splitlines().index(next(text for text in LOSS.splitlines() if "def on_short" in text))
+    assert f"your own code, `mine.py:on_short_texts_only` ({folder / 'mine.py'}:{line})" in str(caught.value)
+
+
+def test_the_same_loss_given_again_to_a_recorded_run_replaces_nothing(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorded = dpo(loss={"name": "mine.py:logistic", "settings": {"beta": 2}, "nll_weight": 1}, out="run")
+    (folder / "config.yaml").write_text(to_yaml(recorded))
+    for overrides in (["loss=mine.py:logistic", "loss.settings.beta=2"], ["loss=mine.py:logistic"], ["loss=custom"]):
+        assert load_config(DPO, folder / "config.yaml", overrides) == recorded
+    assert not caplog.records
+    other = load_config(DPO, folder / "config.yaml", ["loss=mine.py:mean"]).loss
+    assert other == CustomLoss(function="mine.py:mean")
+    assert "loss=mine.py:mean replaces mine.py:logistic; what was set for that no longer applies" in caplog.text
 
 
 @pytest.mark.slow

@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 import penchant as pt
 from penchant.engine.tree import ROWS
 from penchant.errors import InputError, RunError, RunMismatchError
+from penchant.metrics.estimates import Estimate
+from penchant.runs.read import EvalPoint
 from penchant.train.rollout import chosen_prompts
 from penchant.train.rollout_run import missed_target
 
@@ -187,8 +189,8 @@ def test_the_controller_brings_the_kl_to_its_target(train: Callable[..., pt.RunR
 def test_a_target_that_is_missed_is_a_warning() -> None:
     config = pt.PPOGT(model="m", data="p.txt", reward="vader", out="o", kl={"target_nats": 4.0})
 
-    def evaluated(value: float, low: float, high: float) -> dict[str, Any]:
-        return {"step": 9, "samples": {"policy": {"kl_nats": {"value": value, "low": low, "high": high}}}}
+    def evaluated(value: float, low: float, high: float) -> EvalPoint:
+        return EvalPoint(9, {}, {}, {"kl_nats": Estimate(value, low, high, 20, 20)}, {})
 
     (warning,) = missed_target(config, evaluated(0.88, 0.7, 1.1), [])
     assert "steered to 4 nats and ended at 0.88, 78% below its target" in warning
@@ -196,11 +198,11 @@ def test_a_target_that_is_missed_is_a_warning() -> None:
     assert "100% above" in warning
     assert missed_target(config, evaluated(3.5, 3.2, 3.8), []) == []  # near enough
     assert missed_target(config, evaluated(2.5, 0.9, 4.1), []) == []  # it may well be there
-    lines = [{"kind": "train", "kl_nats": kl} for kl in (0.0, *[2.0] * 10)]
-    (warning,) = missed_target(config, None, lines)
+    step_kls = [0.0, *[2.0] * 10]
+    (warning,) = missed_target(config, None, step_kls)
     assert "50% below" in warning
     fixed = config.replace(kl={"name": "fixed"})
-    assert missed_target(fixed, evaluated(9, 8, 10), lines) == []
+    assert missed_target(fixed, evaluated(9, 8, 10), step_kls) == []
 
 
 def test_evaluation_draws_no_longer_samples_than_training(train: Callable[..., pt.RunResult]) -> None:

@@ -190,6 +190,11 @@ def test_an_installed_package() -> None:
     ("spec", "message"),
     [
         ("vadar", "unknown; expected vader, module:function, .*did you mean `vader`"),
+        ("vadar", "classifier:MODEL, http://address, or the folder of a reward model"),
+        ("classifer:x", "unknown; expected .*did you mean `classifier:`"),
+        ("classifer:org/name:POSITIVE", "unknown; expected .*did you mean `classifier:`"),
+        ("..:x", "unknown; expected vader"),
+        ("./my_test_rewards:length", "unknown; expected .*path/to/file.py:function"),
         ("", "unknown; expected vader"),
         ("my_test_rewards:", "unknown; expected vader"),
         (":length", "unknown; expected vader"),
@@ -231,6 +236,27 @@ def test_an_exception_of_the_function_is_kept() -> None:
     with pytest.raises(InputError, match="`fails` failed on 2 pairs: KeyError: 'lexicon'") as caught:
         checked_reward(fails)(PAIRS)
     assert isinstance(caught.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("kind", ["ValueError", "ModuleNotFoundError"])
+def test_escape_codes_in_the_words_of_an_exception_are_shown(folder: Path, kind: str) -> None:
+    source = f"raise {kind}('\\x1b[31mred')"
+    (folder / "colours.py").write_text(f"def f(pairs):\n    {source}")
+    with pytest.raises(InputError, match=r"Error: ␛\[31mred \(colours.py, line 2\)") as caught:
+        load_reward("colours.py:f")(PAIRS)
+    assert "\x1b" not in str(caught.value)
+    (folder / "colours.py").write_text(f"{source}\nf = 1 + 1")
+    with pytest.raises(InputError, match=r"cannot be imported: .*␛\[31mred"):
+        load_reward("colours.py:f")
+
+
+def test_escape_codes_in_what_it_returns_are_shown() -> None:
+    class Colour:
+        def __repr__(self) -> str:
+            return "\x1b[31m1.0"
+
+    with pytest.raises(InputError, match=r"returned ␛\[31m1.0, expected a list of numbers"):
+        checked_reward(lambda pairs: Colour(), "mine")(PAIRS)  # type: ignore[arg-type, return-value]
 
 
 @pytest.mark.parametrize("error", [RunError("nobody there"), InputError("no such word")])

@@ -8,17 +8,19 @@ from contextlib import closing
 from pathlib import Path
 
 from penchant.runs.provenance import provenance_of_files
+from penchant.typed_json import to_object
 
 
 def digests(*files: Path | str) -> list[str | None]:
-    return [each["sha256"] for each in provenance_of_files([str(file) for file in files], 0)["data"]]
+    return [record.sha256 for record in provenance_of_files([str(file) for file in files], 0).data]
 
 
 def test_files_by_their_content_and_hub_ids_by_name(tmp_path: Path) -> None:
     file = tmp_path / "prefs.jsonl"
     file.write_text("{}\n")
     assert digests(file, "org/name") == [hashlib.sha256(b"{}\n").hexdigest(), None]
-    record = provenance_of_files([str(file)], 7)
+    record = to_object(provenance_of_files([str(file)], 7))
+    assert list(record) == ["seed", "command", "started", "data", "versions", "machine"]
     assert record["seed"] == 7
     assert record["started"].endswith("+00:00")
     assert {"numpy", "scipy", "choix", "krippendorff"} <= record["versions"].keys()

@@ -14,7 +14,7 @@ import pytest
 
 from penchant.digests import SUMS
 from penchant.errors import InputError, RunError
-from penchant.methods import DPO
+from penchant.methods import DPO, train
 from penchant.runs.run_folder import RunFolder
 
 
@@ -148,6 +148,30 @@ def test_a_lock_left_by_a_kill_keeps_nobody_out(tmp_path: Path) -> None:
     folder.open()
     folder.close()
     assert files(tmp_path / "run") == {"config.yaml", SUMS}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_lock_that_is_a_link_is_refused_at_once_with_what_to_do(tmp_path: Path, resume: bool) -> None:
+    if resume:
+        folder = RunFolder(str(tmp_path / "run"), config())
+        folder.open()
+        folder.close()
+    (tmp_path / "run").mkdir(exist_ok=True)
+    (tmp_path / "elsewhere").touch()
+    (tmp_path / "run" / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"run/\.lock is a symbolic link \(to .*elsewhere\).*: remove the link"):
+        RunFolder(str(tmp_path / "run"), config(), resume=resume)
+
+
+def test_a_folder_that_cannot_be_taken_is_refused_before_the_model_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").touch()
+    (tmp_path / "pairs.jsonl").write_text('{"prompt": "p", "chosen": "a", "rejected": "b"}\n')
+    settings = DPO(model="no/such-model", data=str(tmp_path / "pairs.jsonl"), out=str(tmp_path / "run"))
+    with pytest.raises(InputError, match="already holds other files"):
+        train(settings)
+    with pytest.raises(InputError, match="the reward `vadr` is unknown"):
+        train(settings.replace(out=str(tmp_path / "new"), evaluate={"samples": {"reward": "vadr"}}))
 
 
 @pytest.mark.parametrize(

@@ -99,25 +99,33 @@ def _assign_inside(shape: Shape, default: object, values: dict[str, object], pat
         raise InputError(f"`{key}` is {format_value(current)}, which has no settings to change")
     name = current.get(TAG, getattr(default, TAG, None)) if shape.is_union else None
     if shape.is_union and rest == [TAG]:
-        current = _new_branch(key, current, name, parse(raw, None))
+        current = _new_branch(shape, key, current, name, parse(raw, None))
         name = current[TAG]
     branch = shape.branch(name)  # None where the name is that of no branch: pydantic says which there are
     values[key] = inner = dict(current)
     _assign(branch, default if branch and isinstance(default, branch) else None, inner, rest, raw)
 
 
-def _new_branch(key: str, current: Mapping[str, object], old: object, new: object) -> Mapping[str, object]:
+def _new_branch(
+    shape: Shape, key: str, current: Mapping[str, object], old: object, new: object
+) -> Mapping[str, object]:
     """Return what is left of a union's settings when its name becomes `new`: all if it is the same, else none."""
-    if old == new:  # `loss=sigmoid` over a file with `loss: {name: sigmoid, beta: 0.3}` takes nothing away
-        return {TAG: new, **current}
-    dropped_settings = ", ".join(f"{setting}={value}" for setting, value in current.items() if setting != TAG)
+    # `loss=sigmoid` over a file with `loss: {name: sigmoid, beta: 0.3}` takes nothing away
+    # code of the user's is kept under its branch's name: compared by names alone, the same code would replace itself
+    branch = as_mapping(shape, {TAG: new})
+    assert isinstance(branch, Mapping)
+    if branch.items() <= {TAG: old, **current}.items():
+        return {**branch, **current}
+    extension = shape.extension_branch.extension if shape.extension_branch is not None else TAG
+    dropped_settings = ", ".join(f"{name}={value}" for name, value in current.items() if name not in (TAG, extension))
+    old = current.get(extension, old)
     if dropped_settings:
         logger.warning(
             "%s=%s replaces %s; what was set for that no longer applies: %s", key, new, old, dropped_settings
         )
     elif old is not None:
         logger.info("%s=%s replaces %s", key, new, old)
-    return {TAG: new}
+    return branch
 
 
 def _field_value(shape: Shape, key: str, value: object, current: object, default: object) -> object:
@@ -128,7 +136,7 @@ def _field_value(shape: Shape, key: str, value: object, current: object, default
     present = present if isinstance(present, Mapping) else {}
     name = present.get(TAG, getattr(default, TAG, None))
     if TAG in value:
-        _new_branch(key, present, name, value[TAG])  # only for what it says in the log
+        _new_branch(shape, key, present, name, value[TAG])  # only for what it says in the log
         return value
     return {TAG: name, **value} if name is not None else value
 

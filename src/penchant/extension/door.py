@@ -18,6 +18,7 @@ from penchant.extension.user_code import (
     describe_error,
     find_file,
     load_module,
+    module_spec,
     public_definitions,
     raising_line,
     suggest,
@@ -37,7 +38,7 @@ class Door:
         noun: what messages call it, such as `reward`.
         built_in: the names of the built-in ones; or such a name to the `module:attribute` that it stands for.
         kind: what the attribute is, in the forms that a message shows.
-        other_forms: further forms that a name may have.
+        other_forms: further forms that a name may have, such as `classifier:MODEL`.
     """
 
     noun: str
@@ -53,22 +54,32 @@ class Door:
         """
         full = self.built_in.get(name, name) if isinstance(self.built_in, Mapping) else name
         source, colon, attribute = full.rpartition(":")
+        prefix = self._near_prefix(name)
         if full.endswith(".py") and "://" not in full:
             file = find_file(full)
             names = [f"`{name}:{definition}`" for definition in (public_definitions(file) if file else [])[:5]]
             examples = " or ".join(names) or f"`{name}:NAME`"
             raise self.refusal(name, f"it names a file, but no {self.kind} of it: write {examples}")
-        if ":" in source and attribute.isidentifier() and not find_file(source):
+        if ":" in source and not prefix and attribute.isidentifier() and not find_file(source):
             raise self.refusal(
                 name, f"it has a colon too many: expected one, between the module or file and its {self.kind}"
             )
-        if not (colon and source and attribute.isidentifier()):
+        # a module's name that begins with a dot is relative, and there is no package that it could be relative to
+        is_relative = source.startswith(".") and not source.endswith(".py")
+        if not (colon and source and attribute.isidentifier()) or is_relative or prefix:
             forms = [*self.built_in, f"module:{self.kind}", f"path/to/file.py:{self.kind}", *self.other_forms]
             raise InputError(
                 f"the {self.noun} `{name}` is unknown; expected {', '.join(forms[:-1])}, or {forms[-1]}"
-                f"{suggest(name, list(self.built_in))}"
+                f"{prefix or suggest(name, list(self.built_in))}"
             )
         return source, attribute
+
+    def _near_prefix(self, name: str) -> str:
+        """Return a question for a name whose first word is no module but nearly that of another form, else nothing."""
+        word, colon, _ = name.partition(":")
+        if not (colon and word.isidentifier()) or find_file(word) is not None or module_spec(word) is not None:
+            return ""
+        return suggest(word + colon, [form.partition(":")[0] + ":" for form in self.other_forms if ":" in form])
 
     def check(self, name: str) -> None:
         """Refuse a name that stands for nothing, without running any code of the user's.

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from penchant.clean_text import clean
 from penchant.errors import InputError, did_you_mean
 
 log = logging.getLogger("penchant.extension")
@@ -49,7 +50,8 @@ def load_module(source: str, refuse: Refuse) -> ModuleType:
     except ModuleNotFoundError as error:
         # an import inside the module that fails is another matter than a module that is not there
         if file is not None or error.name is None or not f"{source}.".startswith(f"{error.name}."):
-            raise refuse(f"{file or source} cannot be imported: {error}{_absent_sibling(file, error)}") from error
+            reason = f"{clean(str(error))}{_absent_sibling(file, error)}"
+            raise refuse(f"{file or source} cannot be imported: {reason}") from error
         raise refuse(_absent(source)) from None
     except KeyboardInterrupt:
         raise
@@ -111,7 +113,8 @@ def describe_error(error: BaseException) -> str:
     """Return the kind and the words of an error of the user's code."""
     if isinstance(error, SystemExit):
         return f"it ended the program (sys.exit({error.code!r})): raise an exception instead"
-    return f"{type(error).__name__}: {error}"
+    # its text may hold escape codes, which would move or colour what a terminal shows around it
+    return clean(f"{type(error).__name__}: {error}")
 
 
 def raising_line(error: BaseException, source: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import wraps
 
@@ -31,6 +32,16 @@ def check_custom_losses(settings: PairLoss) -> None:
 def custom_digests(settings: PairLoss) -> dict[str, str]:
     """Return the digest of the code of each of the user's own losses, by what a message calls it."""
     return {f"the loss {loss.function}": OWN_LOSSES.content(loss.function) for loss in custom_losses(settings)}
+
+
+def custom_places(settings: PairLoss) -> tuple[str, ...]:
+    """Return each of the user's own losses with file and line of its definition, as a message names it."""
+    return tuple(_place(loss.function) for loss in custom_losses(settings))
+
+
+def _place(reference: str) -> str:
+    code = getattr(inspect.unwrap(custom_function(reference)), "__code__", None)  # a callable object has none
+    return f"`{reference}`" + (f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else "")
 
 
 def custom_function(reference: str) -> Callable[..., Tensor]:

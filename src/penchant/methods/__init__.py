@@ -1,4 +1,4 @@
-"""One file a method: its configuration and `run(config) -> RunResult`. Imports no torch."""
+"""One file per method: its configuration and `run(config) -> RunResult`. Imports no torch."""
 
 from __future__ import annotations
 

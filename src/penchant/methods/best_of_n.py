@@ -20,8 +20,8 @@ class BestOfN:
 
     Attributes:
         policy: draws the candidates.
-        reward: (prompt, response) texts -> a number each; the largest is kept, of equal ones the first drawn.
-        n: candidates a sample. With 1 it is the policy itself, sample by sample.
+        reward: (prompt, response) texts -> one number each; the largest is kept, of equal ones the first drawn.
+        n: candidates per sample. With 1 it is the policy itself, sample by sample.
 
     Raises:
         InputError: n below 1; later, whatever the reward does against its contract.
@@ -47,6 +47,7 @@ class BestOfN:
 
         Sample i is the best of the policy's samples i n to i n + n - 1.
         """
+        # a draw depends on the seed, the prompt and its index: with n = 1 these are the policy's own samples
         candidates = self.policy.draw(prompts, replace(sampling, n=sampling.n * self.n), progress=progress)
         groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, candidates, strict=True)]
         samples = []

@@ -26,29 +26,31 @@ class DPO(PolicyConfig):
     """The data: a path or hub id, or its settings (`data.ties=half`)."""
     loss: PreferenceLoss = Sigmoid()
     """The loss on a pair of responses."""
+    # None: the loss needs no second copy of the weights, since the start's numbers are kept in a table
     reference: FrozenModel | None = None
     """The model that the policy is held to; the policy's own start if not given."""
 
 
 def run(config: DPO, *, resume: bool = False) -> RunResult:
     """Train with the configured loss on pairs; see `penchant.train.gradient_run.run_gradient` for errors."""
-    from penchant.train import objectives
+    from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.preferences import held_out_preferences
-    from penchant.train.gradient_run import run_gradient
-    from penchant.train.inputs.sources import check_equal_weights, preferences, rankings_only
-    from penchant.train.plan import comparison_unit, ranking_unit
+    from penchant.train.inputs import sources
     from penchant.train.recipe import Recipe
 
+    needs = config.loss.needs
+
     def units(group: PromptGroup) -> list[Unit]:
-        if config.loss.needs.rankings:
-            return [ranking_unit(ranking) for _, ranking in rankings_of(group)]
-        return [comparison_unit(comparison) for comparison in group.comparisons]
+        if needs.rankings:
+            return [plan.ranking_unit(ranking) for _, ranking in rankings_of(group)]
+        return [plan.comparison_unit(comparison) for comparison in group.comparisons]
 
     def read() -> Source:
-        source = preferences(config.data)
-        if config.loss.needs.whole_step:
-            return check_equal_weights(source, config.loss.name, config.data.path)
-        return rankings_only(source, config.data.path) if config.loss.needs.rankings else source
+        source = sources.preferences(config.data)
+        # what a loss cannot take is refused or left out by name, where the rows are still known
+        if needs.whole_step:
+            return sources.check_equal_weights(source, config.loss.name, config.data.path)
+        return sources.rankings_only(source, config.data.path) if needs.rankings else source
 
     recipe = Recipe(
         read=read,
@@ -57,4 +59,4 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
         held_out=partial(held_out_preferences, loss=config.loss),
         reference=config.reference,
     )
-    return run_gradient(config, recipe, resume=resume)
+    return gradient_run.run_gradient(config, recipe, resume=resume)

@@ -56,6 +56,7 @@ def labelled(config: KTO) -> Source:
     from penchant.train.inputs.sources import preferences
 
     source = preferences(config.data)
+    # where any group has comparisons these decide, and scores are ratings and no labels (decision 0007)
     source = replace(source, groups=without_ratings(source.groups))
     counts = count_labels(source.groups)
     if counts.desirable + counts.undesirable and not (counts.desirable and counts.undesirable):
@@ -72,14 +73,14 @@ def labelled(config: KTO) -> Source:
             raise InputError(f'{both_labels}. Decide which holds, or keep them with contradictions="warn"')
         warnings.append(f"{both_labels}; both labels are kept")
     warnings += _imbalance(config, counts)
-    numbers = {"desirable": counts.desirable, "undesirable": counts.undesirable, "labelled_both": counts.labelled_both}
-    return replace(source, counts=source.counts | numbers, warnings=tuple(warnings))
+    return replace(source, counts=source.counts | vars(counts), warnings=tuple(warnings))
 
 
 def _imbalance(config: KTO, counts: LabelCounts) -> list[str]:
     """Warn where good and bad labels, as they are weighted, are further apart than the paper advises."""
     if not (counts.desirable and counts.undesirable):
         return []
+    # by summed weights, as they stand in the loss: merged rows count as often as they were labelled
     ratio = config.desirable_weight * counts.desirable / (config.undesirable_weight * counts.undesirable)
     low, high = ADVISED
     if low - SLACK <= ratio <= high + SLACK:
@@ -93,20 +94,19 @@ def _imbalance(config: KTO, counts: LabelCounts) -> list[str]:
 
 def run(config: KTO, *, resume: bool = False) -> RunResult:
     """Train on labels; see `penchant.train.gradient_run.run_gradient` for errors."""
-    from penchant.train import objectives
+    from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.labels import held_out_labels
-    from penchant.train.gradient_run import run_gradient
-    from penchant.train.plan import Unit
     from penchant.train.recipe import Recipe
 
     weights = config.desirable_weight, config.undesirable_weight
     recipe = Recipe(
         read=lambda: labelled(config),
         units=lambda group: [
-            Unit(response=label.response, weight=label.weight, desirable=label.desirable) for label in labels_of(group)
+            plan.Unit(response=label.response, weight=label.weight, desirable=label.desirable)
+            for label in labels_of(group)
         ],
         objective=objectives.labels(beta=config.beta, weights=weights),
         held_out=partial(held_out_labels, beta=config.beta, weights=weights),
         reference=config.reference,
     )
-    return run_gradient(config, recipe, resume=resume)
+    return gradient_run.run_gradient(config, recipe, resume=resume)

@@ -17,7 +17,7 @@ class PreferredFT(PolicyConfig):
     data: DataConfig
     """The data: a path or hub id, or its settings (`data.ties=half`)."""
     count: Literal["wins", "once"] = "wins"
-    """How often a response counts: once a comparison that it won (a tie is half a win each way), so that what many
+    """How often a response counts: once per comparison that it won (a tie is half a win each way), so that what many
     prefer counts more; or once in all."""
 
 
@@ -26,25 +26,25 @@ def wins(group: PromptGroup, count: str = "wins") -> dict[int, float]:
     win_weights: dict[int, float] = {}
     for comparison in group.comparisons:
         for winner, _, weight in comparison.directed():
+            # a tie is two directed pairs of half the weight: both responses are taught, each half as much
             win_weights[winner] = win_weights.get(winner, 0.0) + weight
     return win_weights if count == "wins" else dict.fromkeys(win_weights, 1.0)
 
 
 def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
     """Train on the winners; see `penchant.train.gradient_run.run_gradient` for errors."""
-    from penchant.train import objectives
+    from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.preferences import held_out_preferences
-    from penchant.train.gradient_run import run_gradient
-    from penchant.train.inputs.sources import preferences
-    from penchant.train.plan import Unit
+    from penchant.train.inputs import sources
     from penchant.train.recipe import Recipe
 
     recipe = Recipe(
-        read=lambda: preferences(config.data),
+        read=lambda: sources.preferences(config.data),
         units=lambda group: [
-            Unit(response=i, weight=weight) for i, weight in sorted(wins(group, config.count).items())
+            plan.Unit(response=i, weight=weight) for i, weight in sorted(wins(group, config.count).items())
         ],
         objective=objectives.imitation(),
+        # comparisons are held out, not winners alone: it is measured by what the other methods are measured by
         held_out=held_out_preferences,
     )
-    return run_gradient(config, recipe, resume=resume)
+    return gradient_run.run_gradient(config, recipe, resume=resume)

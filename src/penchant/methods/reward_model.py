@@ -34,15 +34,14 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
     from penchant.engine.score import score
     from penchant.models.reward import LearnedReward, new_reward
     from penchant.runs.run_folder import RunFolder
-    from penchant.train import objectives
+    from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.rewards import held_out_rewards
-    from penchant.train.gradient_run import run_gradient
-    from penchant.train.inputs.sources import preferences
-    from penchant.train.plan import comparison_unit
+    from penchant.train.inputs import sources
     from penchant.train.recipe import Prepared, Recipe
 
     def normalise(model: LearnedReward, prepared: Prepared, folder: RunFolder) -> None:
         """Shift rewards to mean zero over the training responses, each as often as drawn; kept in the checkpoint."""
+        # Bradley and Terry's loss sees differences alone, so the level of the rewards is whatever the start made it
         scores = score(model.scorer, prepared.train_data.rendered, budget=prepared.budget)
         # merged rows: a response that was drawn twice counts twice
         counts = [response.count for group in prepared.train_groups for response in group.responses]
@@ -51,8 +50,8 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
         model.save_reading(folder.path / "checkpoint")
 
     recipe = Recipe(
-        read=lambda: preferences(config.data),
-        units=lambda group: [comparison_unit(comparison) for comparison in group.comparisons],
+        read=lambda: sources.preferences(config.data),
+        units=lambda group: [plan.comparison_unit(comparison) for comparison in group.comparisons],
         objective=objectives.reward(config.margin),
         held_out=partial(held_out_rewards, margin=config.margin),
         load=lambda _: new_reward(
@@ -64,4 +63,4 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
         head_rate=config.head_learning_rate,
         finish=normalise,
     )
-    return run_gradient(config, recipe, resume=resume)
+    return gradient_run.run_gradient(config, recipe, resume=resume)

@@ -20,20 +20,19 @@ class SFT(PolicyConfig):
 
 def run(config: SFT, *, resume: bool = False) -> RunResult:
     """Train on demonstrations; see `penchant.train.gradient_run.run_gradient` for errors."""
-    from penchant.train import objectives
+    from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.preferences import held_out_imitation
-    from penchant.train.gradient_run import run_gradient
-    from penchant.train.inputs.sources import demonstrations
-    from penchant.train.plan import Unit
+    from penchant.train.inputs import sources
     from penchant.train.recipe import Recipe, starting_policy
 
     recipe = Recipe(
-        read=lambda: demonstrations(config.data),
+        read=lambda: sources.demonstrations(config.data),
+        # merged rows: a response that stood in the file twice is taught twice as much
         units=lambda group: [
-            Unit(response=i, weight=float(response.count)) for i, response in enumerate(group.responses)
+            plan.Unit(response=i, weight=float(response.count)) for i, response in enumerate(group.responses)
         ],
         objective=objectives.imitation(learns_from="responses"),
         held_out=held_out_imitation,
         load=partial(starting_policy, every_turn=config.turns == "every"),
     )
-    return run_gradient(config, recipe, resume=resume)
+    return gradient_run.run_gradient(config, recipe, resume=resume)

@@ -1,7 +1,7 @@
 """Unlikelihood: the winners made likelier and the losers less likely, a baseline of Rafailov et al. (2023).
 
 They maximise log p(winner) and minimise alpha log p(loser); Welleck et al. (2019, arXiv:1908.04319) have the idea, with
-log(1 - p) a token. As in SFT and Preferred-FT the loss is a mean over taught tokens, those of the winners.
+log(1 - p) per token. As in SFT and Preferred-FT the loss is a mean over taught tokens, those of the winners.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def losses(group: PromptGroup, count: str) -> dict[int, list[tuple[int, int, flo
     seen: set[int] = set()
     for comparison in group.comparisons:
         for winner, loser, weight in comparison.directed():
+            # with `once` a loser must not be pushed away harder for every winner it was compared with
             if count == "wins" or loser not in seen:
                 losses_of_winner.setdefault(winner, []).append((winner, loser, weight if count == "wins" else 1.0))
             seen.add(loser)
@@ -40,24 +41,22 @@ def losses(group: PromptGroup, count: str) -> dict[int, list[tuple[int, int, flo
 
 def run(config: Unlikelihood, *, resume: bool = False) -> RunResult:
     """Train on winners and losers; see `penchant.train.gradient_run.run_gradient` for errors."""
-    from penchant.train import objectives
+    from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.preferences import held_out_preferences
-    from penchant.train.gradient_run import run_gradient
-    from penchant.train.inputs.sources import preferences
-    from penchant.train.plan import Unit
+    from penchant.train.inputs import sources
     from penchant.train.recipe import Recipe
 
-    def units(group: PromptGroup) -> list[Unit]:
+    def units(group: PromptGroup) -> list[plan.Unit]:
         losses_of_winner = losses(group, config.count) if config.alpha else {}  # at 0 no loser is even forwarded
         return [
-            Unit(pairs=tuple(losses_of_winner.get(i, ())), response=i, weight=weight)
+            plan.Unit(pairs=tuple(losses_of_winner.get(i, ())), response=i, weight=weight)
             for i, weight in sorted(wins(group, config.count).items())
         ]
 
     recipe = Recipe(
-        read=lambda: preferences(config.data),
+        read=lambda: sources.preferences(config.data),
         units=units,
         objective=objectives.imitation(against=config.alpha),
         held_out=held_out_preferences,
     )
-    return run_gradient(config, recipe, resume=resume)
+    return gradient_run.run_gradient(config, recipe, resume=resume)

@@ -35,7 +35,7 @@ def files_to_page(
     """
     folder = RunFolder(config.out, config, resumable=False)
     # Digests come first: a collection goes on while it is read, and the file as it was before is what can be named.
-    record = provenance_of_files(files, config.seed)
+    record = to_object(provenance_of_files(files, config.seed))
     results = measure()
     numbers = to_object(results)
     folder.open()  # only now: a measurement that fails leaves no folder behind

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,6 +15,9 @@ from penchant.errors import InputError
 from penchant.models.load import choose_device
 from penchant.models.weights import complete
 from penchant.rewards.names import classifier_name
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BATCH = 32  # texts of one forward pass, of like length
 NO_LIMIT = 10**6  # a tokenizer that knows no limit says 10**30
@@ -28,8 +32,8 @@ class Classifier:
         model: of `AutoModelForSequenceClassification`. label: the index of the label that is asked for.
     """
 
-    model: Any
-    tokenizer: Any
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
     label: int
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -38,6 +42,7 @@ class Classifier:
         Prompt and response are one text; what is too long loses its beginning.
         """
         texts = [prompt + response for prompt, response in pairs]
+        # texts of like length share a pass, so that little of it is padding
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         rewards = [0.0] * len(texts)
         for first in range(0, len(order), BATCH):
@@ -48,12 +53,13 @@ class Classifier:
 
     @torch.inference_mode()
     def _probabilities(self, texts: list[str]) -> list[float]:
-        options: dict[str, Any] = {"truncation": True, "max_length": self._context()}
-        lengths = [len(ids) for ids in self.tokenizer(texts, **options)["input_ids"]]
+        # what is too long loses its beginning, since the tokenizer was loaded with `truncation_side="left"`
+        read = partial(self.tokenizer, truncation=True, max_length=self._context())
+        lengths = [len(ids) for ids in read(texts)["input_ids"]]
         shares = [0.0] * len(texts)
         for group in length_classes(self.model.config.get_text_config()).grouped(lengths):
             batch = [texts[index] for index in group]
-            encoded = self.tokenizer(batch, padding=True, return_tensors="pt", **options)
+            encoded = read(batch, padding=True, return_tensors="pt")
             check_vocabulary(encoded["input_ids"].flatten().tolist(), embedding_rows(self.model), self.tokenizer)
             logits = self.model(**encoded.to(self.model.device)).logits.float()
             for index, share in zip(group, logits.softmax(dim=-1)[:, self.label].tolist(), strict=True):
@@ -84,11 +90,13 @@ def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
     name, label_name = classifier_name(spec)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, truncation_side="left", trust_remote_code=False)
+        # a pickle, or code beside the weights, would run whatever somebody uploaded
         options = {"use_safetensors": True, "trust_remote_code": False, "dtype": torch.float32}
-        model: Any = complete(AutoModelForSequenceClassification, name, options)
+        model = complete(AutoModelForSequenceClassification, name, options)
     except Exception as error:  # whatever transformers raises: one message
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"the reward `{spec}`: the classifier {name!r} cannot be loaded: {reason}") from error
+    # a causal model as a classifier reads the last token that is no padding, and must know which that is
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
         model.config.pad_token_id = tokenizer.pad_token_id
@@ -105,6 +113,7 @@ def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
 def _label_index(spec: str, labels: dict[int, str], label_name: str | None) -> int:
     if label_name is not None and label_name.isdigit() and int(label_name) in labels:
         return int(label_name)
+    # cards of models spell one label in many ways; LABEL_1 is what transformers calls it where nobody named it
     names = (label_name.lower(),) if label_name is not None else POSITIVE
     for name in names:
         for index, label in labels.items():

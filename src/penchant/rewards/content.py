@@ -1,4 +1,4 @@
-"""What stands behind the name of a data file, a model or a reward, as a digest. Imports no torch."""
+"""Digests of the content behind the name of a data file, a model or a reward. Imports no torch."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ def model_content(name: str, *, cached: bool = False) -> str:
         cached: of a hub id whose model was loaded, the digest of the files that the hub's client keeps of it.
     """
     content, folder = _content_and_folder(name, None, cached)
+    # adapters are a part of a model: the same ones on another base compute other numbers
     parts: list[str] = [content]
     seen: set[tuple[str, str | None]] = {(name, None)}
+    # adapters may name a base that names them again: each is counted once
     while folder is not None and (base := _base_of(folder)) is not None and base not in seen:
         seen.add(base)
         content, folder = _content_and_folder(*base, cached)
@@ -111,5 +113,8 @@ def _file(path: Path) -> str:
 
 @cache
 def _file_as_of(path: Path, *_: int) -> str:
-    """Large weights are read once a process, as long as nobody writes to them: a change of content changes `ctime`."""
+    """Return a file's digest, computed once per process as long as nobody writes to it.
+
+    A change of content changes `ctime`.
+    """
     return digest_file(path)[:LENGTH]

@@ -5,25 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from penchant.errors import InputError
 from penchant.rewards.load import Reward, checked_reward
 from penchant.types import Comparison, PromptGroup, prompt_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
 
 
 @runtime_checkable
 class ReadsGroups(Protocol):
     """A reward that reads prompts and responses as they are, with their tokens and ends; a learned one does."""
 
-    def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
+    def readable(self, groups: Sequence[PromptGroup], tokenizer: PreTrainedTokenizerBase | None) -> list[PromptGroup]:
         """Return the groups without token ids of another vocabulary; `tokenizer` made them, None for unknown."""
 
-    def score(self, groups: Sequence[PromptGroup]) -> list[Any]:
+    def score(self, groups: Sequence[PromptGroup]) -> list[Tensor]:
         """Return a 1-D tensor per group: a number per response."""
 
 
-def score_groups(groups: Sequence[PromptGroup], reward: Reward, *, tokenizer: Any = None) -> list[PromptGroup]:
+def score_groups(
+    groups: Sequence[PromptGroup], reward: Reward, *, tokenizer: PreTrainedTokenizerBase | None = None
+) -> list[PromptGroup]:
     """Return the groups with `scores` filled in, one number per response, whatever was there before.
 
     A learned reward reads the groups themselves; of a response that was cut it then sees no end. `tokenizer` says whose
@@ -38,6 +44,7 @@ def score_groups(groups: Sequence[PromptGroup], reward: Reward, *, tokenizer: An
     if isinstance(reward, ReadsGroups):
         rows = reward.score(reward.readable(groups, tokenizer))
         return [group.replace(scores=row.tolist()) for group, row in zip(groups, rows, strict=True)]
+    # one call for all: a reward behind an address or a model batches better than this loop could
     pairs = [(prompt_text(group.prompt), response.text) for group in groups for response in group.responses]
     scores = iter(checked_reward(reward)(pairs))
     return [group.replace(scores=[next(scores) for _ in group.responses]) for group in groups]
@@ -81,6 +88,7 @@ def _every_pair(group: PromptGroup, index: int) -> list[Comparison]:
     for first, second in combinations(range(len(group.responses)), 2):
         tie = scores[first] == scores[second]
         winner, loser = (first, second) if scores[first] >= scores[second] else (second, first)
+        # as if every drawn sample were compared with every other: equal ones are merged into one response
         weight = float(group.responses[first].count * group.responses[second].count)
         comparisons.append(Comparison(winner=winner, loser=loser, tie=tie, weight=weight))
     return comparisons

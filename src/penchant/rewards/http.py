@@ -1,7 +1,7 @@
 """A reward behind an address: (prompt, response) texts are POSTed as JSON in batches, and again where that can help.
 
 The endpoint is sent `{"pairs": [{"prompt": ..., "response": ...}, ...]}` and answers with status 200 and
-`{"rewards": [number, ...]}`, one number a pair, in the same order.
+`{"rewards": [number, ...]}`, one number per pair, in the same order.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import unquote, urlunsplit
 
 from httpx import AsyncClient
@@ -73,20 +72,20 @@ class HTTPReward:
 
     @property
     def __name__(self) -> str:
-        """What messages call it: the address without credentials and without its query."""
+        """The name in messages: the address without credentials and without its query."""
         return shown_url(self.url)
 
     @property
     def _title(self) -> str:
         return f"the reward `{self.__name__}`"
 
-    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[Any]:
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[object]:
         """Return the endpoint's rewards as they came; `checked_reward` looks at each."""
         return run_async(self._all(pairs)) if pairs else []
 
-    async def _all(self, pairs: Sequence[tuple[str, str]]) -> list[Any]:
+    async def _all(self, pairs: Sequence[tuple[str, str]]) -> list[object]:
         limits = Limits(self.timeout_s, PATIENCE * self.timeout_s, MAX_BYTES, self.attempts, self.first_wait_s)
-        rewards: list[Any] = []
+        rewards: list[object] = []
         async with open_client(self.url) as client:
             for start in range(0, len(pairs), self.batch):
                 batch = pairs[start : start + self.batch]
@@ -124,6 +123,7 @@ class HTTPReward:
 
     def _refusal(self, reply: Reply) -> InputError:
         """Return the error for a status that asking again would not change."""
+        # a redirect may lead to another host, which would get the prompts and the token
         if 300 <= reply.status < 400:
             target = reply.headers.get("Location", "")
             where = f" to {self._safe(shown_url(target))}" if target else ""
@@ -138,19 +138,22 @@ class HTTPReward:
             f"{self._excerpt(reply.body)}. Check the address; {advice}"
         )
 
-    def _rewards(self, body: bytes, expected: int) -> list[Any]:
+    def _rewards(self, body: bytes, expected: int) -> list[object]:
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
-            answer_excerpt = self._excerpt(body)
-            raise InputError(f"{self._title} answered {answer_excerpt}, which is no JSON; expected {ANSWER}") from None
+            excerpt = self._excerpt(body)
+            raise InputError(f"{self._title} answered {excerpt}, which is no JSON; expected {ANSWER}") from None
         rewards = answer.get("rewards") if isinstance(answer, dict) else None
         if not isinstance(rewards, list):
             raise InputError(f"{self._title} answered {self._excerpt(body)}, expected {ANSWER}")
         if len(rewards) != expected:  # counted here: two wrong batches may add up to the right number
             raise InputError(f"{self._title} returned {len(rewards)} numbers for {expected} (prompt, response) pairs")
         # what is no number ends up in a message of `checked_reward`
-        return [value if isinstance(value, int | float | None) else self._safe(_plain(value)) for value in rewards]
+        return [value if isinstance(value, int | float | None) else self._shown(value) for value in rewards]
+
+    def _shown(self, value: object) -> str:
+        return self._safe(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
     def _safe(self, text: str) -> str:
         """Return the text without token and credentials, which an endpoint may send back."""
@@ -172,7 +175,3 @@ def _target(url: str) -> tuple[str, dict[str, str]]:
     elif separator:
         headers["Authorization"] = f"Basic {base64.b64encode(unquote(user).encode()).decode()}"
     return urlunsplit((parts.scheme, host, parts.path or "/", parts.query, "")), headers
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

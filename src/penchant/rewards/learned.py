@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from penchant.data.options import Overflow
 from penchant.errors import InputError
 from penchant.models.reward import LearnedReward, load_reward_model, probability_preferred
 from penchant.types import PromptGroup
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class RewardEnsemble:
     def __post_init__(self) -> None:
         if not self.members:
             raise InputError("an ensemble needs at least one reward model")
+        # tokens are made once for all members: the same ids must be the same words to each
         first = self.members[0].tokenizer.get_vocab()
         for member in self.members[1:]:
             if member.tokenizer.get_vocab() != first:
@@ -43,8 +47,8 @@ class RewardEnsemble:
                 )
 
     @property
-    def tokenizer(self) -> Any:
-        """Of all members, as far as their vocabulary goes."""
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer of all members: they share their vocabulary."""
         return self.members[0].tokenizer
 
     def score(self, groups: Sequence[PromptGroup]) -> list[Tensor]:
@@ -52,11 +56,12 @@ class RewardEnsemble:
         return [self._join(rows) for rows in zip(*(member.score(groups) for member in self.members), strict=True)]
 
     def _join(self, rows: Sequence[Tensor]) -> Tensor:
+        # the deviation of these members, not an estimate for more of them: with one member it is 0 and not NaN
         table = torch.stack(list(rows))
         return table.mean(0) - self.caution * table.std(0, correction=0)
 
-    def readable(self, groups: Sequence[PromptGroup], tokenizer: Any) -> list[PromptGroup]:
-        """As `LearnedReward.readable`; the members share their vocabulary."""
+    def readable(self, groups: Sequence[PromptGroup], tokenizer: PreTrainedTokenizerBase | None) -> list[PromptGroup]:
+        """Return the groups without token ids of another vocabulary, as `LearnedReward.readable`."""
         return self.members[0].readable(groups, tokenizer)
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:

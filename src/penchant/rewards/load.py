@@ -8,8 +8,9 @@ from functools import wraps
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from penchant.clean_text import clean
 from penchant.errors import InputError, PenchantError
-from penchant.extension.user_code import describe_error
+from penchant.extension.user_code import describe_error, raising_line
 from penchant.rewards.names import FUNCTIONS, reward_kind
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
             (see `penchant.data.rendering.renderer.Renderer`).
 
     Returns:
-        The function, checked on every call: whatever it returns but one finite number a pair, and any exception
+        The function, checked on every call: whatever it returns but one finite number per pair, and any exception
         of its own, is an InputError that names the function (and the pair). An endpoint that cannot be reached,
         after several attempts, is a RunError. Not called for no pairs at all.
 
@@ -77,7 +78,7 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
         name: what messages call it; its own name where it is None.
 
     Returns:
-        The same function, of which every call raises InputError unless it gives one finite number a pair. An
+        The same function, of which every call raises InputError unless it gives one finite number per pair. An
         exception of its own is kept as the `__cause__`; a `PenchantError`, which is a message for the user already,
         comes through as it is. It is not called for no pairs at all.
     """
@@ -87,6 +88,7 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
 
     @wraps(function, updated=())
     def reward(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        # a list of its own: user code may change what it is given
         pairs = list(pairs)
         if not pairs:
             return []
@@ -95,7 +97,8 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
         except (PenchantError, KeyboardInterrupt):
             raise
         except BaseException as error:  # the user's code may raise anything, and `sys.exit` is an exception
-            raise InputError(f"{reward_name} failed on {len(pairs)} pairs: {describe_error(error)}") from error
+            where = raising_line(error, name.rpartition(":")[0]) if name is not None else ""
+            raise InputError(f"{reward_name} failed on {len(pairs)} pairs: {describe_error(error)}{where}") from error
         count = _length(results)
         if count is None:
             raise InputError(f"{reward_name} returned {_excerpt(results)}, expected a list of numbers")
@@ -103,6 +106,7 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
             raise InputError(f"{reward_name} returned {count} numbers for {len(pairs)} (prompt, response) pairs")
         return [_number(reward_name, index, pairs, result) for index, result in enumerate(results)]
 
+    # learned rewards and ensembles have the same mark: they keep the contract by themselves
     reward.is_checked_reward = True  # type: ignore[attr-defined]
     return reward
 
@@ -117,9 +121,10 @@ def _length(results: Any) -> int | None:
         return None
 
 
-def _number(reward_name: str, index: int, pairs: Sequence[tuple[str, str]], result: Any) -> float:
+def _number(reward_name: str, index: int, pairs: Sequence[tuple[str, str]], result: object) -> float:
     """Return one result as a finite float; numbers of numpy and torch, and truth values, count as numbers."""
-    value = result.item() if hasattr(result, "item") and getattr(result, "ndim", None) == 0 else result
+    # tensors and numpy's truth values are no `Real`; an array of one number is a list and no number
+    value: object = result.item() if hasattr(result, "item") and getattr(result, "ndim", None) == 0 else result
     if isinstance(value, Real) and math.isfinite(number := _float(value)):
         return number
     prompt, response = pairs[index]
@@ -136,6 +141,6 @@ def _float(value: Real) -> float:
         return math.inf
 
 
-def _excerpt(value: Any) -> str:
-    text = repr(value)
+def _excerpt(value: object) -> str:
+    text = clean(repr(value))  # a class of the user's may print anything
     return text if len(text) <= EXCERPT else text[: EXCERPT - 3] + "..."

@@ -14,7 +14,8 @@ from penchant.models.locate import check_model
 
 BUILT_IN = {"vader": "penchant.rewards.vader:vader"}
 """The rewards that need no code of the user's, by name."""
-FUNCTIONS = Door("reward", BUILT_IN, kind="function", other_forms=("http://address",))
+OTHER_FORMS = ("classifier:MODEL", "http://address", "the folder of a reward model")
+FUNCTIONS = Door("reward", BUILT_IN, kind="function", other_forms=OTHER_FORMS)
 """Functions, ours and the user's, by `module:function`."""
 CLASSIFIER, ADDRESS = "classifier:", ("http://", "https://")
 
@@ -29,6 +30,7 @@ def reward_kind(spec: str) -> Kind:
         return "classifier"
     if spec.lower().startswith(ADDRESS):
         return "address"
+    # folders come last: a folder that is called as a built-in reward must not take its place
     return "learned" if all(part and Path(part).expanduser().is_dir() for part in spec.split(",")) else "function"
 
 
@@ -57,6 +59,7 @@ def classifier_name(spec: str) -> tuple[str, str | None]:
     Raises:
         InputError: it names no model.
     """
+    # a folder may have a colon in its name; a hub id has none, so the last one begins the label
     rest = spec.removeprefix(CLASSIFIER)
     if Path(rest).expanduser().is_dir() or ":" not in rest:
         name, label = rest, None

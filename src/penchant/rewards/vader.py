@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 
 def vader(pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -22,7 +25,7 @@ def vader(pairs: Sequence[tuple[str, str]]) -> list[float]:
 
 
 @cache
-def _analyzer() -> Any:
+def _analyzer() -> SentimentIntensityAnalyzer:
     # imported and built on first use: reading the lexicon takes a moment that not everyone needs
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 

@@ -22,8 +22,10 @@ from penchant.digests import check_files
 from penchant.errors import InputError
 from penchant.methods import PPO, RewardModel, train
 from penchant.models.settings import FrozenModel, ModelConfig
-from penchant.runs.run_folder import RunFolder, read_json
-from penchant.runs.run_lines import read_rows
+from penchant.runs.read import finite
+from penchant.runs.run_folder import RunFolder
+from penchant.runs.run_lines import Row, read_rows
+from penchant.typed_json import to_object
 from penchant.types import PromptGroup, RunResult
 
 log = logging.getLogger("penchant.rounds")
@@ -66,7 +68,7 @@ class OnlineRLHF(Config):
         for name, reserved in (("reward_model", ("model", "data", "out", "seed")), ("ppo", _SET_BY_PIPELINE)):
             if clashes := sorted(set(reserved) & set(getattr(self, name))):
                 raise ValueError(f"`{name}.{clashes[0]}` is the pipeline's to set: leave it out")
-        # what is wrong in a late stage is to be said before the first one runs
+        # a wrong setting of a late stage is refused before the first one runs
         try:
             self.reward_stage(0), self.policy_stage(0)
         except InputError as error:
@@ -112,6 +114,7 @@ class OnlineRLHF(Config):
             reference = FrozenModel(
                 name=self.model.name, dtype=self.model.dtype, trust_remote_code=self.model.trust_remote_code
             )
+            # steering goes on where it was: from the start's guess it would have to find the coefficient again
             coefficient = _coefficient(self.folder(number - 1) / "policy")
             if coefficient and settings.get("kl", {}).get("name", "adaptive") == "adaptive":
                 settings = {**settings, "kl": {**settings.get("kl", {}), "start": coefficient}}
@@ -147,10 +150,11 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
     folder = RunFolder(config.out, config, resume=resume or (out / "config.yaml").exists())
     sides = _split(config)
     inputs = _inputs(config, sides)
+    # one lock for all rounds: two processes would each train stages that the other one takes for done
     folder.open()
     try:
         _begin(config, folder, sides, inputs)
-        rounds: list[dict[str, Any]] = []
+        rounds: list[Row] = []
         result: RunResult | None = None
         for number in range(config.rounds):
             log.info("round %d of %d", number + 1, config.rounds)
@@ -183,7 +187,7 @@ def _split(config: OnlineRLHF) -> dict[str, list[PromptGroup]]:
 
 
 def _inputs(config: OnlineRLHF, sides: Mapping[str, Sequence[PromptGroup]]) -> dict[str, str]:
-    """Return the digests of what decides all rounds; what decides a stage stands in that stage's own record."""
+    """Return the digests of what decides all rounds; what decides one stage is in the record of that stage's run."""
     from penchant.models.load import load_renderer
     from penchant.rewards.content import model_content
     from penchant.runs.input_digests import digest_prompt_texts, digest_prompts, reward_digest
@@ -211,11 +215,11 @@ def _begin(
         InputError: a file of it is damaged.
     """
     from penchant.data import load_prompts, write_groups
-    from penchant.runs.input_digests import digest_prompt_texts, refuse_changed
+    from penchant.runs.input_digests import digest_prompt_texts, recorded_inputs, refuse_changed
     from penchant.runs.provenance import provenance_of_files
 
     record = folder.path / "provenance.json"
-    recorded = read_json(record).get("inputs", {}) if record.exists() else {}
+    recorded = recorded_inputs(folder.path)
     for side, groups in sides.items():
         file = config.prompts(side)
         if file.exists():
@@ -224,9 +228,10 @@ def _begin(
         elif groups:
             write_groups(groups, file)
             folder.list_files(file.name)
+    # a pipeline that begins has nothing to compare with but the prompts that an earlier try may have left
     refuse_changed(folder.path, recorded if record.exists() else {**inputs, **recorded}, inputs)
     if not record.exists():
-        folder.write_json("provenance.json", provenance_of_files([config.data.path], config.seed) | {"inputs": inputs})
+        folder.write_json("provenance.json", to_object(provenance_of_files([config.data.path], config.seed, inputs)))
 
 
 def _coefficient(run: Path) -> float | None:
@@ -237,13 +242,14 @@ def _coefficient(run: Path) -> float | None:
     """
     if not run.exists():
         return None
+    # the lines have a digest once the run has ended; before that they still grow
     check_files(run, ["metrics.jsonl"] if (run / "result.json").exists() else [])
-    coefficients = [row["kl_coefficient"] for row in read_rows(run / "metrics.jsonl") if row.get("kind") == "train"]
-    return float(coefficients[-1]) if coefficients else None
+    rows = [row for row in read_rows(run / "metrics.jsonl") if row.get("kind") == "train"]
+    return finite(rows[-1].get("kl_coefficient")) if rows else None
 
 
 def _stage(stage: RewardModel | PPO) -> RunResult:
-    """Return a run that is begun, continued, or done already."""
+    """Run a stage from its start, or from where it stopped; return its result at once where it is done."""
     config_file = Path(stage.out or "") / "config.yaml"
     return train(stage, resume=config_file.exists())
 
@@ -258,6 +264,7 @@ def _labels(config: OnlineRLHF, out: RunFolder, number: int) -> None:
 
     folder = config.folder(number)
     folder.mkdir(parents=True, exist_ok=True)
+    # listed last, so that a round whose labels have a digest is complete
     done = f"{folder.name}/labels.jsonl"
     if out.check_listed(done):
         return
@@ -266,6 +273,7 @@ def _labels(config: OnlineRLHF, out: RunFolder, number: int) -> None:
         groups = _samples(config, number)
         if config.labeller == PEOPLE:
             to_label = folder / "to_label.jsonl"
+            # never written twice: people may be at work on it
             if not to_label.exists():
                 write_groups(groups, to_label)
             raise InputError(
@@ -296,6 +304,7 @@ def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
     prompts = [group.prompt for group in load_prompts(config.prompts("train"))]
     policy = load_policy(stage.model, template=config.data.template)
     fitting = [prompt for prompt in prompts if policy.has_room(prompt, config.max_new_tokens)]
+    # draws of their own in each round, and other ones than those of the training with the same seed
     digest = hashlib.sha256(f"labels|{config.seed}|{number}".encode()).digest()
     sampling = Sampling(
         config.samples_per_prompt, max_new_tokens=config.max_new_tokens, seed=int.from_bytes(digest[:7], "little")

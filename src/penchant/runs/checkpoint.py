@@ -1,4 +1,4 @@
-"""Checkpoints: model, optimizer, schedule, random states and data cursor in one folder, replaced by renaming.
+"""Checkpoints: model, optimizer, random states and the loop's position in one folder, replaced by renaming.
 
 `checkpoint/` opens with `AutoModelForCausalLM.from_pretrained`; what only resuming needs lies in its `resume/`. The
 digests of all files stand in its `SHA256SUMS`, and each file is checked before it is read.
@@ -22,13 +22,15 @@ from penchant.models.adapters import trained_part
 from penchant.models.learner import Learner
 from penchant.runs.run_folder import cannot_write
 
+State = dict[str, Any]
+"""What resuming needs beside the weights, as torch saved it: it is somebody else's file until it was looked at."""
 STATE = "resume/state.pt"
 PARTS = ("loop", "optimizer", "beside", "random", "cuda_random")
 """What `state.pt` holds."""
 ADAPTERS, WEIGHTS, INDEX = "adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json"
 
 
-def save(folder: Path, policy: Learner, state: dict[str, Any] | None) -> None:
+def save(folder: Path, policy: Learner, state: State | None) -> None:
     """Write a checkpoint beside the old one, then take its place.
 
     Args:
@@ -44,15 +46,17 @@ def save(folder: Path, policy: Learner, state: dict[str, Any] | None) -> None:
             if state is not None:
                 (building / STATE).parent.mkdir()
                 torch.save(state, building / STATE)
-            with ThreadPoolExecutor(1) as disk:  # which is waited for while digests are computed
+            # digests are computed while the disk is waited for
+            with ThreadPoolExecutor(1) as disk:
                 synced = disk.submit(_sync, building)
                 write_sums(building)
                 synced.result()
+    # the temporary folder is gone by then, and the old checkpoint in its place
     except Exception as error:  # on a full disk torch raises RuntimeError, tokenizers a bare Exception, ...
         raise cannot_write(folder, error) from error
 
 
-def load(folder: Path, policy: Learner) -> dict[str, Any] | None:
+def load(folder: Path, policy: Learner) -> State | None:
     """Put a checkpoint's weights into the policy, bit for bit, and return its resume state; None if there is none.
 
     Raises:
@@ -61,20 +65,22 @@ def load(folder: Path, policy: Learner) -> dict[str, Any] | None:
     recover_folder(folder)
     if not folder.exists():
         return None
-    check_files(folder, [STATE, *(file.name for file in folder.glob("*.safetensors"))])  # at once: several are faster
+    # all at once: several files are read faster together; and nothing is put into the model before all are whole
+    check_files(folder, [STATE, *(file.name for file in folder.glob("*.safetensors"))])
     state = load_state(folder)
     load_weights(folder, policy.model)
     return state
 
 
-def load_state(folder: Path) -> dict[str, Any]:
-    """Return what was saved beside the weights.
+def load_state(folder: Path) -> State:
+    """Return the resume state that was saved beside the weights.
 
     Raises:
         InputError: it is damaged, or there is none.
     """
     check_files(folder, [STATE])
     try:
+        # `weights_only`: a pickle that somebody else packed would run code
         state = torch.load(folder / STATE, weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged archive makes torch raise many kinds
         raise cannot_read(folder / STATE, error) from error
@@ -89,6 +95,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     Raises:
         InputError: they are damaged, or those of another model.
     """
+    # under LoRA the base is not saved: it is the model that was loaded, and its own digest was compared
     if (folder / ADAPTERS).exists():
         from peft import set_peft_model_state_dict
 
@@ -105,11 +112,10 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         result = model.load_state_dict(tensors, strict=False)
     except RuntimeError as error:  # weights of other shapes
         raise cannot_read(folder, error) from error
+    # tied weights are saved once: a name that is missing may share its memory with one that is there
     model_state = model.state_dict()
     loaded = {model_state[name].data_ptr() for name in tensors if name in model_state}
-    missing = [
-        name for name in result.missing_keys if model_state[name].data_ptr() not in loaded
-    ]  # tied ones are saved once
+    missing = [name for name in result.missing_keys if model_state[name].data_ptr() not in loaded]
     if result.unexpected_keys or missing:
         raise InputError(
             f"{folder} holds another model: unexpected {result.unexpected_keys[:3]}, missing {missing[:3]}"
@@ -129,6 +135,7 @@ def _weight_files(folder: Path) -> list[str]:
 def _read_tensors(folder: Path, names: list[str]) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
+    # before a byte is read: a flipped bit in a weight would load and train on
     check_files(folder, names)
     tensors: dict[str, torch.Tensor] = {}
     for name in names:
@@ -140,7 +147,8 @@ def _read_tensors(folder: Path, names: list[str]) -> dict[str, torch.Tensor]:
 
 
 def cannot_read(path: Path, reason: object) -> InputError:
-    """Return the message for a file of a checkpoint that cannot be resumed from."""
+    """Return the error for a file of a checkpoint that cannot be resumed from."""
+    # the run's folder, whatever lies how deep in its checkpoint: what is to be deleted is named from there
     run = next((parent.parent for parent in path.parents if parent.name in ("checkpoint", "best")), path.parent)
     words = str(reason).strip().splitlines()[0] if str(reason).strip() else type(reason).__name__
     return InputError(
@@ -150,7 +158,7 @@ def cannot_read(path: Path, reason: object) -> InputError:
 
 
 def _sync(folder: Path) -> None:
-    """Have the files on the disk before the rename, or a power cut could leave a named, empty checkpoint."""
+    """Flush the files to the disk before the rename: a power cut could leave a named, empty checkpoint."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             with contextlib.suppress(OSError), path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What decides the numbers of a run, by content: written down when it begins, compared when it is resumed."""
+"""Digests of all that decides the numbers of a run: recorded when it begins, compared when it is resumed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -18,11 +18,14 @@ from penchant.engine.reference import fingerprint, model_digest
 from penchant.errors import RunMismatchError
 from penchant.models.learner import Learner
 from penchant.models.policy import Policy
-from penchant.runs.run_folder import RunFolder
+from penchant.runs.provenance import RunRecord, Surroundings
+from penchant.runs.run_folder import RunFolder, read_json
+from penchant.typed_json import to_object
 from penchant.types import Prompt, PromptGroup
 
 if TYPE_CHECKING:
     from penchant.train.evaluation.samples import SampleEvaluation
+    from penchant.train.settings import Samples
 
 log = logging.getLogger("penchant.train")
 
@@ -56,6 +59,7 @@ def digest_groups(groups: Iterable[PromptGroup]) -> str:
     """Return a digest of prompts, responses, comparisons and scores, in their order."""
     digest = hashlib.sha256()
     for group in groups:
+        # `repr` keeps apart what text alone would not: None and "None", one response and two
         content = (group.prompt, group.responses, group.comparisons, group.scores)
         digest.update(repr(content).encode("utf-8", errors="surrogatepass"))
     return digest.hexdigest()[:32]
@@ -90,16 +94,17 @@ def model_inputs(policy: ModelIdentity, reference: ModelIdentity) -> dict[str, s
     return {"the model": policy.digest, "the reference": reference.digest, "the end tokens": policy.end_ids}
 
 
-def sample_inputs(samples: SampleEvaluation | None, reward: str | None) -> dict[str, str]:
+def sample_inputs(samples: SampleEvaluation | None, settings: Samples | None) -> dict[str, str]:
     """Return the digests of what an evaluation samples for, and of its reward."""
-    if samples is None:
+    if samples is None or settings is None:
         return {}
+    # as tokens: a template may write today's date into a prompt whose text is the same
     renderer = samples.policy.renderer
     inputs = {
         "the prompts to sample for": digest_prompts(samples.prompts, renderer),
         "the tokenizer": digest_tokenizer(renderer),  # it writes the samples' text, which the reward reads
     }
-    return inputs | ({"the reward of samples": reward_digest(reward)} if reward else {})
+    return inputs | ({"the reward of samples": reward_digest(settings.reward)} if settings.reward else {})
 
 
 def prompt_inputs(
@@ -128,8 +133,8 @@ def reward_digest(reward: str, *, loaded: bool = True) -> str:
     return hashlib.sha256(reward_content(reward, cached=loaded).encode()).hexdigest()[:32]
 
 
-def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) -> None:
-    """Write the record of a run that begins; of one that is resumed, refuse it unless its inputs are as they were.
+def check_unchanged_since_start(folder: RunFolder, record: RunRecord) -> None:
+    """Record the inputs of a run that begins; refuse to resume a run whose inputs have changed.
 
     Args:
         record: what the run would begin with now. It is written once: a run keeps the record that it began with.
@@ -140,23 +145,37 @@ def check_unchanged_since_start(folder: RunFolder, record: Mapping[str, Any]) ->
     """
     start_record = folder.provenance() if folder.resume else None
     if start_record is None:
-        folder.write_json("provenance.json", record)
+        folder.write_json("provenance.json", to_object(record))
         return
-    for section, key in (("data", "sha256"), ("model", "fingerprint"), ("reference", "fingerprint")):
-        if start_record[section].get(key) != record[section][key]:
-            name = record[section].get("name") or record[section].get("path")
-            raise changed_since_start(folder.path, f"the {section} ({name})")
-    start_inputs = start_record.get("inputs")
-    refuse_changed(folder.path, start_inputs if isinstance(start_inputs, Mapping) else {}, record["inputs"])
-    _warn_of_versions(folder, start_record, record)
+    for name, before, now in (
+        (f"the data ({record.data.path})", start_record.data.sha256, record.data.sha256),
+        (f"the model ({record.model.name})", start_record.model.fingerprint, record.model.fingerprint),
+        (f"the reference ({record.reference.name})", start_record.reference.fingerprint, record.reference.fingerprint),
+    ):
+        if before != now:
+            raise changed_since_start(folder.path, name)
+    refuse_changed(folder.path, start_record.inputs, record.inputs)
+    _warn_of_versions(folder, start_record.surroundings, record.surroundings)
 
 
-def refuse_changed(run: Path, start_inputs: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+def recorded_inputs(folder: Path) -> dict[str, str]:
+    """Return the digests that a command began with; empty where none were recorded.
+
+    Raises:
+        DamagedFile: the record cannot be read.
+    """
+    file = folder / "provenance.json"
+    inputs = read_json(file).get("inputs") if file.exists() else None
+    return inputs if isinstance(inputs, dict) else {}
+
+
+def refuse_changed(run: Path, start_inputs: Mapping[str, str], inputs: Mapping[str, str]) -> None:
     """Compare digests with those that a run began with; a warning names those that an earlier version did not keep.
 
     Raises:
         RunMismatchError: some differ.
     """
+    # an input that the run began without is no change: an earlier version may have kept fewer digests
     if changed := [name for name, digest in inputs.items() if start_inputs.get(name, digest) != digest]:
         raise changed_since_start(run, " and ".join(changed))
     if missing := [name for name in inputs if name not in start_inputs]:
@@ -174,14 +193,20 @@ def changed_since_start(run: Path, inputs: str) -> RunMismatchError:
     )
 
 
-def _warn_of_versions(folder: RunFolder, start_record: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+def _warn_of_versions(folder: RunFolder, before: Surroundings, now: Surroundings) -> None:
     """Say which versions and which processor differ: the numbers that follow may differ in their last digits."""
-    before, now = (entry.get("versions") or {} for entry in (start_record, record))
-    differing = [f"{name} {before.get(name)} -> {now[name]}" for name in DECIDING if before.get(name) != now.get(name)]
-    machines = [entry.get("machine") or {} for entry in (start_record, record)]
-    for part in ("cpu", "accelerator"):
-        if machines[0].get(part) != machines[1].get(part):
-            differing.append(f"{machines[0].get(part)} -> {machines[1].get(part)}")
+    differing = [
+        f"{name} {before.versions.get(name)} -> {now.versions[name]}"
+        for name in DECIDING
+        if before.versions.get(name) != now.versions.get(name)
+    ]
+    for part, present in (
+        (before.machine.cpu, now.machine.cpu),
+        (before.machine.accelerator, now.machine.accelerator),
+    ):
+        if part != present:
+            differing.append(f"{part} -> {present}")
+    # a warning, which result.json keeps: refusing would end all runs with an upgrade
     if differing:
         warning = f"resumed under other versions or on another machine than it began ({', '.join(differing)})"
         folder.warnings.append(f"{warning}: the numbers that follow may differ in their last digits")

@@ -21,7 +21,7 @@ LINE_EVERY_S = 15.0  # between lines in a log file
 
 Advance = Callable[..., None]
 
-_display: Progress | None = None  # the one live display; a bar inside another becomes a line of it
+_display: Progress | None = None
 
 
 @contextmanager
@@ -30,6 +30,7 @@ def progress_bar(title: str, total: int, unit: str, *, done: int = 0, quiet: boo
     if quiet:
         yield lambda count=1, note="": None
     elif sys.stderr.isatty():
+        # rich refuses a second live display: a bar inside another (samples in an evaluation) becomes a line of it
         inner = _display is not None
         with _live_display() as display:
             bar = _Bar(display, title, total, unit, done)
@@ -70,6 +71,7 @@ class _Bar:
         self.task = display.add_task(title, total=total, completed=done, rate="", note="")
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        # of this session's own work: what a resumed run had done before would make the rate look too fast
         self.advanced += count
         rate = self.advanced / max(time.monotonic() - self.started, 1e-9)
         self.display.update(self.task, advance=count, rate=f"{rate:.3g} {self.unit}/s", note=note)

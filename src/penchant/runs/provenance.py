@@ -1,4 +1,4 @@
-"""What a run was made of: versions, machine, data, weights, seed, command."""
+"""Records of what a run was made of: versions, machine, data, weights, seed, command."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from penchant.digests import digest_file
 from penchant.redact import hide_credentials
+from penchant.typed_json import INLINED, OMITTED
 
 if TYPE_CHECKING:
     from penchant.models.learner import Learner
     from penchant.runs.input_digests import ModelIdentity
     from penchant.train.settings import RunConfig
-    from penchant.typed_json import JsonObject
 
+# of all that computes a number, which are more than those whose change is warned of (`input_digests.DECIDING`)
 PACKAGES = (
     "penchant",
     "torch",
@@ -36,64 +38,132 @@ PACKAGES = (
 )
 
 
+@dataclass(frozen=True)
+class FileRecord:
+    """A data file and its digest; a hub id has none, since its data set's own cache names its content."""
+
+    path: str = ""
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A model by its name and the fingerprint of its weights; its sizes are recorded where it trains."""
+
+    name: str = ""
+    fingerprint: str | None = None
+    parameters: Annotated[int | None, OMITTED] = None
+    trainable_parameters: Annotated[int | None, OMITTED] = None
+    dtype: Annotated[str | None, OMITTED] = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine that computed; `accelerator` is None where none was used."""
+
+    cpu: str | None = None
+    cores: int | None = None
+    memory_gib: float | None = None
+    accelerator: str | None = None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What else decides the last digits of numbers: versions of packages, and the machine."""
+
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    machine: Machine = Machine()
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """How a command was started; `started` is UTC."""
+
+    seed: int = 0
+    command: str = ""
+    started: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """The content of a run's `provenance.json`; what an earlier version did not write has its default.
+
+    Attributes:
+        inputs: digests of what else decides the numbers, see `penchant.runs.input_digests`.
+    """
+
+    surroundings: Annotated[Surroundings, INLINED]
+    data: FileRecord
+    model: ModelRecord
+    reference: ModelRecord
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    invocation: Annotated[Invocation, INLINED]
+
+
+@dataclass(frozen=True)
+class FilesRecord:
+    """The content of `provenance.json` of a command that reads files and trains nothing."""
+
+    invocation: Annotated[Invocation, INLINED]
+    data: tuple[FileRecord, ...]
+    surroundings: Annotated[Surroundings, INLINED]
+    inputs: Annotated[Mapping[str, str] | None, OMITTED] = None
+
+
 def provenance(
     config: RunConfig,
     policy: Learner,
     start: ModelIdentity,
     reference: ModelIdentity,
     inputs: Mapping[str, str],
-) -> JsonObject:
-    """Return the content of `provenance.json`.
+) -> RunRecord:
+    """Return the record of what a run begins with.
 
     Args:
         start: the policy as it was loaded.
         inputs: digests of what else decides the numbers, see `penchant.runs.input_digests`.
     """
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in policy.model.parameters()]
-    return {
-        **surroundings(),
-        "data": _file_record(config.data.path),
-        "model": {
-            "name": start.name,
-            "fingerprint": start.weights,
-            "parameters": sum(size for size, _ in sizes),
-            "trainable_parameters": sum(size for size, trains in sizes if trains),
-            "dtype": str(next(policy.model.parameters()).dtype).removeprefix("torch."),
-        },
-        "reference": {"name": reference.name, "fingerprint": reference.weights},
-        "inputs": dict(inputs),
-        **_invocation(config.seed),
-    }
+    return RunRecord(
+        surroundings=surroundings(),
+        data=_file_record(config.data.path),
+        model=ModelRecord(
+            name=start.name,
+            fingerprint=start.weights,
+            parameters=sum(size for size, _ in sizes),
+            trainable_parameters=sum(size for size, trains in sizes if trains),
+            dtype=str(next(policy.model.parameters()).dtype).removeprefix("torch."),
+        ),
+        reference=ModelRecord(reference.name, reference.weights),
+        inputs=inputs,
+        invocation=_invocation(config.seed),
+    )
 
 
-def provenance_of_files(files: Sequence[str], seed: int) -> JsonObject:
-    """Return the content of `provenance.json` of a command that reads files and trains nothing."""
-    return {**_invocation(seed), "data": [_file_record(file) for file in files], **surroundings()}
+def provenance_of_files(files: Sequence[str], seed: int, inputs: Mapping[str, str] | None = None) -> FilesRecord:
+    """Return the record of a command that reads files and trains nothing."""
+    return FilesRecord(_invocation(seed), tuple(_file_record(file) for file in files), surroundings(), inputs)
 
 
-def _invocation(seed: int) -> JsonObject:
-    return {
-        "seed": seed,
-        "command": hide_credentials(" ".join(sys.argv)),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+def _invocation(seed: int) -> Invocation:
+    return Invocation(seed, hide_credentials(" ".join(sys.argv)), datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def surroundings() -> JsonObject:
-    """Return `versions` and `machine`.
+def surroundings() -> Surroundings:
+    """Return the versions and the machine of this process.
 
     A command that never loaded torch used no accelerator, and need not wait for one.
     """
     torch = sys.modules.get("torch")
-    return {
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        "machine": {
-            "cpu": processor(),
-            "cores": os.cpu_count(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-            "accelerator": torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None,
-        },
-    }
+    return Surroundings(
+        versions={"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        machine=Machine(
+            cpu=processor(),
+            cores=os.cpu_count(),
+            memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            accelerator=torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None,
+        ),
+    )
 
 
 def _version(name: str) -> str | None:
@@ -106,6 +176,7 @@ def _version(name: str) -> str | None:
 def processor() -> str:
     """Return the CPU's name."""
     info = Path("/proc/cpuinfo")
+    # `platform.processor()` gives no more than the architecture on Linux
     if info.exists():
         for line in info.read_text(errors="replace").splitlines():
             if line.startswith("model name"):
@@ -113,13 +184,14 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _file_record(path: str) -> dict[str, str | None]:
-    return {"path": path, "sha256": _file_digest(Path(path).expanduser())}
+def _file_record(path: str) -> FileRecord:
+    return FileRecord(path, _file_digest(Path(path).expanduser()))
 
 
 def _file_digest(path: Path) -> str | None:
     """Return a file's digest; None for a hub id, whose content the data set's own cache names."""
     if not path.is_file():
         return None
+    # SQLite writes to its log first: the file itself may be as it was although rows have changed
     log = path.with_name(f"{path.name}-wal")  # where the last changes of a database stand
     return digest_file(path, log) if log.is_file() else digest_file(path)

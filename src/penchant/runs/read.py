@@ -1,4 +1,4 @@
-"""Run directories into frozen records. Whatever is missing or damaged becomes a note, never a traceback."""
+"""Reads run directories into frozen records. Whatever is missing or damaged becomes a note, never a traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from penchant.digests import SUMS, DamagedFile, check_files, read_sums
 from penchant.errors import InputError
 from penchant.files import parse_object, read_file
 from penchant.metrics.estimates import Estimate
-from penchant.typed_json import JsonObject
+from penchant.runs.run_lines import Row
 from penchant.types import RunResult
 
 T = TypeVar("T")
@@ -81,13 +81,13 @@ class Run:
     name: str
     path: Path
     method: str
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     config_text: str
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, object]
     train: tuple[TrainPoint, ...]
     evals: tuple[EvalPoint, ...]
     samples: tuple[SampledPrompt, ...]
-    result: Mapping[str, Any] | None
+    result: Mapping[str, object] | None
     notes: tuple[str, ...] = ()
     non_finite: int = 0
 
@@ -97,7 +97,7 @@ class Run:
 
     def setting(self, *keys: str) -> Any:
         """Return a value of the config by its path, None where it is not set."""
-        node: Any = self.config
+        node: object = self.config
         for key in keys:
             node = node.get(key) if isinstance(node, Mapping) else None
         return node
@@ -135,6 +135,7 @@ def read_runs(runs: Sequence[RunResult | str | Path]) -> tuple[Run, ...]:
 
 def _run_folders(path: Path) -> list[Path]:
     """Return the path itself, or the run directories right below it where it is a folder of those (a study)."""
+    # metrics alone are a run too: the configuration may be what is missing
     if any((path / name).exists() for name in ("config.yaml", "metrics.jsonl")) or not path.is_dir():
         return [path]
     subfolders = [child for child in sorted(path.iterdir()) if (child / "config.yaml").exists()]
@@ -164,7 +165,7 @@ def _read_run(path: Path, name: str) -> Run:
     provenance = _read_object(path / "provenance.json", notes, "versions, machine and fingerprints are not known")
     result = _read_object(path / "result.json", notes, None)
     lines = _read_lines(path / "metrics.jsonl", notes, "there is nothing to plot")
-    evals = _by_step([*_ends(result), *lines], "eval", _eval_point)
+    evals = _by_step([*_ends(result), *lines], "eval", eval_point)
     drew = any(point.policy for point in evals)  # a run that was told to draw nothing lacks nothing
     sampled = _read_lines(path / "samples.jsonl", notes, "no texts can be shown" if drew else None)
     method = config.get("method") or (result or {}).get("method") or "unknown method"
@@ -201,7 +202,7 @@ def _check_digests(path: Path, notes: _Notes) -> None:
                 )
 
 
-def _ends(result: JsonObject | None) -> list[JsonObject]:
+def _ends(result: Row | None) -> list[Row]:
     """Return the evaluations that result.json repeats: they count where metrics.jsonl lost them."""
     ends = [(result or {}).get(key) for key in ("first", "final")]
     return [{**end, "kind": "eval"} for end in ends if isinstance(end, dict)]
@@ -217,17 +218,18 @@ def _text(path: Path, notes: _Notes, loss: str | None) -> str | None:
         return None
 
 
-def _read_config(path: Path, notes: _Notes) -> tuple[str, JsonObject]:
+def _read_config(path: Path, notes: _Notes) -> tuple[str, Row]:
     text = _text(path, notes, "the settings are not known") or ""
     try:
         loaded = yaml.safe_load(text)
+    # a file that unfolds without end, or nests without end, is somebody's attack or a damaged one
     except (yaml.YAMLError, ValueError, RecursionError):
         notes.lines.append(f"{path.name} is not valid YAML: the settings are not known.")
         return text, {}
     return text, loaded if isinstance(loaded, dict) else {}
 
 
-def _read_object(path: Path, notes: _Notes, loss: str | None) -> JsonObject | None:
+def _read_object(path: Path, notes: _Notes, loss: str | None) -> Row | None:
     """Read a JSON object; `loss` says what a missing file costs, None where another warning says it."""
     text = _text(path, notes, loss)
     if text is None:
@@ -238,7 +240,7 @@ def _read_object(path: Path, notes: _Notes, loss: str | None) -> JsonObject | No
     return value
 
 
-def _read_lines(path: Path, notes: _Notes, loss: str | None) -> list[JsonObject]:
+def _read_lines(path: Path, notes: _Notes, loss: str | None) -> list[Row]:
     text = _text(path, notes, loss)
     lines = [] if text is None else text.split("\n")
     if lines and loss is not None and not any(line.strip() for line in lines):
@@ -260,37 +262,44 @@ def _read_lines(path: Path, notes: _Notes, loss: str | None) -> list[JsonObject]
 
 def finite(value: object) -> float | None:
     """Return a finite number as float; None for null, NaN, infinities, booleans and everything else."""
+    # to Python True is the number 1
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         number = float(value)
-    except OverflowError:
+    except OverflowError:  # JSON may hold a whole number beyond every float
         return None
     return number if math.isfinite(number) else None
 
 
-def _by_step(rows: Sequence[JsonObject], kind: str, build: Callable[[JsonObject], T]) -> tuple[T, ...]:
+def _by_step(rows: Sequence[Row], kind: str, build: Callable[[Row], T]) -> tuple[T, ...]:
     """Return one point per step, in order; after a resume the later line of a step stands."""
     points: dict[int, T] = {}
     for row in rows:
-        step = finite(row.get("step"))
-        if row.get("kind") == kind and step is not None and step >= 0:
-            points[int(step)] = build({**row, "step": int(step)})
+        if row.get("kind") == kind and (step := _step(row)) >= 0:
+            points[step] = build(row)
     return tuple(points[step] for step in sorted(points))
 
 
-def _train_point(row: JsonObject, notes: _Notes) -> TrainPoint:
-    # the writer turns NaN into null, which JSON has a word for
+def _step(row: Mapping[str, object]) -> int:
+    """Return the step of a line; -1 for a line that says none."""
+    step = finite(row.get("step"))
+    return -1 if step is None else int(step)
+
+
+def _train_point(row: Row, notes: _Notes) -> TrainPoint:
+    # the writer turns NaN into null, since JSON has no word for it
     is_lost = (value is None or (isinstance(value, float) and not math.isfinite(value)) for value in row.values())
     notes.non_finite += sum(is_lost)
     values = {key: number for key, value in row.items() if (number := finite(value)) is not None}
-    return TrainPoint(row["step"], values)
+    return TrainPoint(_step(row), values)
 
 
-def _eval_point(row: JsonObject) -> EvalPoint:
+def eval_point(row: Mapping[str, object]) -> EvalPoint:
+    """Return the evaluation of an "eval" line of metrics.jsonl."""
     held_out, samples = _mapping(row.get("held_out")), _mapping(row.get("samples"))
     return EvalPoint(
-        step=row["step"],
+        step=_step(row),
         held_out=_estimates(held_out),
         by_annotator=_estimates(_mapping(held_out.get("by_annotator"))),
         policy=_estimates(_mapping(samples.get("policy"))),
@@ -306,11 +315,11 @@ def _calibration(curve: object) -> Iterator[tuple[float, Estimate]]:
             yield confidence, accuracy
 
 
-def _mapping(value: object) -> JsonObject:
+def _mapping(value: object) -> Row:
     return value if isinstance(value, dict) else {}
 
 
-def _estimates(table: JsonObject) -> dict[str, Estimate]:
+def _estimates(table: Row) -> dict[str, Estimate]:
     built = {str(key): _estimate(value) for key, value in table.items()}
     return {key: estimate for key, estimate in built.items() if estimate is not None}
 
@@ -321,13 +330,14 @@ def _estimate(entry: object) -> Estimate | None:
     if value is None:
         return None
     low, high = finite(table.get("low")), finite(table.get("high"))
+    # half an interval, or one that the value lies outside of, was damaged: the number alone may still be right
     if low is None or high is None or not low <= value <= high:
         low = high = None
     counts = {key: int(finite(table.get(key)) or 0) for key in ("n", "clusters")}
     return Estimate.from_dict({**table, "value": value, "low": low, "high": high, **counts})
 
 
-def _sampled(row: JsonObject) -> SampledPrompt | None:
+def _sampled(row: Row) -> SampledPrompt | None:
     step, prompt = finite(row.get("step")), row.get("prompt")
     if step is None or not isinstance(prompt, str):
         return None
@@ -337,13 +347,13 @@ def _sampled(row: JsonObject) -> SampledPrompt | None:
 def _draws(rows: object) -> tuple[Draw, ...]:
     if not isinstance(rows, list):
         return ()
-    return tuple(_draw(row) for row in rows if isinstance(row, dict) and isinstance(row.get("text"), str))
+    return tuple(_draw(row["text"], row) for row in rows if isinstance(row, dict) and isinstance(row.get("text"), str))
 
 
-def _draw(row: JsonObject) -> Draw:
+def _draw(text: str, row: Row) -> Draw:
     tokens, finished = finite(row.get("tokens")), row.get("finished")
     return Draw(
-        text=row["text"],
+        text=text,
         reward=finite(row.get("reward")),
         kl_nats=finite(row.get("kl_nats")),
         tokens=None if tokens is None else int(tokens),

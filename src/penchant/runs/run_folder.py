@@ -11,10 +11,10 @@ import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from penchant.config import Config, load_config, to_yaml
 from penchant.config.loading import read_yaml
@@ -22,10 +22,9 @@ from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read
 from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.files import atomic_write, locked_folder, read_file, remove
 from penchant.files import read_json as load_json
-from penchant.runs.run_lines import Digest, RunLines, read_rows
-
-if TYPE_CHECKING:
-    from penchant.typed_json import JsonObject
+from penchant.runs.provenance import RunRecord
+from penchant.runs.run_lines import Digest, Row, RunLines, read_rows
+from penchant.typed_json import from_json
 
 BEGINS = ("config.yaml", "provenance.json")
 """The files that a run begins with."""
@@ -60,10 +59,11 @@ class RunFolder:
         self._lock = contextlib.ExitStack()
         self._lines = {name: RunLines(self.path / name) for name in LINES}
         if writes:
+            self._check_lock()
             self._check_resumable() if resume else self._check_empty()
 
     def open(self) -> None:
-        """Make the directory and take it.
+        """Make the directory and lock it for this process.
 
         Called once data and model are known to be good, so that bad input leaves nothing behind.
 
@@ -73,16 +73,19 @@ class RunFolder:
         if not self.writes:
             return
         new = not self.path.exists()
+        # the lock comes first: between the look when the object was made and now, another run may have taken the folder
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
             if self.resume:
+                # a result of an earlier session must not stand beside lines that go on after it
                 self._forget_end()
             else:
                 self._check_empty()  # another run may have come and gone since the first look
                 self._begin()
         except (OSError, RunError, InputError) as error:
             self.close()
+            # only a folder that was made here is removed, and only while it is empty
             if new:
                 with contextlib.suppress(OSError):
                     self.path.rmdir()
@@ -115,13 +118,24 @@ class RunFolder:
             resume = ", or continue that run with --resume" if self._restart_folder is None else ""
             raise InputError(f"out={self.path} already holds {contents}: {choices}{resume}")
 
+    def _check_lock(self) -> None:
+        """Refuse a link where the lock file goes: a folder that somebody packed may lead anywhere by it."""
+        lock = self.path / ".lock"
+        if lock.is_symlink():
+            raise InputError(
+                f"{lock} is a symbolic link (to {os.readlink(lock)}), and the lock of a run is never opened through "
+                "one: remove the link, or choose another out="
+            )
+
     def _check_resumable(self) -> None:
         file = self.path / "config.yaml"
         if not file.exists():
             raise RunMismatchError(f"nothing to resume in {self.path}: it holds no config.yaml")
+        # a flipped bit in a setting would otherwise read as another setting
         check_files(self.path, [name for name in BEGINS if (self.path / name).exists()])
         if read_sums(self.path) is None:
             _check_complete(file, type(self.config))
+        # by settings, not by text: another order or a default that is written out changes nothing
         saved, current = (_settings(config) for config in (load_config(type(self.config), file), self.config))
         differing = sorted(name for name in saved.keys() | current.keys() if saved.get(name) != current.get(name))
         if differing:
@@ -133,6 +147,7 @@ class RunFolder:
 
     def _take_lock(self) -> None:
         """Lock the directory, for one run at a time: the lock goes with the process, however that ends."""
+        # the system lets a lock go with its process: after a kill nobody has to delete a file
         try:
             self._lock.enter_context(locked_folder(self.path, remove_after=True))
         except BlockingIOError:
@@ -141,11 +156,11 @@ class RunFolder:
             ) from None
 
     def close(self) -> None:
-        """Let others in."""
+        """Let other processes in."""
         self._lock.close()
 
     def discard(self) -> None:
-        """Take back `open`, where bad input shows only later.
+        """Undo `open`, where bad input shows only later.
 
         Removed are the files that a run begins with, and the directory if it is empty then.
         """
@@ -164,14 +179,21 @@ class RunFolder:
         """
         if not self.writes:
             return
-        target = self.path / name
-        try:
+        with self._writing(name):
+            # the digest before the file: after a kill between the two the file is missing, never unlisted
             self._list({name: hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()})
+            # only now: until the run has ended its lines still grow
             if name == "result.json":
                 self._list({line: listed_digest(self.path / line) for line in LINES if (self.path / line).exists()})
-            atomic_write(target, text)
+            atomic_write(self.path / name, text)
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        """Turn the failure to write a file into the error that says what is intact."""
+        try:
+            yield
         except OSError as error:
-            raise cannot_write(target, error, restart_folder=self._restart_folder) from error
+            raise cannot_write(self.path / name, error, restart_folder=self._restart_folder) from error
 
     def _list(self, sums: Mapping[str, str]) -> None:
         """Put digests into `SHA256SUMS`. A run of an earlier version, which has none, gets those of its beginning."""
@@ -186,10 +208,8 @@ class RunFolder:
         Raises:
             RunError: they cannot be read or written.
         """
-        try:
+        with self._writing(SUMS):
             self._list({name: listed_digest(self.path / name) for name in names})
-        except OSError as error:
-            raise cannot_write(self.path / SUMS, error, restart_folder=self._restart_folder) from error
 
     def check_listed(self, name: str) -> bool:
         """Check a file against its digest; return whether it has one.
@@ -203,30 +223,28 @@ class RunFolder:
         return True
 
     def _forget_end(self) -> None:
-        """Take back what an earlier session said of its end."""
+        """Remove the result of an earlier session and the digests that came with it."""
         sums = read_sums(self.path)
         if sums is not None and sums.keys() & set(ENDS):
             write_sums(self.path, {name: digest for name, digest in sums.items() if name not in ENDS})
         remove(self.path / "result.json")
 
-    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+    def write_json(self, name: str, content: Mapping[str, object]) -> None:
         """Write a JSON file, atomically; what is not finite becomes null."""
         self.write(name, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
 
-    def append(self, name: str, row: Mapping[str, Any]) -> None:
+    def append(self, name: str, row: Mapping[str, object]) -> None:
         """Append one line to a JSONL file."""
         if not self.writes:
             return
-        try:
+        with self._writing(name):
             self._lines[name].append(json.dumps(_finite(row), ensure_ascii=False))
-        except OSError as error:
-            raise cannot_write(self.path / name, error, restart_folder=self._restart_folder) from error
 
-    def rows(self, name: str) -> list[JsonObject]:
+    def rows(self, name: str) -> list[Row]:
         """Return the lines of a JSONL file. Damaged ones, and a last one that a kill cut short, are left out."""
         return read_rows(self.path / name)
 
-    def provenance(self) -> JsonObject | None:
+    def provenance(self) -> RunRecord | None:
         """Return the record that the run began with, or None where a kill came before it.
 
         Raises:
@@ -234,15 +252,19 @@ class RunFolder:
         """
         file = self.path / "provenance.json"
         if not file.exists():
+            # it is written before the first step: a run that has a checkpoint had it
             if (self.path / "checkpoint").exists():
                 raise DamagedFile(
                     f"{file} is missing: what the run began with is not known. Put back a copy, or start a new run"
                 )
             return None
         record = read_json(file)
-        if not all(isinstance(record.get(name), dict) for name in ("data", "model", "reference")):
-            raise DamagedFile(f"{file} does not say what the run began with: put back a copy, or start a new run")
-        return record
+        try:
+            return from_json(RunRecord, record)
+        except (KeyError, ValueError) as error:
+            raise DamagedFile(
+                f"{file} does not say what the run began with ({error}): put back a copy, or start a new run"
+            ) from error
 
     def line_digests(self) -> dict[str, Digest]:
         """Return the digests of the lines so far, for a checkpoint."""
@@ -255,13 +277,11 @@ class RunFolder:
             written: digests of the lines up to the step, as the checkpoint has them.
         """
         for name, lines in self._lines.items():
-            try:
+            with self._writing(name):
                 self.warnings += lines.rewind(step, (written or {}).get(name))
-            except OSError as error:
-                raise cannot_write(self.path / name, error, restart_folder=self._restart_folder) from error
 
 
-def read_json(path: Path) -> JsonObject:
+def read_json(path: Path) -> Row:
     """Return the object in a JSON file of a run.
 
     Raises:
@@ -284,12 +304,13 @@ def _check_complete(file: Path, config: type[Config]) -> None:
     """
     loaded = load_config(config, file)
     _, lines = read_yaml(file)
+    # settings are written in the order of their class: a file that was cut lacks the last one
     last = list(_settings(loaded))[-1]
     if not read_file(file).endswith(b"\n") or last not in lines:
         raise DamagedFile(f"{file} is cut short ({last} is missing): put back a good copy, or start a new run")
 
 
-def finished(path: str | None, config: Config) -> JsonObject | None:
+def finished(path: str | None, config: Config) -> Row | None:
     """Return the result of the run in a directory if it came to its end, else None.
 
     Raises:
@@ -307,11 +328,12 @@ def finished(path: str | None, config: Config) -> JsonObject | None:
     return result if result.get("status") in ("done", "stopped_early", "runaway") else None
 
 
-def _settings(config: Config) -> JsonObject:
+def _settings(config: Config) -> Row:
     """Return every setting by dotted path, without `out`: a run may be moved, or named in another way."""
-    flat: JsonObject = {}
+    flat: Row = {}
 
-    def walk(prefix: str, values: Mapping[str, Any]) -> None:
+    # by dotted path, so that a message names the setting and not the block that it is in
+    def walk(prefix: str, values: Mapping[str, object]) -> None:
         for name, value in values.items():
             if isinstance(value, Mapping):
                 walk(f"{prefix}{name}.", value)
@@ -323,7 +345,7 @@ def _settings(config: Config) -> JsonObject:
 
 
 def cannot_write(path: Path, error: Exception, *, restart_folder: Path | None = None) -> RunError:
-    """Return the error for a full disk and its like.
+    """Return the error for a file that cannot be written, such as on a full disk.
 
     Args:
         restart_folder: the folder that a command which cannot be resumed would find filled.
@@ -334,13 +356,14 @@ def cannot_write(path: Path, error: Exception, *, restart_folder: Path | None = 
     return RunError(f"cannot write {path}: {error}. {advice}")
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     """Replace numbers that are not finite by None.
 
     JSON knows no NaN: it becomes null. Text that is no valid Unicode keeps its place as a question mark.
     """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    # a sampled text may end in the middle of a surrogate pair, which UTF-8 cannot hold
     if isinstance(value, str):
         return value.encode("utf-8", errors="replace").decode("utf-8")
     if isinstance(value, Mapping):

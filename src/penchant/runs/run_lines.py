@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TypedDict
 
 from penchant.errors import InputError
 from penchant.files import APPEND, atomic_write, open_safely, parse_object, read_file
 
-if TYPE_CHECKING:
-    from penchant.typed_json import JsonObject
-
 log = logging.getLogger("penchant.train")
 
-Digest = Mapping[str, Any]  # `bytes` and `sha256` of the beginning of a file
+Row = dict[str, object]
+"""A JSON object of a run's files; its keys are those of folders that users have."""
+
+
+class Digest(TypedDict):
+    """How many bytes the beginning of a file has, and their digest. Plain values, since a checkpoint holds them."""
+
+    bytes: int
+    sha256: str
 
 
 class RunLines:
@@ -63,12 +67,14 @@ class RunLines:
             OSError: it cannot be read or written.
         """
         content = read_file(self.path) if self.path.exists() else b""
-        kept_content, problems = content, []
+        problems = []
+        # the usual case: the beginning is what was written, so that no line has to be read
         if written is not None and _fits(content[: written["bytes"]], written):
             kept_content = content[: written["bytes"]]
         else:
+            # damaged: good lines are kept after a bad one too, since a report can do with most of a curve
             good, bad = good_lines(content, needs_step=True)
-            kept_content = b"".join(line for line, row in good if row["step"] <= step)
+            kept_content = b"".join(line for line, row in good if _step(row) <= step)
             if bad:
                 problems.append(
                     f"{self.path.name}: {_lines(bad)} cannot be read and {'was' if len(bad) == 1 else 'were'} left out"
@@ -77,6 +83,7 @@ class RunLines:
                 problems.append(
                     f"{self.path.name} is not what was written up to the checkpoint: lines were changed or are missing"
                 )
+        # nothing to cut off: a run of gigabytes of samples is not written again
         if kept_content != content:
             atomic_write(self.path, kept_content)
         self._digest, self._bytes = hashlib.sha256(), 0
@@ -88,7 +95,7 @@ def _fits(content: bytes, written: Digest) -> bool:
     return len(content) == written["bytes"] and hashlib.sha256(content).hexdigest() == written["sha256"]
 
 
-def good_lines(content: bytes, *, needs_step: bool = False) -> tuple[list[tuple[bytes, JsonObject]], list[int]]:
+def good_lines(content: bytes, *, needs_step: bool = False) -> tuple[list[tuple[bytes, Row]], list[int]]:
     """Return the lines that hold an object, each with it, and the numbers (from 1) of those that do not.
 
     A last line without its end was cut short by a kill: it is neither.
@@ -97,16 +104,23 @@ def good_lines(content: bytes, *, needs_step: bool = False) -> tuple[list[tuple[
         needs_step: a line without the number of its step is none of the good ones.
     """
     good, bad = [], []
+    # the part behind the last line break is no line yet
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         row = parse_object(line)
-        if row is not None and (isinstance(row.get("step"), int) or not needs_step):
+        if row is not None and (_step(row) >= 0 or not needs_step):
             good.append((line + b"\n", row))
         else:
             bad.append(number)
     return good, bad
 
 
-def read_rows(path: Path) -> list[JsonObject]:
+def _step(row: Row) -> int:
+    """Return the step of a line; -1 for a line that says none."""
+    step = row.get("step")
+    return step if isinstance(step, int) else -1
+
+
+def read_rows(path: Path) -> list[Row]:
     """Return the objects of a run's JSONL file; damaged lines are left out after a warning that names them.
 
     Raises:

@@ -17,12 +17,14 @@ from penchant.engine.tree import Packing, Tree, TreeBatch, batched, make_trees, 
 from penchant.losses.contract import Needs
 from penchant.train.fronts import FrontLogps, longer_front
 from penchant.train.mismatched import Mismatched
-from penchant.train.plan import Part
+from penchant.train.plan import Part, Unit
 
 
 @dataclass(frozen=True)
 class MicroBatch:
     """Part of an optimizer step that is forwarded and differentiated together. A slot is one response of one part.
+
+    Losses read slots and never trees: so the loss does not change with how the responses were cut into forward passes.
 
     Attributes:
         batches: forward passes that fill the slots: one, or several where a group is larger than the budget.
@@ -53,7 +55,7 @@ class MicroBatch:
     kl: float = 0.0
 
     def to(self, device: torch.device) -> MicroBatch:
-        """Return the same on another device, except for the trees, which follow one by one."""
+        """Return the micro-batch on another device; its trees are moved one by one as they are forwarded."""
         tensors: dict[str, Any] = {
             name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
         }
@@ -68,8 +70,8 @@ class Dataset:
         rendered: token ids, one group each.
         reference: reference logps of each group's responses, or None where the loss needs none.
         frozen: what the frozen blocks give for each token, or None where every step runs them.
-        mismatched: each prompt with a response of another, or None where the loss asks for no KL.
-        front_reference: of each group, reference logps of the first tokens of a response, by (response, tokens).
+        mismatched: each prompt with a response to another one, or None where the loss asks for no KL.
+        front_reference: per group, reference logps in nats of the first tokens of a response, by (response, tokens).
     """
 
     rendered: Sequence[Rendered]
@@ -88,71 +90,65 @@ def micro_batches(
     comparisons across trees are kept. A loss that needs the whole step gets one micro-batch in the same way.
     """
     needs = needs or Needs()
-    rows = [_responses_of(part) for part in step]
-    trees = [
-        make_trees(
-            [(data.rendered[group], responses)],
-            budget=budget,
-            packing=packing,
-            origins=[data.frozen.origins[group]] if data.frozen is not None else None,
-        )
-        for (group, _), responses in zip(step, rows, strict=True)
-    ]
-    lengths = [[tree.length for tree in part] for part in trees]
-    sizes = [len(part) * max(part) if packing.plain else sum(part) for part in lengths]
+    parts = [_forwarded(part, data, budget, packing) for part in step]
     if needs.whole_step:
-        return [_assemble(step, rows, trees, data, budget, packing, needs)]
+        # AOT sorts all pairs of a step: in two micro-batches they would be two sorts (decision 0025)
+        return [_assemble(parts, data, budget, packing, needs)]
+    lengths = [[tree.length for tree in part.trees] for part in parts]
+    # plain rows are padded to the longest of their pass; trees lie end to end without padding
+    sizes = [len(part) * max(part) if packing.plain else sum(part) for part in lengths]
     # a part must stay whole for its comparisons; what is too large gets a micro-batch of its own below
     small = [i for i, size in enumerate(sizes) if size <= budget]
     if packing.plain:
-        batches_of_parts = _fill_parts(small, lengths, budget)
+        numbers_by_batch = _fill_parts(small, lengths, budget)
     else:
-        batches_of_parts = [
-            [small[index] for index in part_indices] for part_indices in pack([sizes[i] for i in small], budget)
-        ]
-    batches_of_parts += [[i] for i, size in enumerate(sizes) if size > budget]
-    return [
-        _assemble(
-            [step[i] for i in part_indices],
-            [rows[i] for i in part_indices],
-            [trees[i] for i in part_indices],
-            data,
-            budget,
-            packing,
-            needs,
-        )
-        for part_indices in batches_of_parts
-    ]
+        # micro-batches of about equal size need less memory at their peak than full ones and a rest (decision 0006)
+        numbers_by_batch = [[small[index] for index in indices] for indices in pack([sizes[i] for i in small], budget)]
+    numbers_by_batch += [[i] for i, size in enumerate(sizes) if size > budget]
+    return [_assemble([parts[i] for i in numbers], data, budget, packing, needs) for numbers in numbers_by_batch]
+
+
+@dataclass(frozen=True)
+class _ForwardedPart:
+    """A part of a step with the responses that it forwards, in ascending order, and the trees that they lie in."""
+
+    group: int
+    units: tuple[Unit, ...]
+    responses: tuple[int, ...]
+    trees: list[Tree]
+
+
+def _forwarded(part: Part, data: Dataset, budget: int, packing: Packing) -> _ForwardedPart:
+    group, units = part
+    # a response that several comparisons share is forwarded once: that is the gain of groups over rows of pairs
+    responses = tuple(sorted({index for unit in units for index in unit.responses}))
+    origins = [data.frozen.origins[group]] if data.frozen is not None else None
+    rows = [(data.rendered[group], responses)]
+    return _ForwardedPart(group, units, responses, make_trees(rows, budget=budget, packing=packing, origins=origins))
 
 
 def _fill_parts(parts: Sequence[int], lengths: Sequence[Sequence[int]], budget: int) -> list[list[int]]:
     """Group parts into batches whose padded size stays within the budget, like lengths together (plain path)."""
-    batches_of_parts: list[list[int]] = []
+    numbers_by_batch: list[list[int]] = []
     used = 0  # rows in the open micro-batch; the first part's longest is its padded length
+    # longest first, so that rows of like length share a pass and little of it is padding
     for part in sorted(parts, key=lambda i: (-max(lengths[i]), i)):
-        if batches_of_parts and (used + len(lengths[part])) * max(lengths[batches_of_parts[-1][0]]) <= budget:
-            batches_of_parts[-1].append(part)
-            used += len(lengths[part])
+        rows = len(lengths[part])
+        if numbers_by_batch and (used + rows) * max(lengths[numbers_by_batch[-1][0]]) <= budget:
+            numbers_by_batch[-1].append(part)
+            used += rows
         else:
-            batches_of_parts.append([part])
-            used = len(lengths[part])
-    return batches_of_parts
-
-
-def _responses_of(part: Part) -> tuple[int, ...]:
-    return tuple(sorted({index for unit in part[1] for index in unit.responses}))
+            numbers_by_batch.append([part])
+            used = rows
+    return numbers_by_batch
 
 
 def _assemble(
-    parts: Sequence[Part],
-    rows: Sequence[tuple[int, ...]],
-    trees: Sequence[list[Tree]],
-    data: Dataset,
-    budget: int,
-    packing: Packing,
-    needs: Needs,
+    parts: Sequence[_ForwardedPart], data: Dataset, budget: int, packing: Packing, needs: Needs
 ) -> MicroBatch:
-    slots = sum(map(len, rows))
+    """Give every response a slot, and list the slots that the loss reads."""
+    slots = sum(len(part.responses) for part in parts)
+    # slots of fronts come after those of all responses, so that the numbers of these do not depend on them
     front_slots = _FrontSlots(slots)
     shifted: list[Tree] = []
     pairs: list[tuple[int, int]] = []
@@ -165,16 +161,17 @@ def _assemble(
     sources: list[str] = []
     rankings: list[tuple[int, ...]] = []
     first = 0
-    for (group, units), responses, part_trees in zip(parts, rows, trees, strict=True):
-        slot = {response: first + offset for offset, response in enumerate(responses)}
-        shifted += [replace(tree, slots=tuple(slot + first for slot in tree.slots)) for tree in part_trees]
-        rendered = data.rendered[group]
-        for unit in units:
+    for part in parts:
+        slot = {response: first + offset for offset, response in enumerate(part.responses)}
+        # a part's trees count its slots from 0
+        shifted += [replace(tree, slots=tuple(slot + first for slot in tree.slots)) for tree in part.trees]
+        rendered = data.rendered[part.group]
+        for unit in part.units:
             for winner, loser, weight in unit.pairs:
                 pairs.append((slot[winner], slot[loser]))
                 pair_weights.append(weight)
                 if needs.fronts:
-                    front_logps = data.front_reference[group] if data.front_reference is not None else {}
+                    front_logps = data.front_reference[part.group] if data.front_reference is not None else {}
                     front_slots.add(rendered, (winner, loser), pairs[-1], front_logps)
             if needs.rankings:
                 rankings.append(tuple(slot[response] for response in unit.ranking))
@@ -182,14 +179,16 @@ def _assemble(
                 targets.append(slot[unit.response])
                 target_weights.append(unit.weight)
                 desirable.append(unit.desirable)
-        tokens += [rendered.branches[index].scored for index in responses]
+        tokens += [rendered.branches[index].scored for index in part.responses]
         if data.reference is not None:
-            reference.append(data.reference[group][list(responses)])
-        sources += [f"{rendered.source or f'group {group}'} (response {index})" for index in responses]
-        first += len(responses)
+            reference.append(data.reference[part.group][list(part.responses)])
+        sources += [f"{rendered.source or f'group {part.group}'} (response {index})" for index in part.responses]
+        first += len(part.responses)
+    # one batch, or several that fill the same slots where a part is larger than the budget
     batches = batched(shifted, slots=slots, budget=budget, packing=packing)
     if needs.fronts:
         batches = [with_fronts(batch, front_slots.fronts, slots=front_slots.slots) for batch in batches]
+        # a front is summed from tokens that are scored anyway: it costs no forward pass (decision 0025)
         tokens += [count for _, count, _ in front_slots.fronts]
         reference.append(torch.tensor(front_slots.reference))
         sources += [f"{sources[slot]}, its first {count} tokens" for slot, count, _ in front_slots.fronts]
@@ -225,6 +224,7 @@ class _FrontSlots:
         """Add the slots of a pair of responses; the one that is not longer is its own front."""
         front = longer_front(rendered, pair)
         pair_slots = list(slots)
+        # of two pairs that cut a response to the same count, both read one slot: it is summed once
         if front is not None:
             side = pair.index(front[0])
             pair_slots[side] = self._slots_of_fronts.setdefault((slots[side], front[1]), self.slots)

@@ -1,4 +1,4 @@
-"""Fronts of responses: of the longer one of a pair, as many first tokens as the shorter one has (LD-DPO).
+"""Fronts of responses (for LD-DPO): the first tokens of a pair's longer response, as many as the shorter one has.
 
 In training the policy's front is summed from the tokens that are scored anyway. The reference and evaluations score the
 whole response with only its front counted: a row's length may decide its numbers (`engine/lengths.py`). The reference's
@@ -35,6 +35,7 @@ def front_logps(
     Args:
         score: gives the summed logps of the responses of some rows, one tensor per row.
     """
+    # a response that several partners cut to the same count is scored once
     fronts_by_group = [_fronts(group, row) for group, row in zip(groups, rendered, strict=True)]
     rows = [
         Rendered(
@@ -59,6 +60,7 @@ def _fronts(group: PromptGroup, rendered: Rendered) -> list[Front]:
 
 def _cut(branch: Branch, count: int) -> Branch:
     """Return the branch with only its first `count` scored tokens counted."""
+    # ids stay whole and only spans are cut: a row's length may decide its numbers (`engine/lengths.py`)
     spans, left = [], count
     for start, end in branch.spans:
         spans.append((start, min(end, start + left)))

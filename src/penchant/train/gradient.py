@@ -24,7 +24,8 @@ from penchant.engine.score import Scorer
 from penchant.engine.tree import TreeBatch
 from penchant.errors import RunError
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
-from penchant.train.loop import ADVICE, RunContext, Step, drive
+from penchant.train.evaluation.estimates import listed
+from penchant.train.loop import RunContext, Step, drive
 from penchant.train.mismatched import step_kl
 from penchant.train.objectives import MicroBatchLoss, Objective, metric_sums
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
@@ -34,10 +35,12 @@ from penchant.train.settings import GradientConfig
 
 @dataclass(kw_only=True)
 class Loop(RunContext):
-    """All that the loop works with.
+    """All that the gradient loop works with.
 
     Attributes:
-        head, head_rate: weights with a learning rate of their own, and that; none where all have the same.
+        head: weights with a learning rate of their own, `head_rate`; none where all have the same.
+        units: per group, what the steps count of it.
+        budget: tokens of one forward pass.
     """
 
     config: GradientConfig
@@ -58,12 +61,13 @@ def train(loop: Loop, *, resume: bool = False) -> str:
     """
     config, scorer = loop.config, loop.policy.scorer
     steps = plan(config, loop.units)
-    head = {id(weight) for weight in loop.head}
+    head = {id(weight) for weight in loop.head}  # a tensor's `==` compares its numbers
     rest = [weight for weight in loop.parameters() if id(weight) not in head]
     optimizer = make_optimizer(config.optimizer, rest, loop.head, loop.head_rate)
     factor = schedule(config.schedule, len(steps))
     if config.gradient_checkpointing:
         loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    # glibc gives large blocks back after every step: touching fresh pages made a step 1.1 times as long (decision 0006)
     keep_freed_memory()
     scorer.train()
 
@@ -81,14 +85,14 @@ def plan(config: GradientConfig, units: Sequence[Sequence[Unit]]) -> list[list[P
         for epoch in range(config.epochs)
         for step in plan_epoch(units, batch_size=config.batch_size, seed=config.seed, epoch=epoch)
     )
-    # epochs that `max_steps` never reaches are not even shuffled
+    # lazily: epochs that `max_steps` never reaches are not even shuffled
     return list(islice(steps, config.max_steps))
 
 
 def steps_to_epochs(config: GradientConfig, units: Sequence[Sequence[Unit]], step: int) -> float:
     """Return how many times the data was seen after a number of steps."""
-    per_epoch = math.ceil(sum(map(len, units)) / config.batch_size)
-    return step / per_epoch
+    # an epoch's last step may have fewer units, and counts as one all the same
+    return step / math.ceil(sum(map(len, units)) / config.batch_size)
 
 
 # -- one step -----------------------------------------------------------------------------------------------------
@@ -104,10 +108,13 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     needs = loop.objective.needs
     batches = micro_batches(parts, loop.data, budget=loop.budget, packing=packing, needs=needs)
     forwarded = sum(batch.forwarded for batch in batches)
+    # before the micro-batches, once: KTO's estimate must not depend on how a step is cut (decision 0007)
     if loop.data.mismatched is not None:
         groups = [group for group, _ in parts]
         kl = step_kl(loop.data.mismatched, loop.policy.scorer, groups, accelerator, budget=loop.budget)
         batches = [replace(batch, kl=kl) for batch in batches]
+    # DDP expects the same number of backward passes on every process, which micro-batches by tokens do not have:
+    # so each runs its share, and gradients are added by hand (decision 0003)
     own_batches = batches[accelerator.process_index :: accelerator.num_processes]
     outcomes = []
     for batch in own_batches:
@@ -122,11 +129,12 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     means = loop.objective.means(sums)
     if not math.isfinite(loss):
         raise RunError(_not_finite(loop, own_batches, outcomes))
+    # a step of NaN would spoil the weights for good: it is refused before it is taken
     norm = clip(parameters, config.clip)
     if not torch.isfinite(norm):
         raise RunError(
             f"the gradient of step {loop.state.step + 1} is not finite although its loss is ({loss:.4g}). Rows: "
-            f"{_listed([source for batch in own_batches for source in batch.sources])}. {loop.recovery_note} {ADVICE}"
+            f"{listed([source for batch in own_batches for source in batch.sources])}. {loop.advice}"
         )
     set_rate(optimizer, rate)
     optimizer.step()
@@ -135,10 +143,10 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     loop.state.seconds += seconds
     return {
         "loss": loss,
-        "grad_norm": float(norm),
+        "grad_norm": float(norm),  # before clipping, which hides how large it was
         "learning_rate": rate,
         "seconds": seconds,
-        "tokens_per_s": forwarded / seconds,
+        "tokens_per_s": forwarded / seconds,  # unique tokens, without padding
         loop.objective.unit: float(sum(len(units) for _, units in parts)),
         **means,
     }
@@ -151,7 +159,7 @@ def backward(
     normaliser: float,
     frozen: FrozenStates | None = None,
 ) -> MicroBatchLoss:
-    """Forward and backward of one micro-batch: gradients of its losses' sum over the normaliser are added.
+    """Run one micro-batch forward and backward, and add the gradients of its summed losses over the normaliser.
 
     With `frozen` only the blocks above those that are frozen run.
 
@@ -161,11 +169,13 @@ def backward(
     """
     device = scorer.device
 
+    # trees move to the device one at a time: several passes need the memory of one
     def scores(part: TreeBatch) -> Tensor:
         part = part.to(device)
         logps: Tensor = scorer(part) if frozen is None else frozen.score(scorer, part)
         return logps
 
+    # the usual case: one pass fills all slots, and the graph of its scores is kept
     if len(batch.batches) == 1:
         outcome = objective.compute(scores(batch.batches[0]), batch)
         (outcome.losses.sum() / normaliser).backward()
@@ -194,6 +204,7 @@ def _add_up(
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad = accelerator.reduce(parameter.grad, reduction="sum")
+    # objects, not tensors: a process without a micro-batch knows none of the metrics' names
     shares = gather_object([{"loss": loss, **sums}])
     total = {
         name: sum(share.get(name, 0.0) for share in shares) for name in dict.fromkeys(n for s in shares for n in s)
@@ -202,13 +213,10 @@ def _add_up(
 
 
 def _not_finite(loop: Loop, batches: Sequence[MicroBatch], outcomes: Sequence[MicroBatchLoss]) -> str:
+    """Return the message for a loss that is not finite, with the rows whose terms are not."""
     rows = []
     for batch, outcome in zip(batches, outcomes, strict=True):
         for slots in outcome.slots[~torch.isfinite(outcome.losses)].tolist():
             rows.append(" against ".join(batch.sources[slot] for slot in slots))
-    return f"the loss of step {loop.state.step + 1} is not finite. Rows: {_listed(rows)}. {loop.recovery_note} {ADVICE}"
-
-
-def _listed(rows: Sequence[str]) -> str:
-    omitted = f"; (+{len(rows) - 5} more)" if len(rows) > 5 else ""
-    return "; ".join(rows[:5]) + omitted if rows else "on another process"
+    rows = rows or ["on another process"]
+    return f"the loss of step {loop.state.step + 1} is not finite. Rows: {listed(rows)}. {loop.advice}"

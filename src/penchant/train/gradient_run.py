@@ -11,7 +11,6 @@ from dataclasses import replace
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from penchant.engine.reference import Reference
 from penchant.models.learner import Learner
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
@@ -26,22 +25,24 @@ from penchant.runs.input_digests import (
 )
 from penchant.runs.provenance import provenance
 from penchant.runs.run_folder import RunFolder
-from penchant.train.evaluation.preferences import Estimates
+from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.gradient import Loop, train
 from penchant.train.inputs.frozen_states import with_frozen_states
 from penchant.train.inputs.reference_columns import with_reference
-from penchant.train.inputs.reference_table import load_reference
+from penchant.train.inputs.reference_table import load_reference, reference_of
 from penchant.train.prepare import prepare, read_source
 from penchant.train.recipe import Prepared, Recipe
-from penchant.train.settings import GradientConfig, Samples
+from penchant.train.settings import GradientConfig
 from penchant.train.setup import (
     accelerator_for,
     end_run,
     ended_run,
     evaluation,
-    log_into,
+    open_run,
+    refuse_early,
     sample_evaluation,
+    sample_settings,
     start_trackers,
 )
 from penchant.types import RunResult
@@ -55,26 +56,28 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
+    refuse_early(config, resume=resume)
     if (ended_result := ended_run(config, config.out, resume=resume)) is not None:
         return ended_result
     set_seed(config.seed)  # the adapters' start
-    # before the model: loading it takes long, and bad data should be told at once
+    # before the model: loading it takes long, and bad data is refused at once
     source = read_source(config, recipe)
     learner = recipe.load(config)
     accelerator = accelerator_for(config, learner.scorer.device)
     folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process)
-    # before `open`: bad input leaves no folder behind
+    # all that can be refused comes before the folder is made: bad input leaves none behind
     prepared = prepare(config, recipe, source, learner)
     other, samples, sample_warnings = _compared(config, recipe, learner, prepared)
-    log_into(accelerator, folder)
-    folder.open()
-    try:
+    with open_run(folder, accelerator):
+        # the weights are still those of the start: a checkpoint to resume from is put in place by the loop, later
         start, frozen, prepared, state_warnings = _compute_fixed(config, recipe, learner, other, prepared, accelerator)
-        samples = _with_reference_of_samples(samples, learner, other, prepared.budget)
-        inputs = model_inputs(start, frozen) | _inputs(prepared) | sample_inputs(samples, _sample_reward(config))
-        inputs |= recipe.objective.code
+        if samples is not None:
+            samples = replace(samples, reference=reference_of(other, learner), budget=prepared.budget)
+        inputs = model_inputs(start, frozen) | _inputs(prepared)
+        inputs |= {**sample_inputs(samples, sample_settings(config)), **recipe.objective.code}
         check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
         loop = _loop(config, recipe, learner, samples, prepared, folder, accelerator)
+        # after the inputs were compared: a run that is refused gets no tracker's files
         start_trackers(accelerator, config)
         status = train(loop, resume=resume)
         best_warnings = _keep_best(loop) if config.early_stopping and status != "interrupted" else []
@@ -82,18 +85,16 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
             recipe.finish(learner, prepared, folder)
         warnings = [*prepared.warnings, *sample_warnings, *state_warnings, *best_warnings]
         return end_run(loop, prepared.counts, warnings, status, started)
-    finally:
-        folder.close()
 
 
 def _compared(
     config: GradientConfig, recipe: Recipe, learner: Learner, prepared: Prepared
 ) -> tuple[Policy | None, SampleEvaluation | None, list[str]]:
-    """Return the reference where it is another model than the policy's start, what samples are drawn for, warnings."""
+    """Return another model as the reference where there is one, the evaluation of samples, and warnings."""
     if not isinstance(learner, Policy):
         return None, None, []
     other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
-    if (settings := _samples(config)) is None:
+    if (settings := sample_settings(config)) is None:
         return other, None, []
     sides = prepared.held_groups, prepared.train_groups
     return other, *sample_evaluation(settings, learner, *sides, trained_tokens=prepared.rendered.longest_response)
@@ -112,8 +113,9 @@ def _compute_fixed(
     To be called before the weights are those of a checkpoint.
 
     Returns:
-        What the model and its reference are, the data with those numbers, and warnings.
+        The identities of the model and of its reference, the data with those numbers, and warnings.
     """
+    # in the precision of training: the reference's numbers must be those that the policy would have at step 0
     with accelerator.autocast():
         start = ModelIdentity.from_learner(learner)
         frozen = ModelIdentity.from_learner(other) if other is not None else start
@@ -122,16 +124,6 @@ def _compute_fixed(
             prepared.train_data, learner, config.model.train_top, start.digest, accelerator, budget=prepared.budget
         )
     return start, frozen, replace(prepared, train_data=train_data), warnings
-
-
-def _with_reference_of_samples(
-    samples: SampleEvaluation | None, learner: Learner, other: Policy | None, budget: int
-) -> SampleEvaluation | None:
-    """Return the evaluation of samples with the reference that they are compared with."""
-    if samples is None:
-        return None
-    reference = Reference(other.scorer, False) if other else Reference.of_policy(learner.scorer)
-    return replace(samples, reference=reference, budget=budget)
 
 
 def _loop(
@@ -143,6 +135,7 @@ def _loop(
     folder: RunFolder,
     accelerator: Accelerator,
 ) -> Loop:
+    # bound here, so that the loop knows nothing of data, learners or budgets
     def held_out() -> Estimates:
         return recipe.held_out(learner, prepared.held_groups, prepared.held_data, prepared.budget)
 
@@ -155,25 +148,19 @@ def _loop(
         objective=recipe.objective,
         folder=folder,
         accelerator=accelerator,
+        # one process evaluates, and tells the others only whether to stop
         evaluate=evaluate if accelerator.is_main_process else None,
         budget=prepared.budget,
         head=learner.head if isinstance(learner, LearnedReward) else (),
         head_rate=recipe.head_rate,
+        own_losses=recipe.objective.own_losses,
     )
-
-
-def _samples(config: GradientConfig) -> Samples | None:
-    return getattr(config.evaluate, "samples", None)
-
-
-def _sample_reward(config: GradientConfig) -> str | None:
-    settings = _samples(config)
-    return settings.reward if settings is not None else None
 
 
 def _inputs(prepared: Prepared) -> dict[str, str]:
     """Return the digests of the rows on both sides: what was read, and the tokens that it became."""
     rows = [*prepared.train_groups, *prepared.held_groups]
+    # on both sides, in their order: another split is another run though the file is the same
     row_numbers = [*prepared.train_side, *prepared.held_side]
     return {
         "the rows of the data": digest_groups(rows),
@@ -182,7 +169,7 @@ def _inputs(prepared: Prepared) -> dict[str, str]:
 
 
 def _keep_best(loop: Loop) -> list[str]:
-    """Make the best weights the run's checkpoint, and theirs the final numbers; return a warning where those moved."""
+    """Put the best weights and their numbers in the place of the last ones; return a warning where they differ."""
     best = loop.folder.path / "best"
     if not loop.folder.writes or not best.exists() or loop.state.best_step == loop.state.step:
         return []

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -22,11 +20,10 @@ from penchant.models.learner import Learner
 from penchant.runs import checkpoint
 from penchant.runs.progress import progress_bar
 from penchant.runs.run_folder import RunFolder
+from penchant.runs.run_lines import Row
+from penchant.train.evaluation.estimates import NotFiniteLoss, listed
 from penchant.train.optimizer import take_memory
 from penchant.train.settings import RunConfig
-
-if TYPE_CHECKING:
-    from penchant.typed_json import JsonObject
 
 log = logging.getLogger("penchant.train")
 
@@ -37,7 +34,21 @@ ADVICE = (
     "anew with another out"
 )
 
-Evaluation = Callable[[int, float], dict[str, Any]]  # (step, epoch) -> an "eval" line of metrics.jsonl
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation found.
+
+    Attributes:
+        line: the "eval" line of metrics.jsonl.
+        held_out_loss: by which training stops early; None where nothing is held out.
+    """
+
+    line: Row
+    held_out_loss: float | None = None
+
+
+Evaluation = Callable[[int, float], Evaluated]  # (step, epoch) -> what was found
 
 
 @dataclass
@@ -48,7 +59,7 @@ class State:
         step: optimizer steps (rollouts: updates) done.
         seconds: spent training, over all sessions of the run.
         best_loss, best_step, stale: early stopping: the best held-out loss, where, and evaluations since.
-        first, last: the first and the latest evaluation.
+        first, last: the lines of the first and the latest evaluation.
         stop: why the last step taken was to be the last, if so.
         unevaluated: the epoch of an evaluation that failed and is still due.
         kl_coefficient, samples_drawn: of rollouts.
@@ -59,8 +70,8 @@ class State:
     best_loss: float | None = None
     best_step: int | None = None
     stale: int = 0
-    first: JsonObject | None = None
-    last: JsonObject | None = None
+    first: Row | None = None
+    last: Row | None = None
     stop: str = ""
     unevaluated: float | None = None
     kl_coefficient: float = 0.0
@@ -69,13 +80,14 @@ class State:
 
 @dataclass(kw_only=True)
 class RunContext:
-    """All that a run needs around its steps.
+    """All that a run needs around its steps, whatever a step does.
 
     Attributes:
         evaluate: None on all processes but the main one.
         extra_modules: modules that train beside the policy and are no part of it; kept in checkpoints for resuming.
         saves_result: whether the last checkpoint is what the run leaves behind, and evaluations leave one too. Without
             it checkpoints are for resuming alone: by the clock, and when the run is interrupted.
+        own_losses: as of `penchant.train.objectives.Objective`.
     """
 
     config: RunConfig
@@ -86,6 +98,7 @@ class RunContext:
     state: State = field(default_factory=State)
     extra_modules: dict[str, nn.Module] = field(default_factory=dict)
     saves_result: bool = True
+    own_losses: Sequence[str] = ()
 
     def parameters(self) -> list[Tensor]:
         """Return all parameters that train."""
@@ -93,11 +106,15 @@ class RunContext:
         return [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
 
     @property
-    def recovery_note(self) -> str:
-        """A sentence on what is left after an error."""
-        if (self.folder.path / "checkpoint").exists():
-            return "The last checkpoint stays."
-        return "There was no checkpoint yet."
+    def advice(self) -> str:
+        """Sentences for a number that is not finite: whose loss it may come from, what is left, and what to do."""
+        has_checkpoint = (self.folder.path / "checkpoint").exists()
+        left = "The last checkpoint stays." if has_checkpoint else "There was no checkpoint yet."
+        if not self.own_losses:
+            return f"{left} {ADVICE}"
+        # before the first step it was tried on four pairs only: real log-probabilities may leave what it can take
+        names = " and ".join(self.own_losses)
+        return f"The loss is your own code, {names}: look first at what it returns for these rows. {left} {ADVICE}"
 
 
 @dataclass(frozen=True)
@@ -118,7 +135,7 @@ def drive(
     resume: bool,
     progress_metric: str = "loss",
 ) -> str:
-    """Take the steps from the state's to `total`, or to an interruption or an early stop.
+    """Take the steps that are left of `total`, up to an interruption or an early stop.
 
     Args:
         step: does number i, counted from 0.
@@ -134,7 +151,9 @@ def drive(
         InputError: the checkpoint to resume from holds another model.
     """
     state, title = run.state, f"training ({run.config.method})"
-    with interruptible(saves=run.folder.writes) as interrupted:
+    # the whole loop, not each step: a signal between two steps must not stop hard either
+    with interruptible(saves=run.folder.writes) as interrupt:
+        # no checkpoint is written before the first step: the start is the model that was loaded (decision 0004)
         if not (resume and _restore(run, optimizer)):
             take_memory(optimizer)
             evaluate(run, optimizer, 0.0)  # what everything is compared with
@@ -149,6 +168,7 @@ def drive(
             for number in range(state.step, total):
                 result = step(number)
                 state.step, state.stop = number + 1, result.stop
+                # before the evaluation and the checkpoint: whatever stops the run there, the step's numbers are kept
                 line = {"kind": "train", "step": state.step, "epoch": result.epoch, **result.row}
                 run.folder.append("metrics.jsonl", line)
                 run.accelerator.log({k: v for k, v in result.row.items() if isinstance(v, float)}, step=state.step)
@@ -159,10 +179,12 @@ def drive(
                 if evaluated:
                     evaluate(run, optimizer, result.epoch)
                 status = result.stop or ("done" if last else "stopped_early" if _stale(run) else "")
-                status = status or ("interrupted" if interrupted else "")
-                if run.accelerator.num_processes > 1:  # only the main one evaluates, and a signal may reach some only
+                status = status or ("interrupted" if interrupt.requested else "")
+                # only the main process evaluates, and a signal may reach some only: all must stop at one step
+                if run.accelerator.num_processes > 1:
                     (status,) = broadcast_object_list([status])
                 is_overdue = run.config.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_EVERY_S
+                # where nobody set a number of steps, an evaluation's weights are worth keeping, and ten minutes of work
                 due = _due(run.config.checkpoint_every, state.step) or (
                     run.config.checkpoint_every is None and evaluated and run.saves_result
                 )
@@ -186,29 +208,34 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
     state, stopping = run.state, getattr(run.config, "early_stopping", None)
     if run.evaluate is None:
         return
+    # in the checkpoint of a failure below, so that resuming begins with the evaluation that is still due
     state.unevaluated = epoch
     try:
-        line = run.evaluate(state.step, epoch)
+        evaluated = run.evaluate(state.step, epoch)
     except PenchantError as error:
-        if not state.step:  # nothing was done yet that could be lost
+        if state.step:  # before the first one nothing was done that could be lost
+            save(run, optimizer)
+        if isinstance(error, NotFiniteLoss):
+            raise RunError(
+                f"the held-out loss after step {state.step} is not finite. Rows: {listed(error.rows)}. {run.advice}"
+            ) from error
+        if not state.step:
             raise
-        save(run, optimizer)
         raise RunError(
             f"{error} (in the evaluation after step {state.step}; the steps done are kept: set it right and continue "
             "with --resume)"
         ) from error
     state.unevaluated = None
-    run.folder.append("metrics.jsonl", line)
-    run.accelerator.log(dict(_values(line)), step=state.step)
-    state.first, state.last = state.first or line, line
-    loss = line.get("held_out", {}).get("loss", {}).get("value")
-    if loss is not None and not math.isfinite(loss):
-        raise RunError(f"the held-out loss after step {state.step} is not finite. {run.recovery_note} {ADVICE}")
+    run.folder.append("metrics.jsonl", evaluated.line)
+    run.accelerator.log(dict(_values(evaluated.line)), step=state.step)
+    state.first, state.last = state.first or evaluated.line, evaluated.line
+    loss = evaluated.held_out_loss
     if stopping is None or loss is None:
         return
     if state.best_loss is None or loss < state.best_loss - stopping.min_delta:
         state.best_loss, state.best_step, state.stale = loss, state.step, 0
         if run.folder.writes:
+            # beside the checkpoint, without what resuming needs: nobody goes on from here
             checkpoint.save(run.folder.path / "best", run.policy, None)
     else:
         state.stale += 1
@@ -224,7 +251,7 @@ def _due(interval: int | None, step: int) -> bool:
     return interval is not None and step % interval == 0
 
 
-def _values(estimates: JsonObject, path: str = "") -> Iterator[tuple[str, float]]:
+def _values(estimates: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     """Yield the values of nested estimates by path, as trackers want them: `samples/policy/reward`."""
     for name, item in estimates.items():
         if isinstance(item, dict) and "value" in item:
@@ -240,7 +267,7 @@ def save(run: RunContext, optimizer: torch.optim.Optimizer | None) -> None:
     # a checkpoint of NaN would take the place of the last good one
     for name, weight in run.policy.model.named_parameters():
         if weight.requires_grad and not torch.isfinite(weight).all():
-            raise RunError(f"{name} is not finite after step {run.state.step}. {run.recovery_note} {ADVICE}")
+            raise RunError(f"{name} is not finite after step {run.state.step}. {run.advice}")
     state = {
         "loop": vars(run.state),
         "optimizer": optimizer.state_dict() if optimizer is not None else None,
@@ -271,19 +298,17 @@ def _restore(run: RunContext, optimizer: torch.optim.Optimizer) -> bool:
             torch.cuda.set_rng_state_all(saved["cuda_random"])
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise checkpoint.cannot_read(folder / checkpoint.STATE, error) from error
+    # the lines of later steps are written again; checkpoints of earlier versions have no digests of lines
     run.folder.rewind(run.state.step, saved.get("lines"))
     log.warning("resuming after step %d", run.state.step)
     return True
 
 
+@dataclass
 class Interrupt:
-    """A flag that is true once the user asked to stop, from the first Ctrl-C or SIGTERM on."""
+    """A flag that is set once the user asked to stop, by the first Ctrl-C or SIGTERM."""
 
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __bool__(self) -> bool:
-        return self.requested
+    requested: bool = False
 
 
 @contextmanager

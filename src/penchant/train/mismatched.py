@@ -39,7 +39,7 @@ class Mismatched:
     def with_reference(
         self, numbers: Callable[[Sequence[Rendered]], Sequence[Tensor]], groups: Sequence[int]
     ) -> Mismatched:
-        """Return the same with the reference's logps of some groups, which `numbers` gives for rows."""
+        """Return the rows with the reference's logps of some groups, which `numbers` computes from rendered rows."""
         reference = torch.full((len(self.rendered),), torch.nan)
         if groups:
             reference[list(groups)] = torch.cat(list(numbers([self.rendered[group] for group in groups])))
@@ -61,6 +61,7 @@ def step_kl(
 
     The processes share the work and get the same number.
     """
+    # without gradients: the KL is a reference point of the loss, and the paper does not differentiate it
     own_groups = groups[accelerator.process_index :: accelerator.num_processes]
     with accelerator.autocast():
         total = float(mismatched.log_ratios(scorer, own_groups, budget=budget).sum(dtype=torch.float64))
@@ -74,7 +75,7 @@ def mismatch(
 ) -> tuple[Mismatched, Mismatched]:
     """Return mismatched rows of the groups to train on, and of those held out.
 
-    Where a prompt is too long for its new response it is cut from the left, whatever the data's own policy is.
+    Where a prompt is too long for its new response it is cut from the left.
 
     Raises:
         InputError: only one prompt to train on, so that no response is another's.
@@ -83,11 +84,13 @@ def mismatch(
     for index, group in enumerate(train_groups):
         groups_of.setdefault(group.prompt, []).append(index)
     prompts = list(groups_of)
+    # with one prompt every response would be its own
     if len(prompts) < 2:
         raise InputError(
             "the KL term pairs prompts with responses to others, but there is only one prompt to train on: add "
             "prompts, or hold out fewer (data.held_out)"
         )
+    # by prompts, not by rows: two groups of one prompt must not give each other their responses
     random = np.random.default_rng([seed, len(prompts)])
     order = random.permutation(len(prompts)).tolist()
     # each prompt takes from the next one around the circle, so none from itself
@@ -101,7 +104,9 @@ def mismatch(
         return PromptGroup(group.prompt, [response], source=f"{group.source} with a response from {other.source}")
 
     rows = [row(group, donor_of[group.prompt]) for group in train_groups]
+    # responses of the training side here too: held-out text has no part in a training estimate (decision 0007)
     held_rows = [row(group, prompts[random.integers(len(prompts))]) for group in held_groups]
+    # a dropped row would leave its group without an estimate, whatever the data's own policy is
     fitting = replace(renderer, overflow="truncate_prompt")
     sides = [render_all(side, fitting)[1] for side in (rows, held_rows)]
     return Mismatched(sides[0]), Mismatched(sides[1])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from penchant.data.rendering.renderer import Rendered
 from penchant.losses.contract import Needs, PairLoss
-from penchant.losses.custom import check_custom_losses, custom_digests
+from penchant.losses.custom import check_custom_losses, custom_digests, custom_places
 from penchant.losses.dispatch import pair_losses, ranking_losses
 from penchant.losses.pairs import FrontSums, SquareSums
 from penchant.losses.reward import bradley_terry
@@ -29,8 +29,8 @@ class MicroBatchLoss:
     """Losses of one micro-batch and the sums that its metrics are made of.
 
     Attributes:
-        losses: a number a term (pair or imitated response), weighted: their sum over the step, divided by the
-            normaliser, is the loss.
+        losses: one number per term (pair, ranking or imitated response), weighted: their sum over the step, divided
+            by the normaliser, is the loss.
         slots: (terms, k) the slots that each term read, to name the rows of a bad one.
         sums: weighted sums for the metrics; divided by the normaliser they are the step's means.
     """
@@ -42,16 +42,17 @@ class MicroBatchLoss:
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss on scores, with what it takes the mean over and what it needs.
+    """A loss on scores, with its normaliser and what it needs of the data.
 
     Attributes:
         compute: (logps (slots,), micro-batch) -> MicroBatchLoss.
-        normaliser: (step's parts, rendered groups) -> what the sums are divided by.
+        normaliser: (step's parts, rendered groups) -> the weight that the step's sums are divided by.
         unit: what the step counts, `pairs`, `responses` or `labels`.
         parts: metrics that are means over a part of the step only, with the metric that says how large that part is.
         needs: what the loss needs of its data and micro-batches.
         learns_from: what the data must hold, for the message where it holds none.
         code: digests of the user's code that it computes with, by what a message calls it.
+        own_losses: the losses of that code, each with file and line, for the message of one that is not finite.
     """
 
     compute: Callable[[Float[Tensor, " slots"], MicroBatch], MicroBatchLoss]
@@ -61,6 +62,7 @@ class Objective:
     needs: Needs = field(default_factory=Needs)
     learns_from: str = "comparisons"
     code: Mapping[str, str] = field(default_factory=dict)
+    own_losses: Sequence[str] = ()
 
     def means(self, sums: Mapping[str, float]) -> dict[str, float]:
         """Return the metrics of a step from its sums over the normaliser; what a step has no part for is left out."""
@@ -78,9 +80,11 @@ def preference(settings: PairLoss) -> Objective:
     """
     if settings.needs.rankings:
         return rankings(settings)
+    # a wrong loss of the user's fails here, before a model is loaded
     check_custom_losses(settings)
 
     def compute(scores: Float[Tensor, " slots"], batch: MicroBatch) -> MicroBatchLoss:
+        # slots, not rows: a response that won twice is scored once and read twice
         winners, losers = batch.pairs.unbind(1)
         logps, squares = _halves(scores, batch, settings.needs)
         ref = (batch.reference[winners], batch.reference[losers]) if settings.needs.reference else (None, None)
@@ -98,7 +102,14 @@ def preference(settings: PairLoss) -> Objective:
         )
         return _paired(losses, margins, {"chosen_logps": chosen, "rejected_logps": rejected}, batch)
 
-    return Objective(compute, _pair_weight, "pairs", needs=settings.needs, code=custom_digests(settings))
+    return Objective(
+        compute,
+        _pair_weight,
+        "pairs",
+        needs=settings.needs,
+        code=custom_digests(settings),
+        own_losses=custom_places(settings),
+    )
 
 
 def _halves(scores: Tensor, batch: MicroBatch, needs: Needs) -> tuple[Tensor, Tensor]:
@@ -119,6 +130,7 @@ def rankings(settings: PairLoss) -> Objective:
     def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> MicroBatchLoss:
         winners, losers = batch.pairs.unbind(1)
         losses = ranking_losses(settings, logps, batch.reference, batch.rankings)
+        # metrics are of the pairs that a ranking implies, so that they compare with those of other losses
         policy, reference = logps.detach(), batch.reference
         _, margins = pair_losses(
             settings,
@@ -150,6 +162,7 @@ def reward(margin: float = 0.0) -> Objective:
         winners, losers = batch.pairs.unbind(1)
         chosen, rejected = rewards[winners], rewards[losers]
         losses = bradley_terry(chosen, rejected, margin=margin)
+        # without the margin that the loss asks for: accuracy is about who leads, not by enough
         margins = (chosen - rejected).detach()
         return _paired(losses, margins, {"chosen_reward": chosen, "rejected_reward": rejected}, batch)
 
@@ -160,6 +173,7 @@ def _paired(losses: Tensor, margins: Tensor, extra_columns: dict[str, Tensor], b
     """Return losses of pairs times their weights, and the sums that every loss on pairs shows."""
     winners, losers = batch.pairs.unbind(1)
     weights = batch.pair_weights
+    # a margin of exactly 0, as all have before the first step, counts half
     right = (margins > 0).float() + 0.5 * (margins == 0)
     columns = {name: column.detach() for name, column in extra_columns.items()} | {
         "margin": margins,
@@ -188,13 +202,16 @@ def imitation(against: float = 0.0, *, learns_from: str = "comparisons") -> Obje
     def compute(logps: Float[Tensor, " slots"], batch: MicroBatch) -> MicroBatchLoss:
         losses = -logps[batch.targets] * batch.target_weights
         sums = {"mean_logps": -losses.detach().sum()}
+        # at 0 the result is Preferred-FT's to the last bit: nothing is added, not even zeros
         if not against:
             return MicroBatchLoss(losses, batch.targets[:, None], sums)
+        # a loser counts in the sum, and not in the normaliser: that is of the taught tokens alone
         losers = batch.pairs[:, 1]
         pushed = logps[losers] * batch.pair_weights
         slots = torch.cat([batch.targets, losers])[:, None]
         return MicroBatchLoss(torch.cat([losses, against * pushed]), slots, sums)
 
+    # by tokens over the whole step: a mean of means would let a micro-batch of short responses count more
     def normaliser(step: Sequence[Part], rendered: Sequence[Rendered]) -> float:
         return sum(
             unit.weight * rendered[group].branches[unit.response].scored
@@ -220,13 +237,16 @@ def labels(*, beta: float, weights: tuple[float, float]) -> Objective:
             desirable_weight=weights[0],
             undesirable_weight=weights[1],
         )
+        # the paper's lambda weighs the loss; metrics count every label the same
         counts, ratios = batch.target_weights, (policy - ref).detach()
+        # a step may have labels of one side alone, and then says nothing of the other
         good, bad = counts * batch.desirable, counts * ~batch.desirable
         margins = label_margins(policy, ref, batch.desirable, batch.kl, beta=beta)
         right = (margins > 0).float() + 0.5 * (margins == 0)
         sums = {
             "margin": (margins * counts).sum(),
             "label_accuracy": (right * counts).sum(),
+            # means over one side are divided by that side's share, which a step may have none of
             "desirable_share": good.sum(),
             "undesirable_share": bad.sum(),
             "desirable_log_ratio": (ratios * good).sum(),

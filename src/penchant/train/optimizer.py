@@ -1,10 +1,9 @@
-"""The optimizer, its schedule, and what a step does to the gradients before it."""
+"""The optimizer, its schedule, and the clipping of gradients."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,12 +19,13 @@ def make_optimizer(
     Args:
         head: weights that start from nothing, with a learning rate of their own, `head_rate`.
     """
-    parameters: list[dict[str, Any]] = [{"params": list(weights), "factor": 1.0}]
+    parameters: list[dict[str, object]] = [{"params": list(weights), "factor": 1.0}]
     if head:
         # a ratio, so that one schedule serves both
         parameters.append({"params": list(head), "factor": head_rate / settings.learning_rate})
     rate, decay = settings.learning_rate, settings.weight_decay
-    if isinstance(settings, AdamW):  # fused: one pass over the weights
+    # fused: one pass over the weights, where foreach makes a step 1.05 to 1.1 times as long (decision 0006)
+    if isinstance(settings, AdamW):
         return torch.optim.AdamW(
             parameters, lr=rate, betas=settings.betas, eps=settings.eps, weight_decay=decay, fused=True
         )
@@ -36,7 +36,7 @@ def make_optimizer(
 
 
 def take_memory(optimizer: torch.optim.Optimizer) -> None:
-    """Make what the optimizer keeps of each weight now, all zeros, rather than in its first step.
+    """Allocate the optimizer's state now, all zeros, rather than in its first step.
 
     Among the first step's freed activations it would leave holes that the second step's do not fit (decision 0006),
     and a machine with too little memory says so before anything is trained.
@@ -57,13 +57,16 @@ def take_memory(optimizer: torch.optim.Optimizer) -> None:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of the coming step; a head's in proportion."""
+    """Set the learning rate of the coming step; that of a head follows in proportion."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
 
 
 def clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
-    """Scale the gradients so that their norm is at most the limit; returns the norm before."""
+    """Scale the gradients so that their norm is at most the limit; return the norm before.
+
+    Without a limit nothing is scaled, and the norm is measured all the same.
+    """
     return torch.nn.utils.clip_grad_norm_(parameters, math.inf if limit is None else limit)
 
 

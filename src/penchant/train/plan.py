@@ -50,6 +50,7 @@ def comparison_unit(comparison: Comparison) -> Unit:
 
 def ranking_unit(ranking: Sequence[int]) -> Unit:
     """Return the unit of a ranking of response indices, best first: all pairs that it implies share its weight of 1."""
+    # weights of the pairs serve metrics alone: the loss is one number per ranking
     pairs = list(combinations(ranking, 2))
     return Unit(pairs=tuple((winner, loser, 1 / len(pairs)) for winner, loser in pairs), ranking=tuple(ranking))
 
@@ -70,6 +71,7 @@ def plan_epoch(units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, e
             if room == 0:
                 steps.append([])
                 room = batch_size
+            # a step counts comparisons, not prompts: else one prompt of many pairs would be a larger step
             chosen, rest = rest[:room], rest[room:]
             steps[-1].append((group, chosen))
             room -= len(chosen)
@@ -77,7 +79,7 @@ def plan_epoch(units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, e
 
 
 def split_key(group: PromptGroup) -> str:
-    """Return what keeps groups on one side of a split: the prompt, or the text itself for rows that have none (SFT)."""
+    """Return the text by which groups are split: the prompt, or the response where there is no prompt (SFT on text)."""
     return prompt_text(group.prompt) or (group.responses[0].text if group.responses else "")
 
 
@@ -93,8 +95,10 @@ def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -
     # by digest, not by position: a prompt keeps its side when rows are added; a lone surrogate has no UTF-8
     digests = [hashlib.sha256(f"{seed}|{split_key(group)}".encode(errors="replace")).digest() for group in groups]
     prompts = sorted(set(digests))
+    # below 1 it is a share of the prompts, not of the rows: prompts with many rows would decide how many are held out
     held_out_count = held_out if held_out >= 1 else held_out * len(prompts)
     count = min(max(round(held_out_count), int(held_out > 0)), len(prompts) - 1)
+    # the smallest digests: a new row moves at most one prompt to the other side
     chosen = set(prompts[:count])
     train = [index for index, digest in enumerate(digests) if digest not in chosen]
     return train, [index for index, digest in enumerate(digests) if digest in chosen]

@@ -1,4 +1,4 @@
-"""From groups that were read to the data that the gradient loop takes: rendered, split by prompt, with warnings."""
+"""Turns groups that were read into the data of the gradient loop: rendered, split by prompt, with warnings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from penchant.models.learner import Learner
 from penchant.train.batch import Dataset
 from penchant.train.mismatched import Mismatched, mismatch
 from penchant.train.plan import split_by_prompt, split_key
-from penchant.train.recipe import Prepared, Recipe, Source
+from penchant.train.recipe import Counts, Prepared, Recipe, Source
 from penchant.train.settings import GradientConfig
 
 
@@ -24,13 +24,19 @@ def read_source(config: GradientConfig, recipe: Recipe) -> Source:
         InputError: it cannot be read, or holds nothing that the method learns from.
     """
     source = recipe.read()
+    # a file of demonstrations given to DPO has rows, and none of them compares anything
     if not any(recipe.units(group) for group in source.groups):
         raise InputError(f"{config.data.path} holds no {recipe.objective.learns_from} to train on")
     return source
 
 
 def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Learner) -> Prepared:
-    """Render, and split by prompt."""
+    """Render the groups and split them by prompt.
+
+    Raises:
+        InputError: nothing is left to train on, or early stopping has nothing to look at.
+    """
+    # tokens are kept on disk by content: a second run on the same data does not tokenize it again (decision 0006)
     usable_groups = [group for group in source.groups if recipe.units(group)]
     groups, rendered, report = render_all(usable_groups, learner.renderer, cache=cache_folder() / "tokens")
     # rendering drops rows: what was read may be too long, or two responses may be the same tokens
@@ -45,6 +51,7 @@ def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Lea
             f"data.held_out={config.data.held_out:g} of {prompts} prompts leaves nothing to train on; hold out fewer "
             "(below 1 is a share)"
         )
+    # after rendering: a row that was dropped must not take a held-out prompt's place
     train_side, held_side = split_by_prompt(groups, config.data.held_out, config.seed)
     _check_early_stopping(config, held_side)
     train_groups, held_groups = [groups[i] for i in train_side], [groups[i] for i in held_side]
@@ -52,11 +59,12 @@ def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Lea
     if recipe.objective.needs.mismatched:
         mismatched = mismatch(train_groups, held_groups, learner.renderer, seed=config.seed)
     warnings = [*source.warnings, *_render_warnings(report)]
+    # a base model's text has no template that could be wrong
     if learner.renderer.chat:
         warnings += template_warnings(learner.renderer.tokenizer, groups)
     if not held_side:
         warnings.append("no prompts were held out: nothing here tells how well the model generalises")
-    counts = {
+    counts: Counts = {
         "groups": len(groups),
         "responses": sum(len(group.responses) for group in groups),
         "comparisons": sum(len(group.comparisons) for group in groups),
@@ -71,6 +79,7 @@ def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Lea
         held_groups=held_groups,
         held_data=Dataset(rendered.pick(held_side), mismatched=mismatched[1]),
         counts=source.counts | counts | vars(report),
+        # the longest group decides it, held out or not: one budget serves training and evaluation
         budget=config.tokens_per_batch or token_budget(learner.scorer.device, rendered),
         warnings=tuple(warnings),
     )

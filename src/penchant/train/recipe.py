@@ -1,11 +1,11 @@
-"""What a method of the gradient loop is made of, and its data on the way to the loop."""
+"""The parts that a method of the gradient loop consists of, and the form of its data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penchant.data.rendering.rendered import RenderedRows
 from penchant.models.finished import check_finished
@@ -15,24 +15,25 @@ from penchant.models.policy import Policy
 from penchant.models.settings import FrozenModel
 from penchant.runs.run_folder import RunFolder
 from penchant.train.batch import Dataset
-from penchant.train.evaluation.preferences import Estimates
+from penchant.train.evaluation.estimates import Estimates
 from penchant.train.objectives import Objective
 from penchant.train.plan import Unit
 from penchant.train.settings import GradientConfig
 from penchant.types import PromptGroup
 
-if TYPE_CHECKING:
-    from penchant.typed_json import JsonObject
-
-HeldOut = Callable[[Any, Sequence[PromptGroup], Dataset, int], Estimates]  # (learner, groups, data, token budget)
+# `Any`: a recipe's `load` and `held_out` agree on the learner, which the loop between them never looks into
+HeldOut = Callable[[Any, Sequence[PromptGroup], Dataset, int], Estimates]
+"""(learner, groups, data, token budget) -> what is measured on held-out data. Each method's takes its own learner."""
+Counts = dict[str, str | float]
+"""What reading and rendering did, by the names in result.json."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Groups that were read, and what reading them did (for result.json)."""
+    """Groups that were read, with counts for result.json and warnings."""
 
     groups: Sequence[PromptGroup]
-    counts: JsonObject
+    counts: Counts
     warnings: tuple[str, ...] = ()
 
 
@@ -45,6 +46,7 @@ def starting_policy(config: GradientConfig, *, every_turn: bool = False) -> Poli
     Raises:
         InputError: no such model, or the checkpoint of a run that did not come to its end.
     """
+    # a half-trained checkpoint has the name of the whole run, and would be taken for it
     check_finished(Path(config.model.name).expanduser(), "trained further")
     policy = load_policy(
         config.model,
@@ -52,6 +54,7 @@ def starting_policy(config: GradientConfig, *, every_turn: bool = False) -> Poli
         max_length=config.data.max_length,
         overflow=config.data.overflow,
     )
+    # of the renderer, not of the data: which tokens are scored is settled where spans are made
     policy.renderer = replace(policy.renderer, every_turn=every_turn)
     return policy
 
@@ -100,6 +103,6 @@ class Prepared:
     train_data: Dataset
     held_groups: list[PromptGroup]
     held_data: Dataset
-    counts: JsonObject
+    counts: Counts
     budget: int
     warnings: tuple[str, ...] = ()

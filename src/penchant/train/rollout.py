@@ -27,7 +27,7 @@ from penchant.engine.tokens import Layout, ValueHead, read, token_readings
 from penchant.errors import PenchantError, RunError
 from penchant.losses import policy_gradient as pg
 from penchant.models.policy import Policy
-from penchant.train.loop import ADVICE, RunContext, Step, drive, save
+from penchant.train.loop import RunContext, Step, drive, save
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
 from penchant.types import Prompt, PromptGroup
@@ -37,11 +37,12 @@ Score = Callable[[Sequence[PromptGroup]], list[PromptGroup]]  # fills in the sco
 
 @dataclass(kw_only=True)
 class RolloutLoop(RunContext):
-    """All that the loop works with.
+    """All that the rollout loop works with.
 
     Attributes:
         prompts: to sample for.
-        reward: scores samples; what is optimised. true_reward: the same for what it stands for, or None.
+        reward: scores samples; it is optimised.
+        true_reward: scores the same samples by what the reward stands for; it is only logged. None without one.
         budget: tokens of one forward pass.
     """
 
@@ -55,7 +56,7 @@ class RolloutLoop(RunContext):
 
     @property
     def value_head(self) -> ValueHead:
-        """Trains beside the policy."""
+        """The head that trains beside the policy."""
         head = self.extra_modules["value_head"]
         assert isinstance(head, ValueHead)
         return head
@@ -66,9 +67,9 @@ class Rollout:
     """The samples of a step. Tokens of all responses lie one after another, as `layout` says; all on the CPU.
 
     Attributes:
-        rendered: one prompt each, with its distinct samples.
+        rendered: per prompt, its distinct samples.
         counts, scores: (responses,) how often each was drawn, and its reward.
-        logps, ref_logps, values: (tokens,) when they were drawn.
+        logps, ref_logps: (tokens,) log-probabilities when they were drawn, in nats. values: (tokens,) in rewards.
         advantages, returns: (tokens,) what the update learns from.
         weights: (tokens,) how often each token was drawn.
     """
@@ -87,6 +88,7 @@ class Rollout:
     @property
     def kl_nats(self) -> float:
         """The mean over samples of the summed log-ratio to the reference: an unbiased estimate of the KL."""
+        # unbiased since samples are drawn at temperature 1 from the whole vocabulary: settings that cut it are refused
         table, _ = self.layout.padded(self.logps - self.ref_logps)
         return float((table.sum(1) * self.counts).sum() / self.counts.sum())
 
@@ -102,10 +104,12 @@ def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
     config = loop.config
     policy_weights = [weight for weight in loop.policy.model.parameters() if weight.requires_grad]
     head = list(loop.value_head.parameters())
+    # a rate of its own: the head starts from nothing, and the policy does not (decision 0009)
     optimizer = make_optimizer(config.optimizer, policy_weights, head, config.value_learning_rate)
     factor = schedule(config.schedule, config.steps)
     if config.gradient_checkpointing:
         loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    # a resumed run takes the coefficient of its checkpoint, which is put in place after this
     if not loop.state.kl_coefficient:
         kl = config.kl
         loop.state.kl_coefficient = (kl.start or 0.0) if isinstance(kl, AdaptiveKL) else kl.coefficient
@@ -123,24 +127,26 @@ def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
 
 
 def chosen_prompts(count: int, number: int, size: int, seed: int) -> list[int]:
-    """Return which of `count` prompts step `number` samples for.
+    """Return which of `count` prompts step `number` samples for: `size` different ones.
 
-    They are `size` different ones, from one shuffled round after another.
-
-    A round ends where less than a step is left of it; what is left out is another rest each time.
+    They come from one shuffled round after another. A round ends where less than a step is left of it, and leaves out
+    other prompts each time.
     """
+    # a function of the step's number, so that a resumed run needs no state of a generator
     steps = count // size
     order = np.random.default_rng([seed, number // steps]).permutation(count)
     return order[number % steps * size :][:size].tolist()
 
 
 def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """Sample, score, update; returns the step's line of metrics."""
+    """Sample, score and update; return the step's line of metrics."""
     started = time.perf_counter()
     config, state = loop.config, loop.state
     groups, true = _sample(loop, number, optimizer)
     sampled = time.perf_counter()
     if isinstance(config.kl, AdaptiveKL) and not state.kl_coefficient:
+        # for normal rewards of variance s^2 the best policy of reward - beta KL lies at s^2 / (2 beta^2) nats, so the
+        # first beta is s / sqrt(2 target). A fixed 0.1 left nearly all runs beyond small targets (decision 0009)
         scaled = config.kl_in == "loss" or config.whiten_rewards  # then what is optimised has a variance of 1
         rewards, prompts = _spread(groups)
         state.kl_coefficient = pg.first_coefficient(None if scaled else rewards, prompts, config.kl.target_nats)
@@ -156,6 +162,7 @@ def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> d
     state.samples_drawn += int(rollout.counts.sum())
     # equal samples of a prompt are scored once and count as often as they were drawn
     share = rollout.counts / rollout.counts.sum()
+    # None where the returns do not vary: there is nothing to explain
     explained = pg.explained_variance(rollout.values, rollout.returns, rollout.weights)
     row = {
         "reward": float((rollout.scores * share).sum()),
@@ -188,16 +195,19 @@ def _sample(
     """
     config = loop.config
     chosen = chosen_prompts(len(loop.prompts), number, config.prompts_per_step, config.seed)
+    # hashed: seeds that are added would repeat draws, as those of seed 0 at step 1 and of seed 1 at step 0
     digest = hashlib.sha256(f"rollout|{config.seed}|{number}".encode()).digest()
     sampling = Sampling(
         config.samples_per_prompt, max_new_tokens=config.max_new_tokens, seed=int.from_bytes(digest[:7], "little")
     )
-    with loop.accelerator.autocast():  # what draws must be what is scored
+    # what draws must be what is scored: in another precision it would be another policy, whose ratio is not 1
+    with loop.accelerator.autocast():
         groups = loop.policy.sample([loop.prompts[index] for index in chosen], sampling)
     try:
         scored = loop.reward(groups)
         true = None if loop.true_reward is None else _scores(loop.true_reward(groups))
     except PenchantError as error:
+        # hours of steps must not hang on a reward's server
         save(loop, optimizer)
         raise RunError(
             f"{error} (at step {number + 1} of {config.steps}; the {number} steps done are kept: mend what it fails "
@@ -230,9 +240,10 @@ def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
     counts = torch.tensor([float(response.count) for group in groups for response in group.responses])
     weights = counts.repeat_interleave(layout.lengths)
     rewards = torch.zeros_like(logps)
+    # the plain log-ratio at each drawn token: with a fixed coefficient the optimum is pi_ref exp(r / beta) / Z
     if config.kl_in == "reward":
         rewards -= loop.state.kl_coefficient * (logps - ref_logps)
-    # the whole reward comes with a response's last token
+    # the whole reward comes with a response's last token, and a cut sample ends there too: its value afterwards is 0
     rewards[layout.starts[1:] - 1] += scores
     if config.whiten_rewards:
         rewards = pg.whiten(rewards, weights, shift=False)
@@ -256,11 +267,13 @@ def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
 def _update(loop: RolloutLoop, rollout: Rollout, optimizer: torch.optim.Optimizer, number: int) -> dict[str, float]:
     """Go over the rollout several times in minibatches of prompts; return the means of their metrics."""
     config = loop.config
+    # the 1 keeps these draws apart from those of `chosen_prompts`, which has the seed and a round's number
     generator = np.random.default_rng([config.seed, number, 1])
     metrics: list[dict[str, float]] = []
     for _ in range(config.updates):
         order = generator.permutation(len(rollout.rendered))
         # with fewer prompts than minibatches each has one prompt
+        # by prompts, so that a prompt's tree is forwarded in one minibatch
         for part in np.array_split(order, min(config.minibatches, len(order))):
             metrics.append(_minibatch(loop, rollout, part.tolist(), optimizer))
     return {name: sum(minibatch_metrics[name] for minibatch_metrics in metrics) / len(metrics) for name in metrics[0]}
@@ -272,6 +285,7 @@ def _minibatch(
     """Take one optimizer step: the mean over the minibatch's tokens, whatever its forward passes were."""
     config, device = loop.config, loop.policy.scorer.device
     slots = _slots(rollout, groups)
+    # drawn tokens, not forwarded ones: equal samples are one branch, and count as often as they were drawn
     weight = (rollout.counts * rollout.layout.lengths)[slots].sum()
     sums: dict[str, float] = {}
     rows = [(rollout.rendered[group], range(len(rollout.rendered[group].branches))) for group in groups]
@@ -280,6 +294,7 @@ def _minibatch(
         token_numbers, batch = rollout.layout.positions(batch, slots), batch.to(device)
         with loop.accelerator.autocast():
             now = read(loop.policy.scorer, loop.value_head, batch, entropies=config.entropy_weight > 0)
+        # the rollout lies on the CPU; of each batch only its own tokens go to the device
         old, ref, values, advantage, returns, weights = (
             column[token_numbers].to(device)
             for column in (
@@ -294,12 +309,14 @@ def _minibatch(
         surrogate = pg.clipped_surrogate(now.logps, old, advantage, clip_ratio=config.clip_ratio)
         value_errors = pg.clipped_value(now.values, values, returns, clip_value=config.clip_value)
         losses = surrogate + config.value_weight * value_errors
+        # half the squared log-ratio, whose gradient on the policy's own samples is that of the reverse KL
         if config.kl_in == "loss":
             losses = losses + loop.state.kl_coefficient * pg.kl_loss(now.logps, ref)
         if now.entropies is not None:
             losses = losses - config.entropy_weight * now.entropies
         loss = (losses * weights).sum()
         loss.backward()
+        # the share of tokens whose gradient was cut off: an update that leaves the samples' policy behind shows in it
         is_clipped = (now.logps.detach() - old).exp().sub(1).abs() > config.clip_ratio
         terms = {
             "loss": losses,
@@ -311,11 +328,12 @@ def _minibatch(
             terms["entropy"] = now.entropies
         for name, term in terms.items():
             sums[name] = sums.get(name, 0.0) + float((term.detach() * weights).sum())
+    # a step of NaN would spoil the weights for good: it is refused before it is taken
     norm = clip(loop.parameters(), config.clip)
     if not (math.isfinite(sums["loss"]) and torch.isfinite(norm)):
         raise RunError(
             f"the loss ({sums['loss']:.4g}) or its gradient ({float(norm):.4g}) of step {loop.state.step + 1} is not "
-            f"finite. {loop.recovery_note} {ADVICE}"
+            f"finite. {loop.advice}"
         )
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

@@ -1,13 +1,12 @@
-"""From a configuration to a finished run directory, for the rollout loop: what `session` is for the gradient loop."""
+"""From a configuration to a finished run directory: what PPO does around the rollout loop."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -21,7 +20,7 @@ from penchant.errors import InputError
 from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
-from penchant.rewards import Reward, load_reward, score_groups
+from penchant.rewards import load_reward, score_groups
 from penchant.runs.input_digests import (
     ModelIdentity,
     check_unchanged_since_start,
@@ -31,10 +30,12 @@ from penchant.runs.input_digests import (
     sample_inputs,
 )
 from penchant.runs.provenance import provenance
+from penchant.runs.read import EvalPoint, eval_point, finite
 from penchant.runs.run_folder import RunFolder
 from penchant.train.evaluation.samples import SampleEvaluation
-from penchant.train.inputs.reference_table import load_reference
+from penchant.train.inputs.reference_table import load_reference, reference_of
 from penchant.train.plan import split_by_prompt
+from penchant.train.recipe import Counts
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
 from penchant.train.setup import (
@@ -42,17 +43,15 @@ from penchant.train.setup import (
     end_run,
     ended_run,
     evaluation,
-    log_into,
+    open_run,
+    refuse_early,
     sample_evaluation,
     start_trackers,
 )
 from penchant.types import PromptGroup, RunResult
 
-if TYPE_CHECKING:
-    from penchant.typed_json import JsonObject
-
 TARGET_SLACK = 0.25  # of a KL target, by which a run may miss it without a word
-LAST_STEPS = 10
+LAST_STEPS = 10  # whose mean KL counts where no samples were evaluated: that of one step is noisy
 
 
 def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
@@ -63,6 +62,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
+    refuse_early(config, resume=resume, rewards=(config.reward, config.true_reward))
     if (ended_result := ended_run(config, config.out, resume=resume)) is not None:
         return ended_result
     set_seed(config.seed)  # the adapters' start
@@ -70,6 +70,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     check_finished(Path(config.model.name).expanduser(), "trained further")
     policy = load_policy(config.model, template=config.data.template)
     accelerator = accelerator_for(config, policy.scorer.device)
+    # rollouts, rewards and normalisers would have to be gathered: refused until somebody needs it (decision 0009)
     if accelerator.num_processes > 1:
         raise InputError(f"{config.method} runs in one process, got {accelerator.num_processes}: start it without more")
     folder = RunFolder(config.out, config, resume=resume)
@@ -77,37 +78,30 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     rewards = _rewards(config, policy, warnings)
     other = load_reference(config.reference, policy) if config.reference is not None else None
     samples = None
-    if (sample_settings := config.evaluate.samples) is not None:
+    if config.evaluate.samples is not None:
         samples, sample_warnings = sample_evaluation(
-            sample_settings, policy, held_groups, train_groups, trained_tokens=config.max_new_tokens
+            config.evaluate.samples, policy, held_groups, train_groups, trained_tokens=config.max_new_tokens
         )
         warnings += sample_warnings
-    log_into(accelerator, folder)
-    folder.open()
-    try:
+    with open_run(folder, accelerator):
         start = ModelIdentity.from_learner(policy)
         frozen = ModelIdentity.from_learner(other) if other is not None else start
-        reference = Reference(other.scorer, False) if other else Reference.of_policy(policy.scorer)
         inputs = model_inputs(start, frozen) | prompt_inputs(policy, train_groups, held_groups)
         inputs |= reward_inputs(config.reward, config.true_reward)
-        inputs |= sample_inputs(samples, sample_settings.reward if sample_settings else None)
+        inputs |= sample_inputs(samples, config.evaluate.samples)
         check_unchanged_since_start(folder, provenance(config, policy, start, frozen, inputs))
-        loop = _loop(config, policy, train_groups, rewards, reference, samples, folder, accelerator)
+        loop = _loop(config, policy, train_groups, rewards, reference_of(other, policy), samples, folder, accelerator)
         start_trackers(accelerator, config)
         status = train_on_rollouts(loop, resume=resume)
         warnings += _warnings_of_end(loop, status)
         return end_run(loop, counts, warnings, status, started)
-    finally:
-        folder.close()
 
 
 def _rewards(config: RolloutConfig, policy: Policy, warnings: list[str]) -> tuple[Score, Score | None]:
     """Return what scores samples, and what scores them by the true reward where there is one."""
-    device = str(policy.scorer.device)
-    score = _score(load_reward(config.reward, device=device), policy, warnings)
-    if not config.true_reward:
-        return score, None
-    return score, _score(load_reward(config.true_reward, device=device), policy, [])
+    score = _score(config.reward, policy, warnings)
+    # the true reward is only logged: that it reads the text of samples warns nobody
+    return score, _score(config.true_reward, policy, []) if config.true_reward else None
 
 
 def _loop(
@@ -120,6 +114,7 @@ def _loop(
     folder: RunFolder,
     accelerator: Accelerator,
 ) -> RolloutLoop:
+    # not by the longest row, as for fixed data: how long the samples will be is not known yet
     budget = config.tokens_per_batch or (DEFAULT_BUDGET if policy.scorer.device.type == "cpu" else GPU_BUDGET)
     if samples is not None:
         samples = replace(samples, reference=reference, budget=budget)
@@ -141,37 +136,37 @@ def _loop(
 
 def _warnings_of_end(loop: RolloutLoop, status: str) -> list[str]:
     """Return warnings of a run that ended too early, or elsewhere than it was steered to."""
-    config = loop.config
-    runaway = (
-        f"stopped at step {loop.state.step} of {config.steps}: the KL to the reference went beyond "
-        f"{config.stop_kl_nats:g} nats. Lower the learning rate or the KL target, or raise the penalty"
-        if status == "runaway"
-        else None
-    )
-    missed = missed_target(config, loop.state.last, loop.folder.rows("metrics.jsonl"))
-    return [*filter(None, [runaway]), *missed]
+    config, last = loop.config, loop.state.last
+    warnings = []
+    if status == "runaway":
+        warnings.append(
+            f"stopped at step {loop.state.step} of {config.steps}: the KL to the reference went beyond "
+            f"{config.stop_kl_nats:g} nats. Lower the learning rate or the KL target, or raise the penalty"
+        )
+    rows = [row for row in loop.folder.rows("metrics.jsonl") if row.get("kind") == "train"]
+    step_kls = [kl for row in rows if (kl := finite(row.get("kl_nats"))) is not None]
+    return warnings + missed_target(config, eval_point(last) if last is not None else None, step_kls)
 
 
-def missed_target(config: RolloutConfig, last: JsonObject | None, lines: Iterable[JsonObject]) -> list[str]:
+def missed_target(config: RolloutConfig, last: EvalPoint | None, step_kls: Sequence[float]) -> list[str]:
     """Return a warning where the KL that was steered to a target ended elsewhere, else nothing.
 
     Args:
         last: the last evaluation; its KL counts where samples were drawn, with its interval.
-        lines: of metrics.jsonl; without samples the mean KL of the last steps counts.
+        step_kls: the KL of each step, in nats; without samples the mean of the last ones counts.
     """
     if not isinstance(config.kl, AdaptiveKL):
         return []
     target = config.kl.target_nats
-    samples = (last or {}).get("samples")
-    if samples and (last or {}).get("step"):
-        kl = samples["policy"]["kl_nats"]
-        value, low, high = kl["value"], kl["low"], kl["high"]
-    else:
-        recent = [line["kl_nats"] for line in lines if line.get("kind") == "train"][-LAST_STEPS:]
-        value, low, high = (sum(recent) / len(recent) if recent else None), None, None
-    if value is None or abs(value / target - 1) <= TARGET_SLACK:
+    measured = last.policy.get("kl_nats") if last is not None and last.step else None
+    recent = step_kls[-LAST_STEPS:]
+    if measured is None and not recent:
         return []
-    if low is not None and high is not None and low <= target <= high:
+    value = measured.value if measured is not None else sum(recent) / len(recent)
+    if abs(value / target - 1) <= TARGET_SLACK:
+        return []
+    # a target inside of the interval may well have been reached
+    if measured is not None and measured.has_interval and not (measured.above(target) or measured.below(target)):
         return []
     side, advice = (
         ("below", "train longer, or raise the learning rate or kl.gain")
@@ -187,7 +182,7 @@ def missed_target(config: RolloutConfig, last: JsonObject | None, lines: Iterabl
 
 def _prompts(
     config: RolloutConfig, policy: Policy, warnings: list[str]
-) -> tuple[list[PromptGroup], list[PromptGroup], JsonObject]:
+) -> tuple[list[PromptGroup], list[PromptGroup], Counts]:
     """Load prompts to train on and to hold out, each once, and count them."""
     data = config.data
     groups = load_prompts(data.path, **data.reading)
@@ -203,12 +198,14 @@ def _prompts(
             f"{data.path}: {len(train_side)} prompts to train on, but a step takes prompts_per_step="
             f"{config.prompts_per_step}: lower it, or hold out fewer (data.held_out)"
         )
-    counts = {"groups": len(groups), "prompts": len(train_side), "held_out_groups": len(held_side)}
+    counts: Counts = {"groups": len(groups), "prompts": len(train_side), "held_out_groups": len(held_side)}
     return [fitting[i] for i in train_side], [fitting[i] for i in held_side], counts
 
 
-def _score(reward: Reward, policy: Policy, warnings: list[str]) -> Score:
+def _score(name: str, policy: Policy, warnings: list[str]) -> Score:
     """Return what scores the policy's samples; warn where a learned reward cannot read their tokens."""
+    reward = load_reward(name, device=str(policy.scorer.device))
+    # with one vocabulary a learned reward reads the drawn ids: their text may tokenize in another way
     reward_tokenizer = getattr(reward, "tokenizer", None)
     if reward_tokenizer is not None and reward_tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         warnings.append("the reward model has another vocabulary than the policy: it reads the text of the samples")

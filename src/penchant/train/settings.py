@@ -68,7 +68,7 @@ class Samples(Config):
     """Evaluation on fresh samples: the same prompts and seeds for the policy and for the reference."""
 
     prompts: str | None = None
-    """A file of prompts (text, one a line, or any data file); the held-out prompts if not given."""
+    """A file of prompts (text, one per line, or any data file); the held-out prompts if not given."""
     max_prompts: Rows = 32
     """Use at most so many prompts."""
     n: Draws = 2
@@ -89,6 +89,7 @@ class Samples(Config):
     an endpoint (`http://...`)."""
 
 
+# two classes, so that a method that trains no policy refuses `evaluate.samples` instead of ignoring it
 class EvaluateHeldOut(Config):
     """When to evaluate on held-out data."""
 
@@ -135,6 +136,7 @@ class RunConfig(Config):
     tokens_per_batch: Annotated[int, Field(ge=8, le=10_000_000)] | None = None
     """Tokens of one forward pass, padding included; if not given, 1,024 on a CPU and 16,384 on a GPU, or a whole group
     if that is larger (up to four times as much). Bounds memory; the result does not depend on it."""
+    # a word, not a type of torch: `--help` and the check of a configuration must not import it
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the arithmetic. `auto`: bfloat16 on a GPU that has it, float32 elsewhere. Sums are float32 in any case."""
     gradient_checkpointing: bool = False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator
@@ -17,23 +18,24 @@ from penchant.config import Config, to_yaml
 from penchant.data import load_prompts
 from penchant.engine.memory import peak_memory_bytes
 from penchant.engine.sampling import Sampling
-from penchant.engine.score import Scorer
 from penchant.errors import InputError
+from penchant.metrics.estimates import Estimate
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward
+from penchant.rewards.names import check_reward
 from penchant.runs.run_folder import RunFolder, finished
-from penchant.train.evaluation.preferences import Estimates
-from penchant.train.evaluation.samples import Evaluator, SampleEvaluation
-from penchant.train.loop import RunContext, State
-from penchant.train.settings import RunConfig, Samples
+from penchant.runs.run_lines import Row
+from penchant.train.evaluation.estimates import Estimates
+from penchant.train.evaluation.samples import SampleEvaluation
+from penchant.train.loop import Evaluated, Evaluation, RunContext
+from penchant.train.recipe import Counts
+from penchant.train.settings import Evaluate, RunConfig, Samples
+from penchant.typed_json import to_json, to_object
 from penchant.types import Prompt, PromptGroup, RunResult
-
-if TYPE_CHECKING:
-    from penchant.typed_json import JsonObject
 
 log = logging.getLogger("penchant.train")
 
-USUAL_TOKENS = 48  # of a sample that is drawn for evaluation
+USUAL_TOKENS = 48  # of a sample that is drawn for evaluation, where its settings say nothing
 
 
 def accelerator_for(config: RunConfig, device: torch.device) -> Accelerator:
@@ -42,6 +44,7 @@ def accelerator_for(config: RunConfig, device: torch.device) -> Accelerator:
     Raises:
         InputError: a tracker that is not installed; Accelerate itself only shrugs.
     """
+    # Accelerate logs a warning and goes on without: hours later there are no curves
     missing = sorted(set(config.trackers) - {str(tracker) for tracker in get_available_trackers()})
     if missing:
         raise InputError(
@@ -73,7 +76,7 @@ def sample_evaluation(
     The reference is still to come.
 
     Args:
-        held, trained: groups of the run's data that are held out and trained on.
+        held_groups, train_groups: groups of the run's data that are held out and trained on.
         trained_tokens: of the longest response that is trained on. Where no length is set, evaluation draws no longer
             ones (nor longer ones than `USUAL_TOKENS`, since drawing takes long).
 
@@ -81,6 +84,7 @@ def sample_evaluation(
         InputError: no such reward, or no prompt that leaves room.
     """
     warnings = []
+    # what comes after the longest trained response was never taught, and drawing takes long
     if settings.max_new_tokens is None:
         settings = settings.replace(max_new_tokens=min(trained_tokens, USUAL_TOKENS))
     elif settings.max_new_tokens > trained_tokens:
@@ -109,6 +113,7 @@ def _sample_prompts(
         groups = held_groups or train_groups
         if not held_groups:
             warnings.append("samples were drawn for prompts that were trained on: none were held out")
+    # one draw per prompt, however many rows ask it: intervals resample prompts
     unique = list(dict.fromkeys(group.prompt for group in groups))
     fitting = [prompt for prompt in unique if policy.has_room(prompt, settings.max_new_tokens or USUAL_TOKENS)]
     if len(fitting) < len(unique):
@@ -119,6 +124,29 @@ def _sample_prompts(
     if not fitting:
         raise InputError("no prompt leaves room for a sample: lower evaluate.samples.max_new_tokens")
     return fitting[: settings.max_prompts], warnings
+
+
+def sample_settings(config: RunConfig) -> Samples | None:
+    """Return how an evaluation samples; None for methods without samples, and where they are turned off."""
+    return config.evaluate.samples if isinstance(config.evaluate, Evaluate) else None
+
+
+def refuse_early(config: RunConfig, *, resume: bool, rewards: Sequence[str | None] = ()) -> None:
+    """Refuse what can be refused without the model: loading that takes long.
+
+    Args:
+        rewards: names of rewards that the run needs, beside that of its samples.
+
+    Raises:
+        InputError: the run directory cannot be used, or a name stands for no reward.
+    """
+    samples = sample_settings(config)
+    for reward in (*rewards, samples.reward if samples is not None else None):
+        if reward:
+            check_reward(reward)
+    # other processes must not look: the first one may have filled the folder by then
+    if not resume and is_first_process():
+        RunFolder(config.out, config)
 
 
 def ended_run(config: Config, path: str | None, *, resume: bool) -> RunResult | None:
@@ -136,10 +164,25 @@ def ended_run(config: Config, path: str | None, *, resume: bool) -> RunResult | 
     return RunResult(config.method, Path(path or "").expanduser(), ended_result)
 
 
-def log_into(accelerator: Accelerator, folder: RunFolder) -> None:
-    """Have trackers write into a run's directory."""
+def is_first_process() -> bool:
+    """Return whether this is the process that writes, before Accelerate is set up, which needs the model's device."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK"))
+
+
+@contextmanager
+def open_run(folder: RunFolder, accelerator: Accelerator) -> Iterator[None]:
+    """Keep a run's directory for this process while the block lasts, and have trackers write into it.
+
+    Raises:
+        InputError: as `RunFolder.open`.
+    """
     accelerator.project_configuration.project_dir = str(folder.path)
     accelerator.project_configuration.logging_dir = str(folder.path)
+    folder.open()
+    try:
+        yield
+    finally:
+        folder.close()
 
 
 def start_trackers(accelerator: Accelerator, config: RunConfig) -> None:
@@ -153,48 +196,46 @@ def evaluation(
     held_out: Callable[[], Estimates] | None,
     samples: SampleEvaluation | None,
     accelerator: Accelerator,
-) -> Callable[[int, float], JsonObject]:
-    """Return what evaluates a run, in the precision of its training: (step, epoch) -> its line of metrics."""
-    evaluator = Evaluator(folder, held_out, samples)
+) -> Evaluation:
+    """Return what evaluates a run, in the precision of its training.
 
-    def evaluate(step: int, epoch: float) -> JsonObject:
+    Args:
+        folder: where the lines of samples go.
+        held_out: measures on held-out data. samples: draws and measures samples.
+    """
+
+    def evaluate(step: int, epoch: float) -> Evaluated:
+        line: Row = {"kind": "eval", "step": step, "epoch": epoch}
+        loss = None
         with accelerator.autocast():
-            return evaluator(step, epoch)
+            if held_out is not None:
+                held_out_estimates = held_out()
+                line["held_out"], loss = to_json(held_out_estimates), held_out_estimates["loss"]
+            if samples is not None:
+                estimates, rows = samples.run(step)
+                line["samples"] = to_json(estimates)
+                for row in rows:
+                    folder.append("samples.jsonl", to_object(row))
+        return Evaluated(line, loss.value if isinstance(loss, Estimate) else None)
 
     return evaluate
 
 
-def end_run(run: RunContext, counts: JsonObject, warnings: list[str], status: str, started: float) -> RunResult:
+def end_run(run: RunContext, counts: Counts, warnings: list[str], status: str, started: float) -> RunResult:
     """Close the trackers, and write `result.json`.
 
     Args:
-        counts: of the data. started: what `time.monotonic` said at the command's start.
+        counts: of the data.
+        started: what `time.monotonic` said at the command's start.
     """
     run.accelerator.end_training()
+    state, scorer = run.state, run.policy.scorer
     seconds = time.monotonic() - started
-    outcome = result(run.config, run.state, counts, warnings + run.folder.warnings, status, seconds, run.policy.scorer)
-    run.folder.write_json("result.json", outcome)
-    return RunResult(run.config.method, run.folder.path, outcome)
-
-
-def result(
-    config: RunConfig,
-    state: State,
-    counts: JsonObject,
-    warnings: list[str],
-    status: str,
-    seconds: float,
-    scorer: Scorer,
-) -> JsonObject:
-    """Return the content of `result.json`.
-
-    Args:
-        counts: of the data. seconds: from the command's start to its end.
-    """
+    warnings = warnings + run.folder.warnings
     if scorer.plain:
         warnings.append(f"every response was forwarded with its own prompt: {scorer.plain_reason}")
-    return {
-        "method": config.method,
+    outcome = {
+        "method": run.config.method,
         "status": status,
         "steps": state.step,
         "seconds": seconds,
@@ -207,3 +248,5 @@ def result(
         "best_step": state.best_step,
         "warnings": warnings,
     }
+    run.folder.write_json("result.json", outcome)
+    return RunResult(run.config.method, run.folder.path, outcome)

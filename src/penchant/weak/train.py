@@ -19,7 +19,7 @@ from penchant.metrics.imitation import consistency
 from penchant.rewards.content import model_content
 from penchant.runs.input_digests import refuse_changed
 from penchant.runs.provenance import surroundings
-from penchant.runs.run_folder import RunFolder, read_json
+from penchant.runs.run_folder import RunFolder
 from penchant.train.setup import ended_run
 from penchant.typed_json import JsonObject, to_object
 from penchant.types import RunResult
@@ -160,9 +160,8 @@ def _check_unchanged(folder: RunFolder, config: WeakTrain, record: JsonObject) -
     Raises:
         RunMismatchError: rows, model or code changed; the message names what.
     """
-    file = folder.path / "provenance.json"
-    if file.exists():  # a run that was killed before it was written began with nothing
-        refuse_changed(folder.path, read_json(file).get("inputs", {}), record["inputs"])
+    if before := recorded_inputs(folder.path):  # a run that was killed before it was written began with nothing
+        refuse_changed(folder.path, before, record["inputs"])
     if not (isinstance(config.student, LanguageModel) and config.student.training):
         log.warning("%s keeps no checkpoints: it starts from the beginning", config.student.label)
 
@@ -178,7 +177,7 @@ def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
         inputs[f"the code of {config.student.label}"] = OWN_CLASSIFIERS.content(config.student.factory)
     if isinstance(config.loss, CustomWeakLoss):
         inputs[f"the loss {config.loss.label}"] = OWN_WEAK_LOSSES.content(config.loss.function)
-    return surroundings() | {"inputs": inputs}
+    return to_object(surroundings()) | {"inputs": inputs}
 
 
 def _digest(*parts: LabelledRows) -> str:

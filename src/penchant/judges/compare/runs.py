@@ -91,7 +91,7 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
         baselines=baselines,
         tests=_tests(answers_of, {name: source.temperature for name, source in sources.items()}),
         examples={name: _examples(answers, examples_each) for name, answers in answers_of.items()},
-        provenance=surroundings(),
+        provenance=to_object(surroundings()),
     )
     _warn_of_another(folder, results)
     # last, so that a report is replaced by a whole one; what was paid for is in the store already

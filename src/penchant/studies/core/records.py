@@ -1,4 +1,4 @@
-"""Reads what stages wrote, however they ended, and writes whole files.
+"""Reads what stages wrote, however they ended.
 
 What is missing or damaged is empty. Imports no torch.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penchant.errors import RunError
-from penchant.files import atomic_write, parse_object, read_file, read_json
+from penchant.files import parse_object, read_file, read_json
 from penchant.typed_json import JsonObject
 
 
@@ -36,18 +35,3 @@ def read_lines(path: Path) -> list[JsonObject]:
             break
         rows.append(row)
     return rows
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file under its name, or none; make its folder.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, text)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {path}: {error.strerror}. What is done stays: make room and give the same command again"
-        ) from error

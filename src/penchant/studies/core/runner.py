@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penchant.digests import DamagedFile, check_files, read_sums, warn_without_digests
-from penchant.files import remove
+from penchant.files import remove, write_text
 from penchant.runs.progress import Advance, progress_bar
 from penchant.studies.core.executor import Outcome, Workers
-from penchant.studies.core.records import read_lines, read_object, write_text
+from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.stage import Stage
 
 log = logging.getLogger("penchant.studies")

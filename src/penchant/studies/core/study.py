@@ -14,13 +14,13 @@ from pathlib import Path
 from penchant.config import to_yaml
 from penchant.digests import DamagedFile, check_files, write_sums
 from penchant.errors import InputError, RunError
-from penchant.files import locked_folder, remove
+from penchant.files import locked_folder, remove, write_text
 from penchant.studies.core.address import summary_version
 from penchant.studies.core.checks import check_names, warn_of_earlier_stages
 from penchant.studies.core.definition import Grid, StudyDefinition, definition_of
 from penchant.studies.core.executor import Workers
 from penchant.studies.core.kinds import resolve
-from penchant.studies.core.records import read_object, write_text
+from penchant.studies.core.records import read_object
 from penchant.studies.core.results import Results
 from penchant.studies.core.runner import Progress, run_missing
 from penchant.studies.core.settings import Study

@@ -28,7 +28,7 @@ from penchant.studies.core.records import read_object
 from penchant.studies.core.source import digest_source
 from penchant.tasks import group_of, halves, load_task
 from penchant.tasks.spec import chance
-from penchant.typed_json import JsonObject
+from penchant.typed_json import JsonObject, to_object
 from penchant.types import LabeledExample
 from penchant.weak.classifiers.activations import Activations
 from penchant.weak.classifiers.features import activations, depth_of, layer_of
@@ -68,7 +68,7 @@ def rows_stage(job: StageJob, folder: Path) -> JsonObject:
         "test": len(data.test),
         "chance": chance(data.test, len(data.spec.classes)),
         "dropped": dict(data.dropped),
-        "provenance": surroundings(),
+        "provenance": to_object(surroundings()),
     }
 
 

@@ -13,7 +13,7 @@ from penchant.losses.unpaired import kto, label_margins
 from penchant.metrics.intervals import cluster_mean
 from penchant.models.policy import Policy
 from penchant.train.batch import Dataset
-from penchant.train.evaluation.preferences import Estimates
+from penchant.train.evaluation.estimates import Estimates, check_finite
 from penchant.types import Prompt, PromptGroup
 
 
@@ -40,6 +40,7 @@ def held_out_labels(
     rows: list[tuple[float, float, float, float]] = []
     good: list[bool] = []
     prompts: list[Prompt] = []
+    sources: list[str] = []
     scores = score(policy.scorer, data.rendered, budget=budget)
     for group, rendered, logps, ref in zip(groups, data.rendered, scores, data.reference, strict=True):
         for label in labels_of(group):
@@ -47,6 +48,7 @@ def held_out_labels(
             rows.append((float(logps[label.response]), float(ref[label.response]), tokens, label.weight))
             good.append(label.desirable)
             prompts.append(group.prompt)
+            sources.append(f"{group.source or 'a held-out row'} (response {label.response})")
     policy_logps, reference_logps, tokens_of, counts = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4).unbind(1)
     desirable = torch.tensor(good, dtype=torch.bool)
     kl = mismatched.double().mean().float()
@@ -59,29 +61,28 @@ def held_out_labels(
         desirable_weight=weights[0],
         undesirable_weight=weights[1],
     )
+    check_finite(losses.tolist(), sources)
     margins = label_margins(policy_logps, reference_logps, desirable, kl, beta=beta)
-    columns = {
-        "loss": losses,
-        "margin": margins,
-        "label_accuracy": (margins > 0) + 0.5 * (margins == 0),
-        "desirable_share": desirable,
-    }
+    # a margin of exactly 0, as every one is before the first step, counts half
+    right = (margins > 0) + 0.5 * (margins == 0)
+    columns = {"loss": losses, "margin": margins, "label_accuracy": right, "desirable_share": desirable}
     estimates: Estimates = {
         name: cluster_mean(
             column.double().numpy(),
             prompts,
             weights=counts.numpy(),
             share=name in ("label_accuracy", "desirable_share"),
-        ).as_dict()
+        )
         for name, column in columns.items()
     }
-    for side, chosen in (("desirable", desirable.numpy()), ("undesirable", ~desirable.numpy())):
+    # both sides may fall in likelihood while their margins grow: their own log-ratios show it
+    for side, chosen in (("desirable", desirable), ("undesirable", ~desirable)):
         if chosen.any():
-            own_prompts = [prompt for prompt, is_in in zip(prompts, chosen, strict=True) if is_in]
+            own_prompts = [prompts[row] for row in chosen.nonzero().flatten().tolist()]
             for name, column in (("log_ratio", policy_logps - reference_logps), ("tokens", tokens_of)):
-                values = column.double().numpy()[chosen]
-                estimate = cluster_mean(values, own_prompts, weights=counts.numpy()[chosen], share=False)
-                estimates[f"{side}_{name}"] = estimate.as_dict()
+                values, own_counts = column[chosen].double().numpy(), counts[chosen].numpy()
+                estimates[f"{side}_{name}"] = cluster_mean(values, own_prompts, weights=own_counts, share=False)
+    # one mismatched row per group, not per label (decision 0007)
     ratios = np.asarray(mismatched.double())
-    estimates["mismatched_log_ratio"] = cluster_mean(ratios, [group.prompt for group in groups], share=False).as_dict()
+    estimates["mismatched_log_ratio"] = cluster_mean(ratios, [group.prompt for group in groups], share=False)
     return estimates

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,9 +15,6 @@ from penchant.metrics.intervals import cluster_mean
 from penchant.train.batch import Dataset
 from penchant.train.fronts import FrontLogps, longer_front
 from penchant.types import Prompt, PromptGroup
-
-if TYPE_CHECKING:
-    from penchant.typed_json import JsonObject
 
 
 def front_columns(
@@ -45,12 +41,13 @@ def front_columns(
 def _sum(
     response: int, front: tuple[int, int] | None, sums: torch.Tensor, fronts: Mapping[tuple[int, int], float]
 ) -> float:
+    # the response that is not the longer one is its own front
     return fronts[front] if front is not None and front[0] == response else float(sums[response])
 
 
 def ranking_loss(
     loss: PairLoss, groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]
-) -> JsonObject:
+) -> Estimate:
     """Return the mean loss per held-out ranking with its interval over prompts."""
     assert data.reference is not None
     losses: list[float] = []
@@ -59,14 +56,15 @@ def ranking_loss(
         ranked = [ranking for _, ranking in rankings_of(group)]
         losses += ranking_losses(loss, logps, reference, ranked).tolist()
         prompts += [group.prompt] * len(ranked)
-    return cluster_mean(losses, prompts, share=False).as_dict()
+    return cluster_mean(losses, prompts, share=False)
 
 
-def sorted_loss(losses: torch.Tensor, prompts: Sequence[Prompt]) -> JsonObject:
+def sorted_loss(losses: torch.Tensor, prompts: Sequence[Prompt]) -> Estimate:
     """Return the mean of a loss that sorts all pairs: each of its terms belongs to a quantile, and to no prompt.
 
     Args:
         losses: (pairs,), per quantile. prompts: of each pair.
     """
+    # prompts cannot be resampled: without some of them the quantiles would be others
     reason = "no interval: this loss sorts all comparisons together"
-    return Estimate(float(losses.double().mean()), None, None, len(losses), len(set(prompts)), reason).as_dict()
+    return Estimate(float(losses.double().mean()), None, None, len(losses), len(set(prompts)), reason)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +13,15 @@ from penchant.engine.score import score
 from penchant.losses.contract import PairLoss
 from penchant.losses.dispatch import pair_losses
 from penchant.losses.pairs import FrontSums, SquareSums
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.models.policy import Policy
 from penchant.train.batch import Dataset
+from penchant.train.evaluation.estimates import Estimates, check_finite
 from penchant.train.evaluation.pairs import front_columns, ranking_loss, sorted_loss
 from penchant.train.fronts import front_logps
 from penchant.train.plan import split_key
 from penchant.types import Prompt, PromptGroup
-
-Estimates = dict[str, Any]
 
 
 def held_out_preferences(
@@ -45,8 +44,11 @@ def held_out_preferences(
         square_table = pair_table(groups, data, score(policy.scorer, data.rendered, budget=budget, squares=True))
         squares = SquareSums(square_table.chosen, square_table.rejected)
     losses, margins = _losses_and_margins(loss, table, fronts, squares)
+    # before any mean: an error of a mean would name neither the rows nor the loss
+    check_finite(losses.tolist(), table.sources)
     logp_columns = {"chosen_logps": table.chosen, "rejected_logps": table.rejected}
     estimates = pair_estimates(table, {"loss": losses, "margin": margins, **logp_columns})
+    # what training minimises, where that is no mean over pairs
     if loss is not None and loss.needs.rankings:
         estimates["loss"] = ranking_loss(loss, groups, data, scores)
     elif loss is not None and loss.needs.whole_step:
@@ -61,38 +63,28 @@ def pair_estimates(table: PairTable, columns: dict[str, torch.Tensor]) -> Estima
         table: of `pair_table`.
         columns: (pairs,) each; `margin` among them: by how much the winner leads.
     """
-    margins = columns["margin"]
     prompts, weights = table.prompts, table.weights.numpy()
-    is_decided = ~table.tied.numpy()
     lengths = {"chosen_tokens": table.chosen_tokens, "rejected_tokens": table.rejected_tokens}
     estimates: Estimates = {
-        name: cluster_mean(column.double().numpy(), prompts, weights=weights, share=False).as_dict()
+        name: cluster_mean(column.double().numpy(), prompts, weights=weights, share=False)
         for name, column in {**columns, **lengths}.items()
     }
+
+    def share(values: np.ndarray, kept: np.ndarray) -> Estimate:
+        kept_prompts = [prompts[row] for row in kept.nonzero()[0]]
+        return cluster_mean(values[kept], kept_prompts, weights=weights[kept], share=True)
+
+    # a tie has no right answer: it counts in the means above and in no accuracy
+    is_decided = ~table.tied.numpy()
     if is_decided.any():
-        right = wins(margins)[is_decided]
-        longer_wins = wins(table.chosen_tokens - table.rejected_tokens)[is_decided]
-        decided_prompts = [prompt for prompt, keep in zip(prompts, is_decided, strict=True) if keep]
-        estimates["accuracy"] = cluster_mean(right, decided_prompts, weights=weights[is_decided], share=True).as_dict()
-        estimates["longest_wins"] = cluster_mean(
-            longer_wins, decided_prompts, weights=weights[is_decided], share=True
-        ).as_dict()
-        annotators = np.array(table.annotators, dtype=object)[is_decided]
-        names = sorted({name for name in annotators if name is not None})
+        right = wins(columns["margin"])
+        estimates["accuracy"] = share(right, is_decided)
+        # the rule that an accuracy has to beat before it says more than that people like long answers
+        estimates["longest_wins"] = share(wins(table.chosen_tokens - table.rejected_tokens), is_decided)
+        annotators = np.array(table.annotators, dtype=object)
+        names = sorted({name for name in annotators[is_decided] if name is not None})
         if len(names) > 1:
-            estimates["by_annotator"] = {
-                name: cluster_mean(
-                    right[annotators == name],
-                    [
-                        prompt
-                        for prompt, annotator in zip(decided_prompts, annotators, strict=True)
-                        if annotator == name
-                    ],
-                    weights=weights[is_decided][annotators == name],
-                    share=True,
-                ).as_dict()
-                for name in names
-            }
+            estimates["by_annotator"] = {name: share(right, is_decided & (annotators == name)) for name in names}
     return estimates
 
 
@@ -123,11 +115,13 @@ def wins(difference: torch.Tensor) -> np.ndarray:
 class PairTable:
     """Columns of held-out comparisons with one row per directed pair; a tie gives two rows of half weight.
 
+    The columns of numbers come first, in the order in which `pair_table` makes them.
+
     Attributes:
         chosen, rejected, ref_chosen, ref_rejected: scores (summed logps in nats, or rewards), shape `(pairs,)`.
         chosen_tokens, rejected_tokens: scored tokens, shape `(pairs,)`.
         weights, tied: of each row's comparison, shape `(pairs,)`.
-        prompts, annotators: of each row; None where nobody is named.
+        prompts, annotators, sources: of each row; an annotator is None where nobody is named.
     """
 
     chosen: torch.Tensor
@@ -140,6 +134,7 @@ class PairTable:
     tied: torch.Tensor
     prompts: list[Prompt]
     annotators: list[str | None]
+    sources: list[str]
 
 
 def pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[torch.Tensor]) -> PairTable:
@@ -147,6 +142,7 @@ def pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[to
     rows: list[tuple[float, ...]] = []
     prompts: list[Prompt] = []
     annotators: list[str | None] = []
+    sources: list[str] = []
     for number, (group, rendered, logps) in enumerate(zip(groups, data.rendered, scores, strict=True)):
         ref = data.reference[number] if data.reference is not None else torch.zeros_like(logps)
         tokens = [branch.scored for branch in rendered.branches]
@@ -157,28 +153,25 @@ def pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[to
                 rows.append((*map(float, scores_of_pair), *lengths, weight, comparison.tie))
                 prompts.append(group.prompt)
                 annotators.append(comparison.annotator)
-    columns = iter(torch.tensor(rows, dtype=torch.float32).reshape(-1, 8).unbind(1))
-    return PairTable(
-        chosen=next(columns),
-        rejected=next(columns),
-        ref_chosen=next(columns),
-        ref_rejected=next(columns),
-        chosen_tokens=next(columns),
-        rejected_tokens=next(columns),
-        weights=next(columns),
-        tied=next(columns).bool(),
-        prompts=prompts,
-        annotators=annotators,
-    )
+                sources.append(f"{rendered.source or 'a held-out row'} (response {winner} against {loser})")
+    columns = torch.tensor(rows, dtype=torch.float32).reshape(-1, 8).unbind(1)
+    chosen, rejected, ref_chosen, ref_rejected, chosen_tokens, rejected_tokens, weights, tied = columns
+    scores_and_lengths = (chosen, rejected, ref_chosen, ref_rejected, chosen_tokens, rejected_tokens)
+    return PairTable(*scores_and_lengths, weights, tied.bool(), prompts, annotators, sources)
 
 
 def held_out_imitation(policy: Policy, groups: Sequence[PromptGroup], data: Dataset, budget: int) -> Estimates:
-    """Estimate the mean negative log-likelihood per token on held-out demonstrations; every token counts the same."""
+    """Estimate the mean negative log-likelihood per token on held-out demonstrations, in nats.
+
+    Every token counts the same, as in training: a response counts by its tokens, times how often it was drawn.
+    """
     scores = score(policy.scorer, data.rendered, budget=budget)
-    means, tokens, prompts = [], [], []
+    means, tokens, prompts, sources = [], [], [], []
     for group, rendered, logps in zip(groups, data.rendered, scores, strict=True):
         for response, branch, total in zip(group.responses, rendered.branches, logps.tolist(), strict=True):
             means.append(-total / branch.scored)
             tokens.append(branch.scored * response.count)
             prompts.append(split_key(group))
-    return {"loss": cluster_mean(means, prompts, weights=tokens, share=False).as_dict()}
+            sources.append(group.source or "a held-out row")
+    check_finite(means, sources)
+    return {"loss": cluster_mean(means, prompts, weights=tokens, share=False)}

@@ -12,7 +12,8 @@ from penchant.metrics.association import within_correlation
 from penchant.metrics.calibration import expected_calibration_error, reliability
 from penchant.models.reward import LearnedReward
 from penchant.train.batch import Dataset
-from penchant.train.evaluation.preferences import Estimates, pair_estimates, pair_table, wins
+from penchant.train.evaluation.estimates import Calibration, CurvePoint, Estimates, check_finite
+from penchant.train.evaluation.preferences import pair_estimates, pair_table, wins
 from penchant.train.plan import split_key
 from penchant.types import PromptGroup
 
@@ -30,10 +31,12 @@ def held_out_rewards(
     margins = chosen - rejected
     rewards = {"chosen_reward": chosen, "rejected_reward": rejected}
     losses = bradley_terry(chosen, rejected, margin=margin)
+    check_finite(losses.tolist(), table.sources)
     estimates = pair_estimates(table, {"loss": losses, "margin": margins, **rewards})
     is_decided = ~table.tied
     if is_decided.any():
         prompts = [prompt for prompt, keep in zip(table.prompts, is_decided.tolist(), strict=True) if keep]
+        # Bradley and Terry's probability of the response with the higher reward, whichever people chose
         confidence = torch.sigmoid(margins[is_decided].abs().double()).numpy()
         curve = reliability(
             confidence,
@@ -41,15 +44,14 @@ def held_out_rewards(
             prompts,
             weights=table.weights[is_decided].double().numpy(),
         )
-        estimates["calibration"] = {
-            "curve": [
-                {"confidence": curve_bin.confidence, "accuracy": curve_bin.accuracy.as_dict()} for curve_bin in curve
-            ],
-            "expected_error": expected_calibration_error(curve),
-        }
+        estimates["calibration"] = Calibration(
+            tuple(CurvePoint(curve_bin.confidence, curve_bin.accuracy) for curve_bin in curve),
+            expected_calibration_error(curve),
+        )
+    # within prompts: a hard question has long answers and low rewards, which says nothing of the model's taste
     lengths = [float(branch.scored) for row in data.rendered for branch in row.branches]
     owners = [split_key(group) for group in groups for _ in group.responses]
     correlation = within_correlation([value for row in scores for value in row.tolist()], lengths, owners)
     if correlation is not None:
-        estimates["length_correlation"] = correlation.as_dict()
+        estimates["length_correlation"] = correlation
     return estimates

@@ -1,29 +1,26 @@
-"""Samples of policy and reference for the same prompts and seeds, and the line of metrics that an evaluation writes.
+"""Samples of policy and reference for the same prompts and seeds, and what is measured on them.
 
 Every number is an estimate with a 95% interval that resamples prompts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 from penchant.data.rendering.renderer import Rendered
 from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl
 from penchant.engine.score import DEFAULT_BUDGET
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.text import distinct_n, repetition
 from penchant.models.policy import Policy
 from penchant.rewards import Reward, score_groups
 from penchant.runs.progress import progress_bar
-from penchant.runs.run_folder import RunFolder
-from penchant.train.evaluation.preferences import Estimates
+from penchant.typed_json import OMITTED
 from penchant.types import Prompt, PromptGroup, Response, prompt_text
-
-if TYPE_CHECKING:
-    from penchant.typed_json import JsonObject
 
 SHARE_OF_SAMPLES: dict[str, bool | None] = {
     "tokens": False,
@@ -36,30 +33,25 @@ SHARE_OF_SAMPLES: dict[str, bool | None] = {
 """Whether the mean over samples is a share, which has an exact interval."""
 
 
-@dataclass
-class Evaluator:
-    """Callable as the loop's `evaluate`: (step, epoch) -> an "eval" line of metrics.jsonl.
+@dataclass(frozen=True)
+class Sample:
+    """A sampled response: its length in tokens, whether the model ended it, and its reward and KL where measured."""
 
-    Attributes:
-        folder: where samples go. held_out: gives the held-out estimates, or None. samples: the same for samples.
-    """
-
-    folder: RunFolder
-    held_out: Callable[[], Estimates] | None
-    samples: SampleEvaluation | None
-
-    def __call__(self, step: int, epoch: float) -> JsonObject:
-        line: JsonObject = {"kind": "eval", "step": step, "epoch": epoch}
-        if self.held_out is not None:
-            line["held_out"] = self.held_out()
-        if self.samples is not None:
-            line["samples"], rows = self.samples.run()
-            for row in rows:
-                self.folder.append("samples.jsonl", {"step": step, **row})
-        return line
+    text: str
+    tokens: float
+    finished: bool
+    reward: Annotated[float | None, OMITTED] = None
+    kl_nats: Annotated[float | None, OMITTED] = None
 
 
-# -- samples ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class SampleRow:
+    """A line of samples.jsonl: the samples of one prompt after a step, draw by draw of both models."""
+
+    step: int
+    prompt: str
+    policy: tuple[Sample, ...]
+    reference: tuple[Sample, ...]
 
 
 @dataclass
@@ -82,32 +74,36 @@ class SampleEvaluation:
     _of_reference: list[list[Response]] | None = field(default=None, init=False)
     _reference_columns: dict[str, list[float]] = field(default_factory=dict, init=False)
 
-    def run(self) -> tuple[Estimates, list[JsonObject]]:
-        """Return estimates for policy and reference, and one row of samples per prompt."""
+    def run(self, step: int) -> tuple[dict[str, dict[str, Estimate]], list[SampleRow]]:
+        """Return estimates for policy and reference after a step, and one row of samples per prompt."""
         assert self.reference is not None
-        if self._of_reference is None:  # the reference never changes
+        # the reference never changes, so its samples and their rewards are computed once for all evaluations
+        if self._of_reference is None:
             with self.reference.active() as scorer:
                 frozen = Policy(scorer.model, self.policy.renderer, self.policy.name)
                 self._of_reference = self._draw(frozen, "sampling the reference")
             self._reference_columns = self._columns(self._of_reference)
         samples = self._draw(self.policy, "sampling the policy")
+        # exact over the vocabulary at each position: less variance than the log-ratio of the sampled tokens
         kls = sequence_kl(self.policy.scorer, self.reference, self._render(samples), budget=self.budget)
         columns = self._columns(samples) | {"kl_nats": [float(kl) for row in kls for kl in row]}
         frozen_columns = self._reference_columns
+        # a prompt's draws are alike: intervals resample prompts, not draws
         clusters = [number for number in range(len(self.prompts)) for _ in range(self.sampling.n)]
         estimates = {
             model: {
-                name: cluster_mean(values, clusters, share=SHARE_OF_SAMPLES[name]).as_dict()
+                name: cluster_mean(values, clusters, share=SHARE_OF_SAMPLES[name])
                 for name, values in columns_of_model.items()
             }
             for model, columns_of_model in (("policy", columns), ("reference", frozen_columns))
         }
         rows = [
-            {
-                "prompt": prompt_text(prompt),
-                "policy": _sample_items(samples[number], columns, number * self.sampling.n),
-                "reference": _sample_items(self._of_reference[number], frozen_columns, number * self.sampling.n),
-            }
+            SampleRow(
+                step,
+                prompt_text(prompt),
+                _samples(samples[number], columns, number * self.sampling.n),
+                _samples(self._of_reference[number], frozen_columns, number * self.sampling.n),
+            )
             for number, prompt in enumerate(self.prompts)
         ]
         return estimates, rows
@@ -140,14 +136,14 @@ class SampleEvaluation:
         return columns
 
 
-def _sample_items(row: Sequence[Response], columns: dict[str, list[float]], first: int) -> list[JsonObject]:
-    items = []
-    for number, response in enumerate(row, start=first):
-        item: JsonObject = {
-            "text": response.text,
-            "tokens": columns["tokens"][number],
-            "finished": response.finished,
-        }
-        item |= {name: columns[name][number] for name in ("reward", "kl_nats") if name in columns}
-        items.append(item)
-    return items
+def _samples(row: Sequence[Response], columns: dict[str, list[float]], first: int) -> tuple[Sample, ...]:
+    """Return the samples of a prompt, whose numbers stand in the columns from `first` on."""
+    return tuple(
+        Sample(
+            response.text,
+            columns["tokens"][number],
+            response.finished,
+            **{name: columns[name][number] for name in ("reward", "kl_nats") if name in columns},
+        )
+        for number, response in enumerate(row, start=first)
+    )

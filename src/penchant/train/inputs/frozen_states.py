@@ -1,4 +1,4 @@
-"""What the frozen blocks give for a run's training data, where only the last blocks train (`model.train_top`)."""
+"""States that a model's frozen blocks compute for the training data, where only the last blocks train."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def with_frozen_states(
         return data, []
     if policy.scorer.packing_for(data.rendered).plain:  # one response a row: nothing says where a group's tokens lie
         return data, ["the frozen blocks run in every step: responses are forwarded with their own prompts"]
+    # the same tokens go through the same weights in every epoch, so their states are computed once and kept on disk
     total = unique_tokens([(row, range(len(row.branches))) for row in data.rendered])
     quiet = not accelerator.is_main_process
     with (

@@ -44,9 +44,12 @@ def with_reference(
     def scored(rows: Sequence[Rendered]) -> list[Tensor]:
         return reference_numbers(other or policy, rows, table, accelerator, budget=prepared.budget)
 
-    used_groups = _used_groups(config, recipe, prepared)
+    steps = plan(config, [recipe.units(group) for group in prepared.train_groups])
+    # all groups, unless `max_steps` ends the run before it saw them: their numbers would be computed for nothing
+    used_groups = sorted({group for step in steps for group, _ in step})
     rows = prepared.rendered.pick([*(prepared.train_side[group] for group in used_groups), *prepared.held_side])
     numbers = scored(rows)
+    # NaN, not 0: a group that a step takes although no number was computed must show in the loss
     train_numbers = [torch.full((len(group.responses),), torch.nan) for group in prepared.train_groups]
     for group, group_numbers in zip(used_groups, numbers, strict=False):
         train_numbers[group] = group_numbers
@@ -54,16 +57,16 @@ def with_reference(
     held_data = replace(prepared.held_data, reference=numbers[len(used_groups) :])
     if needs.fronts:
         train_fronts, held_fronts = _reference_of_fronts(prepared, used_groups, rows, scored)
-        train_data, held_data = (
-            replace(train_data, front_reference=train_fronts),
-            replace(held_data, front_reference=held_fronts),
-        )
+        train_data = replace(train_data, front_reference=train_fronts)
+        held_data = replace(held_data, front_reference=held_fronts)
     if train_data.mismatched and held_data.mismatched:
         train_data = replace(train_data, mismatched=train_data.mismatched.with_reference(scored, used_groups))
         every_held = range(len(prepared.held_groups))
         held_data = replace(held_data, mismatched=held_data.mismatched.with_reference(scored, every_held))
-    if identity.digest == start.digest:
-        first = [used_groups.index(group) for group in _first_step(config, recipe, prepared)]
+    # where the policy starts from the reference, its first step must score as the table says: dropout that is still on,
+    # adapters that do not start at zero or a table of other weights would otherwise train on in silence
+    if identity.digest == start.digest and steps:
+        first = [used_groups.index(group) for group in sorted({group for group, _ in steps[0]})]
         check_identity(
             policy.scorer,
             [rows[row] for row in first],
@@ -84,17 +87,3 @@ def _reference_of_fronts(
     for group, group_fronts in zip(used_groups, fronts, strict=False):
         train_fronts[group] = group_fronts
     return train_fronts, fronts[len(used_groups) :]
-
-
-def _used_groups(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[int]:
-    """Return the training groups that some step takes: all, unless `max_steps` ends the run before it saw them."""
-    if config.max_steps is None:
-        return list(range(len(prepared.train_groups)))
-    steps = plan(config, [recipe.units(group) for group in prepared.train_groups])
-    return sorted({group for step in steps for group, _ in step})
-
-
-def _first_step(config: GradientConfig, recipe: Recipe, prepared: Prepared) -> list[int]:
-    """Return the training groups of the first step."""
-    steps = plan(config, [recipe.units(group) for group in prepared.train_groups])
-    return sorted({group for group, _ in steps[0]}) if steps else []

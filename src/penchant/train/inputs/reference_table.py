@@ -37,17 +37,27 @@ def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:
         device=str(policy.scorer.device),
         trust_remote_code=frozen.trust_remote_code,
     )
+    # its own template is never used: the reference scores the tokens that the policy's renderer made
     other = load_policy(settings, max_length=policy.renderer.max_length)
     if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         raise InputError(f"the reference {other.name!r} has another vocabulary than the policy {policy.name!r}")
+    # with the same vocabulary it may have fewer rows of embeddings than there are ids
     rows, policy_rows = other.renderer.embeddings, policy.renderer.embeddings
     if rows is not None and policy_rows is not None and rows < min(policy_rows, len(policy.tokenizer)):
         check_vocabulary([rows], rows, other.tokenizer, model=f"the reference {other.name!r}")
     return other
 
 
+def reference_of(other: Policy | None, policy: Learner) -> Reference:
+    """Return what fresh samples are compared with: another model, or the policy's own start."""
+    return Reference(other.scorer, False) if other is not None else Reference.of_policy(policy.scorer)
+
+
 def reference_table(scored: Policy, digest: str, accelerator: Accelerator) -> ReferenceTable:
-    """Return the table on disk for a model, with this digest, in this precision."""
+    """Return the table on disk for a model, with this digest, in this precision.
+
+    A sweep of runs with one reference shares it: its key holds all that decides the numbers, and no run's settings.
+    """
     key = table_key(scored.model, digest, precision_name(scored, accelerator))
     return ReferenceTable(cache_folder() / "reference", key)
 
@@ -62,6 +72,7 @@ def reference_numbers(
 ) -> list[Tensor]:
     """Return the reference's logps of the rows. The main process computes; the others read what it kept."""
     total = unique_tokens([(row, range(len(row.branches))) for row in rows])
+    # adapters are off: with LoRA the reference is the policy's own base, and needs no second copy of the weights
     with (
         accelerator.main_process_first(),
         progress_bar("scoring the reference", total, "tokens", quiet=not accelerator.is_main_process) as advance,
@@ -85,6 +96,7 @@ def check_identity(
         RunError: they differ: dropout that is still on, adapters that do not start at zero, a wrong table, or scores
             that depend on what lies in the same forward pass.
     """
+    # tolerances in nats: float32 rounds with the size of a sum, half precision with each token too
     rough = half or next(scorer.parameters()).dtype != torch.float32
     for row, policy_logps, numbers in zip(rendered, score(scorer, rendered, budget=budget), expected, strict=True):
         slack = 1e-3 + 1e-5 * numbers.abs()
@@ -92,6 +104,7 @@ def check_identity(
             slack = 0.25 + 0.02 * torch.tensor([branch.scored for branch in row.branches]) + 0.01 * numbers.abs()
         wrong = ((policy_logps - numbers).abs() > slack).nonzero().flatten().tolist()
         if wrong:
+            # scored once more by itself, which tells a model that mixes rows of a pass from a wrong table
             alone_logp = float(score_rows(scorer, [(row, wrong[:1])])[0])
             raise RunError(
                 _difference(row, wrong[0], float(policy_logps[wrong[0]]), float(numbers[wrong[0]]), alone_logp)

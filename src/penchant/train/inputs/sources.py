@@ -1,4 +1,4 @@
-"""The two kinds of data that methods read: comparisons and demonstrations."""
+"""Readers of the two kinds of data that methods learn from, comparisons and demonstrations."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from penchant.data.layouts.rankings import rankings_of
 from penchant.data.settings import DataConfig, RowsConfig
 from penchant.data.sources.values import RowError
 from penchant.errors import InputError
-from penchant.train.recipe import Source
+from penchant.train.recipe import Counts, Source
 
 
 def preferences(data: DataConfig) -> Source:
     """Read comparisons, in any known layout."""
     loaded = read_preferences(data.path, ties=data.ties, contradictions=data.contradictions, **data.reading)
-    counts = {
+    counts: Counts = {
         "layout": loaded.layout,
         "rows": loaded.rows,
         "ties": loaded.ties,
@@ -38,6 +38,7 @@ def rankings_only(source: Source, path: str) -> Source:
     Raises:
         InputError: none of them is a ranking.
     """
+    # the listwise loss needs an order of all responses of a prompt; some pairs of them do not give one
     ranked_groups, reasons = [], []
     for group in source.groups:
         try:
@@ -64,11 +65,12 @@ def rankings_only(source: Source, path: str) -> Source:
 
 
 def check_equal_weights(source: Source, loss: str, path: str) -> Source:
-    """Return the data, whose comparisons all weigh the same, as a loss wants it that sorts them.
+    """Refuse comparisons of different weights, for a loss that sorts them.
 
     Raises:
         InputError: they do not; names the first two that differ.
     """
+    # a sort of margins has no place for weights: each comparison is one point of a quantile (decision 0025)
     weights: dict[float, str] = {}
     for group in source.groups:
         for comparison in group.comparisons:

@@ -34,7 +34,8 @@ from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
 from penchant.models.settings import ModelConfig
 from penchant.runs.input_digests import ModelIdentity
 from penchant.runs.run_folder import RunFolder
-from penchant.train.loop import RunContext, Step, drive
+from penchant.runs.run_lines import Row
+from penchant.train.loop import Evaluated, RunContext, Step, drive
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.settings import AdamW, Cosine, EvaluateHeldOut, RunConfig
 from penchant.train.setup import accelerator_for
@@ -181,15 +182,15 @@ def _train(run: FineTuning) -> list[Look]:
     return run.record.looks
 
 
-def _look(run: FineTuning, step: int, epoch: float) -> dict[str, object]:
+def _look(run: FineTuning, step: int, epoch: float) -> Evaluated:
     """Measure the loss on the validation, record it, and return its line of metrics."""
-    line: dict[str, object] = {"kind": "eval", "step": step, "epoch": epoch}
+    line: Row = {"kind": "eval", "step": step, "epoch": epoch}
     if not step:  # a head that starts from zero says nothing yet
-        return line
+        return Evaluated(line)
     misfit = None if run.validation is None else _loss(run.reading, *run.validation)
     watched = None if run.watch is None else run.watch(epoch, misfit)
     run.record.add(Look(epoch, misfit, watched), run.trained, keep_best=run.config.training.early_stopping)
-    return line | {"validation_loss": misfit}
+    return Evaluated(line | {"validation_loss": misfit})
 
 
 def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[int], float], number: int) -> Step:

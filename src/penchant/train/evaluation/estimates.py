@@ -1,0 +1,63 @@
+"""What evaluations on held-out data hand on: estimates by name, or an error that names the rows of a bad loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penchant.errors import RunError
+from penchant.metrics.estimates import Estimate
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A point of a reliability curve: stated probability of being right, and how often that was so."""
+
+    confidence: float
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A reward model's reliability curve and its expected calibration error."""
+
+    curve: tuple[CurvePoint, ...]
+    expected_error: float
+
+
+# a mapping, not a class with fields: a method measures what it can, and files keep no empty names
+Estimates = dict[str, Estimate | dict[str, Estimate] | Calibration]
+"""Estimates by name, in the order in which files keep them; those of annotators stand under `by_annotator`."""
+
+
+class NotFiniteLoss(RunError):
+    """Raised where the loss of held-out rows is not finite.
+
+    Attributes:
+        rows: where they come from.
+    """
+
+    def __init__(self, rows: Sequence[str]) -> None:
+        super().__init__(f"the loss of held-out rows is not finite: {listed(rows)}")
+        self.rows = rows
+
+
+def check_finite(losses: Sequence[float], sources: Sequence[str]) -> None:
+    """Refuse losses that are not finite: a mean of them would only say that some number somewhere is none.
+
+    Args:
+        losses: one per row. sources: where each row comes from.
+
+    Raises:
+        NotFiniteLoss: names the rows.
+    """
+    rows = [source for loss, source in zip(losses, sources, strict=True) if not math.isfinite(loss)]
+    if rows:
+        raise NotFiniteLoss(rows)
+
+
+def listed(rows: Sequence[str]) -> str:
+    """Return the first five rows for a message, and how many more there are."""
+    omitted = f"; (+{len(rows) - 5} more)" if len(rows) > 5 else ""
+    return "; ".join(rows[:5]) + omitted
