@@ -17,7 +17,7 @@ from penchant.losses.weak_custom import check_weak_loss
 from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CustomWeakLoss
 from penchant.metrics.imitation import consistency
 from penchant.rewards.content import model_content
-from penchant.runs.input_digests import refuse_changed
+from penchant.runs.input_digests import recorded_inputs, refuse_changed
 from penchant.runs.provenance import surroundings
 from penchant.runs.run_folder import RunFolder
 from penchant.train.setup import ended_run
