@@ -2,7 +2,7 @@
 
 A field's name is its key unless it is annotated with `StoredAs`, and keys stand in the order of the fields. A key that
 this version does not know is ignored. A key that is missing takes the field's default, which is how files of older
-versions are read.
+versions are read. Configurations inside of them are written and checked by their own methods.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def to_json(value: Any) -> Any:
     """Return plain values for JSON: objects for dataclasses and mappings, lists for sequences."""
     if hasattr(value, "as_dict"):
         return value.as_dict()
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")  # configurations lie above this module, so they are known by what they do
     if is_dataclass(value) and not isinstance(value, type):
         return _object(value)
     if isinstance(value, Mapping):
@@ -105,10 +107,12 @@ def _keys(kind: Any) -> tuple[_Key, ...]:
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:
-    if kind is Any:
+    if kind in (Any, object):
         return value
     if is_dataclass(kind):
         return _read_object(kind, value, where)
+    if hasattr(kind, "model_validate"):
+        return kind.model_validate(value)
     origin = get_origin(kind) or kind
     if origin in (Union, types.UnionType):
         return _read_union(kind, value, where)

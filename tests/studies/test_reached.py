@@ -16,9 +16,10 @@ from penchant.files import make_folder
 from penchant.studies.annotators.settings import AnnotatorsConfig
 from penchant.studies.core import source
 from penchant.studies.core.address import stage_reach
-from penchant.studies.core.executor import Outcome, Workers
-from penchant.studies.core.job import StageJob
+from penchant.studies.core.executor import Outcome, Workers, stage_message
+from penchant.studies.core.job import read_job
 from penchant.studies.core.kinds import stage_makers
+from penchant.studies.core.message import StageMessage
 from penchant.studies.core.source import ENTRIES, reach_modules
 from penchant.studies.core.stage import Stage
 from penchant.studies.core.study import StudyResult, run_study
@@ -28,6 +29,7 @@ from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.transfer.settings import TransferConfig
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.studies.win_rates.settings import TldrConfig
+from penchant.typed_json import from_json, to_object
 
 pytestmark = pytest.mark.slow
 
@@ -49,19 +51,13 @@ class TracedWorkers(Workers):
         self._ended: list[tuple[int, Outcome]] = []
 
     def give(self, task: Stage, study: Path, *, threads: int) -> int:
-        plain = {
-            "kind": task.kind,
-            "settings": {**task.settings, **task.extent},
-            "inputs": dict(task.inputs),
-            "needs": {role: str(study / need.path) for role, need in task.needs.items()},
-            "folder": str(study / task.path),
-        }
+        message = stage_message(task, study)
         make_folder((study / task.path).parent)
-        order = StageJob.from_plain(json.loads(json.dumps(plain)))
+        order = read_job(from_json(StageMessage, json.loads(json.dumps(to_object(message)))))
         with called_modules() as called:
             status = work(order)  # an error is the test's
         has_reward_model = any(need.kind == "reward_model" for need in task.needs.values())
-        reach = stage_reach(task.kind, plain["settings"], task.inputs, has_reward_model=has_reward_model)
+        reach = stage_reach(task.kind, message.settings, task.inputs, has_reward_model=has_reward_model)
         # of a table of tasks the digest holds the row that is named, with all that this row calls
         held = {module.partition(":")[0] for module in reach_modules(source._our_tree(), *reach)}
         beyond = called - held - {ANY}

@@ -111,7 +111,7 @@ def test_every_method_comes_to_bracket_every_kl_with_as_many_runs_as_the_others(
     for method in scales:
         assert not any(missing_bracket(kls_of(built, method, scales), kl, TRUSTED) for kl in MATCHED), method
     assert len({(run.kind, run.value, run.rate) for run in built.runs}) == len(built.runs)
-    assert {task.settings["steps"] for task in built.runs} == {16, 2}  # of PPO, rounds of 8 steps
+    assert {task.settings.steps for task in built.runs} == {16, 2}  # of PPO, rounds of 8 steps
 
 
 def test_what_brackets_at_once_gets_the_least_and_no_more(config: FrontierConfig) -> None:

@@ -12,6 +12,7 @@ import pytest
 import penchant as pt
 from penchant.studies.core.executor import Workers
 from penchant.studies.core.job import StageJob
+from penchant.studies.core.stage_settings import MislabelledSettings
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.work import work
 from penchant.studies.noise.grid import noise_grid
@@ -76,7 +77,7 @@ def test_a_share_of_the_comparisons_is_turned_round(result: StudyResult) -> None
 def test_random_labels_leave_half_of_them_right(result: StudyResult, config: NoiseConfig, tmp_path: Path) -> None:
     random = NoiseConfig(**{**config.model_dump(), "labels": "random"})
     smoothing = {
-        cell.learner: cell.run.settings["loss"].get("label_smoothing")
+        cell.learner: cell.run.settings.loss.label_smoothing
         for cell in noise_grid(random).cells
         if cell.share and cell.learner != "reward_model"
     }
@@ -84,7 +85,7 @@ def test_random_labels_leave_half_of_them_right(result: StudyResult, config: Noi
     turned = {}
     for labels in ("flipped", "random"):
         needs = {"comparisons": stage(result, "comparisons-seed-0")}
-        settings = {"share": 0.49, "labels": labels, "seed": 0}
+        settings = MislabelledSettings(share=0.49, labels=labels, seed=0)
         assert work(StageJob("mislabelled", settings, {}, needs, tmp_path / labels)) == "done"
         after = pt.load_preferences(tmp_path / labels / "comparisons.jsonl", merge=False, ties="half")
         turned[labels] = [(c.winner, c.loser) for group in after for c in group.comparisons]

@@ -141,7 +141,7 @@ def test_no_truth_reaches_a_student(make: Callable[..., WeakToStrongConfig], wor
         into.mkdir()
         students_stage(StageJob(task.kind, task.settings, task.inputs, needs, into), into)
         before, after = (load_file(folder / "test.safetensors") for folder in (study / task.path, into))
-        assert len(before) == (len(ALL) + 1 if task.settings["supervised"] else 2)
+        assert len(before) == (len(ALL) + 1 if task.settings.supervised else 2)
         for name in before:
             same = np.array_equal(before[name], after[name])
             # random labels are learned with the l2 that the ceiling's labels, the truth, have chosen
@@ -368,7 +368,7 @@ def test_probes_share_activations_up_to_the_last_layer_that_one_of_them_reads(
 ) -> None:
     def deepest(*students: dict[str, Any]) -> list[Any]:
         (grid,) = weak_grid(make(weak=[{"name": "tfidf"}], strong=[{"model": stories, **one} for one in students]))
-        return [task.extent["deepest"] for task in grid.activations.values()]
+        return [task.settings.deepest for task in grid.activations.values()]
 
     assert deepest({"layer": 1}) == [1]
     assert deepest({"layer": 1}, {"layer": 3}) == [3]
@@ -448,13 +448,13 @@ def test_language_modelling_before_keeps_how_a_student_is_loaded(
     probes = [{"model": stories, "dtype": "bfloat16"}, {"model": stories}]
     strong = [*probes, lm, lm | {"trust_remote_code": False}, lm | {"dtype": "bfloat16"}]
     (grid,) = weak_grid(make(weak=["tfidf"], strong=strong, generative={}))
-    told = [(task.settings["model"], task.inputs["device"]) for task in grid.tuned.values()]
-    assert [(of["dtype"], of["trust_remote_code"], device) for of, device in told] == [
+    told = [(task.settings.model, task.inputs["device"]) for task in grid.tuned.values()]
+    assert [(of.dtype, of.trust_remote_code, device) for of, device in told] == [
         ("auto", False, "cpu"),
         ("auto", True, "cpu"),
         ("bfloat16", True, "cpu"),
     ]
-    assert all(of["lora"] is None for of, _ in told)
+    assert all(of.lora is None for of, _ in told)
 
 
 def test_activations_that_other_code_computed_are_not_copied(
@@ -472,8 +472,7 @@ def test_activations_that_other_code_computed_are_not_copied(
     def run(number: int) -> Path:
         folder = stages / f"sst2-activations-{number}"
         folder.mkdir(parents=True)
-        settings = {**task.settings, **task.extent}
-        order = StageJob(task.kind, settings, task.inputs, {"rows": rows}, folder)
+        order = StageJob(task.kind, task.settings, task.inputs, {"rows": rows}, folder)
         (folder / STAGE).write_text(json.dumps(activations_stage(order, folder)))
         return folder / STAGE
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 from penchant.studies.annotators.settings import AnnotatedData, AnnotatorsConfig
+from penchant.studies.annotators.stage_settings import AnnotatedSource, LeftOutSettings
 from penchant.studies.core.address import data_content
 from penchant.studies.core.prompts import locate_prompts
-from penchant.studies.core.stage import Stage, absolute, learning_settings, model_settings, offline_settings, plain
+from penchant.studies.core.stage import (
+    Stage,
+    absolute,
+    learning_settings,
+    plain,
+    policy_settings,
+    reward_model_settings,
+)
+from penchant.studies.core.stage_settings import OfflineRunSettings, StageSettings, SweptLoss
+from penchant.typed_json import from_json
 
 LEARNERS = ("dpo", "reward_model")
 
@@ -84,28 +94,31 @@ def _names(data: AnnotatedData, content: str) -> tuple[str, ...]:
 def _cell(config: AnnotatorsConfig, number: int, annotator: str, seed: int) -> LeftOut:
     path = locate_prompts(config.data.path)
     inputs = {"model": absolute(config.model.name), "data": path}
-    model, name = model_settings(config), f"without-{number}-seed-{seed}"
-    reading = {"template": config.template, "seed": seed, "annotator": annotator}
-    data = {**model, **reading, "data": {**plain(config.data), "path": data_content(path)}}
+    policy, learning = policy_settings(config), learning_settings(config)
+    data = from_json(AnnotatedSource, {**plain(config.data), "path": data_content(path)})
 
-    def stage(kind: str, label: str, settings: dict[str, Any], needs: dict[str, Stage]) -> Stage:
-        return Stage(kind, f"{label}-{name}", settings, inputs, needs, seed=seed)
+    def stage(kind: str, label: str, settings: StageSettings, needs: Mapping[str, Stage]) -> Stage:
+        return Stage(kind, f"{label}-without-{number}-seed-{seed}", settings, inputs, needs, seed=seed)
 
-    train = stage("left_out", "others", {**data, "of": "others"}, {})
-    held_out = stage("left_out", "held", {**data, "of": "held"}, {})
-    learner_settings: dict[str, dict[str, Any]] = {}
+    left_out = LeftOutSettings(policy=policy, data=data, annotator=annotator, of="others", seed=seed)
+    train = stage("left_out", "others", left_out, {})
+    held_out = stage("left_out", "held", replace(left_out, of="held"), {})
+    learner_settings: dict[str, StageSettings] = {}
     if config.beta is not None:
-        loss = {"name": "sigmoid", "beta": config.beta}
-        learner_settings["dpo"] = {**offline_settings(config), "loss": loss, "learning_rate": config.learning_rate}
+        learner_settings["dpo"] = OfflineRunSettings(
+            policy=policy,
+            learning=learning,
+            learning_rate=config.learning_rate,
+            batch_size=config.batch_size,
+            epochs=config.epochs,
+            loss=SweptLoss("sigmoid", beta=config.beta),
+            seed=seed,
+        )
     if config.reward_model is not None:
-        learner_settings["reward_model"] = plain(config.reward_model)
-    shared = {**model, **learning_settings(config), "template": config.template, "seed": seed}
+        learner_settings["reward_model"] = reward_model_settings(config.reward_model, policy, learning, seed)
     learners = {}
     for kind, settings in learner_settings.items():
-        run = stage(kind, kind.replace("_", "-"), {**shared, **settings}, {"comparisons": train})
-        judge_settings = {**model, "template": config.template}
-        learners[kind] = (
-            run,
-            stage("judged", f"{kind.replace('_', '-')}-judged", judge_settings, {"run": run, "held": held_out}),
-        )
+        name = kind.replace("_", "-")
+        run = stage(kind, name, settings, {"comparisons": train})
+        learners[kind] = (run, stage("judged", f"{name}-judged", policy, {"run": run, "held": held_out}))
     return LeftOut(annotator, train, held_out, learners)

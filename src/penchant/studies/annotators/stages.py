@@ -6,18 +6,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from penchant.data import write_groups
 from penchant.data.load import read_preferences
 from penchant.data.rendering.render_groups import render_all
 from penchant.errors import InputError
+from penchant.studies.annotators.stage_settings import LeftOutSettings
 from penchant.studies.core.job import StageJob, start_policy
 from penchant.train.plan import split_by_prompt, split_key
 from penchant.types import Comparison, PromptGroup
 
 
-def left_out_stage(job: StageJob, folder: Path) -> dict[str, Any]:
+def left_out_stage(job: StageJob[LeftOutSettings], folder: Path) -> dict[str, object]:
     """Write `comparisons.jsonl`: `of` the `others` on prompts to train on, or of the annotator on `held` out ones.
 
     The latter's facts have, for each comparison that the annotator decided on held-out prompts: a digest of its
@@ -28,14 +28,9 @@ def left_out_stage(job: StageJob, folder: Path) -> dict[str, Any]:
         InputError: fewer than two annotators, none of that name, or nothing that anybody decided.
     """
     settings, path = job.settings, job.inputs["data"]
-    data, annotator = settings["data"], settings["annotator"]
+    data, annotator = settings.data, settings.annotator
     loaded = read_preferences(
-        path,
-        ties="half",
-        bad_rows=data["bad_rows"],
-        layout=data["layout"],
-        split=data["split"],
-        limit=data["limit"],
+        path, ties="half", bad_rows=data.bad_rows, layout=data.layout, split=data.split, limit=data.limit
     )
     groups, too_long = _fitting(loaded.groups, job)
     names = sorted(
@@ -45,8 +40,8 @@ def left_out_stage(job: StageJob, folder: Path) -> dict[str, Any]:
         raise InputError(f"{path} has comparisons of {len(names)} named annotators, expected at least two")
     if annotator not in names:
         raise InputError(f"{path} has no annotator {annotator}: expected one of {', '.join(names)}")
-    train, held_out = split_by_prompt(groups, data["held_out"], settings["seed"])
-    is_annotators = settings["of"] == "held"
+    train, held_out = split_by_prompt(groups, data.held_out, settings.seed)
+    is_annotators = settings.of == "held"
     part = [groups[index] for index in (held_out if is_annotators else train)]
     chosen = [_comparisons_by(group, annotator, is_annotators) for group in part]
     chosen = [group for group in chosen if any(not comparison.tie for comparison in group.comparisons)]
@@ -54,7 +49,7 @@ def left_out_stage(job: StageJob, folder: Path) -> dict[str, Any]:
         subject = annotator if is_annotators else f"anyone but {annotator}"
         raise InputError(f"{path}: of the {len(part)} prompts nothing was decided by {subject}; raise `data.limit`")
     write_groups(chosen, folder / "comparisons.jsonl")
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "prompts": len({group.prompt for group in chosen}),
         "too_long": too_long,
         "skipped_rows": loaded.skipped_rows,
@@ -66,10 +61,10 @@ def left_out_stage(job: StageJob, folder: Path) -> dict[str, Any]:
     return facts | (_verdict_facts(part, annotator, names) if is_annotators else {})
 
 
-def _fitting(groups: Sequence[PromptGroup], job: StageJob) -> tuple[list[PromptGroup], int]:
+def _fitting(groups: Sequence[PromptGroup], job: StageJob[LeftOutSettings]) -> tuple[list[PromptGroup], int]:
     """Return the groups that the model has room for, and the number of those it has no room for."""
-    renderer = start_policy(job).renderer
-    limit = min(filter(None, (renderer.max_length, job.settings["data"]["max_length"])), default=None)
+    renderer = start_policy(job, job.settings.policy).renderer
+    limit = min(filter(None, (renderer.max_length, job.settings.data.max_length)), default=None)
     fitting, _, report = render_all(groups, replace(renderer, max_length=limit, overflow="drop"))
     return fitting, report.dropped_too_long
 
@@ -83,7 +78,7 @@ def _comparisons_by(group: PromptGroup, annotator: str, is_annotators: bool) -> 
     return group.replace(comparisons=comparisons, scores=None)
 
 
-def _verdict_facts(groups: Sequence[PromptGroup], annotator: str, names: Sequence[str]) -> dict[str, Any]:
+def _verdict_facts(groups: Sequence[PromptGroup], annotator: str, names: Sequence[str]) -> dict[str, object]:
     other_names = [name for name in names if name != annotator]
     prompts: list[str] = []
     longer_wins: list[float] = []

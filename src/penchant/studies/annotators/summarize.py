@@ -17,8 +17,7 @@ from penchant.studies.annotators.summary import (
     JudgeName,
     PairedDifference,
 )
-from penchant.studies.core.records import read_object
-from penchant.studies.core.results import provenance_of
+from penchant.studies.core.results import facts_of, provenance_of
 from penchant.studies.core.summary import cost_of_stages, failures_of
 
 LABELS = {"dpo": "DPO, implicit reward", "reward_model": "Reward model"}
@@ -47,7 +46,7 @@ def summarize_annotators(
     """
     stages, annotators = grid.stages(), list(dict.fromkeys(cell.annotator for cell in grid.cells))
     verdicts = {name: _verdicts([cell for cell in grid.cells if cell.annotator == name], study) for name in annotators}
-    facts = [read_object(study / cell.train.path / "stage.json") for cell in grid.cells]
+    facts = [facts_of(cell.train, study) for cell in grid.cells]
     return AnnotatorsSummary(
         study=config.method,
         config=config.recorded(),
@@ -73,7 +72,7 @@ def summarize_annotators(
 def _trained_on(grid: AnnotatorsGrid, annotator: str, study: Path) -> int | None:
     """Return the number of comparisons that a run without this annotator learns from."""
     cell = next(cell for cell in grid.cells if cell.annotator == annotator)
-    comparisons = read_object(study / cell.train.path / "stage.json").get("comparisons")
+    comparisons = facts_of(cell.train, study).get("comparisons")
     return None if comparisons is None else int(comparisons)
 
 
@@ -82,13 +81,13 @@ def _verdicts(cells: Sequence[LeftOut], study: Path) -> Verdicts:
     prompt: list[str] = []
     agrees: dict[str, list[float | None]] = {}
     for cell in cells:
-        facts = read_object(study / cell.held_out.path / "stage.json")
+        facts = facts_of(cell.held_out, study)
         if not facts:
             continue
         size = len(facts["prompt"])
         verdicts: dict[str, Sequence[float | None]] = {"longer": facts["longer"], "others": _mean(facts["same"], size)}
         for learner, (_, judgement) in cell.learners.items():
-            right = read_object(study / judgement.path / "stage.json").get("right", ())
+            right = facts_of(judgement, study).get("right", ())
             if len(right) == size:
                 verdicts[learner] = right
         for name in agrees.keys() | verdicts.keys():

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any
 
 from penchant.judges.settings import implementation_module
 from penchant.rewards.content import data_content, model_content, reward_content
@@ -27,7 +26,7 @@ LENGTH = 12  # hexadecimal digits of an address
 
 def address(
     kind: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     needs: Iterable[str],
     *,
     inputs: Mapping[str, str] | None = None,
@@ -37,15 +36,17 @@ def address(
 
     Args:
         inputs: under which names its inputs are found; they say which entries of registries it reaches.
-        learned: whether one of those stages is a reward model, which it reads.
+        has_reward_model: whether one of those stages is a reward model, which it reads.
     """
     source = stage_source(kind, settings, inputs or {}, has_reward_model=has_reward_model)
+    # sorted, so that the order of the fields of a settings class may change; `needs` keep theirs
     content = json.dumps([kind, settings, list(needs), source], sort_keys=True, ensure_ascii=False)
+    # a path with bytes that are no UTF-8 holds lone surrogates
     return hashlib.sha256(content.encode("utf-8", errors="surrogatepass")).hexdigest()[:LENGTH]
 
 
 def stage_source(
-    kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, has_reward_model: bool = False
+    kind: str, settings: Mapping[str, object], inputs: Mapping[str, str], *, has_reward_model: bool = False
 ) -> str:
     """Return the digest of the source that a stage reaches, by imports and by the names in its settings."""
     roots, names = stage_reach(kind, settings, inputs, has_reward_model=has_reward_model)
@@ -53,16 +54,20 @@ def stage_source(
 
 
 def stage_reach(
-    kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], *, has_reward_model: bool = False
+    kind: str, settings: Mapping[str, object], inputs: Mapping[str, str], *, has_reward_model: bool = False
 ) -> tuple[tuple[str, ...], dict[str, list[str]]]:
     """Return the modules where a stage's work begins, and what it reaches by name: entries by their registry."""
     roots = ("penchant.studies.core.work", _maker(kind))
+    # a study's inputs are the same for all of its stages; only those with the role among their settings read them
     used = {role: inputs.get(role) for role in ("reward", "judge") if settings.get(role) is not None}
     judges = list(judges_in(used.get("judge")))
-    rewards = [spec for spec in (used.get("reward"), *(judge.get("reward") for judge in judges)) if spec]
+    rewards = [str(spec) for spec in (used.get("reward"), *(judge.get("reward") for judge in judges)) if spec]
     names = {
         "penchant.methods": [kind] if kind in ENTRIES["penchant.methods"] else [],
-        "penchant.rewards.load": [*filter(None, map(_entry_of_reward, rewards)), *["learned"] * has_reward_model],
+        "penchant.rewards.load": [
+            *filter(None, map(_entry_of_reward, rewards)),
+            *["learned"] * has_reward_model,
+        ],
         "penchant.judges.load": [*filter(None, (implementation_module(str(judge["name"])) for judge in judges))],
         "penchant.tasks.load": [row] if (row := task_row(str(settings.get("task")))) else [],
     }
@@ -73,11 +78,12 @@ def stage_reach(
     return roots, names
 
 
-def _names_of_learning(kind: str, settings: Mapping[str, Any]) -> dict[str, list[str]]:
+def _names_of_learning(kind: str, settings: Mapping[str, object]) -> dict[str, list[str]]:
     """Return the losses and classifiers that a stage names; of a registry that is left out, all entries count."""
     names: dict[str, list[str]] = {}
     if kind in ENTRIES["penchant.methods"]:
         losses = losses_in(settings.get("loss")) if kind == "dpo" or "loss" in settings else set()
+        # losses of settings that name none are unknown here: then the registry is left out, and all entries count
         if losses is not None:
             names["penchant.losses.dispatch"] = sorted(losses)
             names["penchant.train.objectives"] = sorted({kind, *losses} & ENTRIES["penchant.train.objectives"].keys())
@@ -87,7 +93,7 @@ def _names_of_learning(kind: str, settings: Mapping[str, Any]) -> dict[str, list
     return names
 
 
-def losses_in(loss: Any) -> set[str] | None:
+def losses_in(loss: object) -> set[str] | None:
     """Return the names of a loss on pairs and of the losses that it adds; None where one is not known by its name."""
     if isinstance(loss, str):
         loss = {"name": loss}
@@ -109,11 +115,11 @@ def _entry_of_reward(spec: str) -> str | None:
 
 
 def _maker(kind: str) -> str:
-    """Return the module that does the work of a kind; it is named here, not imported, for it brings torch."""
+    """Return the module that does the work of a kind, by its name: to import it would bring torch."""
     return maker_of(kind).partition(":")[0]
 
 
-def judges_in(text: str | None) -> Iterator[Mapping[str, Any]]:
+def judges_in(text: str | None) -> Iterator[Mapping[str, object]]:
     """Return the settings of a judge and of all judges inside it."""
     waiting = [json.loads(text)] if text else []
     while waiting:

@@ -40,18 +40,19 @@ def check_names(stages: Sequence[Stage]) -> None:
 
 def _check_judge(text: str) -> None:
     for judge in judges_in(text):
-        match judge["name"]:
-            case "reward":
-                check_reward(judge["reward"])
-            case "policy":
-                check_model(judge["model"])
-            case "custom":
-                OWN_JUDGES.check(judge["factory"])
-            case "people":
-                for path in judge["paths"]:
-                    check_source(path)
-        if "template" in judge and judge["name"] in ("policy", "endpoint"):
-            load_template(judge["template"])
+        match judge:
+            case {"name": "reward", "reward": reward}:
+                check_reward(str(reward))
+            case {"name": "policy", "model": model}:
+                check_model(str(model))
+            case {"name": "custom", "factory": factory}:
+                OWN_JUDGES.check(str(factory))
+            case {"name": "people", "paths": [*paths]}:
+                for path in paths:
+                    check_source(str(path))
+        match judge:
+            case {"name": "policy" | "endpoint", "template": template}:
+                load_template(str(template))
 
 
 def warn_of_earlier_stages(folder: Path, stages: Sequence[Stage]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +15,9 @@ from typing import Self
 from penchant.errors import RunError
 from penchant.files import make_folder
 from penchant.module_path import safe_path
+from penchant.studies.core.message import Answer, StageMessage
 from penchant.studies.core.stage import Stage
-from penchant.typed_json import JsonObject
+from penchant.typed_json import from_json, to_object
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,10 @@ class Outcome:
 
 
 class Workers:
-    """A context that stages can be given to. Starts its server with the first; several studies may share it."""
+    """A context that does stages in processes of their own.
+
+    The server that forks them starts with the first stage. Several studies may share it.
+    """
 
     def __init__(self) -> None:
         self._server: subprocess.Popen[bytes] | None = None
@@ -47,18 +52,11 @@ class Workers:
         self.close()
 
     def give(self, stage: Stage, study: Path, *, threads: int) -> int:
-        """Start a stage; returns the number that `wait` will give back with its outcome."""
+        """Start a stage and return the number that `wait` gives back with its outcome."""
         self._job_count += 1
-        log = study / "logs" / f"{stage.label}-{stage.address}.log"
-        make_folder(log.parent)
-        job = {
-            "kind": stage.kind,
-            "settings": {**stage.settings, **stage.extent},
-            "inputs": stage.inputs,
-            "needs": {role: str(study / need.path) for role, need in stage.needs.items()},
-            "folder": str(study / stage.path),
-        }
-        self._say({"id": self._job_count, "job": job, "threads": threads, "log": str(log)})
+        message = stage_message(stage, study, self._job_count, threads)
+        make_folder(Path(message.log).parent)
+        self._say(to_object(message))
         return self._job_count
 
     def wait(self) -> tuple[int, Outcome]:
@@ -75,10 +73,8 @@ class Workers:
                 f"the process that does the work ended with {self._server.wait()} (out of memory?): start the same "
                 "command again, with fewer --jobs"
             )
-        answer = json.loads(line)
-        if "error" in answer:
-            return answer["id"], Outcome("failed", answer["error"])
-        return answer["id"], Outcome(answer["status"])
+        answer = from_json(Answer, json.loads(line))
+        return answer.id, Outcome(answer.status or "failed", answer.error or "")
 
     def interrupt(self) -> None:
         """Ask every running stage to come to a stop: runs with a checkpoint."""
@@ -94,7 +90,7 @@ class Workers:
             assert server.stdout is not None
             server.stdout.close()
 
-    def _say(self, message: JsonObject) -> None:
+    def _say(self, message: Mapping[str, object]) -> None:
         if self._server is None:
             self._server = subprocess.Popen(
                 [sys.executable, "-P", "-m", "penchant.studies.core.fork_server"],  # -P: no current folder on its path
@@ -111,3 +107,20 @@ class Workers:
             raise RunError(
                 "the process that does the work is gone (out of memory?): start the same command again"
             ) from None
+
+
+def stage_message(stage: Stage, study: Path, number: int = 0, threads: int = 1) -> StageMessage:
+    """Return a stage of a study as it travels to the process that does it."""
+    # a worker cannot tell by the kind alone: annotators, noise and sweeps have their own settings of a run of DPO
+    kind = type(stage.settings)
+    return StageMessage(
+        id=number,
+        kind=stage.kind,
+        settings_class=f"{kind.__module__}:{kind.__qualname__}",
+        settings=to_object(stage.settings),
+        inputs=stage.inputs,
+        needs={role: str(study / need.path) for role, need in stage.needs.items()},
+        folder=str(study / stage.path),
+        log=str(study / "logs" / f"{stage.label}-{stage.address}.log"),
+        threads=threads,
+    )

@@ -1,9 +1,9 @@
 """A process that has torch imported once and forks for every job, so that a stage costs no start-up.
 
-Started by `core/executor.py`; every stage has a process of its own, which gives it an honest peak of memory,
-and one that is killed takes nothing with it. Speaks JSON, a value a line. In: `{"id", "job", "threads", "log"}`, or
-`{"interrupt": true}`; the end of the input asks every stage to stop. Out: `{"id", "status"}` or `{"id", "error"}` as
-stages end.
+Started by `core/executor.py`. Every stage has a process of its own: that gives it an honest peak of memory, and one
+that is killed takes nothing with it. It speaks JSON, one value per line (see `core/message.py`). In: a
+`StageMessage`, or `{"interrupt": true}`; the end of the input asks every stage to stop. Out: an `Answer` as each stage
+ends.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import select
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from penchant.errors import PenchantError
 from penchant.files import APPEND, open_safely
-from penchant.typed_json import JsonObject
+from penchant.studies.core.message import Answer, StageMessage
+from penchant.typed_json import from_json, to_object
 
 POLL_S = 0.05
 LONGEST = 4000  # characters of an error: an answer has to fit a pipe that nobody reads yet
@@ -28,8 +30,10 @@ LONGEST = 4000  # characters of an error: an answer has to fit a pipe that nobod
 
 def main() -> None:
     """Serve until the input ends and the last stage with it."""
+    # answers go to a copy of standard output, which itself becomes standard error: a library that prints must not get
+    # between the answers
     out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever prints must not get between the answers
+    os.dup2(2, 1)
     _import_all()
     running: dict[int, tuple[int, int]] = {}  # process -> (id, the end of the pipe that it answers by)
     jobs = os.fdopen(0, "rb", buffering=0)  # or `select` would miss what was read ahead
@@ -44,15 +48,18 @@ def main() -> None:
             elif "interrupt" in (message := json.loads(line)):
                 _signal_all(running, signal.SIGINT)
             else:
-                _import_for(message["job"]["settings"])
-                process, answers = _fork(message)
-                running[process] = message["id"], answers
+                stage = from_json(StageMessage, message)
+                _import_for(stage.settings)
+                process, answers = _fork(stage)
+                running[process] = stage.id, answers
         for answer in _collect_answers(running):
             with suppress(BrokenPipeError):  # nobody is left to hear it
-                print(json.dumps(answer), file=out, flush=True)
+                print(json.dumps(to_object(answer)), file=out, flush=True)
 
 
 def _import_all() -> None:
+    # a collection would touch the header of every object and copy its page into each fork, and count it in the peak
+    # of memory that a stage reports: so none while these are made, and none of them looked at again (`freeze`)
     gc.disable()
     import peft  # noqa: F401
     import transformers.models.gpt2.modeling_gpt2
@@ -66,10 +73,11 @@ def _import_all() -> None:
     gc.enable()
 
 
-def _import_for(settings: JsonObject) -> None:
+def _import_for(settings: Mapping[str, object]) -> None:
     """Import what a stage and many like it need beyond that, once for all of them."""
-    # takes a second, and such a stage itself a tenth of one
-    if settings.get("classifier", {}).get("name") == "tfidf":
+    classifier = settings.get("classifier")
+    # the import takes a second and such a stage itself a tenth of one; without TF-IDF nobody needs it
+    if isinstance(classifier, Mapping) and classifier.get("name") == "tfidf":
         import sklearn.feature_extraction.text
         import sklearn.linear_model
         import sklearn.pipeline  # noqa: F401
@@ -81,48 +89,49 @@ def _signal_all(running: dict[int, tuple[int, int]], number: int) -> None:
             os.kill(process, number)
 
 
-def _fork(message: JsonObject) -> tuple[int, int]:
+def _fork(stage: StageMessage) -> tuple[int, int]:
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
         os.close(reading)
-        _become(message, writing)
+        _become(stage, writing)
     os.close(writing)
     return process, reading
 
 
-def _become(message: JsonObject, answers: int) -> None:
+def _become(stage: StageMessage, answers: int) -> None:
     """Run the forked process from here to its end."""
-    answer: JsonObject = {"error": "it ended without a word"}
+    answer = Answer(stage.id, error="it ended without a word")
     try:
+        # the server may ignore it, and a stage has to raise KeyboardInterrupt to write its checkpoint
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with open_safely(Path(message["log"]), APPEND) as log:
+        with open_safely(Path(stage.log), APPEND) as log:
             for stream in (1, 2):
                 os.dup2(log.fileno(), stream)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a stage that reads would take the server's next message
         import torch
 
-        from penchant.studies.core.job import StageJob
+        from penchant.studies.core.job import read_job
         from penchant.studies.core.work import work
 
-        torch.set_num_threads(message["threads"])
-        answer = {"status": work(StageJob.from_plain(message["job"]))}
+        torch.set_num_threads(stage.threads)
+        answer = Answer(stage.id, status=work(read_job(stage)))
     except KeyboardInterrupt:
-        answer = {"status": "interrupted"}
+        answer = Answer(stage.id, status="interrupted")
     except PenchantError as error:
-        answer = {"error": str(error)[:LONGEST]}
+        answer = Answer(stage.id, error=str(error)[:LONGEST])
     except BaseException as error:
         traceback.print_exc()
-        answer = {"error": f"{type(error).__name__}: {str(error)[:LONGEST]} (see {message['log']})"}
+        answer = Answer(stage.id, error=f"{type(error).__name__}: {str(error)[:LONGEST]} (see {stage.log})")
     finally:
         with suppress(OSError):
-            os.write(answers, json.dumps(answer).encode())
+            os.write(answers, json.dumps(to_object(answer)).encode())
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(0)  # not `sys.exit`, which would unwind into the server's loop
 
 
-def _collect_answers(running: dict[int, tuple[int, int]]) -> list[JsonObject]:
+def _collect_answers(running: dict[int, tuple[int, int]]) -> list[Answer]:
     """Return the answers of the processes that ended since the last call."""
     ended_jobs = []
     for process in list(running):
@@ -133,13 +142,13 @@ def _collect_answers(running: dict[int, tuple[int, int]]) -> list[JsonObject]:
         with os.fdopen(answers, "rb") as pipe:
             reply = pipe.read()
         if reply:
-            ended_jobs.append({"id": number, **json.loads(reply)})
+            ended_jobs.append(from_json(Answer, json.loads(reply)))
         else:
             cause = f"killed by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "ended early"
             memory_note = (
                 " (out of memory?)" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL else ""
             )
-            ended_jobs.append({"id": number, "error": f"its process was {cause}{memory_note}"})
+            ended_jobs.append(Answer(number, error=f"its process was {cause}{memory_note}"))
     return ended_jobs
 
 

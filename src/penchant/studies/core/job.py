@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from penchant.data import load_prompts
 from penchant.engine.sampling import Sampling
 from penchant.errors import InputError
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
-from penchant.models.settings import ModelConfig
 from penchant.runs.progress import progress_bar
-from penchant.studies.core.stage_settings import PolicySettings, SampledSettings
-from penchant.typed_json import JsonObject, from_json
+from penchant.studies.core.kinds import resolve
+from penchant.studies.core.message import StageMessage
+from penchant.studies.core.stage_settings import PolicySettings, SampledSettings, StageSettings
+from penchant.typed_json import from_json
 from penchant.types import Prompt, Response
 
 STAGE = "stage.json"
-Settings = TypeVar("Settings")
+Settings = TypeVar("Settings", bound=StageSettings, covariant=True)
 
 
 @dataclass(frozen=True)
-class StageJob:
-    """A stage to work on, as it travels to a worker.
+class StageJob(Generic[Settings]):
+    """A stage to work on, as a worker has it.
 
     Attributes:
         kind, settings, inputs: of the stage.
@@ -33,34 +34,31 @@ class StageJob:
     """
 
     kind: str
-    settings: JsonObject
+    settings: Settings
     inputs: Mapping[str, str]
     needs: Mapping[str, Path]
     folder: Path
 
-    @classmethod
-    def from_plain(cls, plain: JsonObject) -> StageJob:
-        """Return a job from what JSON left of it."""
-        needs = {role: Path(path) for role, path in plain["needs"].items()}
-        return cls(plain["kind"], plain["settings"], plain["inputs"], needs, Path(plain["folder"]))
 
-    def read(self, kind: type[Settings]) -> Settings:
-        """Return the settings as an object of the class that this kind of stage has."""
-        return from_json(kind, self.settings, "settings")
+def read_job(message: StageMessage) -> StageJob[StageSettings]:
+    """Return the job that a message stands for, with its settings as an object of their class."""
+    settings: StageSettings = from_json(resolve(message.settings_class), message.settings, "settings")
+    needs = {role: Path(path) for role, path in message.needs.items()}
+    return StageJob(message.kind, settings, message.inputs, needs, Path(message.folder))
 
 
-def start_policy(job: StageJob) -> Policy:
-    """Load the model that every method starts from: after SFT where there is one."""
-    start, settings = job.needs.get("start"), job.read(PolicySettings)
+def start_policy(job: StageJob[StageSettings], settings: PolicySettings) -> Policy:
+    """Load the model that every method starts from: the one after SFT where there is such a stage."""
+    start = job.needs.get("start")
     name = str(start / "checkpoint") if start else job.inputs["model"]
-    return load_policy(ModelConfig(**{**settings.model, "name": name}), template=settings.template)
+    return load_policy(settings.model.replace(name=name), template=settings.template)
 
 
-def trained_policy(job: StageJob) -> Policy:
+def trained_policy(job: StageJob[StageSettings], settings: PolicySettings) -> Policy:
     """Load what the run that this stage needs has made of it."""
-    settings = job.read(PolicySettings)
     name = str(job.needs["run"] / "checkpoint")
-    return load_policy(ModelConfig(**{**settings.model, "name": name, "lora": None}), template=settings.template)
+    # its adapters lie in the checkpoint; `lora` would begin new ones on top
+    return load_policy(settings.model.replace(name=name, lora=None), template=settings.template)
 
 
 def with_room(policy: Policy, file: Path, tokens: int) -> list[Prompt]:
@@ -80,6 +78,6 @@ def draw(
     policy: Policy, prompts: Sequence[Prompt], n: int, settings: SampledSettings, temperature: float = 1.0
 ) -> list[list[Response]]:
     """Draw n samples per prompt, from the whole vocabulary."""
-    sampling = Sampling(n, temperature, settings.max_new_tokens, seed=settings.seed)
+    sampling = Sampling(n, temperature, settings.draws.max_new_tokens, seed=settings.seed)
     with progress_bar("sampling", len(prompts) * n, "samples") as advance:
         return policy.draw(prompts, sampling, progress=advance)

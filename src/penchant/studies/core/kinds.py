@@ -42,7 +42,7 @@ def stage_makers() -> dict[str, str]:
 
 
 def maker_of(kind: str) -> str:
-    """Return `module:function` of what does the work of a kind of stage; of a method's name, that of its run.
+    """Return `module:function` of what does the work of a kind of stage; for the name of a method, `RUN`.
 
     Raises:
         ValueError: neither a study nor this package has such a kind, and no method is called so.

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from penchant.studies.core.settings import SWEPT, TRAINED, LearnedMethods, starting_settings
-from penchant.studies.core.stage import Stage, StageFactory, plain
-from penchant.typed_json import JsonObject
+from penchant.studies.core.settings import SWEPT, TRAINED, LearnedMethods, PPOSweep, starting_settings
+from penchant.studies.core.stage import Stage, StageFactory
+from penchant.studies.core.stage_settings import PPORunSettings, SweptLoss, SweptRunSettings
 
 BEST_OF_N = "best_of_n"
 LABELS = {
@@ -99,6 +99,7 @@ def runs_of(
         steps: optimizer steps of every run, where all have the same.
     """
     settings = settings_of(config) if settings is None else settings
+    # PPO-GT learns from the true reward alone; a study of nothing else draws no comparisons
     compare = ranker or any(method in settings for method in TRAINED if method != "ppo_gt")
     comparisons = {seed: compared(seed) for seed in config.seeds if compare}
     rewards = {
@@ -112,6 +113,8 @@ def runs_of(
             before = {"ppo": rewards, "ppo_gt": {}}.get(method, comparisons)
             role = "reward_model" if method == "ppo" else "comparisons"
             needs = {**factory.sampling_needs, role: before[seed]} if seed in before else factory.sampling_needs
+            # a rate in the label only where there are several, or where a search may add one: labels of a sweep with
+            # one rate stay as they were, and a run that was done with it is found again among several
             rates = steps is not None or len({setting.rate for setting in chosen}) > 1
             runs += [
                 _run(config, factory, method, setting, seed, needs, rates=rates, steps=steps) for setting in chosen
@@ -131,29 +134,49 @@ def _run(
     steps: int | None,
 ) -> Stage:
     """Return one run; with `rates` its learning rate is part of its name, for there are several."""
-    swept = SWEPT[method]
-    sweep = getattr(config, method)
-    method_settings = {name: item for name, item in plain(sweep).items() if name not in (swept, "repeats")}
-    if "comparisons" in needs:
-        method_settings |= factory.offline
-    if steps is not None:
-        method_settings |= (
-            {"steps": steps // sweep.steps_per_round} if method in ("ppo", "ppo_gt") else {"steps": steps}
-        )
-        method_settings.pop("epochs", None)
-    if method == "dpo":
-        method_settings |= {"loss": {"name": "sigmoid", "beta": setting.value}}
+    # Preferred-FT has nothing to sweep, so its repeats differ in their seed alone, on the same comparisons
     repeat = int(setting.value or 0) if method == "preferred_ft" else 0
-    settings: JsonObject = {
-        **factory.draws,
-        **factory.learning,
-        **method_settings,
-        "learning_rate": setting.rate,
-        **({"evaluation": factory.measured} if factory.measured else {}),
-        "value": setting.value,
-        "seed": (seed + REPEAT_SEED * repeat) % 2**32,
-    }
-    name = f"{swept}-{setting.value:g}-" if setting.value is not None else ""
+    run_seed = (seed + REPEAT_SEED * repeat) % 2**32
+    sweep = getattr(config, method)
+    settings = (
+        _ppo_settings(sweep, factory, setting, run_seed, steps)
+        if isinstance(sweep, PPOSweep)
+        else SweptRunSettings(
+            policy=factory.policy,
+            draws=factory.draws,
+            learning=factory.learning,
+            learning_rate=setting.rate,
+            batch_size=config.batch_size,
+            epochs=config.epochs if steps is None else None,
+            steps=steps,
+            loss=SweptLoss("sigmoid", beta=setting.value) if method == "dpo" else None,
+            evaluation=factory.evaluation,
+            value=setting.value,
+            seed=run_seed,
+        )
+    )
+    name = f"{SWEPT[method]}-{setting.value:g}-" if setting.value is not None else ""
     name += f"rate-{setting.rate:g}-" if rates else ""
     label = f"{method}-{name}seed-{seed}".replace("_", "-")
     return factory.stage(method, label, settings, needs, setting.value, seed, setting.rate if rates else None)
+
+
+def _ppo_settings(
+    sweep: PPOSweep, factory: StageFactory, setting: Setting, seed: int, steps: int | None
+) -> PPORunSettings:
+    """Return the settings of a run of PPO; `steps` are optimizer steps, of which a round makes several."""
+    assert setting.value is not None  # its sweep is one of numbers
+    return PPORunSettings(
+        policy=factory.policy,
+        draws=factory.draws,
+        learning=factory.learning,
+        learning_rate=setting.rate,
+        steps=sweep.steps if steps is None else steps // sweep.steps_per_round,
+        prompts_per_step=sweep.prompts_per_step,
+        samples_per_prompt=sweep.samples_per_prompt,
+        updates=sweep.updates,
+        kl_start=sweep.kl_start,
+        evaluation=factory.evaluation,
+        value=setting.value,
+        seed=seed,
+    )

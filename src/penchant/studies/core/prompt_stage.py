@@ -17,7 +17,6 @@ from penchant.studies.core.job import StageJob
 from penchant.studies.core.rated import rated_texts
 from penchant.studies.core.stage_settings import PromptSource, PromptsSettings
 from penchant.train.plan import split_key
-from penchant.typed_json import JsonObject
 from penchant.types import Prompt, PromptGroup, prompt_text
 
 WORD = re.compile(r"\w+")
@@ -40,13 +39,18 @@ def content(text: str) -> str:
     return " ".join(WORD.findall(text.casefold())) or text
 
 
-def prompts_stage(job: StageJob, folder: Path) -> JsonObject:
+def prompts_stage(job: StageJob[PromptsSettings], folder: Path) -> dict[str, object]:
     """Write `train.jsonl` and `eval.jsonl`: nothing that is trained on is measured on, nor another part of its text.
 
     Raises:
         InputError: nothing to read, or nothing left to measure on.
     """
-    train, candidates = (_openings(job, role) for role in ("train", "eval"))
+    train, candidates = (
+        _openings(job.inputs[role], source, job.inputs["model"])
+        for role, source in (("train", job.settings.train), ("eval", job.settings.eval))
+    )
+    # by words, and of the whole text too: two prefixes of one text are not the same prompt, but a model that learned to
+    # go on from the one has seen the other
     trained_contents = {words for opening in train for words in opening.contents}
     unseen = [opening for opening in candidates if trained_contents.isdisjoint(opening.contents)]
     if not unseen:
@@ -56,22 +60,16 @@ def prompts_stage(job: StageJob, folder: Path) -> JsonObject:
     return {"train": len(train), "eval": len(unseen), "also_trained_on": len(candidates) - len(unseen)}
 
 
-def _openings(job: StageJob, role: str) -> list[Opening]:
-    source, path = _source(job, role), job.inputs[role]
+def _openings(path: str, source: PromptSource, model: str) -> list[Opening]:
     end = None if source.limit is None else source.skip + source.limit
     if source.prefix_tokens is not None:
-        openings = _prefixes(job, role, end, source.prefix_tokens)
+        openings = _prefixes(path, source, end, source.prefix_tokens, model)
     else:
         openings = [Opening(prompt, prompt_text(prompt)) for prompt in _prompts(path, source.split, end)]
         openings = openings[source.skip :]
     if not openings:
         raise InputError(f"{path} has no more than {source.skip} prompts, and so many are skipped")
     return openings
-
-
-def _source(job: StageJob, role: str) -> PromptSource:
-    settings = job.read(PromptsSettings)
-    return settings.train if role == "train" else settings.eval
 
 
 def _prompts(path: str, split: str, end: int | None) -> Sequence[Prompt]:
@@ -81,23 +79,24 @@ def _prompts(path: str, split: str, end: int | None) -> Sequence[Prompt]:
     return [group.prompt for group in load_prompts(path, split=split, limit=end)]
 
 
-def _prefixes(job: StageJob, role: str, end: int | None, tokens: tuple[int, int]) -> list[Opening]:
+def _prefixes(path: str, source: PromptSource, end: int | None, tokens: tuple[int, int], model: str) -> list[Opening]:
     """Cut each text after its first tokens, as the model's tokenizer counts them; prefixes that repeat count once.
 
-    In an order of their own, of which `skip` and `limit` take a part: data sets of texts are often sorted by label.
+    The texts are shuffled before `skip` and `limit` take a part of them.
     """
-    source, path = _source(job, role), job.inputs[role]
     low, high = tokens
-    tokenizer = load_renderer(job.inputs["model"], template="plain").tokenizer
+    tokenizer = load_renderer(model, template="plain").tokenizer
     texts = rated_texts(path)
     if texts is None:  # its own limit counts prompts, of which plain texts have none
         texts = [split_key(group) for group in load_demonstrations(path, split=source.split, merge=False)]
-    shuffled = np.random.default_rng(0).permutation(len(texts))  # one order, whatever skip and limit
+    # data sets of texts are often sorted by label; in one order whatever `skip` and `limit` are, so that the parts of
+    # two settings do not overlap
+    shuffled = np.random.default_rng(0).permutation(len(texts))
     texts = [texts[index] for index in shuffled.tolist()][:end]
     lengths = np.random.default_rng(source.skip).integers(low, high + 1, len(texts))
     cut: dict[str, str] = {}
     for text, length in zip(texts[source.skip :], lengths.tolist(), strict=False):
         offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-        if len(offsets) > length:
+        if len(offsets) > length:  # else nothing is left to continue
             cut.setdefault(text[: offsets[length - 1][1]], text)
     return [Opening(prompt, text) for prompt, text in cut.items()]

@@ -21,6 +21,7 @@ from penchant.metrics.limit import limit_line
 from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.runner import COMPLETE, FAILED
 from penchant.studies.core.stage import Stage
+from penchant.studies.core.stage_settings import PPORunSettings
 from penchant.typed_json import JsonObject
 
 Numbers = NDArray[np.float64]
@@ -107,7 +108,8 @@ class MeasuredRun:
         rows = [row for row in read_lines(self.folder / "metrics.jsonl") if row.get("kind") == "train"]
         pairs = [(row.get("tokens_per_s"), row.get("seconds")) for row in rows]
         once = sum(rate * seconds for rate, seconds in pairs if rate is not None and seconds is not None)
-        return float(once) * int(self.stage.settings.get("updates", 1))
+        settings = self.stage.settings
+        return float(once) * (settings.updates if isinstance(settings, PPORunSettings) else 1)
 
     @cached_property
     def optimizer_steps(self) -> int:
@@ -222,10 +224,15 @@ def _mean(values: Sequence[float | None]) -> float:
     return sum(present) / len(present) if len(present) == len(values) else float("nan")
 
 
+def facts_of(stage: Stage, study: Path) -> JsonObject:
+    """Return what a stage that is no run says of its work; empty where it is not done."""
+    return read_object(study / stage.path / "stage.json")
+
+
 def seconds_of(stage: Stage, study: Path) -> float:
     """Return the seconds that a stage took; 0 where it has not ended."""
-    file = study / stage.path / ("result.json" if stage.is_run else "stage.json")
-    return float(read_object(file).get("seconds") or 0.0)
+    facts = read_object(study / stage.path / "result.json") if stage.is_run else facts_of(stage, study)
+    return float(facts.get("seconds") or 0.0)
 
 
 def provenance_of(stages: Iterable[Stage], study: Path) -> JsonObject:

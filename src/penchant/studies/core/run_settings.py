@@ -3,93 +3,169 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any
 
-from penchant.typed_json import JsonObject
+from penchant.data.options import Template
+from penchant.models.settings import ModelConfig
+from penchant.studies.core.stage_settings import (
+    DrawSettings,
+    EvaluationSettings,
+    OfflineRunSettings,
+    PPORunSettings,
+    RewardModelSettings,
+    RunSettings,
+    SampledRunSettings,
+    SFTSettings,
+    StageSettings,
+    SweptRunSettings,
+)
+from penchant.typed_json import to_object
 
 ALL_PROMPTS = 1_000_000
 """No run leaves a prompt of the evaluation out."""
+NO_SAMPLES: Mapping[str, object] = {"samples": None}
+"""How a run is evaluated that other stages measure after its end."""
+SWEPT_SETTINGS = {"kto": "beta", "unlikelihood": "alpha"}
+"""The setting that takes the swept value, by method; DPO's stands in its loss."""
+
+
+@dataclass(frozen=True)
+class ComparisonCounts:
+    """The sizes of a stage's comparisons, as its `stage.json` has them.
+
+    Attributes:
+        prompts: None where the stage does not count them.
+        winners, losers: responses that won or lost at least once; None likewise.
+    """
+
+    comparisons: int
+    winners: int
+    losers: int | None = None
+    prompts: int | None = None
+
+
+@dataclass(frozen=True)
+class RunPlaces:
+    """Where a run finds what it needs.
+
+    Attributes:
+        inputs: of its stage. needs: the folders of the stages before. out: the run directory.
+    """
+
+    inputs: Mapping[str, str]
+    needs: Mapping[str, Path]
+    out: Path
+
+    def model(self, model: ModelConfig) -> ModelConfig:
+        """Return the model to start from: after SFT where there is one."""
+        start = self.needs.get("start")
+        return model.replace(name=str(start / "checkpoint") if start else self.inputs["model"])
+
+    def comparisons(self, template: Template, limit: int | None = None) -> dict[str, object]:
+        """Return where a run reads comparisons, and how."""
+        # the groups of a prompt stay apart: merged they would be compared all with all
+        file = self.needs["comparisons"] / "comparisons.jsonl"
+        data: dict[str, object] = {"path": str(file), "merge": False, "ties": "drop", "template": template}
+        return data if limit is None else {**data, "limit": limit}
 
 
 def run_settings(
-    kind: str,
-    settings: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    needs: Mapping[str, Path],
-    facts: Mapping[str, Any],
-    out: Path,
-) -> JsonObject:
+    kind: str, settings: StageSettings, places: RunPlaces, counts: ComparisonCounts | None
+) -> dict[str, object]:
     """Return the settings that the method's configuration is made of.
 
     Args:
-        kind: the method. settings, inputs: of its stage. needs: the folders of the stages before.
-        facts: `stage.json` of the comparisons: the numbers of `comparisons`, `winners` and `losers`; empty where a
-            method does not use them.
-        out: the run directory.
+        kind: the method.
+        settings: of its stage.
+        places: where the run finds what it needs.
+        counts: of the comparisons that it learns from; None for methods that learn from none.
+
+    Raises:
+        TypeError: these are no settings of a run on what is there.
     """
-    start = needs.get("start")
-    model = {**settings["model"], "name": str(start / "checkpoint") if start else inputs["model"]}
-    common: JsonObject = {
-        "model": model,
-        "out": str(out),
-        "seed": settings.get("seed", 0),
-        "optimizer": {"name": settings["optimizer"], "learning_rate": settings["learning_rate"]},
-        "schedule": {"name": "constant", "warmup_steps": settings["warmup_steps"]},
-        "clip": settings["clip"],
-    }
-    if kind == "sft":
-        method_settings = {name: settings[name] for name in ("epochs", "max_steps", "batch_size")}
-        demonstrations = needs["preferences"] / "demonstrations.jsonl" if "preferences" in needs else inputs["sft"]
-        data = {**settings["data"], "path": str(demonstrations)}
-        return {**common, **method_settings, "data": data, "evaluate": {"samples": None}}
-    if kind == "reward_model":
-        method_settings = {name: settings[name] for name in ("epochs", "batch_size")}
-        data = {**_comparison_data(settings, needs), "held_out": settings["held_out"]}
-        return {**common, **method_settings, "data": data}
-    if kind in ("ppo", "ppo_gt"):
-        return {**common, **_ppo(kind, settings, inputs, needs)}
-    unit_names = {"preferred_ft": ("winners",), "unlikelihood": ("winners",), "kto": ("winners", "losers")}
-    units = sum(facts[name] for name in unit_names.get(kind, ("comparisons",)))
-    if "prompts" in settings:  # a run on few prompts
-        units = max(1, units * min(settings["prompts"], facts["prompts"]) // facts["prompts"])
-    steps_per_pass = ceil(units / settings["batch_size"])
-    steps = settings.get("steps") or steps_per_pass * settings["epochs"]
-    swept = {
-        "dpo": {"loss": settings.get("loss")},
-        "kto": {"beta": settings.get("value")},
-        "unlikelihood": {"alpha": settings.get("value")},
-    }
+    match settings:
+        case SFTSettings():
+            demonstrations = places.inputs.get("sft", "")
+            if "preferences" in places.needs:
+                demonstrations = str(places.needs["preferences"] / "demonstrations.jsonl")
+            method_settings: dict[str, object] = {
+                "model": places.model(settings.model),
+                "epochs": settings.epochs,
+                "max_steps": settings.max_steps,
+                "batch_size": settings.batch_size,
+                "data": {**to_object(settings.data), "path": demonstrations},
+                "evaluate": NO_SAMPLES,
+            }
+        case RewardModelSettings():
+            method_settings = {
+                "model": places.model(settings.policy.model),
+                "seed": settings.seed,
+                "epochs": settings.epochs,
+                "batch_size": settings.batch_size,
+                "data": {**places.comparisons(settings.policy.template), "held_out": settings.held_out},
+            }
+        case PPORunSettings():
+            method_settings = _ppo(kind, settings, places)
+        case OfflineRunSettings() if counts is not None:
+            method_settings = _offline(kind, settings, places, counts)
+        case _:
+            raise TypeError(f"{type(settings).__name__} are no settings of a run of {kind}")
+    assert isinstance(settings, RunSettings)
+    learning = settings.learning
     return {
-        **common,
-        **swept.get(kind, {}),
-        "data": {**_comparison_data(settings, needs), "held_out": 0},
-        "batch_size": settings["batch_size"],
+        "seed": 0,
+        **method_settings,
+        "out": str(places.out),
+        "optimizer": {"name": learning.optimizer, "learning_rate": settings.learning_rate},
+        "schedule": {"name": "constant", "warmup_steps": learning.warmup_steps},
+        "clip": learning.clip,
+    }
+
+
+def _offline(kind: str, settings: OfflineRunSettings, places: RunPlaces, counts: ComparisonCounts) -> dict[str, object]:
+    """Return the settings of a run on comparisons: as many steps as the units that it learns from ask for."""
+    units = counts.comparisons
+    if kind in ("preferred_ft", "unlikelihood", "kto"):  # they learn from single responses
+        units = counts.winners + ((counts.losers or 0) if kind == "kto" else 0)
+    if settings.prompts is not None and counts.prompts is not None:
+        units = max(1, units * min(settings.prompts, counts.prompts) // counts.prompts)
+    steps_per_pass = ceil(units / settings.batch_size)
+    steps = settings.steps or steps_per_pass * (settings.epochs or 1)
+    swept: dict[str, object] = {"loss": to_object(settings.loss)} if settings.loss is not None else {}
+    if isinstance(settings, SweptRunSettings) and kind in SWEPT_SETTINGS:
+        swept = {SWEPT_SETTINGS[kind]: settings.value}
+    evaluate = NO_SAMPLES
+    if isinstance(settings, SampledRunSettings):
+        evaluate = _evaluate(settings.evaluation, settings.draws, places, steps)
+    return {
+        **swept,
+        "model": places.model(settings.policy.model),
+        "seed": settings.seed,
+        "data": {**places.comparisons(settings.policy.template, settings.prompts), "held_out": 0},
+        "batch_size": settings.batch_size,
         "epochs": ceil(steps / steps_per_pass),
-        "max_steps": steps if "steps" in settings else None,
-        "evaluate": _evaluate(settings, inputs, needs, steps),
+        "max_steps": settings.steps,
+        "evaluate": evaluate,
     }
 
 
-def _comparison_data(settings: Mapping[str, Any], needs: Mapping[str, Path]) -> JsonObject:
-    """Return where a run reads comparisons, and how."""
-    # the groups of a prompt stay apart: merged they would be compared all with all
-    file = needs["comparisons"] / "comparisons.jsonl"
-    data = {"path": str(file), "merge": False, "ties": "drop", "template": settings["template"]}
-    return {**data, "limit": settings["prompts"]} if "prompts" in settings else data
-
-
-def _ppo(kind: str, settings: Mapping[str, Any], inputs: Mapping[str, str], needs: Mapping[str, Path]) -> JsonObject:
-    names = ("steps", "prompts_per_step", "samples_per_prompt", "updates", "max_new_tokens")
-    prompts = needs["prompts"] / "train.jsonl"
+def _ppo(kind: str, settings: PPORunSettings, places: RunPlaces) -> dict[str, object]:
+    data = {"path": str(places.needs["prompts"] / "train.jsonl"), "held_out": 0, "template": settings.policy.template}
     return {
-        **{name: settings[name] for name in names},
-        "data": {"path": str(prompts), "held_out": 0, "template": settings["template"]},
-        "reward": str(needs["reward_model"]) if kind == "ppo" else inputs["reward"],
-        "true_reward": inputs.get("reward") if kind == "ppo" else None,
-        "kl": {"name": "adaptive", "target_nats": settings["value"], "start": settings["kl_start"]},
-        "evaluate": _evaluate(settings, inputs, needs, settings["steps"]),
+        "model": places.model(settings.policy.model),
+        "seed": settings.seed,
+        "steps": settings.steps,
+        "prompts_per_step": settings.prompts_per_step,
+        "samples_per_prompt": settings.samples_per_prompt,
+        "updates": settings.updates,
+        "max_new_tokens": settings.draws.max_new_tokens,
+        "data": data,
+        "reward": str(places.needs["reward_model"]) if kind == "ppo" else places.inputs["reward"],
+        "true_reward": places.inputs.get("reward") if kind == "ppo" else None,
+        "kl": {"name": "adaptive", "target_nats": settings.value, "start": settings.kl_start},
+        "evaluate": _evaluate(settings.evaluation, settings.draws, places, settings.steps),
     }
 
 
@@ -105,24 +181,23 @@ def evaluated_steps(steps: int, times: int, spacing: float) -> list[int]:
 
 
 def _evaluate(
-    settings: Mapping[str, Any], inputs: Mapping[str, str], needs: Mapping[str, Path], steps: int
-) -> JsonObject:
+    evaluation: EvaluationSettings | None, draws: DrawSettings, places: RunPlaces, steps: int
+) -> Mapping[str, object]:
     """Return how a run is evaluated: with the same prompts and seeds for every method.
 
     The first evaluations are close together, as early steps move a policy furthest. No samples where a run is measured
     by other stages, after its end.
     """
-    evaluation = settings.get("evaluation")
     if evaluation is None:
-        return {"samples": None}
+        return NO_SAMPLES
     return {
-        "at_steps": evaluated_steps(steps, evaluation["times"], evaluation["spacing"]),
+        "at_steps": evaluated_steps(steps, evaluation.times, evaluation.spacing),
         "samples": {
-            "prompts": str(needs["prompts"] / "eval.jsonl"),
+            "prompts": str(places.needs["prompts"] / "eval.jsonl"),
             "max_prompts": ALL_PROMPTS,
-            "n": evaluation["samples"],
-            "max_new_tokens": settings["max_new_tokens"],
-            "reward": inputs["reward"],
-            "seed": evaluation["seed"],
+            "n": evaluation.samples,
+            "max_new_tokens": draws.max_new_tokens,
+            "reward": places.inputs["reward"],
+            "seed": evaluation.seed,
         },
     }

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from pathlib import Path
+from collections.abc import Callable
 
 from penchant.digests import DamagedFile
 from penchant.errors import RunMismatchError
-from penchant.files import remove
+from penchant.files import read_json, remove
 from penchant.methods import METHODS, train
 from penchant.studies.core.job import STAGE, StageJob
-from penchant.studies.core.run_settings import run_settings
+from penchant.studies.core.run_settings import ComparisonCounts, RunPlaces, run_settings
+from penchant.studies.core.stage_settings import StageSettings
+from penchant.train.settings import RunConfig
+from penchant.typed_json import from_json
 
 log = logging.getLogger("penchant.studies")
 
 
-def run_stage(job: StageJob) -> str:
+def run_stage(job: StageJob[StageSettings]) -> str:
     """Train the method that the stage's kind names, from its checkpoint where there is one; return the status."""
-    file = job.needs.get("comparisons", Path()) / STAGE
-    facts = json.loads(file.read_text(encoding="utf-8")) if "comparisons" in job.needs else {}
-    values = run_settings(job.kind, job.settings, job.inputs, job.needs, facts, job.folder)
-    config = METHODS[job.kind](**values)
+    counts = None
+    if "comparisons" in job.needs:
+        counts = from_json(ComparisonCounts, read_json(job.needs["comparisons"] / STAGE))
+    values = run_settings(job.kind, job.settings, RunPlaces(job.inputs, job.needs, job.folder), counts)
+    method: Callable[..., RunConfig] = METHODS[job.kind]
+    config = method(**values)
     if (job.folder / "config.yaml").exists():
         try:
             return str(train(config, resume=True).metrics["status"])

@@ -15,6 +15,7 @@ from penchant.runs.progress import Advance, progress_bar
 from penchant.studies.core.executor import Outcome, Workers
 from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.stage import Stage
+from penchant.studies.core.stage_settings import is_evaluated
 
 log = logging.getLogger("penchant.studies")
 
@@ -41,6 +42,11 @@ class Progress:
         outcomes = [(stage, self.outcomes.get(stage.address)) for stage in stages]
         return [(stage, outcome.reason) for stage, outcome in outcomes if outcome is not None and outcome.failed]
 
+    def can_start(self, stage: Stage) -> bool:
+        """Return whether all that a stage needs has come to its end without a failure."""
+        outcomes = [self.outcomes.get(need.address) for need in stage.needs.values()]
+        return all(outcome is not None and not outcome.failed for outcome in outcomes)
+
 
 def run_missing(
     stages: Sequence[Stage], study: Path, workers: Workers, *, jobs: int = 1, progress: Progress | None = None
@@ -59,12 +65,14 @@ def run_missing(
         RunError: the worker process is gone, or a failure cannot be recorded (a full disk).
     """
     progress = Progress() if progress is None else progress
+    # what is done is known by its folder alone, whose name ends in the address: no database that could disagree
     for stage in stages:
         if stage.address not in progress.outcomes and is_complete(stage, study):
             progress.outcomes[stage.address] = Outcome("done")
     waiting = [stage for stage in stages if stage.address not in progress.outcomes]
     if not waiting:
         return progress
+    # all jobs together take no more threads than there are: several that take all are slower than one after the other
     threads = max(1, available_threads() // jobs)
     with progress_bar("study", len(stages), "stages", done=len(stages) - len(waiting)) as advance:
         _work_off(waiting, progress, study, workers, jobs, threads, advance)
@@ -77,11 +85,13 @@ def _work_off(
     running: dict[int, Stage] = {}
     while waiting or running:
         try:
-            for stage in _startable(waiting, progress)[: 0 if progress.interrupted else jobs - len(running)]:
+            startable = [stage for stage in waiting if progress.can_start(stage)]
+            for stage in startable[: 0 if progress.interrupted else jobs - len(running)]:
                 waiting.remove(stage)
                 advance(0, f"{stage.label} ...")
                 running[workers.give(stage, study, threads=threads)] = stage
-            for stage in _impossible_stages(waiting, progress):
+            # at once, so that the bar and the record are right even where nothing else is left to run
+            for stage in [stage for stage in waiting if _broken_need(stage, progress)]:
                 waiting.remove(stage)
                 _record_outcome(progress, study, stage, Outcome(FAILED, _broken_need(stage, progress)))
                 advance(1, f"{stage.label}: not possible")
@@ -90,34 +100,20 @@ def _work_off(
             number, outcome = workers.wait()
         except KeyboardInterrupt:
             if progress.interrupted:
-                raise
+                raise  # the second Ctrl-C: `Workers` ends the processes on its way out
             progress.interrupted = True
             log.warning("stopping: what runs writes a checkpoint first (Ctrl-C again to stop at once)")
             workers.interrupt()
             continue
         stage = running.pop(number)
         if progress.interrupted and (outcome.failed or outcome.status == "interrupted"):
-            continue  # the next call goes on with it
+            continue  # no record of a failure: the next call goes on with it
         if outcome.status == "interrupted":
             outcome = Outcome(FAILED, "it was interrupted from outside")
         _record_outcome(progress, study, stage, outcome)
         advance(1, _progress_text(stage, study, outcome))
         if outcome.failed:
             log.warning("%s failed: %s", stage.label, outcome.reason)
-
-
-def _startable(waiting: Sequence[Stage], progress: Progress) -> list[Stage]:
-    return [stage for stage in waiting if all(_has_succeeded(need, progress) for need in stage.needs.values())]
-
-
-def _has_succeeded(need: Stage, progress: Progress) -> bool:
-    outcome = progress.outcomes.get(need.address)
-    return outcome is not None and not outcome.failed
-
-
-def _impossible_stages(waiting: Sequence[Stage], progress: Progress) -> list[Stage]:
-    """Return the stages that need one that failed."""
-    return [stage for stage in waiting if _broken_need(stage, progress)]
 
 
 def _broken_need(stage: Stage, progress: Progress) -> str:
@@ -132,15 +128,11 @@ def _broken_need(stage: Stage, progress: Progress) -> str:
 def _record_outcome(progress: Progress, study: Path, stage: Stage, outcome: Outcome) -> None:
     progress.outcomes[stage.address] = outcome
     progress.ran.append(stage.address)
-    record = _failure_file(stage, study)
+    record = study / "failed" / f"{stage.label}-{stage.address}.json"
     if outcome.failed:
         write_text(record, json.dumps({"stage": stage.label, "reason": outcome.reason}, indent=2) + "\n")
-    elif record.exists():
-        record.unlink(missing_ok=True)
-
-
-def _failure_file(stage: Stage, study: Path) -> Path:
-    return study / "failed" / f"{stage.label}-{stage.address}.json"
+    else:
+        record.unlink(missing_ok=True)  # of an earlier call
 
 
 def _progress_text(stage: Stage, study: Path, outcome: Outcome) -> str:
@@ -168,8 +160,9 @@ def is_complete(stage: Stage, study: Path) -> bool:
         return False
     if read_object(folder / "result.json").get("status") not in COMPLETE:
         return False
-    if "evaluation" not in stage.settings:  # it samples nothing; what others need is its model
+    if not is_evaluated(stage.settings):  # it samples nothing; what others need is its model
         return (folder / "checkpoint").is_dir()
+    # a run that was measured lacks nothing only where every evaluation has all of its samples
     evaluated = {row["step"] for row in read_lines(folder / "metrics.jsonl") if row.get("kind") == "eval"}
     sampled: dict[int, int] = {}
     for row in read_lines(folder / "samples.jsonl"):
@@ -189,6 +182,7 @@ def _is_intact(folder: Path) -> bool:
         if sums is None:
             warn_without_digests(folder.parent)
         else:
+            # files of a run may be gone (old checkpoints are), those of another stage may not
             check_files(folder, [name for name in sums if (folder / name).exists() or "stage.json" in sums])
     except DamagedFile as error:
         log.warning("%s. It is done again", error)
@@ -198,6 +192,7 @@ def _is_intact(folder: Path) -> bool:
 
 def available_threads() -> int:
     """Return how many threads all stages together may use."""
+    # of a container or a `taskset`, not of the machine; macOS has no such call
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     thread_limit = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(thread_limit)) if thread_limit.isdigit() and int(thread_limit) > 0 else cores

@@ -18,19 +18,18 @@ from penchant.studies.core.stage_settings import (
     ComparisonsSettings,
     MislabelledSettings,
     PolicySettings,
-    ReferenceSettings,
+    SampledSettings,
 )
-from penchant.typed_json import JsonObject
 from penchant.types import PromptGroup, prompt_text
 
 
-def comparisons_stage(job: StageJob, folder: Path) -> JsonObject:
+def comparisons_stage(job: StageJob[ComparisonsSettings], folder: Path) -> dict[str, object]:
     """Write `comparisons.jsonl`: groups of samples, scored by the true reward, every pair of a group compared."""
-    settings, policy = job.read(ComparisonsSettings), start_policy(job)
+    settings, policy = job.settings, start_policy(job, job.settings.policy)
     reward = load_reward(job.inputs["reward"], device=str(policy.scorer.device))
     size = settings.samples
     file = job.needs["prompts"] / f"{settings.of or 'train'}.jsonl"
-    prompts = with_room(policy, file, settings.max_new_tokens)
+    prompts = with_room(policy, file, settings.draws.max_new_tokens)
     samples = draw(policy, prompts, size * settings.groups, settings)
     parts = [
         PromptGroup(prompt, row[first : first + size])
@@ -58,12 +57,12 @@ def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str,
     }
 
 
-def mislabelled_stage(job: StageJob, folder: Path) -> JsonObject:
+def mislabelled_stage(job: StageJob[MislabelledSettings], folder: Path) -> dict[str, object]:
     """Write the comparisons with a share of them labelled wrongly, each by a draw of its own; ties stay.
 
     Turned round, or where labels are `random` by the toss of a coin, so that half of those are turned round.
     """
-    settings = job.read(MislabelledSettings)
+    settings = job.settings
     coin = settings.labels == "random"
     before = job.needs["comparisons"]
     generator = np.random.default_rng([settings.seed, 1])  # the same draws for every share: shares are nested
@@ -81,7 +80,7 @@ def mislabelled_stage(job: StageJob, folder: Path) -> JsonObject:
     return {**facts, **_write_comparisons(groups, folder), "flipped": flipped, "samples_drawn": 0, "tokens": 0}
 
 
-def judged_stage(job: StageJob, folder: Path) -> JsonObject:
+def judged_stage(job: StageJob[PolicySettings], folder: Path) -> dict[str, object]:
     """Judge whether a run's model puts the winner of each unseen comparison first.
 
     Returns:
@@ -90,10 +89,10 @@ def judged_stage(job: StageJob, folder: Path) -> JsonObject:
     groups = load_preferences(job.needs["held"] / "comparisons.jsonl", merge=False, ties="drop")
     run = job.needs["run"]
     if (run / "checkpoint" / "reward.json").exists():
-        scores = load_reward_model(run, template=job.read(PolicySettings).template).score(groups)
+        scores = load_reward_model(run, template=job.settings.template).score(groups)
     else:
-        start = start_policy(job).score(groups)
-        trained = trained_policy(job).score(groups)
+        start = start_policy(job, job.settings).score(groups)
+        trained = trained_policy(job, job.settings).score(groups)
         scores = [trained_score - start_score for trained_score, start_score in zip(trained, start, strict=True)]
     numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(group.prompt for group in groups))}
     right, prompts = [], []
@@ -105,11 +104,11 @@ def judged_stage(job: StageJob, folder: Path) -> JsonObject:
     return {"right": right, "prompt": prompts}
 
 
-def reference_stage(job: StageJob, folder: Path) -> JsonObject:
+def reference_stage(job: StageJob[SampledSettings], folder: Path) -> dict[str, object]:
     """Write `rewards.npy` of shape (prompts, samples) and `samples.jsonl`, a prompt a line in the same order."""
-    settings, policy = job.read(ReferenceSettings), start_policy(job)
+    settings, policy = job.settings, start_policy(job, job.settings.policy)
     reward = load_reward(job.inputs["reward"], device=str(policy.scorer.device))
-    prompts = with_room(policy, job.needs["prompts"] / "eval.jsonl", settings.max_new_tokens)
+    prompts = with_room(policy, job.needs["prompts"] / "eval.jsonl", settings.draws.max_new_tokens)
     samples = draw(policy, prompts, settings.samples, settings)
     pairs = [
         (prompt_text(prompt), response.text) for prompt, row in zip(prompts, samples, strict=True) for response in row

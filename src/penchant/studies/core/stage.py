@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from penchant.config import Config
 from penchant.models.builtin import BUILT_IN, ENCODERS
 from penchant.studies.core.address import address, data_content, model_content, reward_content
 from penchant.studies.core.kinds import RUN, maker_of, stage_makers
 from penchant.studies.core.prompts import locate_prompts
-from penchant.studies.core.settings import Prompts, RewardModelStage, SampledConfig, StudyConfig
-from penchant.studies.core.stage_settings import ComparisonsSettings, PromptSource, PromptsSettings
-from penchant.typed_json import JsonObject, to_object
+from penchant.studies.core.settings import Comparisons, Prompts, RewardModelStage, SampledConfig, StudyConfig
+from penchant.studies.core.stage_settings import (
+    ComparisonsSettings,
+    DrawSettings,
+    EvaluationSettings,
+    LearningSettings,
+    PolicySettings,
+    PromptSource,
+    PromptsSettings,
+    RewardModelSettings,
+    SFTSettings,
+    StageSettings,
+)
+from penchant.typed_json import from_json, to_object
 
 SHARED = ("sft", "reward_model")
 """Runs that others build on."""
+DEFAULT_SIZES = Comparisons()
 
 
 @dataclass(frozen=True)
@@ -27,26 +40,24 @@ class Stage:
     Attributes:
         kind: `prompts`, `sft`, `comparisons`, `reference`, `reward_model`, or a method's name.
         label: for people and in the folder's name, such as `dpo-beta-0.1-seed-0`.
-        settings: all that it depends on, besides the stages that it needs, as plain values; content in place of names.
+        settings: all that it depends on, besides the stages that it needs; content in place of names.
         inputs: where its inputs lie, and under which names: no part of the address, so that they may move.
         needs: the stages before, by what they are to this one.
         value, rate, seed: its place in the grid, None where it has none; `rate` only where a method has several.
-        extent: settings that decide how much it computes and not what: with another extent it is another stage, but
-            stages that need it stay the same.
     """
 
     kind: str
     label: str
-    settings: JsonObject
+    settings: StageSettings
     inputs: Mapping[str, str]
     needs: Mapping[str, Stage]
     value: float | None = None
     seed: int | None = None
     rate: float | None = None
-    extent: JsonObject = field(default_factory=dict)
 
+    # a typo would else come to light in the worker, when the stages before it have run for hours
     def __post_init__(self) -> None:
-        """Refuse a kind that nobody registered, before hours of other stages.
+        """Refuse a kind that nobody registered.
 
         Raises:
             ValueError: there is no such kind.
@@ -56,14 +67,16 @@ class Stage:
     @cached_property
     def address(self) -> str:
         """The digest of everything that it depends on."""
-        return self._address({**self.settings, **self.extent})
+        return self._address(to_object(self.settings))
 
     @cached_property
     def content(self) -> str:
         """The digest of what other stages take from it."""
-        return self._address(self.settings)
+        extent = self.settings.extent
+        return self._address({name: value for name, value in to_object(self.settings).items() if name not in extent})
 
-    def _address(self, settings: JsonObject) -> str:
+    def _address(self, settings: Mapping[str, object]) -> str:
+        # the content of a need, not its address: probes of an early layer stay when activations go deeper for another
         needs = [f"{role} {stage.content}" for role, stage in self.needs.items()]
         has_reward_model = any(stage.kind == "reward_model" for stage in self.needs.values())
         return address(self.kind, settings, needs, inputs=self.inputs, has_reward_model=has_reward_model)
@@ -71,7 +84,8 @@ class Stage:
     @property
     def path(self) -> str:
         """Its folder inside the study's."""
-        return f"{'stages' if self.kind in (*stage_makers(), *SHARED) else 'runs'}/{self.label}-{self.address}"
+        part = "stages" if self.kind in (*stage_makers(), *SHARED) else "runs"
+        return f"{part}/{self.label}-{self.address}"
 
     @property
     def is_run(self) -> bool:
@@ -85,49 +99,49 @@ class StageFactory:
 
     Attributes:
         inputs: where the inputs lie.
-        model, learning, offline: what every stage, every run and every run on comparisons has of the study.
-        draws: what a stage that samples has.
+        policy, draws, learning: what every stage, every stage that samples and every run has of the study.
         start: the SFT stage, where there is one, as a need of all others.
         prompts: the stage that has the prompts.
-        measured: how runs are measured while they learn; empty where they are not.
+        evaluation: how runs are measured while they learn; None where they are not.
         sizes: of comparisons that are sampled.
     """
 
     inputs: Mapping[str, str]
-    model: JsonObject
-    learning: JsonObject
-    offline: JsonObject
-    draws: JsonObject
-    start: dict[str, Stage]
+    policy: PolicySettings
+    draws: DrawSettings
+    learning: LearningSettings
+    start: Mapping[str, Stage]
     prompts: Stage
-    measured: JsonObject
-    sizes: JsonObject
+    evaluation: EvaluationSettings | None = None
+    sizes: Comparisons = DEFAULT_SIZES
 
     @classmethod
     def sampled(cls, config: SampledConfig) -> StageFactory:
         """Return the factory of a study whose comparisons are samples that the true reward ranks."""
-        inputs = _inputs(config)
-        model, learning = model_settings(config), learning_settings(config)
+        inputs, policy, learning = _inputs(config), policy_settings(config), learning_settings(config)
         start: dict[str, Stage] = {}
         if config.sft is not None:
-            data = {**plain(config.sft.data), "path": data_content(config.sft.data.path)}
-            start = {"start": Stage("sft", "sft", {**model, **learning, **plain(config.sft), "data": data}, inputs, {})}
-        draws = {
-            **model,
-            "reward": reward_content(config.reward),
-            "template": config.template,
-            "max_new_tokens": config.max_new_tokens,
-        }
+            settings = SFTSettings(
+                model=policy.model,
+                learning=learning,
+                data=config.sft.data.replace(path=data_content(config.sft.data.path)),
+                learning_rate=config.sft.learning_rate,
+                epochs=config.sft.epochs,
+                max_steps=config.sft.max_steps,
+                batch_size=config.sft.batch_size,
+            )
+            start = {"start": Stage("sft", "sft", settings, inputs, {})}
+        draws = DrawSettings(reward_content(config.reward), config.max_new_tokens)
+        measured = config.evaluation
         return cls(
             inputs,
-            model,
-            learning,
-            offline_settings(config),
+            policy,
             draws,
+            learning,
             start,
             openings("prompts", config, config.eval_prompts),
-            {name: getattr(config.evaluation, name) for name in ("times", "spacing", "samples", "seed")},
-            plain(config.comparisons),
+            EvaluationSettings(measured.times, measured.spacing, measured.samples, measured.seed),
+            config.comparisons,
         )
 
     @property
@@ -139,61 +153,82 @@ class StageFactory:
         self,
         kind: str,
         label: str,
-        settings: object,
+        settings: StageSettings,
         needs: Mapping[str, Stage],
         value: float | None = None,
         seed: int | None = None,
         rate: float | None = None,
     ) -> Stage:
-        """Return a stage of this study; `settings` are an object of its kind's class, or plain values."""
-        return Stage(kind, label, to_object(settings), self.inputs, needs, value, seed, rate)
+        """Return a stage of this study."""
+        return Stage(kind, label, settings, self.inputs, needs, value, seed, rate)
 
     def comparisons(self, seed: int) -> Stage:
         """Return the stage of the comparisons: samples of the reference for the prompts to train on."""
-        settings = ComparisonsSettings(**self.draws, **self.sizes, seed=seed)
+        settings = self._comparisons_settings(seed, self.sizes.groups)
         return self.stage("comparisons", f"comparisons-seed-{seed}", settings, self.sampling_needs, seed=seed)
+
+    def unseen_comparisons(self, seed: int, groups: int) -> Stage:
+        """Return the stage of comparisons for the prompts to measure on, from which nothing learns."""
+        settings = self._comparisons_settings(seed, groups, of="eval")
+        return self.stage("comparisons", "unseen-comparisons", settings, self.sampling_needs)
+
+    def _comparisons_settings(self, seed: int, groups: int, of: Literal["eval"] | None = None) -> ComparisonsSettings:
+        return ComparisonsSettings(
+            policy=self.policy, draws=self.draws, samples=self.sizes.samples, groups=groups, seed=seed, of=of
+        )
 
     def reward_model(self, stage: RewardModelStage, seed: int, comparisons: Stage, label: str = "") -> Stage:
         """Return the run of a reward model on these comparisons."""
-        fit_settings = {**plain(stage), "template": self.draws["template"], "seed": seed}
+        settings = reward_model_settings(stage, self.policy, self.learning, seed)
         needs = {"comparisons": comparisons, **self.start}
-        settings = {**self.model, **self.learning, **fit_settings}
         return self.stage("reward_model", label or f"reward-model-seed-{seed}", settings, needs, seed=seed)
+
+    def judgement(self, run: Stage, unseen: Stage, seed: int) -> Stage:
+        """Return the stage that judges unseen comparisons by what a run has learned."""
+        needs = {"run": run, "held": unseen, **self.start}
+        return self.stage("judged", f"{run.label}-judged", self.policy, needs, seed=seed)
 
 
 def openings(label: str, config: SampledConfig, measured: Prompts) -> Stage:
     """Return the stage of the prompts to train on, and of others to measure on."""
-    inputs = {**_inputs(config), "eval": locate_prompts(measured.path)}
-    return Stage("prompts", label, to_object(_prompts(config, measured)), inputs, {})
+    train, unseen = (
+        from_json(PromptSource, {**plain(source), "path": data_content(locate_prompts(source.path))})
+        for source in (config.prompts, measured)
+    )
+    # prompts that are taken whole are the same for every model, and a study of another one keeps the stage
+    is_cut = any(source.prefix_tokens for source in (train, unseen))
+    settings = PromptsSettings(train=train, eval=unseen, model=model_content(config.model.name) if is_cut else None)
+    return Stage("prompts", label, settings, {**_inputs(config), "eval": locate_prompts(measured.path)}, {})
 
 
-def plain(config: Config) -> JsonObject:
+def plain(config: Config) -> dict[str, object]:
     """Return a configuration as plain values."""
     return config.model_dump(mode="json")
 
 
-def model_settings(config: StudyConfig) -> JsonObject:
+def policy_settings(config: StudyConfig) -> PolicySettings:
     """Return the model that every stage starts from, by its content."""
-    return {"model": {**plain(config.model), "name": model_content(config.model.name)}}
+    return PolicySettings(model=config.model.replace(name=model_content(config.model.name)), template=config.template)
 
 
-def learning_settings(config: StudyConfig) -> JsonObject:
+def learning_settings(config: StudyConfig) -> LearningSettings:
     """Return the settings that every run takes from the study."""
-    return {"optimizer": config.optimizer, "clip": config.clip, "warmup_steps": config.warmup_steps}
+    return LearningSettings(config.optimizer, config.clip, config.warmup_steps)
 
 
-def offline_settings(config: StudyConfig) -> JsonObject:
-    """Return the settings that every run on comparisons takes from the study."""
-    return {"batch_size": config.batch_size, "epochs": config.epochs}
-
-
-def _prompts(config: SampledConfig, measured: Prompts) -> PromptsSettings:
-    train, unseen = (
-        PromptSource(**{**plain(source), "path": data_content(locate_prompts(source.path))})
-        for source in (config.prompts, measured)
+def reward_model_settings(
+    stage: RewardModelStage, policy: PolicySettings, learning: LearningSettings, seed: int
+) -> RewardModelSettings:
+    """Return the settings of the run of a reward model."""
+    return RewardModelSettings(
+        policy=policy,
+        learning=learning,
+        learning_rate=stage.learning_rate,
+        epochs=stage.epochs,
+        batch_size=stage.batch_size,
+        held_out=stage.held_out,
+        seed=seed,
     )
-    is_cut = any(source.prefix_tokens for source in (train, unseen))  # then a tokenizer cuts them
-    return PromptsSettings(train=train, eval=unseen, model=model_content(config.model.name) if is_cut else None)
 
 
 def _inputs(config: SampledConfig) -> dict[str, str]:
@@ -207,6 +242,6 @@ def _inputs(config: SampledConfig) -> dict[str, str]:
 
 
 def absolute(name: str) -> str:
-    """Return a local path so that it holds from any folder; the name of anything else as it is."""
+    """Return a local path as an absolute one, which holds from any folder; any other name as it is."""
     path = Path(name).expanduser()
     return str(path.resolve()) if name not in (*BUILT_IN, *ENCODERS) and path.exists() else name

@@ -1,4 +1,4 @@
-"""What each kind of stage depends on besides its inputs and the stages before: plain values, one class for each kind.
+"""What each kind of stage depends on besides its inputs and the stages before: one frozen class for each kind.
 
 They are written into the stage's address as JSON, so a field with a default of None is left out where it is None: a
 new one leaves the addresses of the stages that do not use it as they are. Imports no torch.
@@ -7,26 +7,49 @@ new one leaves the addresses of the stages that do not use it as they are. Impor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from penchant.data.options import Template
-from penchant.typed_json import OMITTED, JsonObject
+from penchant.data.settings import RowsConfig
+from penchant.models.settings import ModelConfig
+from penchant.typed_json import INLINED, OMITTED
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolicySettings:
-    """The model that a stage loads, as settings of `ModelConfig` with its content in place of a name."""
+class StageSettings:
+    """Settings of a stage.
 
-    model: JsonObject
+    Attributes:
+        extent: names of those that decide how much it computes and not what. With another extent it is another stage,
+            but stages that need it stay the same.
+    """
+
+    extent: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings(StageSettings):
+    """The model that a stage loads, with the digest of its content in place of its name."""
+
+    model: ModelConfig
     template: Template
 
 
-@dataclass(frozen=True, kw_only=True)
-class SampledSettings(PolicySettings):
-    """Settings of a stage that samples; `reward` is the content of the true reward, where there is one."""
+@dataclass(frozen=True)
+class DrawSettings:
+    """How samples are drawn; `reward` is the content of the true reward, where there is one."""
 
     reward: str | None
     max_new_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledSettings(StageSettings):
+    """So many samples of a policy for each prompt. `reference` stages have no more than that."""
+
+    policy: Annotated[PolicySettings, INLINED]
+    draws: Annotated[DrawSettings, INLINED]
+    samples: int
     seed: int
 
 
@@ -34,16 +57,8 @@ class SampledSettings(PolicySettings):
 class ComparisonsSettings(SampledSettings):
     """Groups of samples for each prompt, every pair of a group compared; `of` says of which prompts."""
 
-    samples: int
     groups: int
     of: Annotated[Literal["eval"] | None, OMITTED] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReferenceSettings(SampledSettings):
-    """So many samples of the reference for each prompt to measure on."""
-
-    samples: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +69,12 @@ class MeasuredSettings(SampledSettings):
         best_of: of how many each sample is the best by a learned reward; None for one.
     """
 
-    samples: int
     temperatures: tuple[float, ...]
     best_of: Annotated[int | None, OMITTED] = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class MislabelledSettings:
+class MislabelledSettings(StageSettings):
     """The share of the comparisons that gets a wrong label, and what a wrong label is."""
 
     share: float
@@ -80,9 +94,134 @@ class PromptSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptsSettings:
+class PromptsSettings(StageSettings):
     """The prompts to train on and to measure on; the model where its tokenizer cuts them."""
 
     train: PromptSource
     eval: PromptSource
     model: Annotated[str | None, OMITTED] = None
+
+
+# -- runs ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """The settings that every run takes from the study."""
+
+    optimizer: Literal["rmsprop", "adamw"]
+    clip: float
+    warmup_steps: int
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How runs are measured while they learn, as `Evaluation` has it."""
+
+    times: int
+    spacing: float
+    samples: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class PreferredResponses:
+    """How the preferred responses of a study are read to fine-tune on."""
+
+    template: Template
+    held_out: int = 0
+
+
+@dataclass(frozen=True)
+class SweptLoss:
+    """A loss on pairs by its name, with the settings that differ between runs; its others are the defaults."""
+
+    name: Literal["sigmoid", "robust", "ipo"]
+    beta: Annotated[float | None, OMITTED] = None
+    tau: Annotated[float | None, OMITTED] = None
+    label_smoothing: Annotated[float | None, OMITTED] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(StageSettings):
+    """Settings of a stage that trains a method."""
+
+    learning: Annotated[LearningSettings, INLINED]
+    learning_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTSettings(RunSettings):
+    """Fine-tuning on demonstrations, or on the preferred responses of the comparisons."""
+
+    model: ModelConfig
+    data: RowsConfig | PreferredResponses
+    epochs: int
+    max_steps: int | None
+    batch_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardModelSettings(RunSettings):
+    """A reward model, fitted to comparisons."""
+
+    policy: Annotated[PolicySettings, INLINED]
+    epochs: int
+    batch_size: int
+    held_out: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfflineRunSettings(RunSettings):
+    """A run of DPO, KTO, Preferred-FT or unlikelihood on comparisons.
+
+    Attributes:
+        epochs, steps: how long it learns; one of the two.
+        loss: of DPO.
+        prompts: so many of the comparisons' prompts alone; None for all.
+    """
+
+    policy: Annotated[PolicySettings, INLINED]
+    batch_size: int
+    seed: int
+    epochs: Annotated[int | None, OMITTED] = None
+    steps: Annotated[int | None, OMITTED] = None
+    loss: Annotated[SweptLoss | None, OMITTED] = None
+    prompts: Annotated[int | None, OMITTED] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledRunSettings(OfflineRunSettings):
+    """A run on comparisons that is measured by samples; without `evaluation` other stages do it after its end."""
+
+    draws: Annotated[DrawSettings, INLINED]
+    evaluation: Annotated[EvaluationSettings | None, OMITTED] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweptRunSettings(SampledRunSettings):
+    """A run on comparisons at one `value` of its method's sweep; None where there is nothing to sweep."""
+
+    value: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPORunSettings(RunSettings):
+    """A run of PPO or PPO-GT; `value` is the KL in nats that it aims at."""
+
+    policy: Annotated[PolicySettings, INLINED]
+    draws: Annotated[DrawSettings, INLINED]
+    steps: int
+    prompts_per_step: int
+    samples_per_prompt: int
+    updates: int
+    kl_start: float | None
+    value: float
+    seed: int
+    evaluation: Annotated[EvaluationSettings | None, OMITTED] = None
+
+
+def is_evaluated(settings: StageSettings) -> bool:
+    """Return whether a stage is a run that samples while it learns."""
+    return isinstance(settings, SampledRunSettings | PPORunSettings) and settings.evaluation is not None

@@ -12,10 +12,10 @@ from penchant.engine.memory import peak_memory_bytes
 from penchant.files import atomic_folder, remove
 from penchant.studies.core.job import STAGE, StageJob
 from penchant.studies.core.kinds import RUN, maker_of, resolve, stage_makers
-from penchant.typed_json import JsonObject
+from penchant.studies.core.stage_settings import StageSettings
 
 
-def work(job: StageJob) -> str:
+def work(job: StageJob[StageSettings]) -> str:
     """Do the stage's work; its folder is whole afterwards.
 
     Returns:
@@ -28,11 +28,12 @@ def work(job: StageJob) -> str:
     if maker == RUN:
         status: str = resolve(RUN)(job)
         return status
-    make: Callable[[StageJob, Path], JsonObject] = resolve(maker)
+    make: Callable[[StageJob[StageSettings], Path], dict[str, object]] = resolve(maker)
     started = time.monotonic()
-    # a worker that outlived a killed command may still build the same stage: a name of its own
+    # under a name of its own: a worker that outlived a killed command may still build the same stage
     with atomic_folder(job.folder, shared=True) as building:
         facts = make(job, building)
+        # last: a stage is there when it has its facts, and all digests stand before the folder has its final name
         facts |= {"seconds": time.monotonic() - started, "peak_memory_bytes": peak_memory_bytes()}
         (building / STAGE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         write_sums(building, stage_sums(building))
@@ -47,6 +48,6 @@ def stage_sums(folder: Path) -> dict[str, str]:
 
 
 def import_all() -> None:
-    """Import what does the work of every kind, so that a process that forks has it once."""
+    """Import what does the work of every kind of stage, once for all processes that are forked afterwards."""
     for target in (RUN, *stage_makers().values()):
         resolve(target)

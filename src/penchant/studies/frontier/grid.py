@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from penchant.studies.core.methods import Runs, Setting, runs_of, settings_of
 from penchant.studies.core.stage import Stage, StageFactory
-from penchant.studies.core.stage_settings import ComparisonsSettings, PolicySettings, ReferenceSettings
+from penchant.studies.core.stage_settings import SampledSettings
 from penchant.studies.frontier.search import searched
 from penchant.studies.frontier.settings import FrontierConfig
 
@@ -64,8 +64,11 @@ def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
     """
     factory = StageFactory.sampled(config)
     # Not the seed of the runs' evaluations: the limit shares no draws with what it is compared with.
-    samples = ReferenceSettings(
-        **factory.draws, samples=config.evaluation.reference_samples, seed=config.evaluation.seed + 1
+    samples = SampledSettings(
+        policy=factory.policy,
+        draws=factory.draws,
+        samples=config.evaluation.reference_samples,
+        seed=config.evaluation.seed + 1,
     )
     reference = factory.stage("reference", "reference", samples, factory.sampling_needs)
     steps = config.search.steps if config.search else None
@@ -88,13 +91,6 @@ def _judgement_stages(
     """Return the comparisons of unseen prompts, and the stages in which each reward model judges them."""
     if not method_runs.reward_models:
         return None, {}
-    sizes = {**factory.sizes, "groups": 1}
-    draws = ComparisonsSettings(**factory.draws, **sizes, seed=config.evaluation.seed + HELD_OUT_SEED, of="eval")
-    unseen = factory.stage("comparisons", "unseen-comparisons", draws, factory.sampling_needs)
-    judge_settings = PolicySettings(**factory.model, template=config.template)
-    needs = {"held": unseen, **factory.start}
-    judgements = {
-        seed: factory.stage("judged", f"{model.label}-judged", judge_settings, {"run": model, **needs}, seed=seed)
-        for seed, model in method_runs.reward_models.items()
-    }
-    return unseen, judgements
+    unseen = factory.unseen_comparisons(config.evaluation.seed + HELD_OUT_SEED, groups=1)
+    reward_models = method_runs.reward_models.items()
+    return unseen, {seed: factory.judgement(model, unseen, seed) for seed, model in reward_models}

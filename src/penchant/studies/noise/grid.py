@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penchant.studies.core.stage import Stage, StageFactory
-from penchant.studies.core.stage_settings import ComparisonsSettings, MislabelledSettings, PolicySettings
+from penchant.studies.core.stage_settings import MislabelledSettings, SampledRunSettings, SweptLoss
 from penchant.studies.noise.settings import NoiseConfig
-from penchant.typed_json import JsonObject
 
 LEARNERS = ("dpo", "cdpo", "robust", "ipo", "reward_model")
 """Who learns from wrong labels; cDPO and robust DPO are told how many are turned round."""
@@ -53,8 +52,7 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
     factory = StageFactory.sampled(config)
     held_seed = config.evaluation.seed + HELD_OUT_SEED
     groups = max(config.comparisons.groups, HELD_OUT_GROUPS)
-    settings = ComparisonsSettings(**factory.draws, **{**factory.sizes, "groups": groups}, seed=held_seed, of="eval")
-    unseen = factory.stage("comparisons", "unseen-comparisons", settings, factory.sampling_needs)
+    unseen = factory.unseen_comparisons(held_seed, groups)
     before, cells, few_runs = list(factory.start.values()), [], []
     for seed in config.seeds:
         # All shares of a seed are made of the same comparisons, so that learners and shares are paired.
@@ -68,10 +66,7 @@ def noise_grid(config: NoiseConfig) -> NoiseGrid:
                 if learner == "reward_model" and config.reward_model is None:
                     continue
                 run = _learner(config, factory, learner, share, seed, data)
-                needs = {"run": run, "held": unseen, **factory.start}
-                judge_settings = PolicySettings(**factory.model, template=config.template)
-                judgement = factory.stage("judged", f"{run.label}-judged", judge_settings, needs, seed=seed)
-                cells.append(Cell(learner, share, run, judgement))
+                cells.append(Cell(learner, share, run, factory.judgement(run, unseen, seed)))
         if config.few is not None:
             few_runs.append(_few_comparisons_run(config, factory, seed, clean))
     return NoiseGrid(factory.prompts, unseen, tuple(cells), tuple(few_runs), tuple(before))
@@ -93,10 +88,10 @@ def _learner(config: NoiseConfig, factory: StageFactory, learner: str, share: fl
     # IPO's loss has no labels to smooth, so at 0 it is still another loss than DPO's.
     loss_name = "dpo" if share == 0 and learner != "ipo" else learner
     loss = {
-        "dpo": {"name": "sigmoid", "beta": config.beta},
-        "cdpo": {"name": "sigmoid", "beta": config.beta, "label_smoothing": flip_rate},
-        "robust": {"name": "robust", "beta": config.beta, "label_smoothing": flip_rate},
-        "ipo": {"name": "ipo", "tau": config.tau},
+        "dpo": SweptLoss("sigmoid", beta=config.beta),
+        "cdpo": SweptLoss("sigmoid", beta=config.beta, label_smoothing=flip_rate),
+        "robust": SweptLoss("robust", beta=config.beta, label_smoothing=flip_rate),
+        "ipo": SweptLoss("ipo", tau=config.tau),
     }[loss_name]
     settings = _settings(config, factory, loss, seed)
     label = f"{loss_name}-{config.labels}-{share:g}-seed-{seed}"
@@ -105,16 +100,24 @@ def _learner(config: NoiseConfig, factory: StageFactory, learner: str, share: fl
 
 def _few_comparisons_run(config: NoiseConfig, factory: StageFactory, seed: int, clean: Stage) -> Stage:
     assert config.few is not None
-    settings = {
-        **_settings(config, factory, {"name": "sigmoid", "beta": config.beta}, seed),
-        "prompts": config.few.prompts,
-        "epochs": config.few.epochs,
-        "evaluation": {**factory.measured, "times": config.few.times},
-    }
+    few, learned = config.few, _settings(config, factory, SweptLoss("sigmoid", beta=config.beta), seed)
+    assert learned.evaluation is not None
+    settings = replace(
+        learned, prompts=few.prompts, epochs=few.epochs, evaluation=replace(learned.evaluation, times=few.times)
+    )
     needs = {**factory.sampling_needs, "comparisons": clean}
-    return factory.stage("dpo", f"few-{config.few.prompts}-seed-{seed}", settings, needs, None, seed)
+    return factory.stage("dpo", f"few-{few.prompts}-seed-{seed}", settings, needs, None, seed)
 
 
-def _settings(config: NoiseConfig, factory: StageFactory, loss: JsonObject, seed: int) -> JsonObject:
-    run_settings = {"loss": loss, "learning_rate": config.learning_rate, "evaluation": factory.measured, "seed": seed}
-    return {**factory.draws, **factory.learning, **factory.offline, **run_settings}
+def _settings(config: NoiseConfig, factory: StageFactory, loss: SweptLoss, seed: int) -> SampledRunSettings:
+    return SampledRunSettings(
+        policy=factory.policy,
+        draws=factory.draws,
+        learning=factory.learning,
+        learning_rate=config.learning_rate,
+        batch_size=config.batch_size,
+        epochs=config.epochs,
+        loss=loss,
+        evaluation=factory.evaluation,
+        seed=seed,
+    )

@@ -51,12 +51,13 @@ def transfer_grid(config: TransferConfig) -> TransferGrid:
 
     def cells(label: str, samples: int, run: Stage | None) -> dict[str, Stage]:
         settings = MeasuredSettings(
-            **factory.draws,
+            policy=factory.policy,
+            draws=factory.draws,
             seed=config.evaluation.seed + DRAWS_SEED,
             temperatures=tuple(dict.fromkeys(config.temperatures)),
             samples=samples,
         )
-        needs = factory.start | ({"run": run} if run else {})
+        needs = {**factory.start, **({"run": run} if run else {})}
         seed = run.seed if run else None
         return {
             name: factory.stage(

@@ -13,28 +13,27 @@ from penchant.models.reward import LearnedReward, load_reward_model
 from penchant.rewards import load_reward, score_groups
 from penchant.studies.core.job import StageJob, draw, start_policy, trained_policy, with_room
 from penchant.studies.core.stage_settings import MeasuredSettings
-from penchant.typed_json import JsonObject
 from penchant.types import Prompt, PromptGroup, Response, prompt_text
 
 OWN_TEMPERATURE = 1.0
 """At which samples are the policy's own, so that the KL along them estimates that of the sequences without bias."""
 
 
-def transfer_stage(job: StageJob, folder: Path) -> JsonObject:
+def transfer_stage(job: StageJob[MeasuredSettings], folder: Path) -> dict[str, object]:
     """Write `samples.jsonl`, a line per temperature and prompt.
 
     Each sample has its true reward, where the study has one, and at temperature 1 the exact KL to the reference along
     it. Without a run the reference itself is measured; with a reward model as `ranker`, the best of every `best_of` of
     its samples by that.
     """
-    settings, start = job.read(MeasuredSettings), start_policy(job)
+    settings, start = job.settings, start_policy(job, job.settings.policy)
     reward = None
-    if settings.reward is not None:
+    if settings.draws.reward is not None:
         reward = load_reward(job.inputs["reward"], device=str(start.scorer.device))
     ranker = load_reward_model(job.needs["ranker"]) if "ranker" in job.needs else None
     best_of = settings.best_of or 1
-    policy = trained_policy(job) if "run" in job.needs else start
-    prompts = with_room(start, job.needs["domain"] / "eval.jsonl", settings.max_new_tokens)
+    policy = trained_policy(job, settings.policy) if "run" in job.needs else start
+    prompts = with_room(start, job.needs["domain"] / "eval.jsonl", settings.draws.max_new_tokens)
     drawn_count = 0
     with (folder / "samples.jsonl").open("w", encoding="utf-8", errors="replace") as file:
         for temperature in settings.temperatures:

@@ -14,7 +14,7 @@ from penchant.metrics.intervals import cluster_mean, independent_difference, pai
 from penchant.metrics.limit import best_of_n, best_of_n_kl
 from penchant.studies.core.methods import BEST_OF_N, LABELS
 from penchant.studies.core.records import read_lines, read_object
-from penchant.studies.core.results import Numbers, over_prompts, provenance_of
+from penchant.studies.core.results import Numbers, facts_of, over_prompts, provenance_of
 from penchant.studies.core.settings import SWEPT
 from penchant.studies.core.stage import Stage
 from penchant.studies.core.summary import cost_of_stages, failures_of
@@ -81,7 +81,7 @@ def summarize_transfer(
         study=config.method,
         config=config.recorded(),
         domains=tuple(_domain(name, stage, config, grid, study) for name, stage in grid.prompts.items()),
-        prompts=TrainedPrompts(read_object(study / grid.prompts[config.own].path / "stage.json").get("train")),
+        prompts=TrainedPrompts(facts_of(grid.prompts[config.own], study).get("train")),
         temperatures=tuple(temperatures),
         home=headline_temperature,
         seeds=tuple(config.seeds),
@@ -100,8 +100,8 @@ def summarize_transfer(
 
 
 def _domain(name: str, stage: Stage, config: TransferConfig, grid: TransferGrid, study: Path) -> Domain:
-    facts = read_object(study / stage.path / "stage.json")
-    measured = read_object(study / grid.reference[name].path / "stage.json")
+    facts = facts_of(stage, study)
+    measured = facts_of(grid.reference[name], study)
     return Domain(name, name == config.own, measured.get("prompts"), facts.get("also_trained_on"))
 
 

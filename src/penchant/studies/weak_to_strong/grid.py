@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CustomWeakLoss, WeakLoss
+from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CrossEntropy, CustomWeakLoss, WeakLoss
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.address import data_content, model_content
-from penchant.studies.core.stage import Stage, absolute, plain
+from penchant.studies.core.stage import Stage, absolute
+from penchant.studies.core.stage_settings import StageSettings
 from penchant.studies.weak_to_strong.names import (
     CEILING,
     RANDOM,
@@ -29,8 +29,19 @@ from penchant.studies.weak_to_strong.names import (
     weak_name,
 )
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
+from penchant.studies.weak_to_strong.stage_settings import (
+    ActivationsSettings,
+    GenerativeSettings,
+    LabelsSettings,
+    ProbeSettings,
+    ProbesSettings,
+    RowsSettings,
+    StageClassifier,
+    StudentSettings,
+    SupervisedProbesSettings,
+    TaskClasses,
+)
 from penchant.tasks.load import NAMES, data_folder, local_files, task_code, task_spec
-from penchant.typed_json import JsonObject
 from penchant.weak.settings import OWN_CLASSIFIERS, ClassifierSpec, LanguageModel, OwnClassifier, Probe
 
 Reader = tuple[str, Dtype, bool]
@@ -125,10 +136,12 @@ class _Stages:
     def __init__(self, config: WeakToStrongConfig, name: str) -> None:
         self.config, self.name, self.spec = config, name, task_spec(name)
         folder = data_folder()
+        # the bytes of the files, so that the folder of data may move; without files the hub id stands for the rows
         content = [data_content(str(file)) for file in local_files(self.spec, folder)] or [self.spec.hub]
-        sizes = {"task": task_code(name) or name, "train": config.train, "test": config.test, "data": content}
-        self.rows = self._task("rows", ["rows"], sizes, {"data": str(folder), "task": name}, {})
+        rows = RowsSettings(task=task_code(name) or name, train=config.train, test=config.test, data=tuple(content))
+        self.rows = self._task("rows", ["rows"], rows, {"data": str(folder), "task": name}, {})
         tuned_specs = [spec for spec, tuned in config.students if tuned and isinstance(spec, Probe | LanguageModel)]
+        # one copy of a model learns the texts, whoever reads it; a probe has no device of its own, a student has
         devices = {network_of(spec): "auto" for spec in tuned_specs}
         devices |= {network_of(spec): spec.device for spec in tuned_specs if isinstance(spec, LanguageModel)}
         self.tuned = {network: self._tuned(network, device) for network, device in devices.items()}
@@ -137,6 +150,7 @@ class _Stages:
         models = sorted({key for key, _ in probed})
         self.layers = {key: [layer for other, layer in probed if other == key] for key in models}
         self.activations = {key: self._activations(*key) for key in models}
+        # only students say anything of rows in other words
         students = {read_by(spec, tuned) for spec, tuned in config.students if isinstance(spec, Probe)}
         self.wordings = {
             (key, wording): self._activations(*key, wording)
@@ -144,20 +158,20 @@ class _Stages:
             for wording in range(len(config.templates))
             if key in students
         }
-        self.shared = {"classes": len(self.spec.classes), "names": list(self.spec.classes)}
-        self.probe = {"l2": config.l2, "steps": config.steps}
         self.own_losses = {
             OWN_WEAK_LOSSES.content(loss.function): loss.function
             for loss in config.losses
             if isinstance(loss, CustomWeakLoss)
         }
         """Where the user's losses lie, by the content that stands for them in the settings of stages."""
+        self.classes = TaskClasses(len(self.spec.classes), tuple(self.spec.classes))
 
     def grid(self) -> TaskGrid:
         labels: dict[tuple[str, int], Stage] = {}
         for number, spec in enumerate(self.config.weak):
             weak = weak_name(number)
             for seed in self.config.seeds:
+                # each student of the chain relabels what the one before it labelled
                 before = labels[weak, seed] = self._labels("supervisor", spec, seed, {})
                 for link, student in enumerate(self.config.bootstrap):
                     before = self._labels("relabel", student, seed, {"labels": before})
@@ -173,76 +187,79 @@ class _Stages:
         self,
         kind: str,
         names: Sequence[str],
-        settings: Mapping[str, Any],
+        settings: StageSettings,
         inputs: Mapping[str, str],
         needs: Mapping[str, Stage],
-        **fields: Any,
+        seed: int | None = None,
     ) -> Stage:
-        """Make a stage.
-
-        Its label says what it is of, never its place in a list, so that inserting a student leaves the other stages
-        valid.
-        """
+        """Return a stage of this task."""
+        # labels say what a stage is of, never its place in a list: inserting a student leaves the other stages valid
         name = self.name if self.name in NAMES else _slug(self.name)
-        return Stage(kind, "-".join([name, *map(_slug, names)]), dict(settings), inputs, needs, **fields)
+        return Stage(kind, "-".join([name, *map(_slug, names)]), settings, inputs, needs, seed=seed)
 
     def _tuned(self, network: ModelConfig, device: str) -> Stage:
-        assert self.config.generative is not None
-        model = {**plain(network), "name": model_content(network.name)}
-        settings = {"model": model, "longest": self.config.longest, **plain(self.config.generative)}
+        generative = self.config.generative
+        assert generative is not None
+        settings = GenerativeSettings(
+            model=network.replace(name=model_content(network.name)),
+            longest=self.config.longest,
+            epochs=generative.epochs,
+            learning_rate=generative.learning_rate,
+            batch_size=generative.batch_size,
+            texts=generative.texts,
+        )
         inputs = {"model": absolute(network.name), "device": device}
         return self._task("generative", ["generative", network.name], settings, inputs, {"rows": self.rows})
 
     def _activations(self, model: str, dtype: Dtype, tuned: bool, wording: int | None = None) -> Stage:
         layers = self.layers[model, dtype, tuned]
-        settings: dict[str, Any] = {"model": model_content(model), "dtype": dtype, "longest": self.config.longest}
-        names = ["activations", model]
-        if wording is not None:
-            settings["template"] = self.config.templates[wording]
-            names.append(settings["template"])
-        extent = {"deepest": None if min(layers) < 0 else max(layers)}
+        template = None if wording is None else self.config.templates[wording]
+        settings = ActivationsSettings(
+            model=model_content(model),
+            dtype=dtype,
+            longest=self.config.longest,
+            deepest=None if min(layers) < 0 else max(layers),
+            template=template,
+        )
+        names = ["activations", model, *([template] if template is not None else [])]
         start = self._start(ModelConfig(name=model), tuned)
         inputs, needs = {"model": absolute(model)}, {"rows": self.rows, **start}
-        return self._task("activations", names, settings, inputs, needs, extent=extent)
+        return self._task("activations", names, settings, inputs, needs)
 
     def _start(self, network: ModelConfig, tuned: bool) -> dict[str, Stage]:
         return {"start": self.tuned[network]} if tuned else {}
 
     def _classifier(
         self, spec: ClassifierSpec, tuned: bool = False
-    ) -> tuple[dict[str, Any], dict[str, str], dict[str, Stage]]:
+    ) -> tuple[StageClassifier, dict[str, str], dict[str, Stage]]:
         """Return settings, inputs and needs of a stage that fits this classifier.
 
         Its model stands in the settings by its content, or in the activations' address.
         """
-        settings = plain(spec)
         if isinstance(spec, Probe):
-            settings = {key: value for key, value in settings.items() if key not in ("model", "dtype")}
-            return settings, {}, {"rows": self.rows, "features": self.activations[read_by(spec, tuned)]}
+            features = self.activations[read_by(spec, tuned)]
+            return ProbeSettings(layer=spec.layer, rows=spec.rows), {}, {"rows": self.rows, "features": features}
+        if isinstance(spec, LanguageModel):
+            needs = {"rows": self.rows, **self._start(network_of(spec), tuned)}
+            return spec.replace(model=model_content(spec.model)), {"model": absolute(spec.model)}, needs
         if isinstance(spec, OwnClassifier):
             OWN_CLASSIFIERS.check(spec.factory)
-            settings["factory"] = OWN_CLASSIFIERS.content(spec.factory)
-            return settings, {"classifier": spec.factory}, {"rows": self.rows}
-        if isinstance(spec, LanguageModel):
-            settings["model"] = model_content(spec.model)
-            return (
-                settings,
-                {"model": absolute(spec.model)},
-                {"rows": self.rows, **self._start(network_of(spec), tuned)},
-            )
-        return settings, {}, {"rows": self.rows}
+            content = spec.replace(factory=OWN_CLASSIFIERS.content(spec.factory))
+            return content, {"classifier": spec.factory}, {"rows": self.rows}
+        return spec, {}, {"rows": self.rows}
 
     def _labels(self, kind: str, spec: ClassifierSpec, seed: int, extra_needs: Mapping[str, Stage]) -> Stage:
-        settings, inputs, needs = self._classifier(spec)
-        settings_of_stage = {
-            **self.shared,
-            "seed": seed,
-            "classifier": settings,
-            **(self.probe if isinstance(spec, Probe) else {}),
-        }
-        return self._task(
-            kind, [kind, spec.label, f"seed {seed}"], settings_of_stage, inputs, {**needs, **extra_needs}, seed=seed
+        classifier, inputs, needs = self._classifier(spec)
+        is_probe = isinstance(spec, Probe)
+        settings = LabelsSettings(
+            task=self.classes,
+            seed=seed,
+            classifier=classifier,
+            l2=self.config.l2 if is_probe else None,
+            steps=self.config.steps if is_probe else None,
         )
+        names = [kind, spec.label, f"seed {seed}"]
+        return self._task(kind, names, settings, inputs, {**needs, **extra_needs}, seed)
 
     def _probes(self, probe: Probe, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
         """Return all students of a probed model: the ceiling's stage, and one per supervisor."""
@@ -250,24 +267,23 @@ class _Stages:
         shared = {"rows": self.rows, "features": self.activations[read_by(probe, tuned)]}
         for wording in range(len(config.templates)):
             shared[f"wording {wording}"] = self.wordings[read_by(probe, tuned), wording]
-        settings = {
-            **self.shared,
-            **self.probe,
-            "seeds": list(config.seeds),
-            "controls": config.controls,
-            "layer": probe.layer,
-            "rows": probe.rows,
-            "wordings": len(config.templates),
-        }
-        ceiling = {**settings, "supervised": False}
+        ceiling = ProbesSettings(
+            task=self.classes,
+            l2=config.l2,
+            steps=config.steps,
+            seeds=config.seeds,
+            controls=config.controls,
+            layer=probe.layer,
+            rows=probe.rows,
+            wordings=len(config.templates),
+        )
         batched = {CEILING: self._task("students", ["students", probe.label, "ceiling"], ceiling, {}, shared)}
-        supervised = {
-            **settings,
-            "supervised": True,
-            "losses": [loss_content(loss) for loss in config.losses],
-            "chain": len(config.bootstrap),
-            "imitation": list(config.imitation),
-        }
+        supervised = SupervisedProbesSettings(
+            **vars(ceiling) | {"supervised": True},
+            losses=tuple(map(loss_content, config.losses)),
+            chain=len(config.bootstrap),
+            imitation=config.imitation,
+        )
         for number, supervisor in enumerate(config.weak):
             name = weak_name(number)
             needs = {f"labels {seed}": labels[name, seed] for seed in config.seeds}
@@ -281,58 +297,61 @@ class _Stages:
     def _singles(self, spec: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
         """Return students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
         config, stages = self.config, {}
-        settings, inputs, needs = self._classifier(spec, tuned)
-        naive, chain = loss_content(config.losses[0]), len(config.bootstrap)
+        classifier, inputs, needs = self._classifier(spec, tuned)
+        ceiling = StudentSettings(
+            task=self.classes,
+            classifier=classifier,
+            loss=CrossEntropy(),
+            truth="all",
+            templates=config.templates,
+            seed=config.seeds[0],
+        )
+        naive, chain = replace(ceiling, loss=loss_content(config.losses[0]), truth=None), len(config.bootstrap)
         inputs = {**inputs, **self.own_losses}
 
-        def add(
-            name: str, description: str, truth: str | None, loss: dict[str, Any], weak: str = "", **extra_settings: Any
-        ) -> None:
+        def add(name: str, description: str, settings: StudentSettings, weak: str = "") -> None:
             for seed in config.seeds:
-                stage_settings = {**self.shared, "seed": seed, "classifier": settings, "loss": loss, "truth": truth}
-                stage_settings |= {"longer": 1, "shown": None, "templates": list(config.templates), **extra_settings}
                 source = {"labels": labels[weak, seed]} if weak else {}
                 names = ["student", spec.label, description, f"seed {seed}"]
                 stages[name, seed] = self._task(
-                    "student", names, stage_settings, inputs, {**needs, **source}, seed=seed
+                    "student", names, replace(settings, seed=seed), inputs, {**needs, **source}, seed
                 )
 
-        add(CEILING, "ceiling", "all", _CROSS_ENTROPY)
+        add(CEILING, "ceiling", ceiling)
         if config.controls:
-            add(RANDOM, "random labels", "random", _CROSS_ENTROPY)
+            add(RANDOM, "random labels", replace(ceiling, truth="random"))
         for number, supervisor in enumerate(config.weak):
             weak, of_supervisor = weak_name(number), f"of {supervisor.label}"
             trains = not (isinstance(spec, LanguageModel) and spec.training is None)  # else no loss reaches it
             for index, loss in enumerate(config.losses if trains else config.losses[:1]):
                 name = loss.label if isinstance(loss, CustomWeakLoss) else loss.name
-                add(student_name(weak, index), f"{of_supervisor} {name}", None, loss_content(loss), weak)
+                student = replace(naive, loss=loss_content(loss))
+                add(student_name(weak, index), f"{of_supervisor} {name}", student, weak)
             for index, share in enumerate(config.imitation):
-                add(shown_name(weak, index), f"{of_supervisor} shown {share:g}", None, naive, weak, shown=share)
+                add(shown_name(weak, index), f"{of_supervisor} shown {share:g}", replace(naive, shown=share), weak)
             if config.controls:
-                add(noise_name(weak), f"{of_supervisor} errors at random", "noise", naive, weak)
+                # the first loss, as the naive student has it: only which rows are wrong may differ between the two
+                add(noise_name(weak), f"{of_supervisor} errors at random", replace(naive, truth="noise"), weak)
             if chain:
-                add(chained_name(weak), f"{of_supervisor} chain", None, naive, chain_name(weak, chain - 1))
+                add(chained_name(weak), f"{of_supervisor} chain", naive, chain_name(weak, chain - 1))
                 if trains:
-                    add(longer_name(weak), f"{of_supervisor} longer", None, naive, weak, longer=chain + 1)
+                    # trained as long as the whole chain, or what the chain gains might be no more than its training
+                    add(longer_name(weak), f"{of_supervisor} longer", replace(naive, longer=chain + 1), weak)
         return Students(single=stages)
 
 
-def loss_content(loss: WeakLoss) -> JsonObject:
-    """Return a loss as plain values; the content of a user's code stands in place of its name.
+def loss_content(loss: WeakLoss) -> WeakLoss:
+    """Return a loss with the content of a user's code in place of its name.
 
     Raises:
         InputError: the name of a user's loss stands for nothing.
     """
-    settings = plain(loss)
-    if isinstance(loss, CustomWeakLoss):
-        OWN_WEAK_LOSSES.check(loss.function)
-        settings["function"] = OWN_WEAK_LOSSES.content(loss.function)
-    return settings
+    if not isinstance(loss, CustomWeakLoss):
+        return loss
+    OWN_WEAK_LOSSES.check(loss.function)
+    return loss.replace(function=OWN_WEAK_LOSSES.content(loss.function))
 
 
 def _slug(name: str) -> str:
     """Return a name as a folder's may have it."""
     return re.sub(r"[^a-z0-9.]+", "-", name.rstrip("/").lower().rpartition("/")[2])[:SLUG].strip("-.")
-
-
-_CROSS_ENTROPY = {"name": "cross_entropy", "labels": "soft"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from penchant.metrics.resampling import cluster_codes
-from penchant.studies.core.records import read_object
+from penchant.studies.core.results import facts_of
 from penchant.studies.core.stage import Stage
 from penchant.studies.weak_to_strong.grid import Students
 from penchant.studies.weak_to_strong.names import CEILING, WEAK
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.tasks import group_of
-from penchant.typed_json import JsonObject
 from penchant.types import LabeledExample
 
 Array = NDArray[Any]
@@ -50,63 +49,44 @@ class Predictions:
     groups: Array | None = None
 
 
-def facts_of(task: Stage, study: Path) -> JsonObject:
-    """Return a stage's own record; empty where it is not done."""
-    return read_object(study / task.path / "stage.json")
-
-
 def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) -> Predictions | None:
     """Return the predictions of the students that are done; None where the ceiling is not there yet."""
     if students.batched:
         return _of_probes(students.batched, study)
-    folders_of: dict[str, list[Path]] = {}
-    for name in dict.fromkeys(name for name, _ in students.single):
-        tasks = [students.single[name, seed] for seed in config.seeds]
-        if all(facts_of(task, study) for task in tasks):
-            folders_of[name] = [study / task.path for task in tasks]
-    if CEILING not in folders_of:
+    stages = {name: [students.single[name, seed] for seed in config.seeds] for name, _ in students.single}
+    facts = {name: [facts_of(stage, study) for stage in by_seed] for name, by_seed in stages.items()}
+    done = [name for name, by_seed in facts.items() if all(by_seed)]
+    if CEILING not in done:
         return None
-    probabilities = {
-        name: np.stack([np.load(folder / "test.npy", allow_pickle=False) for folder in folders])
-        for name, folders in folders_of.items()
-    }
-    curves = {
-        name: [json.loads((folder / "curve.json").read_text()) for folder in folders]
-        for name, folders in folders_of.items()
-    }
-    # by their number: where seeds have other numbers of steps, their looks are not after the very same ones
-    curves = {
-        name: by_seed for name, by_seed in curves.items() if len({len(curve) for curve in by_seed}) == 1 and by_seed[0]
-    }
-    with_misfits = {
-        name: by_seed
-        for name, by_seed in curves.items()
-        if all(misfit is not None for curve in by_seed for _, misfit in curve)
-    }
-    facts = {name: [facts_of(students.single[name, seed], study) for seed in config.seeds] for name in folders_of}
-    distances = {name: [fact["moved"] for fact in by_seed if "moved" in fact] for name, by_seed in facts.items()}
+
+    def stacked(file: str, names: Iterable[str]) -> dict[str, Array]:
+        """Read an array of each student, of all seeds, shape (seeds, ...)."""
+        paths = {name: [study / stage.path / file for stage in stages[name]] for name in names}
+        return {name: np.stack([np.load(path, allow_pickle=False) for path in of]) for name, of in paths.items()}
+
+    curves: dict[str, list[list[tuple[float, float | None]]]] = {}
+    for name in done:
+        by_seed = [json.loads((study / stage.path / "curve.json").read_text()) for stage in stages[name]]
+        # looks go together by their number: seeds with other numbers of steps did not look after the very same ones
+        if len({len(curve) for curve in by_seed}) == 1 and by_seed[0]:
+            curves[name] = by_seed
+    misfits = {name: [[misfit for _, misfit in curve] for curve in by_seed] for name, by_seed in curves.items()}
+    distances = {name: [fact["moved"] for fact in facts[name] if "moved" in fact] for name in done}
     return Predictions(
-        np.load(folders_of[CEILING][0] / "truth.npy", allow_pickle=False),
-        probabilities,
-        {
-            name: np.mean([[look for look, _ in curve] for curve in by_seed], 0).tolist()
+        truth=np.load(study / stages[CEILING][0].path / "truth.npy", allow_pickle=False),
+        probabilities=stacked("test.npy", done),
+        looks={
+            name: np.mean([[after for after, _ in curve] for curve in by_seed], 0).tolist()
             for name, by_seed in curves.items()
         },
-        {
-            name: np.stack([np.load(folder / "curve.npy", allow_pickle=False) for folder in folders_of[name]])
-            for name in curves
+        curves=stacked("curve.npy", curves),
+        misfits={
+            name: np.array(by_seed)
+            for name, by_seed in misfits.items()
+            if not any(misfit is None for seed_misfits in by_seed for misfit in seed_misfits)
         },
-        {
-            name: np.array([[misfit for _, misfit in curve] for curve in by_seed])
-            for name, by_seed in with_misfits.items()
-        },
-        {
-            name: np.stack([np.load(folder / "wordings.npy", allow_pickle=False) for folder in folders])
-            for name, folders in folders_of.items()
-        }
-        if config.templates
-        else {},
-        {name: float(np.mean(by_seed)) for name, by_seed in distances.items() if by_seed},
+        wordings=stacked("wordings.npy", done if config.templates else ()),
+        weight_distances={name: float(np.mean(by_seed)) for name, by_seed in distances.items() if by_seed},
     )
 
 
@@ -120,8 +100,9 @@ def groups_of(rows: Stage, study: Path) -> Array | None:
 
 def _of_probes(batched: Mapping[str, Stage], study: Path) -> Predictions | None:
     """Return the predictions of the ceiling's stage with those of the supervisors that are done."""
-    folder = study / batched[CEILING].path
-    if not facts_of(batched[CEILING], study):
+    ceiling = facts_of(batched[CEILING], study)
+    steps: list[float] = ceiling.get("steps", [])
+    if not ceiling:
         return None
     arrays: dict[str, dict[str, Array]] = {"test": {}, "curve": {}, "wordings": {}}
     for supervisor, stage in batched.items():
@@ -129,8 +110,14 @@ def _of_probes(batched: Mapping[str, Stage], study: Path) -> Predictions | None:
             continue
         for kind, by_student in arrays.items():
             stored = load_file(study / stage.path / f"{kind}.safetensors")
+            # a stage knows of one supervisor only, so that it stays valid when another is put before it
             by_student |= {name.replace(f"{WEAK}|", f"{supervisor}|"): array for name, array in stored.items()}
-    steps: list[float] = facts_of(batched[CEILING], study)["steps"]
-    looks = dict.fromkeys(arrays["curve"], steps)
-    truth = np.load(folder / "truth.npy", allow_pickle=False)
-    return Predictions(truth, arrays["test"], looks, arrays["curve"], {}, arrays["wordings"], {})
+    return Predictions(
+        truth=np.load(study / batched[CEILING].path / "truth.npy", allow_pickle=False),
+        probabilities=arrays["test"],
+        looks=dict.fromkeys(arrays["curve"], steps),
+        curves=arrays["curve"],
+        misfits={},
+        wordings=arrays["wordings"],
+        weight_distances={},
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from penchant.data.rendering.renderer import Renderer
+from penchant.data.settings import RowsConfig
 from penchant.digests import DamagedFile
 from penchant.errors import InputError
-from penchant.losses.weak_settings import CrossEntropy, WeakLoss
+from penchant.losses.weak_settings import CrossEntropy, CustomWeakLoss, WeakLoss
 from penchant.methods import SFT
 from penchant.methods import train as train_run
 from penchant.models.encoder import is_encoder
@@ -26,9 +26,20 @@ from penchant.runs.provenance import surroundings
 from penchant.studies.core.job import STAGE, StageJob
 from penchant.studies.core.records import read_object
 from penchant.studies.core.source import digest_source
+from penchant.studies.core.stage_settings import StageSettings
+from penchant.studies.weak_to_strong.stage_settings import (
+    ActivationsSettings,
+    GenerativeSettings,
+    LabelsSettings,
+    ProbeSettings,
+    RowsSettings,
+    StudentSettings,
+    TaskClasses,
+)
 from penchant.tasks import group_of, halves, load_task
 from penchant.tasks.spec import chance
-from penchant.typed_json import JsonObject, to_object
+from penchant.train.settings import AdamW, Cosine, Evaluate
+from penchant.typed_json import to_object
 from penchant.types import LabeledExample
 from penchant.weak.classifiers.activations import Activations
 from penchant.weak.classifiers.features import activations, depth_of, layer_of
@@ -36,23 +47,24 @@ from penchant.weak.classifiers.probe_fit import fit_probes
 from penchant.weak.classifiers.readers import load_reader
 from penchant.weak.classifiers.registry import make_classifier
 from penchant.weak.classifiers.shrinkage import settle_l2
-from penchant.weak.contract import Probabilities, in_other_words
-from penchant.weak.settings import ClassifierSpec
+from penchant.weak.contract import Classifier, Probabilities, in_other_words
+from penchant.weak.settings import LanguageModel, OwnClassifier
 
 ROWS = "rows.json"
 READING = ("penchant.weak.classifiers.features", "penchant.weak.classifiers.readers")
-"""What makes activations of texts."""
+"""The modules that make activations of texts; activations that other code made are not copied."""
 MOST_READ = 4
+"""Options of a row that are read as texts: more are a list of all possible answers, such as legal moves."""
 FEWEST_TRAIN, FEWEST_TEST = 20, 10
 """Rows: ten for the supervisor and ten for it to label, and some to measure on."""
 Array = NDArray[Any]
 
 
-def rows_stage(job: StageJob, folder: Path) -> JsonObject:
+def rows_stage(job: StageJob[RowsSettings], folder: Path) -> dict[str, object]:
     """Write `rows.json`: the task's rows to train and to test on, with their labels."""
     settings = job.settings
     folder_of_data = Path(job.inputs["data"])
-    data = load_task(job.inputs["task"], train=settings["train"], test=settings["test"], folder=folder_of_data)
+    data = load_task(job.inputs["task"], train=settings.train, test=settings.test, folder=folder_of_data)
     if len(data.train) < FEWEST_TRAIN or len(data.test) < FEWEST_TEST:
         raise InputError(
             f"{data.source}: {len(data.train)} rows to train on and {len(data.test)} to test on are left of "
@@ -72,7 +84,7 @@ def rows_stage(job: StageJob, folder: Path) -> JsonObject:
     }
 
 
-def generative_stage(job: StageJob, folder: Path) -> JsonObject:
+def generative_stage(job: StageJob[GenerativeSettings], folder: Path) -> dict[str, object]:
     """Write `checkpoint/`: the model after language modelling on the texts to train on.
 
     Long texts are cut into pieces; no label is read.
@@ -80,25 +92,28 @@ def generative_stage(job: StageJob, folder: Path) -> JsonObject:
     settings = job.settings
     train, test = read_rows(job)
     texts = folder / "texts.jsonl"
-    read = train if settings["texts"] == "train" else [*train, *test]
+    read = train if settings.texts == "train" else [*train, *test]
     whole_texts = [text for example in read for text in texts_of(example)]
-    name, own_code = job.inputs["model"], {"trust_remote_code": settings["model"]["trust_remote_code"]}
-    if is_encoder(name, **own_code):
+    name, trust_remote_code = job.inputs["model"], settings.model.trust_remote_code
+    if is_encoder(name, trust_remote_code=trust_remote_code):
         raise InputError(f"{name} is an encoder, which cannot learn to predict texts: leave `generative` or it out")
-    pieces = pieces_of(load_renderer(name, **own_code), whole_texts, settings["longest"])
+    # in pieces, or long texts would be dropped: most of IMDb's
+    renderer = load_renderer(name, trust_remote_code=trust_remote_code)
+    pieces = pieces_of(renderer, whole_texts, settings.longest)
     lines = [json.dumps({"text": text}, ensure_ascii=False) for text in pieces]
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
-    values: JsonObject = {
-        "model": {**settings["model"], "name": name, "device": job.inputs["device"]},
-        "data": {"path": str(texts), "template": "plain", "max_length": settings["longest"], "overflow": "drop"},
-        **{name: settings[name] for name in ("epochs", "batch_size")},
-        "optimizer": {"name": "adamw", "learning_rate": settings["learning_rate"]},
-        "schedule": {"name": "cosine"},
-        "clip": 1.0,
-        "evaluate": {"samples": None},
-        "out": str(folder / "run"),
-    }
-    result = train_run(SFT(**values))
+    config = SFT(
+        model=settings.model.replace(name=name, device=job.inputs["device"]),
+        data=RowsConfig(path=str(texts), template="plain", max_length=settings.longest, overflow="drop"),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        optimizer=AdamW(learning_rate=settings.learning_rate),
+        schedule=Cosine(),
+        clip=1.0,
+        evaluate=Evaluate(samples=None),
+        out=str(folder / "run"),
+    )
+    result = train_run(config)
     (folder / "run" / "checkpoint").rename(folder / "checkpoint")
     losses = (result.metrics[when]["held_out"]["loss"]["value"] for when in ("first", "final"))
     data = result.metrics["data"]
@@ -112,10 +127,8 @@ def generative_stage(job: StageJob, folder: Path) -> JsonObject:
 
 
 def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[str]:
-    """Return texts in pieces of nearly so many tokens at most, without those that are blank.
-
-    A piece alone may be a token or two longer than in its text.
-    """
+    """Return texts in pieces of nearly so many tokens at most, without those that are blank."""
+    # a piece alone may be a token or two longer than in its text, since its ends are not tokenized with what follows
     room = longest - max(3, longest // 16)
     pieces = []
     for text in texts:
@@ -137,43 +150,42 @@ def texts_of(example: LabeledExample) -> list[str]:
     return [example.text]
 
 
-def activations_stage(job: StageJob, folder: Path) -> JsonObject:
+def activations_stage(job: StageJob[ActivationsSettings], folder: Path) -> dict[str, object]:
     """Write `activations-*.npy`: of all rows, those to train on first, or of test rows in other words.
 
     Every layer up to the last that somebody probes is there. Rows that an earlier stage of the study has read with this
     model, such as those of a smaller task, are copied from there.
     """
     train, test = read_rows(job)
-    network = ModelConfig(name=model_of(job), dtype=job.settings["dtype"])
-    reader = load_reader(network)
-    template = job.settings.get("template")
+    settings, template = job.settings, job.settings.template
+    reader = load_reader(ModelConfig(name=model_of(job), dtype=settings.dtype))
     examples = (
         [example.asked for example in (*train, *test)]
         if template is None
         else [in_other_words(example.asked, template) for example in test]
     )
     folders = sorted(job.folder.parent.glob("[!.]*-activations-*"))
-    code = digest_source(READING)  # other code may have read the same tokens in another way
+    code = digest_source(READING)
     known_folders = [other_folder for other_folder in folders if read_object(other_folder / STAGE).get("code") == code]
-    deepest, depth = job.settings["deepest"], depth_of(reader.model)
-    # who asks for a layer that is not there is told so, and takes nobody else's
-    limits = {"longest": job.settings["longest"], "deepest": deepest and min(deepest, depth)}
-    states = activations(reader, examples, folder, **limits, folders=known_folders)
+    deepest, depth = settings.deepest, depth_of(reader.model)
+    # up to the model's depth: a probe of a layer that is not there fails alone, where it looks for its activations
+    limit = deepest and min(deepest, depth)
+    states = activations(reader, examples, folder, longest=settings.longest, deepest=limit, folders=known_folders)
     parameters = sum(weight.numel() for weight in reader.model.parameters())
     return {"code": code, "layers": depth, "hidden": states.shape[2], "parameters": parameters}
 
 
-def supervisor_stage(job: StageJob, folder: Path) -> JsonObject:
+def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, object]:
     """Write `labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
     train, test = read_rows(job)
-    own_half, other = halves_of(train, job.settings["seed"])
-    own_half = own_half[: job.settings["classifier"].get("rows")]
+    own_half, other = halves_of(train, job.settings.seed)
+    own_half = own_half[: job.settings.classifier.rows]
     truth = np.array([example.label for example in train])
     if len(np.unique(truth[own_half])) < 2:
         raise InputError(f"the supervisor's {len(own_half)} rows have one class only: give it more rows")
     tested = np.arange(len(train), len(train) + len(test))
-    targets = np.eye(classes_of(job, train, test))[truth[own_half]]
-    (labels, on_test), facts = _fitted(job, own_half, targets, [other, tested])
+    targets = np.eye(classes_of(job.settings.task, train, test))[truth[own_half]]
+    (labels, on_test), chosen = _fitted(job, own_half, targets, [other, tested])
     if len(np.unique(labels.argmax(-1))) < 2:
         raise InputError(
             "the supervisor's most probable class is the same for all rows: no student can learn from that; give it "
@@ -181,113 +193,106 @@ def supervisor_stage(job: StageJob, folder: Path) -> JsonObject:
         )
     np.save(folder / "labels.npy", labels)
     np.save(folder / "test.npy", on_test)
-    return {"labelled": len(other), **facts}
+    return {"labelled": len(other), **({"l2": chosen} if chosen else {})}
 
 
-def relabel_stage(job: StageJob, folder: Path) -> JsonObject:
+def relabel_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, object]:
     """Write `labels.npy`: a student's labels in place of those that it learned from.
 
-    It learns from one half of them and labels the other, and the other way round, so that no row's new label was
-    learned from its old one.
+    It learns from one half of them and labels the other, and the other way round.
     """
     train, _ = read_rows(job)
-    _, other = halves_of(train, job.settings["seed"])
+    _, other = halves_of(train, job.settings.seed)
     before = np.load(job.needs["labels"] / "labels.npy", allow_pickle=False)
     examples = [train[index] for index in other]
     after = np.empty_like(before)
-    folds = halves_of(examples, job.settings["seed"] + 1)
+    # had it labelled what it learned from, it would hand on labels that it memorised
+    folds = halves_of(examples, job.settings.seed + 1)
     chosen: list[float] = []
     for learned_half, labelled in (folds, folds[::-1]):
-        learned_half = learned_half[: job.settings["classifier"]["rows"]]
-        (after[labelled],), facts = _fitted(job, other[learned_half], before[learned_half], [other[labelled]])
-        chosen += facts.get("l2", [])
+        learned_half = learned_half[: job.settings.classifier.rows]
+        (after[labelled],), l2 = _fitted(job, other[learned_half], before[learned_half], [other[labelled]])
+        chosen += l2
     np.save(folder / "labels.npy", after)
     return {"labelled": len(after), **({"l2": chosen} if chosen else {})}
 
 
 def _fitted(
-    job: StageJob, train_rows: Array, targets: Probabilities, input_sets: list[Array]
-) -> tuple[list[Probabilities], JsonObject]:
+    job: StageJob[LabelsSettings], train_rows: Array, targets: Probabilities, input_sets: list[Array]
+) -> tuple[list[Probabilities], list[float]]:
     """Fit the stage's classifier to some rows.
 
     Args:
         train_rows: indices of the rows to fit it to. input_sets: indices of the rows to predict.
 
     Returns:
-        Its probabilities for each of the input sets, and the stage's facts of the fit.
+        Its probabilities for each of the input sets, and the shrinkage of a probe.
     """
     settings = job.settings
     train, test = read_rows(job)
-    if settings["classifier"]["name"] == "probe":
-        states = states_of(job.needs["features"], settings["classifier"]["layer"])
-        l2 = l2_of(job, states[train_rows], targets, [train[index] for index in train_rows], settings["seed"])
-        probes = fit_probes(states[train_rows], torch.as_tensor(targets)[None], l2=l2, steps=settings["steps"])
-        return [probes.predict_proba(states[inputs])[0].numpy() for inputs in input_sets], {"l2": [l2]}
+    if isinstance(settings.classifier, ProbeSettings):
+        assert settings.l2 is not None
+        assert settings.steps is not None
+        states = states_of(job.needs["features"], settings.classifier.layer)
+        groups = [group_of(train[index]) for index in train_rows]
+        l2 = settle_l2(
+            settings.l2, states[train_rows], targets, steps=settings.steps, seed=settings.seed, groups=groups
+        )
+        probes = fit_probes(states[train_rows], torch.as_tensor(targets)[None], l2=l2, steps=settings.steps)
+        return [probes.predict_proba(states[inputs])[0].numpy() for inputs in input_sets], [l2]
     examples = [example.asked for example in (*train, *test)]
     classifier = classifier_of(job)
     classifier.fit([examples[index] for index in train_rows], targets, classes=targets.shape[1])
-    return [classifier.predict_proba([examples[index] for index in inputs]) for inputs in input_sets], {}
+    return [classifier.predict_proba([examples[index] for index in inputs]) for inputs in input_sets], []
 
 
-def l2_of(
-    job: StageJob, features: torch.Tensor, labels: Probabilities, rows: Sequence[LabeledExample], seed: int
-) -> float:
-    """Return the shrinkage of a stage's probes: that of its settings, or by the labels that they learn from."""
-    groups = [group_of(row) for row in rows]
-    return settle_l2(job.settings["l2"], features, labels, steps=job.settings["steps"], seed=seed, groups=groups)
-
-
-def classifier_of(job: StageJob, loss: WeakLoss | None = None, times_as_long: int = 1) -> Any:
+def classifier_of(
+    job: StageJob[LabelsSettings | StudentSettings], loss: WeakLoss | None = None, times_as_long: int = 1
+) -> Classifier:
     """Make the classifier of a stage that is no probe.
 
     Args:
         times_as_long: how many times as long it trains as its settings say.
     """
-    settings = dict(job.settings["classifier"])
-    if settings["name"] == "custom":  # its content stands in the settings, and where it lies in the inputs
-        settings["factory"] = job.inputs["classifier"]
-    elif "model" in settings:
-        settings["model"] = model_of(job)
-    if settings.get("training"):
-        settings["training"] = settings["training"] | {"epochs": times_as_long * settings["training"]["epochs"]}
-    spec: ClassifierSpec = TypeAdapter(ClassifierSpec).validate_python(settings)
-    stage_settings = job.settings
-    return make_classifier(
-        spec, names=stage_settings["names"], loss=loss or CrossEntropy(), seed=stage_settings["seed"]
-    )
+    settings, spec = job.settings, job.settings.classifier
+    assert not isinstance(spec, ProbeSettings)
+    if isinstance(spec, OwnClassifier):
+        spec = spec.replace(factory=job.inputs["classifier"])  # its content stands in the settings
+    elif isinstance(spec, LanguageModel):
+        training = spec.training and spec.training.replace(epochs=times_as_long * spec.training.epochs)
+        spec = spec.replace(model=model_of(job), training=training)
+    return make_classifier(spec, names=settings.task.names, loss=loss or CrossEntropy(), seed=settings.seed)
 
 
-def loss_of(job: StageJob, settings: JsonObject) -> WeakLoss:
+def loss_of(inputs: Mapping[str, str], loss: WeakLoss) -> WeakLoss:
     """Return the loss of a stage's settings, in which a user's stands by its content."""
-    if settings["name"] == "custom":
-        settings = settings | {"function": job.inputs[settings["function"]]}
-    loss: WeakLoss = TypeAdapter(WeakLoss).validate_python(settings)
-    return loss
+    return loss.replace(function=inputs[loss.function]) if isinstance(loss, CustomWeakLoss) else loss
 
 
-def model_of(job: StageJob) -> str:
+def model_of(job: StageJob[StageSettings]) -> str:
     """Return the model that a stage starts from: after language modelling where it needs that."""
     start = job.needs.get("start")
     return str(start / "checkpoint") if start else job.inputs["model"]
 
 
-def read_rows(job: StageJob) -> tuple[list[LabeledExample], list[LabeledExample]]:
+def read_rows(job: StageJob[StageSettings]) -> tuple[list[LabeledExample], list[LabeledExample]]:
     """Read the task's rows to train and to test on."""
     content = json.loads((job.needs["rows"] / ROWS).read_text(encoding="utf-8", errors="surrogatepass"))
     train, test = ([LabeledExample(**row) for row in content[part]] for part in ("train", "test"))
     return train, test
 
 
-def classes_of(job: StageJob, train: Sequence[LabeledExample], test: Sequence[LabeledExample]) -> int:
+def classes_of(task: TaskClasses, train: Sequence[LabeledExample], test: Sequence[LabeledExample]) -> int:
     """Return the number of columns of all probabilities.
 
     That is the task's classes, or as many options as the longest list of them has.
     """
-    return job.settings["classes"] or max(len(example.options) for example in (*train, *test))
+    return task.classes or max(len(example.options) for example in (*train, *test))
 
 
 def halves_of(train: list[LabeledExample], seed: int) -> tuple[Array, Array]:
     """Return indices of the rows that the supervisor learns from, and of those that it labels; they share no row."""
+    # by identity: rows may be equal, and a split by value would put one on both sides
     inputs = {id(example): index for index, example in enumerate(train)}
     own_half, other = (np.array([inputs[id(example)] for example in half]) for half in halves(train, seed))
     assert not set(own_half.tolist()) & set(other.tolist())

@@ -7,7 +7,8 @@ the supervisor's labels, see `_of_weak_labels` and `_labels`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,21 +29,26 @@ from penchant.studies.weak_to_strong.names import (
     shown_name,
     student_name,
 )
+from penchant.studies.weak_to_strong.stage_settings import (
+    ProbesSettings,
+    StudentSettings,
+    SupervisedProbesSettings,
+)
 from penchant.studies.weak_to_strong.stages import (
     Array,
     classes_of,
     classifier_of,
     halves_of,
-    l2_of,
     loss_of,
     model_of,
     read_rows,
     states_of,
 )
-from penchant.typed_json import JsonObject
+from penchant.tasks import group_of
 from penchant.types import LabeledExample, PromptGroup, Response
 from penchant.weak.classifiers.language_model import LanguageModelClassifier
 from penchant.weak.classifiers.probe_fit import Probes, fit_probes
+from penchant.weak.classifiers.shrinkage import settle_l2
 from penchant.weak.contract import Example, in_other_words, width_of
 from penchant.weak.distance import weight_distance
 from penchant.weak.settings import STOP_EVERY
@@ -51,105 +57,111 @@ CURVE = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 200, 500)
 """Steps after which a probe's accuracy on the truth is looked at: overfitting to weak labels."""
 CURVE_ROWS = 200
 """Test rows that a fine-tuned student is looked at on while it trains: eight looks at 500 took longer than training."""
+FILES = ("test", "curve", "wordings")
+"""Names of the files that a stage of probes leaves, each with arrays by student."""
 Jobs = dict[str, tuple[Array, WeakLoss]]
+"""What students learn from, by their name: labels of shape (rows, classes), and a loss on them."""
 
 
-def students_stage(job: StageJob, folder: Path) -> JsonObject:
+def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, object]:
     """Train all probes of one model on one task that learn from one supervisor, of every loss and seed.
 
     The controls that are made of its labels are among them. Without a supervisor they are the ceiling, and the control
     that knows nothing.
 
-    `test.safetensors` has their probabilities for the test rows, (seeds, rows, classes) an array, by name;
-    `curve.safetensors` which of these they get right after each of `steps`, (seeds, steps, rows), of those that were
-    looked at. `wordings.safetensors` the classes that they give the rows in other words, (seeds, wordings, rows).
-    `truth.npy` are the rows' labels.
+    It writes arrays by student. `test.safetensors`: probabilities for the test rows, (seeds, rows, classes).
+    `curve.safetensors`: which of these rows were right after each of `steps`, (seeds, steps, rows), of those that were
+    looked at. `wordings.safetensors`: classes for the rows in other words, (seeds, wordings, rows). And `truth.npy`:
+    the rows' labels.
     """
     settings = job.settings
+    supervised = settings if isinstance(settings, SupervisedProbesSettings) else None
     train, test = read_rows(job)
-    states = states_of(job.needs["features"], settings["layer"])
-    truth, classes = np.array([example.label for example in test]), classes_of(job, train, test)
+    states = states_of(job.needs["features"], settings.layer)
+    reworded = [states_of(job.needs[f"wording {number}"], settings.layer) for number in range(settings.wordings)]
+    truth, classes = np.array([example.label for example in test]), classes_of(settings.task, train, test)
     tested, answers = states[len(train) :], torch.as_tensor(truth)
-    steps = sorted({*(step for step in CURVE if step < settings["steps"]), settings["steps"]})
-    probabilities: dict[str, list[Array]] = {}
-    curves: dict[str, list[Array]] = {}
-    wording_classes: dict[str, list[Array]] = {}
-    wordings, chosen = settings["wordings"], list[float]()
-    for seed in settings["seeds"]:
+    steps = sorted({*(step for step in CURVE if step < settings.steps), settings.steps})
+    arrays: dict[str, defaultdict[str, list[Array]]] = {name: defaultdict(list) for name in FILES}
+    probabilities, curves, wordings = arrays.values()
+    chosen: list[float] = []
+    for seed in settings.seeds:
         _, other = halves_of(train, seed)
-        other = other[: settings["rows"]]
+        other = other[: settings.rows]
         rows = [train[index] for index in other]
-        jobs = _of_weak_labels(job, seed, len(other)) if settings["supervised"] else {}
-        jobs |= _of_truth(job, jobs, _Truth.from_rows(rows, classes), seed)
+        jobs = _of_weak_labels(job, supervised, seed, len(other)) if supervised else {}
+        jobs |= _of_truth(settings, jobs, _Truth.from_rows(rows, classes), seed)
         seen: list[Array] = []
 
+        # `seen` as a default, for a closure would see the list of a later seed
         def watch(step: int, probes: Probes, seen: list[Array] = seen) -> None:
             if step in steps:
                 seen.append((probes.predict_proba(tested).argmax(-1) == answers).numpy())
 
-        targets = torch.as_tensor(np.stack([labels for labels, _ in jobs.values()]))
-        using = [loss for _, loss in jobs.values()]
-        # the first job's labels choose: of students the weak ones, of the ceiling its own
-        l2 = l2_of(job, states[other], next(iter(jobs.values()))[0], rows, seed)
+        # the first job's labels choose the shrinkage of all: of students the weak ones, so that no truth has a say and
+        # losses are compared at one l2; of the ceiling its own
+        first_labels, groups = next(iter(jobs.values()))[0], [group_of(row) for row in rows]
+        l2 = settle_l2(settings.l2, states[other], first_labels, steps=settings.steps, seed=seed, groups=groups)
         chosen.append(l2)
-        probes = fit_probes(states[other], targets, using, l2=l2, steps=settings["steps"], watch=watch)
+        # one batched operation for all of them: (students, rows, classes)
+        targets = torch.as_tensor(np.stack([labels for labels, _ in jobs.values()]))
+        losses = [loss for _, loss in jobs.values()]
+        probes = fit_probes(states[other], targets, losses, l2=l2, steps=settings.steps, watch=watch)
         predicted = probes.predict_proba(tested).numpy()
-        reworded = [states_of(job.needs[f"wording {number}"], settings["layer"]) for number in range(wordings)]
-        reworded_classes = np.array(
-            [probes.predict_proba(states).argmax(-1).numpy() for states in reworded], dtype=np.int64
-        )
+        reworded_classes = [probes.predict_proba(states).argmax(-1).numpy() for states in reworded]
         for index, name in enumerate(jobs):
-            probabilities.setdefault(name, []).append(predicted[index])
-            if wordings:
-                wording_classes.setdefault(name, []).append(reworded_classes[:, index])
-            curves.setdefault(name, []).append(np.stack([rows[index] for rows in seen]))
-        if settings["supervised"]:
-            for name, student_probabilities in _one_by_one(job, seed, jobs, states[other], tested, l2).items():
-                probabilities.setdefault(name, []).append(student_probabilities)
-    save_file({name: np.stack(rows) for name, rows in probabilities.items()}, folder / "test.safetensors")
-    save_file({name: np.stack(rows) for name, rows in curves.items()}, folder / "curve.safetensors")
-    save_file({name: np.stack(rows) for name, rows in wording_classes.items()}, folder / "wordings.safetensors")
+            probabilities[name].append(predicted[index])
+            curves[name].append(np.stack([right[index] for right in seen]))
+            if reworded:
+                wordings[name].append(np.array([row[index] for row in reworded_classes], dtype=np.int64))
+        if supervised:
+            on_test = np.load(job.needs[f"labels {seed}"] / "test.npy", allow_pickle=False)
+            for name, lone in _one_by_one(supervised, seed, jobs, (states[other], tested), on_test, l2).items():
+                probabilities[name].append(lone)
+    for file, by_student in arrays.items():
+        save_file({name: np.stack(rows) for name, rows in by_student.items()}, folder / f"{file}.safetensors")
     np.save(folder / "truth.npy", truth)
-    return {
-        "steps": steps,
-        "unit": "steps",
-        "students": len(probabilities),
-        "seeds": len(settings["seeds"]),
-        "l2": chosen,
-    }
+    sizes = {"students": len(probabilities), "seeds": len(settings.seeds)}
+    return {"steps": steps, "unit": "steps", **sizes, "l2": chosen}
 
 
 def _one_by_one(
-    job: StageJob, seed: int, jobs: Jobs, train_states: torch.Tensor, test_states: torch.Tensor, l2: float
+    settings: SupervisedProbesSettings,
+    seed: int,
+    jobs: Jobs,
+    both_states: tuple[torch.Tensor, torch.Tensor],
+    on_test: Array,
+    l2: float,
 ) -> dict[str, Array]:
     """Train probes with steps or features of their own.
 
     These are the chain's control, and students that see the supervisor's label.
+
+    Args:
+        both_states: activations of the rows to train on and to test on, each of shape (rows, features).
+        on_test: the supervisor's probabilities for the test rows.
     """
-    settings = job.settings
+    labels, loss = jobs[student_name(WEAK, 0)]
     probabilities: dict[str, Array] = {}
 
-    def fit(
-        labels: Array, loss: WeakLoss, train_features: torch.Tensor, test_features: torch.Tensor, times: int = 1
-    ) -> Array:
-        steps = times * settings["steps"]
+    def fit(train_features: torch.Tensor, test_features: torch.Tensor, times: int = 1) -> Array:
+        steps = times * settings.steps
         probes = fit_probes(train_features, torch.as_tensor(labels)[None], [loss], l2=l2, steps=steps)
         return probes.predict_proba(test_features)[0].numpy()
 
-    labels, loss = jobs[student_name(WEAK, 0)]
-    if settings["chain"]:
-        probabilities[longer_name(WEAK)] = fit(labels, loss, train_states, test_states, settings["chain"] + 1)
-    on_test = np.load(job.needs[f"labels {seed}"] / "test.npy", allow_pickle=False)
-    for number, share in enumerate(settings["imitation"]):
+    if settings.chain:
+        # as many steps as the chain's students and its last one together: the chain has to gain more than this
+        probabilities[longer_name(WEAK)] = fit(*both_states, settings.chain + 1)
+    for number, share in enumerate(settings.imitation):
+        # for the test rows too, where the supervisor's label is that of its prediction
         leaked_features = [
             leaked_label_features(weak_labels.argmax(-1), weak_labels.shape[1], share, seed)
             for weak_labels in (labels, on_test)
         ]
         train_features, test_features = (
-            torch.cat([states.float(), leaked], 1)
-            for states, leaked in zip((train_states, test_states), leaked_features, strict=True)
+            torch.cat([states.float(), leaked], 1) for states, leaked in zip(both_states, leaked_features, strict=True)
         )
-        probabilities[shown_name(WEAK, number)] = fit(labels, loss, train_features, test_features)
+        probabilities[shown_name(WEAK, number)] = fit(train_features, test_features)
     return probabilities
 
 
@@ -184,13 +196,14 @@ def prepend_leaked_label(examples: Sequence[Example], labels: Array, names: Sequ
         if isinstance(example, str):
             prepended.append(in_other_words(example, f"Somebody says: {names[label]}\n{{text}}"))
             continue
+        # before each option, so that a small model need not match an answer that is named elsewhere with the options
         words = [" Yes." if option == label else " No." for option in range(len(example.responses))]
         options = [Response(f"{word}{response.text}") for word, response in zip(words, example.responses, strict=True)]
         prepended.append(PromptGroup(example.prompt, options))
     return prepended
 
 
-def student_stage(job: StageJob, folder: Path) -> JsonObject:
+def student_stage(job: StageJob[StudentSettings], folder: Path) -> dict[str, object]:
     """Train one student of one seed.
 
     `test.npy` are its probabilities for the test rows, `truth.npy` their labels, `wordings.npy` its classes for the
@@ -199,66 +212,64 @@ def student_stage(job: StageJob, folder: Path) -> JsonObject:
     """
     settings = job.settings
     train, test = read_rows(job)
-    _, other = halves_of(train, settings["seed"])
-    other = other[: settings["classifier"]["rows"]]
-    classes = classes_of(job, train, test)
-    truth = _Truth.from_rows([train[index] for index in other], classes) if settings["truth"] else None
+    _, other = halves_of(train, settings.seed)
+    other = other[: settings.classifier.rows]
+    classes = classes_of(settings.task, train, test)
+    truth = _Truth.from_rows([train[index] for index in other], classes) if settings.truth else None
     labels, training_rows = _labels(job, truth, len(other)), np.arange(len(other))
     examples = [train[index].asked for index in other]
-    student = classifier_of(job, loss_of(job, settings["loss"]), settings["longer"])
+    student = classifier_of(job, loss_of(job.inputs, settings.loss), settings.longer)
     test_examples, answers = [example.asked for example in test], np.array([example.label for example in test])
-    if settings["shown"] is not None:
+    if settings.shown is not None:
         on_test = np.load(job.needs["labels"] / "test.npy", allow_pickle=False)
-        examples = _with_leaked_labels(job, examples, labels)
-        test_examples = _with_leaked_labels(job, test_examples, on_test)
+        examples = _with_leaked_labels(settings, settings.shown, examples, labels)
+        test_examples = _with_leaked_labels(settings, settings.shown, test_examples, on_test)
 
     def watch(epochs: float, misfit: float | None) -> list[bool]:
-        right: list[bool] = (
-            student.predict_proba(test_examples[:CURVE_ROWS]).argmax(-1) == answers[:CURVE_ROWS]
-        ).tolist()
-        return right
+        predicted = student.predict_proba(test_examples[:CURVE_ROWS]).argmax(-1)
+        return [bool(right) for right in predicted == answers[:CURVE_ROWS]]
 
     validation = None
     if isinstance(student, LanguageModelClassifier):
-        # beside the stage's folder, which is begun anew after a kill; the training is gone on with
+        # checkpoints lie beside the stage's folder: that is begun anew after a kill, and the training is resumed
         student.watch, student.folder = watch, job.folder.with_name(f".{job.folder.name}.training")
         if student.settings.training is not None and student.settings.training.early_stopping:
+            # by weak labels that were kept back: to stop by the truth would be an oracle
             is_held_out = training_rows % STOP_EVERY == STOP_EVERY - 1
-            validation = (
-                [row for row, out in zip(examples, is_held_out, strict=True) if out],
-                labels[training_rows][is_held_out],
-            )
-            examples, training_rows = (
-                [row for row, out in zip(examples, is_held_out, strict=True) if not out],
-                training_rows[~is_held_out],
-            )
+            validation = [examples[row] for row in np.flatnonzero(is_held_out)], labels[is_held_out]
+            training_rows = training_rows[~is_held_out]
+            examples = [examples[row] for row in training_rows]
     student.fit(examples, labels[training_rows], validation=validation, classes=classes)
     np.save(folder / "test.npy", student.predict_proba(test_examples))
     np.save(folder / "truth.npy", answers)
+    # the same student on the same rows in other words: how often it says the same needs no labels
     reworded_classes = [
         student.predict_proba([in_other_words(example, template) for example in test_examples]).argmax(-1)
-        for template in settings["templates"]
+        for template in settings.templates
     ]
     np.save(folder / "wordings.npy", np.array(reworded_classes, dtype=np.int64))
     looks = student.looks if isinstance(student, LanguageModelClassifier) else []
     (folder / "curve.json").write_text(json.dumps([(look.epochs, look.loss) for look in looks]))
     np.save(folder / "curve.npy", np.array([look.watched for look in looks], dtype=bool))
-    facts: JsonObject = {"steps": [look.epochs for look in looks], "unit": "epochs"}
+    facts: dict[str, object] = {"steps": [look.epochs for look in looks], "unit": "epochs"}
     if isinstance(student, LanguageModelClassifier) and student.reading is not None:
         policy = student.reading.policy
         facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())
-        remote_code = {"trust_remote_code": student.settings.trust_remote_code}
-        facts["moved"] = weight_distance(policy, model_of(job), **remote_code) if student.settings.training else 0.0
+        remote_code = student.settings.trust_remote_code
+        is_trained = student.settings.training is not None
+        facts["moved"] = weight_distance(policy, model_of(job), trust_remote_code=remote_code) if is_trained else 0.0
         if student.folder is not None:
             remove(student.folder)
     return facts
 
 
-def _with_leaked_labels(job: StageJob, examples: Sequence[Example], labels: Array) -> list[Example]:
-    """Return examples that name the supervisor's label in a share of the rows, as the stage's settings say."""
+def _with_leaked_labels(
+    settings: StudentSettings, share: float, examples: Sequence[Example], labels: Array
+) -> list[Example]:
+    """Return examples that name the supervisor's label in this share of the rows."""
     answers = np.array([width_of([example]) or labels.shape[1] for example in examples])
-    leaked_labels = leak_labels(labels.argmax(-1), answers, job.settings["shown"], job.settings["seed"])
-    return prepend_leaked_label(examples, leaked_labels, job.settings["names"])
+    leaked_labels = leak_labels(labels.argmax(-1), answers, share, settings.seed)
+    return prepend_leaked_label(examples, leaked_labels, settings.task.names)
 
 
 @dataclass(frozen=True)
@@ -300,47 +311,48 @@ class _Truth:
         for answers in np.unique(self.answers):
             (rows,) = np.nonzero(self.answers == answers)
             sources = generator.permutation(rows)
+            # how many columns the source's true answer lies to the right of this row's, modulo the row's answers
             turn = self.labels[sources] - self.labels[rows]
             columns = (np.arange(answers) + turn[:, None]) % answers
             dealt_labels[rows, :answers] = np.take_along_axis(labels[sources, :answers], columns, 1)
         return dealt_labels
 
 
-def _labels(job: StageJob, truth: _Truth | None, rows: int) -> Array:
+def _labels(job: StageJob[StudentSettings], truth: _Truth | None, rows: int) -> Array:
     """Return what one student learns from. A student of weak labels never sees the truth: it is None then."""
     settings = job.settings
-    weak = _weak_labels(job, "labels", rows) if "labels" in job.needs else None
-    if truth is not None and settings["truth"] == "all":
+    weak = _weak_labels(job.needs, "labels", rows) if "labels" in job.needs else None
+    if truth is not None and settings.truth == "all":
         return truth.all()
-    if truth is not None and settings["truth"] == "random":
-        return truth.random(settings["seed"])
+    if truth is not None and settings.truth == "random":
+        return truth.random(settings.seed)
     assert weak is not None
-    return weak if truth is None else truth.dealt(weak, settings["seed"])
+    return weak if truth is None else truth.dealt(weak, settings.seed)
 
 
-def _weak_labels(job: StageJob, role: str, rows: int) -> Array:
+def _weak_labels(needs: Mapping[str, Path], role: str, rows: int) -> Array:
     """Return the labels that a supervisor's stage wrote, of the first so many rows, shape (rows, classes)."""
-    labels: Array = np.load(job.needs[role] / "labels.npy", allow_pickle=False)
+    labels: Array = np.load(needs[role] / "labels.npy", allow_pickle=False)
     return labels[:rows]
 
 
-def _of_weak_labels(job: StageJob, seed: int, rows: int) -> Jobs:
+def _of_weak_labels(job: StageJob[ProbesSettings], settings: SupervisedProbesSettings, seed: int, rows: int) -> Jobs:
     """Return what probes learn from: the supervisor's labels, read from its stages; the truth is out of reach here."""
-    losses = [loss_of(job, loss) for loss in job.settings["losses"]]
-    weak = _weak_labels(job, f"labels {seed}", rows)
+    losses = [loss_of(job.inputs, loss) for loss in settings.losses]
+    weak = _weak_labels(job.needs, f"labels {seed}", rows)
     jobs: Jobs = {student_name(WEAK, number): (weak, loss) for number, loss in enumerate(losses)}
-    if job.settings["chain"]:
-        jobs[chained_name(WEAK)] = _weak_labels(job, f"end {seed}", rows), losses[0]
+    if settings.chain:
+        jobs[chained_name(WEAK)] = _weak_labels(job.needs, f"end {seed}", rows), losses[0]
     return jobs
 
 
-def _of_truth(job: StageJob, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
+def _of_truth(settings: ProbesSettings, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
     """Return what the probes that see the truth learn from.
 
     Where students of weak labels are there, that is their control: the same labels dealt out at random, and the naive
     loss; else the ceiling, and the control of labels that know nothing.
     """
-    controls = job.settings["controls"]
+    controls = settings.controls
     if jobs:
         labels, naive = jobs[student_name(WEAK, 0)]
         return {noise_name(WEAK): (truth.dealt(labels, seed), naive)} if controls else {}

@@ -16,6 +16,7 @@ from penchant.metrics.estimates import Estimate
 from penchant.metrics.imitation import Agreement, consistency, student_supervisor
 from penchant.metrics.pgr import pgr
 from penchant.metrics.two_way import two_way_mean
+from penchant.studies.core.results import facts_of
 from penchant.studies.core.stage import Stage
 from penchant.studies.core.summary import cost_of_stages, failures_of
 from penchant.studies.weak_to_strong.grid import TaskGrid, read_by
@@ -29,7 +30,7 @@ from penchant.studies.weak_to_strong.names import (
     student_name,
     weak_name,
 )
-from penchant.studies.weak_to_strong.predictions import Predictions, facts_of, groups_of, predictions_of
+from penchant.studies.weak_to_strong.predictions import Predictions, groups_of, predictions_of
 from penchant.studies.weak_to_strong.settings import TEXTS_FIRST, WeakToStrongConfig
 from penchant.studies.weak_to_strong.summary import (
     Calibration,

@@ -13,18 +13,17 @@ from penchant.redact import hide_credentials
 from penchant.studies.core.address import data_content, model_content, reward_content
 from penchant.studies.core.methods import BEST_OF_N, Runs, runs_of
 from penchant.studies.core.prompts import locate_prompts
-from penchant.studies.core.stage import (
-    Stage,
-    StageFactory,
-    absolute,
-    learning_settings,
-    model_settings,
-    offline_settings,
-    plain,
+from penchant.studies.core.stage import Stage, StageFactory, absolute, learning_settings, plain, policy_settings
+from penchant.studies.core.stage_settings import (
+    DrawSettings,
+    MeasuredSettings,
+    PreferredResponses,
+    RewardModelSettings,
+    SFTSettings,
 )
 from penchant.studies.win_rates.settings import Rows, TrainedJudge, WinRatesConfig
 from penchant.studies.win_rates.stage_settings import CutSettings, RowSettings, VerdictSettings
-from penchant.typed_json import JsonObject, from_json, to_object
+from penchant.typed_json import from_json
 
 REFERENCE = "reference"
 
@@ -89,12 +88,12 @@ def win_rate_grid(config: WinRatesConfig) -> WinRateGrid:
     """
     builder = _GridBuilder(config)
     factory = builder.factory
-    contenders = [builder.contender(REFERENCE, None, None, None, {}, {})]
+    contenders = [builder.contender(REFERENCE, None, None, None, {})]
     runs = runs_of(config, factory, lambda _: builder.preferences, ranker=config.best_of_n is not None)
-    contenders += [builder.contender(run.kind, run.value, run.rate, run.seed, {}, {"run": run}) for run in runs.runs]
+    contenders += [builder.contender(run.kind, run.value, run.rate, run.seed, {"run": run}) for run in runs.runs]
     if config.best_of_n is not None:
         contenders += [
-            builder.contender(BEST_OF_N, float(n), None, seed, {"best_of": n}, {"ranker": ranker})
+            builder.contender(BEST_OF_N, float(n), None, seed, {"ranker": ranker}, best_of=n)
             for n in dict.fromkeys(config.best_of_n.n)
             for seed, ranker in runs.reward_models.items()
         ]
@@ -109,7 +108,7 @@ class _GridBuilder:
 
     def __init__(self, config: WinRatesConfig) -> None:
         self.config = config
-        self.model, self.learning = model_settings(config), learning_settings(config)
+        self.policy, self.learning = policy_settings(config), learning_settings(config)
         self.inputs = {"model": absolute(config.model.name)}
         self.preferences = self._rows("preferences", "preferences", config.preferences, {})
         self.judge_data, self.judge = self._trained_judge()
@@ -127,8 +126,8 @@ class _GridBuilder:
         value: float | None,
         rate: float | None,
         seed: int | None,
-        extra_settings: Mapping[str, int],
         needs: Mapping[str, Stage],
+        best_of: int | None = None,
     ) -> Contender:
         """Return the stages that draw somebody's responses, and those that judge them."""
         config, run = self.config, needs.get("run")
@@ -137,13 +136,14 @@ class _GridBuilder:
             if run
             else "-".join([name.replace("_", "-"), *(f"{part:g}" for part in (value, seed) if part is not None)])
         )
-        settings = {
-            **self.factory.draws,
-            **extra_settings,
-            "samples": config.samples,
-            "seed": config.sampling_seed,
-            "temperatures": list(dict.fromkeys(config.temperatures)),
-        }
+        settings = MeasuredSettings(
+            policy=self.policy,
+            draws=self.factory.draws,
+            samples=config.samples,
+            seed=config.sampling_seed,
+            temperatures=tuple(dict.fromkeys(config.temperatures)),
+            best_of=best_of,
+        )
         answers, verdicts = {}, {}
         # By number and not by name: a domain may be called anything, and folders cannot.
         for number, (domain, opponents) in enumerate(self.opponents.items()):
@@ -163,17 +163,19 @@ class _GridBuilder:
         config = self.config
         start: dict[str, Stage] = {}
         if config.sft is not None:
-            sft_settings = {**self.model, **self.learning, **plain(config.sft)}
-            data = {"template": config.template, "held_out": 0}
-            start = {
-                "start": Stage(
-                    "sft", "sft", {**sft_settings, "data": data}, self.inputs, {"preferences": self.preferences}
-                )
-            }
-        draws = {**self.model, "reward": None, "template": config.template, "max_new_tokens": config.max_new_tokens}
+            settings = SFTSettings(
+                model=self.policy.model,
+                learning=self.learning,
+                data=PreferredResponses(config.template),
+                learning_rate=config.sft.learning_rate,
+                epochs=config.sft.epochs,
+                max_steps=config.sft.max_steps,
+                batch_size=config.sft.batch_size,
+            )
+            start = {"start": Stage("sft", "sft", settings, self.inputs, {"preferences": self.preferences})}
+        draws = DrawSettings(None, config.max_new_tokens)
         inputs = {**self.inputs, "judge": json.dumps(plain(config.judge))}
-        offline = offline_settings(config)
-        return StageFactory(inputs, self.model, self.learning, offline, draws, start, self.preferences, {}, {})
+        return StageFactory(inputs, self.policy, draws, self.learning, start, self.preferences)
 
     def _rows(self, kind: str, label: str, rows: Rows, needs: Mapping[str, Stage]) -> Stage:
         path = locate_prompts(rows.path)
@@ -184,26 +186,33 @@ class _GridBuilder:
             prompt_tokens=self.config.prompt_tokens,
             response_tokens=self.config.response_tokens,
         )
-        return Stage(kind, label, to_object(settings), {**self.inputs, "rows": path}, needs)
+        return Stage(kind, label, settings, {**self.inputs, "rows": path}, needs)
 
     def _trained_judge(self) -> tuple[Stage | None, Stage | None]:
         judge = self.config.judge
         if not isinstance(judge, TrainedJudge):
             return None, None
         data = self._rows("preferences", "judge-preferences", judge.data, {"others": self.preferences})
-        judge_settings = {name: item for name, item in plain(judge).items() if name not in ("name", "data")}
-        settings = {**self.model, **self.learning, **judge_settings, "template": self.config.template, "seed": 0}
+        settings = RewardModelSettings(
+            policy=self.policy,
+            learning=self.learning,
+            learning_rate=judge.learning_rate,
+            epochs=judge.epochs,
+            batch_size=judge.batch_size,
+            held_out=judge.held_out,
+            seed=0,
+        )
         return data, Stage("reward_model", "judge", settings, self.inputs, {"comparisons": data})
 
-    def _judging(self) -> JsonObject:
+    def _judging(self) -> VerdictSettings:
         """Return the settings of every stage of verdicts."""
         config = self.config
         # A judge that is trained here is a stage that the verdicts need, so its content is in their address already.
         judge = _content(config.judge) if self.judge is None else {"name": "trained", "template": config.template}
-        return to_object(VerdictSettings(judge, config.orders, config.missing))
+        return VerdictSettings(judge=judge, orders=config.orders, missing=config.missing)
 
 
-def _content(judge: Config) -> JsonObject:
+def _content(judge: Config) -> dict[str, object]:
     """Return what a judge's verdicts depend on: content in place of names."""
     settings = plain(judge)
     contents: tuple[tuple[str, Callable[[str], str]], ...] = (
@@ -213,14 +222,14 @@ def _content(judge: Config) -> JsonObject:
     )
     for name, content in contents:
         if name in settings:
-            settings[name] = content(settings[name])
+            settings[name] = content(str(settings[name]))
     # Credentials of an address stand in no file.
     if settings.get("base_url"):
-        settings["base_url"] = hide_credentials(settings["base_url"])
+        settings["base_url"] = hide_credentials(str(settings["base_url"]))
     if settings["name"] == "policy":
-        settings["model"] = model_content(settings["model"])
-    if "paths" in settings:
-        settings["paths"] = [data_content(path) for path in settings["paths"]]
+        settings["model"] = model_content(str(settings["model"]))
+    if isinstance(paths := settings.get("paths"), list):
+        settings["paths"] = [data_content(str(path)) for path in paths]
     # Some judges have another inside, a panel several.
     for name in ("judge", "judges"):
         inner = getattr(judge, name, None)

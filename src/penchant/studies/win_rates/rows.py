@@ -21,6 +21,7 @@ from penchant.judges.contract import digest
 from penchant.models.load import load_renderer
 from penchant.studies.core.job import StageJob
 from penchant.studies.core.prompt_stage import content
+from penchant.studies.core.stage_settings import StageSettings
 from penchant.studies.win_rates.stage_settings import CutSettings
 from penchant.types import Prompt, PromptGroup, Response, prompt_text
 
@@ -141,7 +142,7 @@ def write_seen(folder: Path, *parts: Sequence[PromptGroup]) -> None:
     (folder / SEEN).write_text(json.dumps(seen) + "\n", encoding="utf-8")
 
 
-def unseen(groups: Sequence[PromptGroup], job: StageJob) -> list[PromptGroup]:
+def unseen(groups: Sequence[PromptGroup], job: StageJob[StageSettings]) -> list[PromptGroup]:
     """Return the groups without those whose prompt a stage before this one has."""
     # Before and after the cut (`write_seen` has both), so that files with other beginnings of a post do not meet.
     files = [folder / SEEN for folder in job.needs.values() if (folder / SEEN).is_file()]

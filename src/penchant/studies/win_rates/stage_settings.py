@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from penchant.data.options import BadRows, Template
-from penchant.typed_json import JsonObject
+from penchant.studies.core.stage_settings import StageSettings
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class RowSettings:
 
 
 @dataclass(frozen=True)
-class CutSettings:
+class CutSettings(StageSettings):
     """Settings of the stages that read rows, `preferences` and `opponents`.
 
     Attributes:
@@ -40,7 +41,7 @@ class CutSettings:
 
 
 @dataclass(frozen=True)
-class VerdictSettings:
+class VerdictSettings(StageSettings):
     """Settings of a stage of verdicts.
 
     Attributes:
@@ -48,6 +49,6 @@ class VerdictSettings:
         missing: what becomes of calls that failed.
     """
 
-    judge: JsonObject
+    judge: Mapping[str, object]
     orders: Literal["both", "one"]
     missing: Literal["again", "count"]

@@ -19,14 +19,14 @@ from penchant.studies.core.records import read_lines
 from penchant.studies.win_rates.answers import load_answers
 from penchant.studies.win_rates.rows import Cutter, select, unseen, write_seen
 from penchant.studies.win_rates.stage_settings import CutSettings, VerdictSettings
-from penchant.typed_json import JsonObject, from_json
+from penchant.typed_json import JsonObject
 from penchant.types import PromptGroup, Verdict, prompt_text
 
 JUDGMENTS = "judgments.sqlite"
 ANSWERS = "answers.jsonl"
 
 
-def preferences_stage(job: StageJob, folder: Path) -> JsonObject:
+def preferences_stage(job: StageJob[CutSettings], folder: Path) -> dict[str, object]:
     """Write the comparisons to learn from, as `comparisons.jsonl`.
 
     `train.jsonl` holds the prompts alone, and `demonstrations.jsonl` the preferred responses.
@@ -34,7 +34,7 @@ def preferences_stage(job: StageJob, folder: Path) -> JsonObject:
     Raises:
         InputError: nothing to read, or nothing left of it.
     """
-    settings = from_json(CutSettings, job.settings)
+    settings = job.settings
     cutter, rows = Cutter.from_settings(settings, job.inputs["model"]), settings.rows
     # A tie names no winner to demonstrate, and contradictions are what people said.
     read = load_preferences(
@@ -68,13 +68,13 @@ def preferences_stage(job: StageJob, folder: Path) -> JsonObject:
     }
 
 
-def opponents_stage(job: StageJob, folder: Path) -> JsonObject:
+def opponents_stage(job: StageJob[CutSettings], folder: Path) -> dict[str, object]:
     """Write `eval.jsonl`: prompts to measure on, that nobody trains on, each with the response that is met.
 
     Raises:
         InputError: nothing to read, or nothing left of it.
     """
-    settings = from_json(CutSettings, job.settings)
+    settings = job.settings
     cutter, rows = Cutter.from_settings(settings, job.inputs["model"]), settings.rows
     read = load_answers(job.inputs["rows"], bad_rows=rows.bad_rows, layout=rows.layout, split=rows.split)
     selected = select(read, rows.skip, rows.limit)
@@ -90,7 +90,7 @@ def opponents_stage(job: StageJob, folder: Path) -> JsonObject:
     return {"prompts": len(groups), "also_trained_on": len(selected) - len(unseen_groups), **cutter.counts}
 
 
-def verdicts_stage(job: StageJob, folder: Path) -> JsonObject:
+def verdicts_stage(job: StageJob[VerdictSettings], folder: Path) -> dict[str, object]:
     """Judge each pair, and write `answers.jsonl`.
 
     A line holds the temperature, the prompt, both responses, and what the judge said in each order.
@@ -98,7 +98,7 @@ def verdicts_stage(job: StageJob, folder: Path) -> JsonObject:
     Raises:
         RunError: calls of the judge failed, and are to be made again. What it said otherwise is kept.
     """
-    settings = from_json(VerdictSettings, job.settings)
+    settings = job.settings
     opponents = {prompt_text(g.prompt): g.responses[0].text for g in load_answers(job.needs["domain"] / "eval.jsonl")}
     rows = read_lines(job.needs["answers"] / "samples.jsonl")
     temperatures = [row["temperature"] for row in rows for _ in row["texts"]]
@@ -131,7 +131,7 @@ def from_row(row: JsonObject) -> Answer:
     return Answer(Question(row["prompt"], row["a"], row["b"]), first, second, row["orders"])
 
 
-def _judge(job: StageJob) -> Judge:
+def _judge(job: StageJob[VerdictSettings]) -> Judge:
     if "judge" in job.needs:  # the reward model that this study trained for it
         return make_judge(Reward(reward=str(job.needs["judge"])))
     # The settings with names and addresses travel beside the stage's own, which hold contents in their place.

@@ -1,0 +1,153 @@
+"""What each kind of stage of the weak-to-strong study depends on: one frozen class for each kind. Imports no torch.
+
+A classifier stands in them as its own settings, with the digest of its model's content in place of the name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from penchant.losses.weak_settings import WeakLoss
+from penchant.models.settings import Dtype, ModelConfig
+from penchant.studies.core.stage_settings import StageSettings
+from penchant.typed_json import INLINED, OMITTED
+from penchant.weak.settings import ChessEngine, LanguageModel, OwnClassifier, Shrinkage, Tfidf
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsSettings(StageSettings):
+    """The rows of a task.
+
+    Attributes:
+        task: its name, or the digest of the code of the user's that reads it.
+        train, test: how many rows at most; None for all.
+        data: digests of its files, or its hub id.
+    """
+
+    task: str
+    train: int | None
+    test: int | None
+    data: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerativeSettings(StageSettings):
+    """Language modelling of a task's own texts, without labels; the fields of `Generative` with the model."""
+
+    model: ModelConfig
+    longest: int
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    texts: Literal["train", "all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivationsSettings(StageSettings):
+    """Activations of a model on a task's rows.
+
+    Attributes:
+        model: the digest of its content.
+        longest: tokens of a text that are read.
+        deepest: the last layer that is kept; None for all.
+        template: other words around the test rows, which are then the only rows.
+    """
+
+    extent: ClassVar[tuple[str, ...]] = ("deepest",)
+
+    model: str
+    dtype: Dtype
+    longest: int
+    deepest: int | None
+    template: Annotated[str | None, OMITTED] = None
+
+
+@dataclass(frozen=True)
+class TaskClasses:
+    """The number of a task's classes and their names; 0 where rows have options of their own."""
+
+    classes: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """A probe of activations; which model's they are stands in the address of the stage that computes them."""
+
+    name: Literal["probe"] = "probe"
+    layer: int
+    rows: int | None
+
+
+StageClassifier = ProbeSettings | Tfidf | LanguageModel | OwnClassifier | ChessEngine
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsSettings(StageSettings):
+    """Labels of a supervisor, or of a student of the chain; `l2` and `steps` are of a probe's training."""
+
+    task: Annotated[TaskClasses, INLINED]
+    seed: int
+    classifier: StageClassifier
+    l2: Annotated[Shrinkage | None, OMITTED] = None
+    steps: Annotated[int | None, OMITTED] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbesSettings(StageSettings):
+    """All probes of one model that learn from one supervisor's labels, or without one from the truth.
+
+    Attributes:
+        layer, rows: of each probe. l2, steps: of its training.
+        controls: whether the controls are among them.
+        wordings: how many stages there are of test rows in other words.
+    """
+
+    task: Annotated[TaskClasses, INLINED]
+    l2: Shrinkage
+    steps: int
+    seeds: tuple[int, ...]
+    controls: bool
+    layer: int
+    rows: int | None
+    wordings: int
+    supervised: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedProbesSettings(ProbesSettings):
+    """Probes that learn from a supervisor's labels.
+
+    Attributes:
+        losses: the naive one first.
+        chain: students between the supervisor and these.
+        imitation: shares of the rows in which a student is shown the supervisor's label.
+    """
+
+    supervised: bool = True
+    losses: tuple[WeakLoss, ...]
+    chain: int
+    imitation: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentSettings(StageSettings):
+    """A student that trains alone.
+
+    Attributes:
+        truth: how it sees the truth: `all` of it, none of it but `random` labels, or as the `noise` that a supervisor's
+            labels are dealt out by; None for a student of weak labels.
+        longer: how many times as long it trains.
+        shown: the share of the rows in which it is shown the supervisor's label.
+        templates: other words around the test rows.
+    """
+
+    task: Annotated[TaskClasses, INLINED]
+    seed: int
+    classifier: StageClassifier
+    loss: WeakLoss
+    truth: Literal["all", "random", "noise"] | None
+    longer: int = 1
+    shown: float | None = None
+    templates: tuple[str, ...]
