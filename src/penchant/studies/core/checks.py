@@ -29,7 +29,8 @@ def check_names(stages: Sequence[Stage]) -> None:
         InputError: no such model, reward, data file or judge's part.
     """
     checks = {"model": check_model, "reward": check_reward, "judge": _check_judge}
-    stages = [stage for stage in stages if stage.kind != "rows"]  # the folder of data; its tasks look for their files
+    # the input `data` of rows is the folder of data, in which a task looks for its files itself
+    stages = [stage for stage in stages if stage.kind != "rows"]
     named_inputs = {(role, name) for stage in stages for role, name in stage.inputs.items() if name}
     for role, name in sorted(named_inputs):
         if role in checks:
@@ -50,6 +51,7 @@ def _check_judge(text: str) -> None:
             case {"name": "people", "paths": [*paths]}:
                 for path in paths:
                     check_source(str(path))
+        # of both, besides what the first of them was checked for
         match judge:
             case {"name": "policy" | "endpoint", "template": template}:
                 load_template(str(template))

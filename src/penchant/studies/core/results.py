@@ -109,6 +109,7 @@ class MeasuredRun:
         pairs = [(row.get("tokens_per_s"), row.get("seconds")) for row in rows]
         once = sum(rate * seconds for rate, seconds in pairs if rate is not None and seconds is not None)
         settings = self.stage.settings
+        # a row's tokens are those of the rollout, and PPO goes over them as often as `updates` says
         return float(once) * (settings.updates if isinstance(settings, PPORunSettings) else 1)
 
     @cached_property
@@ -140,6 +141,7 @@ def read_run(stage: Stage, study: Path, prompts: Sequence[str] | None, reason: s
         for row in read_lines(folder / "metrics.jsonl")
         if row.get("kind") == "eval"
     }
+    # before the first step every run is the reference, which has samples of its own
     later = [(step, rows) for step, rows in sorted(by_step.items()) if step > 0]
     evaluations = [
         _point(number, step, rows, prompts, repetition.get(step)) for number, (step, rows) in enumerate(later)
@@ -182,6 +184,7 @@ class Results:
 
 def aligned(runs: Sequence[MeasuredRun]) -> list[list[Point]]:
     """Return the evaluations that all of these runs have, in order: for each, the point of every run."""
+    # by number and not by step: PPO's steps are rounds, and seeds differ in how many comparisons they have
     by_number = [{point.number: point for point in run.points} for run in runs]
     shared = set.intersection(*map(set, by_number)) if by_number else set()
     return [[points[number] for points in by_number] for number in sorted(shared)]
@@ -196,6 +199,8 @@ def _point(
 ) -> Point | None:
     if prompts is not None and [row["prompt"] for row in rows] != list(prompts):
         return None
+    # a mean over draws that lacks one of them would not be the mean of this prompt: `_mean` gives NaN, and the point is
+    # lost and counted
     means = {
         name: np.array([_mean([draw.get(name) for draw in row["policy"]]) for row in rows])
         for name in ("kl_nats", "reward")

@@ -115,7 +115,7 @@ def run_settings(
     assert isinstance(settings, RunSettings)
     learning = settings.learning
     return {
-        "seed": 0,
+        "seed": 0,  # of SFT, which the seeds of a study share
         **method_settings,
         "out": str(places.out),
         "optimizer": {"name": learning.optimizer, "learning_rate": settings.learning_rate},
@@ -126,9 +126,11 @@ def run_settings(
 
 def _offline(kind: str, settings: OfflineRunSettings, places: RunPlaces, counts: ComparisonCounts) -> dict[str, object]:
     """Return the settings of a run on comparisons: as many steps as the units that it learns from ask for."""
+    # an epoch is a pass over what the method's loss is a mean of
     units = counts.comparisons
     if kind in ("preferred_ft", "unlikelihood", "kto"):  # they learn from single responses
         units = counts.winners + ((counts.losers or 0) if kind == "kto" else 0)
+    # a run on few prompts: their share of the units, since nobody counts units per prompt before the data are read
     if settings.prompts is not None and counts.prompts is not None:
         units = max(1, units * min(settings.prompts, counts.prompts) // counts.prompts)
     steps_per_pass = ceil(units / settings.batch_size)
@@ -145,6 +147,7 @@ def _offline(kind: str, settings: OfflineRunSettings, places: RunPlaces, counts:
         "seed": settings.seed,
         "data": {**places.comparisons(settings.policy.template, settings.prompts), "held_out": 0},
         "batch_size": settings.batch_size,
+        # enough passes for the steps that are asked for, which then end the run
         "epochs": ceil(steps / steps_per_pass),
         "max_steps": settings.steps,
         "evaluate": evaluate,
@@ -163,6 +166,7 @@ def _ppo(kind: str, settings: PPORunSettings, places: RunPlaces) -> dict[str, ob
         "max_new_tokens": settings.draws.max_new_tokens,
         "data": data,
         "reward": str(places.needs["reward_model"]) if kind == "ppo" else places.inputs["reward"],
+        # PPO never learns from it: it is measured beside the learned reward, to show where that is exploited
         "true_reward": places.inputs.get("reward") if kind == "ppo" else None,
         "kl": {"name": "adaptive", "target_nats": settings.value, "start": settings.kl_start},
         "evaluate": _evaluate(settings.evaluation, settings.draws, places, settings.steps),
@@ -170,7 +174,11 @@ def _ppo(kind: str, settings: PPORunSettings, places: RunPlaces) -> dict[str, ob
 
 
 def evaluated_steps(steps: int, times: int, spacing: float) -> list[int]:
-    """Return the steps after which a run is evaluated, ascending: its last, and others earlier by this factor."""
+    """Return the steps after which a run is evaluated, ascending: its last, and others earlier by this factor.
+
+    The first ones are close together, since early steps move a policy furthest.
+    """
+    # backwards from the last step, so that the end is always there; a set, for early steps round to the same number
     at_steps, step = {steps}, float(steps)
     for _ in range(times - 1):
         step /= spacing
@@ -183,13 +191,10 @@ def evaluated_steps(steps: int, times: int, spacing: float) -> list[int]:
 def _evaluate(
     evaluation: EvaluationSettings | None, draws: DrawSettings, places: RunPlaces, steps: int
 ) -> Mapping[str, object]:
-    """Return how a run is evaluated: with the same prompts and seeds for every method.
-
-    The first evaluations are close together, as early steps move a policy furthest. No samples where a run is measured
-    by other stages, after its end.
-    """
+    """Return how a run is evaluated; without samples where other stages measure it after its end."""
     if evaluation is None:
         return NO_SAMPLES
+    # the same prompts and seeds for every method, so that differences between methods are paired
     return {
         "at_steps": evaluated_steps(steps, evaluation.times, evaluation.spacing),
         "samples": {

@@ -26,10 +26,12 @@ def run_stage(job: StageJob[StageSettings]) -> str:
     values = run_settings(job.kind, job.settings, RunPlaces(job.inputs, job.needs, job.folder), counts)
     method: Callable[..., RunConfig] = METHODS[job.kind]
     config = method(**values)
+    # the folder's name has its settings and the code in it, so what lies there is a part of this very run
     if (job.folder / "config.yaml").exists():
         try:
             return str(train(config, resume=True).metrics["status"])
-        except (RunMismatchError, DamagedFile) as error:  # nothing can be used; other errors leave it for the next call
+        except (RunMismatchError, DamagedFile) as error:
+            # nothing of it can be used. After any other error it stays, and the next call resumes it
             log.warning("%s is thrown away and begun again: %s", job.folder, error)
     remove(job.folder)
     return str(train(config).metrics["status"])

@@ -30,6 +30,7 @@ def comparisons_stage(job: StageJob[ComparisonsSettings], folder: Path) -> dict[
     size = settings.samples
     file = job.needs["prompts"] / f"{settings.of or 'train'}.jsonl"
     prompts = with_room(policy, file, settings.draws.max_new_tokens)
+    # all groups of a prompt in one draw, then cut: one pass over the prompts
     samples = draw(policy, prompts, size * settings.groups, settings)
     parts = [
         PromptGroup(prompt, row[first : first + size])
@@ -47,6 +48,7 @@ def comparisons_stage(job: StageJob[ComparisonsSettings], folder: Path) -> dict[
 def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str, int]:
     """Write `comparisons.jsonl`; return how much of it a run will see."""
     write_groups(groups, folder / "comparisons.jsonl")
+    # read back as a run reads it, since epochs and steps are counted by what a run sees: without ties
     read = load_preferences(folder / "comparisons.jsonl", merge=False, ties="drop")
     comparison_count = sum(len(group.comparisons) for group in read)
     return {
@@ -65,17 +67,19 @@ def mislabelled_stage(job: StageJob[MislabelledSettings], folder: Path) -> dict[
     settings = job.settings
     coin = settings.labels == "random"
     before = job.needs["comparisons"]
-    generator = np.random.default_rng([settings.seed, 1])  # the same draws for every share: shares are nested
+    generator = np.random.default_rng([settings.seed, 1])
     groups, flipped = [], 0
     for group in load_preferences(before / "comparisons.jsonl", merge=False, ties="half"):
         comparisons = []
         for comparison in group.comparisons:
+            # two draws each time, whether they are used or not: so the wrong labels of `random` are among those of
+            # `flipped`, and those of a small share among those of a larger one
             wrong, heads = generator.random(2) < (settings.share, 0.5)
             swap = bool(wrong and (heads or not coin)) and not comparison.tie
             flipped += swap
             swapped = replace(comparison, winner=comparison.loser, loser=comparison.winner)
             comparisons.append(swapped if swap else comparison)
-        groups.append(group.replace(comparisons=comparisons, scores=None))  # its scores would tell the truth
+        groups.append(group.replace(comparisons=comparisons, scores=None))  # the scores would tell the truth
     facts = read_object(before / STAGE)
     return {**facts, **_write_comparisons(groups, folder), "flipped": flipped, "samples_drawn": 0, "tokens": 0}
 
@@ -91,6 +95,7 @@ def judged_stage(job: StageJob[PolicySettings], folder: Path) -> dict[str, objec
     if (run / "checkpoint" / "reward.json").exists():
         scores = load_reward_model(run, template=job.settings.template).score(groups)
     else:
+        # DPO's implicit reward: beta times this log-ratio. The factor changes no order, so it is left out
         start = start_policy(job, job.settings).score(groups)
         trained = trained_policy(job, job.settings).score(groups)
         scores = [trained_score - start_score for trained_score, start_score in zip(trained, start, strict=True)]
@@ -99,7 +104,7 @@ def judged_stage(job: StageJob[PolicySettings], folder: Path) -> dict[str, objec
     for group, row in zip(groups, scores, strict=True):
         for comparison in group.comparisons:
             gap = float(row[comparison.winner] - row[comparison.loser])
-            right.append(0.5 if gap == 0 else float(gap > 0))
+            right.append(0.5 if gap == 0 else float(gap > 0))  # a tie of scores is right as often as a coin
             prompts.append(numbers[group.prompt])
     return {"right": right, "prompt": prompts}
 

@@ -75,6 +75,7 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
         for leftover in (folder / "stages").glob(".*.new"):  # a process that was killed built it
             remove(leftover)
         warn_of_earlier_stages(folder, stages)
+        # without `out`: the folder may be moved, and the same settings give the same file
         write_text(folder / "study.yaml", to_yaml(config.replace(out=None)))
         started = time.monotonic()
         with contextlib.nullcontext(workers) if workers else Workers() as team:
@@ -82,10 +83,12 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
             while definition.grow and not progress.interrupted:
                 grid = resolve(definition.grow)(config, results_of(progress, stages, folder))
                 grown = grid.stages()
+                # equal results give equal stages, so a study that was stopped goes on as if it had not been
                 if {stage.address for stage in grown} <= {stage.address for stage in stages}:
                     break
                 stages = grown
                 run_missing(stages, folder, team, jobs=jobs, progress=progress)
+        # the clock of this call, which says nothing of the stages that an earlier one did
         clock = {"last_call_seconds": time.monotonic() - started, "jobs": jobs}
         numbers = _numbers(config, definition, grid, folder, progress, clock)
     failures = tuple((stage.label, reason) for stage, reason in progress.failures(stages))
@@ -114,15 +117,18 @@ def _numbers(
         return {}
     present = _kept_numbers(folder)
     standing = [[stage.address, bool(progress.outcomes.get(stage.address))] for stage in stages]
+    # numbers are made anew where a stage came, failed or changed, and where the code that summarizes changed
     key = {"standing": standing, "code": summary_version(definition.summarize)}
     unchanged = all(present.get(name) == value for name, value in key.items())
     if unchanged and not progress.ran and present.get("config") == config.recorded():
         return present
     reasons = {stage.address: reason for stage, reason in progress.failures(stages)}
     numbers = {**to_object(resolve(definition.summarize)(config, grid, folder, reasons)), **key}
+    # a call that found everything done keeps the time of the one that did the work
     before = present.get("cost", {})
     numbers["cost"] |= {name: before[name] for name in clock if name in before} if not progress.ran else clock
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # the digest before the file: after a kill between the two the file is missing, and never present and unlisted
     try:
         write_sums(folder, {STUDY: hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()})
     except OSError as error:
