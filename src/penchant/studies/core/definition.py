@@ -57,6 +57,7 @@ class StudyDefinition:
         lines: `module:function`, what the command prints of the summary.
     """
 
+    # functions are named as text: a command starts without their imports, of which a page brings matplotlib
     configs: tuple[type[Study], ...]
     example: str
     grid: str
@@ -100,6 +101,7 @@ def definitions() -> tuple[StudyDefinition, ...]:
 
 def definition_of(config: type[Study]) -> StudyDefinition:
     """Return the study whose settings these are."""
+    # `penchant study transfer` with a judge is another study, whose settings are another class
     takeovers = {kind: definition for definition in definitions() for _, kind in definition.takes_over.values()}
     return takeovers.get(config) or next(definition for definition in definitions() if config in definition.configs)
 

@@ -20,7 +20,7 @@ from penchant.typed_json import from_json
 from penchant.types import Prompt, Response
 
 STAGE = "stage.json"
-Settings = TypeVar("Settings", bound=StageSettings, covariant=True)
+Settings = TypeVar("Settings", bound=StageSettings, covariant=True)  # a job of settings is one of their base class
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class StageJob(Generic[Settings]):
 
 def read_job(message: StageMessage) -> StageJob[StageSettings]:
     """Return the job that a message stands for, with its settings as an object of their class."""
+    # of the class that the study's grid chose, so that whoever reads the job may ask for its class
     settings: StageSettings = from_json(resolve(message.settings_class), message.settings, "settings")
     needs = {role: Path(path) for role, path in message.needs.items()}
     return StageJob(message.kind, settings, message.inputs, needs, Path(message.folder))

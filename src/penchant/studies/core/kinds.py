@@ -36,6 +36,7 @@ def stage_makers() -> dict[str, str]:
     makers = dict(SHARED_STAGES)
     for name in STUDIES:
         for kind, target in import_module(f"penchant.studies.{name}.study").STUDY.stages.items():
+            # a worker is told the kind alone, so it must mean one thing
             if makers.setdefault(kind, target) != target:
                 raise ValueError(f"two studies claim the stage {kind!r}: {makers[kind]} and {target}")
     return makers

@@ -64,6 +64,7 @@ def _read(folder: Path) -> tuple[Any, StudyPage]:
         raise InputError(f"{file} is damaged ({error}): start the study again, it runs only what is missing") from error
     definition = definition_named(str(numbers.get("study"))) if isinstance(numbers, dict) else None
     page: StudyPage | None = resolve(definition.page) if definition else None
+    # before the keys are looked at: a file may have them all, and mean something else by them
     if page is not None and page.refuse:
         page.refuse(folder, numbers)
     if definition is None or page is None:

@@ -171,6 +171,7 @@ class Study(Config):
     out: str | None = None
     """The study's folder; `runs/STUDY` if not given."""
 
+    # the same seed gives the same runs, whose equal numbers would be taken for agreement between seeds
     @field_validator("seeds")
     @classmethod
     def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -306,5 +307,6 @@ def starting_settings(method: str, sweep: Config) -> list[tuple[float | None, fl
         values = tuple(map(float, range(sweep.repeats))) if sweep.repeats > 1 else (None,)
     else:
         values = tuple(dict.fromkeys(getattr(sweep, SWEPT[method])))
+    # a value that is given twice is one run, whose stage there is once
     distinct_rates = tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
     return [(value, rate) for value in values for rate in distinct_rates]

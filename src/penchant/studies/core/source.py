@@ -98,6 +98,7 @@ class Tree:
                 self._facts[module] = None
             else:
                 package = self.is_package(file)
+                # the name counts too: equal files import relatively from different packages
                 key = hashlib.sha256(f"{module}\0{package}\0".encode() + content).hexdigest()
                 if key not in self.known_facts:
                     self.known_facts[key] = parse(content, file, is_package=package, row=row)
@@ -119,6 +120,7 @@ def digest_source(roots: Iterable[str], names: Mapping[str, Iterable[str]] | Non
 @cache
 def _digest_source(roots: tuple[str, ...], names: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
     tree = _our_tree()
+    # the store is written only where a file was parsed, for most processes find every file in it
     before = len(tree.known_facts)
     digest = tree_digest(tree, reach_modules(tree, roots, dict(names)))
     if len(tree.known_facts) > before:
@@ -142,11 +144,14 @@ def reach_modules(tree: Tree, roots: Iterable[str], names: Mapping[str, Iterable
         if module in modules or facts is None:
             continue
         modules.add(module)
+        # a name counts as imported from where it lies: else an `__init__` that lists would tie all modules together
         targets = {target for imported in facts.imports for target in _targets(tree, *imported)}
+        # a registry imports all of its entries, of which a stage uses those that its settings name
         if module in ENTRIES:
             targets -= set(ENTRIES[module].values())
             default = ENTRIES[module] if module in ALL_ENTRIES_BY_DEFAULT else ()
             targets |= {_entry(module, name) for name in names.get(module, default)}
+        # `import a.b.c` runs the `__init__` of `a` and of `a.b`; those that only list change nothing by that
         parents = {parent for target in targets for parent in _parents(target) if not _lists(tree, parent)}
         waiting += [*targets, *parents]
     return modules
@@ -162,6 +167,7 @@ def parse(content: bytes, module: str, *, is_package: bool, row: str = "") -> Fa
     _collect(tree, package, imports)
     lists = is_package and all(_is_listing(node) for node in tree.body)
     texts = tuple(pair for node in tree.body if isinstance(node, ast.Assign) for pair in _lazy(node.value))
+    # comments are not in a syntax tree, and docstrings are taken out: a better sentence makes no stage stale
     _drop_docstrings(tree)
     code = hashlib.sha256(ast.dump(tree).encode(errors="surrogatepass")).hexdigest()[:LENGTH]
     return Facts(code, tuple(sorted(set(imports))), lists, texts)
@@ -172,6 +178,7 @@ def parse(content: bytes, module: str, *, is_package: bool, row: str = "") -> Fa
 
 def _collect(node: ast.AST, package: str, imports: list[tuple[str, str]]) -> None:
     """Add the imports inside a node that are made while the code runs."""
+    # what only a type checker imports is never run; the `else` of it is
     if isinstance(node, ast.If) and _is_type_checking(node.test):
         for statement in node.orelse:
             _collect(statement, package, imports)
@@ -180,7 +187,7 @@ def _collect(node: ast.AST, package: str, imports: list[tuple[str, str]]) -> Non
         imports += [(alias.name, "") for alias in node.names if _is_in_package(alias.name)]
     elif isinstance(node, ast.ImportFrom):
         base = node.module or ""
-        if node.level:
+        if node.level:  # `from ..b import c`: as many packages up, less the one that it stands in
             above = package.rsplit(".", node.level - 1)[0]
             base = f"{above}.{base}" if base else above
         if _is_in_package(base):
@@ -193,6 +200,7 @@ def _targets(tree: Tree, module: str, name: str) -> list[str]:
     """Return the modules that one import reaches."""
     if not name:
         return [module]
+    # `from package import module` and `from module import name` look alike; a file decides
     if tree.facts(f"{module}.{name}") is not None:
         return [f"{module}.{name}"]
     facts = tree.facts(module)
@@ -203,6 +211,7 @@ def _targets(tree: Tree, module: str, name: str) -> list[str]:
         listed = [pair for pair in facts.imports if name == "*" or pair[1] == name]
         if listed:
             return [target for pair in listed for target in _targets(tree, *pair)]
+        # a lazy `__getattr__` finds the module by name in a table of constants
         lazy = [target for key, target in facts.texts if key == name]
         return lazy or [module]
     return [module]
@@ -266,6 +275,7 @@ def _lazy(value: ast.expr) -> list[tuple[str, str]]:
 
 def _reached_statements(tree: ast.Module, name: str) -> list[ast.stmt]:
     """Return the statements of a module that bind a name, and those that bind what these name, in their order."""
+    # until nothing is added: a row's helper may call another helper that stands above it or below
     needed_names, count = {name}, 0
     while len(needed_names) > count:
         count = len(needed_names)
@@ -310,7 +320,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 @cache
 def _our_tree() -> Tree:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[2]  # the folder of the package
 
     def module_path(module: str) -> Path:
         return root.joinpath(*module.split(".")[1:])
@@ -338,14 +348,14 @@ def _read_store() -> dict[str, Facts]:
         pairs = {key: tuple(tuple(tuple(pair) for pair in part) for part in row[1::2]) for key, row in content.items()}
         return {key: Facts(row[0], pairs[key][0], bool(row[2]), pairs[key][1]) for key, row in content.items()}
     except (OSError, ValueError, KeyError, IndexError, TypeError):
-        return {}
+        return {}  # none, damaged or of another version: everything is parsed again
 
 
 def _write_store(tree: Tree) -> None:
     content: dict[str, Any] = {
         key: [facts.code, facts.imports, facts.lists, facts.texts] for key, facts in tree.known_facts.items()
     }
-    with suppress(OSError):  # the next process parses again
+    with suppress(OSError):  # a cache that cannot be written: the next process parses again
         _store().parent.mkdir(parents=True, exist_ok=True)
         atomic_write(_store(), json.dumps(content | {"maker": _maker()}), shared=True)
 

@@ -24,6 +24,7 @@ class StageSettings:
             but stages that need it stay the same.
     """
 
+    # on the class, so that it is no field and no key of the JSON
     extent: ClassVar[tuple[str, ...]] = ()
 
 
@@ -70,6 +71,7 @@ class MeasuredSettings(SampledSettings):
     """
 
     temperatures: tuple[float, ...]
+    # left out where it is None, as whatever came after the first addresses: stages without it keep theirs
     best_of: Annotated[int | None, OMITTED] = None
 
 
@@ -82,6 +84,8 @@ class MislabelledSettings(StageSettings):
     seed: int
 
 
+# A copy of the configuration's fields and not the configuration itself: a stage that imported it would be stale with
+# every change of a study's settings (see `core/source.py`). So are the others here that name a configuration.
 @dataclass(frozen=True, kw_only=True)
 class PromptSource:
     """Texts to continue, as `Prompts` has them, with the content of the file in place of its path."""
@@ -137,6 +141,7 @@ class SweptLoss:
     """A loss on pairs by its name, with the settings that differ between runs; its others are the defaults."""
 
     name: Literal["sigmoid", "robust", "ipo"]
+    # not `penchant.losses.settings`: a new field of a loss there would change the address of every run
     beta: Annotated[float | None, OMITTED] = None
     tau: Annotated[float | None, OMITTED] = None
     label_smoothing: Annotated[float | None, OMITTED] = None
@@ -191,6 +196,8 @@ class OfflineRunSettings(RunSettings):
     prompts: Annotated[int | None, OMITTED] = None
 
 
+# Three classes that build on each other, as addresses have the keys: runs of the study of annotators know no reward and
+# no value, those of noise no value, and where there is nothing to sweep the value is null and still a key.
 @dataclass(frozen=True, kw_only=True)
 class SampledRunSettings(OfflineRunSettings):
     """A run on comparisons that is measured by samples; without `evaluation` other stages do it after its end."""
