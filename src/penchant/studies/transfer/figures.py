@@ -28,6 +28,7 @@ def carry_picture(study: TransferSummary) -> Picture:
     with style():
         figure, axes = blank(5.6, 3.9)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
+        # on this line all of the gain carries over
         axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         for index, method in enumerate(study.methods):
             carry_over = method.at_home
@@ -35,10 +36,10 @@ def carry_picture(study: TransferSummary) -> Picture:
                 continue
             color, _, marker = run_style(index)
             axes.errorbar(
-                [carry_over.own.value],
-                [carry_over.others.value],
-                xerr=error_arms([carry_over.own]),
-                yerr=error_arms([carry_over.others]),
+                [carry_over.own_change.value],
+                [carry_over.other_change.value],
+                xerr=error_arms([carry_over.own_change]),
+                yerr=error_arms([carry_over.other_change]),
                 color=color,
                 marker=marker,
                 markersize=6,
@@ -48,7 +49,7 @@ def carry_picture(study: TransferSummary) -> Picture:
         axes.set_xlabel("change on its own domain", loc="right")
         axes.set_ylabel("change on the others")
         names = [swept_name(method) for method in study.methods]
-        return export(figure, f"What carries over, at temperature {study.home:g}", names)
+        return export(figure, f"What carries over, at temperature {study.headline_temperature:g}", names)
 
 
 def domain_picture(study: TransferSummary) -> Picture:
@@ -59,7 +60,7 @@ def domain_picture(study: TransferSummary) -> Picture:
         figure, axes = blank(5.6, 3.9)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         for index, method in enumerate(methods):
-            cells = [cell for cell in method.cells if cell.temperature == study.home]
+            cells = [cell for cell in method.cells if cell.temperature == study.headline_temperature]
             if cells:
                 x = [domains.index(cell.domain) + METHOD_OFFSET * (index - (len(methods) - 1) / 2) for cell in cells]
                 draw_points(axes, x, [cell.change for cell in cells], index)
@@ -68,7 +69,7 @@ def domain_picture(study: TransferSummary) -> Picture:
         axes.set_xlim(-0.6, len(domains) - 0.4)
         axes.set_ylabel(f"change of the mean {metric('true_reward').label}")
         names = [swept_name(method) for method in methods]
-        return export(figure, f"Domain by domain, at temperature {study.home:g}", names)
+        return export(figure, f"Domain by domain, at temperature {study.headline_temperature:g}", names)
 
 
 def temperature_picture(study: TransferSummary) -> Picture:
@@ -77,9 +78,9 @@ def temperature_picture(study: TransferSummary) -> Picture:
         figure, axes = blank(5.6, 3.9)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         for index, method in enumerate(study.methods):
-            if method.carried:
-                temperatures = [point.temperature for point in method.carried]
-                draw_line(axes, temperatures, [point.others for point in method.carried], index)
+            if method.carry_overs:
+                temperatures = [point.temperature for point in method.carry_overs]
+                draw_line(axes, temperatures, [point.other_change for point in method.carry_overs], index)
         axes.xaxis.set_major_locator(FixedLocator(study.temperatures))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel("temperature", loc="right")

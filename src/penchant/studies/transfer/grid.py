@@ -49,6 +49,7 @@ def transfer_grid(config: TransferConfig) -> TransferGrid:
         for number, (name, source) in enumerate(config.domains.items(), start=1)
     }
 
+    # one seed for all runs and domains, beyond those of the evaluations: the same draws for every method
     def cells(label: str, samples: int, run: Stage | None) -> dict[str, Stage]:
         settings = MeasuredSettings(
             policy=factory.policy,
@@ -62,7 +63,7 @@ def transfer_grid(config: TransferConfig) -> TransferGrid:
         return {
             name: factory.stage(
                 "transfer",
-                f"{label}-on-{number}",  # the name may be anything
+                f"{label}-on-{number}",  # the domain's name may be anything, a number is a folder's name everywhere
                 settings,
                 {"domain": domain, **needs},
                 seed=seed,

@@ -60,13 +60,15 @@ def _summary(study: TransferSummary) -> Table:
         carry_over = method.at_home
         changes = [
             recorded(change, sign=True)
-            for change in ((carry_over.own, carry_over.others, carry_over.lost) if carry_over else [None] * 3)
+            for change in (
+                (carry_over.own_change, carry_over.other_change, carry_over.loss) if carry_over else [None] * 3
+            )
         ]
         rows.append((swept_name(method), *changes, _kl(study, method, is_own=True), _kl(study, method, is_own=False)))
     kl = metric("kl_nats")
     kl_heads = (f"{kl.label} on its own, {kl.unit}", "on the others")
     heads = ("method", "change on its own domain", "on the others", "less by", *kl_heads)
-    caption = f"Change of the mean {metric('true_reward').label} at temperature {study.home:g}."
+    caption = f"Change of the mean {metric('true_reward').label} at temperature {study.headline_temperature:g}."
     return Table(caption, heads, tuple(rows))
 
 

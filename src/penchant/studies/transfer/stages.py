@@ -33,11 +33,13 @@ def transfer_stage(job: StageJob[MeasuredSettings], folder: Path) -> dict[str, o
     ranker = load_reward_model(job.needs["ranker"]) if "ranker" in job.needs else None
     best_of = settings.best_of or 1
     policy = trained_policy(job, settings.policy) if "run" in job.needs else start
+    # by the start's context, not the run's: every policy is measured on the same prompts
     prompts = with_room(start, job.needs["domain"] / "eval.jsonl", settings.draws.max_new_tokens)
     drawn_count = 0
     with (folder / "samples.jsonl").open("w", encoding="utf-8", errors="replace") as file:
         for temperature in settings.temperatures:
-            n = settings.samples if temperature > 0 else 1  # the likeliest tokens are the same each time
+            # at temperature 0 the likeliest tokens are the same each time
+            n = settings.samples if temperature > 0 else 1
             group_size = best_of if temperature > 0 else 1
             samples = draw(policy, prompts, n * group_size, settings, temperature)
             drawn_count += n * group_size * len(prompts)
@@ -47,6 +49,7 @@ def transfer_stage(job: StageJob[MeasuredSettings], folder: Path) -> dict[str, o
             rewards = (
                 [group.scores for group in score_groups(groups, reward, tokenizer=policy.tokenizer)] if reward else None
             )
+            # at other temperatures samples are not the policy's own, and no mean along them is its KL
             exact = policy is not start and temperature == OWN_TEMPERATURE
             kls = _kl(policy, start, prompts, samples) if exact else None
             for index, prompt in enumerate(prompts):
@@ -76,6 +79,7 @@ def _best(
 def _kl(
     policy: Policy, start: Policy, prompts: Sequence[Prompt], samples: Sequence[Sequence[Response]]
 ) -> list[list[float]]:
+    # whole sequences: what the policy drew fits its context, and a limit of training would cut it
     renderer = replace(policy.renderer, max_length=None, every_turn=False)
     rendered = [renderer.render(PromptGroup(prompt, list(row))) for prompt, row in zip(prompts, samples, strict=True)]
     return [row.tolist() for row in sequence_kl(policy.scorer, Reference(start.scorer, False), rendered)]

@@ -75,6 +75,7 @@ def summarize_transfer(
         for temperature, samples in _read(study / stage.path).items()
     }
     temperatures = sorted({temperature for _, temperature in reference})
+    # at 1 samples are the policy's own, and only there the KL along them estimates that of the sequences
     headline_temperature = min(temperatures, key=lambda temperature: abs(temperature - 1))
     stages = grid.stages()
     return TransferSummary(
@@ -83,7 +84,7 @@ def summarize_transfer(
         domains=tuple(_domain(name, stage, config, grid, study) for name, stage in grid.prompts.items()),
         prompts=TrainedPrompts(facts_of(grid.prompts[config.own], study).get("train")),
         temperatures=tuple(temperatures),
-        home=headline_temperature,
+        headline_temperature=headline_temperature,
         seeds=tuple(config.seeds),
         reference=tuple(
             ReferenceReward(domain, temperature, over_prompts(samples.rewards.mean(axis=1)))
@@ -113,6 +114,7 @@ def _read(folder: Path) -> dict[float, Samples]:
     for row in read_lines(folder / "samples.jsonl"):
         rows.setdefault(float(row["temperature"]), []).append(row)
     prompt_count = read_object(folder / "stage.json").get("prompts")
+    # a line per prompt at each temperature; a file that ends early would leave out prompts of the last one
     if not rows or any(len(group) != prompt_count for group in rows.values()):
         raise InputError(f"{folder} is damaged: delete it, and the study makes it again")
     return {
@@ -142,6 +144,7 @@ def _contenders(
         of_seeds = [cells for cells in of_seeds if cells]
         if not of_seeds:
             continue
+        # of the seeds that have ended, over prompts: a mean of each prompt over its seeds
         keys = [key for key in reference if all(key in cells for cells in of_seeds)]
         reward = {key: np.mean([cells[key].rewards.mean(axis=1) for cells in of_seeds], axis=0) for key in keys}
         kls = {key: [kl for cells in of_seeds if (kl := cells[key].kl_nats) is not None] for key in keys}
@@ -149,6 +152,7 @@ def _contenders(
         yield Contender(name, value, rate, len(of_seeds), reward, means)
     for n in dict.fromkeys(config.best_of_n.n) if config.best_of_n else ():
         best = {key: _best(samples.rewards, n) for key, samples in reference.items()}
+        # no policy draws the best of n, so its KL is the known bound, which holds for the reference's own samples alone
         bound = float(best_of_n_kl([n])[0])
         bounds = {key: np.full(len(samples.rewards), bound) for key, samples in reference.items() if key[1] == 1}
         yield Contender(BEST_OF_N, float(n), None, 1, best, bounds)
@@ -156,7 +160,7 @@ def _contenders(
 
 def _best(rewards: Numbers, n: int) -> Numbers:
     """Return the expected reward of the best of n, by prompt; of one sample that is always the same, its own."""
-    if rewards.shape[1] == 1:
+    if rewards.shape[1] == 1:  # at temperature 0 there is one sample, the likeliest tokens
         return rewards[:, 0]
     return np.array([best_of_n(row[None])[n - 1] for row in rewards])
 
@@ -164,7 +168,7 @@ def _best(rewards: Numbers, n: int) -> Numbers:
 def _method(
     contender: Contender, reference: Mapping[tuple[str, float], Samples], own_domain: str, headline_temperature: float
 ) -> MethodSummary:
-    """Return reward and its change against the reference by domain and temperature; what carries over at `home`."""
+    """Return reward and its change against the reference by domain and temperature, and what carries over."""
     changes = {key: reward - reference[key].rewards.mean(axis=1) for key, reward in contender.reward.items()}
     cells = []
     for (domain, temperature), reward in contender.reward.items():
@@ -191,7 +195,7 @@ def _method(
         rate=contender.rate,
         seeds=contender.seeds,
         cells=tuple(cells),
-        carried=tuple(sorted(carry_overs, key=lambda share: share.temperature)),
+        carry_overs=tuple(sorted(carry_overs, key=lambda share: share.temperature)),
         at_home=next((share for share in carry_overs if share.temperature == headline_temperature), None),
     )
 
@@ -208,6 +212,7 @@ def _carry_over(changes: Mapping[tuple[str, float], Numbers], own_domain: str, t
     ]
     if (own_domain, temperature) not in changes or not other_changes:
         return None
+    # prompts of two domains have nothing to do with each other: the difference is one of independent means
     own_change = cluster_mean(
         changes[own_domain, temperature], range(len(changes[own_domain, temperature])), share=False
     )
@@ -217,5 +222,6 @@ def _carry_over(changes: Mapping[tuple[str, float], Numbers], own_domain: str, t
 
 def _pooled(parts: Sequence[Numbers]) -> Estimate:
     values = np.concatenate(parts)
+    # each domain counts the same, however many prompts it has
     weights = np.concatenate([np.full(len(part), 1 / len(part)) for part in parts])
     return cluster_mean(values, range(len(values)), weights=weights, share=False)

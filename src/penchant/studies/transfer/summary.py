@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 from penchant.metrics.estimates import Estimate
 from penchant.studies.core.methods import BEST_OF_N
 from penchant.studies.core.summary import Failure, StudyCost
-from penchant.typed_json import JsonObject
+from penchant.typed_json import JsonObject, StoredAs
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,14 @@ class CarryOver:
     """The change on the own domain at one temperature, on the others, and how much less that is."""
 
     temperature: float
-    own: Estimate
-    others: Estimate
-    lost: Estimate
+    own_change: Annotated[Estimate, StoredAs("own")]
+    other_change: Annotated[Estimate, StoredAs("others")]
+    loss: Annotated[Estimate, StoredAs("lost")]
+
+    @property
+    def changes(self) -> tuple[Estimate, Estimate, Estimate]:
+        """The three in this order, as tables have them."""
+        return self.own_change, self.other_change, self.loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +74,7 @@ class MethodSummary:
     """A method at one setting of its sweep.
 
     Attributes:
-        cells: every domain at every temperature. carried: what carries over at each temperature, ascending.
+        cells: every domain at every temperature. carry_overs: what carries over at each temperature, ascending.
         at_home: the same at the temperature of the headline; None where it was not measured on two domains.
     """
 
@@ -79,7 +85,7 @@ class MethodSummary:
     rate: float | None = None
     seeds: int
     cells: tuple[DomainChange, ...]
-    carried: tuple[CarryOver, ...]
+    carry_overs: Annotated[tuple[CarryOver, ...], StoredAs("carried")]
     at_home: CarryOver | None
 
     def cell_at(self, domain: str, temperature: float) -> DomainChange | None:
@@ -90,14 +96,18 @@ class MethodSummary:
 
 @dataclass(frozen=True)
 class TransferSummary:
-    """All that the page of a study of transfer shows; `home` is the measured temperature that is nearest to 1."""
+    """All that the page of a study of transfer shows.
+
+    Attributes:
+        headline_temperature: the measured temperature that is nearest to 1.
+    """
 
     study: str
     config: JsonObject
     domains: tuple[Domain, ...]
     prompts: TrainedPrompts
     temperatures: tuple[float, ...]
-    home: float
+    headline_temperature: Annotated[float, StoredAs("home")]
     seeds: tuple[int, ...]
     reference: tuple[ReferenceReward, ...]
     methods: tuple[MethodSummary, ...]
@@ -107,5 +117,5 @@ class TransferSummary:
 
     @cached_property
     def trained(self) -> list[tuple[MethodSummary, CarryOver]]:
-        """The methods that train and were measured on both sides, each with what carries over at `home`."""
+        """The methods that train and were measured on both sides, each with what carries over in the headline."""
         return [(method, method.at_home) for method in self.methods if method.name != BEST_OF_N and method.at_home]

@@ -14,14 +14,14 @@ def headline(study: TransferSummary) -> list[str]:
     gaining = _gaining(study)
     if not study.trained:
         return ["No method that trains was measured on two domains yet."]
-    where = f"at temperature {study.home:g}"
+    where = f"at temperature {study.headline_temperature:g}"
     if not gaining:
         sentence = f"No method that trains clearly gains on its own domain {where}, so there is nothing to carry over."
     else:
-        best, carry_over = max(gaining, key=lambda pair: pair[1].own.value)
+        best, carry_over = max(gaining, key=lambda pair: pair[1].own_change.value)
         sentence = (
-            f"{swept_name(best)} raises the true reward by {_change(carry_over.own)} on its own domain and by "
-            f"{_change(carry_over.others)} on the others {where}: {_describe_carry_over(carry_over)}."
+            f"{swept_name(best)} raises the true reward by {_change(carry_over.own_change)} on its own domain and by "
+            f"{_change(carry_over.other_change)} on the others {where}: {_describe_carry_over(carry_over)}."
         )
     prompts = listing(f"{domain.prompts or 0:,} of {domain_name(domain)}" for domain in study.domains)
     seeds = count(len(study.seeds), "seed")
@@ -31,8 +31,8 @@ def headline(study: TransferSummary) -> list[str]:
 def findings(study: TransferSummary) -> list[str]:
     """Say what carries over for each method, who loses least, the worst domain, and what temperature does."""
     method_sentences = [
-        f"{swept_name(method)}: {_change(carry_over.own)} on its own domain, "
-        f"{_change(carry_over.others)} on the others; {_describe_carry_over(carry_over)}."
+        f"{swept_name(method)}: {_change(carry_over.own_change)} on its own domain, "
+        f"{_change(carry_over.other_change)} on the others; {_describe_carry_over(carry_over)}."
         for method in study.methods
         if (carry_over := method.at_home)
     ]
@@ -42,7 +42,7 @@ def findings(study: TransferSummary) -> list[str]:
 
 def _gaining(study: TransferSummary) -> list[tuple[MethodSummary, CarryOver]]:
     """Return the methods that clearly gain on their own domain."""
-    return [(method, carry_over) for method, carry_over in study.trained if carry_over.own.above(0)]
+    return [(method, carry_over) for method, carry_over in study.trained if carry_over.own_change.above(0)]
 
 
 def _change(change: Estimate) -> str:
@@ -51,29 +51,29 @@ def _change(change: Estimate) -> str:
 
 def _describe_carry_over(carry_over: CarryOver) -> str:
     """Say whether a gain carries over, by the three intervals."""
-    if not carry_over.own.has_interval or not carry_over.others.has_interval:
+    if not carry_over.own_change.has_interval or not carry_over.other_change.has_interval:
         return "without intervals nothing can be said"
-    if not carry_over.own.above(0):
+    if not carry_over.own_change.above(0):
         return "it does not clearly gain at home, so nothing can carry over"
-    less = f"(less by {_change(carry_over.lost)})"
-    if carry_over.others.below(0):
+    less = f"(less by {_change(carry_over.loss)})"
+    if carry_over.other_change.below(0):
         return f"away from home it does harm {less}"
-    if not carry_over.others.above(0):
+    if not carry_over.other_change.above(0):
         return f"no gain is to be seen away from home {less}"
-    if carry_over.lost.above(0):
+    if carry_over.loss.above(0):
         return f"part of the gain carries over {less}"
-    if carry_over.lost.below(0):
+    if carry_over.loss.below(0):
         return f"the gain is even larger away from home {less}"
     return f"the gain carries over, as far as these intervals tell {less}"
 
 
 def _least_loss(study: TransferSummary) -> str:
     """Name the method that loses least on other domains, among those that clearly gain on their own."""
-    ranked = sorted(_gaining(study), key=lambda pair: pair[1].lost.value)
+    ranked = sorted(_gaining(study), key=lambda pair: pair[1].loss.value)
     if len(ranked) < 2:
         return ""
-    best, first = ranked[0][0], ranked[0][1].lost
-    indistinct = [(method, carry_over.lost) for method, carry_over in ranked[1:] if not carry_over.lost.above(first)]
+    best, first = ranked[0][0], ranked[0][1].loss
+    indistinct = [(method, carry_over.loss) for method, carry_over in ranked[1:] if not carry_over.loss.above(first)]
     sentence = (
         f"Of the methods that clearly gain at home, {swept_name(best)} loses least on the way to other domains "
         f"({estimate(first, sign=True)})"
@@ -89,7 +89,7 @@ def _harmed(study: TransferSummary, method: MethodSummary) -> str:
     harmed = [
         f"{short(cell.domain, NAME)} ({_change(cell.change)})"
         for cell in method.cells
-        if cell.temperature == study.home and cell.change.below(0)
+        if cell.temperature == study.headline_temperature and cell.change.below(0)
     ]
     return f"{swept_name(method)} makes the reward worse on {listing(harmed)}." if harmed else ""
 
@@ -98,15 +98,15 @@ def _temperature(study: TransferSummary) -> str:
     """Name the methods whose gain on other domains clearly differs from the lowest to the highest temperature."""
     parts = []
     for method, _ in study.trained:
-        low, high = method.carried[0], method.carried[-1]
+        low, high = method.carry_overs[0], method.carry_overs[-1]
         if low is high:
             continue
-        cold, warm = low.others, high.others
+        cold, warm = low.other_change, high.other_change
         if cold.above(warm) or warm.above(cold):
             word = "more" if cold.value > warm.value else "less"
             parts.append(
-                f"{swept_name(method)} gains {word} at {low.temperature:g} ({_change(low.others)}) than at "
-                f"{high.temperature:g} ({_change(high.others)})"
+                f"{swept_name(method)} gains {word} at {low.temperature:g} ({_change(low.other_change)}) than at "
+                f"{high.temperature:g} ({_change(high.other_change)})"
             )
     if not parts:
         return "Temperature does not change the gain on other domains by more than the intervals hide."
