@@ -98,8 +98,10 @@ def _cell(config: AnnotatorsConfig, number: int, annotator: str, seed: int) -> L
     data = from_json(AnnotatedSource, {**plain(config.data), "path": data_content(path)})
 
     def stage(kind: str, label: str, settings: StageSettings, needs: Mapping[str, Stage]) -> Stage:
+        # by number, for an annotator's name may be anything
         return Stage(kind, f"{label}-without-{number}-seed-{seed}", settings, inputs, needs, seed=seed)
 
+    # both parts name the annotator: the others' comparisons lack this one's, and prompts are split the same way
     left_out = LeftOutSettings(policy=policy, data=data, annotator=annotator, of="others", seed=seed)
     train = stage("left_out", "others", left_out, {})
     held_out = stage("left_out", "held", replace(left_out, of="held"), {})

@@ -80,13 +80,17 @@ def findings(study: AnnotatorsSummary) -> list[str]:
             continue
         if agreement.has_interval and not agreement.above(CHANCE) and not agreement.below(CHANCE):
             sentences.append(f"{judge.label} cannot be told apart from guessing ({format_share(agreement)}).")
-        sentences += [_describe_difference(judge.label, gap) for gap in study.all.differences if gap.one == judge.name]
+        sentences += [
+            _describe_difference(judge.label, gap) for gap in study.all.differences if gap.learner == judge.name
+        ]
     return sentences + [text for row in study.rows if (text := _length_alone(row))]
 
 
 def _describe_difference(label: str, gap: PairedDifference) -> str:
     difference = gap.difference
-    opponent = "the other annotators agree" if gap.other == "others" else "the rule that the longer response wins does"
+    opponent = (
+        "the other annotators agree" if gap.baseline == "others" else "the rule that the longer response wins does"
+    )
     size = f"{estimate(difference, percent=True, sign=True).replace('%', '')} percentage points on the same comparisons"
     if difference.above(0):
         return f"{label} agrees more than {opponent} ({size})."
@@ -96,6 +100,7 @@ def _describe_difference(label: str, gap: PairedDifference) -> str:
 
 
 def _length_alone(row: AnnotatorRow) -> str:
+    # what a model has to beat here: it may agree by preferring long responses alone
     share = row.measured.agreement["longer"]
     if share is None or not share.above(CHANCE):
         return ""
@@ -129,7 +134,7 @@ def _table(study: AnnotatorsSummary) -> Table:
 def _differences(study: AnnotatorsSummary) -> Table:
     labels = _judges(study)
     rows = [
-        (name, labels[gap.one], _lower(labels[gap.other]), recorded(gap.difference, percent=True, sign=True))
+        (name, labels[gap.learner], _lower(labels[gap.baseline]), recorded(gap.difference, percent=True, sign=True))
         for name, agreement in study.named_rows()
         for gap in agreement.differences
     ]
@@ -173,7 +178,4 @@ def _facts(study: AnnotatorsSummary) -> list[tuple[str, str]]:
     ]
 
 
-PAGE = StudyPage(
-    pictures=annotators_pictures,
-    context=annotators_context,
-)
+PAGE = StudyPage(pictures=annotators_pictures, context=annotators_context)

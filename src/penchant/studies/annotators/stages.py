@@ -32,6 +32,7 @@ def left_out_stage(job: StageJob[LeftOutSettings], folder: Path) -> dict[str, ob
     loaded = read_preferences(
         path, ties="half", bad_rows=data.bad_rows, layout=data.layout, split=data.split, limit=data.limit
     )
+    # before the split, so that prompts that no model here can read do not count as held out
     groups, too_long = _fitting(loaded.groups, job)
     names = sorted(
         {name for group in groups for comparison in group.comparisons if (name := comparison.annotator) is not None}
@@ -98,6 +99,7 @@ def _verdict_facts(groups: Sequence[PromptGroup], annotator: str, names: Sequenc
 
 def _agrees(comparisons: Sequence[Comparison], name: str, reference: Comparison) -> float | None:
     """Return how far another annotator's verdicts on the same pair are this one, from 0 to 1; None without any."""
+    # in either order: who prefers the other response says something of the same pair
     pair = {reference.winner, reference.loser}
     verdicts = [
         comparison

@@ -52,6 +52,7 @@ def summarize_annotators(
         config=config.recorded(),
         annotators=tuple(annotators),
         seeds=tuple(config.seeds),
+        # every stage reads the same data, and those that failed have no facts
         too_long=max((part.get("too_long", 0) for part in facts), default=0),
         skipped_rows=max((part.get("skipped_rows", 0) for part in facts), default=0),
         judges=tuple(
@@ -71,6 +72,7 @@ def summarize_annotators(
 
 def _trained_on(grid: AnnotatorsGrid, annotator: str, study: Path) -> int | None:
     """Return the number of comparisons that a run without this annotator learns from."""
+    # of the first seed: others split the prompts in another way, and their counts differ by a few
     cell = next(cell for cell in grid.cells if cell.annotator == annotator)
     comparisons = facts_of(cell.train, study).get("comparisons")
     return None if comparisons is None else int(comparisons)
@@ -90,6 +92,7 @@ def _verdicts(cells: Sequence[LeftOut], study: Path) -> Verdicts:
             right = facts_of(judgement, study).get("right", ())
             if len(right) == size:
                 verdicts[learner] = right
+        # columns stay as long as `prompt`: what one seed lacks is None there, and left out of means
         for name in agrees.keys() | verdicts.keys():
             agrees.setdefault(name, [None] * len(prompt)).extend(verdicts.get(name, [None] * size))
         prompt += facts["prompt"]
@@ -115,6 +118,7 @@ def _agreement(parts: Sequence[Verdicts]) -> Agreement:
         name: [value for part in parts for value in part.agrees.get(name, [None] * len(part.prompt))]
         for name in ("others", "longer", *LEARNERS)
     }
+    # against people, and against the rule that a model may have learned in place of what they prefer
     pairs = [(learner, baseline) for learner in LEARNERS for baseline in ("others", "longer")]
     return Agreement(
         comparisons=len(prompts),
@@ -145,6 +149,6 @@ def _difference(
         if a is not None and b is not None
     ]
     if not triples:
-        return None
+        return None  # they never decided the same comparison
     first, second, clusters = zip(*triples, strict=True)
     return paired_difference(first, second, clusters, share=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from penchant.metrics.estimates import Estimate
 from penchant.studies.core.summary import Failure, StudyCost
-from penchant.typed_json import INLINED, JsonObject
+from penchant.typed_json import INLINED, JsonObject, StoredAs
 
 ALL = "all in turn"
 """Names the row of all annotators together on the page."""
@@ -24,10 +24,10 @@ class JudgeName:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The gap between the agreements of two judges with the annotator, on the same comparisons."""
+    """How much more a learner agrees with the annotator than a baseline does, on the same comparisons."""
 
-    one: str
-    other: str
+    learner: Annotated[str, StoredAs("one")]
+    baseline: Annotated[str, StoredAs("other")]
     difference: Estimate
 
 

@@ -58,12 +58,7 @@ def _summary(study: TransferSummary) -> Table:
     rows = []
     for method in study.methods:
         carry_over = method.at_home
-        changes = [
-            recorded(change, sign=True)
-            for change in (
-                (carry_over.own_change, carry_over.other_change, carry_over.loss) if carry_over else [None] * 3
-            )
-        ]
+        changes = [recorded(change, sign=True) for change in (carry_over.changes if carry_over else [None] * 3)]
         rows.append((swept_name(method), *changes, _kl(study, method, is_own=True), _kl(study, method, is_own=False)))
     kl = metric("kl_nats")
     kl_heads = (f"{kl.label} on its own, {kl.unit}", "on the others")
