@@ -59,7 +59,7 @@ class Random(JudgeSettings):
 
     name: Literal["random"] = "random"
     seed: Seed = 0
-    """Another coin."""
+    """Fixes how the coin falls."""
 
 
 class Reward(JudgeSettings):
@@ -99,7 +99,7 @@ class Endpoint(JudgeSettings):
 
     name: Literal["endpoint"] = "endpoint"
     model: Text
-    """As the endpoint calls it."""
+    """The model's name at the endpoint."""
     base_url: Address | None = None
     """The address, which mostly ends in /v1; that of OpenAI if not given."""
     key_from: Text = "OPENAI_API_KEY"
@@ -107,15 +107,15 @@ class Endpoint(JudgeSettings):
     template: Text = "instruction"
     """What it is asked: `instruction`, `summary`, `summary_concise`, `helpfulness`, `harmlessness`, or a file."""
     temperature: Annotated[float | None, Field(ge=0, le=2)] = 0.0
-    """Of its answers; null leaves it to the endpoint, as some models want."""
+    """Sampling temperature of the answers; null leaves it to the endpoint, as some models want."""
     max_tokens: Count | None = 400
-    """Of an answer; null leaves it to the endpoint, as some models want."""
+    """Length of an answer at most, in tokens; null leaves it to the endpoint, as some models want."""
     structured: bool = True
     """Ask for JSON of a stated form, where the endpoint offers that; where it refuses, plain text is asked for."""
     concurrency: Count = 4
-    """Calls at once."""
+    """How many calls run at once."""
     timeout_s: Seconds = 60.0
-    """Seconds for an answer to be there as a whole."""
+    """Seconds until an answer has to be complete."""
     attempts: Count = 5
     """How often a call is made before it counts as failed."""
     first_wait_s: Seconds = 0.5
@@ -123,7 +123,7 @@ class Endpoint(JudgeSettings):
 
 
 class People(JudgeSettings):
-    """What annotators said of the same two responses."""
+    """Votes of annotators on the same two responses."""
 
     implementation: ClassVar[str] = "penchant.judges.people:PeopleJudge"
 
@@ -142,7 +142,7 @@ class Custom(JudgeSettings):
     factory: Text
     """`module:attribute`, or `path/to/file.py:attribute`: a class or a function that makes the judge."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """What it is called with, by name."""
+    """Its arguments, by name."""
 
 
 # A new judge is a class above, a member of this union and a file of its own.
@@ -157,7 +157,7 @@ class Panel(JudgeSettings):
 
     name: Literal["panel"] = "panel"
     judges: Annotated[tuple[Single, ...], Field(min_length=2)]
-    """Who has a vote."""
+    """The judges that vote."""
 
 
 class Noisy(JudgeSettings):
@@ -167,11 +167,11 @@ class Noisy(JudgeSettings):
 
     name: Literal["noisy"] = "noisy"
     judge: Single = Reward()
-    """Who would be right."""
+    """The judge whose verdicts are turned round."""
     rate: Share = 0.1
     """Share of verdicts that are turned round."""
     seed: Seed = 0
-    """Which ones."""
+    """Fixes which verdicts are turned round."""
 
 
 AnyJudge = SingleJudge | Panel | Noisy

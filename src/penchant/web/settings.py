@@ -50,7 +50,7 @@ class Collect(Config):
     overlap: Annotated[int, Field(ge=1, le=1_000)] = 2
     """How many people judge each item."""
     ask: Literal["rank", "pairs"] = "rank"
-    """Of a prompt with more than two responses: rank them all at once, or every two of them as an item of its own."""
+    """What people do with more than two responses: `rank` all of them at once, or judge all `pairs`, each an item."""
     lease_minutes: Annotated[float, Field(gt=0, le=1440)] = 20.0
     """How long an item that somebody has before them is kept from others; afterwards it goes to whoever comes."""
     checks: str | None = None
@@ -63,7 +63,7 @@ class Collect(Config):
     show: Literal["markdown", "plain"] = "markdown"
     """How texts are shown: as Markdown without raw HTML, or as they are, line by line."""
     title: Annotated[str, Field(min_length=1, max_length=120)] = "Which response is better?"
-    """Above every item."""
+    """The heading above every item."""
     instructions: Annotated[str, Field(max_length=20_000)] = (
         "Read the prompt, then the responses. Say which one you would rather have been given, and how sure you are. "
         "If you cannot tell them apart, say so: a tie is an answer, too."
@@ -77,7 +77,7 @@ class Collect(Config):
     """The address that people reach the page under, for links and for the check of the host's name, such as
     https://judge.example.org behind a proxy. Needed where `host` means every address of this machine."""
     requests_per_minute: Annotated[int, Field(ge=10, le=1_000_000)] = 240
-    """What one person's browser may ask for; more is answered with 429 until it slows down."""
+    """How many requests one person's browser may make per minute; more are answered with 429 until it slows down."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -1,4 +1,4 @@
-"""A comparison by a judge, as a configuration says it. Imports no torch."""
+"""The settings of `penchant judge`. Imports no torch."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class JudgeConfig(Config):
     """Run directories (their last samples), or files with prompts and responses as `penchant sample` writes them.
     Several are tested against each other."""
     against: SourcePath = "reference"
-    """Whose responses they meet: `reference` (the samples that a run has of it), `chosen` (the preferred ones of
+    """The opponent: `reference` (the samples that a run has of its reference), `chosen` (the preferred responses of
     `data`), or a run directory or a file."""
     data: SourcePath | None = None
-    """Preferences whose chosen responses are met, with `against: chosen`."""
+    """With `against: chosen`: the preferences whose chosen responses are the opponent."""
     temperatures: tuple[Annotated[float, Field(ge=0)], ...] = ()
     """Draw the responses of runs anew from their checkpoints at each of these temperatures, such as [0, 0.25, 0.5,
-    0.75, 1], to the prompts of their samples. Whom they meet is the same at each. Not given: the samples that are
-    there."""
+    0.75, 1], to the prompts of their samples. The opponent's responses are the same at each. Not given: the samples
+    that the runs have."""
     prompts: SourcePath | None = None
     """With temperatures: a file of other prompts to draw for."""
     max_new_tokens: Tokens | None = None
@@ -44,16 +44,16 @@ class JudgeConfig(Config):
     judge: JudgeSpec
     """Who judges, with its settings."""
     baselines: bool = True
-    """Ask the judges `longest` and `random` the same, to stand beside."""
+    """Ask the judges `longest` and `random` about the same pairs too, for comparison."""
     n: Draws = 1
-    """Responses of each prompt that are compared, at most: the first with the first, and so on."""
+    """Responses per prompt that are compared, at most: the first with the first, and so on."""
     limit: Annotated[int | None, Field(ge=1, le=1_000_000_000)] = None
-    """Prompts, at most."""
+    """Use only the first so many prompts."""
     orders: Literal["both", "one"] = "both"
-    """Each pair is judged in both orders, and a verdict that flips is a tie; `one` halves the calls and is blind to
-    that."""
+    """Each pair is judged in both orders, and a verdict that flips is a tie; `one` halves the calls and cannot
+    see that."""
     max_calls: Annotated[int | None, Field(ge=0, le=1_000_000_000)] = None
-    """Calls of the judge, at most; another run goes on with the rest."""
+    """How many calls of the judge to make at most; another run goes on with the rest."""
     ask_again: Literal["unreadable"] | None = None
     """`unreadable`: make another call for each stored answer that names no winner. The earlier answers stay in the
     database."""
