@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from penchant.data.layouts.parse import SHOWN_PROBLEMS
 from penchant.data.marks import alike_sentence
-from penchant.data.sources.values import Kind, cut
+from penchant.data.sources.values import Kind, bulleted, cut
 
 LONGER_WINS_WARNING = 0.6  # the share from which length alone explains many of the preferences
 LONGER_WINS_MINIMUM = 20  # comparisons below which that share means nothing
@@ -239,9 +239,7 @@ def _findings(report: CheckReport) -> list[str]:
     lines = ["worth a look:"] if report.problems else ["nothing worth a look"]
     lines += [f"  - {problem}" for problem in report.problems]
     if report.bad_rows:
-        lines += ["", "rows that cannot be used:", *(f"  {row}" for row in report.bad_rows[:SHOWN_PROBLEMS])]
-        if len(report.bad_rows) > SHOWN_PROBLEMS:
-            lines.append(f"  (+{len(report.bad_rows) - SHOWN_PROBLEMS} more)")
+        lines += ["", "rows that cannot be used:", *bulleted(report.bad_rows, SHOWN_PROBLEMS)]
     if report.refusals:
         lines += ["", "training refuses this file:", *(f"  - {_refusal(reason)}" for reason in report.refusals)]
     return lines

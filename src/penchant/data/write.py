@@ -11,7 +11,7 @@ from pathlib import Path
 from penchant.data.sources.values import RowValues
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_stream
-from penchant.types import Comparison, Prompt, PromptGroup, Response
+from penchant.types import Comparison, Message, PromptGroup, Response
 
 
 def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
@@ -83,8 +83,9 @@ def _line(group: PromptGroup, name: str) -> bytes:
 def group_to_row(group: PromptGroup) -> RowValues:
     """Return a group as a row of our own JSONL; what has its default value is left out."""
     row: RowValues = {
-        "prompt": _prompt_value(group.prompt),
-        "responses": [_response_value(response) for response in group.responses],
+        "prompt": group.prompt if isinstance(group.prompt, str) else [_without_defaults(turn) for turn in group.prompt],
+        # a response that is nothing but its text is written as the text
+        "responses": [r.text if r == Response(r.text) else _without_defaults(r) for r in group.responses],
     }
     if group.comparisons:
         row["comparisons"] = [_without_defaults(comparison) for comparison in group.comparisons]
@@ -93,18 +94,8 @@ def group_to_row(group: PromptGroup) -> RowValues:
     return row
 
 
-def _prompt_value(prompt: Prompt) -> str | list[dict[str, str]]:
-    if isinstance(prompt, str):
-        return prompt
-    return [{"role": message.role, "content": message.content} for message in prompt]
-
-
-def _response_value(response: Response) -> str | RowValues:
-    return response.text if response == Response(response.text) else _without_defaults(response)
-
-
-def _without_defaults(item: Response | Comparison) -> RowValues:
-    """Return the fields of a response or comparison by name, in their order, but for those with their default value."""
+def _without_defaults(item: Message | Response | Comparison) -> RowValues:
+    """Return the fields of a turn, response or comparison in their order, but for those with their default value."""
     values = ((field, getattr(item, field.name)) for field in fields(item))
     # `default` of a required field is MISSING, which no value equals
     return {

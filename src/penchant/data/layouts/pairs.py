@@ -10,13 +10,12 @@ import re
 from penchant.data.layouts import demonstrations
 from penchant.data.layouts.pair_ratings import pair, rated_pair
 from penchant.data.layouts.turns import as_prompt, as_turns, instruction_turns, response_turns
-from penchant.data.sources.values import RowError, RowValues, as_text, holds
+from penchant.data.sources.values import RowError, RowValues, as_text, common_length, holds
 from penchant.types import Message, PromptGroup, prompt_text
 
 HH_MARKER = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
 STRAY_MARKER = re.compile(r"\b(?:Human|Assistant):")
-# Where a response begins in text written for a template; the prompt ends after the last one that both texts
-# share.
+# Where a response begins in text written for a template; the prompt ends after the last one that both texts share.
 RESPONSE_MARKER = re.compile(
     r"\n\s*(?:Assistant|ASSISTANT|AI|Bot|A|Answer|Response):|### Response:\s*|"
     r"<\|im_start\|>assistant\n|<\|assistant\|>\n?|\[/INST\]|"
@@ -71,8 +70,7 @@ def read_trl_implicit(row: RowValues) -> PromptGroup:
     chosen, rejected = _two_texts(row)
     if chosen == rejected:
         return pair("", chosen, rejected)  # raises; else the whole text would be the prompt, and the error about that
-    differs = (i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b)
-    shared = chosen[: next(differs, min(len(chosen), len(rejected)))]
+    shared = chosen[: common_length(chosen, rejected)]
     markers = list(RESPONSE_MARKER.finditer(shared))
     cut = markers[-1].end() if markers else _last_word_end(chosen, rejected, len(shared))
     if not shared[:cut].strip():
@@ -84,9 +82,8 @@ def read_trl_implicit(row: RowValues) -> PromptGroup:
     if any(f"</{tag}>" not in shared and f"</{tag}>" in chosen for tag in OPEN_TAG.findall(shared)):
         raise RowError(
             "history",
-            "fields 'chosen' and 'rejected' share a beginning that ends inside a block (such as <think>), which "
-            "is no prompt; "
-            "add a field 'prompt'",
+            "fields 'chosen' and 'rejected' share a beginning that ends inside a block (such as <think>), which is no "
+            "prompt; add a field 'prompt'",
         )
     return rated_pair(row, shared[:cut], as_text(chosen[cut:], "chosen"), as_text(rejected[cut:], "rejected"))
 

@@ -16,7 +16,7 @@ from penchant.data.layouts.unknown import describe_unknown
 from penchant.data.options import Columns, ReadOptions
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row, RowProblem
-from penchant.data.sources.values import RowError, cut
+from penchant.data.sources.values import RowError, bulleted, cut
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
@@ -200,10 +200,9 @@ def listed(problems: Sequence[RowProblem], rows: int, limit: int = SHOWN_PROBLEM
     repeats = Counter(problem.message for problem in problems if problem.kind == "unread")
     once = {problem.message: problem for problem in reversed(problems) if problem.kind == "unread"}
     single = [problem for problem in problems if once.get(problem.message, problem) is problem]
-    lines = [f"{len(problems)} of {rows} rows cannot be used:"]
-    for problem in single[:limit]:
-        repeated = repeats[problem.message] - 1
-        lines.append(f"  {problem}" + (f" (and {repeated} more rows)" if repeated > 0 else ""))
-    if len(single) > limit:
-        lines.append(f"  (+{len(single) - limit} more)")
-    return "\n".join(lines)
+    repeated = [repeats[problem.message] - 1 for problem in single]
+    entries = [
+        f"{problem} (and {more} more rows)" if more > 0 else str(problem)
+        for problem, more in zip(single, repeated, strict=True)
+    ]
+    return "\n".join([f"{len(problems)} of {rows} rows cannot be used:", *bulleted(entries, limit)])

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 from penchant.data.layouts import demonstrations, own, pairs
 from penchant.data.layouts import multiple as several
-from penchant.data.layouts import unpaired as labels
 from penchant.data.layouts.columns import ReadRow, add_context, refuse_lost, refuse_pointers, refuse_texts, text_columns
+from penchant.data.layouts.demonstrations import read_alpaca, read_completion, read_messages
 from penchant.data.layouts.pair_ratings import rating_fields
 from penchant.data.layouts.turns import ROLES
+from penchant.data.layouts.unpaired import LABEL_FIELDS as LABEL
+from penchant.data.layouts.unpaired import labelled
 from penchant.data.sources.values import RowError, RowValues, cut
 from penchant.errors import InputError, did_you_mean
 from penchant.types import PromptGroup
@@ -168,12 +170,13 @@ def _doubt_ranked(row: RowValues) -> None:
 PAIR = (("chosen",), ("rejected",))
 INSTRUCTION = (("instruction", "prompt"),)
 OWN = Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True)
-LABEL = labels.LABEL_FIELDS
 
 UNPAIRED = (
-    Layout("unpaired", (("prompt",), ("completion", "response"), LABEL), labels.read_unpaired, counts_add=True),
-    Layout("unpaired-messages", (("messages", "conversations"), LABEL), labels.read_messages, counts_add=True),
-    Layout("unpaired-alpaca", (("instruction",), ("output",), LABEL), labels.read_alpaca, counts_add=True),
+    # `label`, as in TRL
+    Layout("unpaired", (("prompt",), ("completion", "response"), LABEL), labelled(read_completion), counts_add=True),
+    Layout("unpaired-messages", (("messages", "conversations"), LABEL), labelled(read_messages), counts_add=True),
+    # `kto_tag`, as in LLaMA-Factory
+    Layout("unpaired-alpaca", (("instruction",), ("output",), LABEL), labelled(read_alpaca), counts_add=True),
 )
 """Responses one at a time, each labelled good or bad."""
 
@@ -234,12 +237,12 @@ PREFERENCES: tuple[Layout, ...] = (
 
 DEMONSTRATIONS: tuple[Layout, ...] = (
     OWN,
-    Layout("completion", (("prompt",), ("completion", "response")), demonstrations.read_completion, counts_add=True),
-    Layout("messages", (("messages", "conversations"),), demonstrations.read_messages, counts_add=True),
+    Layout("completion", (("prompt",), ("completion", "response")), read_completion, counts_add=True),
+    Layout("messages", (("messages", "conversations"),), read_messages, counts_add=True),
     Layout(
         "alpaca",
         (("instruction",), ("output",)),
-        demonstrations.read_alpaca,
+        read_alpaca,
         lambda row: not _has_ranked_list(row),
         counts_add=True,
     ),

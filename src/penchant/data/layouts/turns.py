@@ -19,20 +19,14 @@ from penchant.data.sources.values import (
 from penchant.types import Message, Prompt
 
 ROLES = {
-    "human": "user",
-    "user": "user",
-    "prompter": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "assistant": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-    "ai": "assistant",
+    **dict.fromkeys(("human", "user", "prompter"), "user"),
+    **dict.fromkeys(("gpt", "chatgpt", "assistant", "bot", "model", "ai"), "assistant"),
     "system": "system",
     # of chat templates that know them; the renderer refuses a template that leaves such a turn out
     "developer": "developer",
     "tool": "tool",
 }
+"""By the spelling of a file, the role as chat templates spell it."""
 # ["text", "text"] or ['text'], which tables hold where a prompt has several turns. The possessive `*+` keeps the match
 # linear: a prompt may be megabytes long and full of quotes.
 WRITTEN_LIST = re.compile(

@@ -8,10 +8,9 @@ comparisons each winner is labelled good and each loser bad, and scores are rati
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from penchant.data.layouts import demonstrations
 from penchant.data.sources.values import RowError, RowValues, flag
 from penchant.errors import InputError
 from penchant.types import PromptGroup
@@ -19,19 +18,9 @@ from penchant.types import PromptGroup
 LABEL_FIELDS = ("label", "kto_tag")
 
 
-def read_unpaired(row: RowValues) -> PromptGroup:
-    """Read `prompt`, `completion` (or `response`) and `label`, true for a good one; texts or turns, as in TRL."""
-    return demonstrations.read_completion(row).replace(scores=(_label(row),))
-
-
-def read_messages(row: RowValues) -> PromptGroup:
-    """Read `messages` (or `conversations`) whose last turn is labelled."""
-    return demonstrations.read_messages(row).replace(scores=(_label(row),))
-
-
-def read_alpaca(row: RowValues) -> PromptGroup:
-    """Read `instruction`, `input` and `output` with a label, as LLaMA-Factory has it (`kto_tag`)."""
-    return demonstrations.read_alpaca(row).replace(scores=(_label(row),))
+def labelled(read: Callable[[RowValues], PromptGroup]) -> Callable[[RowValues], PromptGroup]:
+    """Return a reader that reads a row as another one does, and its label as the response's score."""
+    return lambda row: read(row).replace(scores=(_label(row),))
 
 
 def _label(row: RowValues) -> float:

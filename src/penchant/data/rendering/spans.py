@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penchant.data.rendering.rendered import Branch, Rendered
+from penchant.data.sources.values import common_length
 from penchant.errors import InputError
 
 
@@ -59,16 +59,11 @@ def share_prefix(rows: list[TokenRow], start_id: int, source: str) -> Rendered:
     if not rows:
         raise InputError("a group without responses cannot be rendered")
     # No scored token may be shared: each branch has to have all of its own.
-    shared = min(row.spans[0][0] for row in rows)
-    for row in rows[1:]:
-        shared = min(shared, _common(rows[0].ids, row.ids))
+    first_scored = min(row.spans[0][0] for row in rows)
+    shared = min(first_scored, *(common_length(rows[0].ids, row.ids) for row in rows))
     # The first token of a response is predicted from the one before it, so there must be one.
     prompt = rows[0].ids[:shared] or (start_id,)
     branches = tuple(
         Branch(row.ids[shared:], tuple((start - shared, end - shared) for start, end in row.spans)) for row in rows
     )
     return Rendered(prompt, branches, tuple(row.unstable for row in rows), False, source)
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from penchant.errors import InputError
@@ -45,6 +46,18 @@ def cut(text: object, length: int = SHOWN_NAME) -> str:
     """Return a text from a file, short enough for a message."""
     form = str(text)
     return form if len(form) <= length else form[: length - 3] + "..."
+
+
+def bulleted(items: Sequence[object], most: int) -> list[str]:
+    """Return a line for each of the first `most` items, and one with the number of the others."""
+    lines = [f"  {item}" for item in items[:most]]
+    return lines if len(items) <= most else [*lines, f"  (+{len(items) - most} more)"]
+
+
+def common_length(first: Sequence[object], second: Sequence[object]) -> int:
+    """Return how many items (characters of a text) two sequences share from their beginning on."""
+    differs = (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+    return next(differs, min(len(first), len(second)))
 
 
 def words_of(name: str) -> list[str]:

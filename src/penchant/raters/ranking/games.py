@@ -9,7 +9,7 @@ from itertools import combinations
 from penchant.data.layouts.parse import SHOWN_PROBLEMS
 from penchant.data.layouts.rankings import rankings_of
 from penchant.data.load import LoadedPreferences, read_preferences
-from penchant.data.sources.values import RowError
+from penchant.data.sources.values import RowError, bulleted
 from penchant.errors import InputError
 from penchant.metrics.consensus import against_consensus
 from penchant.raters.model_names import WAYS
@@ -128,10 +128,9 @@ def _ranked(config: Rank, groups: Sequence[PromptGroup], names: dict[str, Sequen
         for annotator, members in ranked:
             games.add_ranking(members, _cluster(resampled, group, annotator, len(games.winners)))
     if problems and config.bad_rows == "error":
-        listed = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
-        hidden_note = f"\n  (+{len(problems) - SHOWN_PROBLEMS} more)" if len(problems) > SHOWN_PROBLEMS else ""
+        listed = "\n".join(bulleted(problems, SHOWN_PROBLEMS))
         raise InputError(
-            f"{config.file}: {len(problems)} of {len(groups)} rows are no rankings:\n{listed}{hidden_note}\nLeave them "
+            f"{config.file}: {len(problems)} of {len(groups)} rows are no rankings:\n{listed}\nLeave them "
             "out with bad_rows=skip (they are counted), or count every comparison by itself with fit=bradley-terry, "
             "which takes ties as well"
         )
