@@ -16,7 +16,8 @@ from penchant.losses.weak_settings import Confidence, CrossEntropy
 from penchant.studies.weak_to_strong.grid import weak_grid
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.weak.classifiers.registry import load_classifier, make_classifier
-from penchant.weak.settings import OwnClassifier, Probe, Tfidf, labels
+from penchant.weak.labels import labels
+from penchant.weak.settings import OwnClassifier, Probe, Tfidf
 
 CODE = """
 import numpy as np

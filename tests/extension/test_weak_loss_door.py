@@ -19,7 +19,7 @@ from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.weak import train as weak_train_module
 from penchant.weak.classifiers.fine_tune import FineTuneConfig
 from penchant.weak.classifiers.probe_fit import fit_probes
-from penchant.weak.settings import loss_labels
+from penchant.weak.labels import loss_labels
 
 LOSS = """
 def trust(logits, labels, progress, most=0.5):

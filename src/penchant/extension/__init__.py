@@ -1,6 +1,7 @@
 """Code of the user's in place of a built-in name: `module:attribute` of an installed package, or of a file by its path.
 
-A loss, a reward, a judge or a task can be named so. The current folder never goes on the module path.
+A loss, a reward, a judge, a task or a weak classifier can be named so. The current folder never goes on the module
+path.
 """
 
 from __future__ import annotations

@@ -126,21 +126,13 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
     record = _record(config, rows)
     if resume:
         _check_unchanged(folder, config, record)
-    names, training = rows.learn.names, folder.path / "training"
-    student = make_classifier(config.student, names=names, loss=config.loss, seed=config.seed, folder=training)
+    training = folder.path / "training"
+    student = make_classifier(
+        config.student, names=rows.learn.names, loss=config.loss, seed=config.seed, folder=training
+    )
     folder.open()
     try:
-        if not (folder.path / "provenance.json").exists():
-            folder.write_json("provenance.json", record)
-        fit_to_rows(student, rows.trained, classes=len(names), validation=rows.stop_by)
-        predicted = student.predict_proba(rows.held_out.inputs)
-        result = _measured(config, student, rows, predicted, started)
-        _save(student, rows.learn, folder.path / "classifier")
-        write_probabilities(rows.held_out, predicted, folder.path / "predictions.jsonl")
-        page = weak_train_page(result, config.recorded(), record)
-        atomic_write(folder.path / "report.html", page.encode("utf-8"))
-        # last: with a result the run counts as ended, and nothing that misses is written again
-        folder.write_json("result.json", to_object(result))
+        result = _train_and_write(config, student, rows, folder, record, started)
         remove(training)  # only now: until the result is written, a kill must leave the checkpoints
         return RunResult(config.method, folder.path, to_object(result))
     except InputError:  # of the model: nothing was learned yet
@@ -152,6 +144,24 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
         raise
     finally:
         folder.close()
+
+
+def _train_and_write(
+    config: WeakTrain, student: Classifier, rows: TrainingRows, folder: RunFolder, record: JsonObject, started: float
+) -> StudentResult:
+    """Train and measure the student, and write the files of the run."""
+    if not (folder.path / "provenance.json").exists():
+        folder.write_json("provenance.json", record)
+    fit_to_rows(student, rows.trained, classes=len(rows.learn.names), validation=rows.stop_by)
+    predicted = student.predict_proba(rows.held_out.inputs)
+    result = _measured(config, student, rows, predicted, started)
+    _save(student, rows.learn, folder.path / "classifier")
+    write_probabilities(rows.held_out, predicted, folder.path / "predictions.jsonl")
+    page = weak_train_page(result, config.recorded(), record)
+    atomic_write(folder.path / "report.html", page.encode("utf-8"))
+    # last: with a result the run counts as ended, and nothing that misses is written again
+    folder.write_json("result.json", to_object(result))
+    return result
 
 
 def _check_unchanged(folder: RunFolder, config: WeakTrain, record: JsonObject) -> None:

@@ -163,16 +163,23 @@ def test_a_line_in_the_file_itself_makes_these_stages_stale(module: str, tree: T
     assert stale == STALE[module] & {"ppo", "exo", "rows of sciq", "rows of boolq"}
 
 
+OTHER_IMPORTS, YES_NO_ROWS = "TaskRow, labelled, task", {"boolq", "ethics_justice"}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "stale"),
     [
         ("def wic(", "@task(title='New', classes=YES_NO)\ndef new(row):\n    yield OTHER\n\n\ndef wic(", set()),
-        ("import SENTIMENT, YES_NO, task", "import RIGHT_WRONG, SENTIMENT, YES_NO, task", set()),
+        ("import SENTIMENT, YES_NO, ", "import RIGHT_WRONG, SENTIMENT, YES_NO, ", set()),
         ("EMOTIONS = (", 'EMOTIONS = ("calm", ', {"emotion"}),
         ('hub="google/boolq"', 'hub="google/boolq2"', {"boolq"}),
         ("Question: {row['question']}?", "Question: {row['question']}", {"boolq"}),
         ("Read BoolQ", "Read BoolQ again", set()),
-        ("import SENTIMENT, YES_NO, task", "import SENTIMENT, task\nYES_NO = ('n', 'y')", {"boolq", "ethics_justice"}),
+        (
+            f"import SENTIMENT, YES_NO, {OTHER_IMPORTS}",
+            f"import SENTIMENT, {OTHER_IMPORTS}\nYES_NO = ('n', 'y')",
+            YES_NO_ROWS,
+        ),
         ("import sibling_groups", "import other as sibling_groups", {"ethics_justice"}),
     ],
 )
@@ -196,6 +203,7 @@ NO_STAGE = {
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow"),
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "judges.summary", "weak.comparisons",
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.command_rows", "weak.diagnostics",
+        "weak.results",
         "methods.best_of_n"),
     "what is computed of finished stages, see `summary_version`": ("studies.*.summary", "studies.*.summarize",
         "studies.frontier.costs", "studies.frontier.texts",
@@ -203,7 +211,8 @@ NO_STAGE = {
         "studies.weak_to_strong.predictions", "metrics.agreement", "metrics.chance_corrected", "metrics.choices",
         "metrics.consensus", "metrics.frontier", "metrics.imitation", "metrics.length_controlled", "metrics.limit",
         "metrics.pgr", "metrics.strengths", "metrics.two_way", "metrics.win_rate", "metrics.word_clusters"),
-    "which stages there are, and in which order": ("studies.*.grid", "studies.*.settings", "studies.*.study",
+    "which stages there are, and in which order": ("weak.labels",
+        "studies.*.grid", "studies.*.settings", "studies.*.study",
         "studies.core.address", "studies.core.checks", "studies.core.definition", "studies.core.methods",
         "studies.core.prompts", "studies.core.runner",
         "studies.frontier.search", "studies.core.stage", "studies.core.fork_server", "studies.core.executor",

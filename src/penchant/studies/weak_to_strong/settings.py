@@ -12,6 +12,7 @@ from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossE
 from penchant.models.builtin import ENCODERS
 from penchant.studies.core.settings import Count, Study
 from penchant.tasks.load import NAMES, task_spec
+from penchant.weak.labels import labels, loss_labels
 from penchant.weak.settings import (
     ChessEngine,
     ClassifierSpec,
@@ -20,8 +21,6 @@ from penchant.weak.settings import (
     Shrinkage,
     StudentSpec,
     Tfidf,
-    labels,
-    loss_labels,
 )
 
 CHESS = "chess_puzzles"

@@ -48,6 +48,7 @@ from penchant.studies.weak_to_strong.summary import (
     WeakToStrongSummary,
 )
 from penchant.typed_json import from_json
+from penchant.weak.labels import labels
 from penchant.weak.results import ReliabilityPoint
 from penchant.weak.settings import (
     L2_CANDIDATES,
@@ -55,7 +56,6 @@ from penchant.weak.settings import (
     OwnClassifier,
     Probe,
     StudentSpec,
-    labels,
     rows_learned,
 )
 
