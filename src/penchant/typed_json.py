@@ -8,8 +8,8 @@ versions are read. Configurations inside of them are written and checked by thei
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -29,26 +29,30 @@ class StoredAs:
     key: str
 
 
-SCALARS: dict[Any, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int,), float: (int, float)}
+SCALARS: dict[object, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int,), float: (int, float)}
+"""Values that a type takes. A whole number stands for a float: JSON of other programs has `1` for `1.0`."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    """How one field stands in a JSON object."""
+class _StoredField:
+    """How one field stands in a JSON object, and under which key."""
 
-    field: Field[Any]
     name: str
-    kind: Any
+    key: str
+    kind: object
+    has_default: bool
     is_inlined: bool
     is_omitted_if_none: bool
 
 
-def to_json(value: Any) -> Any:
+def to_json(value: object) -> object:
     """Return plain values for JSON: objects for dataclasses and mappings, lists for sequences."""
     if hasattr(value, "as_dict"):
-        return value.as_dict()
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")  # configurations lie above this module, so they are known by what they do
+        written: object = value.as_dict()
+        return written
+    if hasattr(value, "model_dump"):  # configurations lie above this module, so they are known by what they do
+        settings: object = value.model_dump(mode="json")
+        return settings
     if is_dataclass(value) and not isinstance(value, type):
         return _object(value)
     if isinstance(value, Mapping):
@@ -58,12 +62,14 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def to_object(value: Any) -> JsonObject:
-    """Return the JSON object of a dataclass."""
-    return dict(to_json(value))
+def to_object(value: object) -> JsonObject:
+    """Return the JSON object of a dataclass, its keys in the order of the fields."""
+    written = to_json(value)
+    assert isinstance(written, dict)
+    return dict(written)
 
 
-def from_json(kind: type[T], value: Any, where: str = "") -> T:
+def from_json(kind: type[T], value: object, where: str = "") -> T:
     """Return the dataclass that a JSON object stands for.
 
     Args:
@@ -81,98 +87,109 @@ def from_json(kind: type[T], value: Any, where: str = "") -> T:
 
 def _object(value: Any) -> JsonObject:
     written: JsonObject = {}
-    for key in _keys(value.__class__):
-        item = getattr(value, key.field.name)
-        if key.is_inlined:
+    for field in _stored_fields(type(value)):
+        item = getattr(value, field.name)
+        if field.is_inlined:
             written |= to_object(item)
-        elif item is not None or not key.is_omitted_if_none:
-            written[key.name] = to_json(item)
+        elif item is not None or not field.is_omitted_if_none:
+            written[field.key] = to_json(item)
     return written
 
 
-@cache
-def _keys(kind: Any) -> tuple[_Key, ...]:
+@cache  # type hints are texts, which are evaluated here
+def _stored_fields(kind: Hashable) -> tuple[_StoredField, ...]:
+    assert isinstance(kind, type)
+    assert is_dataclass(kind)
     plain, annotated = get_type_hints(kind), get_type_hints(kind, include_extras=True)
-    marks = {name: getattr(hint, "__metadata__", ()) for name, hint in annotated.items()}
-    return tuple(
-        _Key(
-            each,
-            next((mark.key for mark in marks[each.name] if isinstance(mark, StoredAs)), each.name),
-            plain[each.name],
-            INLINED in marks[each.name],
-            OMITTED in marks[each.name],
-        )
-        for each in fields(kind)
-    )
+    stored = []
+    for field in fields(kind):
+        marks = getattr(annotated[field.name], "__metadata__", ())
+        key = next((mark.key for mark in marks if isinstance(mark, StoredAs)), field.name)
+        has_default = field.default is not MISSING or field.default_factory is not MISSING
+        stored.append(_StoredField(field.name, key, plain[field.name], has_default, INLINED in marks, OMITTED in marks))
+    return tuple(stored)
 
 
-def _read(kind: Any, value: Any, where: str) -> Any:
-    if kind in (Any, object):
+def _read(kind: object, value: object, where: str) -> Any:  # what it is, `kind` says
+    if kind is Any or kind is object:
         return value
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return _read_object(kind, value, where)
     if hasattr(kind, "model_validate"):
         return kind.model_validate(value)
-    origin = get_origin(kind) or kind
+    origin, arguments = get_origin(kind) or kind, get_args(kind)
     if origin in (Union, types.UnionType):
-        return _read_union(kind, value, where)
+        return _read_union(arguments, value, where)
     if origin is Literal:
-        _require(value in get_args(kind), f"one of {', '.join(map(repr, get_args(kind)))}", value, where)
+        _require(value in arguments, f"one of {', '.join(map(repr, arguments))}", value, where)
         return value
+    assert isinstance(origin, type)
     if issubclass(origin, Mapping):
-        _require(isinstance(value, Mapping), "an object", value, where)
-        _, item_kind = get_args(kind) or (Any, Any)
-        return {key: _read(item_kind, item, f"{where}.{key}") for key, item in value.items()}
+        items = _as_object(value, where).items()
+        item_kind = arguments[1] if arguments else object
+        return {key: _read(item_kind, item, f"{where}.{key}") for key, item in items}
     if issubclass(origin, Sequence) and origin is not str:
-        return _read_sequence(kind, value, where)
+        return _read_sequence(origin, arguments, value, where)
     allowed = SCALARS[origin]
+    # to Python true is 1: a flag in the place of a number is damage, not a number
     is_bool_as_number = isinstance(value, bool) and bool not in allowed
     _require(isinstance(value, allowed) and not is_bool_as_number, origin.__name__, value, where)
     return value
 
 
-def _read_object(kind: Any, value: Any, where: str) -> Any:
-    _require(isinstance(value, Mapping), "an object", value, where)
+def _read_object(kind: type, value: object, where: str) -> object:
+    entries = _as_object(value, where)
     if hasattr(kind, "from_dict"):
-        return kind.from_dict(value)
-    arguments: JsonObject = {}
-    for key in _keys(kind):
-        name = key.field.name
-        if key.is_inlined:
-            arguments[name] = _read_object(key.kind, value, where)
-        elif key.name in value:
-            arguments[name] = _read(key.kind, value[key.name], f"{where}.{key.name}")
-        elif key.field.default is MISSING and key.field.default_factory is MISSING:
-            raise KeyError(key.name)
+        read: object = kind.from_dict(entries)
+        return read
+    arguments: dict[str, object] = {}
+    for field in _stored_fields(kind):
+        if field.is_inlined:
+            arguments[field.name] = _read(field.kind, entries, where)
+        elif field.key in entries:
+            arguments[field.name] = _read(field.kind, entries[field.key], f"{where}.{field.key}")
+        elif not field.has_default:
+            raise KeyError(field.key)
     return kind(**arguments)
 
 
-def _read_union(kind: Any, value: Any, where: str) -> Any:
+def _read_union(kinds: tuple[object, ...], value: object, where: str) -> object:
     """Read an optional value, or the first alternative that fits."""
-    kinds = get_args(kind)
-    if value is None and type(None) in kinds:
+    if value is None and types.NoneType in kinds:
         return None
-    *first, last = [each for each in kinds if each is not type(None)]
-    for each in first:
+    *first, last = [kind for kind in kinds if kind is not types.NoneType]
+    for kind in first:
         try:
-            return _read(each, value, where)
+            return _read(kind, value, where)
         except (KeyError, ValueError):
             continue
-    return _read(last, value, where)
+    return _read(last, value, where)  # its error says what was expected
 
 
-def _read_sequence(kind: Any, value: Any, where: str) -> tuple[Any, ...]:
-    _require(isinstance(value, (list, tuple)), "a list", value, where)
-    kinds = get_args(kind) or (Any, ...)
-    if (len(kinds) == 2 and kinds[1] is Ellipsis) or get_origin(kind) is not tuple:
-        return tuple(_read(kinds[0], item, f"{where}[{place}]") for place, item in enumerate(value))
-    _require(len(value) == len(kinds), f"{len(kinds)} items", value, where)
+def _read_sequence(origin: type, kinds: tuple[object, ...], value: object, where: str) -> tuple[object, ...]:
+    """Read a list as a tuple, which frozen classes can hold."""
+    if not isinstance(value, (list, tuple)):
+        raise _mismatch("a list", value, where)
+    if origin is tuple and kinds and kinds[-1] is not Ellipsis:  # one type for each place
+        _require(len(value) == len(kinds), f"{len(kinds)} items", value, where)
+        item_kinds = kinds
+    else:
+        item_kinds = (kinds[0] if kinds else object,) * len(value)
     return tuple(
-        _read(each, item, f"{where}[{place}]") for place, (each, item) in enumerate(zip(kinds, value, strict=True))
+        _read(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(item_kinds, value, strict=True))
     )
 
 
-def _require(fits: bool, expected: str, value: Any, where: str) -> None:
+def _as_object(value: object, where: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise _mismatch("an object", value, where)
+    return value
+
+
+def _require(fits: bool, expected: str, value: object, where: str) -> None:
     if not fits:
-        shown = repr(value)
-        raise ValueError(f"{where.lstrip('.') or 'the file'}: expected {expected}, got {shown[:60]}")
+        raise _mismatch(expected, value, where)
+
+
+def _mismatch(expected: str, value: object, where: str) -> ValueError:
+    return ValueError(f"{where.lstrip('.') or 'the file'}: expected {expected}, got {repr(value)[:60]}")
