@@ -12,7 +12,7 @@ import penchant.module_path  # noqa: F401 - before any other import could take a
 
 # isort: split
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penchant import losses
 from penchant.data import (
@@ -97,7 +97,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
+def __getattr__(name: str) -> object:
+    if name in _LATER:  # a checker reads the imports above, Python comes here at the first use
         return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module 'penchant' has no attribute {name!r}")

@@ -91,6 +91,7 @@ def _digest_once(path: Path, length: int) -> str:
     A file that changed within the last seconds is read again: the clock of a file system is coarse.
     """
     status = path.stat()
+    # the change time too: whoever sets the modification time back cannot set that
     key = (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, length)
     if key in _digests_by_file:
         return _digests_by_file[key]
@@ -132,7 +133,7 @@ def read_sums(folder: Path) -> dict[str, str] | None:
         if len(digest) != length or not gap or not name or set(digest) - set("0123456789abcdef"):
             raise DamagedFile(f"{path}:{number} is no line of digest and name. {_remedy(path)}")
         sums[name] = digest
-    if lines[-1] or not sums:
+    if lines[-1] or not sums:  # a whole list ends with a line break
         raise DamagedFile(f"{path} is cut short. {_remedy(path)}")
     return sums
 
@@ -144,6 +145,7 @@ def write_sums(folder: Path, sums: dict[str, str] | None = None) -> None:
         OSError: a file cannot be read, or the digests cannot be written.
     """
     if sums is None:
+        # of all files: one that is not listed could be exchanged unseen
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
         with ThreadPoolExecutor(AT_ONCE) as threads:
             digests = list(threads.map(listed_digest, files))
@@ -190,6 +192,7 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
                 raise DamagedFile(f"{path} is not listed in {folder / SUMS}. {_remedy(folder / SUMS)}")
             continue
         try:
+            # one that was no file above is read here, for its error
             digest = digests[name] if name in digests else _digest_once(path, len(sums[name]))
             if isinstance(digest, OSError):
                 raise digest
@@ -220,7 +223,7 @@ def _remedy(sums: Path) -> str:
 def append_block_digests(file: IO[bytes]) -> None:
     """End a file with the digests of its blocks. It must be open for reading and writing, and hold its data alone."""
     file.seek(0)
-    digests = b""
+    digests = b""  # 16 bytes for each 256 KiB: a table of a gigabyte has 64 KiB of them
     while block := file.read(BLOCK):
         digests += hashlib.sha256(block).digest()[:BLOCK_DIGEST]
     file.write(digests + TRAILER.pack(MAGIC, hashlib.sha256(digests).digest()))
@@ -248,7 +251,7 @@ class BlockDigests:
         self._digests = b""
         self._unchecked = bytearray()
         actual = path.stat().st_size
-        if actual == size:
+        if actual == size:  # by an earlier version, which wrote the data alone
             warn_without_digests(path)
             return
         if actual != size + trailer_size(size):
@@ -272,6 +275,7 @@ class BlockDigests:
     def check_rows(self, rows: Sequence[int], width: int) -> None:
         """Check the blocks that hold rows of so many bytes each, see `check`."""
         if any(self._unchecked):
+            # a row may lie across two blocks, and a block holds many rows
             spans = (range(row * width // BLOCK, (row * width + width - 1) // BLOCK + 1) for row in rows)
             self.check_blocks(sorted({block for span in spans for block in span}))
 

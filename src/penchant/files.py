@@ -26,7 +26,7 @@ CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 LOCK = os.O_RDWR | os.O_CREAT
 
 
-def open_safely(path: Path, flags: int, mode: int = 0o666) -> IO[Any]:
+def open_safely(path: Path, flags: int, mode: int = 0o666) -> IO[bytes]:
     """Open a file of its own: no link, and no pipe or device.
 
     Args:
@@ -39,6 +39,7 @@ def open_safely(path: Path, flags: int, mode: int = 0o666) -> IO[Any]:
     Raises:
         OSError: it is a symbolic link or no ordinary file, or the system says no.
     """
+    # O_NONBLOCK: opening a pipe without a reader would wait for ever. O_CLOEXEC: no child process keeps it open.
     try:
         number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     except OSError as error:
@@ -47,14 +48,15 @@ def open_safely(path: Path, flags: int, mode: int = 0o666) -> IO[Any]:
             raise OSError(errno.ELOOP, "it is a symbolic link: remove it", str(path)) from None
         raise
     try:
+        # asked of what was opened, not of the path, which may lead elsewhere by then
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
-        if flags == APPEND and status.st_nlink > 1:
+        if flags == APPEND and status.st_nlink > 1:  # appending would write to the other name's file too
             shared, number = number, _own_copy(path)
             os.close(shared)
         return os.fdopen(number, "ab" if flags == APPEND else "r+b")
-    except BaseException:
+    except BaseException:  # a KeyboardInterrupt, too, must not leave it open
         os.close(number)
         raise
 
@@ -97,6 +99,7 @@ def read_json(path: Path, *, errors: Literal["surrogatepass", "replace"] = "surr
         OSError: as of `open_ordinary`. ValueError: it is no JSON, or nested without end.
     """
     try:
+        # texts that hold half a character are written with `surrogatepass`, and read back so
         return json.loads(read_file(path).decode("utf-8", errors=errors))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
@@ -124,7 +127,7 @@ def open_private(path: Path) -> list[Path]:
     """
     closed: list[Path] = []
     for file in (path, *(path.with_name(f"{path.name}{part}") for part in ("-wal", "-shm", "-journal"))):
-        create = os.O_CREAT if file == path else 0
+        create = os.O_CREAT if file == path else 0  # SQLite makes its log itself, with the mode of the database
         try:
             number = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | create, 0o600)
         except FileNotFoundError:
@@ -146,6 +149,7 @@ def open_private(path: Path) -> list[Path]:
 
 def is_storage_failure(error: object) -> bool:
     """Return whether a database's error is one of the disk, which says nothing of what the file holds."""
+    # "database disk image is malformed" would blame the file for a full disk
     name = getattr(error, "sqlite_errorname", "") or ""
     return name.startswith("SQLITE_IOERR") or name == "SQLITE_FULL"
 
@@ -160,6 +164,7 @@ def atomic_write(path: Path, content: str | bytes, *, private: bool = False, sha
         OSError: it cannot be written (full disk, no permission); nothing half-written is left.
     """
     with atomic_stream(path, private=private, shared=shared) as file:
+        # half a character becomes `?`: it must not cost a report after hours of work
         file.write(content.encode("utf-8", errors="replace") if isinstance(content, str) else content)
 
 
@@ -192,6 +197,7 @@ def atomic_stream(path: Path, *, private: bool = False, shared: bool = False) ->
     mode = 0o600 if private else 0o666
     with atomic_path(path, shared=shared) as temporary, open_safely(temporary, CREATE, mode) as file:
         yield file
+        # before the rename: after a crash of the machine, the new name must not lead to an empty file
         file.flush()
         os.fsync(file.fileno())
 
@@ -214,7 +220,7 @@ def atomic_path(path: Path, *, shared: bool = False) -> Iterator[Path]:
     temporary.unlink(missing_ok=True)  # a kill left it, or it is a link
     try:
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, path)  # one step for every reader, as both names lie in one folder
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -241,6 +247,7 @@ def atomic_folder(path: Path, *, shared: bool = False) -> Iterator[Path]:
         remove(building)
         building.mkdir(parents=True)
         yield building
+        # a kill between the two renames leaves the old folder under its other name, see `recover_folder`
         if not shared and (path.exists() or path.is_symlink()):
             remove(old)
             os.replace(path, old)
@@ -260,7 +267,7 @@ def atomic_folder(path: Path, *, shared: bool = False) -> Iterator[Path]:
 def recover_folder(path: Path) -> None:
     """Put the old folder back where a kill between the two renames of `atomic_folder` left it under its other name."""
     old = _set_aside(path)
-    if not path.exists() and old.exists():
+    if not path.exists() and old.exists():  # with both there, the new one was complete
         os.replace(old, path)
 
 

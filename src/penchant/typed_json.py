@@ -87,7 +87,7 @@ def from_json(kind: type[T], value: object, where: str = "") -> T:
 
 def _object(value: Any) -> JsonObject:
     written: JsonObject = {}
-    for field in _stored_fields(type(value)):
+    for field in _stored_fields(value.__class__):
         item = getattr(value, field.name)
         if field.is_inlined:
             written |= to_object(item)

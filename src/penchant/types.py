@@ -53,7 +53,7 @@ class Response:
             raise InputError(f"a response's text must be a string, got {type(self.text).__name__}")
         if self.count < 1:
             raise InputError(f"a response's count must be at least 1, got {self.count}")
-        if self.token_ids is not None:
+        if self.token_ids is not None:  # a list, as tokenizers give it, would make the response unhashable
             object.__setattr__(self, "token_ids", tuple(self.token_ids))
 
 
@@ -75,6 +75,7 @@ class Comparison:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        # of different indices of equal texts nobody complains here: loaders merge these, and know the row
         if self.winner == self.loser:
             raise InputError(f"a comparison needs two different responses, got {self.winner} twice")
         if not (math.isfinite(self.weight) and self.weight > 0):
@@ -82,7 +83,7 @@ class Comparison:
 
     def directed(self) -> tuple[tuple[int, int, float], ...]:
         """Return (winner, loser, weight) triples: one for a win, two of half the weight for a tie."""
-        if self.tie:
+        if self.tie:  # half each, so that a tie counts as much as a win does
             half = self.weight / 2
             return ((self.winner, self.loser, half), (self.loser, self.winner, half))
         return ((self.winner, self.loser, self.weight),)
@@ -150,6 +151,7 @@ class PromptGroup:
         put(self, "comparisons", tuple(comparisons))
         put(self, "scores", None if scores is None else tuple(float(s) for s in scores))
         put(self, "source", source)
+        # here, where the source is known: further on, an index would only be out of range somewhere
         for comparison in self.comparisons:
             for index in (comparison.winner, comparison.loser):
                 if not 0 <= index < len(self.responses):
