@@ -32,6 +32,11 @@ RetiredForm = str | Callable[[list[str]], str]
 all values that were given to `key=value`."""
 
 
+def retired_flags(*settings: str) -> dict[str, RetiredForm]:
+    """Return the flags that settings had, which are called like them: `--top-k` for `top_k`."""
+    return {f"--{name.replace('_', '-')}": name for name in settings}
+
+
 @dataclass(frozen=True)
 class Command:
     """A command: its settings, what runs it, and which words and flags it takes.
@@ -109,6 +114,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with the message, and with the choice that is most like a word that is none."""
+        # argparse says what was typed and what there is only in its message, with quotes until Python 3.12
         refusal = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message)
         choices = [choice.strip(" '") for choice in refusal[2].split(",")] if refusal else []
         super().error(message + (did_you_mean(refusal[1], choices) if refusal else ""))
@@ -120,6 +126,7 @@ class CommandParser(argparse.ArgumentParser):
         return [flag for flag, action in actions if flag.startswith("--") and action.help != argparse.SUPPRESS]
 
     def format_help(self) -> str:
+        # made here and not with the parser: describing all settings of all commands takes longer than most runs start
         listing = f"\nsettings:\n{describe(self.command.settings)}\n" if self.command else ""
         return super().format_help() + listing
 
@@ -168,6 +175,7 @@ def _add_command(subparsers: argparse._SubParsersAction[CommandParser], command:
 def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Arguments:
     """Return what was typed. What cannot be read ends the program with the command's usage and exit code 2."""
     typed = list(sys.argv[1:] if arguments is None else arguments)
+    # first of all: such a text cannot be printed, and argparse would try to
     if undecodable := next((word for word in typed if not is_unicode(word)), None):
         parser.error(f"{undecodable!a} {NO_UNICODE}")
     options, rest = parser.parse_known_args(typed)
@@ -190,6 +198,7 @@ def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Ar
             overrides.append(_translated(flag, values, form))
     overrides += _out_override(getattr(options, "out", []), overrides, options.error)
     positional = _positional_settings(command, names, options.error)
+    # with a file of settings, only reading it tells what is missing
     if path is None:
         keys = {override.partition("=")[0].partition(".")[0] for override in overrides}
         fields = command.settings.model_fields
@@ -213,6 +222,7 @@ def _positional_settings(
 ) -> dict[str, str | list[str]]:
     """Return the settings that words without `=` stand for."""
     keys = list(command.positionals)
+    # `judge a b c`: the last positional setting is a list, and takes all that is left
     takes_rest = bool(keys) and shape_of(command.settings.model_fields[keys[-1]].annotation).takes(list, tuple)
     if len(names) > len(keys) and not takes_rest:
         error(f"expected one {' and one '.join(command.positionals.values())}, got {len(names)}: {', '.join(names)}")

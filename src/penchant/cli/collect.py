@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penchant.cli.arguments import Arguments, Command
+from penchant.cli.arguments import Arguments, Command, retired_flags
 from penchant.errors import InputError
 from penchant.web.settings import Collect
 
@@ -40,6 +40,7 @@ def serve(config: Collect) -> int:
     from penchant.web.fill import open_collection
     from penchant.web.signing_keys import load_keys
 
+    # before the page is served: a collection that is refused must not have shown anybody a link
     with _removed_if_refused(config):
         database = Database(config.out)
         try:
@@ -50,7 +51,7 @@ def serve(config: Collect) -> int:
             raise
     try:
         config = opened.config
-        listener = _listener(config)
+        listener = _listener(config)  # before the links are printed, since `port=0` is known only afterwards
         port = listener.getsockname()[1]
         app = create_app(config, database, keys)
         print("\n".join(startup_lines(config, keys, port, database.name, opened.went_on, opened.changes)), flush=True)
@@ -60,7 +61,7 @@ def serve(config: Collect) -> int:
                 log_level="warning",
                 access_log=False,  # addresses hold secret links
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=False,  # whoever reaches the port could claim any address in them
                 limit_concurrency=500,
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=3,  # a browser keeps its connection open, and Ctrl-C must not wait for it
@@ -92,6 +93,7 @@ def _removed_if_refused(config: Collect) -> Iterator[None]:
     try:
         yield
     except BaseException:
+        # a database that another process filled between the look and here is that process's
         if config.is_postgres or not _is_filled(Path(config.out)):
             for path in new:
                 with suppress(OSError):
@@ -146,6 +148,7 @@ def startup_lines(
 def _listener(config: Collect) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
+    # the same command right after Ctrl-C finds the port free
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((config.host.strip("[]"), config.port))
@@ -164,6 +167,7 @@ def _export(config: Collect, path: Path) -> int:
     from penchant.web.tables import Collection
 
     check_name(path)
+    # opening would make an empty one
     if not config.is_postgres and not Path(config.out).is_file():
         raise InputError(f"{config.out}: no such database; name the collection with out=...")
     database = Database(config.out)
@@ -187,5 +191,5 @@ COLLECT = Command(
     positionals={"data": "FILE"},
     example="annotators=3 overlap=2 ask=pairs",
     add_flags=_add_flags,
-    retired={"--annotators": "annotators", "--overlap": "overlap", "--host": "host", "--port": "port"},
+    retired=retired_flags("annotators", "overlap", "host", "port"),
 )

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm
+from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm, retired_flags
 from penchant.config import Config
 from penchant.config.limits import Text
 from penchant.data.options import BadRows, Overflow, Template, Ties
@@ -141,13 +141,8 @@ def _add_check_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="exit with 1 if anything is worth a look")
 
 
-RETIRED: dict[str, RetiredForm] = {
-    "--layout": "layout",
-    "--split": "split",
-    "--column": _columns,
-    "--ties": "ties",
-    "--bad-rows": "bad_rows",
-}
+RETIRED: dict[str, RetiredForm] = retired_flags("layout", "split", "ties", "bad_rows") | {"--column": _columns}
+"""Flags that both commands had."""
 DATA = CommandGroup(
     "data",
     help="look at data, or convert it",
@@ -161,14 +156,9 @@ DATA = CommandGroup(
             positionals={"path": "FILE"},
             example="ties=drop model=smollm2-135m",
             add_flags=_add_check_flags,
-            retired={
-                **RETIRED,
-                "--model": "model",
-                "--template": "template",
-                "--trust-remote-code": "trust_remote_code=true",
-                "--max-length": "max_length",
-                "--overflow": "overflow",
-            },
+            retired=RETIRED
+            | retired_flags("model", "template", "max_length", "overflow")
+            | {"--trust-remote-code": "trust_remote_code=true"},
         ),
         Command(
             "convert",
@@ -177,7 +167,7 @@ DATA = CommandGroup(
             help="write any known layout as our JSONL",
             positionals={"path": "FILE"},
             example="ties=drop out=ours.jsonl.gz",
-            retired={**RETIRED, "--no-merge": "merge=false"},
+            retired=RETIRED | {"--no-merge": "merge=false"},
         ),
     ),
 )

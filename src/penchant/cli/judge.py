@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penchant.cli.arguments import Arguments, Command
+from penchant.cli.arguments import Arguments, Command, retired_flags
 from penchant.judges.compare.settings import JudgeConfig
 
 
@@ -24,10 +24,6 @@ JUDGE = Command(
     help="say whose responses win, by a judge",
     positionals={"responses": "RUN"},
     example="against=chosen judge=longest n=2",
-    retired={
-        "--against": "against",
-        "--judge": "judge",
-        "--max-calls": "max_calls",
-        "--temperatures": lambda values: f"temperatures=[{values[-1]}]",
-    },
+    retired=retired_flags("against", "judge", "max_calls")
+    | {"--temperatures": lambda values: f"temperatures=[{values[-1]}]"},
 )

@@ -34,6 +34,7 @@ COMMANDS = (TRAIN, DATA, SAMPLE, COLLECT, REPORT, STUDY, WEAK, JUDGE, AGREE, RAN
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    # libraries warn, we inform: their notes on every download would hide our few lines
     handler = logging.StreamHandler()
     handler.setFormatter(_WithoutCredentials("%(levelname)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
@@ -54,9 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `penchant ... | head`: nobody reads on
+        # Python flushes once more at its end, which must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:
+        # these are the machine's; any other is a mistake of ours, and its traceback helps to find it
         if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         print(f"error: {_write_failure(error)}", file=sys.stderr)

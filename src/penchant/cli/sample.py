@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from penchant.cli.arguments import Arguments, Command
+from penchant.cli.arguments import Arguments, Command, retired_flags
 from penchant.cli.early_imports import import_early
 from penchant.config import Config
 from penchant.config.limits import Draws, Seed, Text, Tokens
@@ -139,18 +139,8 @@ SAMPLE = Command(
     help="draw responses to prompts, so that someone can rank them",
     positionals={"model": "MODEL", "prompts": "PROMPTS"},
     example="n=4 reward=vader out=prefs.jsonl",
-    retired={
-        "-n": "n",
-        "--temperature": "temperature",
-        "--max-new-tokens": "max_new_tokens",
-        "--top-k": "top_k",
-        "--top-p": "top_p",
-        "--seed": "seed",
-        "--template": "template",
-        "--reward": "reward",
-        "--pairs": "pairs",
-        "--device": "device",
-        "--dtype": "dtype",
-        "--trust-remote-code": "trust_remote_code=true",
-    },
+    retired=retired_flags(
+        *("temperature", "max_new_tokens", "top_k", "top_p", "seed", "template", "reward", "pairs", "device", "dtype")
+    )
+    | {"-n": "n", "--trust-remote-code": "trust_remote_code=true"},
 )

@@ -18,6 +18,7 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 
 def _study(arguments: Arguments) -> int:
+    """Run a study, then write its page of what is there: also where a stage failed, and after Ctrl-C."""
     flags, config = arguments.flags, _config(arguments)  # before the imports below, which take a second
     from penchant.studies.core.study import run_study
 
@@ -37,6 +38,7 @@ def _study(arguments: Arguments) -> int:
         print("nothing has been sampled yet: there is nothing to compare")
     from penchant.reports.kit.study_page import group_failures
 
+    # many stages fail for one reason, such as a model that is not there: said once
     for stages, reason in group_failures(result.failures):
         print(f"failed: {stages}: {reason}")
     unfinished = len(result.failures)
@@ -51,6 +53,7 @@ def _study(arguments: Arguments) -> int:
 def _config(arguments: Arguments) -> Study:
     settings, flags, path = arguments.command.settings, arguments.flags, arguments.path
     assert issubclass(settings, Study)
+    # a setting of that name there is none of, and the nearest one would mislead
     if presets := [text for text in arguments.overrides if text.startswith("preset=")]:
         arguments.error(f"a preset is no setting: write --preset {presets[0].partition('=')[2]}")
     if path is not None and flags.preset:

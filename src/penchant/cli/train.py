@@ -31,9 +31,11 @@ def _train(arguments: Arguments) -> int:
     path, resume = arguments.path, arguments.flags.resume
     if resume and path is None:
         path = saved_config(settings, arguments.overrides)
+    # all settings are checked before the first heavy import: a slip is answered in a second
     config = load_config(settings, path, arguments.overrides)
     import_early("penchant.train.gradient_run", "transformers.modeling_utils")
     result = train(config, resume=resume)
+    # torchrun sets RANK; all processes come to the same numbers
     if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes
         return 0
     print(_summary(result))
@@ -59,6 +61,7 @@ def saved_config(method: type[Config], overrides: Sequence[str]) -> str:
     saved = Path(folders[-1]).expanduser() / "config.yaml"
     if not saved.exists():
         raise InputError(f"nothing to resume in {folders[-1]}: it holds no config.yaml")
+    # its digest first: a damaged file may still be YAML, with another learning rate
     check_files(saved.parent, [saved.name])
     try:
         load_config(method, saved)
