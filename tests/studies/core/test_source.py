@@ -199,7 +199,7 @@ def test_a_change_of_a_table_makes_only_the_rows_stale_that_it_touches(
 NO_STAGE = {
     "commands, pages and the website": ("cli.*", "module_path", "config.listing", "rounds*",
         "reports.*", "web*", "judges.compare.*", "runs.read", "weak.page", "weak.figures", "metrics.catalogue",
-        "studies.report", "studies.core.report",
+        "studies.report", "studies.core.report", "studies.core.domains",
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow"),
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "judges.summary", "weak.comparisons",
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.command_rows", "weak.diagnostics",
