@@ -62,6 +62,7 @@ def check_preferences(
     report = _counts(str(source), parsed, merged, tokens, special)
     return dataclasses.replace(
         report,
+        # the sentences are made of the report's own numbers, so that text and JSON cannot differ
         problems=tuple(problems_of(report)),
         refusals=(
             *_refusals(report, parsed, ties=ties, bad_rows=bad_rows, overflow=overflow),
@@ -80,6 +81,7 @@ def _counts(
     """
     groups = merged.groups
     contradictions = find_contradictions(groups)
+    # Rows, ties and comparisons are counted in the file's rows, all else in its prompts.
     longer_won, longer_compared = _longer_wins(groups, tokens)
     counts = count_labels(groups) if parsed.layout in formats.UNPAIRED else None
     marks = "" if parsed.layout.name == "hh" else find_marks(groups, special).sentence()
@@ -149,6 +151,7 @@ def _nothing_to_learn(report: CheckReport, parsed: Parsed) -> Iterator[str]:
     """Yield why a file without comparisons teaches nothing: it has no labels, or of one kind alone."""
     if report.labels is None and report.comparisons:
         return
+    # Without comparisons only `kto` is left, and it takes scores from 0 to 1 for labels.
     try:
         counts = count_labels(parsed.groups)
     except InputError as error:  # scores that are ratings
@@ -171,6 +174,7 @@ def _token_refusals(report: CheckReport, tokens: TokenCounts, overflow: str) -> 
             f"{source}: {len(tokens.too_long)} responses are too long, and overflow=error stops at them: set "
             "overflow=drop or truncate_prompt, or a larger max_length"
         )
+    # A group is dropped as a whole where one of its responses is too long.
     limit = tokens.max_length if overflow == "drop" else None
     if limit is not None and report.groups and all(lengths and max(lengths) > limit for lengths in tokens.lengths):
         yield f"{source}: every row is longer than max_length={limit}, so overflow=drop leaves nothing"

@@ -156,6 +156,7 @@ def problems_of(report: CheckReport) -> Iterable[str]:
     yield from report.notes
     if report.look_alike:
         yield alike_sentence(report.look_alike)
+    # where responses are labelled one at a time, a single one is no fault
     single_responses = sum(n for k, n in report.responses_per_prompt.items() if k < 2) if report.labels is None else 0
     counts = {
         "comparisons repeat an earlier one (their weights add)": report.duplicates,
@@ -199,7 +200,7 @@ def _token_problems(tokens: TokenCounts | None) -> Iterable[str]:
 
 
 def _first_sources(sources: Sequence[str]) -> str:
-    unique = list(dict.fromkeys(sources))
+    unique = list(dict.fromkeys(sources))  # one prompt may be named for each of its responses
     return ", ".join(unique[:5]) + (", ..." if len(unique) > 5 else "")
 
 

@@ -145,8 +145,7 @@ def damage_sentences(groups: Sequence[PromptGroup]) -> Iterator[str]:
 
 def one_sided_prompts(groups: Sequence[PromptGroup]) -> Iterator[str]:
     """Yield what to say of prompts that some of their responses repeat and others do not."""
-    sources = [group.source for group in groups if _repeats_on_one_side(group)]
-    if sources:
+    if sources := [group.source for group in groups if _repeats_on_one_side(group)]:
         yield (
             f"{len(sources)} prompts stand again at the beginning of some of their responses, but not of all (the "
             f"first: {sources[0]}), which would be learned as what tells them apart"

@@ -99,7 +99,7 @@ def read_preferences(
     contradictory = find_contradictions(merged.groups)
     if contradictory.pairs and contradictions != "keep":
         settle.settle_contradictions(source, contradictory, contradictions, warnings)
-    if reading.merge and merged.scores_dropped:
+    if reading.merge and merged.scores_dropped:  # without merging each row keeps its own
         warnings.append(
             f"{source}: {merged.scores_dropped} prompts have scores in some rows only; their scores were dropped"
         )
@@ -144,6 +144,7 @@ def load_prompts(source: str | Path, **options: Unpack[ReadKeywords]) -> list[Pr
     """
     reading = ReadOptions(**options)
     parsed = parse_source(source, reading, layouts=formats.PROMPTS)
+    # Responses are left behind, so neither ties nor contradictions are anybody's concern here.
     groups = [PromptGroup(group.prompt, source=group.source) for group in parsed.groups]
     doubts = [f"{source}: {sentence}" for sentence in settle.text_sentences(groups)]
     _log([*settle.settle_bad_rows(source, parsed, reading.bad_rows), *doubts])
@@ -173,6 +174,7 @@ def load_demonstrations(source: str | Path, **options: Unpack[ReadKeywords]) -> 
     settle.refuse_repeated_prompts(source, parsed)
     _log(settle.settle_bad_rows(source, parsed, reading.bad_rows))
     _log([*settle.unread_warnings(source, parsed), *settle.mark_warnings(source, parsed)])
+    # Our own JSONL may hold prompts without responses, as `penchant sample` reads them.
     parsed.groups = [group for group in parsed.groups if group.responses]
     if not parsed.groups:
         raise InputError(f"{source}: no row has a response; expected at least one to learn from")
@@ -195,7 +197,8 @@ def _notes(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) -> lis
         reading = "is taken as preferred to the models', for layout=" if parsed.prescribed else "would be, with layout="
         notes.append(f"{source}: nobody compared these summaries; the person's {reading}{parsed.layout.name}")
     notes += settle.mark_warnings(source, parsed)
-    if not any(group.comparisons or group.scores for group in groups):  # (scores may be labels)
+    # Not refused here: scores may be labels, which `kto` learns from, and some loaders need no comparison.
+    if not any(group.comparisons or group.scores for group in groups):
         notes.append(f"{source}: no comparison in the whole file")
     if parsed.layout.name == "hh" and (stray := sum(map(speaks_for_both, groups))):
         notes.append(f"{source}: in {stray} prompts a response holds 'Human:' or 'Assistant:' (speaks for both sides)")

@@ -100,8 +100,7 @@ def _collect(groups: Iterable[PromptGroup], marks_of: Callable[[str], list[str]]
     marks: dict[str, None] = {}  # as a set that keeps its order
     sources = []
     for group in groups:
-        group_marks = [mark for text in texts_of(group) for mark in marks_of(text)]
-        if group_marks:
+        if group_marks := [mark for text in texts_of(group) for mark in marks_of(text)]:
             marks |= dict.fromkeys(group_marks)
             sources.append(group.source)
     return Marks(tuple(marks), tuple(sources))

@@ -61,6 +61,7 @@ class ReadOptions:
         """Return the groups of the first `limit` prompts; a prompt has several groups where none were merged."""
         if self.limit is None:
             return list(groups)
+        # By prompts and not by groups: without merging a prompt has a group per row, and none of them is to be cut off.
         prompts = set()
         for index, group in enumerate(groups):
             prompts.add(group.prompt)

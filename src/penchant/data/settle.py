@@ -28,6 +28,7 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 def refuse_judged(group: PromptGroup, row: ReadRow) -> None:
     """Refuse a demonstration that somebody judged: it may be a bad one, and `sft` would teach it."""
+    # Before the columns: our own JSONL has no column that would say it, only its comparisons.
     if group.comparisons:
         raise RowError(
             "value", "its responses are compared, and sft would teach the losing ones too: use the method preferred_ft"
@@ -135,7 +136,7 @@ def refuse_repeated_prompts(source: str | Path, parsed: Parsed) -> None:
     Raises:
         InputError: names the first row, and how to read it all the same.
     """
-    if parsed.prescribed or not parsed.groups:
+    if parsed.prescribed or not parsed.groups:  # who names the layout says that the texts are meant so
         return
     # All of them, or it is chance: only a program writes every prompt once more.
     if all(
@@ -156,8 +157,7 @@ def refuse_codes(source: str | Path, parsed: Parsed) -> None:
     """
     if parsed.layout.codes is None or parsed.prescribed:
         return
-    doubt = parsed.layout.codes[1](parsed.codes)
-    if doubt:
+    if doubt := parsed.layout.codes[1](parsed.codes):
         raise InputError(f"{source}: {doubt}")
 
 
@@ -172,8 +172,7 @@ def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> li
     if not problems:
         return []
     # Before all else, and never skipped: half of the file may be of the other layout.
-    mixed = [problem for problem in problems if problem.kind == "mixed"]
-    if mixed:
+    if mixed := [problem for problem in problems if problem.kind == "mixed"]:
         first = parsed.groups[0].source if parsed.groups else "the first row"
         raise InputError(
             f"{source}: mixed layouts. {first} is of the layout {parsed.layout.name} ({parsed.layout.fields}); of "
@@ -186,7 +185,7 @@ def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> li
         if damaged:
             advice = "Correct these rows; damaged lines are never skipped, for what else the file lost is unknown."
         elif all(problem.kind == "unread" for problem in problems):
-            advice = ""
+            advice = ""  # each of these says by itself what to do about its column
         elif not parsed.groups:
             advice = f"No row is left. Are they of another layout than {parsed.layout.name}?"
         raise InputError(f"{source}: {listed(problems, parsed.rows)}\n{advice}".rstrip())
@@ -204,7 +203,7 @@ def settle_ties(
     Raises:
         InputError: there are ties and nobody chose, or without them nothing is left.
     """
-    if not tied or ties == "half":
+    if not tied or ties == "half":  # a tie stays a comparison, which every loss counts as half a win each way
         return groups
     comparisons = sum(len(group.comparisons) for group in groups)
     if ties == "error":
@@ -214,8 +213,7 @@ def settle_ties(
             'they mean: ties="drop" (data.ties=drop) leaves them out, ties="half" (data.ties=half) counts each as '
             "half a win for both sides"
         )
-    remaining = without_ties(groups)
-    if not remaining:
+    if not (remaining := without_ties(groups)):
         raise InputError(f'{source}: all {tied} comparisons are ties, so ties="drop" leaves nothing; use ties="half"')
     emptied = len(groups) - len(remaining)
     nothing_else = f", and {emptied} rows that have nothing else" if emptied else ""

@@ -198,8 +198,7 @@ def refuse_texts(group: PromptGroup, unread: RowValues, layout: str) -> None:
     Raises:
         RowError: names the column and what to do.
     """
-    names = text_columns(unread, group)
-    if names:
+    if names := text_columns(unread, group):
         column = cut(names[0])
         raise RowError(
             "unread",
@@ -234,6 +233,7 @@ def _column_named(text: str, columns: Mapping[str, str]) -> str | None:
     """Return the column that a text names, by its whole name or by the end of it."""
     if not text or len(text) > LONGEST_POINTER:
         return None
+    # "A" for `response_a`, "model 1" for `output_model 1`
     ends = [column for low, column in columns.items() if re.search(rf"[_\-. ]{re.escape(text)}\Z", low)]
     return columns.get(text) or next(iter(ends), None)
 

@@ -31,6 +31,7 @@ def read_messages(row: RowValues) -> PromptGroup:
     turns = as_turns(row[field], field)
     if turns[-1].role != "assistant":
         raise RowError("value", f"field {field!r}: its last turn must be the assistant's, got {_roles(turns)}")
+    # a system turn alone would do: its text is what the response follows
     if not any(turn.content.strip() for turn in turns[:-1]):
         raise RowError("empty", f"field {field!r}: no turn with text stands before the response")
     return PromptGroup(turns[:-1], [as_text(turns[-1].content, f"{field}[{len(turns) - 1}]")])
@@ -43,6 +44,7 @@ def read_alpaca(row: RowValues) -> PromptGroup:
 
 def read_question(row: RowValues) -> PromptGroup:
     """Read `question` (or `query`) with `answer` or `response`, as GSM8K and OpenOrca have them: a user's turn."""
+    # the layout was recognised by one of these, so there is one
     question = next(name for name in QUESTION_FIELDS if row.get(name) is not None)
     answer = next(name for name in ANSWER_FIELDS if row.get(name) is not None)
     return PromptGroup(instruction_turns(row, question), [as_text(row[answer], answer)])
@@ -64,11 +66,11 @@ def read_text(row: RowValues) -> PromptGroup:
     Raises:
         RowError: the text is one turn of a conversation, such as a question of OpenAssistant's.
     """
-    said_by = next((name for name in SPEAKER_COLUMNS if holds(row.get(name))), None)
-    if said_by is not None:
+    # A question of OpenAssistant's has an answer in another row, and would be taught as a text to write.
+    if (speaker := next((name for name in SPEAKER_COLUMNS if holds(row.get(name))), None)) is not None:
         raise RowError(
             "unread",
-            f"field {said_by!r} says that 'text' is a turn of a conversation, whose other turns stand in other rows: "
+            f"field {speaker!r} says that 'text' is a turn of a conversation, whose other turns stand in other rows: "
             "write each conversation into one row as `messages`, with its roles",
         )
     return PromptGroup("", [as_text(row["text"], "text")])

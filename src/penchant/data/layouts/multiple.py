@@ -37,6 +37,7 @@ def read_ranked(row: RowValues) -> PromptGroup:
     texts = [as_text(value, f"{field}[{index}]") for index, value in enumerate(items)]
     if len(texts) < 2:
         raise RowError("value", f"field {field!r}: expected at least two answers, best first, got {len(texts)}")
+    # Without places the order itself is the ranking; `_doubt_ranked` has asked whether it is one.
     if row.get("ranks") is None:
         comparisons = comparisons_of_scores(range(len(texts)), range(len(texts)), lower_wins=True)
     else:
@@ -73,7 +74,8 @@ def read_openai_summaries(row: RowValues) -> PromptGroup:
     texts = []
     for index, summary in enumerate(summaries):
         text = as_text(summary.get("text"), f"summaries[{index}].text")
-        texts.append(text if text[0].isspace() else f" {text}")  # the prompt ends in "TL;DR:"
+        texts.append(text if text[0].isspace() else f" {text}")  # the prompt ends in "TL;DR:" without a space
+    # counted from 0, other than in PandaLM and AlpacaEval
     choice = as_integer(row["choice"], "choice", low=0, high=1)
     worker = row.get("worker")
     group = PromptGroup(
@@ -122,6 +124,7 @@ def read_alpaca_eval(row: RowValues) -> PromptGroup:
     if preference and not 1 <= preference <= 2:
         raise RowError("value", f"field 'preference': expected a number from 1 to 2, or 0 for a tie, got {preference}")
     annotator = row.get("annotator")
+    # 0 is a tie in AlpacaFarm's files; 1.5 lies in the middle between both outputs
     verdict = 0 if preference in (0, 1.5) else 1 if preference < 1.5 else 2
     name = None if annotator is None else as_text(annotator, "annotator")
     group = PromptGroup(instruction_turns(row), responses, [_verdict(verdict, annotator=name)])
@@ -154,6 +157,7 @@ def read_finegrained(row: RowValues) -> PromptGroup:
     `preference` goes over the pairs 1-2, 1-3, 1-4, 2-3, ... and is 0 for a tie, 1 for the first, 2 for the
     second.
     """
+    # by number: as texts, "prediction 10" would stand before "prediction 2"
     fields = sorted(filter(PREDICTION.fullmatch, row), key=lambda field: int(field.split()[1]))
     responses = [as_text(row[field], field) for field in fields]
     pairs = list(combinations(range(len(responses)), 2))

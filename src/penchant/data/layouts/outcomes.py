@@ -80,8 +80,7 @@ def comparisons_of_ranks(items: Sequence[object], responses: int) -> list[Compar
     require_length("ranks", len(items), responses)
     ranks = [as_number(value, f"ranks[{index}]") for index, value in enumerate(items)]
     # -1 stands for a missing number in many files, and would be the best place of all.
-    negative = next((index for index, rank in enumerate(ranks) if rank < 0), None)
-    if negative is not None:
+    if (negative := next((index for index, rank in enumerate(ranks) if rank < 0), None)) is not None:
         raise RowError(
             "value",
             f"field 'ranks[{negative}]': {ranks[negative]:g} is no place. Leave a response without a place out of the "

@@ -41,6 +41,7 @@ def read_penchant(row: RowValues) -> PromptGroup:
     prompt = as_prompt(row["prompt"], "prompt")
     responses = [_own_response(value, f"responses[{i}]") for i, value in enumerate(_own_list(row, "responses"))]
     judgments = [field for field in READERS if row.get(field) is not None]
+    # Two of them could contradict each other, and nothing says which holds.
     if len(judgments) > 1:
         raise RowError("value", f"fields {' and '.join(map(repr, judgments))}: give only one of them")
     comparisons: list[Comparison] = []
@@ -71,8 +72,7 @@ def _refuse_misspelled(row: RowValues) -> None:
 def _known_fields(value: object, name: str, *known: str) -> RowValues:
     """Return the fields of an object that are filled; of an object of ours each must be known."""
     fields = as_object(value, name)
-    unknown = set(fields) - set(known)
-    if unknown:
+    if unknown := set(fields) - set(known):
         raise RowError("value", f"field {name!r}: unknown {min(unknown)!r}; known are {', '.join(known)}")
     return {field: content for field, content in fields.items() if content is not None}  # tables fill up with null
 

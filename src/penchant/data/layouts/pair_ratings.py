@@ -126,8 +126,7 @@ def _number(value: object) -> object:
     """Return the number that a text holds; any other value as it is."""
     if not isinstance(value, str):
         return value
-    fraction = FRACTION.fullmatch(value)
-    if fraction:
+    if fraction := FRACTION.fullmatch(value):
         return float(fraction[1]) / int(fraction[2]) if int(fraction[2]) else None
     try:
         return float(value.replace(",", ".") if DECIMAL_COMMA.fullmatch(value) else value)

@@ -30,6 +30,7 @@ def read_trl(row: RowValues) -> PromptGroup:
     """Read TRL, explicit prompt, text: the three texts as they stand."""
     prompt = as_prompt(row["prompt"], "prompt")
     chosen, rejected = _two_texts(row)
+    # Read as they stand, they would show the prompt twice and teach all turns before the last as well.
     if all(is_transcript(text) and "\nAssistant:" in text for text in (chosen, rejected)):
         raise RowError(
             "history",
@@ -122,6 +123,7 @@ def read_trl_conversational(row: RowValues) -> PromptGroup:
     if all(isinstance(part, str) for part in (prompt, row["chosen"], row["rejected"])):
         raise RowError("type", "field 'chosen': expected turns as in the rows before, got text; use one form")
     chosen, rejected = response_turns(row["chosen"], "chosen"), response_turns(row["rejected"], "rejected")
+    # The prompt is what the row says it is. Where it is text, the lists may hold it again, with the turns around it.
     if isinstance(prompt, tuple):
         history = prompt
     elif any(turn.role == "user" for turn in (*chosen, *rejected)):
@@ -156,7 +158,7 @@ def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) 
             f"fields 'chosen' and 'rejected' differ before the last turn "
             f"(first at turn {number} of {len(chosen)} and {len(rejected)}); they must answer the same conversation",
         )
-    if not any(turn.content.strip() for turn in before):
+    if not any(turn.content.strip() for turn in before):  # a list of one turn has nothing before its last
         raise RowError("history", "no turn stands before the response in 'chosen', so there is no prompt")
     return before
 
@@ -193,6 +195,7 @@ def read_hh(row: RowValues) -> PromptGroup:
 def _transcript(value: object, name: str) -> tuple[Message, ...]:
     text = as_text(value, name)
     pieces = HH_MARKER.split(text)
+    # Split at the markers: what stands before the first one, then speaker and text in turns.
     if pieces[0].strip() or len(pieces) < 3:
         raise RowError("value", f"field {name!r}: a transcript must begin with 'Human:', got {text.strip()[:30]!r}")
     roles = {"Human": "user", "Assistant": "assistant"}

@@ -88,8 +88,7 @@ def parse_source(
             # its losing responses.
             if formats.detect(item.values, refused):
                 raise InputError(f"{source}: {_why_unknown([item], layouts, refused)}")
-            detected = formats.detect(item.values, layouts)
-            if detected:
+            if detected := formats.detect(item.values, layouts):
                 parsed = Parsed(detected)
                 for waiting_item in waiting:
                     _add(parsed, waiting_item, mixable, accept)
@@ -167,8 +166,7 @@ def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints
     rows = [item for item in items if isinstance(item, Row)]
     if not rows:  # every line is damaged, so nothing is known of the layout
         return listed([item for item in items if isinstance(item, RowProblem)], len(items))
-    other = formats.detect(rows[0].values, hints)
-    if other is not None:
+    if (other := formats.detect(rows[0].values, hints)) is not None:
         return f"{rows[0].source} has the layout {other.name}, which is for {_purpose(other, rows[0])}"
     return f"{rows[0].source}: {describe_unknown(rows[0].values, layouts)}"
 
@@ -182,8 +180,7 @@ def _purpose(layout: Layout, row: Row) -> str:
             "preferences: use a method that learns from them, such as dpo, or preferred_ft to learn from the winners "
             "only (in Python: load_preferences)"
         )
-    rated = quality_columns(ReadRow(row.values))
-    if rated:
+    if rated := quality_columns(ReadRow(row.values)):
         return (
             f"single responses, and the column {cut(rated[0])!r} says how good each is. Write those to one prompt into "
             "one row (`responses`, with `scores` or `ranks`) to compare them, or give each a `label` (true or "

@@ -76,8 +76,7 @@ class Layout:
         Raises:
             RowError: a missing field, or whatever the reader refuses.
         """
-        absent = self.missing(row)
-        if absent:
+        if absent := self.missing(row):
             words = ", ".join(" or ".join(map(repr, names)) for names in absent)
             verb = "is null" if all(any(name in row for name in names) for names in absent) else "is missing"
             raise RowError("missing", f"field {words} {verb}; the layout {self.name} needs {self.fields}")
@@ -101,7 +100,17 @@ def _is_list(row: RowValues, *names: str) -> bool:
     return any(isinstance(row.get(name), list) for name in names)
 
 
+def _has_lists(row: RowValues) -> bool:
+    return _is_list(row, "chosen", "rejected")
+
+
+def _has_transcript(row: RowValues) -> bool:
+    # one is enough: of a row whose other side is damaged, the reader of transcripts says what is wrong
+    return any(pairs.is_transcript(row[name]) for name in ("chosen", "rejected"))
+
+
 def _has_turns(row: RowValues) -> bool:
+    # a single turn may stand there without a list around it
     objects = isinstance(row.get("chosen"), dict) or isinstance(row.get("rejected"), dict)
     return objects or _is_list(row, "prompt", "chosen", "rejected")
 
@@ -132,9 +141,9 @@ def _is_bare(row: RowValues) -> bool:
 
 def _doubt_implicit(row: RowValues) -> None:
     """Refuse a shared beginning as the prompt where something else can be it, or where it does not end as one."""
+    # Ratings are read with the pair, and may be texts such as "4/5".
     read = ("chosen", "rejected", *(rating_fields(row) or ()))
-    texts = text_columns({name: value for name, value in row.items() if name not in read})
-    if texts:
+    if texts := text_columns({name: value for name, value in row.items() if name not in read}):
         name = cut(texts[0])
         raise RowError(
             "unread",
@@ -212,24 +221,9 @@ PREFERENCES: tuple[Layout, ...] = (
     ),
     Layout("trl", (("prompt",), *PAIR), pairs.read_trl, lambda row: not _has_turns(row)),
     Layout("trl-conversational", (("prompt",), *PAIR), pairs.read_trl_conversational, _has_turns),
-    Layout(
-        "llamafactory",
-        (("instruction",), *PAIR),
-        pairs.read_llamafactory,
-        lambda row: not _is_list(row, "chosen", "rejected"),
-    ),
-    Layout(
-        "hh",
-        PAIR,
-        pairs.read_hh,
-        lambda row: pairs.is_transcript(row["chosen"]) or pairs.is_transcript(row["rejected"]),
-    ),
-    Layout(
-        "trl-implicit-conversational",
-        PAIR,
-        pairs.read_trl_implicit_conversational,
-        lambda row: _is_list(row, "chosen", "rejected"),
-    ),
+    Layout("llamafactory", (("instruction",), *PAIR), pairs.read_llamafactory, lambda row: not _has_lists(row)),
+    Layout("hh", PAIR, pairs.read_hh, _has_transcript),
+    Layout("trl-implicit-conversational", PAIR, pairs.read_trl_implicit_conversational, _has_lists),
     # A system prompt or an input would stand before text that already holds its prompt.
     Layout("trl-implicit", PAIR, pairs.read_trl_implicit, _is_bare, context=False, doubt=_doubt_implicit),
     *UNPAIRED,
@@ -240,11 +234,7 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
     Layout("completion", (("prompt",), ("completion", "response")), read_completion, counts_add=True),
     Layout("messages", (("messages", "conversations"),), read_messages, counts_add=True),
     Layout(
-        "alpaca",
-        (("instruction",), ("output",)),
-        read_alpaca,
-        lambda row: not _has_ranked_list(row),
-        counts_add=True,
+        "alpaca", (("instruction",), ("output",)), read_alpaca, lambda row: not _has_ranked_list(row), counts_add=True
     ),
     Layout(
         "question-answer",

@@ -286,6 +286,7 @@ class Renderer:
             return rendered
         # The prompt is cut for all responses alike, by what the longest one needs: they share it.
         prompt, excess = rendered.prompt_ids, longest - self.max_length
+        # The start token stays, as models are trained with one before every text.
         keep_start = int(prompt[0] == self.tokenizer.bos_token_id)
         too_long = (
             f"{longest} tokens (prompt {len(prompt)}, longest response {longest - len(prompt)}) are more than "

@@ -48,6 +48,7 @@ class TokenizedText:
     def first_from(self, character: int, begin: int) -> int:
         """Return the first token from `begin` on that starts at this character or after it and stands for some."""
         for index in range(begin, len(self.ids)):
+            # a token of no characters, such as one that a tokenizer adds, starts nowhere
             start, end = self.offsets[index]
             if start >= character and end > start:
                 return index

@@ -65,6 +65,7 @@ def answer_end(tail: str, text: str) -> int | None:
 
 def _thoughtful_end(tail: str, text: str) -> int | None:
     """Find the end of an answer with a think block, around whose marks templates set white space of their own."""
+    # From the answer behind the thoughts, since around the marks the texts differ in white space alone.
     answer = text.rpartition("</think>")[2].strip()
     mark = tail.rfind("</think>")
     if "</think>" not in text or mark < 0 or not answer:
@@ -82,6 +83,7 @@ def explain_rewriting(tokenizer: PreTrainedTokenizerBase, prompt: str, answered:
         prompt: the prompt as the template writes it, with the header of the answer. answered: without it.
     """
     name = template_name(tokenizer)
+    # A frequent fault by itself: in training the header of an answer would stand, in sampling it would not.
     if prompt == answered and text.strip() in tail:
         header = tail[: tail.find(text.strip())]
         return (
@@ -114,6 +116,7 @@ def template_warnings(tokenizer: PreTrainedTokenizerBase, groups: Sequence[Promp
             f"{name} writes today's date ({date.today():%d %b %Y}) into every prompt: another day gives other tokens. "
             "Write a fixed date into the template (chat_template.jinja) to have the same ones"
         )
+    # of samples the token ids count, and no template touches them
     padded = sum(
         response.text != response.text.strip()
         for group in groups

@@ -96,10 +96,8 @@ def _require_file(path: Path) -> None:
     advice = "check the path"
     if not path.parent.is_dir():
         advice = f"the folder {path.parent} does not exist either; check the path"
-    else:
-        similar = near_names(path.name, (entry.name for entry in path.parent.iterdir()), count=3, cutoff=0.5)
-        if similar:
-            advice = f"did you mean {' or '.join(str(path.parent / name) for name in similar)}?"
+    elif similar := near_names(path.name, (entry.name for entry in path.parent.iterdir()), count=3, cutoff=0.5):
+        advice = f"did you mean {' or '.join(str(path.parent / name) for name in similar)}?"
     raise InputError(f"{path}: no such file; {advice}")
 
 

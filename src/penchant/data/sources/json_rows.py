@@ -33,8 +33,7 @@ def rows_of_document(path: Path, document: object, split: str) -> Sequence[objec
     # the order matters: a split that was asked for by name wins over every guess
     if split in tables:
         return tables[split]
-    table = _pandas_table(document)
-    if table is not None:
+    if (table := _pandas_table(document)) is not None:
         return table
     rows = [name for name in ROW_KEYS if name in tables and tables[name] and isinstance(tables[name][0], dict)]
     # {"data": [...], "tags": [...]}: the name says which of the two holds rows; two such names do not
