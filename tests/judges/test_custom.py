@@ -193,6 +193,30 @@ def test_a_failure_in_a_pool_that_nobody_asks_is_no_silence(folder: Path) -> Non
         ask(mine, PAIRS)
 
 
+def test_a_verdict_from_another_process_is_refused(folder: Path, tmp_path: Path) -> None:
+    """It went into the store by a connection that two processes shared, and the pair had none."""
+    mine = judging(
+        "from multiprocessing import get_context",
+        "child = get_context('fork').Process(target=answer_all, args=(questions, done))",
+        "child.start(), child.join()",
+    )
+    with VerdictStore(tmp_path / "v.sqlite") as store:
+        with pytest.raises(InputError, match="8 of 8 questions have no verdict"):
+            ask(mine, PAIRS, store=store)
+        assert len(store) == 0
+
+
+def test_a_judge_that_changes_the_current_folder_moves_no_report(folder: Path) -> None:
+    (folder / "elsewhere").mkdir()
+    judging("import os", "os.chdir('elsewhere')", "answer_all(questions, done)")
+    compared()
+    assert sorted(path.name for path in (folder / "judged").iterdir() if path.is_file())[:2] == [
+        "judge.json",
+        "judgments.sqlite",
+    ]
+    assert not list((folder / "elsewhere").iterdir())
+
+
 def test_a_verdict_that_comes_after_the_end_is_refused(folder: Path) -> None:
     mine = judging("answer_all(questions, done)", "self.late = done")
     assert {answer.outcome for answer in ask(mine, PAIRS)} == {"a"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import operator
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -56,8 +57,12 @@ class CustomJudge:
         errors: list[BaseException] = []
         lock = threading.Lock()  # the store and the progress bar take one verdict at a time
         has_returned = False
+        process = os.getpid()
 
         def check_and_pass_on(number: object, verdict: object) -> None:
+            # a connection to SQLite must not be used beyond a fork, and this process would not see the verdict
+            if os.getpid() != process:
+                self._refuse("it called `done` in another process: let that one return, and call `done` in this one")
             with lock:
                 try:
                     if has_returned:

@@ -63,7 +63,7 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
     sources = _sources(config)
     opponent_texts = opponents(config)
     pairs = {name: _pairs(config, name, source.texts, opponent_texts[source.path]) for name, source in sources.items()}
-    folder = Path(config.out).expanduser()
+    folder = Path(config.out).expanduser().absolute()  # a user's judge may change the current folder
     # One list for all sources: a pair that two of them share is asked once, and `max_calls` is of all together.
     all_pairs = [pair for source_pairs in pairs.values() for pair in source_pairs]
     judge = make_judge(config.judge)  # before the store, so that a judge that is refused leaves no folder
