@@ -138,6 +138,21 @@ def draw_points(axes: Axes, x: ArrayLike, estimates: Sequence[Estimate], index: 
     axes.errorbar(x, y, yerr=error_arms(estimates), color=color, marker=marker, markersize=5, linestyle="none")
 
 
+def draw_reference(axes: Axes, reward: Estimate, color: str, *, size: float, zorder: int) -> None:
+    """Draw the reference's reward at a KL of 0: a hollow diamond, which no method has as its marker."""
+    axes.errorbar(
+        [0.0],
+        [reward.value],
+        yerr=error_arms([reward]),
+        color=color,
+        marker="D",
+        markersize=size,
+        markerfacecolor=PAPER,
+        elinewidth=1.2,
+        zorder=zorder,
+    )
+
+
 def percent_axis(axis: Axis, decimals: int = 0) -> None:
     """Write per cent at the ticks of an axis of shares."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: percent(value, decimals)))

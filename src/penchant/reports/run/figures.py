@@ -15,10 +15,10 @@ from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.canvas import (
     MUTED,
-    PAPER,
     Dash,
     Picture,
     blank,
+    draw_reference,
     error_arms,
     export,
     legend_above,
@@ -116,17 +116,7 @@ def _draw_references(axes: Axes, paths: Sequence[KlPath]) -> None:
         color = MUTED if len(seen) == 1 else _look(role)[0]
         if len(seen) <= MOST_BASELINES:
             axes.axhline(reference.value, color=color, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.7)
-        axes.errorbar(
-            [0.0],
-            [reference.value],
-            yerr=error_arms([reference]),
-            color=color,
-            marker="D",
-            markersize=6,
-            markerfacecolor=PAPER,
-            elinewidth=1.2,
-            zorder=4,
-        )
+        draw_reference(axes, reference, color, size=6, zorder=4)
     if seen:
         lowest = min(reference.value for reference in seen)
         axes.annotate(

@@ -14,9 +14,9 @@ from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.canvas import (
     INK,
     MUTED,
-    PAPER,
     Picture,
     blank,
+    draw_reference,
     error_arms,
     export,
     legend_above,
@@ -43,7 +43,10 @@ def frontier_picture(study: FrontierSummary) -> Picture:
         _limit(axes, study)
         for index, method in enumerate(methods):
             _method(axes, method, index, study)
-        _reference(axes, study.reference.reward)
+        start = study.reference.reward
+        draw_reference(axes, start, MUTED, size=6.5, zorder=7)
+        place = (0.0, start.value)
+        axes.annotate("reference", place, xytext=(8, -5), textcoords="offset points", color=MUTED, va="top")
         axes.set_ylabel(f"mean {metric('true_reward').label}")
         axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         axes.margins(y=0.1)
@@ -153,21 +156,6 @@ def matched_rewards(method: MethodSummary, study: FrontierSummary) -> list[tuple
             low, high = (None if end is None else start + gain * end for end in (share.low, share.high))
             rewards.append((row.kl_nats, replace(share, value=start + gain * share.value, low=low, high=high)))
     return rewards
-
-
-def _reference(axes: Axes, reward: Estimate) -> None:
-    axes.errorbar(
-        [0.0],
-        [reward.value],
-        yerr=error_arms([reward]),
-        color=MUTED,
-        marker="D",
-        markersize=6.5,
-        markerfacecolor=PAPER,
-        elinewidth=1.2,
-        zorder=7,
-    )
-    axes.annotate("reference", (0.0, reward.value), xytext=(8, -5), textcoords="offset points", color=MUTED, va="top")
 
 
 # -- the spread ---------------------------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from penchant.metrics.catalogue import metric
 from penchant.models.builtin import described
 from penchant.reports.kit.study_page import machine_words
@@ -93,7 +91,11 @@ def budget(study: FrontierSummary) -> str:
     """Return what is equal for all and what is not."""
     config = study.config
     shared = f"{config['optimizer']}, clip {config['clip']:g}"
-    rates = [f"{method.label} {_rates(rates)}" for method in study.trained if (rates := rates_of(study, method.name))]
+    rates = [
+        f"{method.label} {' / '.join(f'{rate:g}' for rate in rates)}"
+        for method in study.trained
+        if (rates := rates_of(study, method.name))
+    ]
     return (
         f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {' '.join(_budget_sentences(study))} "
         f"Learning rates: {listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and "
@@ -120,7 +122,10 @@ def _budget_sentences(study: FrontierSummary) -> list[str]:
     elif offline:
         goes = "goes" if len(offline) == 1 else "go"
         sentences.append(f"{listing(offline)} {goes} {_times(config['epochs'])} over the same comparisons.")
-        sentences += _units(study)
+        if len(parts := _parts(study)) > 1:
+            sentences.append(
+                f"Optimizer steps differ all the same: {'; '.join(parts)} once a pass, so few winners mean few steps."
+            )
     for method in study.trained:
         if method.name in ("ppo", "ppo_gt") and config.get(method.name) and method.cost:
             ppo, rounds = config[method.name], round(method.cost.steps)
@@ -138,19 +143,6 @@ def rates_of(study: FrontierSummary, method: str) -> list[float]:
     rates = {run.rate for run in study.runs if run.method == method and run.rate is not None}
     configured = (study.config.get(method) or {}).get("learning_rate", [])
     return sorted(rates) or ([configured] if isinstance(configured, float | int) else list(configured))
-
-
-def _rates(rates: Sequence[float]) -> str:
-    """Format learning rates: `0.0001`, or where a method has several, `0.0001 / 0.0003`."""
-    return " / ".join(f"{rate:g}" for rate in rates)
-
-
-def _units(study: FrontierSummary) -> list[str]:
-    """Say why methods that see the same comparisons take different numbers of optimizer steps."""
-    parts = _parts(study)
-    if len(parts) < 2:
-        return []
-    return [f"Optimizer steps differ all the same: {'; '.join(parts)} once a pass, so few winners mean few steps."]
 
 
 def _parts(study: FrontierSummary) -> list[str]:

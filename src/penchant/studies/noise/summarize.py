@@ -56,16 +56,17 @@ def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: 
 
 
 def _method(learner: str, grid: NoiseGrid, study: Path) -> LearnerSummary:
-    learner_cells = [cell for cell in grid.cells if cell.learner == learner]
+    by_share: dict[float, list[Cell]] = {}
+    for cell in grid.cells:
+        if cell.learner == learner:
+            by_share.setdefault(cell.share, []).append(cell)
     points = []
-    shares = list(dict.fromkeys(cell.share for cell in learner_cells))
-    for share in shares:
-        cells = [cell for cell in learner_cells if cell.share == share]
-        point = _point(share, cells, study)
-        # Learners are told apart by the paired difference on the same comparisons; their own intervals overlap by far.
-        if point is not None:
+    for share, cells in by_share.items():
+        if point := _point(share, cells, study):
+            # Learners are told apart by the paired difference on the same comparisons; their own intervals overlap
+            # by far.
             dpo = [cell for cell in grid.cells if cell.learner == "dpo" and cell.share == share]
-            first = [cell for cell in learner_cells if cell.share == shares[0]]
+            first = next(iter(by_share.values()))
             points.append(
                 replace(point, above_dpo=_paired_gap(cells, dpo, study), above_first=_paired_gap(cells, first, study))
             )

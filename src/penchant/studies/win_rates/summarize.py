@@ -49,9 +49,7 @@ CellKey = tuple[str, float]
 class JudgedMethod:
     """A method at one setting: what the judge said of its responses, of all seeds, by (domain, temperature)."""
 
-    name: str
-    value: float | None
-    rate: float | None
+    setting: MethodSetting
     seeds: int
     answers: Mapping[CellKey, Sequence[Answer]]
 
@@ -107,7 +105,8 @@ def _judged_methods(grid: WinRateGrid, study: Path) -> Iterator[JudgedMethod]:
                 for temperature, answer in rows:
                     answers[domain, temperature].append(answer)
         if answers:
-            yield JudgedMethod(name, value, rate, ended_seeds, answers)
+            swept = "N" if name == BEST_OF_N else SWEPT.get(name)
+            yield JudgedMethod(MethodSetting(name, NAMES[name], swept, value, rate), ended_seeds, answers)
 
 
 def _read(folder: Path) -> list[tuple[float, Answer]]:
@@ -136,7 +135,7 @@ def _judge(grid: WinRateGrid, study: Path) -> TrainedJudgeFacts | None:
 def _method(method: JudgedMethod) -> MethodRates:
     by_temperature = sorted(method.answers.items(), key=lambda item: item[0][1])
     cells = tuple(_cell(domain, temperature, answers) for (domain, temperature), answers in by_temperature)
-    return MethodRates(**vars(_setting(method)), seeds=method.seeds, cells=cells, best=_best(cells))
+    return MethodRates(**vars(method.setting), seeds=method.seeds, cells=cells, best=_best(cells))
 
 
 def _cell(domain: str, temperature: float, answers: Sequence[Answer]) -> JudgedCell:
@@ -156,11 +155,6 @@ def _best(cells: Sequence[JudgedCell]) -> tuple[BestRate, ...]:
     return tuple(BestRate(domain, cell.temperature, cell.rate) for domain, cell in best.items())
 
 
-def _setting(method: JudgedMethod) -> MethodSetting:
-    setting = "N" if method.name == BEST_OF_N else SWEPT.get(method.name)
-    return MethodSetting(method.name, NAMES[method.name], setting, method.value, method.rate)
-
-
 def _baselines(answers: Sequence[Answer]) -> dict[str, Coefficient]:
     """Return the win rates of the same pairs by a judge that takes the longer response, and by a coin."""
     pairs = [answer.question for answer in answers]
@@ -175,7 +169,7 @@ def _tests(methods: Sequence[JudgedMethod], cell: CellKey) -> list[MethodTest]:
         answers = method.answers.get(cell, ())
         # A judge without a single verdict says nothing of a difference.
         if any(answer.outcome != "unparseable" for answer in answers):
-            points.append((_setting(method), _points_by_prompt(answers)))
+            points.append((method.setting, _points_by_prompt(answers)))
     differences = []
     for (setting, own_points), (other_setting, other_points) in combinations(points, 2):
         common = [prompt for prompt in own_points if prompt in other_points]
@@ -205,7 +199,7 @@ def _examples(methods: Sequence[JudgedMethod], cell: CellKey) -> tuple[Example, 
         first: dict[str, Answer] = {}
         for answer in method.answers.get(cell, ()):
             first.setdefault(answer.question.prompt, answer)
-        firsts.append((_setting(method), first))
+        firsts.append((method.setting, first))
     prompts = list(dict.fromkeys(prompt for _, first in firsts for prompt in first))[:EXAMPLE_PROMPTS]
     return tuple(
         Example(
