@@ -45,7 +45,7 @@ def shared_context(
     """
     return {
         "provenance": flatten({key: value for key, value in provenance.items() if value is not None}),
-        "intervals": intervals_note(level, resampled),
+        "intervals": f"Intervals are {percent(level)} and resample {resampled}.",
         "json": f"{method}.json",
     }
 
@@ -55,8 +55,3 @@ def format_measure(measure: Measure | None, *, percent: bool = False) -> str:
     # Without an interval there is no width to take the digits from, and a kappa of .41666 claims too much.
     fixed = measure is not None and not measure.has_interval and not percent
     return recorded(measure, percent=percent, decimals=2 if fixed else None)
-
-
-def intervals_note(level: float, resampled: str = "prompts") -> str:
-    """Return the sentence that says what the intervals are."""
-    return f"Intervals are {percent(level)} and resample {resampled}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from penchant.studies.core.records import read_object
@@ -18,27 +18,27 @@ def cost_of(complete_runs: Sequence[MeasuredRun], study: Path) -> MethodCost | N
     """
     if not complete_runs:
         return None
+    results = [run.result for run in complete_runs]
     before = [read_object(study / stage.path / "stage.json") for stage in _prerequisites(complete_runs, "comparisons")]
-    models = [
-        read_object(study / stage.path / "result.json") for stage in _prerequisites(complete_runs, "reward_model")
-    ]
-
-    def mean(key: str) -> float:
-        return _mean_of(run.result.get(key) for run in complete_runs)
-
+    reward_models = _prerequisites(complete_runs, "reward_model")
+    models = [read_object(study / stage.path / "result.json") for stage in reward_models]
     return MethodCost(
-        seconds=mean("seconds"),
-        training_seconds=mean("training_seconds"),
+        seconds=_mean(results, "seconds"),
+        training_seconds=_mean(results, "training_seconds"),
         # Shared by several runs, and counted for each: a run by itself could not do without.
-        preparation_seconds=_mean_of(facts.get("seconds") for facts in before)
-        + _mean_of(facts.get("seconds") for facts in models),
+        preparation_seconds=_mean(before, "seconds") + _mean(models, "seconds"),
         # The most and not a mean: it decides whether a machine suffices.
-        peak_memory_bytes=max(run.result.get("peak_memory_bytes") or 0 for run in complete_runs),
-        samples_drawn=mean("samples_drawn") + _mean_of(facts.get("samples_drawn") for facts in before),
+        peak_memory_bytes=max(result.get("peak_memory_bytes") or 0 for result in results),
+        samples_drawn=_mean(results, "samples_drawn") + _mean(before, "samples_drawn"),
         trained_tokens=_mean_of(run.trained_tokens for run in complete_runs),
-        steps=mean("steps"),
+        steps=_mean(results, "steps"),
         optimizer_steps=_mean_of(run.optimizer_steps for run in complete_runs),
     )
+
+
+def _mean(records: Sequence[Mapping[str, float | None]], key: str) -> float:
+    """Return the mean over the records that have a number; 0 without any."""
+    return _mean_of(record.get(key) for record in records)
 
 
 def _prerequisites(runs: Sequence[MeasuredRun], role: str) -> list[Stage]:

@@ -32,29 +32,29 @@ def side_by_side_texts(
     for method in TRAINED:
         # Of the first seed alone: a reader compares methods, and every seed would be a column of its own.
         candidates = [
-            (abs(float(point.kl_nats.mean()) - EQUAL_KL), run, point)
+            (run.stage, point, float(point.kl_nats.mean()))
             for run in runs
             if run.stage.kind == method and run.stage.seed == config.seeds[0]
             for point in run.points
         ]
         if candidates:
-            _, run, point = min(candidates, key=lambda candidate: candidate[0])
+            stage, point, kl = min(candidates, key=lambda candidate: abs(candidate[2] - EQUAL_KL))
             columns.append(
                 MethodTexts(
                     name=method,
                     label=LABELS[method],
                     setting=SWEPT.get(method),
-                    value=run.stage.value,
-                    rate=run.stage.rate,
+                    value=stage.value,
+                    rate=stage.rate,
                     step=point.step,
-                    kl_nats=float(point.kl_nats.mean()),
+                    kl_nats=kl,
                     texts=tuple(_text(point.texts[i], point.first_rewards[i]) for i in prompt_indices),
                 )
             )
     if config.best_of_n is not None:
         # The first N samples of each prompt, and not the best of all: that would be Best-of-many.
         n = min(config.best_of_n.n, key=lambda size: abs(float(best_of_n_kl(size)) - EQUAL_KL))
-        best_draws = [int(reference.rewards[i, :n].argmax()) for i in prompt_indices]
+        best = [(i, int(reference.rewards[i, :n].argmax())) for i in prompt_indices]
         columns.append(
             BestOfNTexts(
                 name=BEST_OF_N,
@@ -62,10 +62,7 @@ def side_by_side_texts(
                 setting="N",
                 value=float(n),
                 kl_nats=float(best_of_n_kl(n)),
-                texts=tuple(
-                    _text(reference.texts[i][k], reference.rewards[i, k])
-                    for i, k in zip(prompt_indices, best_draws, strict=True)
-                ),
+                texts=tuple(_text(reference.texts[i][draw], reference.rewards[i, draw]) for i, draw in best),
             )
         )
     return SideBySideTexts(EQUAL_KL, tuple(reference.prompts[i] for i in prompt_indices), tuple(columns))
