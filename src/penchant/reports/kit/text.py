@@ -146,9 +146,9 @@ def verb(a: Estimate, b: Estimate) -> str:
     return "rose" if b.value > a.value else "fell"
 
 
-def count(n: int, noun: str) -> str:
+def count(n: int, noun: str, plural: str | None = None) -> str:
     """Format a number of things: `1 prompt`, `2 prompts`, `1,200 prompts`."""
-    return f"{n:,} {noun if n == 1 else noun + 's'}"
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def listing(items: Iterable[str]) -> str:
