@@ -28,6 +28,7 @@ def write_page(context: Mapping[str, object], pictures: Mapping[str, Picture], f
         make_folder(folder / "figures")
         for key, picture in pictures.items():
             atomic_write(folder / "figures" / f"{file_name(key)}.png", picture.png, shared=True)
+        # Texts of users may hold lone surrogates, which no encoding has.
         atomic_write(folder / "report.html", page.encode("utf-8", "replace"), shared=True)
     except OSError as error:
         raise RunError(f"cannot write to {folder}: {error.strerror}") from error

@@ -28,7 +28,8 @@ def shared_context(
         "numbers_file": "study.json",
         "intervals": INTERVALS,
         "failures": [{"stage": stages, "reason": reason} for stages, reason in group_failures(failures)],
-        "samples": None,
+        "samples": None,  # templates are strict about names: a page without texts says so
+        # In the order of the settings, and with every letter as it was written.
         "settings": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100),
         "provenance": flatten({key: value for key, value in provenance.items() if value is not None}),
     }
@@ -36,6 +37,7 @@ def shared_context(
 
 def group_failures(failures: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Group the stages that failed for one reason: the first by its name, the others by their number."""
+    # A stage that fails takes all that need it with it, for its own reason: a line for each would bury the page.
     by_reason: dict[str, list[str]] = {}
     for stage, reason in failures:
         by_reason.setdefault(reason, []).append(stage)
@@ -71,6 +73,7 @@ def text_cell(
         mark: what stands beside the author, such as the reward. facts: a line below the text.
     """
     head, rest = folded(text)
+    # An empty response is a finding, and an empty box would look like a gap of the page.
     length = count(len(text), "character")
     shown = {"head": head or "(empty)", "rest": rest, "folded": length}
     return {"index": index, "who": author, "mark": mark, **shown, "facts": facts}

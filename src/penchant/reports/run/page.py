@@ -55,6 +55,7 @@ def runs_report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path
     read = read_runs(runs)
     summaries = [summarize(run) for run in read]
     pictures = _pictures(read)
+    # Named after the page, so that two reports in one folder keep their figures apart.
     folder = target.with_name(f"{target.stem}-figures")
     # The page is filled in before anything is written: a failure leaves the old report whole.
     page = render_page("run.html.j2", {"folder": folder.name, **_context(summaries, pictures)})
@@ -68,11 +69,13 @@ def _pictures(runs: Sequence[Run]) -> dict[str, Picture]:
     names = [run.name for run in runs]
     pictures = {key: panel_picture(panel, names) for key, panel in panels(runs).items()}
     paths = kl_paths(runs)
+    # The plane needs both a reward and a KL; panels need one number.
     return {REWARD_KL: kl_picture(paths, names), **pictures} if paths else pictures
 
 
 def _write_figures(folder: Path, pictures: dict[str, Picture]) -> None:
     """Write the PNG files of this report; a figure of an earlier one that this one lacks would mislead and goes."""
+    # A link in the folder's place is replaced before anything is removed through it.
     if folder.is_symlink() or pictures:
         make_folder(folder)
     for key in FIGURE_KEYS:
@@ -125,6 +128,7 @@ def _sections(
     for title, keys in parts.items():
         figures = [figure for key in keys if (figure := _figure(key, pictures, passages))]
         if figures:
+            # These figures mislead one by one: a chosen log-probability may fall in a good run and in a bad one.
             intro, meaning = (READ_AS_ONE, passages.get("logps_meaning", "")) if title == MOVED_TITLE else ("", "")
             sections.append({"title": title, "intro": intro, "figures": figures, "meaning": meaning})
     return sections
@@ -132,6 +136,7 @@ def _sections(
 
 def _why_no_plane(summaries: Sequence[Summary]) -> str:
     """Say what the reward-KL plot lacks, where there is none."""
+    # Each has a remedy of its own: samples, a reward, or a later evaluation.
     sampled = [point for s in summaries for point in s.run.evals if point.policy]
     if not sampled:
         return "No samples were evaluated, so there is no reward-KL plot."

@@ -56,6 +56,7 @@ def samples(runs: Sequence[Run]) -> Samples | None:
     ]
     if not sampled_runs:
         return None
+    # In the order of the file and of the runs: a choice by reward would show the best of each.
     prompts = list(dict.fromkeys(prompt for _, _, by_prompt in sampled_runs for prompt in by_prompt))
     per_prompt = DRAWS if len(runs) == 1 else 1
     prompt_texts, draw_count = [], 0
@@ -85,6 +86,7 @@ def _row(entries: Sequence[tuple[int, Run, SampledPrompt]], draw: int, *, single
     cells: list[Cell] = []
     reference_texts: set[tuple[str, float | None]] = set()
     for index, run, sample in entries[: MOST_CELLS - 1]:
+        # A run may have kept fewer draws than another.
         reference = sample.reference[draw] if draw < len(sample.reference) else None
         policy = sample.policy[draw] if draw < len(sample.policy) else None
         # Runs from one reference drew the same texts with the same seeds: one cell serves them all.

@@ -17,6 +17,7 @@ MOST_DIFFERENCES = 40
 
 def tiles(s: Summary) -> list[Tile]:
     """Return tiles of the numbers that matter in a single run, as far as it measured them."""
+    # No tile stands for a number that was not measured: a zero or a dash would be read as one.
     cards = []
     if reward := s.policy("reward"):
         cards.append(_tile(f"Mean {metric('reward').label}", "reward", reward, s.reference("reward"), "reference"))
@@ -89,6 +90,7 @@ def _method(run: Run) -> str:
         parts.append(f"loss {loss.get('name', '')} ({_settings(loss, omitted='name')})")
     elif loss is not None:
         parts.append(f"loss {loss}")
+    # The seed that ran, where the run noted it; else the one that was asked for.
     seed = run.provenance.get("seed", run.setting("seed"))
     return ", ".join(parts if seed is None else [*parts, f"seed {seed}"])
 

@@ -105,6 +105,7 @@ def _cell(study: FrontierSummary, column: TextColumn, prompt: int, order: Sequen
         author = study_tables.run_name(study, column.name, column.value, column.rate)
         facts = f"{metric('kl_nats').label} {number(column.kl_nats)} nats on average"
         facts += f" · step {column.step:,}" if column.step is not None else ""
+    # The reference has no mark in the legend.
     index = order.index(column.name) if column.name in order else None
     mark = f"{metric('reward').label} {number(text.reward, 2)}"
     return text_cell(author, text.text, index=index, mark=mark, facts=facts)

@@ -185,6 +185,7 @@ def _method(
         CurvePoint(**origin._asdict(), kl_nats=over_prompts(kl), reward=over_prompts(reward))
         for kl, reward, origin in zip(curve.kl_nats, curve.reward, curve.origins, strict=True)
     )
+    # Best-of-N has no seeds: it is exact, from samples that all seeds share.
     by_seed = list(zip(seeds, contender.by_seed(common), strict=True)) if seeds else []
     spread = [efficiency for _, efficiency in by_seed if efficiency is not None]
     return MethodSummary(
@@ -240,6 +241,7 @@ def _reward_model(seed: int, judgement: Stage, study: Path) -> RewardModelAccura
 
 def _failures(grid: Grid, runs: Sequence[MeasuredRun], reasons: Mapping[str, str]) -> tuple[Failure, ...]:
     explanation = "it did not run to its end yet, and no number here takes anything of it"
+    # A run that waits is no failure, but a reader must see that it is in none of the numbers.
     unfinished = tuple(Failure(run.stage.label, f"{explanation} ({run.status})") for run in runs if run.unfinished)
     return failures_of(grid.stages(), reasons) + unfinished
 

@@ -49,7 +49,7 @@ class CurvePoint:
     """An evaluation of one setting, as the mean over the seeds that have it; for Best-of-N a value of N."""
 
     value: float | None
-    rate: float | None = None
+    rate: float | None = None  # files from before several learning rates have no such key
     step: int | None
     seeds: int | None
     kl_nats: Estimate
@@ -80,7 +80,7 @@ class RunCounts:
     all: int
     failed: int
     runaway: int
-    unfinished: int = 0
+    unfinished: int = 0  # older files do not count these
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class MethodCost:
     samples_drawn: float
     trained_tokens: float
     steps: float
-    optimizer_steps: float = 0.0
+    optimizer_steps: float = 0.0  # older files do not have it; the table then shows a dash
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ class Winner:
     """
 
     name: str | None
+    # Left out of the file where there were not two methods, or not enough seeds, to look for a winner.
     leader: Annotated[str | None, OMITTED] = None
     close: Annotated[tuple[str, ...] | None, OMITTED] = None
     left_out: Annotated[tuple[str, ...] | None, OMITTED] = None
@@ -244,6 +245,7 @@ class ReferenceTexts:
     texts: tuple[SampleText, ...]
 
 
+# A file does not say which kind a column is: they are told apart by their keys, in this order.
 TextColumn = MethodTexts | BestOfNTexts | ReferenceTexts
 
 
@@ -261,7 +263,7 @@ class FrontierSummary:
     """All that the page of a frontier study shows."""
 
     study: str
-    version: int = 1
+    version: int = 1  # of files that do not say
     config: JsonObject
     prompts: PromptCounts
     seeds: tuple[int, ...]

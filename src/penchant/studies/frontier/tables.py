@@ -71,8 +71,9 @@ def _of_method(method: MethodSummary, with_seeds: bool) -> list[str]:
 
 def _of_cost(method: MethodSummary) -> list[str]:
     cost = method.cost
-    if cost is None:
-        return [DASH, DASH, DASH, DASH, "N an answer" if method.name == BEST_OF_N else DASH, DASH, DASH]
+    if cost is None:  # Best-of-N trains nothing: it pays with each answer
+        return [DASH, DASH, DASH, DASH, "N per answer" if method.name == BEST_OF_N else DASH, DASH, DASH]
+    # Runs that did not end stand beside the means that they are not in.
     runs = method.runs
     ends = ((runs.failed, "failed"), (runs.runaway, "ran away"), (runs.unfinished, "unfinished"))
     bad = [f"{many} {word}" for many, word in ends if many]
@@ -124,7 +125,7 @@ def _budget_sentences(study: FrontierSummary) -> list[str]:
         sentences.append(f"{listing(offline)} {goes} {_times(config['epochs'])} over the same comparisons.")
         if len(parts := _parts(study)) > 1:
             sentences.append(
-                f"Optimizer steps differ all the same: {'; '.join(parts)} once a pass, so few winners mean few steps."
+                f"Optimizer steps differ all the same: {'; '.join(parts)} once per pass, so few winners mean few steps."
             )
     for method in study.trained:
         if method.name in ("ppo", "ppo_gt") and config.get(method.name) and method.cost:

@@ -38,9 +38,9 @@ class NoiseConfig(SampledConfig):
     labels: Literal["flipped", "random"] = "flipped"
     """What a wrong label is: the comparison turned round, or the toss of a coin (which leaves half of them right)."""
     beta: Annotated[float, Field(gt=0)] = 0.1
-    """Of DPO, cDPO and robust DPO."""
+    """Beta of DPO, cDPO and robust DPO."""
     tau: Annotated[float, Field(gt=0)] = 0.1
-    """Of IPO."""
+    """Tau of IPO."""
     learning_rate: LearningRate = 1e-5
     reward_model: RewardModelStage | None = RewardModelStage()
     """The reward model; null leaves it out."""

@@ -183,6 +183,7 @@ def _fall(rewards: NDArray[np.float64]) -> Estimate | None:
     evaluations, prompts = rewards.shape
     if evaluations < 2 or prompts < 2:
         return None
+    # A split of its own for each number of prompts, and the same at every call.
     half = np.random.default_rng(prompts).permutation(prompts) < prompts // 2
     change = np.empty(prompts)
     for chosen in (half, ~half):

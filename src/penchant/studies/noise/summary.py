@@ -26,6 +26,7 @@ class NoisePoint:
     accuracy: Estimate
     reward: Estimate | None
     kl_nats: Estimate | None
+    # Files from before paired differences lack these two.
     above_dpo: Estimate | None = None
     above_first: Estimate | None = None
 
@@ -65,7 +66,7 @@ class FewSummary:
     prompts: int
     epochs: int
     points: tuple[FewPoint, ...]
-    fall: Estimate | None = None
+    fall: Estimate | None = None  # older files have none
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,9 @@ class _GridBuilder:
                 batch_size=config.sft.batch_size,
             )
             start = {"start": Stage("sft", "sft", settings, self.inputs, {"preferences": self.preferences})}
+        # No true reward: a judge decides.
         draws = DrawSettings(None, config.max_new_tokens)
+        # As an input: names and addresses of the judge are no part of what its verdicts depend on.
         inputs = {**self.inputs, "judge": json.dumps(plain(config.judge))}
         return StageFactory(inputs, self.policy, draws, self.learning, start, self.preferences)
 
@@ -192,6 +194,7 @@ class _GridBuilder:
         judge = self.config.judge
         if not isinstance(judge, TrainedJudge):
             return None, None
+        # After the methods' own, whose prompts it leaves out.
         data = self._rows("preferences", "judge-preferences", judge.data, {"others": self.preferences})
         settings = RewardModelSettings(
             policy=self.policy,
@@ -200,7 +203,7 @@ class _GridBuilder:
             epochs=judge.epochs,
             batch_size=judge.batch_size,
             held_out=judge.held_out,
-            seed=0,
+            seed=0,  # one judge for all seeds: another for each would be another measure for each
         )
         return data, Stage("reward_model", "judge", settings, self.inputs, {"comparisons": data})
 

@@ -88,7 +88,7 @@ def _summary(study: WinRateSummary) -> Table:
     rows = []
     for method in study.methods:
         tested = method.cell(study.own_domain, study.tested_at)
-        if tested is None:
+        if tested is None:  # its verdicts at this temperature are not there yet
             continue
         shares = [getattr(tested.summary.win_rate, key) for key in _OUTCOMES]
         shares += [tested.summary.length_controlled, tested.baselines["longest"]]
@@ -193,6 +193,7 @@ def _facts(study: WinRateSummary) -> list[tuple[str, str]]:
 
 def _left_out(rows: RowCounts) -> str:
     """Say what was done to the rows, as far as it changes what the numbers are about."""
+    # What was only cut is said too: the judge and the policies saw no more of it.
     changes = (
         (rows.also_trained_on, "left out since they are trained on"),
         (rows.prompts_cut, "cut from the left"),

@@ -55,7 +55,7 @@ class Demonstrated(Config):
     max_steps: Count | None = None
     """Stop after so many steps, if sooner."""
     batch_size: Count = 64
-    """Responses of a step."""
+    """Responses per step."""
 
 
 class TrainedJudge(Config):
@@ -68,11 +68,12 @@ class TrainedJudge(Config):
     epochs: Count = 1
     """How often to go over them."""
     batch_size: Count = 64
-    """Comparisons of a step."""
+    """Comparisons per step."""
     held_out: Annotated[float, Field(ge=0)] = 0.1
     """Prompts kept to measure its accuracy: a share below 1, a number from 1 up."""
 
 
+# Any judge of `penchant judge`, and one more that only a study can have.
 StudyJudge = Annotated[TrainedJudge | AnyJudge, Field(discriminator="name")]
 
 
@@ -96,7 +97,7 @@ class WinRatesConfig(LearnedMethods):
     sft: Demonstrated | None = None
     """Fine-tune on the preferred responses first; null starts from the model as it is."""
     temperatures: Temperatures = (0.0, 0.25, 0.5, 0.75, 1.0)
-    """Of the responses that are judged."""
+    """Temperatures of the responses that are judged."""
     samples: Count = 1
     """Responses per prompt and temperature that are judged; at temperature 0 there is one."""
     sampling_seed: Seed = 10_000
@@ -139,6 +140,7 @@ class DialogueConfig(WinRatesConfig):
     kind: ClassVar[str] = "dialogue"
 
 
+# Not named in `StudyDefinition.configs`, as its command is that of the study of transfer by a reward.
 class JudgedTransferConfig(WinRatesConfig):
     """Win rates on the domain that was trained on, and on others."""
 

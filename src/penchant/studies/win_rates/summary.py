@@ -46,7 +46,7 @@ class Domain:
 
     name: str
     own: bool
-    rows: Annotated[RowCounts, INLINED]
+    rows: Annotated[RowCounts, INLINED]  # among the domain's own keys, as files have it
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ class MethodRates(MethodSetting):
     @property
     def is_trained(self) -> bool:
         """True for a method that trains a policy."""
+        # Best-of-N goes by a learned reward, but its responses are the reference's.
         return self.name not in ("reference", "best_of_n")
 
     def cell(self, domain: str, temperature: float) -> JudgedCell | None:

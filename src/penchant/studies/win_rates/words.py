@@ -68,6 +68,7 @@ def terminal_lines(study: WinRateSummary) -> list[str]:
 
 def _guesses(study: WinRateSummary) -> str:
     """Warn of a judge that was trained here and is right no more often than a coin, as far as can be told."""
+    # Only of a judge that was trained here something is known of how often it is right.
     accuracy = study.judge.accuracy if study.judge else None
     if accuracy is None or accuracy.above(0.5):
         return ""
