@@ -40,7 +40,6 @@ def serve(config: Collect) -> int:
     from penchant.web.fill import open_collection
     from penchant.web.signing_keys import load_keys
 
-    # before the page is served: a collection that is refused must not have shown anybody a link
     with _removed_if_refused(config):
         database = Database(config.out)
         try:

@@ -34,7 +34,7 @@ COMMANDS = (TRAIN, DATA, SAMPLE, COLLECT, REPORT, STUDY, WEAK, JUDGE, AGREE, RAN
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    # libraries warn, we inform: their notes on every download would hide our few lines
+    # libraries may warn, and what we say ourselves is information
     handler = logging.StreamHandler()
     handler.setFormatter(_WithoutCredentials("%(levelname)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)

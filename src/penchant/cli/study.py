@@ -53,7 +53,7 @@ def _study(arguments: Arguments) -> int:
 def _config(arguments: Arguments) -> Study:
     settings, flags, path = arguments.command.settings, arguments.flags, arguments.path
     assert issubclass(settings, Study)
-    # a setting of that name there is none of, and the nearest one would mislead
+    # as a setting, `preset=demo` would be answered with the nearest setting, which is another thing
     if presets := [text for text in arguments.overrides if text.startswith("preset=")]:
         arguments.error(f"a preset is no setting: write --preset {presets[0].partition('=')[2]}")
     if path is not None and flags.preset:

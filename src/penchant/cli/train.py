@@ -35,7 +35,6 @@ def _train(arguments: Arguments) -> int:
     config = load_config(settings, path, arguments.overrides)
     import_early("penchant.train.gradient_run", "transformers.modeling_utils")
     result = train(config, resume=resume)
-    # torchrun sets RANK; all processes come to the same numbers
     if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes
         return 0
     print(_summary(result))

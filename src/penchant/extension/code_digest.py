@@ -44,8 +44,9 @@ def code_content(source: str) -> str:
     installed = installed_file(source)
     if installed is None:
         return ""
-    if _is_users(installed):
+    if _is_users(installed):  # an editable installation changes without a new version
         return _digest(source, *_described(reached_files(installed)))
+    # the file too: a module that no distribution lists has no version
     names = importlib.metadata.packages_distributions().get(source.partition(".")[0], [])
     versions = sorted(f"{name} {importlib.metadata.version(name)}" for name in set(names))
     return _digest(source, digest_file(installed), *versions)
@@ -82,7 +83,7 @@ def outermost_package(file: Path) -> Path | None:
 def _imported_files(file: Path) -> Iterator[Path]:
     """Yield the files of the user's that the import statements of a file lead to."""
     for level, parts in _imports(file):
-        if level:
+        if level:  # a dot is the file's own folder, each further one a folder up
             yield from _modules_along(file.parents[min(level, len(file.parents)) - 1], parts)
             continue
         if parts[0] == "penchant" or parts[0] in sys.stdlib_module_names:
@@ -112,10 +113,10 @@ def _imports(file: Path) -> set[tuple[int, tuple[str, ...]]]:
         return set()
     try:
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError):  # loading it will say what is wrong
         return set()
     imported: set[tuple[int, tuple[str, ...]]] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree):  # inside of functions too, where heavy imports stand
         if isinstance(node, ast.Import):
             imported |= {(0, tuple(alias.name.split("."))) for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

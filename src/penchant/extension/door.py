@@ -53,6 +53,7 @@ class Door:
             InputError: it has no such form; the message says what is too much or missing, or the nearest built-in name.
         """
         full = self.built_in.get(name, name) if isinstance(self.built_in, Mapping) else name
+        # the last colon: the path of a file may have one
         source, colon, attribute = full.rpartition(":")
         prefix = self._near_prefix(name)
         if full.endswith(".py") and "://" not in full:
@@ -125,6 +126,7 @@ class Door:
             InputError: as `check`.
         """
         source, attribute = self.split(name)
+        # the attribute belongs to it: two functions of one file are two rewards
         content = code_content(source)
         if not content:
             self.check(name)  # says what is not there

@@ -94,11 +94,11 @@ def check_function(source: str, name: str, refuse: Refuse) -> None:
     """
     _refuse_ambiguous(source, refuse)
     file = find_file(source) or installed_file(source)
-    if file is None:
+    if file is None:  # a module of Python's own in C has no file, and is there all the same
         if source.endswith(".py") or not _is_installed(source):
             load_module(source, refuse)  # says what is missing, and what is like it
         return
-    if file.suffix != ".py":
+    if file.suffix != ".py":  # compiled: only running it tells what is in it
         return
     try:
         tree = ast.parse(file.read_bytes())
@@ -122,6 +122,7 @@ def raising_line(error: BaseException, source: str) -> str:
     file = find_file(source) or installed_file(source)
     if file is None:
         return ""
+    # the last frame of all may lie in a library that the user's code called
     passed = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file.resolve())
     ]
@@ -160,7 +161,8 @@ def _run(file: Path, loaded: dict[Path, ModuleType]) -> ModuleType:
     """
     package = file.name == "__init__.py"
     name = _own_name(file)
-    for submodule in [key for key in sys.modules if key.startswith(f"{name}.")]:  # an edited package is what counts
+    # modules of the package that were loaded before would be found again, although their files were edited since
+    for submodule in [key for key in sys.modules if key.startswith(f"{name}.")]:
         del sys.modules[submodule]
     spec = importlib.util.spec_from_file_location(
         name, file, submodule_search_locations=[str(file.parent)] if package else None
@@ -172,19 +174,21 @@ def _run(file: Path, loaded: dict[Path, ModuleType]) -> ModuleType:
     loaded[file] = sys.modules[name] = module  # dataclasses and pickle look their module up there
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException:  # half a module must not be found by whoever imports it next
         sys.modules.pop(name, None)
         raise
     return module
 
 
 def _own_name(file: Path) -> str:
+    # the digest keeps two files of one name apart, such as `a/mine.py` and `b/mine.py`
     stem = file.parent.name if file.name == "__init__.py" else file.stem
     return f"penchant_user_{stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
 
 
 def folder_of_imports(file: Path) -> Path:
     """Return the folder whose files a file imports by name."""
+    # a package's own modules are imported relatively; by name it imports what lies beside its folder
     return file.parent.parent if file.name == "__init__.py" else file.parent
 
 
@@ -199,6 +203,7 @@ def _importer(folder: Path, loaded: dict[Path, ModuleType]) -> Callable[..., Any
         level: int = 0,
     ) -> ModuleType:
         top, _, rest = name.partition(".")
+        # relative imports (level above 0) are Python's matter: a package was loaded as one
         file = None if level else find_sibling(folder, top)
         if file is None:
             return builtins.__import__(name, scope, local, fromlist or (), level)
@@ -208,6 +213,7 @@ def _importer(folder: Path, loaded: dict[Path, ModuleType]) -> Callable[..., Any
                 if hasattr(module, "__path__") and not hasattr(module, part) and part != "*":
                     importlib.import_module(f"{module.__name__}.{part}")
             return module
+        # `import a.b` binds `a`, and `from a.b import c` needs `b`: as Python's own `__import__` does it
         inner = importlib.import_module(f"{module.__name__}.{rest}")
         return inner if fromlist else module
 
@@ -217,6 +223,7 @@ def _importer(folder: Path, loaded: dict[Path, ModuleType]) -> Callable[..., Any
 def find_sibling(folder: Path, name: str) -> Path | None:
     """Return the file beside it that a file means by an import; None where the name is an installed module's."""
     file = module_file(folder / name)
+    # the standard library's names are never taken for a file, so that a `select.py` here stays what it is: data
     if file is None or name in sys.stdlib_module_names:
         return None
     if module_spec(name) is None or installed_file(name) == file:
@@ -226,6 +233,7 @@ def find_sibling(folder: Path, name: str) -> Path | None:
 
 
 def module_file(base: Path) -> Path | None:
+    """Return the file of a module that would lie at a path without its ending: `a.py`, or `a/__init__.py`."""
     for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
         if path.is_file():
             return path.resolve()
@@ -237,15 +245,18 @@ def _is_installed(name: str) -> bool:
 
 
 def installed_file(name: str) -> Path | None:
+    """Return the file of an installed module; None where there is none, or where it has no file."""
     spec = module_spec(name)
     path = Path(spec.origin) if spec is not None and spec.origin else None
     return path.resolve() if path is not None and path.is_file() else None
 
 
 def module_spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    """Return where an installed module would be loaded from; None where there is none."""
     try:
         return importlib.util.find_spec(name)
     except (ImportError, ValueError, AttributeError):
+        # of `a.b` the package `a` is imported to find it, which may fail; `__main__` has no spec
         return None
 
 
@@ -308,6 +319,7 @@ def _bound_names(tree: ast.Module) -> set[str] | None:
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            # a module's `__getattr__` makes names when they are asked for
             if node.name == "__getattr__":
                 return None
             names.add(node.name)
