@@ -143,6 +143,7 @@ def _make(factory: str, settings: Mapping[str, object]) -> Judge:
                 factory, "it is a ready judge, and `settings` are for a class or a function: leave them out"
             )
         judge_many = getattr(candidate, "judge_many", None)
+    # a class has a `judge_many` too, which lacks its object: a function that gives a class was meant to call it
     if isinstance(candidate, type) or not callable(judge_many):
         kind = f"the class {candidate.__name__}" if isinstance(candidate, type) else f"a {type(candidate).__name__}"
         raise OWN_JUDGES.refusal(
@@ -162,7 +163,7 @@ def _check_call(factory: str, judge_many: Callable[..., object]) -> None:
             factory, "`judge_many` is `async` or yields, so a call does nothing: make it a function that calls `done`"
         )
     try:
-        inspect.signature(judge_many).bind([], print)
+        inspect.signature(judge_many).bind([], print)  # any two values: nothing is called
     except TypeError as error:
         raise OWN_JUDGES.refusal(
             factory, f"`judge_many` does not take (questions, done): {error}. Give it these two arguments"

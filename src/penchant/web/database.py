@@ -212,5 +212,6 @@ def _postgres(address: str) -> Engine:
 
 def _reason(error: exc.SQLAlchemyError) -> str:
     """Return the driver's own words on one line, without the statement and its values."""
+    # SQLAlchemy's own text repeats the statement with what people wrote, and messages end up in logs
     inner = error.orig if isinstance(error, exc.DBAPIError) else error
     return " ".join(str(inner).split())[:300] or type(error).__name__

@@ -58,6 +58,7 @@ def rows(session: Session) -> Iterator[dict[str, object]]:
 
     Raises nothing of its own; `load_preferences` reads the rows, and gives what it gives for the database itself.
     """
+    # by entry and not by item: with `ask=pairs` a prompt is many items, and is one row again here
     by_entry: dict[int, list[StandingJudgment]] = {}
     for judgment in standing_judgments(session):
         if judgment.answer is None:  # a check measures the person, and is no data

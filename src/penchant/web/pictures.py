@@ -74,6 +74,7 @@ def source_of(pictures: Mapping[str, str], folder: str) -> tuple[tuple[str, str]
     Args:
         pictures: digests by address, as an entry's row holds them. folder: `/w/3` or `/admin`.
     """
+    # a tuple, which the cache of `as_html` can hash
     return tuple((address, f"{folder}/picture/{digest}") for address, digest in sorted(pictures.items()))
 
 

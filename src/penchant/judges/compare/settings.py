@@ -63,6 +63,7 @@ class JudgeConfig(Config):
 
     @model_validator(mode="after")
     def _check_temperatures(self) -> Self:
+        # results are named by run and temperature, and one name twice would be one result
         if len(set(self.temperatures)) < len(self.temperatures):
             raise ValueError("`temperatures` names one temperature twice: leave it out once")
         drawing_only = [name for name in ("prompts", "max_new_tokens") if getattr(self, name) is not None]
