@@ -15,7 +15,7 @@ from penchant.config import load_config, to_yaml
 from penchant.errors import InputError
 from penchant.methods import METHODS
 from penchant.rewards.content import reward_content
-from penchant.studies.core.run_settings import ComparisonCounts, RunPlaces, run_settings
+from penchant.studies.core.run_settings import ComparisonCounts, RunPaths, run_settings
 from penchant.studies.core.settings import TRAINED
 from penchant.studies.frontier.grid import Grid, grid
 from penchant.studies.frontier.settings import FrontierConfig
@@ -171,8 +171,8 @@ def test_every_run_is_a_configuration_of_its_method(study: Callable[..., Frontie
     for task in grid(study(**ALL)).stages():
         if not task.is_run or task.kind not in METHODS:
             continue
-        places = RunPlaces(task.inputs, {role: tmp_path / role for role in task.needs}, tmp_path / "run")
-        values = run_settings(task.kind, task.settings, places, counts)
+        paths = RunPaths(task.inputs, {role: tmp_path / role for role in task.needs}, tmp_path / "run")
+        values = run_settings(task.kind, task.settings, paths, counts)
         config = METHODS[task.kind](**values)
         assert config.out == str(tmp_path / "run")
         if task.kind == "dpo":

@@ -102,9 +102,9 @@ def _cell(config: AnnotatorsConfig, number: int, annotator: str, seed: int) -> L
         return Stage(kind, f"{label}-without-{number}-seed-{seed}", settings, inputs, needs, seed=seed)
 
     # both parts name the annotator: the others' comparisons lack this one's, and prompts are split the same way
-    left_out = LeftOutSettings(policy=policy, data=data, annotator=annotator, of="others", seed=seed)
+    left_out = LeftOutSettings(policy=policy, data=data, annotator=annotator, part="others", seed=seed)
     train = stage("left_out", "others", left_out, {})
-    held_out = stage("left_out", "held", replace(left_out, of="held"), {})
+    held_out = stage("left_out", "held", replace(left_out, part="held"), {})
     learner_settings: dict[str, StageSettings] = {}
     if config.beta is not None:
         learner_settings["dpo"] = OfflineRunSettings(

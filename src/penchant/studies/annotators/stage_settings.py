@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from penchant.data.options import BadRows
 from penchant.studies.core.stage_settings import PolicySettings, StageSettings
-from penchant.typed_json import INLINED
+from penchant.typed_json import INLINED, StoredAs
 
 
 @dataclass(frozen=True)
@@ -30,5 +30,5 @@ class LeftOutSettings(StageSettings):
     policy: Annotated[PolicySettings, INLINED]
     data: AnnotatedSource
     annotator: str
-    of: Literal["others", "held"]
+    part: Annotated[Literal["others", "held"], StoredAs("of")]
     seed: int

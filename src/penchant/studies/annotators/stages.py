@@ -18,7 +18,7 @@ from penchant.types import Comparison, PromptGroup
 
 
 def left_out_stage(job: StageJob[LeftOutSettings], folder: Path) -> dict[str, object]:
-    """Write `comparisons.jsonl`: `of` the `others` on prompts to train on, or of the annotator on `held` out ones.
+    """Write `comparisons.jsonl`: of the `others` on prompts to train on, or of the annotator on `held` out ones.
 
     The latter's facts have, for each comparison that the annotator decided on held-out prompts: a digest of its
     prompt; for each other annotator, whether it says the same (a tie of it is half, None where it said nothing);
@@ -42,7 +42,7 @@ def left_out_stage(job: StageJob[LeftOutSettings], folder: Path) -> dict[str, ob
     if annotator not in names:
         raise InputError(f"{path} has no annotator {annotator}: expected one of {', '.join(names)}")
     train, held_out = split_by_prompt(groups, data.held_out, settings.seed)
-    is_annotators = settings.of == "held"
+    is_annotators = settings.part == "held"
     part = [groups[index] for index in (held_out if is_annotators else train)]
     chosen = [_comparisons_by(group, annotator, is_annotators) for group in part]
     chosen = [group for group in chosen if any(not comparison.tie for comparison in group.comparisons)]

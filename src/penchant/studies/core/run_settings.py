@@ -47,7 +47,7 @@ class ComparisonCounts:
 
 
 @dataclass(frozen=True)
-class RunPlaces:
+class RunPaths:
     """Where a run finds what it needs.
 
     Attributes:
@@ -72,14 +72,14 @@ class RunPlaces:
 
 
 def run_settings(
-    kind: str, settings: StageSettings, places: RunPlaces, counts: ComparisonCounts | None
+    kind: str, settings: StageSettings, paths: RunPaths, counts: ComparisonCounts | None
 ) -> dict[str, object]:
     """Return the settings that the method's configuration is made of.
 
     Args:
         kind: the method.
         settings: of its stage.
-        places: where the run finds what it needs.
+        paths: where the run finds what it needs.
         counts: of the comparisons that it learns from; None for methods that learn from none.
 
     Raises:
@@ -87,11 +87,11 @@ def run_settings(
     """
     match settings:
         case SFTSettings():
-            demonstrations = places.inputs.get("sft", "")
-            if "preferences" in places.needs:
-                demonstrations = str(places.needs["preferences"] / "demonstrations.jsonl")
+            demonstrations = paths.inputs.get("sft", "")
+            if "preferences" in paths.needs:
+                demonstrations = str(paths.needs["preferences"] / "demonstrations.jsonl")
             method_settings: dict[str, object] = {
-                "model": places.model(settings.model),
+                "model": paths.model(settings.model),
                 "epochs": settings.epochs,
                 "max_steps": settings.max_steps,
                 "batch_size": settings.batch_size,
@@ -100,16 +100,16 @@ def run_settings(
             }
         case RewardModelSettings():
             method_settings = {
-                "model": places.model(settings.policy.model),
+                "model": paths.model(settings.policy.model),
                 "seed": settings.seed,
                 "epochs": settings.epochs,
                 "batch_size": settings.batch_size,
-                "data": {**places.comparisons(settings.policy.template), "held_out": settings.held_out},
+                "data": {**paths.comparisons(settings.policy.template), "held_out": settings.held_out},
             }
         case PPORunSettings():
-            method_settings = _ppo(kind, settings, places)
+            method_settings = _ppo(kind, settings, paths)
         case OfflineRunSettings() if counts is not None:
-            method_settings = _offline(kind, settings, places, counts)
+            method_settings = _offline(kind, settings, paths, counts)
         case _:
             raise TypeError(f"{type(settings).__name__} are no settings of a run of {kind}")
     assert isinstance(settings, RunSettings)
@@ -117,14 +117,14 @@ def run_settings(
     return {
         "seed": 0,  # of SFT, which the seeds of a study share
         **method_settings,
-        "out": str(places.out),
+        "out": str(paths.out),
         "optimizer": {"name": learning.optimizer, "learning_rate": settings.learning_rate},
         "schedule": {"name": "constant", "warmup_steps": learning.warmup_steps},
         "clip": learning.clip,
     }
 
 
-def _offline(kind: str, settings: OfflineRunSettings, places: RunPlaces, counts: ComparisonCounts) -> dict[str, object]:
+def _offline(kind: str, settings: OfflineRunSettings, paths: RunPaths, counts: ComparisonCounts) -> dict[str, object]:
     """Return the settings of a run on comparisons: as many steps as the units that it learns from ask for."""
     # an epoch is a pass over what the method's loss is a mean of
     units = counts.comparisons
@@ -140,12 +140,12 @@ def _offline(kind: str, settings: OfflineRunSettings, places: RunPlaces, counts:
         swept = {SWEPT_SETTINGS[kind]: settings.value}
     evaluate = NO_SAMPLES
     if isinstance(settings, SampledRunSettings):
-        evaluate = _evaluate(settings.evaluation, settings.draws, places, steps)
+        evaluate = _evaluate(settings.evaluation, settings.draws, paths, steps)
     return {
         **swept,
-        "model": places.model(settings.policy.model),
+        "model": paths.model(settings.policy.model),
         "seed": settings.seed,
-        "data": {**places.comparisons(settings.policy.template, settings.prompts), "held_out": 0},
+        "data": {**paths.comparisons(settings.policy.template, settings.prompts), "held_out": 0},
         "batch_size": settings.batch_size,
         # enough passes for the steps that are asked for, which then end the run
         "epochs": ceil(steps / steps_per_pass),
@@ -154,10 +154,10 @@ def _offline(kind: str, settings: OfflineRunSettings, places: RunPlaces, counts:
     }
 
 
-def _ppo(kind: str, settings: PPORunSettings, places: RunPlaces) -> dict[str, object]:
-    data = {"path": str(places.needs["prompts"] / "train.jsonl"), "held_out": 0, "template": settings.policy.template}
+def _ppo(kind: str, settings: PPORunSettings, paths: RunPaths) -> dict[str, object]:
+    data = {"path": str(paths.needs["prompts"] / "train.jsonl"), "held_out": 0, "template": settings.policy.template}
     return {
-        "model": places.model(settings.policy.model),
+        "model": paths.model(settings.policy.model),
         "seed": settings.seed,
         "steps": settings.steps,
         "prompts_per_step": settings.prompts_per_step,
@@ -165,11 +165,11 @@ def _ppo(kind: str, settings: PPORunSettings, places: RunPlaces) -> dict[str, ob
         "updates": settings.updates,
         "max_new_tokens": settings.draws.max_new_tokens,
         "data": data,
-        "reward": str(places.needs["reward_model"]) if kind == "ppo" else places.inputs["reward"],
+        "reward": str(paths.needs["reward_model"]) if kind == "ppo" else paths.inputs["reward"],
         # PPO never learns from it: it is measured beside the learned reward, to show where that is exploited
-        "true_reward": places.inputs.get("reward") if kind == "ppo" else None,
+        "true_reward": paths.inputs.get("reward") if kind == "ppo" else None,
         "kl": {"name": "adaptive", "target_nats": settings.value, "start": settings.kl_start},
-        "evaluate": _evaluate(settings.evaluation, settings.draws, places, settings.steps),
+        "evaluate": _evaluate(settings.evaluation, settings.draws, paths, settings.steps),
     }
 
 
@@ -189,7 +189,7 @@ def evaluated_steps(steps: int, times: int, spacing: float) -> list[int]:
 
 
 def _evaluate(
-    evaluation: EvaluationSettings | None, draws: DrawSettings, places: RunPlaces, steps: int
+    evaluation: EvaluationSettings | None, draws: DrawSettings, paths: RunPaths, steps: int
 ) -> Mapping[str, object]:
     """Return how a run is evaluated; without samples where other stages measure it after its end."""
     if evaluation is None:
@@ -198,11 +198,11 @@ def _evaluate(
     return {
         "at_steps": evaluated_steps(steps, evaluation.times, evaluation.spacing),
         "samples": {
-            "prompts": str(places.needs["prompts"] / "eval.jsonl"),
+            "prompts": str(paths.needs["prompts"] / "eval.jsonl"),
             "max_prompts": ALL_PROMPTS,
             "n": evaluation.samples,
             "max_new_tokens": draws.max_new_tokens,
-            "reward": places.inputs["reward"],
+            "reward": paths.inputs["reward"],
             "seed": evaluation.seed,
         },
     }

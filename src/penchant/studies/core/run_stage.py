@@ -10,7 +10,7 @@ from penchant.errors import RunMismatchError
 from penchant.files import read_json, remove
 from penchant.methods import METHODS, train
 from penchant.studies.core.job import STAGE, StageJob
-from penchant.studies.core.run_settings import ComparisonCounts, RunPlaces, run_settings
+from penchant.studies.core.run_settings import ComparisonCounts, RunPaths, run_settings
 from penchant.studies.core.stage_settings import StageSettings
 from penchant.train.settings import RunConfig
 from penchant.typed_json import from_json
@@ -23,7 +23,7 @@ def run_stage(job: StageJob[StageSettings]) -> str:
     counts = None
     if "comparisons" in job.needs:
         counts = from_json(ComparisonCounts, read_json(job.needs["comparisons"] / STAGE))
-    values = run_settings(job.kind, job.settings, RunPlaces(job.inputs, job.needs, job.folder), counts)
+    values = run_settings(job.kind, job.settings, RunPaths(job.inputs, job.needs, job.folder), counts)
     method: Callable[..., RunConfig] = METHODS[job.kind]
     config = method(**values)
     # the folder's name has its settings and the code in it, so what lies there is a part of this very run

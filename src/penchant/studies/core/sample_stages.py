@@ -28,7 +28,7 @@ def comparisons_stage(job: StageJob[ComparisonsSettings], folder: Path) -> dict[
     settings, policy = job.settings, start_policy(job, job.settings.policy)
     reward = load_reward(job.inputs["reward"], device=str(policy.scorer.device))
     size = settings.samples
-    file = job.needs["prompts"] / f"{settings.of or 'train'}.jsonl"
+    file = job.needs["prompts"] / f"{settings.role or 'train'}.jsonl"
     prompts = with_room(policy, file, settings.draws.max_new_tokens)
     # all groups of a prompt in one draw, then cut: one pass over the prompts
     samples = draw(policy, prompts, size * settings.groups, settings)

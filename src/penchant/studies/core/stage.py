@@ -169,12 +169,12 @@ class StageFactory:
 
     def unseen_comparisons(self, seed: int, groups: int) -> Stage:
         """Return the stage of comparisons for the prompts to measure on, from which nothing learns."""
-        settings = self._comparisons_settings(seed, groups, of="eval")
+        settings = self._comparisons_settings(seed, groups, role="eval")
         return self.stage("comparisons", "unseen-comparisons", settings, self.sampling_needs)
 
-    def _comparisons_settings(self, seed: int, groups: int, of: Literal["eval"] | None = None) -> ComparisonsSettings:
+    def _comparisons_settings(self, seed: int, groups: int, role: Literal["eval"] | None = None) -> ComparisonsSettings:
         return ComparisonsSettings(
-            policy=self.policy, draws=self.draws, samples=self.sizes.samples, groups=groups, seed=seed, of=of
+            policy=self.policy, draws=self.draws, samples=self.sizes.samples, groups=groups, seed=seed, role=role
         )
 
     def reward_model(self, stage: RewardModelStage, seed: int, comparisons: Stage, label: str = "") -> Stage:

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from penchant.data.options import Template
 from penchant.data.settings import RowsConfig
 from penchant.models.settings import ModelConfig
-from penchant.typed_json import INLINED, OMITTED
+from penchant.typed_json import INLINED, OMITTED, StoredAs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +56,10 @@ class SampledSettings(StageSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonsSettings(SampledSettings):
-    """Groups of samples for each prompt, every pair of a group compared; `of` says of which prompts."""
+    """Groups of samples for each prompt, every pair of a group compared; `role` says for which prompts."""
 
     groups: int
-    of: Annotated[Literal["eval"] | None, OMITTED] = None
+    role: Annotated[Literal["eval"] | None, OMITTED, StoredAs("of")] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from textwrap import wrap
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -66,6 +65,7 @@ def _names(study: WeakToStrongSummary, *, wrapped: bool = False) -> list[str]:
     """
     pairings = _pairings(study)
     is_shown = [len({pairing[part] for pairing in pairings}) > 1 for part in range(3)]
+    # one pairing alone has all in common, and still needs a name: its supervisor
     is_shown[1] = is_shown[1] or not any(is_shown)
 
     def lines(text: str) -> list[str]:
@@ -109,6 +109,7 @@ def _ratios(study: WeakToStrongSummary) -> Picture:
 
 
 def _square(axes: Axes, ratio: Ratio, row: int, column: int) -> None:
+    # a ratio may lie outside of 0 and 1, a colour may not
     strength = 0.0 if ratio.value is None else min(1.0, max(0.0, ratio.value))
     axes.add_patch(
         Rectangle(
@@ -130,6 +131,7 @@ def _accuracies(study: WeakToStrongSummary) -> Picture:
         figure, axes = blank(max(6.0, 1.2 + 1.0 * len(pairings)), 3.9)
         for index, name in enumerate(names):
             color, _, marker = run_style(index)
+            # supervisor and ceiling are the same whatever the loss: those of the first are drawn
             key = name if name in ("supervisor", "ceiling") else "student"
             loss = losses[0] if key != "student" else name
             students = [(x, _student(study, pairing, loss)) for x, pairing in enumerate(pairings)]
@@ -168,13 +170,9 @@ def _agreements(study: WeakToStrongSummary) -> Picture:
                 xs = [x + MARKER_SHIFT * (index - (len(losses) - 1) / 2) for x, _ in defined_shares]
                 estimates = [share for _, share in defined_shares]
                 y, arms = [share.value for share in estimates], error_arms(estimates)
-                dots: dict[str, Any] = {
-                    "marker": marker,
-                    "markersize": 5,
-                    "markerfacecolor": fill,
-                    "linestyle": "none",
-                }
-                axes.errorbar(xs, y, yerr=arms, color=color, **dots)
+                axes.errorbar(
+                    xs, y, yerr=arms, color=color, marker=marker, markersize=5, markerfacecolor=fill, linestyle="none"
+                )
         _columns(axes, study)
         return export(figure, "Agreement of student and supervisor", losses)
 
@@ -183,6 +181,7 @@ def _sizes(study: WeakToStrongSummary) -> Picture | None:
     """Draw accuracy against the student's size; of several of one size that with the highest ceiling."""
     parameters = {model.label: model.parameters for model in study.strong if model.parameters}
     ceilings = {student.strong: student.recovery.ceiling.value for student in reversed(study.cells)}
+    # ascending, so that of one size the last one stays in `best`: the one with the highest ceiling
     labels_by_ceiling = sorted((ceilings[label], label) for label in parameters if label in ceilings)
     best = {parameters[label]: label for _, label in labels_by_ceiling}
 
@@ -200,6 +199,7 @@ def _sizes(study: WeakToStrongSummary) -> Picture | None:
 def _layers(study: WeakToStrongSummary) -> Picture | None:
     """Draw accuracy against the layer that a probe reads, of the first model with several."""
     layers: dict[str, dict[str, int]] = {}
+    # a student of fewer rows is another point, not another layer
     for model in study.strong:
         if model.layer is not None and model.rows is None:
             layers.setdefault(model.reader, {})[model.label] = model.layer
@@ -233,6 +233,7 @@ def _naive_against(
         for index, name in enumerate(supervisors):
             of_supervisor = [student for student in students if student.weak == name]
             points = {x[student.strong]: student.recovery.student for student in of_supervisor}
+            # one colour, for all are naive students; a dash per supervisor
             plot_curve(axes, 0, points, dash=run_style(index * len(RUN_COLORS))[1])
             color, _, _ = run_style(names.index("supervisor"))  # what it would be without any generalization
             axes.axhline(of_supervisor[0].recovery.supervisor.value, color=color, linewidth=0.9, linestyle=":")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
@@ -34,12 +33,15 @@ def flow_picture(study: WeakToStrongSummary) -> Picture:
         axes.set_ylim(0, 60)
         axes.text(88, 54.5, "measured on", ha="center", color=MUTED)
         axes.text(35.5, 54.5, _training_rows_note(study, task.train), ha="center", color=MUTED)
+        # rows above, filled
         _box(axes, OWN_HALF, [f"{number(supervisor_rows, 0)} rows"], GREEN, filled=True)
         _box(axes, OTHER_HALF, [f"{number(half, 0)} rows"], BLUE, filled=True)
         _box(axes, TEST, [f"{number(task.test, 0)} rows"], MUTED, filled=True)
+        # with `texts: all` test rows were seen without their labels, and the picture has to say so
         read = (study.config.get("generative") or {}).get("texts") == "all"
         test_note = "their texts are read before" if read else "nobody learns from them"
         axes.text(88, 40.5, f"the same for all;\n{test_note}", ha="center", va="top", color=MUTED)
+        # models below them, as outlines
         _box(axes, WEAK, ["supervisor", *_shortened(study.weak)], GREEN)
         _box(axes, STUDENT, ["student", *_shortened([model.label for model in study.strong])], BLUE)
         _box(axes, CEILING, ["ceiling", "the same models"], PURPLE)
@@ -54,6 +56,7 @@ def flow_picture(study: WeakToStrongSummary) -> Picture:
             [student.weak_labels for student in students], half, "with these labels", "with {}\nof these labels"
         )
         _arrow(axes, (54, 43), (54, 30), labels, BLUE)
+        # the only arrow of the truth of labelled rows: it ends at the ceiling
         if labels:
             _arrow(axes, (69, 45), (69, 5.5), "with the truth", PURPLE, bend=-0.35)
         return export(figure, "Which rows train whom", [])
@@ -85,9 +88,10 @@ def _shortened(names: Sequence[str], limit: int = MOST_NAMES) -> list[str]:
 def _box(axes: Axes, box: Box, lines: Sequence[str], color: str, *, filled: bool = False) -> None:
     """Draw a box with its first line in bold."""
     left, bottom, width, height = box
-    look: dict[str, Any] = {"facecolor": color, "alpha": 0.22} if filled else {"facecolor": "none"}
+    face, alpha = (color, 0.22) if filled else ("none", None)
+    shape = "round,pad=0,rounding_size=1.2"
     axes.add_patch(
-        FancyBboxPatch((left, bottom), width, height, boxstyle="round,pad=0,rounding_size=1.2", edgecolor=color, **look)
+        FancyBboxPatch((left, bottom), width, height, boxstyle=shape, edgecolor=color, facecolor=face, alpha=alpha)
     )
     top = bottom + height / 2 + 1.7 * (len(lines) - 1)
     for row, line in enumerate(lines):

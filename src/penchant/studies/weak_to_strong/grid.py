@@ -328,7 +328,12 @@ class _Stages:
                 student = replace(naive, loss=loss_content(loss))
                 add(student_name(weak, index), f"{of_supervisor} {name}", student, weak)
             for index, share in enumerate(config.imitation):
-                add(shown_name(weak, index), f"{of_supervisor} shown {share:g}", replace(naive, shown=share), weak)
+                add(
+                    shown_name(weak, index),
+                    f"{of_supervisor} shown {share:g}",
+                    replace(naive, leaked_share=share),
+                    weak,
+                )
             if config.controls:
                 # the first loss, as the naive student has it: only which rows are wrong may differ between the two
                 add(noise_name(weak), f"{of_supervisor} errors at random", replace(naive, truth="noise"), weak)
@@ -336,7 +341,7 @@ class _Stages:
                 add(chained_name(weak), f"{of_supervisor} chain", naive, chain_name(weak, chain - 1))
                 if trains:
                     # trained as long as the whole chain, or what the chain gains might be no more than its training
-                    add(longer_name(weak), f"{of_supervisor} longer", replace(naive, longer=chain + 1), weak)
+                    add(longer_name(weak), f"{of_supervisor} longer", replace(naive, times_as_long=chain + 1), weak)
         return Students(single=stages)
 
 

@@ -6,6 +6,7 @@ CEILING, RANDOM = "ceiling|0", "random|0"
 """The student that learned the truth, and the one of labels that know nothing, as files name them."""
 
 
+# Not the supervisor's number: a stage stays valid when another supervisor is put before its own.
 WEAK = "weak"
 """The supervisor of a stage that knows of one only."""
 

@@ -150,7 +150,7 @@ def _few_labels(study: WeakToStrongSummary) -> Table:
             number(student.weak_labels, 0),
             ratio(student),
             DASH if (after := _most_of(student)) is None else f"{after:g} {models[student.strong].curve_unit}",
-            DASH if student.moved is None else number(100 * student.moved, 2) + "%",
+            DASH if student.weight_distance is None else number(100 * student.weight_distance, 2) + "%",
         )
         for student in study.cells
         if student.is_naive
@@ -264,7 +264,7 @@ def _shrinkage(study: WeakToStrongSummary) -> str:
     """Return how the probes' l2 was fixed, what was chosen, and how many fits that took."""
     if study.config["l2"] != "auto":
         return f"l2 {study.config['l2']:g}"
-    chosen, candidates = study.l2.chosen, study.l2.tried
+    chosen, candidates = study.l2.chosen, study.l2.candidates
     if not chosen:
         return "l2 auto"
     counts = listing(

@@ -93,6 +93,7 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
 def groups_of(rows: Stage, study: Path) -> Array | None:
     """Return a number for each test row, the same for related rows, shape (rows,); None where no rows are related."""
     content = json.loads((study / rows.path / "rows.json").read_text(encoding="utf-8", errors="surrogatepass"))
+    # rows of one question, say, are right or wrong together, so intervals draw them together
     names = [group_of(LabeledExample(**row)) for row in content["test"]]
     codes = cluster_codes(names)
     return codes if len(set(names)) < len(names) else None

@@ -106,6 +106,7 @@ class WeakToStrongConfig(Study):
         ):
             if len(set(labels_of)) < len(labels_of):
                 raise ValueError(f"`{name}` has one of {', '.join(labels_of)} twice")
+        # an array of shares fits only tasks with as many classes
         following = [loss for loss in self.losses if isinstance(loss, Confidence | AdaptiveConfidence)]
         priors = [loss.prior for loss in following if not isinstance(loss.prior, str)]
         for name in self.tasks if priors else ():
@@ -114,15 +115,18 @@ class WeakToStrongConfig(Study):
                 raise ValueError(f"`prior` must give each class of {name} a share, and it has {classes or 'none'}")
         if any(isinstance(spec, LanguageModel) and spec.stops_early for spec in (*self.weak, *self.bootstrap)):
             raise ValueError("`early_stopping` is for students: those that label keep no labels back to stop by")
+        # words are counted per text; options that differ from row to row make no classes to count for
         with_options = [name for name in self.tasks if not task_spec(name).classes]
         if with_options and any(isinstance(spec, Tfidf) for spec in (*self.weak, *self.strong, *self.bootstrap)):
             raise ValueError(
                 f"TF-IDF reads single texts, and rows of {', '.join(with_options)} have options of their own: name "
                 "language models in `weak` and `strong`"
             )
+        # its options are moves in UCI, which are all that it can judge
         other = [name for name in self.tasks if name != CHESS]
         if other and any(isinstance(spec, ChessEngine) for spec in self.weak):
             raise ValueError(f"a chess engine in `weak` supervises {CHESS} alone, and `tasks` has {', '.join(other)}")
+        # it is fitted in one go, so no loss can ask for what the student itself believes
         words = any(isinstance(spec, Tfidf) for spec in self.strong)
         if words and not all(isinstance(loss, CrossEntropy | Filtered) for loss in self.losses):
             raise ValueError(
@@ -134,6 +138,7 @@ class WeakToStrongConfig(Study):
     @property
     def students(self) -> list[tuple[StudentSpec, bool]]:
         """The students, and whether their model first learns the task's texts."""
+        # encoders predict no text, TF-IDF has no model, and code of the user's starts from what it likes
         tunable = [s for s in self.strong if isinstance(s, Probe | LanguageModel) and s.model not in ENCODERS]
         tuned = [(spec, True) for spec in tunable] if self.generative else []
         return [(spec, False) for spec in self.strong] + tuned

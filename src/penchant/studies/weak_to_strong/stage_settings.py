@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from penchant.losses.weak_settings import WeakLoss
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.stage_settings import StageSettings
-from penchant.typed_json import INLINED, OMITTED
+from penchant.typed_json import INLINED, OMITTED, StoredAs
 from penchant.weak.settings import ChessEngine, LanguageModel, OwnClassifier, Shrinkage, Tfidf
 
 
@@ -138,8 +138,8 @@ class StudentSettings(StageSettings):
     Attributes:
         truth: how it sees the truth: `all` of it, none of it but `random` labels, or as the `noise` that a supervisor's
             labels are dealt out by; None for a student of weak labels.
-        longer: how many times as long it trains.
-        shown: the share of the rows in which it is shown the supervisor's label.
+        times_as_long: how many times as long it trains as its classifier's settings say.
+        leaked_share: the share of the rows in which it is shown the supervisor's label.
         templates: other words around the test rows.
     """
 
@@ -148,6 +148,6 @@ class StudentSettings(StageSettings):
     classifier: StageClassifier
     loss: WeakLoss
     truth: Literal["all", "random", "noise"] | None
-    longer: int = 1
-    shown: float | None = None
+    times_as_long: Annotated[int, StoredAs("longer")] = 1
+    leaked_share: Annotated[float | None, StoredAs("shown")] = None
     templates: tuple[str, ...]

@@ -94,7 +94,7 @@ def summarize_weak(
         ),
         control="labels dealt out" if config.controls else None,
         l2=_shrinkage(config, stages, study),
-        shown=tuple(config.columns[len(config.columns) - len(config.imitation) :]),
+        leaked=tuple(config.columns[len(config.columns) - len(config.imitation) :]),
         cells=tuple(student for grid in grids for student in _students(config, grid, study)),
         failures=failures_of(stages, reasons),
         cost=cost_of_stages(stages, study),
@@ -122,7 +122,9 @@ def _shrinkage(config: WeakToStrongConfig, stages: Sequence[Stage], study: Path)
 def _strong_models(config: WeakToStrongConfig, grids: Sequence[TaskGrid], study: Path) -> tuple[StrongModel, ...]:
     """Return the strong models, with the label of those that differ only in rows, or in the layer that is read."""
     suffixes = [TEXTS_FIRST if tuned else "" for _, tuned in config.students]
+    # without rows: students that differ in these alone make one line of a figure
     families = labels([spec.model_copy(update={"rows": None}) for spec, _ in config.students])
+    # without rows and layer: one model's layers make the figure of layers
     layers = {"rows": None, "layer": -1}
     readers = labels(
         [spec.model_copy(update=layers) if isinstance(spec, Probe) else spec for spec, _ in config.students]
@@ -149,7 +151,7 @@ def _strong_model(
         sizes = [fact.get("parameters") for fact in facts]
     return StrongModel(
         label=config.student_labels[number],
-        how=_kind_of_learning(spec),
+        learning=_kind_of_learning(spec),
         layer=layer,
         rows=spec.rows,
         parameters=next((size for size in sizes if size), None),
@@ -174,13 +176,13 @@ def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterat
     for index, (strong, students) in enumerate(zip(config.student_labels, grid.students, strict=True)):
         ungrouped = predictions_of(config, students, study)
         if ungrouped is None:
-            continue
+            continue  # without a ceiling there is no gap
         predictions = replace(ungrouped, groups=groups_of(grid.rows, study))
         for number, weak in enumerate(labels(config.weak)):
             key = weak_name(number)
             supervisors = [grid.labels[key, seed] for seed in config.seeds]
             if not all(facts_of(stage, study) for stage in supervisors):
-                continue
+                continue  # a supervisor of whom a seed failed has students of some seeds only
             files = [study / stage.path / "test.npy" for stage in supervisors]
             teacher = np.stack([np.load(file, allow_pickle=False) for file in files]).argmax(-1)
             names = [student_name(key, loss) for loss in range(len(config.losses))]
@@ -190,7 +192,8 @@ def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterat
             weak_labels = rows_learned(spec, labelled)
             for loss, name in zip(config.columns, names, strict=True):
                 if name not in predictions.probabilities or names[0] not in predictions.probabilities:
-                    continue
+                    continue  # every student is compared with the naive one
+                # the chain's control is as much training without it; the naive student had less
                 is_chained = name == chained_name(key)
                 yield StudentResult(
                     task=grid.name,
@@ -215,7 +218,7 @@ class _Measures(TypedDict):
     brier: Estimate
     training: Training
     consistency: Estimate | None
-    moved: float | None
+    weight_distance: float | None
 
 
 def _measures(predictions: Predictions, name: str, teacher: Array, *, learns: bool) -> _Measures:
@@ -235,7 +238,7 @@ def _measures(predictions: Predictions, name: str, teacher: Array, *, learns: bo
         "brier": _brier(probabilities, truth, groups),
         "training": _training(predictions, name, teacher == truth),
         "consistency": None if wordings is None else _consistency(student, wordings, groups),
-        "moved": predictions.weight_distances.get(name),
+        "weight_distance": predictions.weight_distances.get(name),
     }
 
 
@@ -290,7 +293,8 @@ def _training(predictions: Predictions, name: str, supervisor: Array) -> Trainin
     curve = predictions.curves.get(name)
     if curve is None:
         return Training()
-    mean, looks = curve.mean((0, 2)), predictions.looks[name]
+    mean, looks = curve.mean((0, 2)), predictions.looks[name]  # over seeds and rows
+    # fine-tuned students were looked at on the first test rows alone
     groups = None if predictions.groups is None else predictions.groups[: curve.shape[2]]
     misfits = predictions.misfits.get(name)
     best = int(mean.argmax())
@@ -309,14 +313,13 @@ def _at_lowest(curve: Array, misfits: Array) -> Array:
 def _overfitting_cost(curve: Array, misfits: Array | None = None, groups: Array | None = None) -> Estimate:
     """Return by how much the last look, or the one whose weights were kept, is worse than the best one.
 
-    The best look is chosen on every other row and measured on the rows between: the best of many looks at the same
-    rows would be good by luck.
-
     Args:
         curve: shape (seeds, looks, rows). misfits: of students that stopped early, shape (seeds, looks).
     """
     cost = np.zeros((curve.shape[0], curve.shape[2]))
     final = curve[:, -1] if misfits is None else curve[np.arange(len(curve)), misfits.argmin(1)]
+    # the best of many looks at the same rows would be good by luck: it is chosen on every other row and measured on the
+    # rows between, both ways
     even_rows, odd_rows = slice(0, None, 2), slice(1, None, 2)
     for chosen_on, measured_on in ((even_rows, odd_rows), (odd_rows, even_rows)):
         best = curve[:, :, chosen_on].mean((0, 2)).argmax()
@@ -337,6 +340,7 @@ def _consistency(student: Array, reworded: Array, groups: Array | None) -> Estim
 
 def _brier(probabilities: Array, truth: Array, groups: Array | None = None) -> Estimate:
     """Return the squared distance of the probabilities from the truth, summed over classes; 0 is perfect."""
+    # Student's t knows nothing of the bound, so the lower end of a nearly perfect student may lie below 0
     score = two_way_mean(np.square(probabilities - np.eye(probabilities.shape[-1])[truth]).sum(-1), groups=groups)
     return score if score.low is None else replace(score, low=max(0.0, score.low))
 
@@ -345,6 +349,7 @@ def _calibration(probabilities: Array, truth: Array, groups: Array | None) -> Ca
     """Return the calibration of all seeds' predictions together; intervals resample rows."""
     confidence, student = probabilities.max(-1), probabilities.argmax(-1)
     items = _row_groups(confidence.shape, groups)
+    # sums of probabilities may be above 1 by a rounding error
     curve = reliability(confidence.ravel().clip(0, 1), (student == truth).ravel(), items.tolist(), bins=BINS)
     points = tuple(ReliabilityPoint(point.confidence, point.accuracy) for point in curve)
     return Calibration(expected_calibration_error(curve), points)

@@ -9,7 +9,7 @@ from typing import Annotated
 from penchant.metrics.estimates import Estimate, Measure
 from penchant.metrics.imitation import Agreement
 from penchant.studies.core.summary import Failure, StudyCost
-from penchant.typed_json import INLINED, OMITTED, JsonObject
+from penchant.typed_json import INLINED, OMITTED, JsonObject, StoredAs
 from penchant.weak.results import ReliabilityPoint
 
 Pairing = tuple[str, str, str]
@@ -46,14 +46,14 @@ class StrongModel:
     """A strong model.
 
     Attributes:
-        how: what its students learn: `probed`, `fine-tuned`, `prompted`, `word counts` or `own code`.
+        learning: what its students learn: `probed`, `fine-tuned`, `prompted`, `word counts` or `own code`.
         layer: the layer that a probe reads. rows: how many weak labels it sees; None for all.
         curve_unit: of training, `steps` or `epochs`.
         family: its label without the number of rows. reader: its label without rows and layer.
     """
 
     label: str
-    how: str
+    learning: Annotated[str, StoredAs("how")]
     layer: int | None
     rows: int | None
     parameters: int | None
@@ -82,7 +82,7 @@ class Shrinkage:
     """The number of times that each l2 was chosen for a set of labels, the values tried, and the fits that took."""
 
     chosen: Mapping[str, int] = field(default_factory=dict)
-    tried: tuple[float, ...] = ()
+    candidates: Annotated[tuple[float, ...], StoredAs("tried")] = ()
     fits: int = 0
 
 
@@ -136,13 +136,13 @@ class Oracle:
 
     Attributes:
         accuracy, after: of that look. last: the accuracy at the end.
-        lost: by how much the end is worse, measured on other rows than those that chose the look.
+        cost: by how much the end is worse, measured on other rows than those that chose the look.
     """
 
     accuracy: float
     after: float
     last: float
-    lost: Estimate
+    cost: Annotated[Estimate, StoredAs("lost")]
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class StudentResult:
         agreement: of student and supervisor.
         brier: the Brier score.
         consistency: how often the student says the same of a row in other words.
-        moved: how far fine-tuning moved the weights, relative to their length.
+        weight_distance: how far fine-tuning moved the weights, relative to their length.
         over_longer: accuracy more than that of a student without a chain, trained as long.
         labelled: rows that the supervisor labelled. weak_labels: how many of these the student learned from.
         learned_from: rows that the supervisor learned from.
@@ -200,7 +200,7 @@ class StudentResult:
     brier: Estimate
     training: Annotated[Training, INLINED]
     consistency: Estimate | None
-    moved: float | None
+    weight_distance: Annotated[float | None, StoredAs("moved")]
     comparisons: Annotated[Comparisons, INLINED]
     over_longer: Estimate | None
     labelled: int
@@ -235,7 +235,7 @@ class WeakToStrongSummary:
     Attributes:
         weak, chain: labels of the supervisors, and of the students between them and the last.
         losses: what students are called by how they learned, the naive way first.
-        shown: those of `losses` that are shown their supervisor's label.
+        leaked: those of `losses` whose students see their supervisor's label.
         control: what the students of errors at random learned; None in studies of version 0.3.
     """
 
@@ -250,7 +250,7 @@ class WeakToStrongSummary:
     texts_first: tuple[TextsFirst, ...]
     control: str | None = None
     l2: Shrinkage = Shrinkage()
-    shown: tuple[str, ...]
+    leaked: Annotated[tuple[str, ...], StoredAs("shown")]
     cells: tuple[StudentResult, ...]
     failures: tuple[Failure, ...]
     cost: StudyCost

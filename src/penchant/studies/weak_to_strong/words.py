@@ -58,6 +58,7 @@ def headline(study: WeakToStrongSummary) -> list[str]:
         below = sum(student.recovery.gap.below(0) for student in cells if student.is_naive)
         worse = f" In {below} of {count(len(_pairings(cells)), 'pair')} it is clearly below." if below else ""
         return [f"No ceiling is clearly above its supervisor: there is no gap to recover anywhere.{worse}"]
+    # the widest gap is where a ratio means most; the highest ratio would be chosen by luck
     first = max(naive, key=lambda student: student.recovery.gap.value)
     others_there = [student for student in cells if student.pairing == first.pairing and student.loss != first.loss]
     sentence = f"A {first.strong} student of {first.weak} recovers {ratio(first)} of the gap, trained the naive way"
@@ -79,6 +80,7 @@ def _gap(student: StudentResult) -> str:
 
 def _multiplicity(study: WeakToStrongSummary) -> str:
     ratios = sum(student.pgr.value is not None for student in study.cells)
+    # 95% intervals: one in twenty misses
     if ratios < 2:
         return ""
     return f"Of {number(ratios, 0)} intervals about {number(ratios / 20, 1)} miss their value by chance."
@@ -87,8 +89,8 @@ def _multiplicity(study: WeakToStrongSummary) -> str:
 def findings(study: WeakToStrongSummary) -> list[str]:
     """Report losses against the naive way, undefined ratios, the controls, size, and what to do next."""
     cells = study.cells
-    sentences = [_against_naive(study, loss) for loss in study.losses[1:] if loss not in study.shown]
-    sentences += [_imitation(study, loss) for loss in study.shown]
+    sentences = [_against_naive(study, loss) for loss in study.losses[1:] if loss not in study.leaked]
+    sentences += [_imitation(study, loss) for loss in study.leaked]
     sentences += [_control(cells), _wrong(cells), _chain(study), _oracle(cells)]
     sentences += [_saliency(study), _size(study), _undefined(cells)]
     sentences += _next(study)
@@ -174,11 +176,12 @@ def _told_apart(gains: Sequence[Estimate]) -> str:
 
 def _oracle(cells: Sequence[StudentResult]) -> str:
     """Say what overfitting to weak labels costs the naive students."""
-    losses = [student.training.oracle.lost for student in cells if student.is_naive and student.training.oracle]
+    losses = [student.training.oracle.cost for student in cells if student.is_naive and student.training.oracle]
     clear = [loss for loss in losses if loss.above(0)]
     if not clear:
         return ""
     largest = max(clear, key=lambda loss: loss.value)
+    # a difference of shares, told in points
     points = replace(largest, value=100 * largest.value, low=100 * (largest.low or 0), high=100 * (largest.high or 0))
     value, _, ends = estimate(points, decimals=1).partition(" ")
     return (
@@ -198,7 +201,7 @@ def _saliency(study: WeakToStrongSummary) -> str:
     by_kind: dict[str, list[tuple[float, str]]] = {}
     for model in study.strong:
         if model.label in ceilings:
-            by_kind.setdefault(model.how, []).append((ceilings[model.label].value, model.label))
+            by_kind.setdefault(model.learning, []).append((ceilings[model.label].value, model.label))
     if len(by_kind) < 2 and all(len(models) < 2 for models in by_kind.values()):
         return ""
     parts = []
@@ -222,6 +225,7 @@ def _size(study: WeakToStrongSummary) -> str:
     if len(sizes) < 2:
         return ""
     falls = rises = compared = 0
+    # within one task and supervisor, or size would be confounded with both
     for key in {(student.task, student.weak) for student in naive}:
         of_supervisor = [
             student for student in naive if (student.task, student.weak) == key and student.strong in sizes
@@ -259,6 +263,7 @@ def _next(study: WeakToStrongSummary) -> list[str]:
         return [
             "Next: a stronger student, a better layer, or a supervisor with fewer `rows`; here is no gap to recover."
         ]
+    # in this order: without a ratio, with one that says little, with one that is near 1
     wide = [student for student in defined if _width(student.pgr) > 2 * WIDE]
     if wide:
         advice = next((warning for student in wide for warning in student.recovery.warnings), "")
