@@ -82,9 +82,13 @@ SETS: dict[str, Parts] = {"film_openings": FILMS, "story_openings": STORIES}
 
 
 def openings(parts: Parts) -> list[str]:
-    """All combinations of the parts in a fixed mixed order, the first `COUNT` of them; 3 to 8 words each."""
-    whole = [f"{first} {then}" for firsts, thens in parts for first, then in product(firsts, thens)]
-    return sorted(whole, key=lambda text: hashlib.sha256(text.encode()).digest())[:COUNT]
+    """Return all combinations of the parts in a fixed mixed order, the first `COUNT` of them; 3 to 8 words each."""
+    combinations = [
+        f"{beginning} {continuation}"
+        for beginnings, continuations in parts
+        for beginning, continuation in product(beginnings, continuations)
+    ]
+    return sorted(combinations, key=lambda text: hashlib.sha256(text.encode()).digest())[:COUNT]
 
 
 if __name__ == "__main__":

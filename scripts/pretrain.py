@@ -32,11 +32,11 @@ def main() -> int:
     options = _options()
     if not command.has_corpora(options.data):
         return 2
-    began = time.monotonic()
+    started = time.monotonic()
     corpus = corpora.build(options.data)
-    print(f"corpus {corpus.fingerprint()}, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"corpus {corpus.fingerprint()}, {time.monotonic() - started:.0f} s", flush=True)
     for name, counts in corpus.counts.items():
-        print(f"  {name}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()), flush=True)
+        print(f"  {name}: " + ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items()), flush=True)
     if options.command == "train":
         _train(corpus, options)
     return 0

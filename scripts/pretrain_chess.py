@@ -85,7 +85,7 @@ def _train_one(
     folder = options.to / shape.name
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    began = time.monotonic()
+    started = time.monotonic()
     right, chance = accuracy(str(folder), corpus.held_out)
     record = {
         "name": shape.name,
@@ -99,7 +99,7 @@ def _train_one(
             "nats_per_token_of_answers": round(surprise_of(model, held_out), 4),
             "accuracy_among_legal_moves": right.as_dict(),
             "chance": round(chance, 4),
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": round(time.monotonic() - started, 1),
         },
     }
     (folder / "record.json").write_text(json.dumps(record, indent=1) + "\n")

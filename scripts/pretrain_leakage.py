@@ -66,8 +66,8 @@ def _train(options: argparse.Namespace) -> int:
         f"{read.overlapping} documents left out",
         flush=True,
     )
-    held = [document.text for document in corpus.held_out][:LOOK_AT]
-    looked_at = {"task": [text for example in task.test for text in texts_of(example)][:LOOK_AT], "held_out": held}
+    held_out = [document.text for document in corpus.held_out][:LOOK_AT]
+    looked_at = {"task": [text for example in task.test for text in texts_of(example)][:LOOK_AT], "held_out": held_out}
     for name in options.names:
         for record in pretrained(FAMILY[name], tokenizer, read, options.out, options.to, looked_at).values():
             print(f"{record['name']}: {record['seconds']:.0f} s, nats a token {record['nats_per_token']}", flush=True)

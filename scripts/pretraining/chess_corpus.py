@@ -94,13 +94,13 @@ def build(
     identity = json.dumps([name, asdict(play), sorted(puzzles), train, held_out, seed])
     file = folder / f"positions-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
     if not file.exists():
-        began = time.monotonic()
-        measured, learned, dropped = _draw(engine, play, puzzles, train, held_out, seed)
+        started = time.monotonic()
+        to_measure, to_learn, dropped = _draw(engine, play, puzzles, train, held_out, seed)
         content = {
-            "held_out": [asdict(position) for position in measured],
-            "train": [asdict(position) for position in learned],
+            "held_out": [asdict(position) for position in to_measure],
+            "train": [asdict(position) for position in to_learn],
             "dropped": dropped,
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": round(time.monotonic() - started, 1),
         }
         folder.mkdir(parents=True, exist_ok=True)
         atomic_write(file, json.dumps(content))

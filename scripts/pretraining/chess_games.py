@@ -63,8 +63,8 @@ def _game(engine: chess.engine.SimpleEngine | None, play: Play, draw: random.Ran
     game = object()  # tells the engine by its identity that another game began
     last: chess.Move | None = None
     while len(board.move_stack) < play.longest and not board.is_game_over(claim_draw=True):
-        best, second, decided = _opinion(engine, play, board, game, draw)
-        if last is not None and board.legal_moves.count() > 1 and (decided or draw.random() < play.others):
+        best, second, is_clear = _opinion(engine, play, board, game, draw)
+        if last is not None and board.legal_moves.count() > 1 and (is_clear or draw.random() < play.others):
             positions.append(_position(board, last, best))
         chance = draw.random()
         if chance < play.random_moves:
@@ -82,15 +82,15 @@ def _opinion(
     if engine is None:
         moves = legal_moves(board)
         draw.shuffle(moves)  # the sort is stable: among captures of one value chance decides
-        moves.sort(key=lambda move: -_taken(board, move))
-        return moves[0], moves[-1], _taken(board, moves[0]) > 0
+        moves.sort(key=lambda move: -_captured_value(board, move))
+        return moves[0], moves[-1], _captured_value(board, moves[0]) > 0
     lines = engine.analyse(board, chess.engine.Limit(depth=play.depth), multipv=2, game=game)
     moves = [line["pv"][0] for line in lines]
     scores = [line["score"].relative.score(mate_score=MATE) for line in lines]
     return moves[0], moves[-1], len(moves) > 1 and scores[0] - scores[1] >= play.margin
 
 
-def _taken(board: chess.Board, move: chess.Move) -> int:
+def _captured_value(board: chess.Board, move: chess.Move) -> int:
     """Return the value of the piece that a move takes."""
     piece = board.piece_type_at(move.to_square)
     # a pawn that is taken en passant does not stand where the move ends; it is worth 1
@@ -104,5 +104,5 @@ def _position(board: chess.Board, last: chess.Move, best: chess.Move) -> Positio
 
 
 def _swapped(move: chess.Move) -> chess.Move:
-    turned = chess.square_mirror
-    return chess.Move(turned(move.from_square), turned(move.to_square), promotion=move.promotion)
+    start, end = chess.square_mirror(move.from_square), chess.square_mirror(move.to_square)
+    return chess.Move(start, end, promotion=move.promotion)

@@ -23,7 +23,8 @@ _SQUARES = ["".join(pair) for pair in product("abcdefgh", "12345678")]
 _PROMOTIONS = [f"{file}{rank}{piece}" for file, rank, piece in product("abcdefgh", "18", "qrbn")]
 _PIECES = [*"pnbrqkPNBRQK_"]
 _CASTLING = [
-    "".join(part for part, there in zip("KQkq", on, strict=True) if there) for on in product((True, False), repeat=4)
+    "".join(part for part, is_allowed in zip("KQkq", rights, strict=True) if is_allowed)
+    for rights in product((True, False), repeat=4)
 ]
 _WORDS = ["\nLast move:", "\nBest move:", " w", " b"]
 _SPLIT = r"\nLast move:|\nBest move:| [a-h][1-8]|[a-h][18][qrbn]|[a-h][1-8]| [KQkq]+| [wb-]|/.|."
@@ -72,6 +73,6 @@ class MoveRows:
 
     def batch_of(self, step: int) -> Tensor:
         """Return the rows of a step, counted from 0: (batch, LENGTH)."""
-        epoch, place = divmod(step, self.steps_per_epoch)
+        epoch, index = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.table))
-        return torch.from_numpy(self.table[order[place * self.batch : (place + 1) * self.batch]].astype(np.int64))
+        return torch.from_numpy(self.table[order[index * self.batch : (index + 1) * self.batch]].astype(np.int64))

@@ -39,11 +39,11 @@ def add_training_options(
     parser.add_argument("--threads", type=int, default=threads)
 
 
-def select_names(parser: argparse.ArgumentParser, names: Collection[str], known: Collection[str]) -> list[str]:
+def select_names(parser: argparse.ArgumentParser, names: Collection[str], models: Collection[str]) -> list[str]:
     """Return the models to train, the smallest first: those named, or all. An unknown name ends the program."""
-    if unknown := [name for name in names if name not in known]:
-        parser.error(f"no model {unknown[0]!r}; there are {', '.join(known)}")
-    return [name for name in known if not names or name in names]
+    if unknown := [name for name in names if name not in models]:
+        parser.error(f"no model {unknown[0]!r}; there are {', '.join(models)}")
+    return [name for name in models if not names or name in names]
 
 
 def has_corpora(data: Path) -> bool:

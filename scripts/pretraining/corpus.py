@@ -37,18 +37,18 @@ def build(data: Path, corpora: Sequence[Source] = CORPORA, protected: Sequence[S
     Documents of equal content count once. A tenth is held out, chosen by a digest of the content. Of the rest, a
     document that overlaps with a protected text or with a held-out document is dropped (`overlap` says what that is).
     """
-    kept: dict[str, tuple[Document, Source]] = {}
+    documents: dict[str, tuple[Document, Source]] = {}
     counts: dict[str, Counter[str]] = {source.name: Counter() for source in corpora}
     for source in corpora:
         for document in source.documents(data):
             key, _ = content(document.text)
-            outcome = "empty" if not key else "twice" if key in kept else "read"
+            outcome = "empty" if not key else "twice" if key in documents else "read"
             counts[source.name][outcome] += 1
             if outcome == "read":
-                kept[key] = (document, source)
+                documents[key] = (document, source)
     # by content, not by chance or place: a document stays where it is when corpora change
-    train = [pair for key, pair in kept.items() if not is_held_out(key)]
-    held_out = [pair for key, pair in kept.items() if is_held_out(key)]
+    train = [pair for key, pair in documents.items() if not is_held_out(key)]
+    held_out = [pair for key, pair in documents.items() if is_held_out(key)]
     guard = Protected(document.text for source in protected for document in source.documents(data))
     for document, _ in held_out:
         guard.add(document.text)

@@ -53,7 +53,9 @@ def perplexity(
     windows = []
     for ids in encode(tokenizer, texts):
         stream = np.concatenate([[end], ids, [end]]).astype(np.int64)
-        windows += [torch.from_numpy(stream[at : at + context + 1]) for at in range(0, len(stream) - 1, context)]
+        windows += [
+            torch.from_numpy(stream[start : start + context + 1]) for start in range(0, len(stream) - 1, context)
+        ]
     tokens = sum(len(window) - 1 for window in windows)
     windows.sort(key=len)  # so that rows of a batch need little padding
     nats = 0.0

@@ -96,18 +96,18 @@ def arms(
 
 def _first(documents: Sequence[np.ndarray], tokens: int) -> list[np.ndarray]:
     """Take documents up to exactly so many tokens, each with its end; the last one is cut."""
-    taken: list[np.ndarray] = []
+    first_documents: list[np.ndarray] = []
     left = tokens
     for document in documents:
         if left < 2:
             break
-        taken.append(document[: left - 1])
-        left -= len(taken[-1]) + 1
+        first_documents.append(document[: left - 1])
+        left -= len(first_documents[-1]) + 1
     if left > 1:
         raise InputError(f"the corpus is {left:,} tokens short of the {tokens:,} to train on: take fewer")
     if left:  # too little for another document: the last one grows by repeating its last token
-        taken[-1] = np.append(taken[-1], taken[-1][-1:])
-    return taken
+        first_documents[-1] = np.append(first_documents[-1], first_documents[-1][-1:])
+    return first_documents
 
 
 def pretrained(
@@ -183,9 +183,9 @@ def compared(study: Mapping[str, Any]) -> Iterator[str]:
     """
     cells = {(cell["weak"], cell["strong"]): cell for cell in study["cells"] if cell["loss"] == study["losses"][0]}
     for weak, strong in cells:
-        model, comma, how = strong.partition(",")
+        model, comma, training = strong.partition(",")
         name, _, arm = model.rpartition("-")
-        other = f"{name}-{ARMS[1]}{comma}{how}"
+        other = f"{name}-{ARMS[1]}{comma}{training}"
         if arm == ARMS[0] and (weak, other) in cells:
             pair = [cells[weak, strong], cells[weak, other]]
             yield f"{name}, supervised by {weak}:"

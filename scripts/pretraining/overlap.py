@@ -22,10 +22,10 @@ def content(text: str) -> tuple[str, list[int]]:
     """Return the letters and digits of a text, without accents, lower-cased; and where in it each word starts."""
     plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
     words = WORDS.findall(BRACKETS.sub(" ", plain))
-    starts, place = [], 0
+    starts, position = [], 0
     for word in words:
-        starts.append(place)
-        place += len(word)
+        starts.append(position)
+        position += len(word)
     return "".join(words), starts
 
 
@@ -37,7 +37,7 @@ class Protected:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self.whole: set[str] = set()
+        self.contents: set[str] = set()
         self.runs: set[str] = set()
         self.short: dict[str, list[str]] = {}
         for text in texts:
@@ -46,9 +46,9 @@ class Protected:
     def add(self, text: str) -> None:
         """Protect one more text."""
         key, starts = content(text)
-        if not key or key in self.whole:
+        if not key or key in self.contents:
             return
-        self.whole.add(key)
+        self.contents.add(key)
         if len(key) >= RUN:
             self.runs.update(key[start : start + RUN] for start in starts if start + RUN <= len(key))
         elif len(key) >= SHORTEST:
@@ -57,7 +57,7 @@ class Protected:
     def found_in(self, text: str) -> bool:
         """Return whether a document overlaps with any of them."""
         key, starts = content(text)
-        if key in self.whole:
+        if key in self.contents:
             return True
         runs, short = self.runs, self.short
         # runs begin at words: one that begins in the middle of a word is found from the word before it
@@ -65,6 +65,6 @@ class Protected:
             if key[start : start + RUN] in runs:
                 return True
             head = key[start : start + SHORTEST]
-            if head in short and any(key.startswith(whole, start) for whole in short[head]):
+            if head in short and any(key.startswith(text_content, start) for text_content in short[head]):
                 return True
         return False

@@ -28,7 +28,7 @@ def detokenize(line: str) -> str:
     line = re.sub(r"\. \. \.( \.)*", "...", line)
     line = re.sub(r" (n't|'(?:s|re|ve|ll|d|m))\b", r"\1", line)
     pieces = re.split(r'\s*"\s*', line)  # quotes come in pairs: the odd ones open
-    quoted = [f'"{piece}"' if place % 2 and place < len(pieces) - 1 else piece for place, piece in enumerate(pieces)]
+    quoted = [f'"{piece}"' if index % 2 and index < len(pieces) - 1 else piece for index, piece in enumerate(pieces)]
     line = " ".join(piece for piece in quoted if piece)
     line = re.sub(r"([(\[$]) ", r"\1", line)
     return re.sub(r" (?=[.,;:!?)\]%])", "", line)
@@ -41,8 +41,8 @@ class Casing:
     forms: dict[str, str]
 
     @classmethod
-    def learn(cls, texts: Iterable[str], *, least: int = 3, share: float = 0.6) -> Casing:
-        """Learn the form that at least `share` of a word's occurrences inside sentences have, seen `least` times.
+    def learn(cls, texts: Iterable[str], *, at_least: int = 3, share: float = 0.6) -> Casing:
+        """Learn the form that at least `share` of a word's occurrences inside sentences have, seen `at_least` times.
 
         Words that are mostly lower-case are not kept. Words at the start of a sentence do not count, and neither does
         a word in capitals after another (a shout counts by its first word alone).
@@ -59,7 +59,7 @@ class Casing:
         forms = {}
         for low, counts in seen.items():
             form, count = counts.most_common(1)[0]
-            if form != low and count >= least and count >= share * counts.total():
+            if form != low and count >= at_least and count >= share * counts.total():
                 forms[low] = form
         return cls(forms)
 

@@ -71,10 +71,10 @@ class Rows:
 
     def batch_of(self, step: int) -> Tensor:
         """Return the rows of a step, counted from 0: (batch, context + 1)."""
-        epoch, place = divmod(step, self.steps_per_epoch)
+        epoch, index = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._epoch, self._table = epoch, self._shuffled(epoch)
-        return self._table[place * self.batch : (place + 1) * self.batch].long()
+        return self._table[index * self.batch : (index + 1) * self.batch].long()
 
     def _shuffled(self, epoch: int) -> Tensor:
         random = np.random.default_rng([self.seed, epoch])

@@ -98,7 +98,7 @@ def train(
     optimizer = _optimizer(model, settings)
     tokens_per_step = rows.batch * rows.context
     run, recent = _resume(folder, identity, model, optimizer, tokens_per_step)
-    began, spent = time.monotonic(), run.seconds
+    started, spent = time.monotonic(), run.seconds
     model.train()
     with progress_bar(folder.name, steps, "steps", done=run.steps) as advance:
         for step in range(run.steps, steps):
@@ -118,7 +118,7 @@ def train(
                 with (folder / "log.jsonl").open("a") as file:
                     file.write(json.dumps(entry) + "\n")
                 model.train()  # a look puts it into evaluation
-            run = TrainingRun(done, done * tokens_per_step, round(spent + time.monotonic() - began, 1), looks)
+            run = TrainingRun(done, done * tokens_per_step, round(spent + time.monotonic() - started, 1), looks)
             if done % settings.checkpoint_every == 0 or done == steps:
                 _save(folder, identity, model, optimizer, run, recent)
             advance(note=f"loss {recent:.3f}" + (f", held out {looks[-1]['held_out_nats']:.3f}" if looks else ""))
@@ -144,9 +144,9 @@ def _optimizer(model: LlamaForCausalLM, settings: Training) -> torch.optim.AdamW
 
 
 def _step(model: LlamaForCausalLM, optimizer: torch.optim.AdamW, batch: Tensor, clip: float, skipped: int) -> float:
-    learned = batch[:, 1 + skipped :]
-    logits = model(input_ids=batch[:, :-1], use_cache=False, logits_to_keep=learned.shape[1]).logits
-    loss = cross_entropy(logits.flatten(0, 1), learned.flatten())
+    targets = batch[:, 1 + skipped :]
+    logits = model(input_ids=batch[:, :-1], use_cache=False, logits_to_keep=targets.shape[1]).logits
+    loss = cross_entropy(logits.flatten(0, 1), targets.flatten())
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
     optimizer.step()

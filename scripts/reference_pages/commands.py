@@ -63,25 +63,25 @@ class Command:
 
 def commands() -> Iterator[Command]:
     """Yield every command that does something, in the order of the help."""
-    yield from _below(make_parser("", COMMANDS), "penchant", "")
+    yield from _walk(make_parser("", COMMANDS), "penchant", "")
 
 
-def _below(parser: argparse.ArgumentParser, name: str, summary: str) -> Iterator[Command]:
+def _walk(parser: argparse.ArgumentParser, name: str, summary: str) -> Iterator[Command]:
     groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     if not groups:
         yield Command(name, parser, summary)
     for group in groups:
         summaries = {action.dest: action.help or "" for action in group._choices_actions}
         for choice, child in group.choices.items():
-            yield from _below(child, f"{name} {choice}", summaries.get(choice, ""))
+            yield from _walk(child, f"{name} {choice}", summaries.get(choice, ""))
 
 
 def commands_page() -> str:
     """Return the page as Markdown."""
-    every = list(commands())
+    all_commands = list(commands())
     lines = [TITLE, "## All commands", "", "| command | what it does |", "|---|---|"]
-    lines += [f"| [`{c.name}`](#{c.name.replace(' ', '-')}) | {_sentence(c.summary)} |" for c in every]
-    for command in every:
+    lines += [f"| [`{c.name}`](#{c.name.replace(' ', '-')}) | {_sentence(c.summary)} |" for c in all_commands]
+    for command in all_commands:
         lines += [
             "",
             f"## {command.name}",

@@ -124,8 +124,10 @@ def _default(field: FieldInfo) -> str:
 
 def _config_default(value: Config, is_union: bool) -> str:
     """Return what a default changes of its class's own defaults; nothing where it changes none."""
-    own = {name: default_of(field) for name, field in type(value).model_fields.items()}
-    changed = {name: getattr(value, name) for name in own if name != TAG and getattr(value, name) != own[name]}
+    defaults = {name: default_of(field) for name, field in type(value).model_fields.items()}
+    changed = {
+        name: getattr(value, name) for name in defaults if name != TAG and getattr(value, name) != defaults[name]
+    }
     if is_union and not changed:
         return f"`{tag_of(type(value))}`"
     names = {TAG: tag_of(type(value))} if is_union else {}

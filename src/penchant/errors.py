@@ -37,11 +37,11 @@ def near_names(word: str, names: Iterable[str], *, count: int = 1, cutoff: float
         count: how many at most, and those that are as near as the last of them.
         cutoff: how alike they have to be: 0 for anything, 1 for the word itself.
     """
-    others = list(dict.fromkeys(name for name in names if name != word))
-    near = get_close_matches(word, others, n=max(len(others), 1), cutoff=cutoff)
+    candidates = list(dict.fromkeys(name for name in names if name != word))
+    matches = get_close_matches(word, candidates, n=max(len(candidates), 1), cutoff=cutoff)
     # `dpp` is as near to `dpo` as to `ppo`: to name one of both would be a guess
-    ratios = [SequenceMatcher(None, name, word).ratio() for name in near]
-    return [name for name, ratio in zip(near, ratios, strict=True) if ratio >= ratios[:count][-1]]
+    ratios = [SequenceMatcher(None, name, word).ratio() for name in matches]
+    return [name for name, ratio in zip(matches, ratios, strict=True) if ratio >= ratios[:count][-1]]
 
 
 def did_you_mean(

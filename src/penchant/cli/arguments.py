@@ -261,7 +261,7 @@ def _flag_advice(rest: Sequence[str], typed: Sequence[str], options: argparse.Na
     if name.partition(".")[0] in settings.model_fields:
         nearest = [name]  # whoever reads a nested setting names what is wrong below its first key
     else:
-        flags = {known.lstrip("-"): known for known in options.flags}
+        flags = {long_flag.lstrip("-"): long_flag for long_flag in options.flags}
         nearest = nearest_settings(settings, name, flags)
         if meant := [flags[key] for key in nearest if key in flags]:
             return f"; did you mean {' or '.join(meant)}?"

@@ -200,13 +200,13 @@ def _unknown(config: type[Schema], location: _Location, value: object) -> str:
     return f"`{path}` is unknown{nearest} Settings of {holder}: {names}"
 
 
-def nearest_settings(config: type[Schema], name: str, others: Iterable[str] = ()) -> list[str]:
+def nearest_settings(config: type[Schema], name: str, flags: Iterable[str] = ()) -> list[str]:
     """Return the dotted paths of the settings that a name may mean: those at the top nearest to it, or a namesake.
 
     Args:
-        others: names that may be meant as well.
+        flags: names that may be meant as well.
     """
-    return near_names(name, [*config.model_fields, *others]) or _namesakes(config, name)
+    return near_names(name, [*config.model_fields, *flags]) or _namesakes(config, name)
 
 
 def _namesakes(config: type[Schema], name: str) -> list[str]:
