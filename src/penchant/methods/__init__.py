@@ -17,6 +17,7 @@ from penchant.methods.unlikelihood import Unlikelihood
 from penchant.train.settings import RunConfig
 from penchant.types import RunResult
 
+# in the order of help and tables; the command, its settings and the digests of studies follow from this list
 METHODS: dict[str, type[RunConfig]] = {
     config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO, KTO, RewardModel, PPO, PPOGT)
 }

@@ -85,6 +85,7 @@ def _imbalance(config: KTO, counts: LabelCounts) -> list[str]:
     low, high = ADVISED
     if low - SLACK <= ratio <= high + SLACK:
         return []
+    # the range for one weight, the other kept: two unknowns would have no one answer
     ends = [config.desirable_weight * end / ratio for end in ADVISED]
     return [
         f"{counts.desirable:g} good and {counts.undesirable:g} bad labels weigh {ratio:.3g} to 1; KTO's paper advises "

@@ -17,5 +17,6 @@ class PPOGT(RolloutConfig):
 
     method: ClassVar[str] = "ppo_gt"
 
+    # a default, unlike PPO's: there the reward is a folder that only the user can name
     reward: Annotated[str, Field(min_length=1)] = "vader"
     """The true reward: `vader`, `module:function` taking a list of (prompt, response), or a URL."""

@@ -47,7 +47,8 @@ def run(config: Unlikelihood, *, resume: bool = False) -> RunResult:
     from penchant.train.recipe import Recipe
 
     def units(group: PromptGroup) -> list[plan.Unit]:
-        losses_of_winner = losses(group, config.count) if config.alpha else {}  # at 0 no loser is even forwarded
+        # at 0 no loser is even forwarded: the run is Preferred-FT's to the last bit, its cost too
+        losses_of_winner = losses(group, config.count) if config.alpha else {}
         return [
             plan.Unit(pairs=tuple(losses_of_winner.get(i, ())), response=i, weight=weight)
             for i, weight in sorted(wins(group, config.count).items())

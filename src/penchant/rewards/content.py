@@ -55,6 +55,7 @@ def _content_and_folder(name: str, revision: str | None, cached: bool) -> tuple[
     if path.is_file():
         return _file(path), None
     folder = cached_folder or (path / "checkpoint" if _is_run(name) else path)
+    # by its commit where its files are not there yet: a study is planned before models are downloaded
     if cached_folder is not None and not cached:
         content = f"{name} {cached_folder.name}"
     else:
@@ -107,6 +108,7 @@ def _is_run(name: str) -> bool:
 
 
 def _file(path: Path) -> str:
+    # the arguments are the key of the cache: another size, time or inode is read again
     now = path.stat()
     return _file_as_of(path.resolve(), now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
 

@@ -85,6 +85,7 @@ def _best_and_worst(group: PromptGroup, index: int) -> list[Comparison]:
 def _every_pair(group: PromptGroup, index: int) -> list[Comparison]:
     scores = _finite_scores(group, index)
     comparisons = []
+    # every pair once; a tie has a winner and a loser by place, which `tie` says not to read
     for first, second in combinations(range(len(group.responses)), 2):
         tie = scores[first] == scores[second]
         winner, loser = (first, second) if scores[first] >= scores[second] else (second, first)

@@ -98,6 +98,7 @@ class HTTPReward:
         url, headers = _target(self.url)
         content = {"pairs": [{"prompt": prompt, "response": response} for prompt, response in pairs]}
 
+        # errors that asking again may cure are `TemporaryFailure`; all others end the attempts at once
         async def send() -> bytes:
             reply = await post_json(client, url, content, headers, limits)
             if reply.status in TRY_AGAIN:

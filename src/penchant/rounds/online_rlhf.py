@@ -87,6 +87,7 @@ class OnlineRLHF(Config):
         """Return the settings of `ppo` with the held-out prompts as those to sample for."""
         evaluate = dict(self.ppo.get("evaluate", {}))
         samples = evaluate.get("samples", {})
+        # a policy stage trains on all prompts of its file, so that those held out must be named to it as a file
         if self.data.held_out and samples is not None:
             evaluate["samples"] = {"prompts": str(self.prompts("held-out")), **dict(samples)}
         return {**self.ppo, "evaluate": evaluate}
@@ -122,6 +123,7 @@ class OnlineRLHF(Config):
             **settings,
             model=model,
             reference=reference,
+            # split once for all rounds: a stage that split again would train on prompts held out elsewhere
             data=PromptsConfig(path=str(self.prompts("train")), held_out=0, template=self.data.template),
             reward=str(folder / "reward" / "checkpoint"),
             max_new_tokens=self.max_new_tokens,
@@ -160,6 +162,7 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
             log.info("round %d of %d", number + 1, config.rounds)
             _labels(config, folder, number)
             fitted = result = _stage(config.reward_stage(number))
+            # a policy must not climb a reward model that is half fitted
             if fitted.metrics["status"] == "interrupted":
                 break
             result = _stage(config.policy_stage(number))
@@ -168,6 +171,7 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
             rounds.append({"reward_model": fitted.metrics["final"], "policy": result.metrics["final"]})
         assert result is not None
         metrics = result.metrics | {"method": config.method, "rounds": rounds, "seconds": time.monotonic() - started}
+        # without a result the same command goes on where it was
         if metrics["status"] != "interrupted":
             folder.write_json("result.json", metrics)
         return RunResult(config.method, out, metrics)

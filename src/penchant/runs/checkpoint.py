@@ -104,9 +104,11 @@ def load_weights(folder: Path, model: nn.Module) -> None:
             result = set_peft_model_state_dict(model, tensors)
         except (RuntimeError, KeyError) as error:
             raise cannot_read(folder / ADAPTERS, error) from error
+        # missing ones are no error: peft counts the base's weights among them
         if result.unexpected_keys:
             raise InputError(f"{folder} holds adapters of another model: unexpected {result.unexpected_keys[:3]}")
         return
+    # all tensors are read before one is put in: a damaged second file must not leave half a model
     tensors = _read_tensors(folder, _weight_files(folder))
     try:
         result = model.load_state_dict(tensors, strict=False)

@@ -123,6 +123,7 @@ def provenance(
         start: the policy as it was loaded.
         inputs: digests of what else decides the numbers, see `penchant.runs.input_digests`.
     """
+    # counted from the weights: a name, or a configuration, says nothing of which of them train
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in policy.model.parameters()]
     return RunRecord(
         surroundings=surroundings(),

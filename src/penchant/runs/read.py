@@ -145,6 +145,7 @@ def _run_folders(path: Path) -> list[Path]:
 def _distinct_names(paths: Sequence[Path]) -> list[str]:
     """Return the shortest tails of paths that differ: `b01`, or `monday/b01` where two folders share a name."""
     parts = [path.resolve().parts for path in paths]
+    # the last folders alone, as far as they tell runs apart: whole paths would fill every legend
     for depth in range(1, max(map(len, parts)) + 1):
         names = [clean("/".join(part[-depth:])) for part in parts]
         if len(set(names)) == len(names):
@@ -165,6 +166,7 @@ def _read_run(path: Path, name: str) -> Run:
     provenance = _read_object(path / "provenance.json", notes, "versions, machine and fingerprints are not known")
     result = _read_object(path / "result.json", notes, None)
     lines = _read_lines(path / "metrics.jsonl", notes, "there is nothing to plot")
+    # lines of metrics.jsonl come later and so stand, where a step is in both
     evals = _by_step([*_ends(result), *lines], "eval", eval_point)
     drew = any(point.policy for point in evals)  # a run that was told to draw nothing lacks nothing
     sampled = _read_lines(path / "samples.jsonl", notes, "no texts can be shown" if drew else None)
@@ -192,6 +194,7 @@ def _check_digests(path: Path, notes: _Notes) -> None:
     except DamagedFile as error:
         notes.lines.append(f"{error}.")
         return
+    # each by itself: one damaged file must not hide what the others say
     for name in listed:
         try:
             check_files(path, [name])
@@ -333,6 +336,7 @@ def _estimate(entry: object) -> Estimate | None:
     # half an interval, or one that the value lies outside of, was damaged: the number alone may still be right
     if low is None or high is None or not low <= value <= high:
         low = high = None
+    # counts of earlier versions may be missing; 0 says that they are not known
     counts = {key: int(finite(table.get(key)) or 0) for key in ("n", "clusters")}
     return Estimate.from_dict({**table, "value": value, "low": low, "high": high, **counts})
 

@@ -325,6 +325,7 @@ def finished(path: str | None, config: Config) -> Row | None:
         result = read_json(file)
     except DamagedFile as error:
         raise DamagedFile(f"{file} is damaged: delete it, and resuming ends the run again") from error
+    # an interrupted run has a result too, and is resumed from its checkpoint
     return result if result.get("status") in ("done", "stopped_early", "runaway") else None
 
 

@@ -14,17 +14,10 @@ from accelerate.utils import set_seed
 from penchant.models.learner import Learner
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
-from penchant.runs import checkpoint
-from penchant.runs.input_digests import (
-    ModelIdentity,
-    check_unchanged_since_start,
-    digest_groups,
-    digest_tokens,
-    model_inputs,
-    sample_inputs,
-)
+from penchant.runs import checkpoint, input_digests
 from penchant.runs.provenance import provenance
 from penchant.runs.run_folder import RunFolder
+from penchant.train import setup
 from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.gradient import Loop, train
@@ -34,17 +27,6 @@ from penchant.train.inputs.reference_table import load_reference, reference_of
 from penchant.train.prepare import prepare, read_source
 from penchant.train.recipe import Prepared, Recipe
 from penchant.train.settings import GradientConfig
-from penchant.train.setup import (
-    accelerator_for,
-    end_run,
-    ended_run,
-    evaluation,
-    open_run,
-    refuse_early,
-    sample_evaluation,
-    sample_settings,
-    start_trackers,
-)
 from penchant.types import RunResult
 
 
@@ -56,35 +38,35 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    refuse_early(config, resume=resume)
-    if (ended_result := ended_run(config, config.out, resume=resume)) is not None:
+    setup.refuse_early(config, resume=resume)
+    if (ended_result := setup.ended_run(config, config.out, resume=resume)) is not None:
         return ended_result
     set_seed(config.seed)  # the adapters' start
     # before the model: loading it takes long, and bad data is refused at once
     source = read_source(config, recipe)
     learner = recipe.load(config)
-    accelerator = accelerator_for(config, learner.scorer.device)
+    accelerator = setup.accelerator_for(config, learner.scorer.device)
     folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process)
     # all that can be refused comes before the folder is made: bad input leaves none behind
     prepared = prepare(config, recipe, source, learner)
     other, samples, sample_warnings = _compared(config, recipe, learner, prepared)
-    with open_run(folder, accelerator):
+    with setup.open_run(folder, accelerator):
         # the weights are still those of the start: a checkpoint to resume from is put in place by the loop, later
         start, frozen, prepared, state_warnings = _compute_fixed(config, recipe, learner, other, prepared, accelerator)
         if samples is not None:
             samples = replace(samples, reference=reference_of(other, learner), budget=prepared.budget)
-        inputs = model_inputs(start, frozen) | _inputs(prepared)
-        inputs |= {**sample_inputs(samples, sample_settings(config)), **recipe.objective.code}
-        check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
+        inputs = input_digests.model_inputs(start, frozen) | _inputs(prepared)
+        inputs |= {**input_digests.sample_inputs(samples, setup.sample_settings(config)), **recipe.objective.code}
+        input_digests.check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
         loop = _loop(config, recipe, learner, samples, prepared, folder, accelerator)
         # after the inputs were compared: a run that is refused gets no tracker's files
-        start_trackers(accelerator, config)
+        setup.start_trackers(accelerator, config)
         status = train(loop, resume=resume)
         best_warnings = _keep_best(loop) if config.early_stopping and status != "interrupted" else []
         if recipe.finish and accelerator.is_main_process and status != "interrupted":
             recipe.finish(learner, prepared, folder)
         warnings = [*prepared.warnings, *sample_warnings, *state_warnings, *best_warnings]
-        return end_run(loop, prepared.counts, warnings, status, started)
+        return setup.end_run(loop, prepared.counts, warnings, status, started)
 
 
 def _compared(
@@ -94,10 +76,10 @@ def _compared(
     if not isinstance(learner, Policy):
         return None, None, []
     other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
-    if (settings := sample_settings(config)) is None:
+    if (settings := setup.sample_settings(config)) is None:
         return other, None, []
     sides = prepared.held_groups, prepared.train_groups
-    return other, *sample_evaluation(settings, learner, *sides, trained_tokens=prepared.rendered.longest_response)
+    return other, *setup.sample_evaluation(settings, learner, *sides, trained_tokens=prepared.rendered.longest_response)
 
 
 def _compute_fixed(
@@ -107,7 +89,7 @@ def _compute_fixed(
     other: Policy | None,
     prepared: Prepared,
     accelerator: Accelerator,
-) -> tuple[ModelIdentity, ModelIdentity, Prepared, list[str]]:
+) -> tuple[input_digests.ModelIdentity, input_digests.ModelIdentity, Prepared, list[str]]:
     """Compute what no step changes: the reference's numbers, and the states of frozen blocks.
 
     To be called before the weights are those of a checkpoint.
@@ -117,8 +99,8 @@ def _compute_fixed(
     """
     # in the precision of training: the reference's numbers must be those that the policy would have at step 0
     with accelerator.autocast():
-        start = ModelIdentity.from_learner(learner)
-        frozen = ModelIdentity.from_learner(other) if other is not None else start
+        start = input_digests.ModelIdentity.from_learner(learner)
+        frozen = input_digests.ModelIdentity.from_learner(other) if other is not None else start
         prepared = with_reference(config, recipe, learner, other, start, frozen, prepared, accelerator)
         train_data, warnings = with_frozen_states(
             prepared.train_data, learner, config.model.train_top, start.digest, accelerator, budget=prepared.budget
@@ -139,7 +121,7 @@ def _loop(
     def held_out() -> Estimates:
         return recipe.held_out(learner, prepared.held_groups, prepared.held_data, prepared.budget)
 
-    evaluate = evaluation(folder, held_out if prepared.held_groups else None, samples, accelerator)
+    evaluate = setup.evaluation(folder, held_out if prepared.held_groups else None, samples, accelerator)
     return Loop(
         config=config,
         policy=learner,
@@ -163,8 +145,8 @@ def _inputs(prepared: Prepared) -> dict[str, str]:
     # on both sides, in their order: another split is another run though the file is the same
     row_numbers = [*prepared.train_side, *prepared.held_side]
     return {
-        "the rows of the data": digest_groups(rows),
-        "the rendered tokens": digest_tokens(prepared.rendered.pick(row_numbers)),
+        "the rows of the data": input_digests.digest_groups(rows),
+        "the rendered tokens": input_digests.digest_tokens(prepared.rendered.pick(row_numbers)),
     }
 
 
@@ -176,6 +158,7 @@ def _keep_best(loop: Loop) -> list[str]:
     checkpoint.load_weights(best, loop.policy.model)
     last = loop.folder.path / "checkpoint"
     checkpoint.save(last, loop.policy, checkpoint.load_state(last))  # a kill before the result is resumed to here
+    # the numbers of that step were written when it was evaluated: evaluating again would draw no other ones
     step = loop.state.best_step
     lines = [row for row in loop.folder.rows("metrics.jsonl") if row["kind"] == "eval" and row["step"] == step]
     loop.state.last = lines[-1] if lines else loop.state.last

@@ -274,7 +274,7 @@ def save(run: RunContext, optimizer: torch.optim.Optimizer | None) -> None:
         "beside": {name: module.state_dict() for name, module in run.extra_modules.items()},
         "random": torch.get_rng_state(),
         "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "lines": run.folder.line_digests(),
+        "lines": run.folder.line_digests(),  # by which a resumed run knows that nobody changed its curves
     }
     checkpoint.save(run.folder.path / "checkpoint", run.policy, state)
 
@@ -289,6 +289,7 @@ def _restore(run: RunContext, optimizer: torch.optim.Optimizer) -> bool:
         return False
     try:
         vars(run.state).update(vars(State(**saved["loop"])))  # the loop holds on to this object
+        # the last checkpoint of a run has none; a run that stopped early and is resumed takes no step
         if saved["optimizer"] is not None:
             optimizer.load_state_dict(saved["optimizer"])
         for name, module in run.extra_modules.items():

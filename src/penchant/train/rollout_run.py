@@ -21,33 +21,17 @@ from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward, score_groups
-from penchant.runs.input_digests import (
-    ModelIdentity,
-    check_unchanged_since_start,
-    model_inputs,
-    prompt_inputs,
-    reward_inputs,
-    sample_inputs,
-)
+from penchant.runs import input_digests
 from penchant.runs.provenance import provenance
 from penchant.runs.read import EvalPoint, eval_point, finite
 from penchant.runs.run_folder import RunFolder
+from penchant.train import setup
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.inputs.reference_table import load_reference, reference_of
 from penchant.train.plan import split_by_prompt
 from penchant.train.recipe import Counts
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
-from penchant.train.setup import (
-    accelerator_for,
-    end_run,
-    ended_run,
-    evaluation,
-    open_run,
-    refuse_early,
-    sample_evaluation,
-    start_trackers,
-)
 from penchant.types import PromptGroup, RunResult
 
 TARGET_SLACK = 0.25  # of a KL target, by which a run may miss it without a word
@@ -62,14 +46,14 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    refuse_early(config, resume=resume, rewards=(config.reward, config.true_reward))
-    if (ended_result := ended_run(config, config.out, resume=resume)) is not None:
+    setup.refuse_early(config, resume=resume, rewards=(config.reward, config.true_reward))
+    if (ended_result := setup.ended_run(config, config.out, resume=resume)) is not None:
         return ended_result
     set_seed(config.seed)  # the adapters' start
     warnings: list[str] = []
     check_finished(Path(config.model.name).expanduser(), "trained further")
     policy = load_policy(config.model, template=config.data.template)
-    accelerator = accelerator_for(config, policy.scorer.device)
+    accelerator = setup.accelerator_for(config, policy.scorer.device)
     # rollouts, rewards and normalisers would have to be gathered: refused until somebody needs it (decision 0009)
     if accelerator.num_processes > 1:
         raise InputError(f"{config.method} runs in one process, got {accelerator.num_processes}: start it without more")
@@ -79,22 +63,23 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     other = load_reference(config.reference, policy) if config.reference is not None else None
     samples = None
     if config.evaluate.samples is not None:
-        samples, sample_warnings = sample_evaluation(
+        samples, sample_warnings = setup.sample_evaluation(
             config.evaluate.samples, policy, held_groups, train_groups, trained_tokens=config.max_new_tokens
         )
         warnings += sample_warnings
-    with open_run(folder, accelerator):
-        start = ModelIdentity.from_learner(policy)
-        frozen = ModelIdentity.from_learner(other) if other is not None else start
-        inputs = model_inputs(start, frozen) | prompt_inputs(policy, train_groups, held_groups)
-        inputs |= reward_inputs(config.reward, config.true_reward)
-        inputs |= sample_inputs(samples, config.evaluate.samples)
-        check_unchanged_since_start(folder, provenance(config, policy, start, frozen, inputs))
+    with setup.open_run(folder, accelerator):
+        start = input_digests.ModelIdentity.from_learner(policy)
+        frozen = input_digests.ModelIdentity.from_learner(other) if other is not None else start
+        inputs = input_digests.model_inputs(start, frozen)
+        inputs |= input_digests.prompt_inputs(policy, train_groups, held_groups)
+        inputs |= input_digests.reward_inputs(config.reward, config.true_reward)
+        inputs |= input_digests.sample_inputs(samples, config.evaluate.samples)
+        input_digests.check_unchanged_since_start(folder, provenance(config, policy, start, frozen, inputs))
         loop = _loop(config, policy, train_groups, rewards, reference_of(other, policy), samples, folder, accelerator)
-        start_trackers(accelerator, config)
+        setup.start_trackers(accelerator, config)
         status = train_on_rollouts(loop, resume=resume)
         warnings += _warnings_of_end(loop, status)
-        return end_run(loop, counts, warnings, status, started)
+        return setup.end_run(loop, counts, warnings, status, started)
 
 
 def _rewards(config: RolloutConfig, policy: Policy, warnings: list[str]) -> tuple[Score, Score | None]:
@@ -124,7 +109,7 @@ def _loop(
         policy=policy,
         folder=folder,
         accelerator=accelerator,
-        evaluate=evaluation(folder, None, samples, accelerator),
+        evaluate=setup.evaluation(folder, None, samples, accelerator),
         extra_modules={"value_head": ValueHead(hidden).to(policy.scorer.device)},
         reference=reference,
         prompts=[group.prompt for group in trained],

@@ -60,6 +60,7 @@ class RolloutConfig(RunConfig):
     """Samples per prompt in a step; the prompt is computed once for all of them."""
     max_new_tokens: Tokens = 48
     """Length at which a sample is cut."""
+    # steered by default: in nats a target means the same for every reward, and a coefficient does not
     kl: Annotated[AdaptiveKL | FixedKL, Field(discriminator="name")] = AdaptiveKL()
     """How the policy is held to the reference."""
     kl_in: Literal["reward", "loss"] = "reward"
@@ -73,6 +74,7 @@ class RolloutConfig(RunConfig):
     """How far the probability of a token may move within a step before its gradient stops."""
     clip_value: Annotated[float, Field(gt=0)] | None = 0.2
     """How far a value may move within a step; null for no limit."""
+    # small, since the head reads the policy's own trunk and its loss pulls at the policy (decision 0009)
     value_weight: Coefficient = 0.1
     """Weight of the value loss."""
     value_learning_rate: Annotated[float, Field(gt=0)] = 1e-3

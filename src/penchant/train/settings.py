@@ -39,6 +39,7 @@ class RMSprop(Config):
     """Decay of the running mean of the squared gradient."""
     eps: Annotated[float, Field(gt=0)] = 1e-8
     """Added to the denominator."""
+    # in torch's RMSprop it is part of the gradient and so scaled with it; AdamW's is not
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """L2 penalty, added to the gradient."""
 
@@ -127,6 +128,7 @@ class RunConfig(Config):
     """The run directory; `runs/METHOD-DATE-TIME` if not given."""
     seed: Seed = 0
     """Fixes the split, the order of the data, the adapters' start, and what is drawn while training."""
+    # RMSprop at 1e-6, 64 comparisons per step, one epoch and a clip of 10 are the DPO paper's and its code's
     optimizer: Annotated[AdamW | RMSprop, Field(discriminator="name")] = RMSprop()
     """The optimizer."""
     schedule: Annotated[Constant | Linear | Cosine, Field(discriminator="name")] = Constant()
@@ -152,6 +154,7 @@ class RunConfig(Config):
 class GradientConfig(RunConfig):
     """Settings that the methods of the gradient loop share."""
 
+    # wider than `RunConfig.data`: rows have responses, which prompts for rollouts lack
     data: RowsConfig
     """The data: a path or hub id, or its settings (`data.held_out=0.2`)."""
     epochs: Epochs = 1

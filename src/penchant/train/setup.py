@@ -93,6 +93,7 @@ def sample_evaluation(
             f"has {trained_tokens}: what comes after that was never trained (evaluate.samples.max_new_tokens)"
         )
     assert settings.max_new_tokens is not None
+    # before the first step: a reward that cannot be loaded would end the run at its first evaluation
     reward = load_reward(settings.reward, device=str(policy.scorer.device)) if settings.reward else None
     sampling = Sampling(
         settings.n, settings.temperature, settings.max_new_tokens, settings.top_k, settings.top_p, settings.seed
@@ -214,6 +215,7 @@ def evaluation(
             if samples is not None:
                 estimates, rows = samples.run(step)
                 line["samples"] = to_json(estimates)
+                # all lines of an evaluation or none: a reward that fails raised before the first one
                 for row in rows:
                     folder.append("samples.jsonl", to_object(row))
         return Evaluated(line, loss.value if isinstance(loss, Estimate) else None)
@@ -231,6 +233,7 @@ def end_run(run: RunContext, counts: Counts, warnings: list[str], status: str, s
     run.accelerator.end_training()
     state, scorer = run.state, run.policy.scorer
     seconds = time.monotonic() - started
+    # those of the folder come last: a resumed run knows of damaged lines only once it has read them
     warnings = warnings + run.folder.warnings
     if scorer.plain:
         warnings.append(f"every response was forwarded with its own prompt: {scorer.plain_reason}")

@@ -37,6 +37,7 @@ def held_out_labels(
     assert data.reference is not None
     assert data.mismatched is not None
     mismatched = data.mismatched.log_ratios(policy.scorer, range(len(groups)), budget=budget)
+    # one row per label: a response that was labelled both good and bad stands in both sides, with either's weight
     rows: list[tuple[float, float, float, float]] = []
     good: list[bool] = []
     prompts: list[Prompt] = []
@@ -51,6 +52,7 @@ def held_out_labels(
             sources.append(f"{group.source or 'a held-out row'} (response {label.response})")
     policy_logps, reference_logps, tokens_of, counts = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4).unbind(1)
     desirable = torch.tensor(good, dtype=torch.bool)
+    # one reference point for all held-out labels; in training it is that of each step (decision 0007)
     kl = mismatched.double().mean().float()
     losses = kto(
         policy_logps,

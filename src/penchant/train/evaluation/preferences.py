@@ -40,6 +40,7 @@ def held_out_preferences(
     if loss is not None and loss.needs.fronts:
         policy_fronts = front_logps(groups, data.rendered, partial(score, policy.scorer, budget=budget))
         fronts = front_columns(groups, data, scores, policy_fronts)
+    # a second pass over the same rows, without a graph: WPO's weights are of the policy as it is now
     if loss is not None and loss.needs.squares:
         square_table = pair_table(groups, data, score(policy.scorer, data.rendered, budget=budget, squares=True))
         squares = SquareSums(square_table.chosen, square_table.rejected)
@@ -91,6 +92,7 @@ def pair_estimates(table: PairTable, columns: dict[str, torch.Tensor]) -> Estima
 def _losses_and_margins(
     loss: PairLoss | None, table: PairTable, fronts: FrontSums | None, squares: SquareSums | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    # Preferred-FT has no loss on pairs: it is measured by what it maximises, and its margin by whom it would choose
     if loss is None:
         return -table.chosen / table.chosen_tokens, table.chosen - table.rejected
     return pair_losses(

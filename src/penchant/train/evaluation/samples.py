@@ -80,6 +80,7 @@ class SampleEvaluation:
         # the reference never changes, so its samples and their rewards are computed once for all evaluations
         if self._of_reference is None:
             with self.reference.active() as scorer:
+                # the policy's own renderer: both models answer the same tokens
                 frozen = Policy(scorer.model, self.policy.renderer, self.policy.name)
                 self._of_reference = self._draw(frozen, "sampling the reference")
             self._reference_columns = self._columns(self._of_reference)
@@ -130,6 +131,7 @@ class SampleEvaluation:
             "finished": [float(response.finished) for response in flat],
         }
         if self.reward is not None:
+            # as groups: a learned reward reads the drawn tokens and sees which samples were cut
             groups = [PromptGroup(prompt, row) for prompt, row in zip(self.prompts, samples, strict=True)]
             scored = score_groups(groups, self.reward, tokenizer=self.policy.tokenizer)
             columns["reward"] = [score for group in scored for score in group.scores or ()]
