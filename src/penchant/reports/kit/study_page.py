@@ -59,8 +59,8 @@ def shared_facts(seeds: Iterable[int], provenance: Mapping[str, object], seconds
 def machine_words(provenance: Mapping[str, object]) -> str:
     """Return processor and cores, as a run noted them; folders of other versions may lack either."""
     machine = provenance.get("machine")
-    known = machine if isinstance(machine, Mapping) else {}
-    return f"{known.get('cpu', 'unknown')}, {known.get('cores', '?')} cores"
+    facts = machine if isinstance(machine, Mapping) else {}
+    return f"{facts.get('cpu', 'unknown')}, {facts.get('cores', '?')} cores"
 
 
 def text_cell(
@@ -74,9 +74,8 @@ def text_cell(
     """
     head, rest = folded(text)
     # An empty response is a finding, and an empty box would look like a gap of the page.
-    length = count(len(text), "character")
-    shown = {"head": head or "(empty)", "rest": rest, "folded": length}
-    return {"index": index, "who": author, "mark": mark, **shown, "facts": facts}
+    parts = {"head": head or "(empty)", "rest": rest, "folded": count(len(text), "character")}
+    return {"index": index, "who": author, "mark": mark, **parts, "facts": facts}
 
 
 def texts_of_prompt(prompt: str, cells: list[dict[str, object]]) -> dict[str, object]:

@@ -162,6 +162,11 @@ def p_words(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p {number(p, 3)}"
 
 
+def gibibytes(memory: float, decimals: int | None = None) -> str:
+    """Format bytes of memory as GiB."""
+    return f"{number(memory / 2**30, decimals)} GiB"
+
+
 def duration(seconds: float) -> str:
     """Format a time in seconds: `48 s`, `2 min 10 s`, `3 h 05 min`."""
     rounded = round(seconds)

@@ -192,10 +192,10 @@ def _add(built: dict[str, Panel], panel: Panel) -> None:
 def _all_series(runs: Sequence[Run], sources: Sequence[_Source]) -> tuple[Series, ...]:
     with_training = len(runs) <= MOST_RUNS_WITH_TRAINING
     series = [
-        drawn
+        line
         for index, run in enumerate(runs)
         for source in sources
-        for drawn in _run_series(
+        for line in _run_series(
             run, source, source.role if len(runs) == 1 else f"run{index}", with_training=with_training
         )
     ]

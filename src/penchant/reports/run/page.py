@@ -22,7 +22,7 @@ from penchant.types import RunResult
 REWARD_KL = "reward_kl"
 MOVED_TITLE, LEARNED_TITLE, WRITES_TITLE = "What the policy moved", "How it learned", "What it writes"
 READ_AS_ONE = "Log-probabilities, margin, KL and length belong together: read them as one."
-_LEARNED = (
+_LEARNING_KEYS = (
     "loss",
     "accuracy",
     "label_accuracy",
@@ -35,12 +35,12 @@ _LEARNED = (
 _TWO_SIDED = ("logps", "log_ratios", "rewards")
 SECTIONS: dict[str, tuple[str, ...]] = {
     MOVED_TITLE: (*_TWO_SIDED, "margin", "kl", "tokens"),
-    LEARNED_TITLE: ("rollout_reward", *_LEARNED),
+    LEARNED_TITLE: ("rollout_reward", *_LEARNING_KEYS),
     WRITES_TITLE: ("reward", "repetition", "distinct_2"),
 }
 SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
     MOVED_TITLE: (*(side for key in _TWO_SIDED for side in SIDES[key]), "kl", "tokens"),
-    LEARNED_TITLE: (*SIDES["rollout_reward"], "margin", *_LEARNED),
+    LEARNED_TITLE: (*SIDES["rollout_reward"], "margin", *_LEARNING_KEYS),
     WRITES_TITLE: SECTIONS[WRITES_TITLE],
 }
 # Not only those of this report: figures of an earlier one beside it have to be known to be removed.

@@ -7,6 +7,7 @@ left out. Several runs get the sentences of `across`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
@@ -189,9 +190,9 @@ def _label_accuracy(s: Summary) -> str:
     accuracy = s.held_out_estimate("label_accuracy")
     if accuracy is None or s.held_last is None:
         return _held_and_training("label_accuracy")(s)
-    agreed = f"{_labels_agreed(s, accuracy)}{_from_start(s, 'label_accuracy')}"
+    labels = f"{_labels_agreed(s, accuracy)}{_from_start(s, 'label_accuracy')}"
     return (
-        f"At step {s.held_last.step:,} the policy agrees with {agreed}. It agrees "
+        f"At step {s.held_last.step:,} the policy agrees with {labels}. It agrees "
         "where it made a good response likelier than the reference point, or a bad one less likely; whoever calls all "
         "of them good, or all bad, agrees as often as that is the label."
     )
@@ -207,10 +208,10 @@ def _side_paths(s: Summary, keys: tuple[str, str]) -> tuple[Path, Path, bool] | 
 
     Held-out data come first, as training batches are of other rows at the start than at the end.
     """
-    held = [s.held_pair(key) for key in keys]
-    for (one, other), is_held_out in ((held, True), ([_training_pair(s, key) for key in keys], False)):
-        if one is not None and other is not None:
-            return one, other, is_held_out
+    for pair_of, is_held_out in ((s.held_pair, True), (partial(_training_pair, s), False)):
+        chosen, rejected = map(pair_of, keys)
+        if chosen is not None and rejected is not None:
+            return chosen, rejected, is_held_out
     return None
 
 
@@ -221,9 +222,9 @@ def _two_sides(keys: tuple[str, str], noun: str, first: str, second: str) -> Cal
         paths = _side_paths(s, keys)
         if paths is None:
             return ""
-        one, other, is_held_out = paths
+        chosen, rejected, is_held_out = paths
         where = f"On held-out {noun}" if is_held_out else "On training batches"
-        return f"{where} the {first} {from_to(*one, keys[0])}, and that of {second} {from_to(*other, keys[1])}."
+        return f"{where} the {first} {from_to(*chosen, keys[0])}, and that of {second} {from_to(*rejected, keys[1])}."
 
     return make
 

@@ -8,7 +8,17 @@ from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.models.builtin import described
 from penchant.reports.kit.tables import Mark, Table, Tile, flatten
-from penchant.reports.kit.text import DASH, count, duration, estimate, number, recorded, signed, value_and_interval
+from penchant.reports.kit.text import (
+    DASH,
+    count,
+    duration,
+    estimate,
+    gibibytes,
+    number,
+    recorded,
+    signed,
+    value_and_interval,
+)
 from penchant.reports.run.summary import Summary
 from penchant.runs.read import EvalPoint, Run, finite
 
@@ -166,11 +176,7 @@ def _training(run: Run) -> str:
     parts += [f"in {duration(seconds)}"] if seconds else []
     text = " ".join(parts)
     text += f", {number(speeds[len(speeds) // 2], 0)} tokens per second" if speeds else ""
-    return text + (f", peak memory {_gib(memory)}" if memory else "")
-
-
-def _gib(memory: float) -> str:
-    return f"{number(memory / 2**30)} GiB"
+    return text + (f", peak memory {gibibytes(memory)}" if memory else "")
 
 
 def _machine(run: Run) -> str:
@@ -205,7 +211,7 @@ def comparison(summaries: Sequence[Summary]) -> Table:
         metric("tokens").column: sampled("tokens"),
         metric("repetition").column: sampled("repetition"),
         "Time": [duration(seconds) if (seconds := finite(r.get("seconds"))) else DASH for r in results],
-        "Peak memory": [_gib(memory) if (memory := finite(r.get("peak_memory_bytes"))) else DASH for r in results],
+        "Peak memory": [gibibytes(memory) if (memory := finite(r.get("peak_memory_bytes"))) else DASH for r in results],
     }
     # What all runs share goes into the caption: a column of equal cells costs the width that numbers need.
     shared = [head for head in ("Method", "Status", "Steps") if len(set(columns[head])) == 1]
@@ -236,7 +242,7 @@ def evaluations(run: Run) -> Table | None:
         return None
 
     def row(point: EvalPoint) -> tuple[str, ...]:
-        cells = (recorded(getattr(point, part).get(shown.key), percent=shown.is_share) for part, shown in columns)
+        cells = (recorded(getattr(point, part).get(column.key), percent=column.is_share) for part, column in columns)
         return (f"{point.step:,}", *cells)
 
     heads = ("Step", *(measured.column for _, measured in columns))

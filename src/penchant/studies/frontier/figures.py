@@ -45,8 +45,8 @@ def frontier_picture(study: FrontierSummary) -> Picture:
             _method(axes, method, index, study)
         start = study.reference.reward
         draw_reference(axes, start, MUTED, size=6.5, zorder=7)
-        place = (0.0, start.value)
-        axes.annotate("reference", place, xytext=(8, -5), textcoords="offset points", color=MUTED, va="top")
+        origin = (0.0, start.value)
+        axes.annotate("reference", origin, xytext=(8, -5), textcoords="offset points", color=MUTED, va="top")
         axes.set_ylabel(f"mean {metric('true_reward').label}")
         axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         axes.margins(y=0.1)

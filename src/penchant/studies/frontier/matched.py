@@ -125,7 +125,7 @@ def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale
         gap = scale.estimate(draws, leader.points + other.points)
         if not gap.above(0):
             close.append(other.name)
-            unsure = gap.reason if gap.low is None else unsure
+            unsure = unsure if gap.has_interval else gap.reason
     if unsure:  # too few prompts for any interval, which is no finding about these methods
         return Winner(name=None, reason=unsure)
     if close:

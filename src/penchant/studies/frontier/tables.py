@@ -6,12 +6,21 @@ from penchant.metrics.catalogue import metric
 from penchant.models.builtin import described
 from penchant.reports.kit.study_page import machine_words
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, count, duration, estimate, format_share, listing, number, percent, recorded
+from penchant.reports.kit.text import (
+    DASH,
+    count,
+    duration,
+    estimate,
+    format_share,
+    gibibytes,
+    listing,
+    number,
+    percent,
+    recorded,
+)
 from penchant.studies.core.methods import BEST_OF_N, setting_words
 from penchant.studies.frontier.summary import CurvePoint, FrontierSummary, MethodSummary
 from penchant.studies.frontier.words import common_nats
-
-GIB = 2**30
 
 
 def efficiencies(study: FrontierSummary) -> Table:
@@ -81,7 +90,7 @@ def _of_cost(method: MethodSummary) -> list[str]:
         duration(cost.training_seconds),
         number(cost.optimizer_steps, 0) if cost.optimizer_steps else DASH,
         duration(cost.preparation_seconds) if cost.preparation_seconds else DASH,
-        f"{number(cost.peak_memory_bytes / GIB, 2)} GiB",
+        gibibytes(cost.peak_memory_bytes, 2),
         number(cost.samples_drawn, 0),
         number(cost.trained_tokens, 0) if cost.trained_tokens else DASH,
         f"{runs.all}{f' ({listing(bad)})' if bad else ''}",

@@ -100,13 +100,12 @@ def _learner(config: NoiseConfig, factory: StageFactory, learner: str, share: fl
 
 def _few_comparisons_run(config: NoiseConfig, factory: StageFactory, seed: int, clean: Stage) -> Stage:
     assert config.few is not None
-    few, learned = config.few, _settings(config, factory, SweptLoss("sigmoid", beta=config.beta), seed)
-    assert learned.evaluation is not None
-    settings = replace(
-        learned, prompts=few.prompts, epochs=few.epochs, evaluation=replace(learned.evaluation, times=few.times)
-    )
+    base = _settings(config, factory, SweptLoss("sigmoid", beta=config.beta), seed)
+    assert base.evaluation is not None
+    evaluation = replace(base.evaluation, times=config.few.times)
+    settings = replace(base, prompts=config.few.prompts, epochs=config.few.epochs, evaluation=evaluation)
     needs = {**factory.sampling_needs, "comparisons": clean}
-    return factory.stage("dpo", f"few-{few.prompts}-seed-{seed}", settings, needs, None, seed)
+    return factory.stage("dpo", f"few-{config.few.prompts}-seed-{seed}", settings, needs, None, seed)
 
 
 def _settings(config: NoiseConfig, factory: StageFactory, loss: SweptLoss, seed: int) -> SampledRunSettings:

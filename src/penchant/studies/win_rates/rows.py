@@ -75,16 +75,15 @@ class Cutter:
             self.counts["prompts_too_long"] += 1
             return None
         # Comparisons name their responses by place, and places move up where a response goes.
-        kept = {
-            old: cut for old, response in enumerate(group.responses) if (cut := self._response(response)) is not None
-        }
-        place = {old: new for new, old in enumerate(kept)}
+        cut = enumerate(map(self._response, group.responses))
+        responses = {old: response for old, response in cut if response is not None}
+        index_of = {old: new for new, old in enumerate(responses)}
         comparisons = [
-            replace(comparison, winner=place[comparison.winner], loser=place[comparison.loser])
+            replace(comparison, winner=index_of[comparison.winner], loser=index_of[comparison.loser])
             for comparison in group.comparisons
-            if comparison.winner in place and comparison.loser in place
+            if comparison.winner in index_of and comparison.loser in index_of
         ]
-        return PromptGroup(prompt, list(kept.values()), comparisons, source=group.source)
+        return PromptGroup(prompt, list(responses.values()), comparisons, source=group.source)
 
     def _prompt(self, prompt: Prompt) -> Prompt | None:
         if self.renderer.chat:
