@@ -111,7 +111,7 @@ class LabeledExample:
         object.__setattr__(self, "options", tuple(self.options))
 
     @property
-    def asked(self) -> str | PromptGroup:
+    def classifier_input(self) -> str | PromptGroup:
         """The input of a classifier: the text, or the prompt with its options as responses."""
         return PromptGroup(self.text, self.options) if self.options else self.text
 

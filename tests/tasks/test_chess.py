@@ -37,7 +37,7 @@ def test_a_puzzle_is_the_position_after_the_opponents_move() -> None:
     assert list(example.options) == sorted(example.options)
     assert len(example.options) == board_of(example.text).legal_moves.count()
     assert example.group == "787zsVup"
-    assert example.asked.responses[example.label].text == " e6e7"
+    assert example.classifier_input.responses[example.label].text == " e6e7"
 
 
 def test_the_game_is_known_however_it_is_written() -> None:

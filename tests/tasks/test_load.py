@@ -157,7 +157,7 @@ def test_a_comparison_is_a_prompt_with_two_options_in_an_order_that_does_not_tel
     (example,) = task_spec("hh_harmless").read(HUB_ROWS["hh_harmless"])
     assert example.text == "Human: Hi\n\nAssistant:"
     assert example.options[example.label] == " Hello."
-    asked = example.asked
+    asked = example.classifier_input
     assert isinstance(asked, PromptGroup)
     assert [response.text for response in asked.responses] == list(example.options)
     for number in range(20):

@@ -140,7 +140,7 @@ def test_the_real_comparisons_are_those_of_the_task(shared_data: Any, tmp_path: 
     for line in map(json.loads, lines):
         for example in spec.read(line):
             rows.append(line)
-            expected[example.asked] = example.label
+            expected[example.classifier_input] = example.label
     found = read_comparisons(_file(tmp_path, *rows))
     assert found.targets is not None
     seen = dict(zip(found.inputs, found.targets.argmax(-1).tolist(), strict=True))

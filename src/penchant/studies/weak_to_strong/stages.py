@@ -160,9 +160,9 @@ def activations_stage(job: StageJob[ActivationsSettings], folder: Path) -> dict[
     settings, template = job.settings, job.settings.template
     reader = load_reader(ModelConfig(name=model_of(job), dtype=settings.dtype))
     examples = (
-        [example.asked for example in (*train, *test)]
+        [example.classifier_input for example in (*train, *test)]
         if template is None
-        else [in_other_words(example.asked, template) for example in test]
+        else [in_other_words(example.classifier_input, template) for example in test]
     )
     folders = sorted(job.folder.parent.glob("[!.]*-activations-*"))
     code = digest_source(READING)
@@ -240,7 +240,7 @@ def _fitted(
         )
         probes = fit_probes(states[train_rows], torch.as_tensor(targets)[None], l2=l2, steps=settings.steps)
         return [probes.predict_proba(states[inputs])[0].numpy() for inputs in input_sets], [l2]
-    examples = [example.asked for example in (*train, *test)]
+    examples = [example.classifier_input for example in (*train, *test)]
     classifier = classifier_of(job)
     classifier.fit([examples[index] for index in train_rows], targets, classes=targets.shape[1])
     return [classifier.predict_proba([examples[index] for index in inputs]) for inputs in input_sets], []

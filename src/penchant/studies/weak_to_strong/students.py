@@ -217,9 +217,12 @@ def student_stage(job: StageJob[StudentSettings], folder: Path) -> dict[str, obj
     classes = classes_of(settings.task, train, test)
     truth = _Truth.from_rows([train[index] for index in other], classes) if settings.truth else None
     labels, training_rows = _labels(job, truth, len(other)), np.arange(len(other))
-    examples = [train[index].asked for index in other]
+    examples = [train[index].classifier_input for index in other]
     student = classifier_of(job, loss_of(job.inputs, settings.loss), settings.times_as_long)
-    test_examples, answers = [example.asked for example in test], np.array([example.label for example in test])
+    test_examples, answers = (
+        [example.classifier_input for example in test],
+        np.array([example.label for example in test]),
+    )
     if settings.leaked_share is not None:
         on_test = np.load(job.needs["labels"] / "test.npy", allow_pickle=False)
         examples = _with_leaked_labels(settings, settings.leaked_share, examples, labels)
