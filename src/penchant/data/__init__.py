@@ -1,4 +1,4 @@
-"""Data: files of many layouts in, `PromptGroup`s out, and our own JSONL back."""
+"""Read files of many layouts as `PromptGroup`s, check them, and write our own JSONL."""
 
 from penchant.data.check import check_preferences
 from penchant.data.check import check_preferences as check

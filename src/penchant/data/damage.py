@@ -90,7 +90,7 @@ def _has_entities(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Damage:
-    """A kind of damage.
+    """One kind of damage, and how it is reported.
 
     Attributes:
         shows: whether a text shows it.
@@ -123,7 +123,7 @@ KINDS = (
 
 
 def damage_sentences(groups: Sequence[PromptGroup]) -> Iterator[str]:
-    """Yield what to say of each kind of damage that the texts show.
+    """Yield a sentence about each kind of damage that the texts show.
 
     Args:
         groups: one per prompt or one per row; the shares are of them.
@@ -144,7 +144,7 @@ def damage_sentences(groups: Sequence[PromptGroup]) -> Iterator[str]:
 
 
 def one_sided_prompts(groups: Sequence[PromptGroup]) -> Iterator[str]:
-    """Yield what to say of prompts that some of their responses repeat and others do not."""
+    """Yield a sentence about prompts that some of their responses repeat and others do not."""
     if sources := [group.source for group in groups if _repeats_on_one_side(group)]:
         yield (
             f"{len(sources)} prompts stand again at the beginning of some of their responses, but not of all (the "
@@ -161,7 +161,7 @@ def _repeats_on_one_side(group: PromptGroup) -> bool:
 
 
 def missing_scores(groups: Sequence[PromptGroup]) -> Iterator[str]:
-    """Yield what to say of scores of -1 among scores from 0 up, which stand for a missing rating in many files."""
+    """Yield a sentence about scores of -1 among scores from 0 up: in many files -1 stands for a missing rating."""
     # Below zero for one value only: scores that are rewards have others there.
     scores = [score for group in groups for score in group.scores or ()]
     if -1 in scores and all(score >= 0 for score in scores if score != -1) and any(score > 0 for score in scores):

@@ -169,8 +169,8 @@ def load_demonstrations(source: str | Path, **options: Unpack[ReadKeywords]) -> 
             that learns from such.
     """
     reading = ReadOptions(**options)
-    known, refused = formats.DEMONSTRATIONS, formats.NO_DEMONSTRATIONS
-    parsed = parse_source(source, reading, layouts=known, refused=refused, accept=settle.refuse_judged)
+    layouts, other_layouts = formats.DEMONSTRATIONS, formats.NO_DEMONSTRATIONS
+    parsed = parse_source(source, reading, layouts=layouts, refused=other_layouts, accept=settle.refuse_judged)
     settle.refuse_repeated_prompts(source, parsed)
     _log(settle.settle_bad_rows(source, parsed, reading.bad_rows))
     _log([*settle.unread_warnings(source, parsed), *settle.mark_warnings(source, parsed)])

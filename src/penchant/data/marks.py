@@ -71,7 +71,7 @@ class Marks:
     sources: tuple[str, ...]
 
     def sentence(self) -> str:
-        """Return what to say of them; empty without any."""
+        """Return a sentence about the marks; empty without any."""
         if not self.sources:
             return ""
         examples = ", ".join(repr(mark) for mark in self.marks[:4]) + (", ..." if len(self.marks) > 4 else "")
@@ -126,7 +126,7 @@ def texts_of(group: PromptGroup) -> Iterator[str]:
 
 
 def disguised_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) -> Iterator[str]:
-    """Yield what to say of texts that look as if they held a mark, but hold other characters.
+    """Yield a sentence about texts that look as if they held a mark, but hold other characters.
 
     Args:
         special: as in `find_marks`.
@@ -176,7 +176,7 @@ def has_odd_turns(group: PromptGroup) -> bool:
 
 
 def look_alike(groups: Iterable[PromptGroup]) -> tuple[str, ...]:
-    """Return where comparisons stand whose responses differ in white space or in the form of Unicode alone."""
+    """Return the sources of comparisons whose responses differ in white space or in the form of Unicode alone."""
     return tuple(
         group.source
         for group in groups
@@ -192,7 +192,7 @@ def _looks_same(first: str, second: str) -> bool:
 
 
 def alike_sentence(sources: Sequence[str]) -> str:
-    """Return what to say of comparisons between responses that look the same."""
+    """Return a sentence about comparisons between responses that look the same."""
     return (
         f"{len(sources)} comparisons are between responses that differ in white space or in the form of Unicode alone "
         f"(the first: {sources[0]}); those that become the same tokens are dropped"

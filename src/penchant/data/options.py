@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
+# Settings, loaders and the renderer take the same choices, so each list of them stands here alone.
 BadRows = Literal["error", "skip"]
 Ties = Literal["error", "drop", "half"]
 Template = Literal["auto", "chat", "plain"]
@@ -30,7 +31,7 @@ class ReadKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How the rows of a file or hub data set become groups.
+    """The choices by which the rows of a file or hub data set become groups.
 
     Attributes:
         layout: the layout's name, to prescribe it; else it is recognised by the rows' fields.

@@ -47,7 +47,7 @@ def refuse_judged(group: PromptGroup, row: ReadRow) -> None:
 
 
 def unread_warnings(source: str | Path, parsed: Parsed) -> list[str]:
-    """Return what to say of columns with text that nobody reads."""
+    """Return a warning about columns with text that nobody reads, if there are any."""
     columns = [cut(name) for name in dict.fromkeys(name for texts in parsed.texts for name in texts)]
     if not columns:
         return []
@@ -63,7 +63,7 @@ def _first_names(names: Sequence[str]) -> str:
 
 
 def judging_sentences(judging: Iterable[str]) -> list[str]:
-    """Return what to say of columns that judge and that nobody reads."""
+    """Return a sentence about columns that judge and that nobody reads, if there are any."""
     names = [cut(name) for name in judging]
     if not names:
         return []
@@ -75,7 +75,7 @@ def judging_sentences(judging: Iterable[str]) -> list[str]:
 
 
 def text_sentences(groups: Sequence[PromptGroup], special: Sequence[str] = ()) -> list[str]:
-    """Return what to say of texts and scores that are read as they stand, and may be damaged.
+    """Return sentences about texts and scores that may be damaged, and are read as they stand.
 
     Args:
         special: special tokens of the tokenizer, where one is used.
@@ -89,7 +89,7 @@ def text_sentences(groups: Sequence[PromptGroup], special: Sequence[str] = ()) -
 
 
 def mark_warnings(source: str | Path, parsed: Parsed) -> list[str]:
-    """Return what to say of texts written for a chat template or damaged, and of responses that look alike."""
+    """Return warnings about texts that were written for a chat template or damaged, and responses that look alike."""
     groups = parsed.groups
     # in HH the marks "Human:" and "Assistant:" are the layout itself
     mark_sentence = "" if parsed.layout.name == "hh" else marks.find_marks(groups).sentence()

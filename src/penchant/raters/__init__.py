@@ -1,1 +1,1 @@
-"""`penchant agree`: how far people and judges agree."""
+"""Measure how far people and judges agree: `penchant agree`."""

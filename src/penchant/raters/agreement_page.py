@@ -46,7 +46,7 @@ def agreement_page(results: Agreement, provenance: JsonObject, folder: Path) -> 
 
 
 def agreement_context(results: Agreement, provenance: JsonObject, pictures: Mapping[str, Picture]) -> dict[str, object]:
-    """Return what the template is filled with."""
+    """Return the values that fill the template."""
     tables = [_human_study(results), _pairs(results), _raters(results), _leanings(results), *where_tables(results)]
     return {
         "title": "How far they agree",
@@ -64,7 +64,7 @@ def agreement_context(results: Agreement, provenance: JsonObject, pictures: Mapp
 
 
 def headline(results: Agreement) -> list[str]:
-    """Return alpha, and how much it is made of."""
+    """Return the sentences at the top: Krippendorff's alpha, and what it was measured on."""
     alpha = results.alpha
     first = f"Krippendorff's alpha of {count(len(results.raters), 'rater')}: {format_measure(alpha)}."
     if alpha.value is None:  # everybody says the same of everything, so nothing can be agreed on beyond chance
@@ -76,7 +76,7 @@ def headline(results: Agreement) -> list[str]:
 
 
 def findings(results: Agreement) -> list[str]:
-    """Return what the numbers mean, and what they cannot mean."""
+    """Return sentences on what the numbers mean, and on what they cannot mean."""
     sentences = [
         "Comparisons are matched by content, and which response is the first of a pair is decided by a digest of its "
         "texts: chance agreement depends neither on who won nor on the file's order.",
@@ -189,8 +189,8 @@ def _human_study(results: Agreement) -> Table | None:
     lines = [("comparisons", *(number(row.comparisons, 0) for row in rows))]
     if any(wins):  # "everything" has no first model, and shows a dash
         for index, judge in enumerate(judges):
-            lines.append(line(f"wins by {judge}", (each.judges[index] if each else None for each in wins)))
-        lines.append(line("wins by people", (each.people if each else None for each in wins)))
+            lines.append(line(f"wins by {judge}", (row_wins.judges[index] if row_wins else None for row_wins in wins)))
+        lines.append(line("wins by people", (row_wins.people if row_wins else None for row_wins in wins)))
     for index, judge in enumerate(judges):
         lines.append(line(f"{judge} – people", (row.judge_people[index] for row in rows)))
     lines.append(line("people – people", (row.people_people for row in rows)))
@@ -235,4 +235,5 @@ def _facts(results: Agreement) -> list[tuple[str, str]]:
         ("Left out", results.alike, "comparisons of responses that differ in white space only"),
         ("Counted as ties", results.contradicted, contradicted),
     )
+    # without files of people their line is empty
     return [(label, text) for label, text in facts if text]

@@ -18,7 +18,7 @@ def where_tables(results: Agreement) -> list[Table | None]:
 
 
 def where_findings(results: Agreement) -> list[str]:
-    """Return what the order shown may do, and what the topics are."""
+    """Return sentences on what the order shown may do, and on what the topics are."""
     sentences = []
     if results.orders:
         sentences.append(
@@ -43,7 +43,7 @@ def length_range(row: LengthGroup, *, to: str = " to ") -> str:
 
 
 def topic_name(row: TopicGroup, topics: Topics, limit: int = NAME) -> str:
-    """Return a topic, or what the rows that are left over are."""
+    """Return the name of a topic, or of the rows that are left over."""
     if row.topic is not None:
         return short(row.topic, limit)
     # The last row holds rare topics, or pairs whose rows name none.
@@ -63,6 +63,7 @@ def _orders(results: Agreement) -> Table | None:
     if orders is None:
         return None
     agreements = (("in the same order", orders.same), ("in opposite orders", orders.opposite))
+    # all may have seen the same order, or no two of them
     rows = [(name, agreement) for name, agreement in agreements if agreement is not None]
     return Table(
         "By the order in which two raters saw the responses, as penchant collect records it.",

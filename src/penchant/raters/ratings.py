@@ -35,7 +35,7 @@ class Compared:
 
     @property
     def longer_by(self) -> int:
-        """Characters that the first has more than the second."""
+        """The number of characters that the first has more than the second."""
         return len(self.first) - len(self.second)
 
 
@@ -141,7 +141,7 @@ class RatingsTable:
         self._same_texts = 0
 
     def add(self, rater: str, group: PromptGroup, comparison: Comparison, metadata: RowMetadata) -> None:
-        """Add what a rater says of two responses."""
+        """Add a rater's verdict on two responses."""
         key, verdict, pair = oriented(group, comparison, metadata.models)
         # With the white space at their ends taken off the two are one response.
         if key[1] == key[2]:
@@ -171,7 +171,7 @@ class RatingsTable:
             self._people.add(rater)
 
     def ratings(self, kept_raters: Sequence[str] = (), topic: str | None = None) -> Ratings:
-        """Return who says what of which comparison.
+        """Return the table of verdicts.
 
         Args:
             kept_raters, topic: as in `read_ratings`.

@@ -14,7 +14,7 @@ from penchant.typed_json import INLINED
 # The names of fields are the keys of `agree.json`, and files that users have are read ever after: they stay.
 @dataclass(frozen=True, slots=True)
 class RaterPair:
-    """How far two raters agree."""
+    """The agreement of two raters."""
 
     one: str
     other: str
@@ -23,7 +23,7 @@ class RaterPair:
 
 @dataclass(frozen=True, slots=True)
 class RaterResult:
-    """One rater by itself, and against the others.
+    """The results of one rater, by itself and against the others.
 
     Attributes:
         kind: `person` and `judge` where there are people, else `rater`.
@@ -46,7 +46,7 @@ class RaterResult:
 
 @dataclass(frozen=True, slots=True)
 class GroupAgreement:
-    """How far all raters agree on one group of comparisons.
+    """The agreement of all raters on one group of comparisons.
 
     Attributes:
         comparisons, prompts: how many there are.
@@ -101,7 +101,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class MatchupWins:
-    """How often the first of two models wins: by each judge, and by people."""
+    """The win rates of the first of two models: by each judge, and by people."""
 
     judges: tuple[Estimate | None, ...]
     people: Estimate | None
@@ -144,7 +144,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far raters agree.
+    """The agreement of raters: the content of `agree.json`.
 
     Attributes:
         level: coverage of the intervals.

@@ -48,7 +48,7 @@ class RowMetadata:
     orders: tuple[Order, ...] = ()
 
     def stood_before(self, annotator: str | None, response: int, other: int) -> bool | None:
-        """Return whether a response stood before another as this annotator saw them.
+        """Return whether this annotator saw a response before another one.
 
         None where that is not known, or was both.
         """
@@ -64,7 +64,7 @@ class RowMetadata:
 def read_row_metadata(
     source: str | Path, layout: str, *, topic: str | None = None, split: str = "train"
 ) -> dict[str, RowMetadata]:
-    """Return what each row says beside its group, by where it stands (as in `PromptGroup.source`).
+    """Return the metadata of each row by its place in the file (`PromptGroup.source`).
 
     Args:
         topic: a field to look at besides `TOPIC_FIELDS`.

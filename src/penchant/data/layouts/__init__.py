@@ -1,1 +1,1 @@
-"""A row to a `PromptGroup`: the known layouts, their columns and values."""
+"""Turn rows into `PromptGroup`s: the known layouts, their columns and values."""

@@ -17,7 +17,7 @@ LONGEST_LITERAL = 2**20  # characters; Python's parser takes memory by the hundr
 
 
 def unfold_turns(values: RowValues) -> RowValues:
-    """Return the row with its cells that are turns written as text turned into turns.
+    """Parse the cells of a row that hold turns written as text; others stay as they are.
 
     Raises:
         RowError: a cell that begins as turns do, but can be parsed neither as JSON nor as Python.

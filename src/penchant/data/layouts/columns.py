@@ -82,7 +82,7 @@ def rename_columns(values: RowValues, columns: Columns) -> RowValues:
 
 
 def is_text(value: object) -> bool:
-    """Return whether a cell holds text, however deep inside."""
+    """Return whether a cell holds text, also within lists and objects."""
     return any(text.strip() for text in texts_in(value))
 
 
@@ -117,7 +117,7 @@ def text_columns(unread: RowValues, group: PromptGroup | None = None) -> list[st
 
 
 def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
-    """Return the group with what belongs to its prompt beside it: system, history, and input or context.
+    """Add to the prompt what other columns hold of it: system, history, and input or context.
 
     An instruction with an input is something a user says, so such a prompt becomes turns, as in `instruction_turns`.
 

@@ -49,8 +49,7 @@ def read_ranked(row: RowValues) -> PromptGroup:
 
 def read_ultrafeedback(row: RowValues) -> PromptGroup:
     """Read UltraFeedback: `instruction` or `prompt`, and `completions`, whose scores make the comparisons."""
-    completions = as_records(row["completions"], "completions")
-    if not completions:
+    if not (completions := as_records(row["completions"], "completions")):
         raise RowError("empty", "field 'completions' is empty; expected at least one completion")
     # One name for the whole row: scores of different scales cannot be compared with each other.
     filled = {field for completion in completions for field, value in completion.items() if value is not None}

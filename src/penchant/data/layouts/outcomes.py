@@ -61,7 +61,7 @@ def response_index(value: object, name: str, responses: int) -> int:
 
 
 def comparisons_of_ranking(items: Sequence[object], responses: int) -> list[Comparison]:
-    """Compare as in `[best, [tied, tied], worst]`: indices may be left out, but none may stand twice."""
+    """Compare by a ranking such as `[best, [tied, tied], worst]`; indices may be left out, but none may stand twice."""
     ranks: dict[int, float] = {}
     for level, item in enumerate(items):
         for member in item if isinstance(item, list) else [item]:
@@ -76,7 +76,7 @@ def comparisons_of_ranking(items: Sequence[object], responses: int) -> list[Comp
 
 
 def comparisons_of_ranks(items: Sequence[object], responses: int) -> list[Comparison]:
-    """Compare by a place for each response, 1 (or the lowest) the best; equal places tie."""
+    """Compare by a rank for each response: 1 (or the lowest) is the best, and equal ranks tie."""
     require_length("ranks", len(items), responses)
     ranks = [as_number(value, f"ranks[{index}]") for index, value in enumerate(items)]
     # -1 stands for a missing number in many files, and would be the best place of all.

@@ -69,11 +69,11 @@ def _refuse_misspelled(row: RowValues) -> None:
             raise RowError("value", f"field {field!r} is unknown{suggestion}")
 
 
-def _known_fields(value: object, name: str, *known: str) -> RowValues:
+def _known_fields(value: object, name: str, *known_fields: str) -> RowValues:
     """Return the fields of an object that are filled; of an object of ours each must be known."""
     fields = as_object(value, name)
-    if unknown := set(fields) - set(known):
-        raise RowError("value", f"field {name!r}: unknown {min(unknown)!r}; known are {', '.join(known)}")
+    if unknown := set(fields) - set(known_fields):
+        raise RowError("value", f"field {name!r}: unknown {min(unknown)!r}; known are {', '.join(known_fields)}")
     return {field: content for field, content in fields.items() if content is not None}  # tables fill up with null
 
 

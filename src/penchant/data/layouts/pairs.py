@@ -27,7 +27,7 @@ OPEN_TAG = re.compile(r"<(\w{1,30})>")
 
 
 def read_trl(row: RowValues) -> PromptGroup:
-    """Read TRL, explicit prompt, text: the three texts as they stand."""
+    """Read TRL's format with an explicit prompt: three texts, taken as they stand."""
     prompt = as_prompt(row["prompt"], "prompt")
     chosen, rejected = _two_texts(row)
     # Read as they stand, they would show the prompt twice and teach all turns before the last as well.
@@ -63,7 +63,7 @@ def read_instructgpt_summaries(row: RowValues) -> PromptGroup:
 
 
 def read_trl_implicit(row: RowValues) -> PromptGroup:
-    """Read TRL, implicit prompt, text: the prompt is the common beginning, cut back to where responses start.
+    """Read TRL's format with an implicit prompt: both texts begin with it, and it ends where their responses start.
 
     That is after the last template marker of a response that both share, else before the last shared white
     space (which goes to the responses), so that no word is cut in two.
@@ -106,7 +106,7 @@ def refuse_cut_sentence(row: RowValues) -> None:
 
 
 def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
-    """Return the last place up to `shared` after a word, where both texts go on with white space and more."""
+    """Return the last index up to `shared` that ends a word, where both texts go on with white space and more."""
     for cut in range(min(shared, len(chosen) - 1, len(rejected) - 1), 0, -1):
         follows = chosen[cut].isspace() and rejected[cut].isspace() and not chosen[cut - 1].isspace()
         if follows and chosen[cut:].strip() and rejected[cut:].strip():
@@ -115,7 +115,7 @@ def _last_word_end(chosen: str, rejected: str, shared: int) -> int:
 
 
 def read_trl_conversational(row: RowValues) -> PromptGroup:
-    """Read TRL, explicit prompt, turns. The lists may repeat the prompt's (UltraFeedback binarized does).
+    """Read TRL's conversational format with an explicit prompt, which the lists may repeat, as UltraFeedback's do.
 
     A prompt given as text is the user's turn.
     """
@@ -136,7 +136,7 @@ def read_trl_conversational(row: RowValues) -> PromptGroup:
 
 
 def read_trl_implicit_conversational(row: RowValues) -> PromptGroup:
-    """Read TRL, implicit prompt, turns: the prompt is all before the last turn, the same in both."""
+    """Read TRL's conversational format with an implicit prompt: all turns before the last, the same in both."""
     chosen, rejected = as_turns(row["chosen"], "chosen"), as_turns(row["rejected"], "rejected")
     return _pair_of_turns(row, _shared_history(chosen, rejected), chosen, rejected)
 
@@ -210,12 +210,12 @@ def speaks_for_both(group: PromptGroup) -> bool:
 
 
 def read_llamafactory(row: RowValues) -> PromptGroup:
-    """Read LLaMA-Factory ranking: `instruction`, `input` (and `system`, `history`), `chosen`, `rejected`."""
+    """Read LLaMA-Factory's rankings: `instruction`, `input` (and `system`, `history`), `chosen`, `rejected`."""
     return rated_pair(row, instruction_turns(row), *_two_texts(row))
 
 
 def read_llamafactory_sharegpt(row: RowValues) -> PromptGroup:
-    """Read LLaMA-Factory ranking, ShareGPT: `conversations` up to the answer, then a turn each for the pair."""
+    """Read LLaMA-Factory's rankings with ShareGPT's turns: `conversations` up to the answer, and one turn per side."""
     field = "conversations" if row.get("conversations") is not None else "messages"
     history = as_turns(row[field], field)
     if holds(row.get("system")):

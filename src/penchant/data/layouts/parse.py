@@ -148,12 +148,13 @@ def _add(parsed: Parsed, item: Row | RowProblem, layouts: Sequence[Layout], acce
 
 
 def _refuse_other_layout(layout: Layout, row: Row, layouts: Sequence[Layout]) -> None:
-    """Refuse a row with another layout's fields, which is no bad row of this one; one that only lacks a field is."""
+    """Refuse a row of another layout. A row that only lacks a field is a bad row of this one."""
     if layout.matches(row.values):
         return
     other = formats.detect(row.values, layouts)
     if other is None or other is layout:
         return
+    # What speaks for the other layout is a field that this one does not know; else the row only has less of it.
     own_fields = {spelling for spellings in layout.required for spelling in spellings}
     other_fields = {s for spellings in other.required for s in spellings if row.values.get(s) is not None}
     if not other_fields <= own_fields:
@@ -197,9 +198,9 @@ def listed(problems: Sequence[RowProblem], rows: int, limit: int = SHOWN_PROBLEM
     repeats = Counter(problem.message for problem in problems if problem.kind == "unread")
     once = {problem.message: problem for problem in reversed(problems) if problem.kind == "unread"}
     single = [problem for problem in problems if once.get(problem.message, problem) is problem]
-    repeated = [repeats[problem.message] - 1 for problem in single]
+    repetitions = [repeats[problem.message] - 1 for problem in single]
     entries = [
-        f"{problem} (and {more} more rows)" if more > 0 else str(problem)
-        for problem, more in zip(single, repeated, strict=True)
+        f"{problem} (and {count} more rows)" if count > 0 else str(problem)
+        for problem, count in zip(single, repetitions, strict=True)
     ]
     return "\n".join([f"{len(problems)} of {rows} rows cannot be used:", *bulleted(entries, limit)])

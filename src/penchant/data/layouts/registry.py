@@ -24,7 +24,7 @@ from penchant.types import PromptGroup
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to write rows.
+    """A layout of rows: the fields that recognise it, and their reader.
 
     Attributes:
         name: what reports call it, and what the argument `layout` takes.
@@ -158,7 +158,7 @@ def _has_ranked_list(row: RowValues) -> bool:
 
 
 def _doubt_ranked(row: RowValues) -> None:
-    """Refuse a list that nobody says is in order: a model's samples, or answers that are all right, look the same.
+    """Refuse a list that may not be in order: a model's samples, or answers that are all right, look the same.
 
     What says so: `ranks`, the name `ranked`, or LLaMA-Factory's `instruction` with two outputs.
     """
@@ -178,7 +178,7 @@ def _doubt_ranked(row: RowValues) -> None:
 
 PAIR = (("chosen",), ("rejected",))
 INSTRUCTION = (("instruction", "prompt"),)
-OWN = Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True)
+OWN_LAYOUT = Layout("penchant", (("prompt",), ("responses",)), own.read_penchant, counts_add=True)
 
 UNPAIRED = (
     # `label`, as in TRL
@@ -214,7 +214,7 @@ PREFERENCES: tuple[Layout, ...] = (
     Layout("openai-summaries", (("info",), ("summaries",), ("choice",)), several.read_openai_summaries),
     Layout("swift", (("messages",), ("rejected_response",)), pairs.read_swift),
     Layout("ultrafeedback", (*INSTRUCTION, ("completions",)), several.read_ultrafeedback),
-    OWN,
+    OWN_LAYOUT,
     Layout("ranked", (*INSTRUCTION, several.RANKED_FIELDS), several.read_ranked, _has_ranked_list, doubt=_doubt_ranked),
     Layout(
         "llamafactory-sharegpt", (("conversations", "messages"), *PAIR), pairs.read_llamafactory_sharegpt, _is_sharegpt
@@ -230,7 +230,7 @@ PREFERENCES: tuple[Layout, ...] = (
 )
 
 DEMONSTRATIONS: tuple[Layout, ...] = (
-    OWN,
+    OWN_LAYOUT,
     Layout("completion", (("prompt",), ("completion", "response")), read_completion, counts_add=True),
     Layout("messages", (("messages", "conversations"),), read_messages, counts_add=True),
     Layout(
@@ -257,7 +257,7 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
 )
 
 # What teaches the wrong thing as demonstrations: losing and bad responses.
-NO_DEMONSTRATIONS: tuple[Layout, ...] = tuple(layout for layout in PREFERENCES if layout is not OWN)
+NO_DEMONSTRATIONS: tuple[Layout, ...] = tuple(layout for layout in PREFERENCES if layout is not OWN_LAYOUT)
 
 
 PROMPTS: tuple[Layout, ...] = (
@@ -267,7 +267,7 @@ PROMPTS: tuple[Layout, ...] = (
         for layout in PREFERENCES
         if layout not in UNPAIRED
     ),
-    *(layout for layout in DEMONSTRATIONS if layout is not OWN and layout.name != "text"),
+    *(layout for layout in DEMONSTRATIONS if layout is not OWN_LAYOUT and layout.name != "text"),
     Layout("prompts", (("prompt",),), demonstrations.read_bare_prompt),
 )
 

@@ -117,8 +117,7 @@ def _role(value: object, name: str) -> str:
 
 def as_turns(value: object, name: str) -> tuple[Message, ...]:
     """Return the turns of a conversation, at least one."""
-    turns = as_list(value, name, of="turns")
-    if not turns:
+    if not (turns := as_list(value, name, of="turns")):
         raise RowError("empty", f"field {name!r} is empty; expected at least one turn")
     read = tuple(as_turn(turn, f"{name}[{index}]") for index, turn in enumerate(turns))
     last = as_object(turns[-1], name)

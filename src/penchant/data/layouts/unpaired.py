@@ -34,7 +34,7 @@ def _label(row: RowValues) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Whether a response is good. weight: how often that was said; halves come from ties."""
+    """The label of a response, good or bad. weight: how often that was said; halves come from ties."""
 
     response: int
     desirable: bool

@@ -109,6 +109,7 @@ def _listed(problems: Sequence[InputError], limit: int = 20, per_cause: int = 3)
     causes: Counter[str] = Counter()
     lines = [f"{len(problems)} rows cannot be used:"]
     for problem in problems:
+        # A template that refuses one conversation refuses most of them in the same words, and would fill the message.
         cause = str(problem.__cause__)  # without the row's name
         causes[cause] += 1
         if causes[cause] <= per_cause and len(lines) <= limit:

@@ -35,7 +35,7 @@ class TooLong(InputError):
 
 @dataclass(frozen=True)
 class Renderer:
-    """Turns prompts and responses into token ids, the same way everywhere.
+    """The way from prompts and responses to token ids, the same everywhere.
 
     Attributes:
         tokenizer: a fast tokenizer of `transformers` (offsets are needed).
@@ -245,10 +245,10 @@ class Renderer:
 
     def _earlier_spans(self, conversation: tuple[Message, ...]) -> dict[int, Span]:
         """Return the assistant's turns in a conversation, by their number."""
-        earlier = ((number, conversation[:number], turn) for number, turn in enumerate(conversation))
+        turns = ((number, conversation[:number], turn) for number, turn in enumerate(conversation))
         return {
             number: self._turn_span(before, self.text(before), turn.content, finished=True)
-            for number, before, turn in earlier
+            for number, before, turn in turns
             if turn.role == "assistant"
         }
 

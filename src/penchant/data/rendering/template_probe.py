@@ -116,6 +116,7 @@ def default_system_text(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def _write(tokenizer: PreTrainedTokenizerBase, roles: Sequence[str]) -> _Written | None:
     """Return a conversation of probes; None where the template refuses it, as one does that looks at contents."""
+    # words that stand in no template, with a number each, and with no letters that a template would change
     probes = tuple(f"zq{number}turn{number}qz" for number in range(len(roles)))
     messages = [Message(role, probe) for role, probe in zip(roles, probes, strict=True)]
     try:

@@ -30,7 +30,7 @@ RENDERING = ("renderer", "rendered", "render_groups", "spans", "apply_template",
 
 @dataclass(frozen=True)
 class TokenFile:
-    """Where the ids of one data set are kept."""
+    """The file that keeps the ids of one data set."""
 
     path: Path
 

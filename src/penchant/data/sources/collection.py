@@ -21,6 +21,7 @@ from penchant.data.sources.values import RowValues, cut
 from penchant.digests import warn_without_digests
 from penchant.errors import InputError
 
+# Held here and not imported: the reader needs no web package, and refuses what a newer one wrote.
 VERSION = 1
 MAGIC = b"SQLite format 3\0"
 SUFFIXES = (".sqlite", ".sqlite3", ".db")

@@ -26,7 +26,7 @@ STRUCTURED_COLUMNS = re.compile(
 
 
 def read_csv(path: Path, default_separator: str) -> Iterator[tuple[str, RowValues]]:
-    """Yield where each row stands (`prefs.csv row 12`) and its cells by column.
+    """Yield the source of each row (`prefs.csv row 12`) and its cells by column.
 
     Args:
         default_separator: the one that the file's ending promises; another is taken where the header has more of it.
@@ -51,7 +51,7 @@ def read_csv(path: Path, default_separator: str) -> Iterator[tuple[str, RowValue
     try:
         header = next(reader, [])
         _check_header(path, header)
-        number = 0
+        number = 0  # of rows and not of lines, since a quoted cell may hold line breaks
         for cells in reader:
             if not cells:  # a blank line, as at the end of many files
                 continue

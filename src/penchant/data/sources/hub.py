@@ -53,6 +53,7 @@ def _from_parquet(repository: str, config: str, split: str, files: list[str]) ->
             f"{repository}: this hub data set has the configs {', '.join(configs)}; "
             f"choose one, such as '{repository}:{configs[0]}'"
         )
+    # the hub calls the only config of a data set "default" where its files name none
     config = config or ("default" if "default" in configs else configs[0])
     if config not in configs:
         raise InputError(f"{repository}: no config {config!r} in this hub data set; it has {', '.join(configs)}")

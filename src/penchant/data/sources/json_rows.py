@@ -77,7 +77,7 @@ def _pandas_table(document: RowValues) -> list[RowValues] | None:
     objects = _items_of(values, dict)
     if objects and all(objects):
         # columns: {"prompt": {"0": "a", "1": "b"}}; index: {"0": {"prompt": "a"}, "1": {"prompt": "b"}}
-        if all(each.keys() == objects[0].keys() for each in objects) and _are_row_numbers(objects[0]):
+        if all(table.keys() == objects[0].keys() for table in objects) and _are_row_numbers(objects[0]):
             return [dict(zip(document, (column[row] for column in objects), strict=True)) for row in objects[0]]
         return objects if _are_row_numbers(document) else None
     # list: {"prompt": ["a", "b"]}

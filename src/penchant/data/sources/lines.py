@@ -97,6 +97,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
                 # Excel writes a byte order mark first. It would be part of the first column's name, or break the JSON.
                 yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
                 continue
+            # read to its end without keeping it, so that the numbers of the lines after it are right
             while line and not line.endswith(b"\n"):
                 line = stream.readline(2**20)
             yield number, None

@@ -1,4 +1,4 @@
-"""Digests of the rows of a collection: a database would not notice that one place became another.
+"""Check the rows of a collection by digests: a database would not notice that one value became another.
 
 `penchant collect` writes a row of `row_digest` with each row of another table, in the same transaction. Whoever reads
 the collection compares them first. Imports no SQLModel.

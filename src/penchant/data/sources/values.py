@@ -48,10 +48,10 @@ def cut(text: object, length: int = SHOWN_NAME) -> str:
     return form if len(form) <= length else form[: length - 3] + "..."
 
 
-def bulleted(items: Sequence[object], most: int) -> list[str]:
-    """Return a line for each of the first `most` items, and one with the number of the others."""
-    lines = [f"  {item}" for item in items[:most]]
-    return lines if len(items) <= most else [*lines, f"  (+{len(items) - most} more)"]
+def bulleted(items: Sequence[object], limit: int) -> list[str]:
+    """Return a line for each of the first `limit` items, and one with the number of the others."""
+    lines = [f"  {item}" for item in items[:limit]]
+    return lines if len(items) <= limit else [*lines, f"  (+{len(items) - limit} more)"]
 
 
 def common_length(first: Sequence[object], second: Sequence[object]) -> int:

@@ -1,1 +1,1 @@
-"""`penchant rank`: strengths from comparisons or rankings."""
+"""Fit strengths to comparisons or rankings: `penchant rank`."""

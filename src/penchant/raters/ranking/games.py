@@ -70,7 +70,7 @@ class Games:
 
 
 def read_games(config: Rank) -> Games:
-    """Read the file.
+    """Read who met whom in the file, and who won.
 
     Raises:
         InputError: what `read_preferences` or `read_ratings` raises; rows that do not say who wrote what; several
@@ -158,6 +158,7 @@ def _cluster(resampled: str, group: PromptGroup, annotator: str | None, number: 
 
 
 def _times(comparison: Comparison, source: str) -> int:
+    # half a game cannot be drawn anew
     if comparison.weight != round(comparison.weight):
         raise InputError(f"{source}: a comparison of weight {comparison.weight}: ranking counts whole comparisons")
     return round(comparison.weight)
@@ -202,7 +203,7 @@ def _responses(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence
 
 
 def _of_annotators(config: Rank) -> Games:
-    """Return annotators against each other: who is with the majority of the others where the other is not."""
+    """Return games of annotators: one wins that is with the majority of the others where the second is not."""
     ratings = read_ratings([config.file], layout=config.layout, bad_rows=config.bad_rows)
     if len(ratings.raters) < 3:
         annotator_count = "there is one annotator only" if len(ratings.raters) == 1 else "there are two annotators only"

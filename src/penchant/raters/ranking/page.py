@@ -30,7 +30,7 @@ def strengths_page(ranking: Ranking, provenance: JsonObject, folder: Path) -> No
 
 
 def strengths_context(ranking: Ranking, provenance: JsonObject, pictures: Mapping[str, Picture]) -> dict[str, object]:
-    """Return what the template is filled with."""
+    """Return the values that fill the template."""
     return {
         "title": title(ranking),
         "headline": headline(ranking),
@@ -67,6 +67,7 @@ def _table(ranking: Ranking) -> Table:
 
 
 def _halves(wins: float) -> str:
+    # ties are half a win each way, so there are whole and half wins and no others
     return number(wins, 0 if wins == round(wins) else 1)
 
 

@@ -41,13 +41,13 @@ def title(ranking: Ranking) -> str:
 
 
 def caption(ranking: Ranking) -> str:
-    """Return what a strength is."""
+    """Return the sentences below the figure: what a strength is."""
     words = CAPTION_OF_ANNOTATORS if ranking.by == "annotators" else CAPTION
     return words.format(model=MODELS[ranking.fit])
 
 
 def headline(ranking: Ranking) -> list[str]:
-    """Return who leads, and whether anybody else may be first as well."""
+    """Return the sentences at the top: who leads, and whether others may be first as well."""
     items = ranking.items
     best = short(items[0].name, NAME)
     # By places: intervals of two strengths may overlap though one is the higher in every resample.
@@ -62,7 +62,7 @@ def headline(ranking: Ranking) -> list[str]:
 
 
 def comparisons_words(ranking: Ranking) -> str:
-    """Return what the strengths are made of."""
+    """Return how many comparisons or rankings the strengths are fitted to."""
     if ranking.rankings is not None:
         return f"{count(ranking.rankings, 'ranking')}, which are {count(ranking.comparisons, 'comparison')}"
     if ranking.by == "annotators":
@@ -72,7 +72,7 @@ def comparisons_words(ranking: Ranking) -> str:
 
 
 def findings(ranking: Ranking) -> list[str]:
-    """Return what strengths mean, and what they cannot mean."""
+    """Return sentences on what strengths mean, and on what they cannot mean."""
     sentences = [*(MEANING_OF_ANNOTATORS if ranking.by == "annotators" else MEANING), ELO]
     if ranking.reason:
         sentences.append(f"There are no intervals: {ranking.reason}.")
