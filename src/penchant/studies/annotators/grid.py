@@ -63,6 +63,7 @@ def annotators_grid(config: AnnotatorsConfig) -> AnnotatorsGrid:
     Raises:
         InputError: the data cannot be read, or name fewer than two annotators.
     """
+    # the file's digest is an argument so that the cache of names does not outlive a change of the file
     names = config.annotators or _names(config.data, data_content(locate_prompts(config.data.path)))
     return AnnotatorsGrid(
         tuple(
@@ -122,5 +123,6 @@ def _cell(config: AnnotatorsConfig, number: int, annotator: str, seed: int) -> L
     for kind, settings in learner_settings.items():
         name = kind.replace("_", "-")
         run = stage(kind, name, settings, {"comparisons": train})
+        # judged by one annotator's comparisons, on prompts from which the run has learned nothing
         learners[kind] = (run, stage("judged", f"{name}-judged", policy, {"run": run, "held": held_out}))
     return LeftOut(annotator, train, held_out, learners)

@@ -98,7 +98,7 @@ def _verdict_facts(groups: Sequence[PromptGroup], annotator: str, names: Sequenc
 
 
 def _agrees(comparisons: Sequence[Comparison], name: str, reference: Comparison) -> float | None:
-    """Return how far another annotator's verdicts on the same pair are this one, from 0 to 1; None without any."""
+    """Return how far another annotator's verdicts on a pair agree with this one, from 0 to 1; None without any."""
     # in either order: who prefers the other response says something of the same pair
     pair = {reference.winner, reference.loser}
     verdicts = [

@@ -100,8 +100,8 @@ def _verdicts(cells: Sequence[LeftOut], study: Path) -> Verdicts:
 
 
 def _mean(agreements: Mapping[str, Sequence[float | None]], size: int) -> list[float | None]:
-    """Return how many of the other annotators say the same, as a share of those who said anything."""
-    shares: list[float | None] = []
+    """Return, per comparison, the share of the other annotators with a verdict who say the same."""
+    shares: list[float | None] = []  # None where nobody else decided the pair
     for index in range(size):
         present = [value for column in agreements.values() if (value := column[index]) is not None]
         shares.append(sum(present) / len(present) if present else None)
@@ -113,6 +113,7 @@ def _agreement(parts: Sequence[Verdicts]) -> Agreement:
 
     Differences are on the same comparisons; intervals resample prompts.
     """
+    # all annotators and seeds pooled; a prompt that several of them saw is one cluster
     prompts = [prompt for part in parts for prompt in part.prompt]
     columns = {
         name: [value for part in parts for value in part.agrees.get(name, [None] * len(part.prompt))]

@@ -32,7 +32,7 @@ def address(
     inputs: Mapping[str, str] | None = None,
     has_reward_model: bool = False,
 ) -> str:
-    """Return the address of a stage of this kind with these settings on top of the stages with those addresses.
+    """Return the address of a stage: a digest of its kind, its settings, the stages that it needs and its source.
 
     Args:
         inputs: under which names its inputs are found; they say which entries of registries it reaches.
@@ -79,7 +79,7 @@ def stage_reach(
 
 
 def _names_of_learning(kind: str, settings: Mapping[str, object]) -> dict[str, list[str]]:
-    """Return the losses and classifiers that a stage names; of a registry that is left out, all entries count."""
+    """Return the losses and classifiers that a stage names. All entries of a registry count that is left out."""
     names: dict[str, list[str]] = {}
     if kind in ENTRIES["penchant.methods"]:
         losses = losses_in(settings.get("loss")) if kind == "dpo" or "loss" in settings else set()
@@ -120,7 +120,7 @@ def _maker(kind: str) -> str:
 
 
 def judges_in(text: str | None) -> Iterator[Mapping[str, object]]:
-    """Return the settings of a judge and of all judges inside it."""
+    """Yield the settings of a judge and of every judge inside it."""
     waiting = [json.loads(text)] if text else []
     while waiting:
         judge = waiting.pop()
@@ -133,7 +133,7 @@ def judges_in(text: str | None) -> Iterator[Mapping[str, object]]:
 
 @cache
 def summary_version(summarize: str) -> str:
-    """Return the digest of the source that makes a study's numbers of what its stages measured.
+    """Return the digest of the source that turns what a study's stages measured into its numbers.
 
     Args:
         summarize: the study's `module:function`.

@@ -23,7 +23,7 @@ log = logging.getLogger("penchant.studies")
 
 
 def check_names(stages: Sequence[Stage]) -> None:
-    """Refuse a study in which a name stands for nothing, before hours of stages come to the one that reads it.
+    """Refuse a study with a name that stands for nothing, before its first stage runs.
 
     Raises:
         InputError: no such model, reward, data file or judge's part.
@@ -58,7 +58,7 @@ def _check_judge(text: str) -> None:
 
 
 def warn_of_earlier_stages(folder: Path, stages: Sequence[Stage]) -> None:
-    """Say so where a study's folder holds stages, and none of them is one of these: all are computed anew.
+    """Warn where a study's folder holds stages of which none can be used, so that all are computed anew.
 
     Stages are recognised by all that decides their numbers, so those of an earlier version of Penchant are none of
     today's. They stay where they are, and `penchant report` still makes their page until this study has numbers.

@@ -36,7 +36,7 @@ class Grid(Protocol):
 
 @dataclass(frozen=True)
 class StudyDefinition:
-    """A study.
+    """A study as the rest of the package knows it.
 
     Attributes:
         configs: its settings, a class for each command; the class's `method` is the command's name.
@@ -100,7 +100,7 @@ def definitions() -> tuple[StudyDefinition, ...]:
 
 
 def definition_of(config: type[Study]) -> StudyDefinition:
-    """Return the study whose settings these are."""
+    """Return the study that a class of settings belongs to."""
     # `penchant study transfer` with a judge is another study, whose settings are another class
     takeovers = {kind: definition for definition in definitions() for _, kind in definition.takes_over.values()}
     return takeovers.get(config) or next(definition for definition in definitions() if config in definition.configs)

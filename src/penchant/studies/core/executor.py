@@ -53,7 +53,7 @@ class Workers:
 
     def give(self, stage: Stage, study: Path, *, threads: int) -> int:
         """Start a stage and return the number that `wait` gives back with its outcome."""
-        self._job_count += 1
+        self._job_count += 1  # unique among all studies that share these processes, as an address is not
         message = stage_message(stage, study, self._job_count, threads)
         make_folder(Path(message.log).parent)
         self._say(to_object(message))
@@ -82,6 +82,7 @@ class Workers:
 
     def close(self) -> None:
         """Ask what still runs to stop, and wait for it."""
+        # the end of its input asks the server to stop what runs, and it ends with the last of them
         server, self._server = self._server, None
         if server is not None:
             assert server.stdin is not None

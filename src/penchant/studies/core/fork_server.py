@@ -74,7 +74,7 @@ def _import_all() -> None:
 
 
 def _import_for(settings: Mapping[str, object]) -> None:
-    """Import what a stage and many like it need beyond that, once for all of them."""
+    """Import what only some stages need, before the fork, so that many alike import it once."""
     classifier = settings.get("classifier")
     # the import takes a second and such a stage itself a tenth of one; without TF-IDF nobody needs it
     if isinstance(classifier, Mapping) and classifier.get("name") == "tfidf":

@@ -41,7 +41,7 @@ class StageJob(Generic[Settings]):
 
 
 def read_job(message: StageMessage) -> StageJob[StageSettings]:
-    """Return the job that a message stands for, with its settings as an object of their class."""
+    """Return a message's job, with its settings as an object of their class."""
     # of the class that the study's grid chose, so that whoever reads the job may ask for its class
     settings: StageSettings = from_json(resolve(message.settings_class), message.settings, "settings")
     needs = {role: Path(path) for role, path in message.needs.items()}
@@ -56,14 +56,14 @@ def start_policy(job: StageJob[StageSettings], settings: PolicySettings) -> Poli
 
 
 def trained_policy(job: StageJob[StageSettings], settings: PolicySettings) -> Policy:
-    """Load what the run that this stage needs has made of it."""
+    """Load the model that the run before this stage has trained."""
     name = str(job.needs["run"] / "checkpoint")
     # its adapters lie in the checkpoint; `lora` would begin new ones on top
     return load_policy(settings.model.replace(name=name, lora=None), template=settings.template)
 
 
 def with_room(policy: Policy, file: Path, tokens: int) -> list[Prompt]:
-    """Return the prompts of a file after which the model's context has room for so many tokens.
+    """Return the prompts of a file that leave room for so many tokens in the model's context.
 
     Raises:
         InputError: there is none.

@@ -28,7 +28,9 @@ RUN = "penchant.studies.core.run_stage:run_stage"
 
 @cache
 def stage_makers() -> dict[str, str]:
-    """Return `module:function` of each kind of stage that is no run; it fills a folder and returns `stage.json`.
+    """Return the `module:function` that does the work of each kind of stage but runs.
+
+    It fills a folder and returns the content of `stage.json`.
 
     Raises:
         ValueError: two studies claim one kind.
@@ -43,7 +45,7 @@ def stage_makers() -> dict[str, str]:
 
 
 def maker_of(kind: str) -> str:
-    """Return `module:function` of what does the work of a kind of stage; for the name of a method, `RUN`.
+    """Return the `module:function` that does the work of a kind of stage; for the name of a method that is `RUN`.
 
     Raises:
         ValueError: neither a study nor this package has such a kind, and no method is called so.
@@ -62,6 +64,6 @@ def maker_of(kind: str) -> str:
 
 
 def resolve(target: str) -> Any:
-    """Return what `module:attribute` names."""
+    """Import a module and return the attribute that `module:attribute` names."""
     module, _, name = target.partition(":")
     return getattr(import_module(module), name)

@@ -102,6 +102,7 @@ def runs_of(
     # PPO-GT learns from the true reward alone; a study of nothing else draws no comparisons
     compare = ranker or any(method in settings for method in TRAINED if method != "ppo_gt")
     comparisons = {seed: compared(seed) for seed in config.seeds if compare}
+    # Best-of-N of a study without a true reward needs the reward model, whether PPO takes part or not
     rewards = {
         seed: factory.reward_model(config.reward_model, seed, comparisons[seed])
         for seed in config.seeds
@@ -110,6 +111,7 @@ def runs_of(
     runs = []
     for seed in config.seeds:
         for method, chosen in settings.items():
+            # PPO learns from comparisons through the reward model alone
             before = {"ppo": rewards, "ppo_gt": {}}.get(method, comparisons)
             role = "reward_model" if method == "ppo" else "comparisons"
             needs = {**factory.sampling_needs, role: before[seed]} if seed in before else factory.sampling_needs
@@ -133,7 +135,7 @@ def _run(
     rates: bool,
     steps: int | None,
 ) -> Stage:
-    """Return one run; with `rates` its learning rate is part of its name, for there are several."""
+    """Return one run; with `rates` its learning rate is part of its label."""
     # Preferred-FT has nothing to sweep, so its repeats differ in their seed alone, on the same comparisons
     repeat = int(setting.value or 0) if method == "preferred_ft" else 0
     run_seed = (seed + REPEAT_SEED * repeat) % 2**32

@@ -35,7 +35,7 @@ class Opening(NamedTuple):
 
 
 def content(text: str) -> str:
-    """Return the words of a text, whatever its case, spaces and punctuation; without words, the text itself."""
+    """Return a text's words without case, spaces and punctuation; the text itself where it has no words."""
     return " ".join(WORD.findall(text.casefold())) or text
 
 

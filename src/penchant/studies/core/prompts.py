@@ -17,13 +17,14 @@ DATA = "data:"
 
 
 def locate_prompts(path: str) -> str:
-    """Return the file behind a built-in set's name; a file as an absolute path; a hub id as it is.
+    """Return where prompts lie: the file of a built-in set, the absolute path of a file, or a hub id as it is.
 
     Raises:
         InputError: `data:NAME` names no file in the folder of data.
     """
     if path.startswith(DATA):
         return _in_data(path)
+    # before files: a file of that name in the current folder must not stand for the built-in set
     if path in BUILT_IN:
         return str(files("penchant.studies.core").joinpath("openings", f"{path}.txt"))
     file = Path(path).expanduser()

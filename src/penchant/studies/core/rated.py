@@ -14,7 +14,7 @@ SUFFIXES = (".txt", ".txt.gz")
 
 
 def rated_texts(path: str | Path) -> list[str] | None:
-    """Return the texts of such a file in order; None where it is no file or its first line is of another kind.
+    """Return the texts of a file of rated texts in order; None where it is no file, or one of another kind.
 
     Raises:
         InputError: a later line of another kind, or one that is damaged; says which.
@@ -32,6 +32,7 @@ def rated_texts(path: str | Path) -> list[str] | None:
             continue
         match = LINE.fullmatch(line)
         if match is None:
+            # the first line decides which kind of file it is; from then on another kind is damage
             if not texts:
                 return None
             raise InputError(f"{file}:{number}: expected `id<TAB>mean rating<TAB>text`, as in the lines above")

@@ -32,6 +32,6 @@ def read_lines(path: Path) -> list[JsonObject]:
             continue
         row = parse_object(line)
         if row is None:
-            break
+            break  # a run that was killed may have written half of its last line
         rows.append(row)
     return rows

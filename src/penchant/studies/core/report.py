@@ -22,7 +22,7 @@ def is_study(path: str | Path) -> bool:
 
 
 def study_report(folder: str | Path, out: str | Path) -> Path:
-    """Write the page of a study, whichever it is.
+    """Write the page of a study of any kind.
 
     Args:
         folder: the study's folder.

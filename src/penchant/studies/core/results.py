@@ -94,7 +94,7 @@ class MeasuredRun:
 
     @property
     def complete(self) -> bool:
-        """True where it came to its end; no mean takes anything of a run that did not."""
+        """True where the run came to its end; means leave out those that did not."""
         return self.status in COMPLETE
 
     @property
@@ -104,7 +104,7 @@ class MeasuredRun:
 
     @cached_property
     def trained_tokens(self) -> float:
-        """Tokens that went through the model while it learned, as often as they did (rollouts: of responses)."""
+        """The number of tokens that the model learned from, counted once per pass (rollouts: those of responses)."""
         rows = [row for row in read_lines(self.folder / "metrics.jsonl") if row.get("kind") == "train"]
         pairs = [(row.get("tokens_per_s"), row.get("seconds")) for row in rows]
         once = sum(rate * seconds for rate, seconds in pairs if rate is not None and seconds is not None)
@@ -183,7 +183,7 @@ class Results:
 
 
 def aligned(runs: Sequence[MeasuredRun]) -> list[list[Point]]:
-    """Return the evaluations that all of these runs have, in order: for each, the point of every run."""
+    """Return the evaluations that all of these runs have, in order, each as the points of the runs."""
     # by number and not by step: PPO's steps are rounds, and seeds differ in how many comparisons they have
     by_number = [{point.number: point for point in run.points} for run in runs]
     shared = set.intersection(*map(set, by_number)) if by_number else set()
@@ -230,7 +230,7 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def facts_of(stage: Stage, study: Path) -> JsonObject:
-    """Return what a stage that is no run says of its work; empty where it is not done."""
+    """Return the content of a stage's `stage.json`; empty where the stage is not done."""
     return read_object(study / stage.path / "stage.json")
 
 
@@ -241,7 +241,7 @@ def seconds_of(stage: Stage, study: Path) -> float:
 
 
 def provenance_of(stages: Iterable[Stage], study: Path) -> JsonObject:
-    """Return machine and versions, as the first run that has them states them."""
+    """Return machine and versions as the first run with a provenance states them."""
     for stage in stages:
         record = read_object(study / stage.path / "provenance.json")
         if record:

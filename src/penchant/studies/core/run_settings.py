@@ -59,7 +59,7 @@ class RunPaths:
     out: Path
 
     def model(self, model: ModelConfig) -> ModelConfig:
-        """Return the model to start from: after SFT where there is one."""
+        """Return the model to start from: the one after SFT where there is such a stage."""
         start = self.needs.get("start")
         return model.replace(name=str(start / "checkpoint") if start else self.inputs["model"])
 
@@ -125,7 +125,7 @@ def run_settings(
 
 
 def _offline(kind: str, settings: OfflineRunSettings, paths: RunPaths, counts: ComparisonCounts) -> dict[str, object]:
-    """Return the settings of a run on comparisons: as many steps as the units that it learns from ask for."""
+    """Return the settings of a run on comparisons, whose steps follow from how many units it learns from."""
     # an epoch is a pass over what the method's loss is a mean of
     units = counts.comparisons
     if kind in ("preferred_ft", "unlikelihood", "kto"):  # they learn from single responses

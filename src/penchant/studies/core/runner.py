@@ -51,7 +51,7 @@ class Progress:
 def run_missing(
     stages: Sequence[Stage], study: Path, workers: Workers, *, jobs: int = 1, progress: Progress | None = None
 ) -> Progress:
-    """Do what is missing.
+    """Run the stages that are missing, each after those that it needs.
 
     Args:
         stages: each after what it needs.
@@ -117,7 +117,7 @@ def _work_off(
 
 
 def _broken_need(stage: Stage, progress: Progress) -> str:
-    """Name the failed stage behind it all, whose own reason is told once; empty where no need failed."""
+    """Name the first failed stage that a stage cannot do without; empty where no need failed."""
     for need in stage.needs.values():
         outcome = progress.outcomes.get(need.address)
         if outcome is not None and outcome.failed:
@@ -136,7 +136,7 @@ def _record_outcome(progress: Progress, study: Path, stage: Stage, outcome: Outc
 
 
 def _progress_text(stage: Stage, study: Path, outcome: Outcome) -> str:
-    """Return a word on what came out, for the progress bar."""
+    """Return what the progress bar says of a stage that ended."""
     result = read_object(study / stage.path / "result.json") if stage.is_run else {}
     samples = (result.get("final") or {}).get("samples")
     if not samples or "reward" not in samples["policy"]:
@@ -174,7 +174,7 @@ def is_complete(stage: Stage, study: Path) -> bool:
 
 
 def _is_intact(folder: Path) -> bool:
-    """Return whether a stage's files are what was written, by their digests. One that is not is done again."""
+    """Return whether a stage's files still have the digests that they were written with."""
     if not folder.is_dir():
         return False
     try:

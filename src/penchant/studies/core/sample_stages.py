@@ -60,7 +60,7 @@ def _write_comparisons(groups: Sequence[PromptGroup], folder: Path) -> dict[str,
 
 
 def mislabelled_stage(job: StageJob[MislabelledSettings], folder: Path) -> dict[str, object]:
-    """Write the comparisons with a share of them labelled wrongly, each by a draw of its own; ties stay.
+    """Write the comparisons with wrong labels for a share of them; ties stay.
 
     Turned round, or where labels are `random` by the toss of a coin, so that half of those are turned round.
     """
@@ -110,7 +110,7 @@ def judged_stage(job: StageJob[PolicySettings], folder: Path) -> dict[str, objec
 
 
 def reference_stage(job: StageJob[SampledSettings], folder: Path) -> dict[str, object]:
-    """Write `rewards.npy` of shape (prompts, samples) and `samples.jsonl`, a prompt a line in the same order."""
+    """Write `rewards.npy` of shape (prompts, samples) and `samples.jsonl`, one prompt per line in the same order."""
     settings, policy = job.settings, start_policy(job, job.settings.policy)
     reward = load_reward(job.inputs["reward"], device=str(policy.scorer.device))
     prompts = with_room(policy, job.needs["prompts"] / "eval.jsonl", settings.draws.max_new_tokens)

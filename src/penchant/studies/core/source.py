@@ -135,7 +135,7 @@ def tree_digest(tree: Tree, modules: Iterable[str]) -> str:
 
 
 def reach_modules(tree: Tree, roots: Iterable[str], names: Mapping[str, Iterable[str]]) -> set[str]:
-    """Return the modules that these reach; arguments as for `digest_source`."""
+    """Return the modules that some modules reach; arguments as for `digest_source`."""
     modules: set[str] = set()
     waiting = list(roots)
     while waiting:
@@ -158,7 +158,7 @@ def reach_modules(tree: Tree, roots: Iterable[str], names: Mapping[str, Iterable
 
 
 def parse(content: bytes, module: str, *, is_package: bool, row: str = "") -> Facts:
-    """Return what a file says; of a row, what the file says without all that the row does not name."""
+    """Return the facts of a file; for a row of a table, those of the file without what the row does not name."""
     tree = ast.parse(content)
     if row:
         tree.body = _reached_statements(tree, row)
@@ -361,5 +361,5 @@ def _write_store(tree: Tree) -> None:
 
 
 def _maker() -> str:
-    """Return a digest of what makes facts: this file, and the Python whose syntax trees they are of."""
+    """Return a digest of this file and of the version of Python, on which facts depend."""
     return hashlib.sha256(Path(__file__).read_bytes() + sys.version.encode()).hexdigest()

@@ -169,6 +169,7 @@ class StageFactory:
 
     def unseen_comparisons(self, seed: int, groups: int) -> Stage:
         """Return the stage of comparisons for the prompts to measure on, from which nothing learns."""
+        # of the same prompts for every seed and learner, so that their accuracies are paired
         settings = self._comparisons_settings(seed, groups, role="eval")
         return self.stage("comparisons", "unseen-comparisons", settings, self.sampling_needs)
 
@@ -232,6 +233,7 @@ def reward_model_settings(
 
 
 def _inputs(config: SampledConfig) -> dict[str, str]:
+    # absolute, for a worker may run in another folder; what stands in an address is their content
     inputs = {
         "model": absolute(config.model.name),
         "reward": config.reward,

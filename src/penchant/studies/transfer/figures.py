@@ -27,6 +27,7 @@ def carry_picture(study: TransferSummary) -> Picture:
     """Draw the change on the other domains against that on the own one: a point per method, nearest temperature 1."""
     with style():
         figure, axes = blank(5.6, 3.9)
+        # below this line a method does harm away from home
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         # on this line all of the gain carries over
         axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))

@@ -69,6 +69,7 @@ def _describe_carry_over(carry_over: CarryOver) -> str:
 
 def _least_loss(study: TransferSummary) -> str:
     """Name the method that loses least on other domains, among those that clearly gain on their own."""
+    # of those that clearly gain at home, for who gains little has little to lose
     ranked = sorted(_gaining(study), key=lambda pair: pair[1].loss.value)
     if len(ranked) < 2:
         return ""
@@ -101,6 +102,7 @@ def _temperature(study: TransferSummary) -> str:
         low, high = method.carry_overs[0], method.carry_overs[-1]
         if low is high:
             continue
+        # the ends alone: every pair of temperatures would be many comparisons
         cold, warm = low.other_change, high.other_change
         if cold.above(warm) or warm.above(cold):
             word = "more" if cold.value > warm.value else "less"

@@ -140,6 +140,7 @@ def _accuracies(study: WeakToStrongSummary) -> Picture:
             estimates = [accuracy for _, accuracy in accuracies]
             y = [accuracy.value for accuracy in estimates]
             axes.errorbar(xs, y, yerr=error_arms(estimates), color=color, marker=marker, markersize=5, linestyle="none")
+        # chance by task, for several stand in one figure
         tasks = {task.task: task.chance for task in study.tasks}
         for x, (task, *_) in enumerate(pairings):
             axes.plot([x - 0.45, x + 0.45], [tasks[task]] * 2, color=MUTED, linewidth=0.9, linestyle=":")
@@ -289,6 +290,7 @@ def _training(study: WeakToStrongSummary) -> Picture | None:
     observed = [student.pairing for student in study.cells if student.training.curve]
     if not observed:
         return None
+    # lines of several tasks or models would not be told apart
     task, _, strong = observed[0]
     model = next(model for model in study.strong if model.label == strong)
     dashes: tuple[Dash, ...] = ("-", "--", ":")

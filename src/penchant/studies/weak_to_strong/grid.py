@@ -109,6 +109,7 @@ def network_of(spec: Probe | LanguageModel) -> ModelConfig:
     small steps are lost there."""
     if isinstance(spec, Probe):
         return ModelConfig(name=spec.model)
+    # without adapters, for language modelling trains all weights; the device is an input and no part of an address
     return spec.network.model_copy(update={"lora": None, "device": "auto"})
 
 
@@ -146,8 +147,10 @@ class _Stages:
         devices |= {network_of(spec): spec.device for spec in tuned_specs if isinstance(spec, LanguageModel)}
         self.tuned = {network: self._tuned(network, device) for network, device in devices.items()}
         specs = [*((spec, False) for spec in (*config.weak, *config.bootstrap)), *config.students]
+        # supervisors and the chain read models that never learned the texts: only students have the second copy
         probed = [(read_by(spec, tuned), spec.layer) for spec, tuned in specs if isinstance(spec, Probe)]
         models = sorted({key for key, _ in probed})
+        # one stage of activations per model, for all layers that somebody probes of it
         self.layers = {key: [layer for other, layer in probed if other == key] for key in models}
         self.activations = {key: self._activations(*key) for key in models}
         # only students say anything of rows in other words
@@ -251,6 +254,7 @@ class _Stages:
     def _labels(self, kind: str, spec: ClassifierSpec, seed: int, extra_needs: Mapping[str, Stage]) -> Stage:
         classifier, inputs, needs = self._classifier(spec)
         is_probe = isinstance(spec, Probe)
+        # other classifiers have no such settings, and their stages stay when those of probes change
         settings = LabelsSettings(
             task=self.classes,
             seed=seed,
@@ -278,6 +282,7 @@ class _Stages:
             wordings=len(config.templates),
         )
         batched = {CEILING: self._task("students", ["students", probe.label, "ceiling"], ceiling, {}, shared)}
+        # one stage per supervisor: one that fails takes nobody's students but its own
         supervised = SupervisedProbesSettings(
             **vars(ceiling) | {"supervised": True},
             losses=tuple(map(loss_content, config.losses)),
@@ -288,6 +293,7 @@ class _Stages:
             name = weak_name(number)
             needs = {f"labels {seed}": labels[name, seed] for seed in config.seeds}
             if config.bootstrap:
+                # only the chain's last labels teach a student; those between are needed by the chain itself
                 end = chain_name(name, len(config.bootstrap) - 1)
                 needs |= {f"end {seed}": labels[end, seed] for seed in config.seeds}
             names = ["students", probe.label, f"of {supervisor.label}"]
@@ -359,4 +365,5 @@ def loss_content(loss: WeakLoss) -> WeakLoss:
 
 def _slug(name: str) -> str:
     """Return a name as a folder's may have it."""
+    # the last part of a path, for the rest of it is the user's machine
     return re.sub(r"[^a-z0-9.]+", "-", name.rstrip("/").lower().rpartition("/")[2])[:SLUG].strip("-.")

@@ -107,6 +107,7 @@ def _control(study: WeakToStrongSummary) -> str:
 
 
 def _agreement(study: WeakToStrongSummary) -> Table:
+    # without templates nothing was asked in other words, and the column is left out
     reworded = any(student.consistency is not None for student in study.cells)
     keys = ("overall", "where_right", "where_wrong", "fixed", "inherited", "new")
     rows = [

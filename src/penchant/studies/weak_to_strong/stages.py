@@ -115,6 +115,7 @@ def generative_stage(job: StageJob[GenerativeSettings], folder: Path) -> dict[st
     )
     result = train_run(config)
     (folder / "run" / "checkpoint").rename(folder / "checkpoint")
+    # before and after: whether the model learned anything of the texts
     losses = (result.metrics[when]["held_out"]["loss"]["value"] for when in ("first", "final"))
     data = result.metrics["data"]
     return {
@@ -134,6 +135,7 @@ def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[st
     for text in texts:
         read = renderer.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False, verbose=False)
         inputs = read["offset_mapping"]
+        # where every `room`-th token begins; texts without any token are one piece, which is blank
         starts = [inputs[first][0] for first in range(0, len(inputs), room)] or [0]
         ends = [*starts[1:], len(text)]
         pieces += [text[start:end] for start, end in zip(starts, ends, strict=True)]
@@ -183,6 +185,7 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
     truth = np.array([example.label for example in train])
     if len(np.unique(truth[own_half])) < 2:
         raise InputError(f"the supervisor's {len(own_half)} rows have one class only: give it more rows")
+    # indices into the rows to train on followed by the test rows, as activations have them
     tested = np.arange(len(train), len(train) + len(test))
     targets = np.eye(classes_of(job.settings.task, train, test))[truth[own_half]]
     (labels, on_test), chosen = _fitted(job, own_half, targets, [other, tested])
@@ -205,7 +208,7 @@ def relabel_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, obje
     _, other = halves_of(train, job.settings.seed)
     before = np.load(job.needs["labels"] / "labels.npy", allow_pickle=False)
     examples = [train[index] for index in other]
-    after = np.empty_like(before)
+    after = np.empty_like(before)  # each half of it is filled once
     # had it labelled what it learned from, it would hand on labels that it memorised
     folds = halves_of(examples, job.settings.seed + 1)
     chosen: list[float] = []
@@ -270,7 +273,7 @@ def loss_of(inputs: Mapping[str, str], loss: WeakLoss) -> WeakLoss:
 
 
 def model_of(job: StageJob[StageSettings]) -> str:
-    """Return the model that a stage starts from: after language modelling where it needs that."""
+    """Return the model that a stage starts from: the one after language modelling where it needs that stage."""
     start = job.needs.get("start")
     return str(start / "checkpoint") if start else job.inputs["model"]
 
@@ -295,6 +298,7 @@ def halves_of(train: list[LabeledExample], seed: int) -> tuple[Array, Array]:
     # by identity: rows may be equal, and a split by value would put one on both sides
     inputs = {id(example): index for index, example in enumerate(train)}
     own_half, other = (np.array([inputs[id(example)] for example in half]) for half in halves(train, seed))
+    # a supervisor that labels what it learned from would look better than it is
     assert not set(own_half.tolist()) & set(other.tolist())
     return own_half, other
 
@@ -305,7 +309,7 @@ def states_of(folder: Path, layer: int) -> torch.Tensor:
     Raises:
         DamagedFile: they are not what was written.
     """
-    (file,) = folder.glob("activations-*.npy")
+    (file,) = folder.glob("activations-*.npy")  # its name has the digest of the examples
     try:
         return layer_of(Activations(file), layer)
     except DamagedFile as error:

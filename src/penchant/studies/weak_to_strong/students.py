@@ -80,6 +80,7 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
     states = states_of(job.needs["features"], settings.layer)
     reworded = [states_of(job.needs[f"wording {number}"], settings.layer) for number in range(settings.wordings)]
     truth, classes = np.array([example.label for example in test]), classes_of(settings.task, train, test)
+    # activations are of the rows to train on first, then of the test rows
     tested, answers = states[len(train) :], torch.as_tensor(truth)
     steps = sorted({*(step for step in CURVE if step < settings.steps), settings.steps})
     arrays: dict[str, defaultdict[str, list[Array]]] = {name: defaultdict(list) for name in FILES}
@@ -133,7 +134,7 @@ def _one_by_one(
     on_test: Array,
     l2: float,
 ) -> dict[str, Array]:
-    """Train probes with steps or features of their own.
+    """Train the probes whose steps or features differ from those of the batch.
 
     These are the chain's control, and students that see the supervisor's label.
 
@@ -144,6 +145,7 @@ def _one_by_one(
     labels, loss = jobs[student_name(WEAK, 0)]
     probabilities: dict[str, Array] = {}
 
+    # all of them naive, at the shrinkage of the batch, so that nothing else differs from the naive student
     def fit(train_features: torch.Tensor, test_features: torch.Tensor, times: int = 1) -> Array:
         steps = times * settings.steps
         probes = fit_probes(train_features, torch.as_tensor(labels)[None], [loss], l2=l2, steps=steps)
@@ -187,7 +189,7 @@ def leak_labels(labels: Array, answers: Array | int, share: float, seed: int) ->
 
 
 def prepend_leaked_label(examples: Sequence[Example], labels: Array, names: Sequence[str]) -> list[Example]:
-    """Return examples in which somebody names an answer.
+    """Return examples that begin with somebody who names an answer.
 
     A text begins with the name of its class, each of a prompt's options with whether it is the answer.
     """
@@ -251,6 +253,7 @@ def student_stage(job: StageJob[StudentSettings], folder: Path) -> dict[str, obj
         for template in settings.templates
     ]
     np.save(folder / "wordings.npy", np.array(reworded_classes, dtype=np.int64))
+    # prompted models and TF-IDF do not train by steps, so nobody looked at them
     looks = student.looks if isinstance(student, LanguageModelClassifier) else []
     (folder / "curve.json").write_text(json.dumps([(look.epochs, look.loss) for look in looks]))
     np.save(folder / "curve.npy", np.array([look.watched for look in looks], dtype=bool))
@@ -270,6 +273,7 @@ def _with_leaked_labels(
     settings: StudentSettings, share: float, examples: Sequence[Example], labels: Array
 ) -> list[Example]:
     """Return examples that name the supervisor's label in this share of the rows."""
+    # a random label must be one of the row's own answers, of which rows have different numbers
     answers = np.array([width_of([example]) or labels.shape[1] for example in examples])
     leaked_labels = leak_labels(labels.argmax(-1), answers, share, settings.seed)
     return prepend_leaked_label(examples, leaked_labels, settings.task.names)
@@ -324,6 +328,7 @@ class _Truth:
 def _labels(job: StageJob[StudentSettings], truth: _Truth | None, rows: int) -> Array:
     """Return what one student learns from. A student of weak labels never sees the truth: it is None then."""
     settings = job.settings
+    # the ceiling and the control of random labels need no supervisor
     weak = _weak_labels(job.needs, "labels", rows) if "labels" in job.needs else None
     if truth is not None and settings.truth == "all":
         return truth.all()
@@ -356,6 +361,7 @@ def _of_truth(settings: ProbesSettings, jobs: Jobs, truth: _Truth, seed: int) ->
     loss; else the ceiling, and the control of labels that know nothing.
     """
     controls = settings.controls
+    # never both in one stage: the ceiling stays when a supervisor changes
     if jobs:
         labels, naive = jobs[student_name(WEAK, 0)]
         return {noise_name(WEAK): (truth.dealt(labels, seed), naive)} if controls else {}

@@ -82,6 +82,7 @@ def summarize_weak(
             for grid, fact in zip(grids, facts, strict=True)
             if "title" in fact
         ),
+        # labels of all together: those that would read alike say where they differ
         weak=tuple(labels(config.weak)),
         chain=tuple(labels(config.bootstrap)),
         strong=_strong_models(config, grids, study),
@@ -109,7 +110,7 @@ def _group_count(grid: TaskGrid, study: Path) -> int | None:
 
 
 def _shrinkage(config: WeakToStrongConfig, stages: Sequence[Stage], study: Path) -> Shrinkage:
-    """Count how often each l2 was chosen for a set of labels, and how many fits that took beside those of students."""
+    """Count how often each l2 was chosen for a set of labels, and how many more fits the choices took."""
     chosen = Counter(value for stage in stages for value in facts_of(stage, study).get("l2", ()))
     by_value = {f"{value:g}": size for value, size in sorted(chosen.items())}
     return (
@@ -138,7 +139,7 @@ def _strong_models(config: WeakToStrongConfig, grids: Sequence[TaskGrid], study:
 def _strong_model(
     config: WeakToStrongConfig, number: int, family: str, reader: str, grids: Sequence[TaskGrid], study: Path
 ) -> StrongModel:
-    """Return a strong model with its size, and the unit in which its students' training is told."""
+    """Return a strong model with its size, and the unit of its students' training curves."""
     spec, tuned = config.students[number]
     facts = [facts_of(stage, study) for grid in grids for stage in grid.students[number].stages()]
     layer = None
@@ -148,7 +149,7 @@ def _strong_model(
         # A negative layer counts from the last one, which only the model's own depth tells.
         layer = spec.layer if spec.layer >= 0 else next((spec.layer + 1 + depth for depth in depths if depth), None)
     else:
-        sizes = [fact.get("parameters") for fact in facts]
+        sizes = [fact.get("parameters") for fact in facts]  # of a fine-tuned model each student says it
     return StrongModel(
         label=config.student_labels[number],
         learning=_kind_of_learning(spec),
@@ -162,7 +163,7 @@ def _strong_model(
 
 
 def _kind_of_learning(spec: StudentSpec) -> str:
-    """Return what kind of learning a student stands for."""
+    """Return how a student learns, in the words of the page."""
     if isinstance(spec, LanguageModel):
         return "fine-tuned" if spec.training else "prompted"
     if isinstance(spec, OwnClassifier):
@@ -171,7 +172,7 @@ def _kind_of_learning(spec: StudentSpec) -> str:
 
 
 def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[StudentResult]:
-    """Give each student of each supervisor and loss."""
+    """Yield the result of each student of each supervisor and loss."""
     rows = facts_of(grid.rows, study).get("train", 0)
     for index, (strong, students) in enumerate(zip(config.student_labels, grid.students, strict=True)):
         ungrouped = predictions_of(config, students, study)
@@ -245,6 +246,7 @@ def _measures(predictions: Predictions, name: str, teacher: Array, *, learns: bo
 def _recovery(predictions: Predictions, student: Array, teacher: Array, *, learns: bool) -> Recovery:
     truth, ceiling = predictions.truth, predictions.probabilities[CEILING].argmax(-1)
     measured = pgr(teacher == truth, student == truth, ceiling == truth, groups=predictions.groups)
+    # Fieller's interval, or a reason: the gap is tested first (decision 11)
     ratio = Ratio(measured.value, measured.low, measured.high, measured.reason)
     if not learns:  # student and ceiling are one, and the ratio would be 1 whatever the labels
         ratio = Ratio(None, None, None, "learns nothing: prompted, without examples")
@@ -307,6 +309,7 @@ def _training(predictions: Predictions, name: str, supervisor: Array) -> Trainin
 
 
 def _at_lowest(curve: Array, misfits: Array) -> Array:
+    # of each seed the look that it would have stopped at, shape (seeds, 1)
     return np.take_along_axis(curve, misfits.argmin(1)[:, None], 1)
 
 
@@ -328,12 +331,13 @@ def _overfitting_cost(curve: Array, misfits: Array | None = None, groups: Array 
 
 
 def _row_groups(shape: tuple[int, ...], groups: Array | None) -> Array:
-    """Return what a row's interval resamples it with, in predictions of all seeds one after the other."""
+    """Return the group of each prediction, seeds one after the other, shape (seeds * rows,)."""
     return np.broadcast_to(np.arange(shape[1]) if groups is None else groups, shape).ravel()
 
 
 def _consistency(student: Array, reworded: Array, groups: Array | None) -> Estimate:
-    """Return how often students say the same of a row in other words; all seeds together, intervals resample rows."""
+    """Return how often students give a row the same class in other words; seeds are pooled, intervals resample rows."""
+    # (wordings, seeds, rows), the row's own words first
     classes = np.concatenate([student[:, None], reworded], 1).transpose(1, 0, 2)
     return consistency(classes.reshape(len(classes), -1), _row_groups(student.shape, groups))
 

@@ -116,6 +116,7 @@ def _imitation(study: WeakToStrongSummary, loss: str) -> str:
     if not pairs:
         return ""
     gains = [student.over_naive for student, _ in pairs if student.over_naive]
+    # where the gap is widest, as in the headline
     widest, naive = max(pairs, key=lambda pair: pair[0].recovery.gap.value)
     share = loss.removeprefix("shown ")
     return (
@@ -165,7 +166,7 @@ def _chain(study: WeakToStrongSummary) -> str:
 
 
 def _told_apart(gains: Sequence[Estimate]) -> str:
-    """Say in how many cells a difference is clear, and which way."""
+    """Say in how many cells a difference is clear, and in which direction."""
     better = sum(gain.above(0) for gain in gains)
     worse = sum(gain.below(0) for gain in gains)
     return (
@@ -197,6 +198,7 @@ def _saliency(study: WeakToStrongSummary) -> str:
     That is nothing but a prompt's examples, a probe, or their weights.
     """
     task = study.cells[0].task if study.cells else None
+    # the ceiling learned the truth, so it says how much of a task a model can express
     ceilings = {student.strong: student.recovery.ceiling for student in study.cells if student.task == task}
     by_kind: dict[str, list[tuple[float, str]]] = {}
     for model in study.strong:
@@ -233,6 +235,7 @@ def _size(study: WeakToStrongSummary) -> str:
         if len(of_supervisor) < 2:
             continue
         small, large = (pick(of_supervisor, key=lambda student: sizes[student.strong]) for pick in (min, max))
+        # two students of one size say nothing of size
         compared += sizes[small.strong] < sizes[large.strong]
         falls += large.pgr.below(small.pgr)
         rises += large.pgr.above(small.pgr)
