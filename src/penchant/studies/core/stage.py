@@ -244,6 +244,6 @@ def _inputs(config: SampledConfig) -> dict[str, str]:
 
 
 def absolute(name: str) -> str:
-    """Return a local path as an absolute one, which holds from any folder; any other name as it is."""
+    """Return a local path as an absolute one, and any other name as it is."""
     path = Path(name).expanduser()
     return str(path.resolve()) if name not in (*BUILT_IN, *ENCODERS) and path.exists() else name

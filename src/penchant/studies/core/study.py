@@ -50,7 +50,7 @@ class StudyResult:
 
 
 def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -> StudyResult:
-    """Run what the study lacks, and write its numbers.
+    """Run the stages that a study lacks, and write its numbers.
 
     Args:
         config: what to compare; its class says which study it is.
@@ -96,7 +96,7 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
 
 
 def results_of(progress: Progress, stages: Sequence[Stage], folder: Path) -> Results:
-    """Return what these stages have measured."""
+    """Return the results of the stages that have ended."""
     reasons = {stage.address: reason for stage, reason in progress.failures(stages)}
     done = frozenset(address for address, outcome in progress.outcomes.items() if not outcome.failed)
     return Results(folder, reasons, done)
@@ -110,7 +110,9 @@ def _numbers(
     progress: Progress,
     clock: Mapping[str, float],
 ) -> JsonObject:
-    """Return `study.json`, made anew where anything changed, its code too; empty where there is nothing to say."""
+    """Return the content of `study.json`; empty where no required stage has ended.
+
+    It is made anew where a stage or the code that summarizes has changed."""
     stages = grid.stages()
     outcomes = [progress.outcomes.get(stage.address) for stage in grid.required]
     if all(outcome is None or outcome.failed for outcome in outcomes):
@@ -151,7 +153,7 @@ def _kept_numbers(folder: Path) -> JsonObject:
 
 @contextlib.contextmanager
 def _study_folder(folder: Path) -> Iterator[None]:
-    """Make the study's folder if it is not there, and keep it for this process while the block lasts.
+    """Make the study's folder where it is missing, and lock it for this process while the block lasts.
 
     Raises:
         InputError: it is a file, holds something else, or another process works in it.

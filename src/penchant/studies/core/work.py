@@ -42,7 +42,9 @@ def work(job: StageJob[StageSettings]) -> str:
 
 
 def stage_sums(folder: Path) -> dict[str, str]:
-    """Return the digests of a stage's files, but of activations: these have one per block, checked as they are read."""
+    """Return the digests of a stage's files without those of activations.
+
+    Activations have a digest per block, which is checked when a reader first touches the block."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("activations-"))
     return {path.relative_to(folder).as_posix(): listed_digest(path) for path in files}
 

@@ -274,7 +274,7 @@ def _few_labels(study: WeakToStrongSummary) -> Picture | None:
 
 
 def _reliability(study: WeakToStrongSummary) -> Picture | None:
-    """Draw how often the students of the first task and strong model are right where they are so sure."""
+    """Draw accuracy against confidence, for the students of the first task and strong model."""
     task, _, strong = _pairings(study)[0]
     points = {
         student.loss: {point.confidence: point.accuracy for point in student.calibration.reliability}
@@ -286,7 +286,7 @@ def _reliability(study: WeakToStrongSummary) -> Picture | None:
 
 
 def _training(study: WeakToStrongSummary) -> Picture | None:
-    """Draw lines of the first task and strong model that were looked at: a colour per loss, a dash per supervisor."""
+    """Draw accuracy over training, first task and strong model with looks: a colour per loss, a dash per supervisor."""
     observed = [student.pairing for student in study.cells if student.training.curve]
     if not observed:
         return None

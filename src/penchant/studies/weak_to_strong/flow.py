@@ -63,7 +63,7 @@ def flow_picture(study: WeakToStrongSummary) -> Picture:
 
 
 def _training_rows_note(study: WeakToStrongSummary, rows: int) -> str:
-    """Return what is said of all rows to train on."""
+    """Return the note above the rows to train on."""
     halved = f"{number(rows, 0)} rows to train on, halved anew by each seed"
     if not study.config.get("generative"):
         return halved
@@ -71,7 +71,7 @@ def _training_rows_note(study: WeakToStrongSummary, rows: int) -> str:
 
 
 def _used(counts: Sequence[int], total: int, all_of_it: str, some_of_it: str) -> str:
-    """Return with how many of the rows models learn; empty where none learns anything."""
+    """Return how many of the rows models learn from, in words; empty where none learns anything."""
     low, high = min(counts), max(counts)
     if low == total:
         return all_of_it

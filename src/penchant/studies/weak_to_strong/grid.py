@@ -301,7 +301,7 @@ class _Stages:
         return Students(batched=batched)
 
     def _singles(self, spec: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
-        """Return students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
+        """Return the students that train one by one: those of each supervisor and loss, the ceiling, and the controls."""
         config, stages = self.config, {}
         classifier, inputs, needs = self._classifier(spec, tuned)
         ceiling = StudentSettings(
@@ -364,6 +364,6 @@ def loss_content(loss: WeakLoss) -> WeakLoss:
 
 
 def _slug(name: str) -> str:
-    """Return a name as a folder's may have it."""
+    """Return a name in the letters that a folder's name may have."""
     # the last part of a path, for the rest of it is the user's machine
     return re.sub(r"[^a-z0-9.]+", "-", name.rstrip("/").lower().rpartition("/")[2])[:SLUG].strip("-.")

@@ -142,7 +142,7 @@ def _agreement(study: WeakToStrongSummary) -> Table:
 
 
 def _few_labels(study: WeakToStrongSummary) -> Table:
-    """Return how few labels and steps, and how small a change of the weights, drew out what naive students recover."""
+    """Return the table of labels, steps and change of the weights that naive students needed."""
     models = {model.label: model for model in study.strong}
     rows = [
         (
@@ -206,7 +206,7 @@ def _stopping(study: WeakToStrongSummary) -> list[Table]:
 
 
 def _rows(study: WeakToStrongSummary) -> Table:
-    """Return which rows trained whom."""
+    """Return the table of the tasks' rows."""
     rows = [
         (
             task.title,
@@ -255,7 +255,7 @@ def _facts(study: WeakToStrongSummary) -> list[tuple[str, str]]:
 
 
 def _origins(study: WeakToStrongSummary) -> list[tuple[str, str]]:
-    """Return what built-in models of the study really are, where their names leave that open."""
+    """Return the origins of the study's built-in models whose names leave them open."""
     labels = " ".join([*study.weak, *(model.label for model in study.strong)])
     origins = [described(name) for name in ORIGINS if name in labels]
     return [("Models", "; ".join(origins))] if origins else []

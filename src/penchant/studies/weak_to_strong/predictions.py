@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions of the students of one strong model of a task's test rows.
+    """What the students of one strong model predict for a task's test rows.
 
     Attributes:
         truth: labels of the test rows.

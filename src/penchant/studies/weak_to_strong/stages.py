@@ -143,7 +143,7 @@ def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[st
 
 
 def texts_of(example: LabeledExample) -> list[str]:
-    """Return all that can be read of a row without its label.
+    """Return the texts of a row, without its label.
 
     That is a prompt with each response that people compared, but no list of all possible answers, such as legal moves.
     """
@@ -268,7 +268,7 @@ def classifier_of(
 
 
 def loss_of(inputs: Mapping[str, str], loss: WeakLoss) -> WeakLoss:
-    """Return the loss of a stage's settings, in which a user's stands by its content."""
+    """Return a loss of a stage's settings, with the name of a user's code in place of its content."""
     return loss.replace(function=inputs[loss.function]) if isinstance(loss, CustomWeakLoss) else loss
 
 

@@ -79,7 +79,7 @@ class TextsFirst:
 
 @dataclass(frozen=True)
 class Shrinkage:
-    """The number of times that each l2 was chosen for a set of labels, the values tried, and the fits that took."""
+    """How often each l2 was chosen for a set of labels, among which values, and by how many fits."""
 
     chosen: Mapping[str, int] = field(default_factory=dict)
     candidates: Annotated[tuple[float, ...], StoredAs("tried")] = ()
@@ -219,7 +219,7 @@ class StudentResult:
 
     @property
     def over_naive(self) -> Estimate | None:
-        """Accuracy more than the naive student's; None for the naive student itself."""
+        """The gain in accuracy over the naive student; None for the naive student itself."""
         return self.comparisons.over_naive
 
     @property
