@@ -301,7 +301,7 @@ class _Stages:
         return Students(batched=batched)
 
     def _singles(self, spec: ClassifierSpec, tuned: bool, labels: Mapping[tuple[str, int], Stage]) -> Students:
-        """Return the students that train one by one: those of each supervisor and loss, the ceiling, and the controls."""
+        """Return the students that train one by one: of each supervisor and loss, the ceiling, and the controls."""
         config, stages = self.config, {}
         classifier, inputs, needs = self._classifier(spec, tuned)
         ceiling = StudentSettings(
