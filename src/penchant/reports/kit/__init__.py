@@ -1,1 +1,1 @@
-"""What every page is made of: figures, tables, texts, templates."""
+"""Parts of every HTML page: figures, tables, texts, templates."""

@@ -90,7 +90,7 @@ class Picture:
 
 
 def run_style(index: int) -> tuple[str, Dash, str]:
-    """Return colour, dash and marker of the run at this place: 18 combinations before one comes back."""
+    """Return colour, dash and marker by the index of a run or method; the 19th looks like the first."""
     turn, color_index = divmod(index, len(RUN_COLORS))
     return RUN_COLORS[color_index][0], _DASHES[turn % len(_DASHES)], _MARKERS[(color_index + turn) % len(_MARKERS)]
 
@@ -124,7 +124,7 @@ def error_arms(measures: Sequence[Measure]) -> NDArray[np.float64]:
 
 
 def draw_line(axes: Axes, x: ArrayLike, estimates: Sequence[Estimate], index: int) -> None:
-    """Draw a line of estimates with their intervals, in the style of the line at this place."""
+    """Draw a line of estimates with their intervals, in the style of its index."""
     color, dash, marker = run_style(index)
     y = [e.value for e in estimates]
     axes.plot(x, y, color=color, linestyle=dash, linewidth=1.7, marker=marker, markersize=5, zorder=3)

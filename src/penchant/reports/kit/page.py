@@ -37,7 +37,7 @@ def write_page(context: Mapping[str, object], pictures: Mapping[str, Picture], f
 def shared_context(
     method: str, level: float, provenance: Mapping[str, object], resampled: str = "prompts"
 ) -> dict[str, object]:
-    """Return what every page of a command says at its end: where the numbers come from, and what intervals are.
+    """Return the end of every command's page: where the numbers come from, and what intervals are.
 
     Args:
         method: the command, after which its JSON file is named.

@@ -54,7 +54,7 @@ def _prose(text: str) -> Markup:
 
 
 def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, object]:
-    """Return a picture as the templates' macro `figure` takes it."""
+    """Return a picture and its sentence as the arguments of the templates' macro `figure`."""
     return {
         "key": file_name(key),
         "title": picture.title,

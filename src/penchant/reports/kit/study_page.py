@@ -16,7 +16,7 @@ INTERVALS = "Intervals are 95% and resample prompts, since comparisons of one pr
 def shared_context(
     config: Mapping[str, object], provenance: Mapping[str, object], failures: Iterable[tuple[str, str]] = ()
 ) -> dict[str, object]:
-    """Return what the template shows of every study alike.
+    """Return the part of the template's context that is made alike for every study.
 
     Args:
         config: the recorded settings. provenance: the recorded machine and versions.
@@ -36,7 +36,7 @@ def shared_context(
 
 
 def group_failures(failures: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Group the stages that failed for one reason: the first by its name, the others by their number."""
+    """Group stages by the reason for which they failed: the first by its name, the others by their number."""
     # A stage that fails takes all that need it with it, for its own reason: a line for each would bury the page.
     by_reason: dict[str, list[str]] = {}
     for stage, reason in failures:
@@ -66,7 +66,7 @@ def machine_words(provenance: Mapping[str, object]) -> str:
 def text_cell(
     author: str, text: str, *, index: int | None = None, mark: str = "", facts: str = ""
 ) -> dict[str, object]:
-    """Return a text as the templates' macro `side_by_side` takes it.
+    """Return one text as an argument of the templates' macro `side_by_side`.
 
     Args:
         index: the author's place in the legend; None where it has none.
@@ -79,6 +79,6 @@ def text_cell(
 
 
 def texts_of_prompt(prompt: str, cells: list[dict[str, object]]) -> dict[str, object]:
-    """Return a prompt with the texts beside each other, as the templates' macro `side_by_side` takes it."""
+    """Return a prompt and its texts as an argument of the templates' macro `side_by_side`."""
     head, rest = folded(prompt)
     return {"prompt": head, "prompt_rest": rest, "cells": cells}

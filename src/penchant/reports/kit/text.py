@@ -104,7 +104,7 @@ def format_share(share: Measure | None) -> str:
 
 
 def format_estimate(numbers: Measure | Mapping[str, object] | None, *, percent: bool = False) -> str:
-    """Format a measure for a line: to two decimals, or in whole percent."""
+    """Format a measure with its interval to two decimals, or in whole percent."""
     return recorded(numbers, percent=percent, decimals=0 if percent else 2)
 
 

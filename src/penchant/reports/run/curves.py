@@ -103,7 +103,7 @@ def _trained(key: str, *baselines: _Source, held_out: bool = False) -> _PanelSpe
 
 
 def _baseline(key: str) -> _Source:
-    """Return what held-out data would give without any model."""
+    """Return a baseline that is measured on held-out data without any model."""
     return _Source(metric(key).label, "reference", part="held_out", key=key)
 
 

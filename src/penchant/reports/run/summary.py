@@ -20,7 +20,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run at its ends.
+    """The first and the last numbers of a run.
 
     Attributes:
         held_first, held_last: the first and last evaluation on held-out data, the same where there is one.
@@ -57,7 +57,7 @@ class Summary:
 
 
 def summarize(run: Run) -> Summary:
-    """Find the ends of a run and its change of reward."""
+    """Return the first and last evaluations of a run, and its change of reward."""
     held_out_points = [point for point in run.evals if point.held_out]
     sampled = [point for point in run.evals if point.policy]
     last = sampled[-1] if sampled else None

@@ -54,7 +54,7 @@ class Grid:
 
 
 def grid(config: FrontierConfig, results: Results | None = None) -> Grid:
-    """Return the stages that a configuration asks for, by what has been measured so far.
+    """Return the stages that a configuration and the results so far ask for.
 
     With `search` it is asked again when these stages have ended, until it adds none. Equal results give equal stages,
     and those of fewer results are among those of more.

@@ -42,13 +42,13 @@ class Contender:
 
     @classmethod
     def of_runs(cls, name: str, runs: Sequence[MeasuredRun], seeds: Sequence[int], scale: Scale) -> Contender:
-        """Return a method by its runs that came to their end."""
+        """Return a method made of its runs that ended."""
         evaluations = tuple(_evaluations([run for run in runs if run.stage.seed == seed]) for seed in seeds)
         return cls(name, evaluations, _draws(evaluations, scale))
 
     @classmethod
     def best_of_n(cls, name: str, reference_rewards: Numbers, scale: Scale) -> Contender:
-        """Return Best-of-n for every n that the samples allow, at the bound of its KL: exact, so of no seed."""
+        """Return Best-of-n for every n that the samples allow, at the upper bound of its KL; it has no seed."""
         n = np.arange(1, reference_rewards.shape[1] + 1)
         # The bound is above the true KL, so Best-of-n stands too far right and never too high.
         kls = np.repeat(best_of_n_kl(n)[:, None], len(reference_rewards), axis=1)
@@ -78,7 +78,7 @@ class Contender:
         return scale.estimate(self.draws[:, list(columns)].mean(axis=1), self.points)
 
     def by_seed(self, columns: Sequence[int]) -> list[float | None]:
-        """Return the same for each seed by itself, from all prompts."""
+        """Return the mean efficiency of each seed by itself, from all prompts; None where it lacks a KL."""
         shares = self.draws[:, list(columns), 0].mean(axis=1) if columns else np.full(len(self.draws), np.nan)
         return [float(share) if np.isfinite(share) else None for share in shares]
 
@@ -138,7 +138,7 @@ def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale
 def setting_alone(
     runs: Sequence[MeasuredRun], seeds: Sequence[int], columns: Sequence[int], scale: Scale
 ) -> float | None:
-    """Return what the runs of one setting reach by themselves; None where they bracket not all of these KLs."""
+    """Return what the runs of one setting reach by themselves; None where they do not bracket all of these KLs."""
     # The page shows the value alone, so no interval is resampled.
     contender = Contender.of_runs("", runs, seeds, scale.without_resamples())
     measured = [share for share in contender.by_seed(columns) if share is not None]

@@ -28,7 +28,7 @@ def _pictures(study: FrontierSummary) -> dict[str, Picture]:
 
 
 def _refuse_old(folder: Path, numbers: JsonObject) -> None:
-    """Refuse numbers of the time before efficiencies were of matched KLs."""
+    """Refuse numbers that an earlier version wrote, whose efficiencies were not of matched KLs."""
     # The key that only those files have. Other numbers of old folders are read as they are.
     if "from_kl" in numbers.get("limit", ()):
         raise InputError(

@@ -58,7 +58,7 @@ def searched(
     build: Callable[[Mapping[str, list[Setting]]], Runs],
     results: Results | None,
 ) -> tuple[Runs, bool]:
-    """Return the runs by what has been measured so far, and whether there may be more.
+    """Return the runs that the results so far ask for, and whether more may follow.
 
     Args:
         reference: the stage whose samples say up to where KLs are trusted.
@@ -145,7 +145,7 @@ def gaps_of(matched: Sequence[float], paths: Sequence[Path], trusted_kl: float) 
 
 
 def next_setting(method: str, paths: Sequence[Path], gaps: Sequence[Gap], trusted_kl: float) -> Setting:
-    """Return the setting to run next: one that should fill a gap, or where there is none one beside the first.
+    """Return the setting to run next: one that should fill a gap, or without a gap one close to the first setting.
 
     Args:
         paths: of the settings before, at least one.

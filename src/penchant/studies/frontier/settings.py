@@ -19,7 +19,7 @@ from penchant.studies.core.settings import (
 
 
 class Search(Config):
-    """A sweep that goes on by what it finds, with one budget for every method that trains.
+    """A search of settings with the same budget for every method that trains.
 
     Each method starts with its own settings (every value with every learning rate). Then runs are added, one for each
     method at a time, until all methods have evaluations on both sides of every matched KL or the runs are used up.

@@ -233,7 +233,7 @@ def _run(run: MeasuredRun) -> RunSummary:
 
 
 def _reward_model(seed: int, judgement: Stage, study: Path) -> RewardModelAccuracy:
-    """Return its accuracy on comparisons of unseen prompts."""
+    """Return a reward model's accuracy on comparisons of unseen prompts."""
     facts = read_object(study / judgement.path / "stage.json")
     right = facts.get("right")  # none where the stage has not ended
     return RewardModelAccuracy(seed, cluster_mean(right, facts["prompt"]) if right else None)

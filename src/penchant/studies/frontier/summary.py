@@ -75,7 +75,7 @@ class SeedShare:
 
 @dataclass(frozen=True)
 class RunCounts:
-    """The number of runs of a method, and of those that have no end that counts."""
+    """The number of runs of a method, and how many of them failed, ran away or are unfinished."""
 
     all: int
     failed: int
@@ -296,7 +296,7 @@ class FrontierSummary:
         return method.label if method else name
 
     def difference(self, first: str, second: str) -> tuple[tuple[float, ...], Estimate | None]:
-        """Return at which KLs a method was compared with another, and by how much its efficiency is above.
+        """Return the KLs at which two methods are compared, and the first one's efficiency minus the second's.
 
         The difference is None where there is no such KL.
         """

@@ -39,7 +39,7 @@ def efficiencies(study: FrontierSummary) -> Table:
 
 
 def costs(study: FrontierSummary) -> Table:
-    """Return a row for each method: what it took."""
+    """Return a row for each method: its time, steps, memory, samples and runs."""
     heads = (
         "training per run",
         "optimizer steps per run",
@@ -98,7 +98,7 @@ def _of_cost(method: MethodSummary) -> list[str]:
 
 
 def budget(study: FrontierSummary) -> str:
-    """Return what is equal for all and what is not."""
+    """Return sentences on what is equal for all methods and what is not."""
     config = study.config
     shared = f"{config['optimizer']}, clip {config['clip']:g}"
     rates = [

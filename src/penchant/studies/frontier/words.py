@@ -229,7 +229,7 @@ def _training_costs(study: FrontierSummary) -> str:
 
 
 def caption(study: FrontierSummary) -> str:
-    """Return how to read the plot."""
+    """Return the caption that says how to read the plot."""
     limit, reference = study.limit, study.reference
     return (
         "Each small mark is an evaluation, thin lines join those of one setting. Large marks are what methods reach at "

@@ -1,1 +1,1 @@
-"""What wrong labels do."""
+"""The study of wrong labels."""

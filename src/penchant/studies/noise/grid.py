@@ -79,7 +79,7 @@ def _mislabelled(config: NoiseConfig, factory: StageFactory, clean: Stage, share
 
 
 def _learner(config: NoiseConfig, factory: StageFactory, learner: str, share: float, seed: int, data: Stage) -> Stage:
-    """Return the run; at a share of 0 cDPO and robust DPO are DPO, so they are the very same run."""
+    """Return the run of a learner; without wrong labels cDPO and robust DPO are DPO, and share its run."""
     if learner == "reward_model":
         assert config.reward_model is not None
         label = f"reward-model-{config.labels}-{share:g}-seed-{seed}"

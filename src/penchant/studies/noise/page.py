@@ -30,7 +30,7 @@ def noise_pictures(study: NoiseSummary) -> dict[str, Picture]:
 
 
 def noise_context(study: NoiseSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
-    """Return what the template takes."""
+    """Return the context that the template is filled with."""
     captions = {
         "accuracy": "Of comparisons of other prompts, none wrong; a policy prefers what it made likelier than the "
         "reference did. The dotted line is guessing.",

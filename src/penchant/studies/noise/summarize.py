@@ -74,7 +74,7 @@ def _method(learner: str, grid: NoiseGrid, study: Path) -> LearnerSummary:
 
 
 def _point(share: float, cells: Sequence[Cell], study: Path) -> NoisePoint | None:
-    """Return accuracy on unseen comparisons and true reward at the end, over seeds; None where no seed came so far."""
+    """Return accuracy on unseen comparisons and true reward at the end, over seeds; None where none was judged yet."""
     judgements = [facts for cell in cells if (facts := _read_judgement(cell, study))]
     if not judgements:
         return None
@@ -91,7 +91,7 @@ def _point(share: float, cells: Sequence[Cell], study: Path) -> NoisePoint | Non
 
 
 def _mean_reward(ends: Sequence[Point]) -> Estimate:
-    """Return the mean of the prompts of several seeds; those of one prompt go together."""
+    """Return the mean reward over seeds; the samples of one prompt form one cluster."""
     return cluster_mean(np.concatenate([end.reward for end in ends]), _prompts_of(ends))
 
 
@@ -105,7 +105,7 @@ def _prompts_of(ends: Sequence[Point]) -> list[int]:
 
 
 def _paired_gap(cells: Sequence[Cell], baseline_cells: Sequence[Cell], study: Path) -> Estimate | None:
-    """Return by how much the accuracy of one is above the other's on the same unseen comparisons, seed by seed.
+    """Return the paired difference of two accuracies on the same unseen comparisons, seed by seed.
 
     None for itself, and where no seed has both.
     """

@@ -26,7 +26,7 @@ def headline(study: NoiseSummary) -> list[str]:
 
 
 def findings(study: NoiseSummary) -> list[str]:
-    """Compare each relative with DPO at the largest share; name the first harmful share, and overfitting."""
+    """Compare the other losses with DPO at the largest share; name the first harmful share, and overfitting."""
     # With one share there is nothing that more wrong labels could have cost.
     swept_methods = [method for method in study.methods if len(method.points) > 1]
     costs = {method.label: _first_cost(method, wrong(study)) for method in swept_methods}

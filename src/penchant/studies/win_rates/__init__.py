@@ -1,1 +1,1 @@
-"""Who wins: TL;DR, dialogue, and news after posts."""
+"""The studies of win rates: TL;DR, dialogue, and transfer measured by a judge."""

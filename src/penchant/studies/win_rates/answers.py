@@ -1,4 +1,4 @@
-"""Read prompts with the one answer to measure others by: what people preferred, or what was demonstrated."""
+"""Read prompts with the one response that others are compared with: the preferred or the demonstrated one."""
 
 from __future__ import annotations
 

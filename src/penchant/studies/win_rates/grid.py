@@ -50,7 +50,8 @@ class WinRateGrid:
     """All stages of a study of win rates.
 
     Attributes:
-        preferences: the comparisons to train on. opponents: the prompts to measure on and whom they meet, by domain.
+        preferences: the comparisons to train on.
+        opponents: the prompts to measure on with the response of the data, by domain.
         judge_data, judge: the comparisons of the judge, and its training, where it is trained here.
     """
 
@@ -64,7 +65,7 @@ class WinRateGrid:
 
     @property
     def required(self) -> tuple[Stage, ...]:
-        """Stages without any of which there is nothing to say."""
+        """The stages without which there is nothing to report."""
         return (next(iter(self.contenders[0].verdicts.values())),)
 
     def stages(self) -> list[Stage]:
@@ -129,7 +130,7 @@ class _GridBuilder:
         needs: Mapping[str, Stage],
         best_of: int | None = None,
     ) -> Contender:
-        """Return the stages that draw somebody's responses, and those that judge them."""
+        """Return the stages that draw a method's responses, and those that judge them."""
         config, run = self.config, needs.get("run")
         label = (
             run.label

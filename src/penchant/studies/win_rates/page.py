@@ -47,7 +47,7 @@ def win_rate_pictures(study: WinRateSummary) -> dict[str, Picture]:
 
 
 def win_rate_context(study: WinRateSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
-    """Return what the template is filled with."""
+    """Return the context that the template is filled with."""
     summary = _summary(study)
     return {
         "title": TITLES[study.study],
@@ -150,7 +150,7 @@ def _published_table(study: WinRateSummary) -> Table:
 
 
 def _samples(study: WinRateSummary) -> dict[str, object] | None:
-    """Return the first prompts of the own domain with what was met, and each method's first response."""
+    """Return the first prompts of the own domain with the data's response and each method's first one."""
     if not study.examples:
         return None
     prompts = [

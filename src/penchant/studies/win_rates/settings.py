@@ -1,4 +1,4 @@
-"""What the studies of win rates may be told: `tldr`, `dialogue`, and `transfer` with a judge. Imports no torch."""
+"""Settings of the studies of win rates: `tldr`, `dialogue`, and `transfer` with a judge. Imports no torch."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class WinRatesConfig(LearnedMethods):
     own: Annotated[str, Field(min_length=1)] = "own"
     """What the domain of `measured` is called."""
     measured: Rows
-    """Prompts to measure on, with the responses that are met: the preferred or demonstrated ones. Prompts that somebody
-    trains on, the judge included, are left out."""
+    """Prompts to measure on, with the responses to compare with: the preferred or demonstrated ones. Prompts that
+    somebody trains on, the judge included, are left out."""
     domains: dict[str, Rows] = Field(default_factory=dict)
     """Other domains by name, to measure on as well."""
     judge: StudyJudge

@@ -1,4 +1,4 @@
-"""What each kind of stage of a study of win rates depends on, as its settings hold it. Imports no torch."""
+"""Settings of each kind of stage of a study of win rates. Imports no torch."""
 
 from __future__ import annotations
 

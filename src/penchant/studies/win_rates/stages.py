@@ -69,7 +69,7 @@ def preferences_stage(job: StageJob[CutSettings], folder: Path) -> dict[str, obj
 
 
 def opponents_stage(job: StageJob[CutSettings], folder: Path) -> dict[str, object]:
-    """Write `eval.jsonl`: prompts to measure on, that nobody trains on, each with the response that is met.
+    """Write `eval.jsonl`: prompts to measure on, that nobody trains on, each with the response of the data.
 
     Raises:
         InputError: nothing to read, or nothing left of it.

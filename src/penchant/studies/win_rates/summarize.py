@@ -110,7 +110,7 @@ def _judged_methods(grid: WinRateGrid, study: Path) -> Iterator[JudgedMethod]:
 
 
 def _read(folder: Path) -> list[tuple[float, Answer]]:
-    """Return a stage's answers with their temperatures; nothing where it did not end."""
+    """Return a stage's answers with their temperatures; empty where the stage has not ended."""
     pairs = read_object(folder / "stage.json").get("pairs")
     if pairs is None:
         return []
@@ -193,7 +193,7 @@ def _points_by_prompt(answers: Sequence[Answer]) -> dict[str, float]:
 
 
 def _examples(methods: Sequence[JudgedMethod], cell: CellKey) -> tuple[Example, ...]:
-    """Return the first prompts with the response that is met, and each method's first response with its outcome."""
+    """Return the first prompts with the data's response, and each method's first response with its outcome."""
     firsts: list[tuple[MethodSetting, dict[str, Answer]]] = []
     for method in methods:
         first: dict[str, Answer] = {}

@@ -172,7 +172,7 @@ class ExampleText(MethodSetting):
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt with the response that is met and one response of each method."""
+    """A prompt with the data's response and one response of each method."""
 
     prompt: str
     met: str

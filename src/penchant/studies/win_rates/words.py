@@ -22,7 +22,7 @@ ASSUMED = tuple(layout.name for layout in PREFERENCES if layout.assumed)
 
 
 def headline(study: WinRateSummary) -> list[str]:
-    """Return which method that trains wins most on its own domain, at the temperature of the tests."""
+    """Return which trained method wins most on its own domain, at the temperature of the tests."""
     rates = [(rate, method) for method in study.trained if (rate := method.rate_at(study.own_domain, study.tested_at))]
     if not rates:
         return ["No method that trains was judged yet."]
@@ -150,7 +150,7 @@ def _temperature(study: WinRateSummary, method: MethodRates) -> str:
 
 
 def _same_answers(study: WinRateSummary, method: MethodRates) -> str:
-    """Warn of a method that says the same whatever it is asked: its wins tell of the judge alone."""
+    """Warn of a method that gives much the same response to every prompt: its wins tell of the judge alone."""
     cell = method.cell(study.own_domain, study.tested_at)
     if cell is None:
         return ""
