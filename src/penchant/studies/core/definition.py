@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from penchant.errors import InputError, did_you_mean
 from penchant.studies import STUDIES
@@ -21,6 +21,8 @@ from penchant.typed_json import JsonObject
 if TYPE_CHECKING:
     from penchant.reports.kit.canvas import Picture
     from penchant.studies.core.stage import Stage
+
+Summary = TypeVar("Summary")
 
 
 class Grid(Protocol):
@@ -75,7 +77,7 @@ class StudyDefinition:
 
 
 @dataclass(frozen=True)
-class StudyPage:
+class StudyPage(Generic[Summary]):
     """The functions that make the page of a study from its numbers.
 
     Attributes:
@@ -86,10 +88,10 @@ class StudyPage:
         refuse: raises an `InputError` for the content of a `study.json` whose meaning was another.
     """
 
-    pictures: Callable[[Any], Mapping[str, Picture]]
-    context: Callable[[Any, Mapping[str, Picture]], Mapping[str, object]]
+    pictures: Callable[[Summary], Mapping[str, Picture]]
+    context: Callable[[Summary, Mapping[str, Picture]], Mapping[str, object]]
     template: str = "study_page.html.j2"
-    files: Callable[[Any], Mapping[str, str]] | None = None
+    files: Callable[[Summary], Mapping[str, str]] | None = None
     refuse: Callable[[Path, JsonObject], None] | None = None
 
 

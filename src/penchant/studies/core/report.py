@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from penchant.digests import check_files
 from penchant.errors import InputError
@@ -51,7 +50,7 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
     return target
 
 
-def _read(folder: Path) -> tuple[Any, StudyPage]:
+def _read(folder: Path) -> tuple[object, StudyPage[object]]:
     """Return the summary of a study and the page that shows it."""
     file = folder / STUDY
     if file.exists():
@@ -63,7 +62,7 @@ def _read(folder: Path) -> tuple[Any, StudyPage]:
     except ValueError as error:
         raise InputError(f"{file} is damaged ({error}): start the study again, it runs only what is missing") from error
     definition = definition_named(str(numbers.get("study"))) if isinstance(numbers, dict) else None
-    page: StudyPage | None = resolve(definition.page) if definition else None
+    page: StudyPage[object] | None = resolve(definition.page) if definition else None
     # before the keys are looked at: a file may have them all, and mean something else by them
     if page is not None and page.refuse:
         page.refuse(folder, numbers)

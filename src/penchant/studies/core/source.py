@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from penchant.files import atomic_write, cache_folder
 from penchant.losses.settings import PAIR_LOSSES
@@ -269,7 +268,7 @@ def _is_literal(value: ast.expr) -> bool:
 
 def _lazy(value: ast.expr) -> list[tuple[str, str]]:
     """Return the (name, module) pairs of a constant mapping from names to modules of ours."""
-    content: Any = ast.literal_eval(value) if isinstance(value, ast.Dict) and _is_literal(value) else {}
+    content: dict[str, object] = ast.literal_eval(value) if isinstance(value, ast.Dict) and _is_literal(value) else {}
     return [(key, text) for key, text in content.items() if isinstance(text, str) and _is_in_package(text)]
 
 
@@ -352,7 +351,7 @@ def _read_store() -> dict[str, Facts]:
 
 
 def _write_store(tree: Tree) -> None:
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         key: [facts.code, facts.imports, facts.lists, facts.texts] for key, facts in tree.known_facts.items()
     }
     with suppress(OSError):  # a cache that cannot be written: the next process parses again

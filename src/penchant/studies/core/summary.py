@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from penchant.errors import InputError
 from penchant.studies.core.kinds import resolve
@@ -68,7 +68,7 @@ def cost_of_stages(stages: Iterable[Stage], folder: Path) -> StudyCost:
     return StudyCost(sum(seconds_of(stage, folder) for stage in stages))
 
 
-def read_summary(kind: str, numbers: JsonObject, file: Path) -> Any:
+def read_summary(kind: str, numbers: JsonObject, file: Path) -> object:
     """Return a study's summary as an object of its class.
 
     Args:
