@@ -32,6 +32,7 @@ def chess_puzzles(row: TaskRow) -> Iterator[LabeledExample]:
     right = board.parse_uci(moves[1])
     options = legal_moves(board)
     if is_mate(board, right):
+        # Lichess takes any mate in one as solved, so another one is no wrong answer
         options = [move for move in options if move == right or not is_mate(board, move)]
     if len(options) > 1:  # else there is nothing to choose
         written = tuple(answer_of(move) for move in options)

@@ -157,6 +157,7 @@ def balanced(examples: Sequence[LabeledExample]) -> list[LabeledExample]:
     Where a class has over 55% of them, every class is taken as often as the rarest.
     """
     groups = _by_group(examples)
+    # by digest: shuffled, and in the same order on every machine; the key breaks ties
     ordered = [example for key in sorted(groups, key=lambda key: (digest(key), key)) for example in groups[key]]
     # as in the paper: a task is balanced only where a class is clearly larger
     counts = Counter(example.label for example in ordered)

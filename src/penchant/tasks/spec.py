@@ -117,6 +117,7 @@ def numbered(options: Sequence[str], right: int, question: str, group: str = "")
 
 def digest(text: str) -> int:
     """Return a number of the text's content, the same on every machine."""
+    # Python's own `hash` of a text differs from process to process
     return int.from_bytes(hashlib.sha256(normalized(text).encode(errors="surrogatepass")).digest()[:8], "big")
 
 

@@ -70,6 +70,7 @@ class WeakLabel(Config):
             raise ValueError("a supervisor learns from labelled rows: give `train`, or a classifier that was `saved`")
         if self.train is None and isinstance(self.supervisor, LanguageModel) and self.supervisor.shot_count:
             raise ValueError("`shots` shows labelled rows: give `train`, or leave them out")
+        # it would stop by labels that it needs to learn from
         if isinstance(self.supervisor, LanguageModel) and self.supervisor.stops_early:
             raise ValueError("`early_stopping` is for students: a supervisor has no labels to spare for it")
         if self.train is not None and self.saved is not None:

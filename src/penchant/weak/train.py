@@ -150,6 +150,7 @@ def _train_and_write(
     config: WeakTrain, student: Classifier, rows: TrainingRows, folder: RunFolder, record: JsonObject, started: float
 ) -> StudentResult:
     """Train and measure the student, and write the files of the run."""
+    # a resumed run keeps the record that it began with
     if not (folder.path / "provenance.json").exists():
         folder.write_json("provenance.json", record)
     fit_to_rows(student, rows.trained, classes=len(rows.learn.names), validation=rows.stop_by)

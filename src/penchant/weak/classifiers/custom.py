@@ -100,6 +100,8 @@ class CustomClassifier:
         """
         if not self.classes:
             raise InputError(FITTED_FIRST)
+        if not examples:  # a user's code need not think of an empty list
+            return np.zeros((0, self.classes))
         factory, expected = self.settings.factory, (len(examples), self.classes)
         with OWN_CLASSIFIERS.named_errors(factory, f"`predict_proba` failed on {len(examples)} examples"):
             probabilities = np.asarray(self.classifier.predict_proba(list(examples)), dtype=np.float64)

@@ -74,6 +74,7 @@ def activations(
         InputError: no examples, no such layer, other than two options, or a folder that cannot be written.
     """
     width = width_of(examples)
+    # before any text is read: a layer that is not there would show after minutes
     check_layer(deepest or 0, depth_of(reader.model))
     if not examples:
         raise InputError("there are no texts to compute activations of")
@@ -139,6 +140,7 @@ def _opened(path: Path, keys: Keys) -> Activations | None:
         return None
     try:
         stored = Activations(path)
+        # the name has a digest of the list: another length means that the file is damaged
         if stored.shape[1] != len(keys):
             raise DamagedFile(f"{path} holds {stored.shape[1]} examples instead of {len(keys)}")
         return stored
@@ -290,6 +292,7 @@ def _fill(
 
 def _compute(reader: Reader, ids: Sequence[Read], missing: Sequence[int], array: NDArray[np.float16]) -> None:
     """Compute the rows of the array that are missing."""
+    # tokens of a pass, without gradients
     budget = GPU_BUDGET if reader.device.type == "cuda" else DEFAULT_BUDGET
     lengths = [sum(map(len, ids[row])) for row in missing]
     with evaluating(reader.model), progress_bar("activations", len(missing), "texts") as advance:

@@ -30,7 +30,7 @@ from penchant.engine.attention import evaluating
 from penchant.errors import RunError, RunMismatchError
 from penchant.files import recover_folder, remove
 from penchant.losses import weak
-from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
+from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CrossEntropy, CustomWeakLoss, Filtered, WeakLoss
 from penchant.models.settings import ModelConfig
 from penchant.runs.input_digests import ModelIdentity
 from penchant.runs.run_folder import RunFolder
@@ -57,7 +57,7 @@ class FineTuneConfig(RunConfig):
     method: ClassVar[str] = "fine_tune"
 
     start: str = ""
-    """Digest of the weights that it starts from."""
+    """Digest of the weights that it starts from, and of the code of a user's loss."""
     loss: WeakLoss = CrossEntropy()
     """On the labels."""
     training: Training = Training()
@@ -135,7 +135,10 @@ def fine_tune(
     config = _config(model or ModelConfig(name=reading.policy.name), loss, settings, seed, len(batches))
     if folder is not None:  # by which a later call knows that the folder holds this training
         data = PromptsConfig(path=_digest(rows, targets, *(encoded_validation or ())))
-        config = config.replace(start=ModelIdentity.from_learner(reading.policy).digest, data=data)
+        start_digest = ModelIdentity.from_learner(reading.policy).digest
+        if isinstance(loss, CustomWeakLoss):  # the settings have the place of its code, which may be edited
+            start_digest += f" {OWN_WEAK_LOSSES.content(loss.function)}"
+        config = config.replace(start=start_digest, data=data)
     record = LookRecord()
     run = FineTuning(
         config=config,
@@ -187,6 +190,7 @@ def _look(run: FineTuning, step: int, epoch: float) -> Evaluated:
     line: Row = {"kind": "eval", "step": step, "epoch": epoch}
     if not step:  # a head that starts from zero says nothing yet
         return Evaluated(line)
+    # on the hard or soft labels as they are: the loss's own target would follow the student
     misfit = None if run.validation is None else _loss(run.reading, *run.validation)
     watched = None if run.watch is None else run.watch(epoch, misfit)
     run.record.add(Look(epoch, misfit, watched), run.trained, keep_best=run.config.training.early_stopping)
@@ -197,6 +201,7 @@ def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[i
     """Take one optimizer step and return its line of metrics."""
     # the batch is fixed before training begins, so that a resumed one sees the same
     started, batch, settings = time.perf_counter(), run.batches[number], run.config.training
+    # the head's group keeps its ratio to this rate
     rate = settings.learning_rate * factor(number)
     set_rate(optimizer, rate)
     # how far training is decides how much of the student's own belief counts

@@ -81,6 +81,7 @@ class LanguageModelClassifier:
     ) -> Self:
         """Fit as `Classifier.fit` says; the model is loaded here, and fine-tuned unless it is only prompted."""
         settings, training, options = self.settings, self.settings.training, width_of(examples)
+        # of options there are as many columns as the longest list has
         soft = as_probabilities(targets, len(examples), classes or options or None)
         classes = soft.shape[1]
         if training is not None and not options:  # of options the first may always be the right one
@@ -94,6 +95,7 @@ class LanguageModelClassifier:
         torch.manual_seed(self.seed)  # the adapters' start
         shots = self._draw_shots(soft) if isinstance(settings.reading, Words) else []
         self.shots = [self._shot(examples[index], label, classes) for index, label in shots]
+        # loaded anew at each `fit`, so that a second one does not go on from the first
         self.reading = self._read(classes, options=bool(options))
         if training is not None:
             self.looks = fine_tune(
@@ -145,6 +147,7 @@ class LanguageModelClassifier:
             make_folder(target / "model")
             self.reading.policy.save(target / "model")
             write_sums(target / "model")
+        # label words have no weights of their own: only heads are written
         parts = {}
         if isinstance(self.reading, HeadReading | RewardReading):
             parts[HEAD] = save_tensors(self.reading.linear.state_dict())
@@ -175,6 +178,7 @@ class LanguageModelClassifier:
         # what was written holds the adapters already: new ones on top would start from nothing
         changes = {"name": name, "lora": None, "device": device, "trust_remote_code": trust_remote_code}
         network = settings.network.model_copy(update=changes)
+        # the head is made as for training and then filled, so that its shape is checked
         classifier.reading = classifier._read(content["classes"], options=content["options"], network=network)
         if isinstance(classifier.reading, HeadReading | RewardReading):
             classifier.reading.linear.load_state_dict(load_file(path / HEAD))
@@ -192,6 +196,7 @@ class LanguageModelClassifier:
             return WordsReading(policy, words, width=classes, prompt=prompt, longest=longest, shots=self.shots)
         if not options:
             return HeadReading(policy, classes, longest=settings.longest, init=settings.reading.init)
+        # classes have the tokens 0, 1, ...; options stand for nothing that a token could name
         if settings.reading.init != "zero":
             raise InputError("options of a row's own have no tokens 0, 1, ... to start a head from: use init=zero")
         return RewardReading(policy, classes, longest=settings.longest)

@@ -94,6 +94,7 @@ class ProbeClassifier:
             groups = [prompt_text(example.prompt) for example in examples if isinstance(example, PromptGroup)]
         if groups is not None and len(groups) != len(examples):
             raise InputError(f"there must be a group for each example, got {len(groups)} for {len(examples)}")
+        # by the labels that it learns from alone: of a student the weak ones, so no truth has a say
         l2 = settle_l2(self.l2, features, soft, steps=self.steps, seed=self.seed, groups=groups)
         self.probes = fit_probes(features, targets, [self.loss], l2=l2, steps=self.steps)
         self.compares, self.chosen_l2 = bool(options), l2

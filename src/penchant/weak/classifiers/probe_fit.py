@@ -64,6 +64,7 @@ def fit_probes(
     Raises:
         InputError: shapes that do not fit, one class, features that are not finite, targets that are no distribution.
     """
+    # one loss per probe: naive and other students train side by side on the same rows
     losses = [CrossEntropy()] * len(targets) if losses is None else losses
     _check(features, targets, losses, l2)
     features, targets = features.float(), targets.float()
@@ -74,6 +75,7 @@ def fit_probes(
     rows, width = x.shape
     probes, _, classes = targets.shape
     starts = [weak_targets(loss, values) for loss, values in zip(losses, targets, strict=True)]
+    # which rows count, per probe: (probes, rows)
     weights = torch.stack([values.counts for values in starts])
     # where rows are left out the sum over the others is still divided by all, so that one step size holds for every
     # probe; l2 shrinks with it, and the minimum is that of the mean over the rows that count

@@ -67,6 +67,7 @@ class HeadReading:
         self.policy, self.width, self.longest = policy, classes, min(longest, policy.context or longest)
         network = unwrap(policy.model)
         hidden = network.config.get_text_config().hidden_size
+        # float32 also where the model is not: small differences of logits decide
         self.linear = nn.Linear(hidden, classes, device=policy.scorer.device)
         nn.init.zeros_(self.linear.bias)
         with torch.no_grad():
@@ -102,6 +103,7 @@ def shorten(ids: Ids, longest: int) -> Ids:
     """
     if len(ids) <= longest:
         return ids
+    # a template may ask its question before or behind a long text: both ends have to be read
     start = longest // 2
     return ids[:start] + ids[len(ids) - longest + start :]
 
@@ -168,6 +170,7 @@ def first_layers(policy: Policy, count: int) -> Iterator[None]:
         yield
         return
     ((holder, name, stack),) = stacks
+    # the model runs as if it ended there; its own code is left alone
     setattr(holder, name, stack[:count])
     try:
         yield

@@ -45,6 +45,7 @@ def make_classifier(
         return LanguageModelClassifier(settings, names=names, loss=loss, seed=seed, folder=folder)
     if isinstance(settings, OwnClassifier):
         return CustomClassifier(settings, names=names, loss=loss, seed=seed)
+    # without a folder: activations of one command go with its process
     features = ModelFeatures(settings.model, settings.layer, dtype=settings.dtype)
     return ProbeClassifier(features, names=names, loss=loss, l2=l2, steps=steps, seed=seed)
 
@@ -63,6 +64,7 @@ def load_classifier(folder: str | Path, *, code: str | None = None) -> Classifie
         raise InputError(f"{folder} holds no classifier (no {KIND}): make one with `penchant weak train`")
     # digests are checked here, before anything of the folder is read
     kind = read_kind(file.parent)["kind"]
+    # by the kind that `save` wrote: a name in a folder chooses among our classes, never among modules
     loaders: dict[str, Callable[[Path], Classifier]] = {
         "sklearn": SklearnClassifier.load,
         "probe": ProbeClassifier.load,

@@ -140,6 +140,7 @@ def encode_options(policy: Policy, examples: Sequence[Example], longest: int) ->
     for example in examples:
         if isinstance(example, str):
             raise InputError("a reward is that of an option, and this example is a text without any")
+        # finished: a reward is read at the end token, as reward models are trained
         options = [Response(option.text) for option in example.responses]
         groups.append(PromptGroup(prompt_text(example.prompt), options, source=example.source))
     renderer = replace(policy.renderer, max_length=None)  # it would refuse a response that fills the model's context

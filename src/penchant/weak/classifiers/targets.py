@@ -47,6 +47,7 @@ def weak_targets(loss: WeakLoss, labels: Tensor) -> WeakTargets:
     check_weak_loss(loss, labels)
     # over all rows: the shares of a batch of 32 are noise
     shares = weak.class_shares(loss.prior if isinstance(loss, Confidence | AdaptiveConfidence) else "weak", labels)
+    # filtered rows are not taken out but given no weight, so that probes of one batch keep one shape
     all_count = labels.new_ones(len(labels))
     match loss:
         case CrossEntropy(labels="hard"):

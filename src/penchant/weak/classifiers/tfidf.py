@@ -74,6 +74,7 @@ class SklearnClassifier:
         self.estimator: Estimator | None = None
         self.learned_marks: frozenset[str] = frozenset()
         self.classes = 0
+        # `fit` of scikit-learn runs to its end in one call: no step in between could make a target
         if not isinstance(self.loss, CrossEntropy | Filtered):
             raise InputError(f"an estimator of scikit-learn cannot learn with the loss {self.loss.name}")
 
@@ -128,6 +129,7 @@ class SklearnClassifier:
 
         path = Path(folder)
         content = read_kind(path)
+        # skops names every type in a file before it opens it; a pickle would run code while it loads
         if unknown := io.get_untrusted_types(file=path / ESTIMATOR):
             raise InputError(f"{path / ESTIMATOR} holds {', '.join(unknown)}, which are not opened")
         classifier = cls(names=content["names"])
@@ -142,6 +144,7 @@ def tfidf() -> Pipeline:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
+    # words of two rows and C 10: chosen on SST-2, see docs/decisions/0011
     return make_pipeline(TfidfVectorizer(min_df=2), LogisticRegression(C=10, max_iter=1000))
 
 
