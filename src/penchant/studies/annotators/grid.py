@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
+from penchant.studies.annotators.names import annotator_names
 from penchant.studies.annotators.settings import AnnotatedData, AnnotatorsConfig
 from penchant.studies.annotators.stage_settings import AnnotatedSource, LeftOutSettings
 from penchant.studies.core.address import data_content
@@ -78,18 +79,12 @@ def annotators_grid(config: AnnotatorsConfig) -> AnnotatorsGrid:
 def _names(data: AnnotatedData, content: str) -> tuple[str, ...]:
     """Return the names of all annotators in the data; `content` is the digest of the file."""
     from penchant.data import load_preferences
-    from penchant.errors import InputError
 
     path = locate_prompts(data.path)
     groups = load_preferences(
         path, ties="half", bad_rows=data.bad_rows, layout=data.layout, split=data.split, limit=data.limit
     )
-    names = sorted(
-        {name for group in groups for comparison in group.comparisons if (name := comparison.annotator) is not None}
-    )
-    if len(names) < 2:
-        raise InputError(f"{path} has comparisons of {len(names)} named annotators, expected at least two")
-    return tuple(names)
+    return tuple(annotator_names(groups, path))
 
 
 def _cell(config: AnnotatorsConfig, number: int, annotator: str, seed: int) -> LeftOut:

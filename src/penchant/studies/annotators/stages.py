@@ -11,6 +11,7 @@ from penchant.data import write_groups
 from penchant.data.load import read_preferences
 from penchant.data.rendering.render_groups import render_all
 from penchant.errors import InputError
+from penchant.studies.annotators.names import annotator_names
 from penchant.studies.annotators.stage_settings import LeftOutSettings
 from penchant.studies.core.job import StageJob, start_policy
 from penchant.train.plan import split_by_prompt, split_key
@@ -34,15 +35,11 @@ def left_out_stage(job: StageJob[LeftOutSettings], folder: Path) -> dict[str, ob
     )
     # before the split, so that prompts that no model here can read do not count as held out
     groups, too_long = _fitting(loaded.groups, job)
-    names = sorted(
-        {name for group in groups for comparison in group.comparisons if (name := comparison.annotator) is not None}
-    )
-    if len(names) < 2:
-        raise InputError(f"{path} has comparisons of {len(names)} named annotators, expected at least two")
+    names = annotator_names(groups, path)
     if annotator not in names:
         raise InputError(f"{path} has no annotator {annotator}: expected one of {', '.join(names)}")
     train, held_out = split_by_prompt(groups, data.held_out, settings.seed)
-    is_annotators = settings.part == "held"
+    is_annotators = settings.part == "held"  # the same split for both parts, by the seed
     part = [groups[index] for index in (held_out if is_annotators else train)]
     chosen = [_comparisons_by(group, annotator, is_annotators) for group in part]
     chosen = [group for group in chosen if any(not comparison.tie for comparison in group.comparisons)]
@@ -65,6 +62,7 @@ def left_out_stage(job: StageJob[LeftOutSettings], folder: Path) -> dict[str, ob
 def _fitting(groups: Sequence[PromptGroup], job: StageJob[LeftOutSettings]) -> tuple[list[PromptGroup], int]:
     """Return the groups that the model has room for, and the number of those it has no room for."""
     renderer = start_policy(job, job.settings.policy).renderer
+    # the shorter of what the model can read and what the settings ask for
     limit = min(filter(None, (renderer.max_length, job.settings.data.max_length)), default=None)
     fitting, _, report = render_all(groups, replace(renderer, max_length=limit, overflow="drop"))
     return fitting, report.dropped_too_long
@@ -92,6 +90,7 @@ def _verdict_facts(groups: Sequence[PromptGroup], annotator: str, names: Sequenc
             prompts.append(prompt)
             winner, loser = (len(group.responses[index].text) for index in (comparison.winner, comparison.loser))
             longer_wins.append(0.5 if winner == loser else float(winner > loser))
+            # each of the others, whether or not they decided this pair: columns have one length
             for name in other_names:
                 agreements[name].append(_agrees(group.comparisons, name, comparison))
     return {"prompt": prompts, "longer": longer_wins, "same": agreements}

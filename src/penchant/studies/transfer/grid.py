@@ -72,6 +72,7 @@ def transfer_grid(config: TransferConfig) -> TransferGrid:
         }
 
     trained = runs_of(config, factory, factory.comparisons)
+    # each run on each domain is a stage: a domain that is added leaves the others valid
     measured = tuple((run, cells(run.label, config.evaluation.samples, run)) for run in trained.runs)
     return TransferGrid(
         prompts,

@@ -70,6 +70,7 @@ def _summary(study: TransferSummary) -> Table:
 def _kl(study: TransferSummary, method: MethodSummary, *, is_own: bool) -> str:
     """Return the range of the domains' KLs."""
     domains = {domain.name for domain in study.domains if domain.own == is_own}
+    # only cells at temperature 1 have a KL
     kls = [change.kl_nats.value for change in method.cells if change.domain in domains and change.kl_nats]
     if not kls:
         return DASH
@@ -127,7 +128,4 @@ def _left_out(domain: Domain) -> str:
     return f", after leaving out {number(trained_prompts, 0)} whose text is trained on" if trained_prompts else ""
 
 
-PAGE = StudyPage(
-    pictures=transfer_pictures,
-    context=transfer_context,
-)
+PAGE = StudyPage(pictures=transfer_pictures, context=transfer_context)

@@ -143,7 +143,7 @@ def _contenders(
         ]
         of_seeds = [cells for cells in of_seeds if cells]
         if not of_seeds:
-            continue
+            continue  # none of its runs was measured yet
         # of the seeds that have ended, over prompts: a mean of each prompt over its seeds
         keys = [key for key in reference if all(key in cells for cells in of_seeds)]
         reward = {key: np.mean([cells[key].rewards.mean(axis=1) for cells in of_seeds], axis=0) for key in keys}
@@ -172,6 +172,7 @@ def _method(
     changes = {key: reward - reference[key].rewards.mean(axis=1) for key, reward in contender.reward.items()}
     cells = []
     for (domain, temperature), reward in contender.reward.items():
+        # against the reference at the same temperature: cooler samples alone change the reward
         base = reference[domain, temperature].rewards.mean(axis=1)
         kl = contender.kl_nats.get((domain, temperature))
         cells.append(
