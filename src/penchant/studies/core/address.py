@@ -57,6 +57,7 @@ def stage_reach(
     kind: str, settings: Mapping[str, object], inputs: Mapping[str, str], *, has_reward_model: bool = False
 ) -> tuple[tuple[str, ...], dict[str, list[str]]]:
     """Return the modules where a stage's work begins, and what it reaches by name: entries by their registry."""
+    # what every stage runs through, and the module that does the work of this kind
     roots = ("penchant.studies.core.work", _maker(kind))
     # a study's inputs are the same for all of its stages; only those with the role among their settings read them
     used = {role: inputs.get(role) for role in ("reward", "judge") if settings.get(role) is not None}
@@ -121,6 +122,7 @@ def _maker(kind: str) -> str:
 
 def judges_in(text: str | None) -> Iterator[Mapping[str, object]]:
     """Yield the settings of a judge and of every judge inside it."""
+    # a judge may ask another one, and a panel several
     waiting = [json.loads(text)] if text else []
     while waiting:
         judge = waiting.pop()

@@ -95,6 +95,7 @@ class StudyPage(Generic[Summary]):
     refuse: Callable[[Path, JsonObject], None] | None = None
 
 
+# when it is first asked for, not at import: each study's module imports this one
 @cache
 def definitions() -> tuple[StudyDefinition, ...]:
     """Return every study that is listed."""

@@ -24,6 +24,7 @@ class StageMessage:
 
     id: int
     kind: str
+    # the worker has the same source as the study, so a class is found by its name
     settings_class: str
     settings: Mapping[str, object]
     inputs: Mapping[str, str]

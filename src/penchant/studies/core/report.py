@@ -46,6 +46,7 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
         atomic_write(figures / f"{name}.png", picture.png, shared=True)
     for name, text in files.items():
         atomic_write(figures / name, text.encode("utf-8"), shared=True)
+    # the page last, so that a page that is there has its figures beside it
     atomic_write(target, html.encode("utf-8"), shared=True)
     return target
 

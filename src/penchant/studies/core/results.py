@@ -115,7 +115,7 @@ class MeasuredRun:
     @cached_property
     def optimizer_steps(self) -> int:
         """The number of updates: one per step, or per minibatch of each pass over a step's rollout."""
-        steps = int(self.result.get("steps") or 0)
+        steps = int(self.result.get("steps") or 0)  # rounds, of PPO
         try:
             config = load_yaml(read_file(self.folder / "config.yaml").decode("utf-8"))
             parts = min(config.get("minibatches", 1), config.get("prompts_per_step", 1))
@@ -147,6 +147,7 @@ def read_run(stage: Stage, study: Path, prompts: Sequence[str] | None, reason: s
         _point(number, step, rows, prompts, repetition.get(step)) for number, (step, rows) in enumerate(later)
     ]
     points = tuple(point for point in evaluations if point is not None)
+    # a run that failed may have the result of an earlier try
     status = "failed" if reason else str(result.get("status", "missing"))
     return MeasuredRun(stage, folder, status, reason, result, points, len(evaluations) - len(points))
 

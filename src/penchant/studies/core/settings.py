@@ -254,6 +254,7 @@ class MethodsConfig(SampledConfig, LearnedMethods):
             raise ValueError(f"there is nothing to compare: {', '.join(names)} are all null")
         return self
 
+    # the expectation of the best of N needs N different samples
     @model_validator(mode="after")
     def _samples_suffice(self) -> Self:
         if self.best_of_n is not None and max(self.best_of_n.n) > self.evaluation.reference_samples:

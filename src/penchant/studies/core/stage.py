@@ -78,6 +78,7 @@ class Stage:
     def _address(self, settings: Mapping[str, object]) -> str:
         # the content of a need, not its address: probes of an early layer stay when activations go deeper for another
         needs = [f"{role} {stage.content}" for role, stage in self.needs.items()]
+        # a stage that reads a reward model reaches the code that loads one, though no setting names it
         has_reward_model = any(stage.kind == "reward_model" for stage in self.needs.values())
         return address(self.kind, settings, needs, inputs=self.inputs, has_reward_model=has_reward_model)
 

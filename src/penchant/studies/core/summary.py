@@ -65,6 +65,7 @@ def failures_of(stages: Iterable[Stage], reasons: Mapping[str, str]) -> tuple[Fa
 
 def cost_of_stages(stages: Iterable[Stage], folder: Path) -> StudyCost:
     """Return what the stages of a study took; `folder` is the study's."""
+    # added up over stages, whichever call did them: with several jobs it is more than the clock says
     return StudyCost(sum(seconds_of(stage, folder) for stage in stages))
 
 

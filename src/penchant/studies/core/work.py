@@ -25,6 +25,7 @@ def work(job: StageJob[StageSettings]) -> str:
         InputError, RunError: whatever stopped it.
     """
     maker = maker_of(job.kind)
+    # a run writes its own directory, piece by piece, so that it can be resumed; other stages are whole or not there
     if maker == RUN:
         status: str = resolve(RUN)(job)
         return status

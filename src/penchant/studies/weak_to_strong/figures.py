@@ -98,7 +98,7 @@ def _ratios(study: WeakToStrongSummary) -> Picture:
                 if student is not None:
                     _square(axes, student.pgr, row, column)
         axes.set_xlim(-0.5, len(losses) - 0.5)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
         axes.xaxis.set_major_locator(FixedLocator(range(len(losses))))
         axes.set_xticklabels([f" {short(loss, NAME)}" for loss in losses])
         axes.yaxis.set_major_locator(FixedLocator(range(len(rows))))
@@ -302,6 +302,7 @@ def _training(study: WeakToStrongSummary) -> Picture | None:
             if (student.task, student.strong) != (task, strong) or not curve:
                 continue
             color, _, marker = run_style(study.losses.index(student.loss))
+            # a figure of more than three supervisors repeats dashes; the tables tell them apart
             dash = dashes[study.weak.index(student.weak) % len(dashes)]
             x, y = [look.after for look in curve], [look.accuracy for look in curve]
             looks |= set(x)

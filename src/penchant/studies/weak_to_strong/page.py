@@ -63,6 +63,7 @@ def _no_formula(row: Iterable[str]) -> list[str]:
 
 
 def _tex(text: str) -> str:
+    # one letter at a time, or a replaced backslash would be replaced again
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--"}
     return "".join(special.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in text)
 
@@ -186,6 +187,7 @@ def _most_of(student: StudentResult) -> float | None:
 
 def _stopping(study: WeakToStrongSummary) -> list[Table]:
     """Return where training might have stopped; no table where nobody looked."""
+    # probes count steps, fine-tuned models epochs
     units = {model.label: model.curve_unit for model in study.strong}
     rows = []
     for student in study.cells:
@@ -256,6 +258,7 @@ def _facts(study: WeakToStrongSummary) -> list[tuple[str, str]]:
 
 def _origins(study: WeakToStrongSummary) -> list[tuple[str, str]]:
     """Return the origins of the study's built-in models whose names leave them open."""
+    # labels are made of models' names
     labels = " ".join([*study.weak, *(model.label for model in study.strong)])
     origins = [described(name) for name in ORIGINS if name in labels]
     return [("Models", "; ".join(origins))] if origins else []

@@ -51,10 +51,12 @@ class Predictions:
 
 def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) -> Predictions | None:
     """Return the predictions of the students that are done; None where the ceiling is not there yet."""
+    # a model's students are probes, all in a few stages, or others with a stage each
     if students.batched:
         return _of_probes(students.batched, study)
     stages = {name: [students.single[name, seed] for seed in config.seeds] for name, _ in students.single}
     facts = {name: [facts_of(stage, study) for stage in by_seed] for name, by_seed in stages.items()}
+    # a student of whom a seed is missing is left out: means over other seeds could not be paired
     done = [name for name, by_seed in facts.items() if all(by_seed)]
     if CEILING not in done:
         return None

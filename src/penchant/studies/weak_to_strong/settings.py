@@ -93,6 +93,7 @@ class WeakToStrongConfig(Study):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        # before anything asks for a task's classes
         if unknown := [name for name in self.tasks if name not in NAMES and not is_extension(name)]:
             hints = "".join(suggest(name, NAMES) for name in unknown)
             raise ValueError(f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}{hints}")
@@ -104,6 +105,7 @@ class WeakToStrongConfig(Study):
             ("strong", labels(self.strong)),
             ("losses", loss_labels(self.losses)),
         ):
+            # labels say all in which two may differ, so equal ones are the same student
             if len(set(labels_of)) < len(labels_of):
                 raise ValueError(f"`{name}` has one of {', '.join(labels_of)} twice")
         # an array of shares fits only tasks with as many classes
@@ -152,5 +154,6 @@ class WeakToStrongConfig(Study):
     @property
     def columns(self) -> list[str]:
         """The names of students by how they learned: by loss, then those of the chain."""
+        # in the order in which the page has its columns
         chain = [BOOTSTRAPPED, AS_LONG] if self.bootstrap else []
         return loss_labels(self.losses) + chain + [f"shown {100 * q:g}%" for q in self.imitation]

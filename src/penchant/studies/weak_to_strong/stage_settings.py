@@ -54,6 +54,7 @@ class ActivationsSettings(StageSettings):
         template: other words around the test rows, which are then the only rows.
     """
 
+    # a probe of a later layer computes these anew, and the students of earlier layers stay (decision 11)
     extent: ClassVar[tuple[str, ...]] = ("deepest",)
 
     model: str
@@ -90,6 +91,7 @@ class LabelsSettings(StageSettings):
     task: Annotated[TaskClasses, INLINED]
     seed: int
     classifier: StageClassifier
+    # left out for other classifiers, which have no such settings
     l2: Annotated[Shrinkage | None, OMITTED] = None
     steps: Annotated[int | None, OMITTED] = None
 
@@ -112,7 +114,7 @@ class ProbesSettings(StageSettings):
     layer: int
     rows: int | None
     wordings: int
-    supervised: bool = False
+    supervised: bool = False  # the class says it too, and the key keeps the two kinds of address apart
 
 
 @dataclass(frozen=True, kw_only=True)

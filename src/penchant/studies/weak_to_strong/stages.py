@@ -101,6 +101,7 @@ def generative_stage(job: StageJob[GenerativeSettings], folder: Path) -> dict[st
     renderer = load_renderer(name, trust_remote_code=trust_remote_code)
     pieces = pieces_of(renderer, whole_texts, settings.longest)
     lines = [json.dumps({"text": text}, ensure_ascii=False) for text in pieces]
+    # a file, for a run reads its data from one
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
     config = SFT(
         model=settings.model.replace(name=name, device=job.inputs["device"]),
@@ -114,6 +115,7 @@ def generative_stage(job: StageJob[GenerativeSettings], folder: Path) -> dict[st
         out=str(folder / "run"),
     )
     result = train_run(config)
+    # where `start_policy` and readers of activations look for a stage's model
     (folder / "run" / "checkpoint").rename(folder / "checkpoint")
     # before and after: whether the model learned anything of the texts
     losses = (result.metrics[when]["held_out"]["loss"]["value"] for when in ("first", "final"))
@@ -181,6 +183,7 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
     """Write `labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
     train, test = read_rows(job)
     own_half, other = halves_of(train, job.settings.seed)
+    # a weaker supervisor is one of fewer rows; it labels the other half whole
     own_half = own_half[: job.settings.classifier.rows]
     truth = np.array([example.label for example in train])
     if len(np.unique(truth[own_half])) < 2:
@@ -259,6 +262,7 @@ def classifier_of(
     """
     settings, spec = job.settings, job.settings.classifier
     assert not isinstance(spec, ProbeSettings)
+    # names of models and code are inputs, which may move; what stands in the settings is their content
     if isinstance(spec, OwnClassifier):
         spec = spec.replace(factory=job.inputs["classifier"])  # its content stands in the settings
     elif isinstance(spec, LanguageModel):

@@ -225,6 +225,7 @@ class StudentResult:
     @property
     def is_naive(self) -> bool:
         """True for the naive student."""
+        # every other student is compared with it
         return self.over_naive is None
 
 

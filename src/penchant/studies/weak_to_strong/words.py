@@ -52,6 +52,7 @@ def headline(study: WeakToStrongSummary) -> list[str]:
     if not cells:
         return ["No student was trained yet."]
     naive = [student for student in cells if student.loss == study.losses[0] and student.pgr.value is not None]
+    # three reasons for no ratio: nothing learns, no ceiling is clearly above, and a gap that is clearly below
     if not naive and not any(student.pgr.reason.startswith("no gap") for student in cells):
         return ["No student learned anything: all of them are prompted without examples."]
     if not naive:
@@ -178,7 +179,7 @@ def _told_apart(gains: Sequence[Estimate]) -> str:
 def _oracle(cells: Sequence[StudentResult]) -> str:
     """Say what overfitting to weak labels costs the naive students."""
     losses = [student.training.oracle.cost for student in cells if student.is_naive and student.training.oracle]
-    clear = [loss for loss in losses if loss.above(0)]
+    clear = [loss for loss in losses if loss.above(0)]  # their intervals are wide, so only clear ones are told
     if not clear:
         return ""
     largest = max(clear, key=lambda loss: loss.value)
