@@ -11,15 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import InputError
-from penchant.metrics.frontier import (
-    Evaluations,
-    Scale,
-    compared_at,
-    efficiency_difference,
-    matched_efficiency,
-    matched_shares,
-    missing_bracket,
-)
+from penchant.metrics.efficiency import Evaluations, Scale, missing_bracket
+from penchant.metrics.frontier import compared_at, efficiency_difference, matched_efficiency, matched_shares
 from penchant.metrics.limit import Limit, limit_line
 from toy_policies import optimum_at, toy
 

@@ -1,7 +1,8 @@
 """Measurements with their uncertainty: plain arrays in, plain numbers out, no torch."""
 
+from penchant.metrics.efficiency import Evaluations
 from penchant.metrics.estimates import Estimate
-from penchant.metrics.frontier import Evaluations, MatchedShare, efficiency_difference, matched_efficiency
+from penchant.metrics.frontier import MatchedShare, efficiency_difference, matched_efficiency
 from penchant.metrics.intervals import cluster_mean, independent_difference, paired_difference
 from penchant.metrics.length_controlled import length_controlled
 from penchant.metrics.limit import Limit, best_of_n, best_of_n_kl, limit_line

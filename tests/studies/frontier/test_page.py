@@ -18,7 +18,7 @@ from old_folders import unpack
 from penchant.config import load_config
 from penchant.errors import InputError
 from penchant.metrics import Estimate, Evaluations, best_of_n_kl, cluster_mean
-from penchant.metrics.frontier import Scale
+from penchant.metrics.efficiency import Scale
 from penchant.reports.kit.text import estimate
 from penchant.studies.core.report import study_report
 from penchant.studies.frontier.figures import frontier_picture, matched_rewards

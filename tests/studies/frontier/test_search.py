@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penchant.metrics.frontier import missing_bracket
+from penchant.metrics.efficiency import missing_bracket
 from penchant.studies.core.executor import Workers
 from penchant.studies.core.methods import Setting
 from penchant.studies.core.stage import Stage

@@ -10,16 +10,9 @@ from itertools import combinations
 
 import numpy as np
 
+from penchant.metrics.efficiency import Evaluations, Scale
 from penchant.metrics.estimates import Estimate
-from penchant.metrics.frontier import (
-    MIN_SEEDS,
-    Evaluations,
-    MatchedShare,
-    Scale,
-    compared_at,
-    matched_shares,
-    paired_difference_of,
-)
+from penchant.metrics.frontier import MIN_SEEDS, MatchedShare, compared_at, matched_shares, paired_difference_of
 from penchant.metrics.limit import best_of_n_by_prompt, best_of_n_kl
 from penchant.studies.core.results import MeasuredRun, Numbers
 from penchant.studies.frontier.summary import MethodDifference, Winner

@@ -131,7 +131,7 @@ def gaps_of(matched: Sequence[float], paths: Sequence[Path], trusted_kl: float) 
     Args:
         paths: of all settings of the method, each with the same seeds.
     """
-    from penchant.metrics.frontier import has_point
+    from penchant.metrics.efficiency import has_point
 
     gaps = []
     # Beyond the trusted range nothing is compared, so no run is spent on it.

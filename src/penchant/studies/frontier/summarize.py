@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from penchant.metrics.frontier import Scale
+from penchant.metrics.efficiency import Scale
 from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.limit import TOLERANCE, best_of_n_by_prompt, best_of_n_kl
 from penchant.studies.core.methods import BEST_OF_N, LABELS
