@@ -17,6 +17,7 @@ _SAMPLED = {"reward", "kl_nats", "tokens", "repetition", "distinct_2"}
 
 def headline_across(summaries: Sequence[Summary]) -> list[str]:
     """Return at most two sentences on which run is ahead, by reward and accuracy, or else by loss."""
+    # Loss comes last: losses of different methods are on different scales.
     sentences = [text for key in ("reward", "accuracy", "loss") if (text := best(summaries, key))]
     return sentences[:2] or [f"{count(len(summaries), 'run')}, none of them evaluated."]
 

@@ -88,6 +88,7 @@ def _draw(axes: Axes, series: Series) -> None:
 
 def _legend_of_roles(axes: Axes, series: Sequence[Series]) -> None:
     """Draw a legend of the marks of a single run above the axes."""
+    # Points are held-out data; that is said only where a training line of the same name is drawn too.
     kinds = {(s.label, s.kind) for s in series}
     entries: dict[str, Line2D] = {}
     for item in series:
@@ -161,6 +162,7 @@ def _draw_path(axes: Axes, path: KlPath, *, annotate: bool) -> None:
 
 def _labelled(points: int) -> list[int]:
     """Return which checkpoints are labelled with their step: all, or evenly spread ones up to the last."""
+    # From the last backwards: where the run ended matters most.
     positions = np.linspace(points - 1, 0, min(points, MOST_STEP_LABELS))
     return sorted({round(float(k)) for k in positions})
 

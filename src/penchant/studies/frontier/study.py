@@ -11,11 +11,12 @@ STUDY = StudyDefinition(
     configs=(FrontierConfig,),
     example="dpo.beta=[0.1,1] ppo=null",
     grid="penchant.studies.frontier.grid:grid",
+    # Asked again with what is measured so far: a search adds runs by it.
     grow="penchant.studies.frontier.grid:grid",
     summarize="penchant.studies.frontier.summarize:summarize",
     page="penchant.studies.frontier.page:PAGE",
     summary="penchant.studies.frontier.summary:FrontierSummary",
     lines="penchant.studies.frontier.words:terminal_lines",
     presets={"frontier": presets_in(Path(__file__).parent, "demo", "small", "medium", "paper")},
-    jobs={"demo": 2, "small": 2},
+    jobs={"demo": 2, "small": 2},  # two cores do more for small models that way
 )

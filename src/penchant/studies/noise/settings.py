@@ -26,6 +26,7 @@ class NoiseConfig(SampledConfig):
 
     method: ClassVar[str] = "noise"
 
+    # Below one half: there labels say nothing, and beyond it they teach the opposite.
     shares: Annotated[tuple[Annotated[float, Field(ge=0, lt=0.5)], ...], Field(min_length=1)] = (
         0.0,
         0.1,

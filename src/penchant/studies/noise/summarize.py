@@ -146,7 +146,7 @@ def _reference(grid: NoiseGrid, study: Path) -> Estimate | None:
 def _summarize_few_comparisons(config: NoiseConfig, grid: NoiseGrid, study: Path) -> FewSummary | None:
     """Return true reward and KL along a run that sees few comparisons many times, with its accuracy on just those."""
     runs = [run for stage in grid.few_runs if (run := _read(stage, study)).points]
-    if config.few is None or not runs:
+    if config.few is None or not runs:  # left out, or not evaluated yet
         return None
     points, rewards = [], []
     for ends in aligned(runs):

@@ -93,6 +93,7 @@ class NoiseSummary:
     @cached_property
     def shares(self) -> list[float]:
         """The shares of wrong labels that were measured, ascending."""
+        # Of all learners: some may lack a share that others have already.
         return sorted({point.share for method in self.methods for point in method.points})
 
     def method(self, name: str) -> LearnerSummary | None:

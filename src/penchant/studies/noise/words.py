@@ -14,6 +14,7 @@ def headline(study: NoiseSummary) -> list[str]:
     dpo = study.method("dpo")
     if dpo is None or not dpo.points:
         return ["DPO was not judged yet."]
+    # DPO stands for all here; the others are compared with it below.
     first, last = dpo.points[0], dpo.points[-1]
     sentences = [
         f"DPO puts the better response first in {format_share(first.accuracy)} of unseen "

@@ -57,6 +57,7 @@ def win_rate_context(study: WinRateSummary, pictures: Mapping[str, Picture]) -> 
         "methods": [swept_name(method) for method in study.methods],
         "figures": [figure_context(key, picture, CAPTION) for key, picture in pictures.items()],
         "findings": findings(study),
+        # The published table last: other models, data and judge than all that stands above it.
         "tables": [
             summary,
             *(_domain_table(study, domain) for domain in study.domains),
@@ -70,6 +71,7 @@ def win_rate_context(study: WinRateSummary, pictures: Mapping[str, Picture]) -> 
 
 
 def _points(method: MethodRates, domain: Domain) -> list[Point]:
+    # A rate that is undefined has no place on an axis.
     rates = [(cell.temperature, cell.rate) for cell in method.cells if cell.domain == domain.name]
     return [(temperature, rate.value, rate.low, rate.high) for temperature, rate in rates if rate.value is not None]
 

@@ -10,6 +10,7 @@ from penchant.studies.win_rates.settings import DialogueConfig, JudgedTransferCo
 FOLDER = Path(__file__).parent
 STUDY = StudyDefinition(
     configs=(TldrConfig, DialogueConfig),
+    # `study.json` names the study of transfer with a judge so: its numbers are of another kind than those by a reward.
     names=("judged-transfer",),
     takes_over={"transfer": ("judge", JudgedTransferConfig)},
     example="judge=longest temperatures=[0,1] ppo=null",
@@ -28,5 +29,5 @@ STUDY = StudyDefinition(
         "tldr": presets_in(FOLDER, "small", "paper", prefix="tldr-"),
         "dialogue": presets_in(FOLDER, "small", "paper", prefix="dialogue-"),
     },
-    jobs={"small": 2},
+    jobs={"small": 2},  # two cores do more for small models that way
 )

@@ -77,7 +77,7 @@ def summarize_win_rates(
         trained_on=_counts(study / grid.preferences.path),
         judge=_judge(grid, study),
         temperatures=tuple(temperatures),
-        tested_at=temperatures[0],
+        tested_at=temperatures[0],  # at each temperature, tests would ask the same prompts again and again
         seeds=tuple(config.seeds),
         methods=tuple(map(_method, methods)),
         tests=tuple(test for domain in grid.opponents for test in _tests(methods, (domain, temperatures[0]))),
@@ -139,6 +139,7 @@ def _method(method: JudgedMethod) -> MethodRates:
 
 
 def _cell(domain: str, temperature: float, answers: Sequence[Answer]) -> JudgedCell:
+    # `a` is the method's response, `b` the data's.
     prompts, texts = ({getattr(answer.question, part) for answer in answers} for part in ("prompt", "a"))
     responses = ResponseCounts(len(answers), len(prompts), len(texts))
     return JudgedCell(domain, temperature, summarize(answers), _baselines(answers), responses)
@@ -204,6 +205,7 @@ def _examples(methods: Sequence[JudgedMethod], cell: CellKey) -> tuple[Example, 
     return tuple(
         Example(
             prompt,
+            # The data's response is the same for every method, so whichever was judged has it.
             next(first[prompt].question.b for _, first in firsts if prompt in first),
             tuple(
                 ExampleText(**vars(setting), text=first[prompt].question.a, outcome=first[prompt].outcome)

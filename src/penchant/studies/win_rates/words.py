@@ -179,6 +179,7 @@ def _best(study: WinRateSummary) -> str:
 
 def _length(study: WinRateSummary) -> str:
     """Say what a judge that always takes the longer response would have said of the same pairs."""
+    # A judge that learned little else than length looks just like this one, so their rates stand side by side.
     parts = []
     for method in study.methods:
         cell = method.cell(study.own_domain, study.tested_at)
@@ -191,6 +192,7 @@ def _length(study: WinRateSummary) -> str:
 
 
 def _flips(study: WinRateSummary) -> str:
+    # Only of pairs that were asked in both orders; asked in one, nobody knows.
     shares = [cell.summary.flipped.value for method in study.methods for cell in method.cells if cell.summary.flipped]
     flips = [share for share in shares if share > 0]
     if not flips:
