@@ -94,7 +94,19 @@ class Policy:
     def draw(
         self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
     ) -> list[list[Response]]:
-        """Draw samples with the token ids that were drawn, a list per prompt, in the order of the sample index."""
+        """Draw samples with the token ids that were drawn.
+
+        Args:
+            prompts: texts or conversations.
+            sampling: how many samples per prompt, how long, and how they are drawn.
+            progress: called with the number of samples finished since the last call.
+
+        Returns:
+            A list of responses per prompt, in the order of the sample index.
+
+        Raises:
+            InputError: a prompt that leaves no room in the model's context, or a model that cannot be sampled.
+        """
         # by the renderer of training, so that a sample's tokens are scored as they were drawn
         ids = [self.renderer.prompt_ids(prompt) for prompt in prompts]
         samples = self.sampler(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
@@ -132,14 +144,25 @@ class Policy:
     def sample(
         self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
     ) -> list[PromptGroup]:
-        """Draw a group per prompt; identical samples are one response with their count."""
+        """Draw a group per prompt; identical samples are one response with their count.
+
+        Args:
+            prompts, sampling, progress: as in `draw`.
+
+        Raises:
+            InputError: as `draw`.
+        """
         return [
             PromptGroup(prompt, merge_identical(row))
             for prompt, row in zip(prompts, self.draw(prompts, sampling, progress=progress), strict=True)
         ]
 
     def save(self, folder: str | Path) -> None:
-        """Write the model (or its adapters) and tokenizer, for `AutoModelForCausalLM.from_pretrained`."""
+        """Write the model (or its adapters) and tokenizer, for `AutoModelForCausalLM.from_pretrained`.
+
+        Raises:
+            InputError: the folder holds the model that the adapters build on.
+        """
         save_network(self.model, folder)
         self.tokenizer.save_pretrained(folder)
 

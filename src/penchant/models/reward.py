@@ -110,6 +110,11 @@ class LearnedReward:
         Token ids that responses carry are used as they are, so they must be of this model's tokenizer (see
         `readable`).
 
+        Args:
+            groups: prompts with responses.
+            budget: padded tokens of one forward pass; None for what suits the device.
+            progress: called with the number of tokens done since the last call.
+
         Returns:
             A 1-D float32 tensor per group, order kept. Only differences within a prompt mean something: they are
             log-odds, in nats, of one response being preferred to another.
@@ -126,7 +131,14 @@ class LearnedReward:
         return scores
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Return the reward of each (prompt, response), in order; the responses are taken as finished."""
+        """Return the reward of each (prompt, response), in order; the responses are taken as finished.
+
+        Args:
+            pairs: texts of prompt and response. Rows of one prompt that stand together share its forward pass.
+
+        Raises:
+            InputError: as `score`.
+        """
         # rows of one prompt usually stand together: it is then forwarded once for all of them
         blocks = [(prompt, [response for _, response in rows]) for prompt, rows in groupby(pairs, key=lambda p: p[0])]
         scored = self.score([PromptGroup(prompt, responses) for prompt, responses in blocks])
@@ -197,8 +209,11 @@ def load_reward_model(
 ) -> LearnedReward:
     """Load a trained reward model from its folder.
 
-    The folder is the `checkpoint` of a `reward_model` run, or any sequence classifier with one label. Texts are read as
-    they were in training, unless `template` says otherwise.
+    Args:
+        folder: a `reward_model` run, its `checkpoint`, or any sequence classifier with one label.
+        device, dtype: as in `penchant.models.load.load_policy`.
+        template: how prompts are rendered; None for what the model was trained with.
+        overflow: what is done about a row that is longer than the model's context.
 
     Raises:
         InputError: no such folder, another kind of model in it, or a run that did not come to its end.
