@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penchant.metrics.catalogue import metric
-from penchant.reports.kit.text import count, folded, number
+from penchant.reports.kit.text import count, folded, number, signed
 from penchant.reports.run.summary import shown_samples
-from penchant.reports.run.tables import change
 from penchant.runs.read import Draw, Run, SampledPrompt
 
 MOST_PROMPTS = 12
@@ -97,7 +96,7 @@ def _row(entries: Sequence[tuple[int, Run, SampledPrompt]], draw: int, *, single
             reference_texts.add((reference.text, reference.reward))
         if policy is not None:
             author = f"Policy, step {sample.step:,}" if single_run else f"{run.name}, step {sample.step:,}"
-            reward_change = change(policy.reward, reference.reward) if reference is not None else ""
+            reward_change = _change(policy.reward, reference.reward) if reference is not None else ""
             cells.append(_cell(author, index, policy, reward_change))
     return tuple(cells)
 
@@ -119,3 +118,8 @@ def _cell(author: str, run: int | None, draw: Draw, reward_change: str) -> Cell:
         change=reward_change,
         facts=" · ".join(facts),
     )
+
+
+def _change(reward: float | None, reference_reward: float | None) -> str:
+    """Format the change of reward between two samples: `+0.53`, empty where one has no reward."""
+    return signed(reward - reference_reward, 2) if reward is not None and reference_reward is not None else ""

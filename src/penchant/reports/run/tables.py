@@ -8,17 +8,7 @@ from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.models.builtin import described
 from penchant.reports.kit.tables import Mark, Table, Tile, flatten
-from penchant.reports.kit.text import (
-    DASH,
-    count,
-    duration,
-    estimate,
-    gibibytes,
-    number,
-    recorded,
-    signed,
-    value_and_interval,
-)
+from penchant.reports.kit.text import DASH, count, duration, estimate, gibibytes, number, recorded, value_and_interval
 from penchant.reports.run.summary import Summary
 from penchant.runs.read import EvalPoint, Run, finite
 
@@ -260,8 +250,3 @@ def differences(runs: Sequence[Run]) -> Table | None:
     omission = f" {len(rows) - MOST_DIFFERENCES} more are not shown." if len(rows) > MOST_DIFFERENCES else ""
     heads = ("Setting", *(run.name for run in runs))
     return Table(f"Settings in which the runs differ.{omission}", heads, tuple(rows[:MOST_DIFFERENCES]))
-
-
-def change(reward: float | None, reference_reward: float | None) -> str:
-    """Format the change of reward between two samples: `+0.53`, empty where one has no reward."""
-    return signed(reward - reference_reward, 2) if reward is not None and reference_reward is not None else ""

@@ -7,15 +7,7 @@ from collections.abc import Mapping
 from matplotlib.ticker import FixedLocator
 
 from penchant.models.builtin import described
-from penchant.reports.kit.canvas import (
-    MUTED,
-    Picture,
-    blank,
-    draw_points,
-    export,
-    percent_axis,
-    style,
-)
+from penchant.reports.kit.canvas import MUTED, Picture, blank, draw_points, export, percent_axis, style
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.study_page import shared_context, shared_facts
 from penchant.reports.kit.tables import Table

@@ -10,13 +10,7 @@ from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean, paired_difference
 from penchant.studies.annotators.grid import LEARNERS, AnnotatorsGrid, LeftOut
 from penchant.studies.annotators.settings import AnnotatorsConfig
-from penchant.studies.annotators.summary import (
-    Agreement,
-    AnnotatorRow,
-    AnnotatorsSummary,
-    JudgeName,
-    PairedDifference,
-)
+from penchant.studies.annotators.summary import Agreement, AnnotatorRow, AnnotatorsSummary, JudgeName, PairedDifference
 from penchant.studies.core.results import facts_of, provenance_of
 from penchant.studies.core.summary import cost_of_stages, failures_of
 

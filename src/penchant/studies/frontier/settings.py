@@ -7,15 +7,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
-from penchant.studies.core.settings import (
-    MINIBATCHES,
-    TRAINED,
-    Count,
-    MethodsConfig,
-    Nats,
-    PPOSweep,
-    starting_settings,
-)
+from penchant.studies.core.settings import MINIBATCHES, TRAINED, Count, MethodsConfig, Nats, PPOSweep, starting_settings
 
 
 class Search(Config):

@@ -6,18 +6,7 @@ from penchant.metrics.catalogue import metric
 from penchant.models.builtin import described
 from penchant.reports.kit.study_page import machine_words
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import (
-    DASH,
-    count,
-    duration,
-    estimate,
-    format_share,
-    gibibytes,
-    listing,
-    number,
-    percent,
-    recorded,
-)
+from penchant.reports.kit.text import DASH, count, duration, format_share, gibibytes, listing, number, percent, recorded
 from penchant.studies.core.methods import BEST_OF_N, setting_words
 from penchant.studies.frontier.summary import CurvePoint, FrontierSummary, MethodSummary
 from penchant.studies.frontier.words import common_nats
@@ -204,8 +193,8 @@ def points(study: FrontierSummary) -> Table:
         (
             run_name(study, method.name, point.value, point.rate),
             DASH if point.step is None else f"{point.step:,}",
-            estimate(point.kl_nats),
-            estimate(point.reward) + _fewer(study, point),
+            recorded(point.kl_nats),
+            recorded(point.reward) + _fewer(study, point),
         )
         for method in study.methods
         for point in method.points

@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.text import (
-    count,
-    duration,
-    estimate,
-    format_share,
-    listing,
-    number,
-    percent,
-    value_only,
-)
+from penchant.reports.kit.text import count, duration, estimate, format_share, listing, number, percent, value_only
 from penchant.studies.core.methods import BEST_OF_N, setting_words
 from penchant.studies.frontier.summary import FrontierSummary, MethodSummary, RunSummary
 

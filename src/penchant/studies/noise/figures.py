@@ -8,16 +8,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from penchant.metrics.catalogue import metric
-from penchant.reports.kit.canvas import (
-    MUTED,
-    Picture,
-    blank,
-    draw_line,
-    export,
-    percent_axis,
-    run_style,
-    style,
-)
+from penchant.reports.kit.canvas import MUTED, Picture, blank, draw_line, export, percent_axis, run_style, style
 from penchant.studies.noise.summary import FewSummary, NoiseSummary
 from penchant.studies.noise.words import wrong
 
