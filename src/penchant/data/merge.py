@@ -66,8 +66,8 @@ class _Gathered:
             self.comparisons[key] = self.comparisons.get(key, 0.0) + comparison.weight
 
     def _index_of(self, response: Response, counts_add: bool) -> int:
-        # A sample that was cut at a length is another one than the same text that ended by itself. One text may also have
-        # been drawn as different tokens.
+        # A sample that was cut at a length is another one than the same text that ended by itself.
+        # One text may have been drawn as different tokens.
         key = (response.text, response.token_ids, response.finished)
         if key not in self.indices:
             self.indices[key] = len(self.responses)
