@@ -46,11 +46,11 @@ def serve(config: Collect) -> int:
             keys = load_keys(key_file(config))
             opened = open_collection(database, config, keys.fingerprint)
         except BaseException:
-            database.close()
+            database.close()  # before its files are removed
             raise
-    try:
-        config = opened.config
-        listener = _listener(config)  # before the links are printed, since `port=0` is known only afterwards
+    config = opened.config
+    # the listener before the links are printed: `port=0` is known only afterwards
+    with closing(database), closing(_listener(config)) as listener:
         port = listener.getsockname()[1]
         app = create_app(config, database, keys)
         print("\n".join(startup_lines(config, keys, port, database.name, opened.went_on, opened.changes)), flush=True)
@@ -72,10 +72,6 @@ def serve(config: Collect) -> int:
             server.run(sockets=[listener])
         except KeyboardInterrupt:
             print("stopped; the same command goes on where it was")
-        finally:
-            listener.close()
-    finally:
-        database.close()
     return 0
 
 
@@ -169,14 +165,10 @@ def _export(config: Collect, path: Path) -> int:
     # opening would make an empty one
     if not config.is_postgres and not Path(config.out).is_file():
         raise InputError(f"{config.out}: no such database; name the collection with out=...")
-    database = Database(config.out)
-    try:
-        with database.reading() as session:
-            if session.get(Collection, 1) is None:
-                raise InputError(f"{database.name} holds no collection yet")
-            lines = list(as_jsonl(session))
-    finally:
-        database.close()
+    with closing(Database(config.out)) as database, database.reading() as session:
+        if session.get(Collection, 1) is None:
+            raise InputError(f"{database.name} holds no collection yet")
+        lines = list(as_jsonl(session))
     write_lines(lines, path, private=True)
     print(f"{len(lines)} prompts with judgments written to {path}")
     return 0
