@@ -212,6 +212,7 @@ def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Ar
 def _is_setting(word: str, command: Command) -> bool:
     """Return whether a word is `key=value`: a file, or the address of one, may have `=` in its name."""
     key, equals, _ = word.partition("=")
+    # `http://host/score?key=1` is an address
     if not equals or "://" in key:
         return False
     return key.partition(".")[0].strip() in command.settings.model_fields or not os.path.lexists(word)
@@ -224,7 +225,7 @@ def _positional_settings(
     keys = list(command.positionals)
     # `judge a b c`: the last positional setting is a list, and takes all that is left
     takes_rest = bool(keys) and shape_of(command.settings.model_fields[keys[-1]].annotation).takes(list, tuple)
-    if len(names) > len(keys) and not takes_rest:
+    if len(names) > len(keys) and not takes_rest:  # which of them was meant, nobody can tell
         error(f"expected one {' and one '.join(command.positionals.values())}, got {len(names)}: {', '.join(names)}")
     settings: dict[str, str | list[str]] = dict(zip(keys, names, strict=False))
     if takes_rest and len(names) >= len(keys):
@@ -236,6 +237,7 @@ def _translated(flag: str, values: list[str], form: RetiredForm) -> str:
     """Return a flag of before as `key=value`, and say so."""
     plain = form(values) if callable(form) else form
     override = plain if "=" in plain else f"{plain}={values[-1]}"
+    # a warning, not an error: scripts of the version before go on to run
     log.warning("%s is a setting now: write %s. The next version will refuse the flag", flag, shlex.quote(override))
     return override
 

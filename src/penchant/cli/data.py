@@ -89,6 +89,7 @@ def _check(arguments: Arguments) -> int:
     config = arguments.load(DataCheck)
     from penchant.data import check_preferences
 
+    # without a model lengths are counted in characters, and torch stays away
     renderer = None
     if config.model is not None:
         from penchant.models.load import load_renderer
@@ -133,7 +134,7 @@ def _columns(pairs: Sequence[str]) -> str:
         name, equals, column = pair.partition("=")
         if not (name and equals and column):
             raise InputError(f"--column {pair}: expected FIELD=COLUMN, such as prompt=problem")
-        columns[name] = None if column == "null" else column
+        columns[name] = None if column == "null" else column  # "null" as YAML has it
     return f"columns={json.dumps(columns, ensure_ascii=False)}"
 
 

@@ -11,9 +11,10 @@ def _judge(arguments: Arguments) -> int:
     from penchant.judges.compare.words import is_undefined, terminal_lines
 
     config = arguments.load(JudgeConfig)
-    results = judge(config, tell=print)
+    results = judge(config, tell=print)  # a line as soon as there is one: an endpoint may take hours
     print("\n".join(terminal_lines(results)))
     print(f"report: {config.out}/report.html")
+    # without a win rate a script must not go on as if there were one
     return 1 if is_undefined(results) else 0
 
 

@@ -70,6 +70,7 @@ class Sample(Config):
 
 def _sample(arguments: Arguments) -> int:
     config = arguments.load(Sample)
+    # after the settings: a slip in them is answered without torch
     import_early("penchant.models.load", "transformers.modeling_utils")
     from penchant.data import load_prompts, write_groups
     from penchant.data.write import check_name
@@ -96,6 +97,7 @@ def _sample(arguments: Arguments) -> int:
     prompts = [group.prompt for group in prompt_groups]
     with progress_bar("sampling", len(prompts) * config.n, "samples") as advance:
         groups = policy.sample(prompts, sampling, progress=advance)
+    # scored after all sampling: the reward is asked once, for everything
     if reward is not None:
         groups = _scored(groups, reward, config.pairs, out)
     write_groups(groups, out)

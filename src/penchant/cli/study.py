@@ -22,10 +22,10 @@ def _study(arguments: Arguments) -> int:
     flags, config = arguments.flags, _config(arguments)  # before the imports below, which take a second
     from penchant.studies.core.study import run_study
 
-    definition = definition_of(type(config))
+    definition = definition_of(type(config))  # by the class: another study may have taken the command over
     # small models fill two cores better two at a time than with two threads
     result = run_study(config, jobs=flags.jobs or definition.jobs.get(flags.preset, 1))
-    if result.numbers:
+    if result.numbers:  # none before anything was sampled
         from penchant.studies.core.report import study_report
         from penchant.studies.core.summary import read_summary
 
@@ -80,7 +80,7 @@ def _command(definition: StudyDefinition, config: type[Study]) -> Command:
         parser.add_argument("--report", metavar="FILE.html", help="the page to write (default: report.html in OUT)")
         if presets:
             parser.add_argument("--preset", choices=presets, help="settings that are ready to run")
-        parser.set_defaults(preset=None)
+        parser.set_defaults(preset=None)  # for the studies that have none
 
     return Command(
         config.method,

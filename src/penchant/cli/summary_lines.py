@@ -23,6 +23,7 @@ def left_out_lines(**counts: int) -> list[str]:
     Args:
         counts: how many are left out, by reason.
     """
+    # `contradicted` alone leaves nothing out, so that its words say what is done instead
     words = {
         "skipped_rows": "rows cannot be used and are left out",
         "alike": "comparisons are of responses that differ in white space only, left out",

@@ -54,6 +54,7 @@ def saved_config(method: type[Config], overrides: Sequence[str]) -> str:
     Raises:
         InputError: there is none, or it is damaged.
     """
+    # the settings are in the folder, so that its name is needed before they are read
     folders = [text.removeprefix("out=").strip("'\"") for text in overrides if text.startswith("out=")]
     if not folders:
         raise InputError("--resume needs the run directory: out=DIRECTORY")
