@@ -51,6 +51,7 @@ class BestOfN:
         candidates = self.policy.draw(prompts, replace(sampling, n=sampling.n * self.n), progress=progress)
         groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, candidates, strict=True)]
         samples = []
+        # identical candidates stay apart here: each is one of the n of its own block
         scored_groups = score_groups(groups, self.reward, tokenizer=self.policy.tokenizer)
         for row, group in zip(candidates, scored_groups, strict=True):
             scores = group.scores or ()

@@ -55,6 +55,7 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
     recipe = Recipe(
         read=read,
         units=units,
+        # here, before the model is loaded: a user's loss is tried on four pairs
         objective=objectives.preference(config.loss),
         held_out=partial(held_out_preferences, loss=config.loss),
         reference=config.reference,

@@ -106,6 +106,7 @@ def run(config: KTO, *, resume: bool = False) -> RunResult:
             plan.Unit(response=label.response, weight=label.weight, desirable=label.desirable)
             for label in labels_of(group)
         ],
+        # the same weights in both: the held-out loss is the one that training minimises
         objective=objectives.labels(beta=config.beta, weights=weights),
         held_out=partial(held_out_labels, beta=config.beta, weights=weights),
         reference=config.reference,

@@ -28,6 +28,7 @@ def wins(group: PromptGroup, count: str = "wins") -> dict[int, float]:
         for winner, _, weight in comparison.directed():
             # a tie is two directed pairs of half the weight: both responses are taught, each half as much
             win_weights[winner] = win_weights.get(winner, 0.0) + weight
+    # "once": what many people prefer counts no more than what one person does
     return win_weights if count == "wins" else dict.fromkeys(win_weights, 1.0)
 
 

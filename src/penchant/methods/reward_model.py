@@ -54,12 +54,14 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
         units=lambda group: [plan.comparison_unit(comparison) for comparison in group.comparisons],
         objective=objectives.reward(config.margin),
         held_out=partial(held_out_rewards, margin=config.margin),
+        # a head on the same model, and no `starting_policy`: a reward model generates nothing
         load=lambda _: new_reward(
             config.model,
             template=config.data.template,
             max_length=config.data.max_length,
             overflow=config.data.overflow,
         ),
+        # the head starts from nothing: at the model's rate it would hardly move in a run
         head_rate=config.head_learning_rate,
         finish=normalise,
     )

@@ -99,6 +99,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     if (folder / ADAPTERS).exists():
         from peft import set_peft_model_state_dict
 
+        # adapters on adapters are saved as one set; the first ones' part is taken off again (decision 0021)
         tensors = trained_part(_read_tensors(folder, [ADAPTERS]), folder)
         try:
             result = set_peft_model_state_dict(model, tensors)

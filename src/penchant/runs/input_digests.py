@@ -77,6 +77,7 @@ def digest_tokens(rows: Iterable[Rendered]) -> str:
         for ids in (row.prompt_ids, *(branch.ids for branch in row.branches)):
             # the length comes first: ids of two branches cannot run into each other
             digest.update(array("q", (len(ids), *ids)).tobytes())
+        # the same ids with other spans teach other tokens (`turns=every`)
         digest.update(repr([branch.spans for branch in row.branches]).encode())
     return digest.hexdigest()[:32]
 
@@ -200,6 +201,7 @@ def _warn_of_versions(folder: RunFolder, before: Surroundings, now: Surroundings
         for name in DECIDING
         if before.versions.get(name) != now.versions.get(name)
     ]
+    # another processor adds in another order, so the last digits differ though every version is the same
     for part, present in (
         (before.machine.cpu, now.machine.cpu),
         (before.machine.accelerator, now.machine.accelerator),

@@ -27,6 +27,7 @@ _display: Progress | None = None
 @contextmanager
 def progress_bar(title: str, total: int, unit: str, *, done: int = 0, quiet: bool = False) -> Iterator[Advance]:
     """Yield `advance(count=1, note="")`: on a terminal a bar, in a log one line per 15 s, both on stderr."""
+    # several processes would write over each other's bars: all but the first are quiet
     if quiet:
         yield lambda count=1, note="": None
     elif sys.stderr.isatty():
@@ -35,7 +36,8 @@ def progress_bar(title: str, total: int, unit: str, *, done: int = 0, quiet: boo
         with _live_display() as display:
             bar = _Bar(display, title, total, unit, done)
             yield bar.advance
-            if inner:  # the outer bar stays, the inner one has served
+            # else every evaluation of a long training would leave a finished bar
+            if inner:
                 display.remove_task(bar.task)
     else:
         yield _LineReporter(title, total, unit, done).advance

@@ -147,6 +147,7 @@ def provenance_of_files(files: Sequence[str], seed: int, inputs: Mapping[str, st
 
 
 def _invocation(seed: int) -> Invocation:
+    # a reward's address on the command line may hold a password
     return Invocation(seed, hide_credentials(" ".join(sys.argv)), datetime.now(UTC).isoformat(timespec="seconds"))
 
 

@@ -123,6 +123,7 @@ def read_runs(runs: Sequence[RunResult | str | Path]) -> tuple[Run, ...]:
     Raises:
         InputError: no run at all, or a path that is no run directory.
     """
+    # one run is given without a list often enough; a text would be read as a list of letters
     if isinstance(runs, (str, Path, RunResult)):
         runs = [runs]
     paths = [path for run in runs for path in _run_folders(Path(run.path if isinstance(run, RunResult) else run))]
@@ -255,7 +256,8 @@ def _read_lines(path: Path, notes: _Notes, loss: str | None) -> list[Row]:
             rows.append(row)
         elif line.strip():
             bad.append(number)
-    if bad == [len(lines)]:  # no line break at the end: the writer was stopped in the middle of it
+    # no line break at the end: the writer was stopped in the middle of a line, which is no damage
+    if bad == [len(lines)]:
         notes.lines.append(f"The last line of {path.name} is cut short and was left out.")
     elif bad:
         where = f"line {bad[0]}" if len(bad) == 1 else f"{len(bad)} lines, the first is line {bad[0]}"

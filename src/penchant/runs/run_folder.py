@@ -89,6 +89,7 @@ class RunFolder:
             if new:
                 with contextlib.suppress(OSError):
                     self.path.rmdir()
+            # already a message for the user; what the system says is none
             if isinstance(error, InputError):
                 raise
             raise InputError(
@@ -217,6 +218,7 @@ class RunFolder:
         Raises:
             DamagedFile: it is not what was listed.
         """
+        # a file is listed once it is complete: until then there is nothing to compare with
         if name not in (read_sums(self.path) or {}):
             return False
         check_files(self.path, [name])
@@ -351,6 +353,7 @@ def cannot_write(path: Path, error: Exception, *, restart_folder: Path | None = 
     Args:
         restart_folder: the folder that a command which cannot be resumed would find filled.
     """
+    # a command without `--resume` would find its folder filled and be refused
     advice = "What was written before is intact; make room and continue with --resume"
     if restart_folder is not None:
         advice = f"Make room, remove {restart_folder}, and give the same command again"

@@ -50,6 +50,7 @@ class RunLines:
         return {"bytes": self._bytes, "sha256": self._digest.hexdigest()}
 
     def _count(self, data: bytes) -> None:
+        # kept up with each line: a checkpoint must not read all lines again for their digest
         self._digest.update(data)
         self._bytes += len(data)
 
@@ -139,5 +140,6 @@ def read_rows(path: Path) -> list[Row]:
 def _lines(numbers: list[int]) -> str:
     if len(numbers) == 1:
         return f"line {numbers[0]}"
+    # a damaged file may have thousands of bad lines
     omitted = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     return f"lines {', '.join(map(str, numbers[:5]))}{omitted}"

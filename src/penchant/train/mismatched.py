@@ -40,6 +40,7 @@ class Mismatched:
         self, numbers: Callable[[Sequence[Rendered]], Sequence[Tensor]], groups: Sequence[int]
     ) -> Mismatched:
         """Return the rows with the reference's logps of some groups, which `numbers` computes from rendered rows."""
+        # NaN for groups that no step takes: a number that was never computed must show in the loss
         reference = torch.full((len(self.rendered),), torch.nan)
         if groups:
             reference[list(groups)] = torch.cat(list(numbers([self.rendered[group] for group in groups])))

@@ -58,6 +58,7 @@ def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Lea
     mismatched: tuple[Mismatched | None, Mismatched | None] = (None, None)
     if recipe.objective.needs.mismatched:
         mismatched = mismatch(train_groups, held_groups, learner.renderer, seed=config.seed)
+    # in the order in which things happened: reading, rendering, splitting
     warnings = [*source.warnings, *_render_warnings(report)]
     # a base model's text has no template that could be wrong
     if learner.renderer.chat:

@@ -15,6 +15,7 @@ from penchant.train.recipe import Counts, Source
 def preferences(data: DataConfig) -> Source:
     """Read comparisons, in any known layout."""
     loaded = read_preferences(data.path, ties=data.ties, contradictions=data.contradictions, **data.reading)
+    # in result.json, so that a report can say what became of ties and contradictions
     counts: Counts = {
         "layout": loaded.layout,
         "rows": loaded.rows,
