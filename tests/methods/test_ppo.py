@@ -19,7 +19,6 @@ import penchant as pt
 from penchant.engine.tree import ROWS
 from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.metrics.estimates import Estimate
-from penchant.runs.read import EvalPoint
 from penchant.train.rollout import chosen_prompts
 from penchant.train.rollout_run import missed_target
 
@@ -189,8 +188,8 @@ def test_the_controller_brings_the_kl_to_its_target(train: Callable[..., pt.RunR
 def test_a_target_that_is_missed_is_a_warning() -> None:
     config = pt.PPOGT(model="m", data="p.txt", reward="vader", out="o", kl={"target_nats": 4.0})
 
-    def evaluated(value: float, low: float, high: float) -> EvalPoint:
-        return EvalPoint(9, {}, {}, {"kl_nats": Estimate(value, low, high, 20, 20)}, {})
+    def evaluated(value: float, low: float, high: float) -> Estimate:
+        return Estimate(value, low, high, 20, 20)
 
     (warning,) = missed_target(config, evaluated(0.88, 0.7, 1.1), [])
     assert "steered to 4 nats and ended at 0.88, 78% below its target" in warning

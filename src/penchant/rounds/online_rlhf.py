@@ -22,7 +22,6 @@ from penchant.digests import check_files
 from penchant.errors import InputError
 from penchant.methods import PPO, RewardModel, train
 from penchant.models.settings import FrozenModel, ModelConfig
-from penchant.runs.read import finite
 from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import Row, read_rows
 from penchant.typed_json import to_object
@@ -249,7 +248,8 @@ def _coefficient(run: Path) -> float | None:
     # the lines have a digest once the run has ended; before that they still grow
     check_files(run, ["metrics.jsonl"] if (run / "result.json").exists() else [])
     rows = [row for row in read_rows(run / "metrics.jsonl") if row.get("kind") == "train"]
-    return finite(rows[-1].get("kl_coefficient")) if rows else None
+    coefficient = rows[-1].get("kl_coefficient") if rows else None
+    return coefficient if isinstance(coefficient, float) else None
 
 
 def _stage(stage: RewardModel | PPO) -> RunResult:

@@ -168,7 +168,7 @@ def _read_run(path: Path, name: str) -> Run:
     result = _read_object(path / "result.json", notes, None)
     lines = _read_lines(path / "metrics.jsonl", notes, "there is nothing to plot")
     # lines of metrics.jsonl come later and so stand, where a step is in both
-    evals = _by_step([*_ends(result), *lines], "eval", eval_point)
+    evals = _by_step([*_ends(result), *lines], "eval", _eval_point)
     drew = any(point.policy for point in evals)  # a run that was told to draw nothing lacks nothing
     sampled = _read_lines(path / "samples.jsonl", notes, "no texts can be shown" if drew else None)
     method = config.get("method") or (result or {}).get("method") or "unknown method"
@@ -300,8 +300,7 @@ def _train_point(row: Row, notes: _Notes) -> TrainPoint:
     return TrainPoint(_step(row), values)
 
 
-def eval_point(row: Mapping[str, object]) -> EvalPoint:
-    """Return the evaluation of an "eval" line of metrics.jsonl."""
+def _eval_point(row: Row) -> EvalPoint:
     held_out, samples = _mapping(row.get("held_out")), _mapping(row.get("samples"))
     return EvalPoint(
         step=_step(row),

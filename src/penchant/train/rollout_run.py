@@ -17,14 +17,15 @@ from penchant.engine.reference import Reference
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET
 from penchant.engine.tokens import ValueHead
 from penchant.errors import InputError
+from penchant.metrics.estimates import Estimate
 from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward, score_groups
 from penchant.runs import input_digests
 from penchant.runs.provenance import provenance
-from penchant.runs.read import EvalPoint, eval_point, finite
 from penchant.runs.run_folder import RunFolder
+from penchant.runs.run_lines import Row
 from penchant.train import setup
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.inputs.reference_table import load_reference, reference_of
@@ -129,21 +130,29 @@ def _warnings_of_end(loop: RolloutLoop, status: str) -> list[str]:
             f"{config.stop_kl_nats:g} nats. Lower the learning rate or the KL target, or raise the penalty"
         )
     rows = [row for row in loop.folder.rows("metrics.jsonl") if row.get("kind") == "train"]
-    step_kls = [kl for row in rows if (kl := finite(row.get("kl_nats"))) is not None]
-    return warnings + missed_target(config, eval_point(last) if last is not None else None, step_kls)
+    step_kls = [kl for row in rows if isinstance(kl := row.get("kl_nats"), float)]
+    return warnings + missed_target(config, _sampled_kl(last), step_kls)
 
 
-def missed_target(config: RolloutConfig, last: EvalPoint | None, step_kls: Sequence[float]) -> list[str]:
+def _sampled_kl(last: Row | None) -> Estimate | None:
+    """Return the KL of the samples of the last evaluation; None without samples, and before the first step."""
+    # read here, not by `runs.read`: a change of what reports read must not make stages of PPO stale
+    value: object = last if last is not None and last.get("step") else None
+    for key in ("samples", "policy", "kl_nats"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return Estimate.from_dict(value) if isinstance(value, dict) and value["value"] is not None else None
+
+
+def missed_target(config: RolloutConfig, measured: Estimate | None, step_kls: Sequence[float]) -> list[str]:
     """Return a warning where the KL that was steered to a target ended elsewhere, else nothing.
 
     Args:
-        last: the last evaluation; its KL counts where samples were drawn, with its interval.
+        measured: the KL of samples at the end, in nats, where some were drawn.
         step_kls: the KL of each step, in nats; without samples the mean of the last ones counts.
     """
     if not isinstance(config.kl, AdaptiveKL):
         return []
     target = config.kl.target_nats
-    measured = last.policy.get("kl_nats") if last is not None and last.step else None
     recent = step_kls[-LAST_STEPS:]
     if measured is None and not recent:
         return []
