@@ -131,8 +131,8 @@ def _record_outcome(progress: Progress, study: Path, stage: Stage, outcome: Outc
     record = study / "failed" / f"{stage.label}-{stage.address}.json"
     if outcome.failed:
         write_text(record, json.dumps({"stage": stage.label, "reason": outcome.reason}, indent=2) + "\n")
-    else:
-        record.unlink(missing_ok=True)  # of an earlier call
+    elif record.exists():  # of an earlier call; where `failed` cannot be a folder, `unlink` alone would raise
+        record.unlink(missing_ok=True)
 
 
 def _progress_text(stage: Stage, study: Path, outcome: Outcome) -> str:
