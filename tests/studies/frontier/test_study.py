@@ -430,7 +430,7 @@ def test_a_failure_that_cannot_be_recorded_stops_with_what_to_do_and_keeps_what_
     failed.unlink()
     assert list((failed.parent / "stages").glob("prompts-*/stage.json"))
     again = run_study(config, workers=workers)
-    assert dict(again.failures)["reference"].endswith("no reward today")
+    assert "no reward today" in dict(again.failures)["reference"]
 
 
 def test_a_process_that_dies_takes_nothing_with_it(
