@@ -126,6 +126,7 @@ class CommandParser(argparse.ArgumentParser):
         return [flag for flag, action in actions if flag.startswith("--") and action.help != argparse.SUPPRESS]
 
     def format_help(self) -> str:
+        """Return what argparse says, and below it every setting."""
         # made here and not with the parser: to describe all settings of all commands takes more than a second
         listing = f"\nsettings:\n{describe(self.command.settings)}\n" if self.command else ""
         return super().format_help() + listing

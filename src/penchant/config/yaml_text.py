@@ -37,6 +37,11 @@ class Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping whose keys are texts, each given once.
+
+        Raises:
+            ConstructorError: a key is no text, or given twice, with its line.
+        """
         first_lines: dict[str, int] = {}
         for key, _ in node.value:
             if key.tag == PREFIX + "merge":
@@ -50,6 +55,11 @@ class Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_int(self, node: yaml.ScalarNode) -> int:
+        """Return a whole number as YAML 1.2 writes it: `010` is ten.
+
+        Raises:
+            ConstructorError: so many digits that reading them alone would take long.
+        """
         text = node.value
         if len(text) > MOST_DIGITS:
             raise yaml.constructor.ConstructorError(None, None, f"a number of {len(text)} digits", node.start_mark)
@@ -60,6 +70,7 @@ class Dumper(yaml.SafeDumper):
     """Quotes a text that either YAML version would take for something else; writes no anchors."""
 
     def ignore_aliases(self, data: object) -> bool:
+        """Write equal values in full: a file of settings is edited by people."""
         return True
 
 
