@@ -83,6 +83,7 @@ def format_words(counts: Counts) -> Iterator[str]:
 
 def find_failures(counts: Counts, limits: argparse.Namespace) -> list[str]:
     """Return a line for each vague name and for each limit that the counts break."""
+    # relative to where the program was started, so that an editor finds the line
     prefix = f"{os.path.relpath(limits.root)}/".removeprefix("./")
     failures = []
     if counts.vague_percent > limits.max_vague:
@@ -149,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not counts.lines:
         print(f"{options.root}: no Python file in it", file=sys.stderr)
         return 2
+    # before the limits: what is allowed counts as a good name
     counts.vague = [location for location in counts.vague if f"{location.path}:{location.name}" not in options.allow]
     if options.check:
         failures = find_failures(counts, options)

@@ -88,6 +88,7 @@ def openings(parts: Parts) -> list[str]:
         for beginnings, continuations in parts
         for beginning, continuation in product(beginnings, continuations)
     ]
+    # by a digest: mixed, so that the first ones are of all parts, and the same on every machine
     return sorted(combinations, key=lambda text: hashlib.sha256(text.encode()).digest())[:COUNT]
 
 

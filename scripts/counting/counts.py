@@ -155,6 +155,7 @@ def count_lines(source: str, tree: ast.AST) -> tuple[int, int]:
     A code line carries more than a comment or a part of a docstring; any string that is a whole statement is a
     docstring. A line of a longer string or expression is a code line. Directives (`noqa`, `fmt: off`) are no comments.
     """
+    # any string that is a whole statement: also one below a field, which explains it
     docstring_starts = {
         (node.lineno, node.col_offset)
         for node in ast.walk(tree)
@@ -189,6 +190,7 @@ def count_docstring(counts: Counts, node: Definition, location: Location) -> Non
 
 def count_any(counts: Counts, tree: ast.AST) -> None:
     """Add the uses of `Any`, and those in `dict[str, Any]` and `Mapping[str, Any]` wherever they stand."""
+    # an annotation may hold it several times, and in quotes
     in_annotations = {node for annotation in find_annotations(tree) for node in ast.walk(annotation) if is_any(node)}
     counts.any_in_annotations += len(in_annotations)
     for node in ast.walk(tree):

@@ -53,6 +53,7 @@ def chess_tokenizer() -> PreTrainedTokenizerFast:
 
 def table_of(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> np.ndarray:
     """Return prompts with answers as ids, (texts, LENGTH), 16-bit."""
+    # every prompt has the same number of tokens, so that a table without padding holds them
     rows = tokenizer(list(texts), return_attention_mask=False)["input_ids"]
     assert {len(row) for row in rows} == {LENGTH - 1}, "a prompt is not in the task's format"
     ends = np.full((len(rows), 1), tokenizer.eos_token_id)

@@ -78,6 +78,7 @@ class Rows:
 
     def _shuffled(self, epoch: int) -> Tensor:
         random = np.random.default_rng([self.seed, epoch])
+        # the order and the cuts follow from (seed, epoch) alone, so that a resumed training sees the same rows
         stop = np.asarray([self.end], dtype=np.uint16)
         pieces = [
             piece for number in random.permutation(len(self.documents)) for piece in (stop, self.documents[number])

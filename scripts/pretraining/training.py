@@ -127,6 +127,7 @@ def train(
 
 def schedule(step: int, steps: int, warmup_share: float) -> float:
     """The share of the peak learning rate at a step: linear up, then a cosine down to 0.1."""
+    # at least one step: a division by the steps of the warm-up follows
     warmup = max(1, round(steps * warmup_share))
     if step < warmup:
         return (step + 1) / warmup
@@ -135,6 +136,7 @@ def schedule(step: int, steps: int, warmup_share: float) -> float:
 
 def _optimizer(model: LlamaForCausalLM, settings: Training) -> torch.optim.AdamW:
     """AdamW; the norms' scales are not decayed."""
+    # the scales of the norms have one dimension, matrices and the embedding two
     matrices = [p for p in model.parameters() if p.dim() > 1]
     scales = [p for p in model.parameters() if p.dim() == 1]
     groups = [{"params": matrices}, {"params": scales, "weight_decay": 0.0}]

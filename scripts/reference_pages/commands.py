@@ -67,8 +67,9 @@ def commands() -> Iterator[Command]:
 
 
 def _walk(parser: argparse.ArgumentParser, name: str, summary: str) -> Iterator[Command]:
+    # argparse has no public way to walk its parsers
     groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not groups:
+    if not groups:  # a word such as `train` does nothing by itself
         yield Command(name, parser, summary)
     for group in groups:
         summaries = {action.dest: action.help or "" for action in group._choices_actions}

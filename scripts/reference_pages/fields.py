@@ -60,6 +60,7 @@ def explanation(config: type[Config]) -> list[str]:
 def prose(text: str, keep_lines: bool = False) -> str:
     """Return a docstring's text as Markdown: what stands outside of backticks is not read as markup."""
     text = text if keep_lines else " ".join(text.split())
+    # code between backticks stays as it is: Markdown reads no markup there
     parts = re.split(r"(`[^`]*`)", text)
     return "".join(part if part.startswith("`") else re.sub(r"([<*])", r"\\\1", part) for part in parts)
 

@@ -50,4 +50,4 @@ def shared_classes() -> Iterator[type[Config]]:
         if config not in seen:
             seen.add(config)
             yield config
-            waiting = [*nested(config), *waiting]
+            waiting = [*nested(config), *waiting]  # right behind the class that holds them
