@@ -16,6 +16,9 @@ from penchant.train.batch import Dataset
 from penchant.train.evaluation.estimates import Estimates, check_finite
 from penchant.types import Prompt, PromptGroup
 
+SHARES = ("label_accuracy", "desirable_share")
+"""Estimates between 0 and 1, which have another interval."""
+
 
 def held_out_labels(
     policy: Policy,
@@ -69,12 +72,7 @@ def held_out_labels(
     right = (margins > 0) + 0.5 * (margins == 0)
     columns = {"loss": losses, "margin": margins, "label_accuracy": right, "desirable_share": desirable}
     estimates: Estimates = {
-        name: cluster_mean(
-            column.double().numpy(),
-            prompts,
-            weights=counts.numpy(),
-            share=name in ("label_accuracy", "desirable_share"),
-        )
+        name: cluster_mean(column.double().numpy(), prompts, weights=counts.numpy(), share=name in SHARES)
         for name, column in columns.items()
     }
     # both sides may fall in likelihood while their margins grow: their own log-ratios show it
