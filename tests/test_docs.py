@@ -16,7 +16,10 @@ from zygote import CLIENT
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted((DOCS / "tutorials").glob("*.md")), *sorted((DOCS / "reference").glob("*.md"))]
-LONG = {f"tutorials/{name}.md" for name in ("agreement", "python", "rewards", "studies", "weak", "weak-to-strong")}
+LONG = {
+    f"tutorials/{name}.md"
+    for name in ("agreement", "extending", "first-run", "python", "rewards", "studies", "weak", "weak-to-strong")
+}
 """Pages that take a quarter of a minute to a minute each."""
 BLOCK = re.compile(r"^(?:<!-- file: (\S+) -->\n)?```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

@@ -157,6 +157,7 @@ def test_other_code_of_the_summary_makes_the_numbers_anew(
     assert old["cost"]["jobs"] == first.numbers["cost"]["jobs"] == 1  # of the call that ran something
 
 
+@pytest.mark.slow
 def test_what_is_missing_or_damaged_is_run_again_to_the_same_numbers(
     first: StudyResult, settings: dict[str, Any], workers: Workers, tmp_path: Path
 ) -> None:
@@ -231,6 +232,7 @@ def test_a_run_without_its_model_is_run_anew_and_leftovers_are_swept(
     assert numbers_of(again.numbers) == numbers_of(first.numbers)
 
 
+@pytest.mark.slow
 def test_only_a_damaged_run_is_thrown_away(
     study: Callable[..., FrontierConfig], workers: Workers, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -283,12 +285,14 @@ def test_each_learning_rate_is_a_setting_of_its_own(
     assert "DPO 0.0003 / 0.003" in text
 
 
+@pytest.mark.slow
 def test_two_at_once_give_the_numbers_of_one_after_the_other(
     study: Callable[..., FrontierConfig], first: StudyResult, workers: Workers
 ) -> None:
     assert numbers_of(run_study(study(), workers=workers, jobs=2).numbers) == numbers_of(first.numbers)
 
 
+@pytest.mark.slow
 def test_seeds_have_data_of_their_own_and_are_averaged(study: Callable[..., FrontierConfig], workers: Workers) -> None:
     result = run_study(study(dpo=None, unlikelihood=None, seeds=[0, 1]), workers=workers)
     (method, _) = result.numbers["methods"]
@@ -383,6 +387,7 @@ def test_what_is_unfinished_is_listed_and_in_no_mean(
 # -- failures -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_recorded_and_the_rest_stands(
     study: Callable[..., FrontierConfig], workers: Workers
 ) -> None:
@@ -433,6 +438,7 @@ def test_a_failure_that_cannot_be_recorded_stops_with_what_to_do_and_keeps_what_
     assert "no reward today" in dict(again.failures)["reference"]
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_nothing_with_it(
     study: Callable[..., FrontierConfig], workers: Workers, tmp_path: Path
 ) -> None:
@@ -455,6 +461,7 @@ def test_bad_folders_are_refused(study: Callable[..., FrontierConfig], workers: 
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
 def test_prompts_that_were_trained_on_are_not_measured(
     study: Callable[..., FrontierConfig], workers: Workers, inputs: Path, tmp_path: Path
 ) -> None:

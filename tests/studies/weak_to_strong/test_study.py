@@ -376,6 +376,7 @@ def test_probes_share_activations_up_to_the_last_layer_that_one_of_them_reads(
     assert deepest({"layer": 1}, {"layer": 3, "dtype": "bfloat16"}) == [1, 3]
 
 
+@pytest.mark.slow
 def test_what_fails_takes_nobody_elses_students(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
 ) -> None:
@@ -562,6 +563,7 @@ def test_students_that_are_no_probes_are_told_in_words(
     assert (half[::2] == 0).mean() == pytest.approx(0.75, abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_prompted_student_without_examples_recovers_nothing_since_it_learns_nothing(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str
 ) -> None:
@@ -743,6 +745,7 @@ def test_a_configuration_that_cannot_be(
         make(**changes)
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_not_there_fails_its_stages_alone(
     make: Callable[..., WeakToStrongConfig], stories: str, workers: Workers
 ) -> None:
