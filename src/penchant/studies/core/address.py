@@ -21,6 +21,7 @@ from penchant.tasks.load import task_row
 
 __all__ = ["address", "data_content", "model_content", "reward_content", "stage_source", "summary_version"]
 
+# 48 bits: enough for the stages of a study, and short enough for a folder's name
 LENGTH = 12  # hexadecimal digits of an address
 
 
@@ -74,6 +75,7 @@ def stage_reach(
     }
     names |= _names_of_learning(kind, settings)
     if any(judge.get("name") == "trained" for judge in judges):  # it becomes a reward model that judges as a reward
+        # a digest that missed these two would leave its verdicts in place when they change
         names["penchant.judges.load"].append(implementation_module("reward"))
         names["penchant.rewards.load"].append("learned")
     return roots, names

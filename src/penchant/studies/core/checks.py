@@ -33,6 +33,7 @@ def check_names(stages: Sequence[Stage]) -> None:
     stages = [stage for stage in stages if stage.kind != "rows"]
     named_inputs = {(role, name) for stage in stages for role, name in stage.inputs.items() if name}
     for role, name in sorted(named_inputs):
+        # each name once, however many stages have it
         if role in checks:
             checks[role](name)
         elif role in DATA:

@@ -24,6 +24,7 @@ from penchant.files import APPEND, open_safely
 from penchant.studies.core.message import Answer, StageMessage
 from penchant.typed_json import from_json, to_object
 
+# seconds between looks for stages that ended, since `select` wakes up for messages alone
 POLL_S = 0.05
 LONGEST = 4000  # characters of an error: an answer has to fit a pipe that nobody reads yet
 
@@ -95,6 +96,7 @@ def _fork(stage: StageMessage) -> tuple[int, int]:
     if process == 0:
         os.close(reading)
         _become(stage, writing)
+    # or reading would never end: a pipe is open as long as anybody can write to it
     os.close(writing)
     return process, reading
 
@@ -140,6 +142,7 @@ def _collect_answers(running: dict[int, tuple[int, int]]) -> list[Answer]:
             continue
         number, answers = running.pop(process)
         with os.fdopen(answers, "rb") as pipe:
+            # the answer waits in the pipe's buffer, which `LONGEST` keeps it within, so the process did not wait for us
             reply = pipe.read()
         if reply:
             ended_jobs.append(from_json(Answer, json.loads(reply)))

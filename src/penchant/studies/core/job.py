@@ -79,6 +79,7 @@ def draw(
     policy: Policy, prompts: Sequence[Prompt], n: int, settings: SampledSettings, temperature: float = 1.0
 ) -> list[list[Response]]:
     """Draw n samples per prompt, from the whole vocabulary."""
+    # without top-k and top-p: only samples of the whole distribution estimate its KL
     sampling = Sampling(n, temperature, settings.draws.max_new_tokens, seed=settings.seed)
     with progress_bar("sampling", len(prompts) * n, "samples") as advance:
         return policy.draw(prompts, sampling, progress=advance)

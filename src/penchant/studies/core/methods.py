@@ -173,6 +173,7 @@ def _ppo_settings(
         draws=factory.draws,
         learning=factory.learning,
         learning_rate=setting.rate,
+        # equal optimizer steps for all methods (decision 17), down to whole rounds
         steps=sweep.steps if steps is None else steps // sweep.steps_per_round,
         prompts_per_step=sweep.prompts_per_step,
         samples_per_prompt=sweep.samples_per_prompt,

@@ -84,6 +84,7 @@ def _prefixes(path: str, source: PromptSource, end: int | None, tokens: tuple[in
 
     The texts are shuffled before `skip` and `limit` take a part of them.
     """
+    # the paper's sentiment prompts are such prefixes, of 2 to 8 tokens of film reviews
     low, high = tokens
     tokenizer = load_renderer(model, template="plain").tokenizer
     texts = rated_texts(path)
@@ -93,10 +94,12 @@ def _prefixes(path: str, source: PromptSource, end: int | None, tokens: tuple[in
     # two settings do not overlap
     shuffled = np.random.default_rng(0).permutation(len(texts))
     texts = [texts[index] for index in shuffled.tolist()][:end]
+    # a fixed seed for each part of the texts: the same settings always cut the same prompts
     lengths = np.random.default_rng(source.skip).integers(low, high + 1, len(texts))
     cut: dict[str, str] = {}
     for text, length in zip(texts[source.skip :], lengths.tolist(), strict=False):
         offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         if len(offsets) > length:  # else nothing is left to continue
+            # cut in the text at a token's end, so that the prompt is to the letter a beginning of its text
             cut.setdefault(text[: offsets[length - 1][1]], text)
     return [Opening(prompt, text) for prompt, text in cut.items()]

@@ -53,6 +53,7 @@ class ReferenceSamples:
         except (OSError, ValueError) as error:
             raise InputError(f"{folder} is damaged ({error}): delete it, and the study makes it again") from error
         texts = tuple(tuple(row["texts"]) for row in rows)
+        # `read_lines` stops at a damaged line without an error, so only the shapes show that rows are missing
         if rewards.shape != (len(texts), len(texts[0]) if texts else 0):
             raise InputError(f"{folder} is damaged: delete it, and the study makes it again")
         return cls(tuple(row["prompt"] for row in rows), rewards, texts)
@@ -118,6 +119,7 @@ class MeasuredRun:
         steps = int(self.result.get("steps") or 0)  # rounds, of PPO
         try:
             config = load_yaml(read_file(self.folder / "config.yaml").decode("utf-8"))
+            # a round of few prompts cannot be cut into more parts than it has prompts
             parts = min(config.get("minibatches", 1), config.get("prompts_per_step", 1))
             return steps * int(config.get("updates", 1)) * int(parts)
         except (OSError, AttributeError, yaml.YAMLError):

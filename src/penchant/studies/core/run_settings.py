@@ -67,6 +67,7 @@ class RunPaths:
         """Return where a run reads comparisons, and how."""
         # the groups of a prompt stay apart: merged they would be compared all with all
         file = self.needs["comparisons"] / "comparisons.jsonl"
+        # ties are dropped, as they were when the stage counted what a run will see
         data: dict[str, object] = {"path": str(file), "merge": False, "ties": "drop", "template": template}
         return data if limit is None else {**data, "limit": limit}
 
@@ -88,6 +89,7 @@ def run_settings(
     match settings:
         case SFTSettings():
             demonstrations = paths.inputs.get("sft", "")
+            # a study of a file of comparisons fine-tunes on its preferred responses
             if "preferences" in paths.needs:
                 demonstrations = str(paths.needs["preferences"] / "demonstrations.jsonl")
             method_settings: dict[str, object] = {
@@ -145,6 +147,7 @@ def _offline(kind: str, settings: OfflineRunSettings, paths: RunPaths, counts: C
         **swept,
         "model": paths.model(settings.policy.model),
         "seed": settings.seed,
+        # nothing is held out: methods are measured on prompts of their own, and learn from equal data
         "data": {**paths.comparisons(settings.policy.template, settings.prompts), "held_out": 0},
         "batch_size": settings.batch_size,
         # enough passes for the steps that are asked for, which then end the run

@@ -19,6 +19,7 @@ from penchant.studies.core.stage_settings import is_evaluated
 
 log = logging.getLogger("penchant.studies")
 
+# statuses of a run that came to an end; one whose KL ran away is a finding, no failure
 COMPLETE = ("done", "stopped_early", "runaway")
 FAILED = "failed"
 
@@ -95,6 +96,7 @@ def _work_off(
                 waiting.remove(stage)
                 _record_outcome(progress, study, stage, Outcome(FAILED, _broken_need(stage, progress)))
                 advance(1, f"{stage.label}: not possible")
+            # what still waits was kept back by an interrupt alone: the rest was removed above
             if not running:
                 return
             number, outcome = workers.wait()
@@ -121,6 +123,7 @@ def _broken_need(stage: Stage, progress: Progress) -> str:
     for need in stage.needs.values():
         outcome = progress.outcomes.get(need.address)
         if outcome is not None and outcome.failed:
+            # the root of the chain: stages in between failed for nothing of their own
             return _broken_need(need, progress) or f"it needs {need.label}, which failed"
     return ""
 

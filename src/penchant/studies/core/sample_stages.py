@@ -80,6 +80,7 @@ def mislabelled_stage(job: StageJob[MislabelledSettings], folder: Path) -> dict[
             swapped = replace(comparison, winner=comparison.loser, loser=comparison.winner)
             comparisons.append(swapped if swap else comparison)
         groups.append(group.replace(comparisons=comparisons, scores=None))  # the scores would tell the truth
+    # the cost of the samples stays with the stage that drew them, or it would count twice
     facts = read_object(before / STAGE)
     return {**facts, **_write_comparisons(groups, folder), "flipped": flipped, "samples_drawn": 0, "tokens": 0}
 

@@ -84,6 +84,7 @@ class Evaluation(Config):
 class DPOSweep(Config):
     """DPO: how strongly the policy is held to the reference."""
 
+    # the paper's values, as are alpha of unlikelihood and the target KLs of PPO below
     beta: Sweep = (0.05, 0.1, 1.0, 5.0)
     """Values of beta."""
     learning_rate: Rates = 1e-5
@@ -191,6 +192,7 @@ class StudyConfig(Study):
     """The model to start from: a name, or its settings."""
     template: Template = "plain"
     """How prompts are rendered."""
+    # the paper's; presets take AdamW, as RMSprop without a long warm-up costs nats of KL for no reward (decision 8)
     optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
     """Of every method; PPO's included."""
     warmup_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 0

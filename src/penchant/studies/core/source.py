@@ -112,6 +112,7 @@ def digest_source(roots: Iterable[str], names: Mapping[str, Iterable[str]] | Non
         roots: the modules, such as `penchant.studies.core.prompt_stage`.
         names: of each registry in `ENTRIES`, by its module, the entries that are reached by name.
     """
+    # hashable for the cache, and sorted, so that one set of names is one entry in whatever order it came
     entry_names = tuple(sorted((registry, tuple(sorted(set(entries)))) for registry, entries in (names or {}).items()))
     return _digest_source(tuple(sorted(set(roots))), entry_names)
 
@@ -252,6 +253,7 @@ def _is_listing(node: ast.stmt) -> bool:
             return True
         case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
             return _is_literal(value)
+        # these make imports lazy and compute nothing that a stage's numbers hang on
         case ast.FunctionDef(name="__getattr__" | "__dir__"):
             return True
         case ast.If(test=test):
@@ -344,6 +346,7 @@ def _read_store() -> dict[str, Facts]:
         content = json.loads(_store().read_text(encoding="utf-8"))
         if content.pop("maker") != _maker():
             return {}
+        # a row is [code, imports, lists, texts]; of 1 and 3 JSON has made lists, which are tuples of pairs again
         pairs = {key: tuple(tuple(tuple(pair) for pair in part) for part in row[1::2]) for key, row in content.items()}
         return {key: Facts(row[0], pairs[key][0], bool(row[2]), pairs[key][1]) for key, row in content.items()}
     except (OSError, ValueError, KeyError, IndexError, TypeError):

@@ -86,6 +86,7 @@ class Stage:
     def path(self) -> str:
         """Its folder inside the study's."""
         part = "stages" if self.kind in (*stage_makers(), *SHARED) else "runs"
+        # the label is for people; what is done is known by the address, so a label alone may never tell two stages apart
         return f"{part}/{self.label}-{self.address}"
 
     @property
@@ -187,6 +188,7 @@ class StageFactory:
 
     def judgement(self, run: Stage, unseen: Stage, seed: int) -> Stage:
         """Return the stage that judges unseen comparisons by what a run has learned."""
+        # the start as well, since DPO's implicit reward is a ratio to it
         needs = {"run": run, "held": unseen, **self.start}
         return self.stage("judged", f"{run.label}-judged", self.policy, needs, seed=seed)
 

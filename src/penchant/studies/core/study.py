@@ -69,6 +69,7 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
     if definition.prepare:
         resolve(definition.prepare)(config, grid)
     stages = grid.stages()
+    # before the folder is made, so that a mistyped name leaves nothing behind
     check_names(stages)
     folder = Path(config.out or Path("runs") / config.method).expanduser().resolve()
     with _study_folder(folder):
@@ -118,6 +119,7 @@ def _numbers(
     if all(outcome is None or outcome.failed for outcome in outcomes):
         return {}
     present = _kept_numbers(folder)
+    # lists and no tuples, for they are compared with what JSON gives back
     standing = [[stage.address, bool(progress.outcomes.get(stage.address))] for stage in stages]
     # numbers are made anew where a stage came, failed or changed, and where the code that summarizes changed
     key = {"standing": standing, "code": summary_version(definition.summarize)}
@@ -129,6 +131,7 @@ def _numbers(
     # a call that found everything done keeps the time of the one that did the work
     before = present.get("cost", {})
     numbers["cost"] |= {name: before[name] for name in clock if name in before} if not progress.ran else clock
+    # NaN is no JSON: it fails here and not in whoever reads the file
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     # the digest before the file: after a kill between the two the file is missing, and never present and unlisted
     try:

@@ -32,6 +32,7 @@ def carry_picture(study: TransferSummary) -> Picture:
         # on this line all of the gain carries over
         axes.axline((0, 0), slope=1, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         for index, method in enumerate(study.methods):
+            # the colour goes by the method's place among all of them, so one that was not measured shifts no other's
             carry_over = method.at_home
             if carry_over is None:
                 continue
@@ -82,6 +83,7 @@ def temperature_picture(study: TransferSummary) -> Picture:
             if method.carry_overs:
                 temperatures = [point.temperature for point in method.carry_overs]
                 draw_line(axes, temperatures, [point.other_change for point in method.carry_overs], index)
+        # ticks where samples were drawn: between them nothing was measured
         axes.xaxis.set_major_locator(FixedLocator(study.temperatures))
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel("temperature", loc="right")

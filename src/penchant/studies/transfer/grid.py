@@ -51,6 +51,7 @@ def transfer_grid(config: TransferConfig) -> TransferGrid:
 
     # one seed for all runs and domains, beyond those of the evaluations: the same draws for every method
     def cells(label: str, samples: int, run: Stage | None) -> dict[str, Stage]:
+        # a temperature that is given twice would have two lines per prompt, which the summary takes for damage
         settings = MeasuredSettings(
             policy=factory.policy,
             draws=factory.draws,

@@ -33,6 +33,7 @@ class TransferConfig(MethodsConfig):
     evaluation: Evaluation = Evaluation(times=1, reference_samples=32)
     """How methods are measured: samples per prompt, domain and temperature, of the methods and of the reference.
     `times` is of the runs as they learn; the domains are sampled once, after their end."""
+    # one setting per method: each is sampled on every domain at every temperature, so a sweep would multiply the work
     dpo: DPOSweep | None = DPOSweep(beta=(0.1,))
     """DPO; each beta is a method of its own. null leaves the method out, here and below."""
     unlikelihood: UnlikelihoodSweep | None = UnlikelihoodSweep(alpha=(0.1,))

@@ -44,6 +44,7 @@ def transfer_stage(job: StageJob[MeasuredSettings], folder: Path) -> dict[str, o
             samples = draw(policy, prompts, n * group_size, settings, temperature)
             drawn_count += n * group_size * len(prompts)
             if ranker is not None:
+                # by the learned reward: a method must not choose by the judge that measures it (decision 16)
                 samples = _best(ranker, prompts, samples, group_size)
             groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, samples, strict=True)]
             rewards = (

@@ -87,6 +87,7 @@ def summarize_transfer(
         headline_temperature=headline_temperature,
         seeds=tuple(config.seeds),
         reference=tuple(
+            # one number per prompt first: samples of one prompt are alike, and intervals resample prompts
             ReferenceReward(domain, temperature, over_prompts(samples.rewards.mean(axis=1)))
             for (domain, temperature), samples in reference.items()
         ),
@@ -121,6 +122,7 @@ def _read(folder: Path) -> dict[float, Samples]:
         temperature: Samples(
             tuple(row["prompt"] for row in group),
             np.array([row["rewards"] for row in group], dtype=np.float64),
+            # mean over the samples of each prompt, in nats, shape (prompts,)
             None if group[0]["kl_nats"] is None else np.array([np.mean(row["kl_nats"]) for row in group]),
         )
         for temperature, group in rows.items()
@@ -151,6 +153,7 @@ def _contenders(
         means = {key: np.mean(seed_kls, axis=0) for key, seed_kls in kls.items() if seed_kls}
         yield Contender(name, value, rate, len(of_seeds), reward, means)
     for n in dict.fromkeys(config.best_of_n.n) if config.best_of_n else ():
+        # over all subsets of n of a prompt's samples, without the luck of one draw
         best = {key: _best(samples.rewards, n) for key, samples in reference.items()}
         # no policy draws the best of n, so its KL is the known bound, which holds for the reference's own samples alone
         bound = float(best_of_n_kl([n])[0])
@@ -180,6 +183,7 @@ def _method(
                 domain,
                 temperature,
                 reward=over_prompts(reward),
+                # paired by prompt: what makes a prompt easy stands on both sides, and cancels
                 change=paired_difference(reward, base, range(len(base))),
                 kl_nats=None if kl is None else over_prompts(kl),
             )

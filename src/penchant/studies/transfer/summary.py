@@ -59,6 +59,7 @@ class CarryOver:
     """The change on the own domain at one temperature, on the others, and how much less that is."""
 
     temperature: float
+    # keys of `study.json` stay as older versions wrote them, whatever the fields are called (decision 26)
     own_change: Annotated[Estimate, StoredAs("own")]
     other_change: Annotated[Estimate, StoredAs("others")]
     loss: Annotated[Estimate, StoredAs("lost")]

@@ -53,6 +53,7 @@ def _describe_carry_over(carry_over: CarryOver) -> str:
     """Say whether a gain carries over, by the three intervals."""
     if not carry_over.own_change.has_interval or not carry_over.other_change.has_interval:
         return "without intervals nothing can be said"
+    # asked before the other domains: without a gain at home there is nothing whose share could be told
     if not carry_over.own_change.above(0):
         return "it does not clearly gain at home, so nothing can carry over"
     less = f"(less by {_change(carry_over.loss)})"

@@ -30,6 +30,7 @@ from penchant.studies.weak_to_strong.summary import Pairing, Ratio, StudentResul
 from penchant.studies.weak_to_strong.words import legend
 from penchant.weak.figures import fitted_percent_axis, plot_curve, reliability_picture
 
+# of a column's width, so that the intervals of markers side by side do not lie on each other
 MARKER_SHIFT = 0.13
 NAME, NARROW = 22, 15  # characters of a name at an axis, and of a line of one among several
 
@@ -90,6 +91,7 @@ def _ratios(study: WeakToStrongSummary) -> Picture:
     """Draw a map: a row for each supervisor and student, a column for each loss; the darker the more is recovered."""
     rows, losses = _pairings(study), study.losses
     with style():
+        # inches per cell and not per figure: a cell must hold its value and interval however many there are
         figure, axes = blank(max(4.2, 1.4 + 1.3 * len(losses)), 0.9 + 0.52 * len(rows))
         axes.grid(False)
         for row, pairing in enumerate(rows):
@@ -117,8 +119,10 @@ def _square(axes: Axes, ratio: Ratio, row: int, column: int) -> None:
         )
     )
     if ratio.value is None:
+        # the reason up to its colon: the numbers after it do not fit a cell, and the page gives them
         axes.text(column, row, ratio.reason.partition(":")[0], ha="center", va="center", color=MUTED, fontsize=8)
         return
+    # on two lines: a cell is too narrow for a value beside its interval
     value, _, ends = recorded(ratio, decimals=2).partition(" ")
     axes.text(column, row - 0.12, value, ha="center", va="center", color=INK, fontsize=10)
     axes.text(column, row + 0.24, ends, ha="center", va="center", color=INK, fontsize=6.5)
@@ -181,6 +185,7 @@ def _agreements(study: WeakToStrongSummary) -> Picture:
 def _sizes(study: WeakToStrongSummary) -> Picture | None:
     """Draw accuracy against the student's size; of several of one size that with the highest ceiling."""
     parameters = {model.label: model.parameters for model in study.strong if model.parameters}
+    # reversed, so that of several cells of a model the first one stays, as the figure is of the first task
     ceilings = {student.strong: student.recovery.ceiling.value for student in reversed(study.cells)}
     # ascending, so that of one size the last one stays in `best`: the one with the highest ceiling
     labels_by_ceiling = sorted((ceilings[label], label) for label in parameters if label in ceilings)
@@ -190,6 +195,7 @@ def _sizes(study: WeakToStrongSummary) -> Picture | None:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(sorted(best)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value / 1e6, 1)}M"))
+        # a log axis labels its minor ticks too, and these would run into the sizes
         axes.xaxis.set_minor_locator(FixedLocator([]))
         axes.set_xlabel("parameters of the student", loc="right")
 
@@ -253,6 +259,7 @@ def _few_labels(study: WeakToStrongSummary) -> Picture | None:
     models = {model.label: model for model in study.strong}
     lines: dict[str, dict[float, Measure]] = {}
     for student in study.cells:
+        # an undefined ratio is left out: drawn as 0 it would claim that nothing was recovered
         if student.task == study.cells[0].task and student.is_naive and student.pgr.value is not None:
             name = f"{models[student.strong].family} of {student.weak}"
             lines.setdefault(name, {})[student.weak_labels] = student.pgr

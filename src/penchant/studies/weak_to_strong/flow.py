@@ -16,6 +16,7 @@ Box = tuple[float, float, float, float]
 OWN_HALF, OTHER_HALF, TEST = (2.0, 43.0, 32.0, 9.0), (37.0, 43.0, 32.0, 9.0), (77.0, 43.0, 22.0, 9.0)
 WEAK, STUDENT = (2.0, 14.0, 32.0, 16.0), (37.0, 14.0, 32.0, 16.0)
 CHAIN, CEILING = (2.0, 1.0, 32.0, 9.0), (37.0, 1.0, 32.0, 9.0)
+# one colour per path of labels: green to the supervisor and from it, blue to the student, purple to the ceiling
 BLUE, GREEN, PURPLE = RUN_COLORS[0][0], RUN_COLORS[2][0], RUN_COLORS[3][0]
 MOST_NAMES, NAME_LENGTH = 2, 30  # names in a box, and letters of one
 
@@ -93,6 +94,7 @@ def _box(axes: Axes, box: Box, lines: Sequence[str], color: str, *, filled: bool
     axes.add_patch(
         FancyBboxPatch((left, bottom), width, height, boxstyle=shape, edgecolor=color, facecolor=face, alpha=alpha)
     )
+    # lines are 3.4 units apart, and their middle is the box's
     top = bottom + height / 2 + 1.7 * (len(lines) - 1)
     for row, line in enumerate(lines):
         weight = "bold" if row == 0 else "normal"
@@ -112,6 +114,7 @@ def _arrow(
     axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str, color: str, *, bend: float = 0.0
 ) -> None:
     """Draw an arrow with words beside its middle; without words there is none, and it says that nothing is learned."""
+    # the middle of a bent arrow lies beside the straight line, and its words beside that
     x, y = (start[0] + end[0]) / 2 + abs(bend) * 20 + 1.2, (start[1] + end[1]) / 2
     axes.text(x, y, text or "learns nothing", va="center", color=color, fontsize=7.5)
     if text:

@@ -139,6 +139,7 @@ class _Stages:
         folder = data_folder()
         # the bytes of the files, so that the folder of data may move; without files the hub id stands for the rows
         content = [data_content(str(file)) for file in local_files(self.spec, folder)] or [self.spec.hub]
+        # a user's task counts by its code: when that is edited, its rows are read anew
         rows = RowsSettings(task=task_code(name) or name, train=config.train, test=config.test, data=tuple(content))
         self.rows = self._task("rows", ["rows"], rows, {"data": str(folder), "task": name}, {})
         tuned_specs = [spec for spec, tuned in config.students if tuned and isinstance(spec, Probe | LanguageModel)]
@@ -204,6 +205,7 @@ class _Stages:
         generative = self.config.generative
         assert generative is not None
         settings = GenerativeSettings(
+            # the content in the settings and the path among the inputs: a model that is moved keeps its stages
             model=network.replace(name=model_content(network.name)),
             longest=self.config.longest,
             epochs=generative.epochs,
@@ -221,6 +223,7 @@ class _Stages:
             model=model_content(model),
             dtype=dtype,
             longest=self.config.longest,
+            # a negative layer counts from the model's last, and its depth is unknown until it is loaded
             deepest=None if min(layers) < 0 else max(layers),
             template=template,
         )
@@ -310,9 +313,11 @@ class _Stages:
             loss=CrossEntropy(),
             truth="all",
             templates=config.templates,
+            # any seed: `add` replaces it by each one's own
             seed=config.seeds[0],
         )
         naive, chain = replace(ceiling, loss=loss_content(config.losses[0]), truth=None), len(config.bootstrap)
+        # inputs are no part of an address, so every student may have the paths of all losses
         inputs = {**inputs, **self.own_losses}
 
         def add(name: str, description: str, settings: StudentSettings, weak: str = "") -> None:
@@ -323,6 +328,7 @@ class _Stages:
                     "student", names, replace(settings, seed=seed), inputs, {**needs, **source}, seed
                 )
 
+        # one per strong model and seed, whoever supervises: all supervisors label the same half
         add(CEILING, "ceiling", ceiling)
         if config.controls:
             add(RANDOM, "random labels", replace(ceiling, truth="random"))

@@ -53,6 +53,7 @@ def weak_files(study: WeakToStrongSummary) -> dict[str, str]:
     lines = [" & ".join(map(_tex, row)) + r" \\" for row in (table.columns, *table.rows)]
     columns = "l" * len(HEADS) + "r" * (len(table.columns) - len(HEADS))
     body = "\n".join([lines[0], r"\midrule", *lines[1:]])
+    # with the rules of the package booktabs, which the paper has to load
     latex = f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
     return {"table.csv": text.getvalue(), "table.tex": latex}
 

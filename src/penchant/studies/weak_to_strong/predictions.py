@@ -64,6 +64,7 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
     def stacked(file: str, names: Iterable[str]) -> dict[str, Array]:
         """Read an array of each student, of all seeds, shape (seeds, ...)."""
         paths = {name: [study / stage.path / file for stage in stages[name]] for name in names}
+        # without pickle, which would run code from a folder that somebody else made (decision 11)
         return {name: np.stack([np.load(path, allow_pickle=False) for path in of]) for name, of in paths.items()}
 
     curves: dict[str, list[list[tuple[float, float | None]]]] = {}
@@ -85,6 +86,7 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
         misfits={
             name: np.array(by_seed)
             for name, by_seed in misfits.items()
+            # only students that may stop early keep weak labels back; the others have no such loss
             if not any(misfit is None for seed_misfits in by_seed for misfit in seed_misfits)
         },
         wordings=stacked("wordings.npy", done if config.templates else ()),
@@ -118,8 +120,10 @@ def _of_probes(batched: Mapping[str, Stage], study: Path) -> Predictions | None:
     return Predictions(
         truth=np.load(study / batched[CEILING].path / "truth.npy", allow_pickle=False),
         probabilities=arrays["test"],
+        # probes of a batch take their steps together, so that all were looked at after the same ones
         looks=dict.fromkeys(arrays["curve"], steps),
         curves=arrays["curve"],
+        # probes keep no labels back, and they move no weights of the model that they read
         misfits={},
         wordings=arrays["wordings"],
         weight_distances={},

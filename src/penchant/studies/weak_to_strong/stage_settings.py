@@ -88,6 +88,7 @@ StageClassifier = ProbeSettings | Tfidf | LanguageModel | OwnClassifier | ChessE
 class LabelsSettings(StageSettings):
     """Labels of a supervisor, or of a student of the chain; `l2` and `steps` are of a probe's training."""
 
+    # its two keys stand beside the others, as addresses had them before it was a class
     task: Annotated[TaskClasses, INLINED]
     seed: int
     classifier: StageClassifier
@@ -150,6 +151,7 @@ class StudentSettings(StageSettings):
     classifier: StageClassifier
     loss: WeakLoss
     truth: Literal["all", "random", "noise"] | None
+    # under the keys of before they were renamed, or every student would have another address (decision 26)
     times_as_long: Annotated[int, StoredAs("longer")] = 1
     leaked_share: Annotated[float | None, StoredAs("shown")] = None
     templates: tuple[str, ...]

@@ -71,6 +71,7 @@ def rows_stage(job: StageJob[RowsSettings], folder: Path) -> dict[str, object]:
             f"{data.spec.title}, too few: at least {FEWEST_TRAIN} and {FEWEST_TEST}"
         )
     content = {"train": [asdict(e) for e in data.train], "test": [asdict(e) for e in data.test]}
+    # a row's text may hold a lone surrogate, which strict UTF-8 neither writes nor reads
     (folder / ROWS).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8", errors="surrogatepass")
     return {
         "title": data.spec.title,
@@ -111,6 +112,7 @@ def generative_stage(job: StageJob[GenerativeSettings], folder: Path) -> dict[st
         optimizer=AdamW(learning_rate=settings.learning_rate),
         schedule=Cosine(),
         clip=1.0,
+        # the loss on held-out texts alone is read from this run, so that nothing is sampled
         evaluate=Evaluate(samples=None),
         out=str(folder / "run"),
     )
@@ -190,6 +192,7 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
         raise InputError(f"the supervisor's {len(own_half)} rows have one class only: give it more rows")
     # indices into the rows to train on followed by the test rows, as activations have them
     tested = np.arange(len(train), len(train) + len(test))
+    # one-hot, shape (rows, classes): the supervisor learns the truth, its students learn soft labels
     targets = np.eye(classes_of(job.settings.task, train, test))[truth[own_half]]
     (labels, on_test), chosen = _fitted(job, own_half, targets, [other, tested])
     if len(np.unique(labels.argmax(-1))) < 2:
@@ -244,6 +247,7 @@ def _fitted(
         l2 = settle_l2(
             settings.l2, states[train_rows], targets, steps=settings.steps, seed=settings.seed, groups=groups
         )
+        # a batch of one student: labels of shape (students, rows, classes)
         probes = fit_probes(states[train_rows], torch.as_tensor(targets)[None], l2=l2, steps=settings.steps)
         return [probes.predict_proba(states[inputs])[0].numpy() for inputs in input_sets], [l2]
     examples = [example.classifier_input for example in (*train, *test)]

@@ -88,6 +88,7 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
     chosen: list[float] = []
     for seed in settings.seeds:
         _, other = halves_of(train, seed)
+        # groups were shuffled when the half was made, so the first rows are a random part, and fewer are among more
         other = other[: settings.rows]
         rows = [train[index] for index in other]
         jobs = _of_weak_labels(job, supervised, seed, len(other)) if supervised else {}
@@ -182,7 +183,9 @@ def leak_labels(labels: Array, answers: Array | int, share: float, seed: int) ->
     Returns:
         Shape (rows,).
     """
+    # a stream of its own: 2 draws random labels and 3 deals labels out, and controls must not hang on each other
     generator = np.random.default_rng([seed, 4])
+    # for all rows, leaked or not: so shares of one seed are nested, and differ in nothing but how many rows are leaked
     random_labels = generator.integers(0, answers, len(labels))
     is_leaked = generator.random(len(labels)) < share
     return np.where(is_leaked, labels, random_labels)
@@ -264,6 +267,7 @@ def student_stage(job: StageJob[StudentSettings], folder: Path) -> dict[str, obj
         remote_code = student.settings.trust_remote_code
         is_trained = student.settings.training is not None
         facts["moved"] = weight_distance(policy, model_of(job), trust_remote_code=remote_code) if is_trained else 0.0
+        # only the probabilities are kept: a study has hundreds of students whose weights nobody needs (decision 11)
         if student.folder is not None:
             remove(student.folder)
     return facts

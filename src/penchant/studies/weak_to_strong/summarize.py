@@ -95,6 +95,7 @@ def summarize_weak(
         ),
         control="labels dealt out" if config.controls else None,
         l2=_shrinkage(config, stages, study),
+        # the last columns, counted from the front: `[-0:]` would take all where nothing is leaked
         leaked=tuple(config.columns[len(config.columns) - len(config.imitation) :]),
         cells=tuple(student for grid in grids for student in _students(config, grid, study)),
         failures=failures_of(stages, reasons),
@@ -185,7 +186,9 @@ def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterat
             if not all(facts_of(stage, study) for stage in supervisors):
                 continue  # a supervisor of whom a seed failed has students of some seeds only
             files = [study / stage.path / "test.npy" for stage in supervisors]
+            # the class that each seed's supervisor finds likeliest, shape (seeds, rows)
             teacher = np.stack([np.load(file, allow_pickle=False) for file in files]).argmax(-1)
+            # in the order of `config.columns`, since the two are zipped below
             names = [student_name(key, loss) for loss in range(len(config.losses))]
             names += [chained_name(key), longer_name(key)] if config.bootstrap else []
             names += [shown_name(key, share) for share in range(len(config.imitation))]
@@ -282,6 +285,7 @@ def _gain_over(predictions: Predictions, name: str, other: str) -> Estimate | No
     return (
         None
         if student_right is None or other_right is None
+        # as floats, for numpy refuses to subtract truth values; paired, since both answer the same rows
         else two_way_mean(student_right * 1.0 - other_right, groups=predictions.groups)
     )
 
@@ -319,6 +323,7 @@ def _overfitting_cost(curve: Array, misfits: Array | None = None, groups: Array 
     Args:
         curve: shape (seeds, looks, rows). misfits: of students that stopped early, shape (seeds, looks).
     """
+    # shape (seeds, rows): each row is filled by the half of the rows that did not choose for it
     cost = np.zeros((curve.shape[0], curve.shape[2]))
     final = curve[:, -1] if misfits is None else curve[np.arange(len(curve)), misfits.argmin(1)]
     # the best of many looks at the same rows would be good by luck: it is chosen on every other row and measured on the

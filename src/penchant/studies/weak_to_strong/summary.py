@@ -194,6 +194,7 @@ class StudentResult:
     weak: str
     strong: str
     loss: str
+    # inlined: `study.json` has the measures of a cell side by side, as it had them before there were these classes
     recovery: Annotated[Recovery, INLINED]
     agreement: Agreement
     calibration: Annotated[Calibration, INLINED]

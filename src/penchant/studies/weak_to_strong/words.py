@@ -90,6 +90,7 @@ def _multiplicity(study: WeakToStrongSummary) -> str:
 def findings(study: WeakToStrongSummary) -> list[str]:
     """Report losses against the naive way, undefined ratios, the controls, size, and what to do next."""
     cells = study.cells
+    # students that see their supervisor's label are an experiment of their own, no loss to recommend
     sentences = [_against_naive(study, loss) for loss in study.losses[1:] if loss not in study.leaked]
     sentences += [_imitation(study, loss) for loss in study.leaked]
     sentences += [_control(cells), _wrong(cells), _chain(study), _oracle(cells)]
