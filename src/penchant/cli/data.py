@@ -14,8 +14,8 @@ from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm
 from penchant.config import Config
 from penchant.config.limits import Text
 from penchant.data.options import BadRows, Overflow, Template, Ties
-from penchant.errors import InputError
-from penchant.files import write_text
+from penchant.errors import InputError, RunError
+from penchant.files import atomic_write
 
 PROBLEMS_FOUND, WOULD_REFUSE = 1, 2
 """Exit codes: a check found something, and training would refuse the file."""
@@ -108,7 +108,10 @@ def _check(arguments: Arguments) -> int:
     if config.out is not None:
         out = Path(config.out)
         text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) if out.suffix == ".json" else report.as_text()
-        write_text(out, text + "\n")
+        try:
+            atomic_write(out, text + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write {out}: {error.strerror}") from error
     if report.refusals:  # whether or not `--strict`: a script that trains next must stop here
         return WOULD_REFUSE
     return PROBLEMS_FOUND if arguments.flags.strict and report.problems else 0

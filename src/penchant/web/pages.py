@@ -76,7 +76,7 @@ def _shown_responses(content: EntryContent, order: Sequence[int], show: Show) ->
     as_written: Show = "plain" if look_alike(texts) else show
     return [
         {"letter": letter, "html": as_html(text, as_written), "cut": is_cut(text)}
-        for letter, text in zip(LETTERS, texts, strict=False)
+        for letter, text in zip(LETTERS[: len(texts)], texts, strict=True)  # none may be missing on the page
     ]
 
 

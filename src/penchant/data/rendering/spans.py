@@ -61,7 +61,7 @@ def share_prefix(rows: list[TokenRow], start_id: int, source: str) -> Rendered:
         raise InputError("a group without responses cannot be rendered")
     # No scored token may be shared: each branch has to have all of its own.
     first_scored = min(row.spans[0][0] for row in rows)
-    shared = min(first_scored, *(common_length(rows[0].ids, row.ids) for row in rows))
+    shared = min([first_scored, *(common_length(rows[0].ids, row.ids) for row in rows[1:])])
     # The first token of a response is predicted from the one before it, so there must be one.
     prompt = rows[0].ids[:shared] or (start_id,)
     branches = tuple(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import inspect
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +20,16 @@ import numpy as np
 from penchant.data.rendering.rendered import Arrays
 from penchant.data.rendering.renderer import Renderer
 from penchant.data.rendering.tokenizer_digest import digest_tokenizer
+from penchant.data.sources.values import common_length
 from penchant.files import atomic_write
-from penchant.types import PromptGroup
+from penchant.types import PromptGroup, prompt_turns
 
 log = logging.getLogger("penchant.data")
 
 RENDERING = ("renderer", "rendered", "render_groups", "spans", "apply_template", "templates", "template_probe")
 """Modules of this package that decide the ids: where one of them changes, they are computed anew."""
+SHARED = (common_length, prompt_turns)
+"""Functions of other packages that decide them too."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ def _settings(renderer: Renderer) -> str:
             (sorted(renderer.end_ids), renderer.max_length, renderer.overflow, renderer.every_turn),
             [importlib.metadata.version(name) for name in ("tokenizers", "transformers", "jinja2")],
             [Path(__file__).with_name(f"{name}.py").read_text() for name in RENDERING],
+            [inspect.getsource(function) for function in SHARED],
         )
     )
 
