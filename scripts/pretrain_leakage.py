@@ -70,7 +70,7 @@ def _train(options: argparse.Namespace) -> int:
     looked_at = {"task": [text for example in task.test for text in texts_of(example)][:LOOK_AT], "held_out": held_out}
     for name in options.names:
         for record in pretrained(FAMILY[name], tokenizer, read, options.out, options.to, looked_at).values():
-            print(f"{record['name']}: {record['seconds']:.0f} s, nats a token {record['nats_per_token']}", flush=True)
+            print(f"{record['name']}: {record['seconds']:.0f} s, nats per token {record['nats_per_token']}", flush=True)
     settings = study_of(
         options.task, options.names, options.to, train=options.train, test=options.test, seeds=range(options.seeds)
     )

@@ -26,7 +26,7 @@ from penchant.errors import InputError
 
 T = TypeVar("T")
 
-# Seconds between two attempts at most, whatever `Retry-After` asks for: a server that says a day would hold a run.
+# Seconds between two attempts at most: a server whose `Retry-After` asks for a day must not hold up a run.
 MAX_WAIT_S = 60.0
 # No proxy stands between a machine and itself, whatever the environment says.
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")

@@ -11,7 +11,7 @@ from penchant.types import Verdict
 
 
 class RandomJudge:
-    """A judge that throws a coin, drawn from the texts and a seed: both orders and every run get the same winner."""
+    """A judge that flips a coin, drawn from the texts and a seed: both orders and every run get the same winner."""
 
     def __init__(self, seed: int = 0) -> None:
         self.identity = f"random {seed}"
@@ -22,11 +22,11 @@ class RandomJudge:
         return cls(settings.seed)
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
-        """Throw the coin for each question; two equal texts are a tie."""
+        """Flip the coin for each question; two equal texts are a tie."""
         for index, question in enumerate(questions):
-            # by the content and no generator: a judge that is asked again, or for a part, throws the same coins
+            # by the content, not from a generator: a judge that is asked again, or for a part, gets the same coins
             heads = int(question.digest(self.identity, ordered=False), 16) % 2
-            # it names a text and no place, so that a swapped pair has the same winner
+            # it picks a text, not a position, so that a swapped pair has the same winner
             first = min(question.a, question.b) if heads else max(question.a, question.b)
             done(
                 index,

@@ -9,8 +9,8 @@ from typing import Protocol, runtime_checkable
 
 from penchant.types import Verdict, Winner
 
-# A callback, and no list as the result: the store commits a verdict before the next is there, whatever runs at once
-# inside of a judge. With a list a killed run would have lost what was paid for.
+# A callback rather than a returned list: the store commits each verdict as it comes, however many calls a judge makes
+# at once. With a list, a killed run would lose verdicts that were paid for.
 Done = Callable[[int, Verdict], None]
 # What a verdict is called where the two responses have changed places.
 SWAPPED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie", "unparseable": "unparseable"}

@@ -33,7 +33,7 @@ REFUSALS = (400, 422)
 OPENAI = "https://api.openai.com/v1"
 # Headers that say who pays, where the environment names it.
 OPENAI_HEADERS = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
-# The reason stands before the winner: a model writes in this order, and shall weigh before it decides.
+# The reason stands before the winner: a model writes in this order, and should weigh before it decides.
 FORM = {
     "type": "json_schema",
     "json_schema": {

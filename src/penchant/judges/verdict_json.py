@@ -61,7 +61,7 @@ def _scan(text: str, start: int) -> tuple[int | None, list[str]]:
     The closed candidates are the whole text (cut after a value), then the text up to the last comma between fields.
     """
     closers: list[str] = []
-    # by hand, as `json` gives no place where an object ends that Python's quotes or a missing bracket break
+    # by hand: `json` cannot say where an object ends that has Python's quotes or lacks a bracket
     quote, escaped, before, comma = "", False, "", None
     for position in range(start, len(text)):
         letter = text[position]

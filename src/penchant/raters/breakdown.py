@@ -1,4 +1,4 @@
-"""Break agreement down: by the lengths of the responses, by the order in which they saw them, by topic."""
+"""Break agreement down: by the lengths of the responses, by the order in which raters saw them, by topic."""
 
 from __future__ import annotations
 

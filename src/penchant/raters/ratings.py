@@ -190,7 +190,7 @@ class RatingsTable:
             raters=raters,
             people=self._people & set(raters),
             # A contradiction is a tie, as for a judge whose verdict flips with the order. Left out, it would make the
-            # rater look surer than he is.
+            # rater look surer than they are.
             verdicts=[[_single(verdicts_of[rater].get(key), conflict=TIE) for key in kept_keys] for rater in raters],
             # who judged twice in both orders saw it in neither
             orders=[[_single(self._orders[rater].get(key), conflict=None) for key in kept_keys] for rater in raters],

@@ -101,7 +101,7 @@ def _due_check(session: Session, annotator: int, config: Collect) -> Item | None
     of_mine = select(func.count()).select_from(Assignment).join(Item).where(Assignment.annotator_id == annotator)
     checks = session.exec(of_mine.where(is_check)).one()
     item_count = session.exec(of_mine.where(~is_check, col(Assignment.state).in_((DONE, SKIPPED)))).one()
-    # a block is `check_every` items, one of them a check at a drawn place: every tenth could be told from outside
+    # a block is `check_every` items, one of them a check at a drawn place: at a fixed place people would notice it
     block, position = divmod(item_count, config.check_every - 1)
     if checks > block or position < _draw(config.seed, "check", annotator, block) % (config.check_every - 1):
         return None

@@ -16,7 +16,7 @@ MOST_BODY_BYTES = 64 * 1024
 MOST_ADDRESS_BYTES = 2048  # links and digests have a hundred
 MOST_CALLERS = 10_000  # that the rate limit remembers: addresses are free, memory is not
 
-# It holds whatever slips through the escaping of texts: no script or style in a page, and nothing from elsewhere, which
+# It stops whatever slips through the escaping of texts: no script or style in a page, and nothing from elsewhere, which
 # would tell others who judges what, and when.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

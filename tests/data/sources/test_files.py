@@ -124,7 +124,7 @@ def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
 )
 def test_an_empty_file_says_so(tmp_path: Path, name: str, content: bytes) -> None:
     said = message(write(tmp_path, name, content))
-    assert f"{tmp_path / name}: the file is empty; expected one row a line" in said
+    assert f"{tmp_path / name}: the file is empty; expected one row per line" in said
 
 
 def test_all_broken_lines_are_named_and_never_skipped(tmp_path: Path) -> None:

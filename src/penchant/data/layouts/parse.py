@@ -99,7 +99,7 @@ def parse_source(
         if len(waiting) == PEEKED_ROWS:
             break
     if not (parsed.rows if parsed else waiting):
-        raise InputError(f"{source}: the file is empty; expected one row a line, such as {EXAMPLE}")
+        raise InputError(f"{source}: the file is empty; expected one row per line, such as {EXAMPLE}")
     if parsed is None:
         raise InputError(f"{source}: {_why_unknown(waiting, layouts, hints)}")
     return parsed

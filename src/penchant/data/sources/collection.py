@@ -118,7 +118,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     address = path.resolve().as_uri()
     connection = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=10, isolation_level=None)
     try:
-        # `connect` opens nothing yet: a database that cannot be read fails at its first statement
+        # `connect` reads nothing yet: a database that cannot be read fails at its first statement
         connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
     except sqlite3.OperationalError:
         connection.close()

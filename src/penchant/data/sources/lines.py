@@ -111,7 +111,7 @@ def decoded(line: bytes | None) -> str:
     """
     if line is None:
         size = MAX_LINE_BYTES // 2**20
-        raise RowError("damaged", f"the line is longer than {size} MiB; expected one row a line")
+        raise RowError("damaged", f"the line is longer than {size} MiB; expected one row per line")
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:

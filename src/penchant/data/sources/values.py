@@ -149,7 +149,7 @@ def as_number(value: object, name: str) -> float:
 
 def as_integer(value: object, name: str, *, low: int, high: int) -> int:
     """Return a whole number from `low` to `high` (`1.0` counts: tables turn integers into floats)."""
-    # `not <` and no `>=`, so that NaN is refused as well
+    # `not ... <` instead of `>=`, so that NaN is refused as well
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
         raise RowError("type", f"field {name!r}: expected a whole number from {low} to {high}, got {describe(value)}")
     if value != int(value) or not low <= value <= high:

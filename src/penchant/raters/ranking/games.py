@@ -158,7 +158,7 @@ def _cluster(resampled: str, group: PromptGroup, annotator: str | None, number: 
 
 
 def _times(comparison: Comparison, source: str) -> int:
-    # half a game cannot be drawn anew
+    # half a game cannot be resampled
     if comparison.weight != round(comparison.weight):
         raise InputError(f"{source}: a comparison of weight {comparison.weight}: ranking counts whole comparisons")
     return round(comparison.weight)
@@ -194,7 +194,7 @@ def _responses(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence
             f"{file}: by=responses ranks the responses to one prompt, and the file has {len(prompts)}: nobody compared "
             "responses across prompts. Keep the rows of one of them, or rank models"
         )
-    # With one prompt there are no prompts to draw anew. Verdicts of one person hang together, so people are drawn.
+    # With one prompt there are no prompts to resample. Verdicts of one person depend on each other: resample people.
     is_annotated = all(comparison.annotator is not None for group in loaded.groups for comparison in group.comparisons)
     texts: dict[str, Sequence[str]] = {
         group.source: [response.text.strip() for response in group.responses] for group in loaded.groups
@@ -203,7 +203,7 @@ def _responses(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence
 
 
 def _of_annotators(config: Rank) -> Games:
-    """Return games of annotators: one wins that is with the majority of the others where the second is not."""
+    """Return games between annotators: one wins by being with the majority of the others where the second is not."""
     ratings = read_ratings([config.file], layout=config.layout, bad_rows=config.bad_rows)
     if len(ratings.raters) < 3:
         annotator_count = "there is one annotator only" if len(ratings.raters) == 1 else "there are two annotators only"

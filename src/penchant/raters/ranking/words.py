@@ -16,8 +16,8 @@ CAPTION_OF_ANNOTATORS = (
 )
 MODELS = {"bradley-terry": "Bradley and Terry's model", "plackett-luce": "Plackett and Luce's model of rankings"}
 MEANING = (
-    "One number a competitor holds only as far as who wins is a matter of strength alone: if A beats B, B beats C and "
-    "C beats A, see the table of who beat whom.",
+    "One number per competitor holds only as far as who wins is a matter of strength alone: if A beats B, B beats C "
+    "and C beats A, see the table of who beat whom.",
     "Strengths say who is preferred by these judges on these prompts, not who is right; length and position may be "
     "part of it.",
 )
