@@ -164,7 +164,7 @@ def test_a_mistaken_task_is_refused_by_name_with_what_to_write(name: str, messag
 
 
 def test_true_and_numbers_of_numpy_are_labels(folder: Path) -> None:
-    labels = ('row["stars"] > 3', 'numpy.int64(row["stars"] > 3)')
+    labels = ('row["stars"] > 3', 'numpy.int64(row["stars"] > 3)', 'numpy.bool_(row["stars"] > 3)')
     for label in labels:
         (folder / "mine.py").write_text("import numpy\n" + TASK.replace('int(row["stars"] > 3)', label))
         assert {repr(example.label) for example in load_task("mine.py:reviews").train} == {"0", "1"}

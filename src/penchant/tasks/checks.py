@@ -1,6 +1,6 @@
 """What a user's task must be, in words that say what to write in its place. Imports no torch.
 
-A task is code that somebody else wrote, so nothing about it can be taken for granted but its class.
+A task is code that somebody else wrote, so nothing about it but its class can be taken for granted.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def checked_example(example: object, task: TaskSpec, source: str) -> LabeledExam
             raise InputError(f"{task.name}: {source} has the {name} {wrong[0]!r}, expected text")
     answers = task.classes or example.options
     label: object = example.label
-    number = operator.index(label) if isinstance(label, SupportsIndex) else -1
+    # NumPy's true and false are no index, as its whole numbers are: they are asked for Python's own value
+    item = getattr(label, "item", None)
+    value = item() if callable(item) and getattr(label, "ndim", None) == 0 else label
+    number = operator.index(value) if isinstance(value, SupportsIndex) else -1
     if not answers:
         raise InputError(f"{task.name}: {source} has no options, and the task no classes: give it one of them")
     if not 0 <= number < len(answers):
