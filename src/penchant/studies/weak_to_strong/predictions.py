@@ -106,9 +106,9 @@ def groups_of(rows: Stage, study: Path) -> Array | None:
 def _of_probes(batched: Mapping[str, Stage], study: Path) -> Predictions | None:
     """Return the predictions of the ceiling's stage with those of the supervisors that are done."""
     ceiling = facts_of(batched[CEILING], study)
-    steps: list[float] = ceiling.get("steps", [])
     if not ceiling:
         return None
+    steps: list[float] = ceiling["steps"]
     arrays: dict[str, dict[str, Array]] = {"test": {}, "curve": {}, "wordings": {}}
     for supervisor, stage in batched.items():
         if not facts_of(stage, study):
