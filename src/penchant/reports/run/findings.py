@@ -14,7 +14,7 @@ from penchant.runs.read import EvalPoint, Run, finite
 
 Severity = Literal["serious", "caution", "note"]
 
-# Thresholds are marks for a look and not tests. They are named, so that sentences judge by the same ones.
+# Thresholds say where to look; they are no tests. They have names, so that sentences judge by the same ones.
 KL_RUNAWAY_NATS = 25.0  # per response; in small frontiers the text holds to about 15 and breaks from 50
 KL_WATCH_NATS = 10.0  # below this a steep rise is only a start
 KL_ACCELERATION = 2.0  # last rise per step over the mean rise per step before it
@@ -82,7 +82,7 @@ def _unfinished(s: Summary) -> Iterator[Finding]:
         )
     elif status == "interrupted":
         detail = f"It was interrupted at step {s.run.last_step():,}."
-        # An old evaluation would be taken for what the run came to.
+        # An old evaluation would be taken for the state at the end of the run.
         evaluated = max((point.step for point in s.run.evals), default=0)
         if evaluated < s.run.last_step():
             when = f"of step {evaluated:,}" if evaluated else "from before the first step"
@@ -121,7 +121,7 @@ def _kl(s: Summary) -> Iterator[Finding]:
     if last.value > KL_RUNAWAY_NATS:
         detail = f"{estimate(last)} nats per response at step {step:,} (the mark is {KL_RUNAWAY_NATS:.0f})."
         yield Finding("kl_runaway", "serious", title, detail, advice)
-    # Below the mark the way there counts: at least three evaluations, whose last rise is compared with the mean before.
+    # Below the mark the speed counts: of three or more evaluations, the last rise against the mean rise before it.
     elif len(path) > 2 and last.value > KL_WATCH_NATS:
         (before_step, before), (first_step, first) = path[-2], path[0]
         rise = (last.value - before.value) / max(1, step - before_step)
@@ -236,7 +236,7 @@ def _labels(s: Summary) -> Iterator[Finding]:
             "caution",
             "No better on held-out labels than always saying the same",
             f"{format_share(accuracy)} of {count(accuracy.n, 'label')} of {count(accuracy.clusters, 'prompt')}; the "
-            f"more  frequent one is {percent(blind)}.",
+            f"more frequent one is {percent(blind)}.",
             "Hold out more prompts for a narrower interval, train longer, or see how noisy the labels are. Where good "
             "and bad labels are far apart in number, weigh them (`desirable_weight`, `undesirable_weight`).",
         )
