@@ -33,14 +33,15 @@ def assign(scores: NDArray[np.float64], counts: Sequence[int]) -> NDArray[np.int
     chosen = (scores + _offsets(scores, np.asarray(counts))).argmax(1)
     surplus = np.bincount(chosen, minlength=classes) - counts
     row_numbers = np.arange(rows)
-    # each turn moves one row from the class at a path's start to the one at its end: one turn per row left over
+    # each turn shifts one row along every edge of the cheapest path from a class with too many rows to one with too
+    # few, so there are as many turns as rows left over
     while surplus.any():
         loss = scores[row_numbers, chosen][:, None] - scores  # of moving each row to each class
         cost, best = np.full((classes, classes), np.inf), np.zeros((classes, classes), dtype=np.int64)
         for source in range(classes):
             members = np.flatnonzero(chosen == source)
             if len(members):
-                # of the rows of a class, the one that loses least by going to each other class
+                # for each other class, the row of this one that loses least by going there
                 best[source] = members[loss[members].argmin(0)]
                 cost[source] = loss[best[source], np.arange(classes)]
         for source, target in _cheapest(cost, surplus):
@@ -81,7 +82,7 @@ def _cheapest(cost: NDArray[np.float64], surplus: NDArray[np.int64]) -> list[tup
         if not better.any():
             break
         distance, before = np.where(better, through_cost, distance), np.where(better, source, before)
-    # of the classes with too few rows the one that is cheapest to reach
+    # the class with too few rows that is cheapest to reach
     end = int(np.where(surplus < 0, distance, np.inf).argmin())
     path = []
     while before[end] >= 0:

@@ -272,8 +272,7 @@ def f_scores(ratios: Pairs, divergence: Divergence, alpha: float = 0.5) -> Pairs
             # the reference
             return 1 - _bounded_exp(-ratios)
         case "jensen_shannon":
-            # log(2 t / (1 + t)): a sigmoid of the log-ratio, bounded above, so that no chosen response is pushed
-            # without end
+            # log(2 t / (1 + t)): at most log 2, so that no chosen response is pushed up without end
             return math.log(2) + logsigmoid(ratios)
         case "alpha":
             if abs(alpha - 1) < 1e-6:  # the limit, the reverse KL; the formula would be 0 / 0

@@ -238,7 +238,7 @@ def log_odds_margin(mean_chosen: Pairs, mean_rejected: Pairs, **_: object) -> Pa
 
 def log_odds(mean_logps: Pairs) -> Pairs:
     """Return log(p / (1 - p)) for p = exp(mean_logps), shape `(pairs,)`."""
-    # the largest number below 0 that 1 - p can still tell from 1
+    # at p = 1 the odds would be infinite; the nearest p that is safely below 1 stands for it
     below_one = mean_logps.clamp(max=-torch.finfo(mean_logps.dtype).eps)
     # -expm1 keeps 1 - p exact for p near 1, where 1 - exp would round to 0; for small p both are 1
     return below_one - torch.log(-torch.expm1(below_one))

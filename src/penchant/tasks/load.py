@@ -118,7 +118,7 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
         InputError: no such task; data that cannot be read; a class without examples.
     """
     spec = task_spec(name)
-    # test rows come first: what is related to them leaves the rows to train on, so that no test row was learned
+    # test rows come first: rows related to them are dropped from those to train on, so that no test row was learned
     source, train_rows, test_rows = _rows(spec, folder or data_folder())
     dropped: Counter[str] = Counter()
     testing = _checked(_unique(test_rows, dropped), spec, "test")
@@ -142,7 +142,7 @@ def halves(examples: Sequence[LabeledExample], seed: int) -> tuple[list[LabeledE
     """
     groups = _by_group(examples)
     keys = sorted(groups)
-    # sorted first: the order must hang on the content and the seed, never on the order of the rows
+    # sorted first: the order must depend on the content and the seed, never on the order of the rows
     random.Random(seed).shuffle(keys)
     parts: tuple[list[LabeledExample], list[LabeledExample]] = [], []
     for key in keys:
@@ -280,7 +280,7 @@ def _unique(examples: Iterable[LabeledExample], dropped: Counter[str]) -> list[L
 def _checked(examples: list[LabeledExample], spec: TaskSpec, part: str) -> list[LabeledExample]:
     if not examples:
         raise InputError(f"{spec.name}: no example to {part} on")
-    # a class without examples would make every accuracy of the study a matter of the others
+    # without examples of a class, accuracy would say nothing about it
     missing = sorted(set(range(len(spec.classes))) - {example.label for example in examples})
     if missing:
         names = ", ".join(spec.classes[label] for label in missing)

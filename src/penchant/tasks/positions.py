@@ -40,7 +40,7 @@ def chess_library() -> ModuleType:
 def prompt_of(board: chess.Board, last: chess.Move) -> str:
     """Return the position with the question what to play, `last` being the move that led to it."""
     placement, rest = board.epd(en_passant="legal").split(" ", 1)
-    # a FEN counts empty squares by digits, which shift what stands after them: a small model would have to count
+    # a FEN writes runs of empty squares as digits, and the squares after them shift: a small model would have to count
     written = re.sub(r"\d", lambda digit: "_" * int(digit[0]), placement)
     return f"{written} {rest}\nLast move: {last.uci()}\n{QUESTION}"
 

@@ -51,7 +51,7 @@ def _leader(leaders: Sequence[int], index: int) -> int:
 
 def _clauses(text: str) -> tuple[Words, Words]:
     """Return the words of the claim and of the reason; without a reason all are the claim's."""
-    # at the first because only: a reason may have one of its own
+    # split at the first `because` only: a reason may hold another
     claim, *reason = _REASON.split(text, maxsplit=1)
     return tuple(normalized(claim).split()), tuple(normalized("".join(reason)).split())
 
@@ -61,10 +61,10 @@ def _are_siblings(first: tuple[Words, Words], second: tuple[Words, Words]) -> bo
     for clause, second_clause in zip(first, second, strict=True):
         if clause == second_clause and len(clause) >= SHORTEST:
             return True
-    # one that was worded otherwise shares no whole clause; its beginning and end are often the same
+    # a variant in other words shares no whole clause; its beginning and end are often the same
     words, second_words = sum(first, ()), sum(second, ())
     start = _in_common(words, second_words)
-    # behind the shared beginning, so that no word counts twice
+    # after the shared beginning, so that no word counts twice
     end = _in_common(words[start:][::-1], second_words[start:][::-1])
     shorter = min(len(words), len(second_words))
     return shorter > 0 and start + end >= SHARED_WORDS * shorter

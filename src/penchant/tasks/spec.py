@@ -92,7 +92,7 @@ def one_of_each(question: str, right: str, wrong: Sequence[str], group: str = ""
     Which wrong one depends on the question alone, so every model sees the same rows. Both are of one group: that of the
     passage where several questions share one, else the question's own.
     """
-    # a question with one answer tells right from wrong by nothing
+    # with a single answer there is no wrong one to pair it with
     if not wrong:
         return []
     distractor = wrong[digest(question) % len(wrong)]
@@ -123,7 +123,7 @@ def digest(text: str) -> int:
 
 def chance(examples: Sequence[LabeledExample], classes: int) -> float:
     """Return the accuracy that needs no supervisor: of the most frequent class, or of drawing one of the options."""
-    # rows of options differ in their number: the mean of one over it is what drawing gets
+    # rows differ in how many options they have: drawing is right once in that many on each row
     if not classes:
         return sum(1 / len(example.options) for example in examples) / len(examples)
     return max(Counter(example.label for example in examples).values()) / len(examples)
@@ -138,7 +138,7 @@ def preferred(prompt: str, better: str, worse: str) -> LabeledExample:
 
 def first_by_content(prompt: str, first: str, second: str) -> bool:
     """Return whether the first of two answers stands first, decided by their texts: about half of winners do."""
-    # the text itself breaks the tie of two equal digests: texts that differ in case and punctuation alone
+    # texts that differ in case and punctuation alone have equal digests: then the text itself decides
     return (digest(f"{prompt} {first}"), first) < (digest(f"{prompt} {second}"), second)
 
 

@@ -81,7 +81,7 @@ def fit_to_rows(
 ) -> None:
     """Fit to rows with labels; a probe's shrinkage is chosen on whole groups of related rows."""
     labels = labels_of_two_classes(rows)
-    # held out by halves, a group would choose the shrinkage by rows that the probe has seen
+    # a group held out only in part would choose the shrinkage by rows that the probe has nearly seen
     if isinstance(classifier, ProbeClassifier):
         classifier.fit(rows.inputs, labels, classes=classes, groups=related_keys(rows))
     else:

@@ -144,7 +144,7 @@ def width_of(examples: Sequence[Example]) -> int:
     counts = [len(example.responses) for example in examples if isinstance(example, PromptGroup)]
     if counts and len(counts) < len(examples):
         raise InputError(f"{len(examples) - len(counts)} of {len(examples)} examples have no options, the others do")
-    # of one option alone its probability is always 1
+    # a single option would always have a probability of 1
     if counts and min(counts) < 2:
         raise InputError(f"example {counts.index(min(counts))} has {min(counts)} options; there must be at least two")
     return max(counts, default=0)

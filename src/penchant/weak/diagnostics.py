@@ -45,7 +45,7 @@ def diagnostics(
         # where the supervisor is as sure of every row, none lies above the median
         return cluster_mean(agrees[where], clusters[where], share=True, unit="row") if where.any() else None
 
-    # a softmax in float32 may sum to a little over 1, which no confidence may
+    # a probability of a softmax in float32 may be a rounding error above 1
     curve = reliability(on_held_out.max(-1).clip(0, 1), agrees, clusters.tolist(), bins=BINS)
     return Diagnostics(
         AgreementByRows(

@@ -53,6 +53,6 @@ def plot_curve(
 
 
 def fitted_percent_axis(axis: Axis) -> None:
-    """Write percent at an axis's ticks, with more digits where these lie close; call it after all is drawn."""
+    """Write percentages at an axis's ticks, with more digits where these lie close; call it after all is drawn."""
     low, high = axis.get_view_interval()
     percent_axis(axis, sum(high - low < close for close in CLOSE))

@@ -61,7 +61,7 @@ def _new_file(config: WeakLabel) -> Path:
     # other commands tell a format by its ending
     if out.suffix != ".jsonl":
         raise InputError(f"out={config.out}: weak labels are written as .jsonl")
-    # labels would replace the rows that they are of
+    # labels would overwrite the rows that they belong to
     for name in (config.data, config.train):
         if name is not None and out.exists() and Path(name).exists() and out.samefile(name):
             raise InputError(f"out={config.out} is the file that is read: choose another")
@@ -112,7 +112,7 @@ def _supervisor(config: WeakLabel, rows: LabelledRows) -> tuple[Classifier, tupl
         return classifier.fit(placeholders, np.eye(len(names)), classes=len(names)), names
     if overlap_rows := overlap(labelled, rows):
         raise InputError(_learned_before(overlap_rows, rows, config.data))
-    # the overlap was looked for among all rows: the seed must not decide what is refused
+    # only now, after the overlap was looked for among all rows: the seed must not decide what is refused
     chosen = draw_rows(labelled, config.supervisor.rows, config.seed)
     if len(chosen.examples) < FEWEST and not learns_nothing(config.supervisor):
         raise InputError(f"{config.train}: {len(chosen.examples)} rows to learn from are too few: at least {FEWEST}")

@@ -112,7 +112,7 @@ def _classes(result: StudentResult) -> str:
 
 
 def _preferences(preference: LongerPreference) -> str:
-    """Return how often the longer response is preferred, which reward models learn first."""
+    """Return how often the longer response is preferred; length is what reward models learn first."""
     if preference.student is None or preference.weak_labels is None:
         return "  all responses are as long as the ones beside them"
     return (

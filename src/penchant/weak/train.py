@@ -80,7 +80,7 @@ class TrainingRows:
         test = None
         if config.test is not None:
             order_known = config.classes is not None
-            # by the classes of the other rows; of lists only `classes` itself tells the order
+            # with the classes of the other rows; the order of lists is known by `classes` alone
             test = read_rows(config.test, config.task, names=rows.names, order_known=order_known)
             _refuse_overlap(rows, test, config.test)
         learn, held_out = (rows.pick(indices) for indices in split_rows(rows, config.held_out, config.seed))
@@ -160,7 +160,7 @@ def _train_and_write(
     write_probabilities(rows.held_out, predicted, folder.path / "predictions.jsonl")
     page = weak_train_page(result, config.recorded(), record)
     atomic_write(folder.path / "report.html", page.encode("utf-8"))
-    # last: with a result the run counts as ended, and nothing that misses is written again
+    # last: with a result the run counts as ended, and a missing file would not be written again
     folder.write_json("result.json", to_object(result))
     return result
 
@@ -244,7 +244,7 @@ def _tested(student: Classifier, test: LabelledRows) -> TruthAccuracy:
 
 def _save(student: Classifier, learned_rows: LabelledRows, folder: Path) -> None:
     """Save the student with the marks of all rows that it learned from or stopped by, and of their groups."""
-    # also rows that were drawn off or kept to stop by, and whole groups: a saved student labels none of them
+    # all of them, also those not drawn or kept to stop by, with their groups: a saved student must label none
     student.learned_marks |= frozenset().union(*marks(learned_rows))
     try:
         student.save(folder)

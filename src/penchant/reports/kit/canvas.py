@@ -37,7 +37,7 @@ RUN_COLORS = (
     ("#b07d00", "#f0c24f"),
     ("#2a9fd6", "#9adcff"),
 )
-# Any SVG that has one of these colours has it for what it is named after: `export` swaps them by their text.
+# `export` swaps these colours by searching the SVG's text, so no other part of a figure may use one of them.
 INK, MUTED, GRID, PAPER = "#1f2530", "#667080", "#e6e9ee", "#fefefe"
 _DARK = dict(RUN_COLORS) | {INK: "#e8ebf0", MUTED: "#a0a9b8", GRID: "#2c333f", PAPER: "#181d26"}
 Dash = Literal["-", "--", ":"]
@@ -154,7 +154,7 @@ def draw_reference(axes: Axes, reward: Estimate, color: str, *, size: float, zor
 
 
 def percent_axis(axis: Axis, decimals: int = 0) -> None:
-    """Write per cent at the ticks of an axis of shares."""
+    """Write percentages at the ticks of an axis of shares."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: percent(value, decimals)))
 
 

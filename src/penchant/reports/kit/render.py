@@ -22,7 +22,7 @@ from penchant.reports.kit.canvas import Picture
 
 def render_page(template: str, context: Mapping[str, object]) -> str:
     """Fill a template of this package; every text from outside the package is escaped and cleaned."""
-    # A template that names what nobody filled in fails here, and not as a gap that a reader takes for a finding.
+    # `StrictUndefined`: a name that nobody filled in is an error, not a gap that a reader takes for a finding.
     environment = Environment(
         loader=FunctionLoader(_packaged),
         autoescape=True,

@@ -29,7 +29,7 @@ def shared_context(
         "intervals": INTERVALS,
         "failures": [{"stage": stages, "reason": reason} for stages, reason in group_failures(failures)],
         "samples": None,  # templates are strict about names: a page without texts says so
-        # In the order of the settings, and with every letter as it was written.
+        # In the order of the settings, and without escapes for letters beyond ASCII.
         "settings": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100),
         "provenance": flatten({key: value for key, value in provenance.items() if value is not None}),
     }

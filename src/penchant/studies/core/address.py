@@ -82,11 +82,11 @@ def stage_reach(
 
 
 def _names_of_learning(kind: str, settings: Mapping[str, object]) -> dict[str, list[str]]:
-    """Return the losses and classifiers that a stage names. All entries of a registry count that is left out."""
+    """Return the losses and classifiers that a stage names; where a registry is left out, all of its entries count."""
     names: dict[str, list[str]] = {}
     if kind in ENTRIES["penchant.methods"]:
         losses = losses_in(settings.get("loss")) if kind == "dpo" or "loss" in settings else set()
-        # losses of settings that name none are unknown here: then the registry is left out, and all entries count
+        # None: a loss that is not known by its name
         if losses is not None:
             names["penchant.losses.dispatch"] = sorted(losses)
             names["penchant.train.objectives"] = sorted({kind, *losses} & ENTRIES["penchant.train.objectives"].keys())

@@ -52,7 +52,7 @@ def _check_judge(text: str) -> None:
             case {"name": "people", "paths": [*paths]}:
                 for path in paths:
                     check_source(str(path))
-        # of both, besides what the first of them was checked for
+        # both have a template; the policy's model was checked above
         match judge:
             case {"name": "policy" | "endpoint", "template": template}:
                 load_template(str(template))

@@ -20,7 +20,8 @@ from penchant.typed_json import from_json
 from penchant.types import Prompt, Response
 
 STAGE = "stage.json"
-Settings = TypeVar("Settings", bound=StageSettings, covariant=True)  # a job of settings is one of their base class
+# covariant, so that a job of some class of settings is also a job of its base class
+Settings = TypeVar("Settings", bound=StageSettings, covariant=True)
 
 
 @dataclass(frozen=True)

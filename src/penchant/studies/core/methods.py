@@ -115,8 +115,8 @@ def runs_of(
             before = {"ppo": rewards, "ppo_gt": {}}.get(method, comparisons)
             role = "reward_model" if method == "ppo" else "comparisons"
             needs = {**factory.sampling_needs, role: before[seed]} if seed in before else factory.sampling_needs
-            # a rate in the label only where there are several, or where a search may add one: labels of a sweep with
-            # one rate stay as they were, and a run that was done with it is found again among several
+            # a rate in the label only where there are several, or where a search may add one: the label is part of the
+            # folder's name, and folders of a sweep with one rate keep theirs
             rates = steps is not None or len({setting.rate for setting in chosen}) > 1
             runs += [
                 _run(config, factory, method, setting, seed, needs, rates=rates, steps=steps) for setting in chosen

@@ -310,6 +310,6 @@ def starting_settings(method: str, sweep: Config) -> list[tuple[float | None, fl
         values = tuple(map(float, range(sweep.repeats))) if sweep.repeats > 1 else (None,)
     else:
         values = tuple(dict.fromkeys(getattr(sweep, SWEPT[method])))
-    # a value that is given twice is one run, whose stage there is once
+    # a value that is given twice is one run
     distinct_rates = tuple(dict.fromkeys(rates)) if isinstance(rates, tuple) else (rates,)
     return [(value, rate) for value in values for rate in distinct_rates]

@@ -55,7 +55,7 @@ class Stage:
     seed: int | None = None
     rate: float | None = None
 
-    # a typo would else come to light in the worker, when the stages before it have run for hours
+    # else a typo would come to light in the worker, after the stages before it have run for hours
     def __post_init__(self) -> None:
         """Refuse a kind that nobody registered.
 
@@ -86,7 +86,8 @@ class Stage:
     def path(self) -> str:
         """Its folder inside the study's."""
         part = "stages" if self.kind in (*stage_makers(), *SHARED) else "runs"
-        # the label is for people; what is done is known by the address, so a label alone may never tell two stages apart
+        # the label is for people, and the address alone tells stages apart. A stage is looked up by both, so one whose
+        # label changes is done again
         return f"{part}/{self.label}-{self.address}"
 
     @property

@@ -113,7 +113,8 @@ def _numbers(
 ) -> JsonObject:
     """Return the content of `study.json`; empty where no required stage has ended.
 
-    It is made anew where a stage or the code that summarizes has changed."""
+    It is made anew where a stage came, failed or changed, and where the code that summarizes changed.
+    """
     stages = grid.stages()
     outcomes = [progress.outcomes.get(stage.address) for stage in grid.required]
     if all(outcome is None or outcome.failed for outcome in outcomes):
@@ -121,7 +122,6 @@ def _numbers(
     present = _kept_numbers(folder)
     # lists and no tuples, for they are compared with what JSON gives back
     standing = [[stage.address, bool(progress.outcomes.get(stage.address))] for stage in stages]
-    # numbers are made anew where a stage came, failed or changed, and where the code that summarizes changed
     key = {"standing": standing, "code": summary_version(definition.summarize)}
     unchanged = all(present.get(name) == value for name, value in key.items())
     if unchanged and not progress.ran and present.get("config") == config.recorded():

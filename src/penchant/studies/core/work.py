@@ -45,7 +45,8 @@ def work(job: StageJob[StageSettings]) -> str:
 def stage_sums(folder: Path) -> dict[str, str]:
     """Return the digests of a stage's files without those of activations.
 
-    Activations have a digest per block, which is checked when a reader first touches the block."""
+    Activations have a digest per block, which is checked when the block is read.
+    """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("activations-"))
     return {path.relative_to(folder).as_posix(): listed_digest(path) for path in files}
 

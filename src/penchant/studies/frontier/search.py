@@ -66,7 +66,7 @@ def searched(
     """
     search = config.search
     assert search is not None
-    # Told anew from the first run at every call: equal results give equal stages, so a study that was stopped goes on
+    # Replayed from the first run at every call: equal results give equal stages, so a study that was stopped goes on
     # as if it had not been.
     starts = settings_of(config)
     # as many of the starting settings as every method has need no results

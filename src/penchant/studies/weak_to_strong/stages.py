@@ -268,7 +268,7 @@ def classifier_of(
     assert not isinstance(spec, ProbeSettings)
     # names of models and code are inputs, which may move; what stands in the settings is their content
     if isinstance(spec, OwnClassifier):
-        spec = spec.replace(factory=job.inputs["classifier"])  # its content stands in the settings
+        spec = spec.replace(factory=job.inputs["classifier"])
     elif isinstance(spec, LanguageModel):
         training = spec.training and spec.training.replace(epochs=times_as_long * spec.training.epochs)
         spec = spec.replace(model=model_of(job), training=training)

@@ -81,7 +81,7 @@ def _gap(student: StudentResult) -> str:
 
 def _multiplicity(study: WeakToStrongSummary) -> str:
     ratios = sum(student.pgr.value is not None for student in study.cells)
-    # 95% intervals: one in twenty misses
+    # intervals are 95%: one in twenty misses
     if ratios < 2:
         return ""
     return f"Of {number(ratios, 0)} intervals about {number(ratios / 20, 1)} miss their value by chance."

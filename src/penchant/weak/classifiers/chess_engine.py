@@ -71,7 +71,7 @@ class ChessEngineClassifier:
             _position(example, index)
         # only the number of columns is taken from the targets
         self.width = as_probabilities(targets, len(examples), classes or width_of(examples) or None).shape[1]
-        with running_engine(self.settings.path):  # a missing one is better missed before any work
+        with running_engine(self.settings.path):  # a missing one should be noticed before any work
             return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
@@ -83,7 +83,7 @@ class ChessEngineClassifier:
         if not self.width:
             raise InputError(FITTED_FIRST)
         positions = [_position(example, index) for index, example in enumerate(examples)]
-        # its columns were fixed by `fit`: a row with more options would not fit into them
+        # `fit` fixed the number of columns
         if positions and (widest := max(len(moves) for _, moves in positions)) > self.width:
             raise InputError(
                 f"a row has {widest} options, more than the {self.width} that this classifier was made for"

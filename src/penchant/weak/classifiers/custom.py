@@ -183,7 +183,7 @@ def _make(settings: OwnClassifier, offered: dict[str, object]) -> UsersClassifie
     """
     factory = settings.factory
     make = OWN_CLASSIFIERS.load_callable(factory, "a class, or a function that makes a classifier")
-    # a class of three lines need not name arguments that it does not use
+    # a small class need not name arguments that it does not use
     parameters = _parameters(make)
     if "loss" not in parameters and offered["loss"] != CrossEntropy():
         # it would learn by another loss than the settings say, and nobody would see that

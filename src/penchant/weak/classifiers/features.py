@@ -105,7 +105,6 @@ def digest_of(model: PreTrainedModel) -> str:
     Where a row's numbers depend on the length of its pass, versions that had rows of all lengths in one pass left
     activations that are wrong: the digest is another one there.
     """
-    # a model whose numbers depend on the length of a pass has digests of its own, see the docstring
     classes = length_classes(model.config.get_text_config())
     suffix = "" if classes == ANY_LENGTH else "classes of lengths"
     return hashlib.sha256((fingerprint(model) + configuration(model) + suffix).encode()).hexdigest()[:16]
@@ -292,11 +291,10 @@ def _fill(
 
 def _compute(reader: Reader, ids: Sequence[Read], missing: Sequence[int], array: NDArray[np.float16]) -> None:
     """Compute the rows of the array that are missing."""
-    # tokens of a pass, without gradients
     budget = GPU_BUDGET if reader.device.type == "cuda" else DEFAULT_BUDGET
     lengths = [sum(map(len, ids[row])) for row in missing]
     with evaluating(reader.model), progress_bar("activations", len(missing), "texts") as advance:
-        # long and short texts apart: padding would be computed as well
+        # texts of like length share a pass: padding costs as much as tokens do
         for batch in fill(lengths, budget):
             batch_rows = [missing[number] for number in batch]
             texts = [ids_of_text for row in batch_rows for ids_of_text in ids[row]]

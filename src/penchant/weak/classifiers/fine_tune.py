@@ -128,7 +128,7 @@ def fine_tune(
         KeyboardInterrupt: the training was interrupted; the step was finished first.
     """
     rows, device = reading.encode(examples), reading.policy.scorer.device
-    # what does not change from step to step is made once: hard labels, the share of each class, rows left out
+    # what does not change from step to step is computed once: hard labels, the share of each class, rows left out
     start = weak_targets(loss, targets.float())
     encoded_validation = None if validation is None else (reading.encode(validation[0]), validation[1].float())
     batches = _batches(np.flatnonzero(start.counts.numpy()), settings, seed)
@@ -247,7 +247,7 @@ def _batches(indices: NDArray[np.intp], settings: Training, seed: int) -> list[l
 
 def _config(model: ModelConfig, loss: WeakLoss, settings: Training, seed: int, steps: int) -> FineTuneConfig:
     """Return the settings for the loop. The examples lie in memory, so their path is `memory`."""
-    # a set: of a training with fewer steps than looks some fall together
+    # a set: in a training with fewer steps than looks some coincide
     looks = {math.ceil(steps * look / (LOOKS * settings.epochs)) for look in range(1, LOOKS * settings.epochs + 1)}
     return FineTuneConfig(
         model=model,
@@ -267,7 +267,7 @@ def _digest(*parts: object) -> str:
     """Return a digest of encoded examples and targets."""
     digest = hashlib.sha256()
     for part in parts:
-        # in one dtype: the same targets must not differ by how they came in
+        # in one dtype, so that the same targets have one digest however they came
         content = part.double().numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode(errors="replace")
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()[:32]

@@ -57,7 +57,7 @@ def fit_probes(
     Args:
         features: shape (rows, features), any float dtype; they are standardized.
         targets: probabilities, shape (probes, rows, classes).
-        losses: one a probe; cross-entropy for all if not given.
+        losses: one per probe; cross-entropy for all if not given.
         steps: of training, which losses with a warm-up refer to. Cross-entropy has converged after some dozens.
         watch: called after every step, with its number from 1 and the probes as they are.
 
@@ -92,7 +92,7 @@ def fit_probes(
                 for loss, values, start in zip(losses, logits, starts, strict=True)
             ]
         )
-        # the gradient of cross-entropy by the logits, with the target held fixed
+        # the gradient of cross-entropy with respect to the logits, with the target held fixed
         error = (logits.softmax(-1) - target) * weights[..., None] / rows
         # all probes in one product, (features, rows) by (rows, probes x classes)
         grad = x.T @ error.permute(1, 0, 2).reshape(rows, -1) + (pull * weight).view(width, -1)

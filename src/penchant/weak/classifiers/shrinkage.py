@@ -76,7 +76,6 @@ def _held_out(rows: int, seed: int, groups: Sequence[str] | None) -> NDArray[np.
     # whole groups are held out: a related row on the other side would choose too little shrinkage
     names = np.arange(rows) if groups is None else np.unique(np.array(groups), return_inverse=True)[1]
     keys = np.unique(names)
-    # twenty rows choose by chance
     if len(keys) < FEWEST:
         return np.zeros(rows, dtype=bool)
     # a stream of its own: the same seed draws other things too

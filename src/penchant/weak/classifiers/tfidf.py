@@ -107,7 +107,6 @@ class SklearnClassifier:
         """Predict as `Classifier.predict_proba` says; a class without an example has a probability of 0."""
         if self.estimator is None:
             raise InputError(FITTED_FIRST)
-        # classes without an example have no column of the estimator's, and a probability of 0
         probabilities = np.zeros((len(examples), self.classes))
         if texts := only_texts(examples, "an estimator of scikit-learn"):
             probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(texts)  # it may have seen fewer
