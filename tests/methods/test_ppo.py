@@ -449,6 +449,15 @@ def test_a_run_whose_rewards_code_changed_is_not_resumed(
     assert all(tensor.equal(after[name]) for name, tensor in before.items())
 
 
+def test_a_finished_run_gives_its_result_although_its_reward_is_gone(
+    train: Callable[..., pt.RunResult], tmp_path: Path
+) -> None:
+    first = train("run", steps=1)
+    (tmp_path / "rewards.py").unlink()
+    again = pt.train(pt.PPOGT(**_settings(tmp_path / "run")), resume=True)
+    assert again.metrics["final"] == first.metrics["final"]
+
+
 def _settings(folder: Path) -> dict[str, Any]:
     import yaml
 

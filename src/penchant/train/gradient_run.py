@@ -38,9 +38,9 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    setup.refuse_early(config, resume=resume)
     if (ended_result := setup.ended_run(config, config.out, resume=resume)) is not None:
         return ended_result
+    setup.refuse_early(config, resume=resume)
     set_seed(config.seed)  # the adapters' start
     # before the model: loading it takes long, and bad data is refused at once
     source = read_source(config, recipe)

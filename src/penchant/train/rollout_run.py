@@ -47,9 +47,9 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    setup.refuse_early(config, resume=resume, rewards=(config.reward, config.true_reward))
     if (ended_result := setup.ended_run(config, config.out, resume=resume)) is not None:
         return ended_result
+    setup.refuse_early(config, resume=resume, rewards=(config.reward, config.true_reward))
     set_seed(config.seed)  # the adapters' start
     warnings: list[str] = []
     check_finished(Path(config.model.name).expanduser(), "trained further")
