@@ -32,6 +32,9 @@ from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.plan import Part, Unit, plan_epoch
 from penchant.train.settings import GradientConfig
 
+# what a message names where this process had no micro-batch of the step
+ELSEWHERE = ("on another process",)
+
 
 @dataclass(kw_only=True)
 class Loop(RunContext):
@@ -132,9 +135,10 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     # a step of NaN would spoil the weights for good: it is refused before it is taken
     norm = clip(parameters, config.clip)
     if not torch.isfinite(norm):
+        rows = [source for batch in own_batches for source in batch.sources]
         raise RunError(
             f"the gradient of step {loop.state.step + 1} is not finite although its loss is ({loss:.4g}). Rows: "
-            f"{listed([source for batch in own_batches for source in batch.sources])}. {loop.advice}"
+            f"{listed(rows or ELSEWHERE)}. {loop.advice}"
         )
     set_rate(optimizer, rate)
     optimizer.step()
@@ -218,5 +222,4 @@ def _not_finite(loop: Loop, batches: Sequence[MicroBatch], outcomes: Sequence[Mi
     for batch, outcome in zip(batches, outcomes, strict=True):
         for slots in outcome.slots[~torch.isfinite(outcome.losses)].tolist():
             rows.append(" against ".join(batch.sources[slot] for slot in slots))
-    rows = rows or ["on another process"]
-    return f"the loss of step {loop.state.step + 1} is not finite. Rows: {listed(rows)}. {loop.advice}"
+    return f"the loss of step {loop.state.step + 1} is not finite. Rows: {listed(rows or ELSEWHERE)}. {loop.advice}"
