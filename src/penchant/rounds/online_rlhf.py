@@ -249,7 +249,7 @@ def _coefficient(run: Path) -> float | None:
     check_files(run, ["metrics.jsonl"] if (run / "result.json").exists() else [])
     rows = [row for row in read_rows(run / "metrics.jsonl") if row.get("kind") == "train"]
     coefficient = rows[-1].get("kl_coefficient") if rows else None
-    return coefficient if isinstance(coefficient, float) else None
+    return float(coefficient) if isinstance(coefficient, (int, float)) else None
 
 
 def _stage(stage: RewardModel | PPO) -> RunResult:

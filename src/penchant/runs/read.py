@@ -289,7 +289,7 @@ def _by_step(rows: Sequence[Row], kind: str, build: Callable[[Row], T]) -> tuple
 def _step(row: Mapping[str, object]) -> int:
     """Return the step of a line; -1 for a line that says none."""
     step = finite(row.get("step"))
-    return -1 if step is None else int(step)
+    return -1 if step is None or step < 0 else int(step)
 
 
 def _train_point(row: Row, notes: _Notes) -> TrainPoint:
