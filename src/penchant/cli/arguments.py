@@ -170,6 +170,7 @@ def _add_command(subparsers: argparse._SubParsersAction[CommandParser], command:
             parser.add_argument(flag, dest=flag, action="append", help=argparse.SUPPRESS)
         else:
             parser.add_argument(flag, dest=flag, action="append_const", const="", help=argparse.SUPPRESS)
+    # argparse returns a namespace and nothing else, so what belongs to the chosen command travels in it
     parser.set_defaults(command=command, error=parser.error, flags=parser.shown_flags)
 
 
@@ -216,6 +217,7 @@ def _is_setting(word: str, command: Command) -> bool:
     # `http://host/score?key=1` is an address
     if not equals or "://" in key:
         return False
+    # a key of ours is a setting whatever files there are; any other word is one unless a file has that very name
     return key.partition(".")[0].strip() in command.settings.model_fields or not os.path.lexists(word)
 
 

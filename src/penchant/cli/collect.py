@@ -146,6 +146,7 @@ def _listener(config: Collect) -> socket.socket:
     # the same command right after Ctrl-C finds the port free
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        # links have an IPv6 address in brackets, and sockets want it without
         listener.bind((config.host.strip("[]"), config.port))
     except (OSError, OverflowError) as error:
         listener.close()

@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _interruptible():
             read = read_arguments(parser, arguments)
+            # after the arguments, so that help and a mistyped word are answered in such a folder too
             _check_current_folder()
             code = read.command.run(read)
         if sys.stdout is not None:  # `>&-` closes it, and Python then has none

@@ -52,6 +52,7 @@ def rank_lines(ranking: Ranking) -> list[str]:
             f"  {rank_number}. {short(item.name, NAME_LENGTH)}: {format_estimate(item.strength)} (Elo "
             f"{item.elo.value:.0f}){between}; {item.wins:g} wins, {item.losses:g} losses"
         )
+    # virtual ties pull all strengths together, so the lines above must not be read without them
     if ranking.prior:
         lines.append(f"  with a prior of {ranking.prior:g} virtual ties between every two")
     return lines

@@ -62,6 +62,7 @@ def _config(arguments: Arguments) -> Study:
         arguments.error("--jobs counts from 1")
     if flags.preset:
         path = str(preset_file(flags.preset, settings.method))
+    # the keys alone decide which class the settings are of, so the file is read once before it is checked
     setting_names = set(read_yaml(Path(path))[0]) if path is not None else set()
     setting_names |= {override.partition("=")[0].partition(".")[0] for override in arguments.overrides}
     for definition in definitions():

@@ -58,6 +58,7 @@ def saved_config(method: type[Config], overrides: Sequence[str]) -> str:
     folders = [text.removeprefix("out=").strip("'\"") for text in overrides if text.startswith("out=")]
     if not folders:
         raise InputError("--resume needs the run directory: out=DIRECTORY")
+    # the last one, as of every setting that is given twice
     saved = Path(folders[-1]).expanduser() / "config.yaml"
     if not saved.exists():
         raise InputError(f"nothing to resume in {folders[-1]}: it holds no config.yaml")
@@ -83,12 +84,14 @@ def _summary(result: RunResult) -> str:
         lines.append(
             f"  not evaluated since {when}: what the last steps changed is not known (see evaluate.every_steps)"
         )
+        # else an earlier step's numbers would stand here as those of the end
         final = {}
     for name in ("accuracy", "label_accuracy", "loss", "margin"):
         if name in final.get("held_out", {}):
             lines.append(
                 f"  held-out {metric(name).label}: {_change(first['held_out'][name], final['held_out'][name])}"
             )
+    # the number to beat: a model that learned nothing but length has it as well
     if "longest_wins" in final.get("held_out", {}):
         lines.append(f"  (the longer response wins: {_format_estimate(final['held_out']['longest_wins'])})")
     if "samples" in final:

@@ -15,6 +15,7 @@ def _label(arguments: Arguments) -> int:
 
     labelled = weak_label(arguments.load(WeakLabel))
     shares = ", ".join(f"{name} {100 * share:.0f}%" for name, share in labelled.shares.items())
+    # a pair's two responses stand in an order that their texts decide (decision 11): shares of places say nothing
     if labelled.longer_share:
         shares = f"the longer response is preferred in {100 * labelled.longer_share.value:.0f}%"
     print(f"{labelled.rows} rows labelled: {shares}; mean confidence {labelled.mean_confidence:.2f}")

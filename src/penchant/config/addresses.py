@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from penchant.redact import HIDDEN
 
+# one part of a host's name: 63 characters at most, and no hyphen at either end (RFC 1035)
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 MAX_HOST = 253
 """Characters of a host's name, by RFC 1035."""
@@ -30,6 +31,7 @@ def split_http_address(address: str) -> SplitResult:
         port = parts.port
     except ValueError:
         raise ValueError("its port is no number from 1 to 65535, or its host is no address") from None
+    # `urlsplit` lets both pass, and takes `host:` for an address without a port
     if port == 0 or parts.netloc.endswith(":"):
         raise ValueError("its port is no number from 1 to 65535")
     if not is_host(parts.hostname or ""):

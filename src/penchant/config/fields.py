@@ -92,6 +92,7 @@ def _members(annotation: object) -> Sequence[object]:
     origin = get_origin(annotation)
     if origin is Annotated:
         return _members(get_args(annotation)[0])
+    # `Union[X, Y]` and `X | Y` are objects of two types before Python 3.14
     if origin in (Union, UnionType):
         return [member for part in get_args(annotation) for member in _members(part)]
     return [annotation]
@@ -102,6 +103,7 @@ def tag_of(config: type[Schema]) -> str:
     # asked of classes, not of objects: a branch that fails to validate has no object
     field = config.model_fields.get(TAG)
     values = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
+    # a `name` of several literals is a setting that users choose, and tells no branch
     return str(values[0]) if len(values) == 1 else config.__name__
 
 

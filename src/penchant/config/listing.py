@@ -56,10 +56,12 @@ def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int
         yield from _wrapped(f"{path}: {expected(field)}{_default_words(default)}", depth, width, hang=2)
         yield from _wrapped(field.description or "", depth + 1, width)
         for inner in shape.configs:
+            # of the very class: another branch has its own defaults, and none of this one's values
             inner_base = default if type(default) is inner else None
             if shape.is_union:
                 summary = inspect.cleandoc(inner.__doc__ or "").partition("\n\n")[0]
                 yield from _wrapped(f"{path}.{TAG}={tag_of(inner)}: {summary}", depth + 1, width, hang=2)
+            # a union's branch has a line of its own, and its settings stand one step below that
             yield from _settings(inner, inner_base, f"{path}.", depth + 1 + shape.is_union, width)
 
 
@@ -100,4 +102,5 @@ def format_setting(value: object) -> str:
         return str(value.value)
     if isinstance(value, Path):
         return value.as_posix()
+    # nothing behind `default` would look like a mistake of the help
     return str(value) if value != "" else '""'

@@ -92,6 +92,7 @@ def read_yaml(path: Path) -> tuple[dict[str, object], dict[str, int]]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {error}") from None
     if values is None:
+        # an empty file sets nothing, so all defaults stand
         return {}, {}
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected settings as `key: value` lines, got {format_value(values)}")

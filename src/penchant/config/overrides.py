@@ -59,6 +59,7 @@ def _assign(
     key, *rest = path
     field = config.model_fields.get(key) if config else None
     if field is None:
+        # kept although no field has it: the check reports it together with everything else that is wrong
         values[key] = _nested(rest, parse(raw, None))
         return
     shape = shape_of(field.annotation)

@@ -62,7 +62,7 @@ class _Location:
     Attributes:
         keys: the path without the tags of unions.
         owner: the configuration that should hold the last key, or None inside a plain value.
-        reached_through: the field by which `owner` was reached_through; None for the root.
+        reached_through: the field by which `owner` was reached; None for the root.
         field: the field at the end, where there is one.
         item: the type of the item of a list or mapping at the end, where the path leads into one.
     """
@@ -170,6 +170,7 @@ def _item(annotation: object, key: int | str) -> object:
         if issubclass(origin, Mapping):
             return arguments[1]
         if issubclass(origin, (Sequence, set, frozenset)) and isinstance(key, int):
+            # `list[X]` and `tuple[X, ...]` have one type for every place, a longer tuple has one for each
             return arguments[key] if len(arguments) > key and arguments[-1] is not Ellipsis else arguments[0]
     return None
 

@@ -20,6 +20,7 @@ class Schema(BaseModel):
             union's `name`, it is this branch with that field.
     """
 
+    # forbid: a key that is accepted and ignored would look as if it had worked
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     method: ClassVar[str] = ""

@@ -44,6 +44,7 @@ class Loader(yaml.SafeLoader):
         """
         first_lines: dict[str, int] = {}
         for key, _ in node.value:
+            # `<<` brings the keys of another mapping and is none itself
             if key.tag == PREFIX + "merge":
                 continue
             if key.tag != PREFIX + "str":
@@ -80,6 +81,7 @@ for _tag, _pattern, _first in CORE_SCHEMA:
         _class.add_implicit_resolver(
             PREFIX + _tag, re.compile(f"(?:{_pattern})$"), [*_first, ""] if _tag == "null" else [*_first]
         )
+# in place of PyYAML's own, to which `010` is eight
 Loader.add_constructor(PREFIX + "int", Loader.construct_int)
 
 
@@ -114,6 +116,8 @@ def parse_with_lines(text: str) -> tuple[object, dict[str, int]]:
 
 def _check_size(root: yaml.Node | None) -> None:
     """Refuse what would be endless or huge once its aliases are written out."""
+    # by identity, for an alias is the node that it names: nine lines of aliases may stand for a billion values,
+    # and are counted here without being written out
     sizes: dict[int, int] = {}
 
     def size(node: yaml.Node, above: tuple[int, ...]) -> int:

@@ -91,6 +91,7 @@ class Picture:
 
 def run_style(index: int) -> tuple[str, Dash, str]:
     """Return colour, dash and marker by the index of a run or method; the 19th looks like the first."""
+    # Six colours by three dashes; the marker moves on with each turn, so no two of the first 18 look alike.
     turn, color_index = divmod(index, len(RUN_COLORS))
     return RUN_COLORS[color_index][0], _DASHES[turn % len(_DASHES)], _MARKERS[(color_index + turn) % len(_MARKERS)]
 
@@ -179,7 +180,9 @@ def export(figure: Figure, title: str, names: Sequence[str]) -> Picture:
     buffer = io.StringIO()
     # Neither file has a date or a version of Matplotlib in it: equal numbers give equal bytes.
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    # Measured with the font that comes with Matplotlib, so alike on every machine, and shown in the reader's own.
     light = buffer.getvalue().replace("'DejaVu Sans'", _FONTS)
+    # CSS has 96 pixels per inch.
     width, height = (round(float(size) * 96) for size in figure.get_size_inches())
     if len(names) > 1:
         _legend_of_runs(figure, names)
@@ -187,6 +190,7 @@ def export(figure: Figure, title: str, names: Sequence[str]) -> Picture:
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=200, facecolor=PAPER, metadata={"Software": None})
     # The dark twin is the same drawing in other colours, so that the page's two pictures cannot drift apart.
+    # In one pass, or a colour that was put in might be replaced again.
     dark = re.sub("|".join(_DARK), lambda match: _DARK[match.group()], light)
     return Picture(title, light, dark, image.getvalue(), width, height)
 

@@ -54,6 +54,7 @@ def number(value: float, decimals: int | None = None) -> str:
 def signed(value: float, decimals: int | None = None) -> str:
     """Format a number as `number` does, with a plus sign where it is positive."""
     text = number(value, decimals)
+    # What is printed as zero has no sign.
     return text if text.startswith("−") or not text.strip("0.,") else f"+{text}"
 
 
@@ -169,6 +170,7 @@ def gibibytes(memory: float, decimals: int | None = None) -> str:
 
 def duration(seconds: float) -> str:
     """Format a time in seconds: `48 s`, `2 min 10 s`, `3 h 05 min`."""
+    # The unit follows the rounded time: 59.7 s would else be printed as 60 s.
     rounded = round(seconds)
     if rounded < 60:
         return f"{number(seconds, 0 if seconds >= 10 else 1)} s"
@@ -180,6 +182,7 @@ def duration(seconds: float) -> str:
 def _significant(value: float) -> int:
     if value == 0:
         return 2
+    # Three significant digits (0.0123, 1.23, 123), and never more than six decimals.
     return max(0, min(6, 2 - math.floor(math.log10(abs(value)))))
 
 
@@ -196,6 +199,7 @@ def _decimals(e: Estimate, scale: float) -> int:
     """Return how many decimals the interval supports: one or two digits of its half-width."""
     if e.low is None or e.high is None or e.high <= e.low:
         value = e.value * scale
+        # A whole per cent without an interval is 64% and not 64.0%, which would claim a digit more.
         return 0 if scale > 1 and value == round(value) else min(3, _significant(value))
     # One digit where the half-width begins with 2 or more, else two: 0.31 +- 0.07, 0.312 +- 0.012.
     half = (e.high - e.low) / 2 * scale

@@ -12,6 +12,7 @@ from penchant.reports.run.phrases import WHY_CHOSEN_FALLS, format_metric, name
 from penchant.reports.run.summary import Summary
 
 Sentence = Callable[[Sequence[Summary]], str]
+# Metrics of samples; the others that are compared here are of held-out data.
 _SAMPLED = {"reward", "kl_nats", "tokens", "repetition", "distinct_2"}
 
 
@@ -54,6 +55,7 @@ def _ranked(summaries: Sequence[Summary], key: str) -> list[tuple[Summary, Estim
 
 
 def _low_is_good(key: str) -> bool:
+    # `is False`: where no direction is better it is None, and then the highest comes first.
     return metric(key).higher_is_better is False
 
 

@@ -201,6 +201,7 @@ def _all_series(runs: Sequence[Run], sources: Sequence[_Source]) -> tuple[Series
     ]
     if len(runs) == 1:
         return tuple(series)
+    # Every batch of several runs would bury the lines.
     return tuple(_distinct_dashed([s for s in series if s.kind != "faint"]))
 
 
@@ -211,6 +212,7 @@ def _distinct_dashed(series: Sequence[Series]) -> list[Series]:
     different = {str((s.y[-1], s.low[-1])) for s in series if s.kind == "dashed"}
     if len(different) != 1:
         return solid if len(different) > MOST_BASELINES else list(series)
+    # From the run that went furthest, so that the line crosses the whole panel.
     longest = max((s for s in series if s.kind == "dashed"), key=lambda s: s.x[-1])
     shared = Series(longest.label, "reference", "dashed", longest.x, longest.y, longest.low, longest.high)
     return [*solid, shared]
@@ -258,12 +260,14 @@ def _training(run: Run, key: str, label: str, role: str) -> list[Series]:
 
 def smoothing_window(points: int) -> int:
     """Return how many training steps the bold line averages: a twentieth of the run, an odd number."""
+    # Odd, so that a step is the centre of its window.
     return points // 20 // 2 * 2 + 1 if points >= SMOOTH_FROM else 1
 
 
 def _running_mean(y: np.ndarray, window: int) -> np.ndarray:
     """Return the centred mean; at the ends over what is there, so that nothing is invented beyond the run."""
     ones = np.ones(window)
+    # Sums by counts: at both ends the window holds fewer steps.
     return np.asarray(np.convolve(y, ones, "same") / np.convolve(np.ones_like(y), ones, "same"))
 
 

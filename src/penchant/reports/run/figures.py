@@ -55,6 +55,7 @@ def kl_picture(paths: Sequence[KlPath], names: Sequence[str]) -> Picture:
         figure, axes = blank(6.2, 3.9)
         _draw_references(axes, paths)
         for path in paths:
+            # The step labels of more than three runs would cover the marks.
             _draw_path(axes, path, annotate=len(paths) <= 3)
         note, kl = _square_root(axes, paths), metric("kl_nats")
         axes.set_xlabel(f"{kl.title}, {kl.axis_unit}{note}", loc="right")
@@ -119,6 +120,7 @@ def _draw_references(axes: Axes, paths: Sequence[KlPath]) -> None:
             axes.axhline(reference.value, color=color, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.7)
         draw_reference(axes, reference, color, size=6, zorder=4)
     if seen:
+        # Beside the lowest one, below which no other reference's marker lies.
         lowest = min(reference.value for reference in seen)
         axes.annotate(
             "reference" if len(seen) == 1 else "references",

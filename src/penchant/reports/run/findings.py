@@ -126,6 +126,7 @@ def _kl(s: Summary) -> Iterator[Finding]:
         (before_step, before), (first_step, first) = path[-2], path[0]
         rise = (last.value - before.value) / max(1, step - before_step)
         previous_rise = (before.value - first.value) / max(1, before_step - first_step)
+        # After a fall or a standstill any rise is many times the one before, and tells nothing.
         if rise > KL_ACCELERATION * previous_rise > 0:
             detail = (
                 f"{estimate(last)} nats at step {step:,}; it last rose by {number(rise)} nats per step, "
@@ -215,6 +216,7 @@ def _accuracy(s: Summary) -> Iterator[Finding]:
             f"{accuracy_text}: {'the interval holds 50%' if accuracy.has_interval else 'too few prompts to say'}.",
             "Hold out more prompts for a narrower interval, train longer, or see how noisy the labels are.",
         )
+    # Beside the look at chance: an accuracy far above one half may be nothing but length.
     if longest is not None and longest.value > CHANCE and not _better(accuracy, longest.value):
         yield Finding(
             "longest_wins",
@@ -269,6 +271,7 @@ def _overfitting(s: Summary) -> Iterator[Finding]:
         return
     (best, lowest), (final, last) = min(path, key=lambda item: item[1].value), path[-1]
     loss_near_best, final_loss = _loss_near(s.run, best), training_mean(s.run, "loss", last=True)
+    # Where the training loss does not fall meanwhile, the run gets worse at both: that is no overfitting.
     if loss_near_best is None or final_loss is None or final_loss.value >= loss_near_best:
         return
     if last.value > lowest.value + OVERFIT_RISE * abs(lowest.value):

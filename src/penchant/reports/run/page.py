@@ -38,6 +38,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     LEARNED_TITLE: ("rollout_reward", *_LEARNING_KEYS),
     WRITES_TITLE: ("reward", "repetition", "distinct_2"),
 }
+# With several runs the colour tells the run, so a figure of two sides becomes two figures.
 SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
     MOVED_TITLE: (*(side for key in _TWO_SIDED for side in SIDES[key]), "kl", "tokens"),
     LEARNED_TITLE: (*SIDES["rollout_reward"], "margin", *_LEARNING_KEYS),

@@ -85,6 +85,7 @@ def _row(entries: Sequence[tuple[int, Run, SampledPrompt]], draw: int, *, single
     """Return the reference's text of this draw, then each run's; a reference with another text has its own cell."""
     cells: list[Cell] = []
     reference_texts: set[tuple[str, float | None]] = set()
+    # One cell is left for the reference.
     for index, run, sample in entries[: MOST_CELLS - 1]:
         # A run may have kept fewer draws than another.
         reference = sample.reference[draw] if draw < len(sample.reference) else None

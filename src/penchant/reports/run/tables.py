@@ -66,6 +66,7 @@ def _tile(label: str, key: str, measured: Estimate, baseline: Estimate | None, a
     )
     note = f"{against} {estimate(baseline, percent=is_share)}" if baseline else ""
     parts = value_and_interval(measured, percent=is_share)
+    # Tiles of shares are accuracies, and their tick is at one half, what a coin gets.
     return Tile(label, *parts, note, marks if baseline else (), 50.0 if is_share else None)
 
 

@@ -83,11 +83,13 @@ def _describe_difference(label: str, gap: PairedDifference) -> str:
     opponent = (
         "the other annotators agree" if gap.baseline == "others" else "the rule that the longer response wins does"
     )
+    # in points: "5% more" of a share would read as a ratio
     size = f"{estimate(difference, percent=True, sign=True).replace('%', '')} percentage points on the same comparisons"
     if difference.above(0):
         return f"{label} agrees more than {opponent} ({size})."
     if difference.below(0):
         return f"{label} agrees less than {opponent} ({size})."
+    # also where there is no interval: then nothing is clear
     return f"{label} agrees neither clearly more nor less than {opponent} ({size})."
 
 

@@ -72,8 +72,10 @@ def _comparisons_by(group: PromptGroup, annotator: str, is_annotators: bool) -> 
     comparisons = [
         comparison
         for comparison in group.comparisons
+        # without a name it could be the left-out annotator's own, so nobody learns from it
         if (comparison.annotator == annotator) == is_annotators and comparison.annotator
     ]
+    # scores may be made of all verdicts, those of the one who is left out among them
     return group.replace(comparisons=comparisons, scores=None)
 
 
@@ -83,6 +85,7 @@ def _verdict_facts(groups: Sequence[PromptGroup], annotator: str, names: Sequenc
     longer_wins: list[float] = []
     agreements: dict[str, list[float | None]] = {name: [] for name in other_names}
     for group in groups:
+        # prompts have only to be told apart, and 64 bits do that
         prompt = hashlib.sha256(split_key(group).encode(errors="replace")).hexdigest()[:16]
         for comparison in group.comparisons:
             if comparison.annotator != annotator or comparison.tie:

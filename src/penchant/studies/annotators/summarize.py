@@ -84,6 +84,7 @@ def _verdicts(cells: Sequence[LeftOut], study: Path) -> Verdicts:
         verdicts: dict[str, Sequence[float | None]] = {"longer": facts["longer"], "others": _mean(facts["same"], size)}
         for learner, (_, judgement) in cell.learners.items():
             right = facts_of(judgement, study).get("right", ())
+            # a judgement that has not ended has no verdicts, and its column stays empty
             if len(right) == size:
                 verdicts[learner] = right
         # columns stay as long as `prompt`: what one seed lacks is None there, and left out of means

@@ -31,9 +31,9 @@ def check_names(stages: Sequence[Stage]) -> None:
     checks = {"model": check_model, "reward": check_reward, "judge": _check_judge}
     # the input `data` of rows is the folder of data, in which a task looks for its files itself
     stages = [stage for stage in stages if stage.kind != "rows"]
+    # each name once: all runs of a study share them
     named_inputs = {(role, name) for stage in stages for role, name in stage.inputs.items() if name}
     for role, name in sorted(named_inputs):
-        # each name once, however many stages have it
         if role in checks:
             checks[role](name)
         elif role in DATA:

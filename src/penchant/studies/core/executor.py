@@ -67,7 +67,7 @@ class Workers:
         """
         assert self._server is not None
         assert self._server.stdout is not None
-        # blocks until some stage ends; nothing at all means that the server is gone, whose end of the pipe closed with it
+        # blocks until some stage ends; nothing at all means that the server is gone, and its end of the pipe
         line = self._server.stdout.readline()
         if not line:
             raise RunError(

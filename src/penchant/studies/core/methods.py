@@ -138,6 +138,7 @@ def _run(
     """Return one run; with `rates` its learning rate is part of its label."""
     # Preferred-FT has nothing to sweep, so its repeats differ in their seed alone, on the same comparisons
     repeat = int(setting.value or 0) if method == "preferred_ft" else 0
+    # below 2**32, which is what numpy takes
     run_seed = (seed + REPEAT_SEED * repeat) % 2**32
     sweep = getattr(config, method)
     settings = (

@@ -28,6 +28,7 @@ def locate_prompts(path: str) -> str:
     if path in BUILT_IN:
         return str(files("penchant.studies.core").joinpath("openings", f"{path}.txt"))
     file = Path(path).expanduser()
+    # what is no file may be a hub id, which is looked for where it is read
     return str(file.resolve()) if file.exists() else path
 
 

@@ -119,6 +119,7 @@ def reference_stage(job: StageJob[SampledSettings], folder: Path) -> dict[str, o
     pairs = [
         (prompt_text(prompt), response.text) for prompt, row in zip(prompts, samples, strict=True) for response in row
     ]
+    # asked once for all texts, so that a classifier or an address gets them in batches of its own choice
     rewards = np.array(reward(pairs), dtype=np.float64).reshape(len(prompts), settings.samples)
     np.save(folder / "rewards.npy", rewards)
     with (folder / "samples.jsonl").open("w", encoding="utf-8", errors="replace") as file:

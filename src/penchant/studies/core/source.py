@@ -80,7 +80,7 @@ class Tree:
     Attributes:
         read: a module's name -> its file's content, or None where there is no such module.
         is_package: whether a module is a package, whose file is an `__init__`.
-        known: facts by the digest of a file's bytes, so that a file is parsed once in its life.
+        known_facts: facts by the digest of a file's bytes, so that a file is parsed once in its life.
     """
 
     read: Callable[[str], bytes | None]

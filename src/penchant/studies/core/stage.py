@@ -134,6 +134,7 @@ class StageFactory:
                 batch_size=config.sft.batch_size,
             )
             start = {"start": Stage("sft", "sft", settings, inputs, {})}
+        # by content: another function or model under the same name is another reward
         draws = DrawSettings(reward_content(config.reward), config.max_new_tokens)
         measured = config.evaluation
         return cls(
@@ -250,4 +251,5 @@ def _inputs(config: SampledConfig) -> dict[str, str]:
 def absolute(name: str) -> str:
     """Return a local path as an absolute one, and any other name as it is."""
     path = Path(name).expanduser()
+    # a folder in the current one that is called like a built-in model must not stand for it
     return str(path.resolve()) if name not in (*BUILT_IN, *ENCODERS) and path.exists() else name

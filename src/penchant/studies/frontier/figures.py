@@ -60,7 +60,9 @@ def spread_picture(study: FrontierSummary) -> Picture:
     with style():
         figure, axes = blank(8.6, 0.9 + 0.46 * max(1, len(methods)))
         for index, (method, share) in enumerate(methods):
+            # Colours go by the place among all methods; rows count from below, so the first one is on top.
             _spread(axes, method, share, order.index(method.name), len(methods) - 1 - index)
+        # 0 is the reference and 1 the limit line.
         axes.axvline(0, color=MUTED, linewidth=0.9)
         axes.axvline(1, color=INK, linewidth=1.2)
         axes.set_ylim(-0.6, max(1, len(methods)) - 0.4)
@@ -124,6 +126,7 @@ def _method(axes: Axes, method: MethodSummary, index: int, study: FrontierSummar
     x = np.array([point.kl_nats.value for point in points])
     y = np.array([point.reward.value for point in points])
     settings = [(point.value, point.rate) for point in points]
+    # Best-of-N has no cost and no course of training, so its points are not joined.
     for setting in dict.fromkeys(settings) if method.cost is not None else ():
         rows = [row for row, row_setting in enumerate(settings) if row_setting == setting]
         axes.plot(np.append(0.0, x[rows]), np.append(start, y[rows]), color=color, linewidth=0.8, alpha=0.3, zorder=2)
@@ -151,6 +154,7 @@ def matched_rewards(method: MethodSummary, study: FrontierSummary) -> list[tuple
     rewards = []
     for row in method.matched:
         if share := row.share:
+            # A share is one of the limit's gain at the same KL (decision 17), so this turns it back into a reward.
             gain = float(np.interp(row.kl_nats, limit.kl_nats, limit.reward)) - limit.reward[0]
             # The limit is drawn as a line without an interval, so what varies is the share of its gain alone.
             low, high = (None if end is None else start + gain * end for end in (share.low, share.high))
@@ -171,6 +175,7 @@ def _spread(axes: Axes, method: MethodSummary, share: Estimate, index: int, row:
         axes.plot([efficiency], [row], color=color, marker="|", markersize=11, markeredgewidth=1.4, zorder=3)
     seeds = [seed.efficiency for seed in method.by_seed if seed.efficiency is not None]
     for efficiency in seeds if len(method.by_seed) > 1 else ():
+        # A little lower, or the dots of seeds would lie on the marks of settings.
         axes.plot([efficiency], [row - 0.24], color=color, marker=".", markersize=5, alpha=0.8, zorder=3)
     axes.plot([share.value], [row], color=color, marker=marker, markersize=7, zorder=4)
 

@@ -72,6 +72,7 @@ class Contender:
 
     def by_seed(self, columns: Sequence[int]) -> list[float | None]:
         """Return the mean efficiency of each seed by itself, from all prompts; None where it lacks a KL."""
+        # Of the last axis 0 is all prompts; what follows are resamples of them.
         shares = self.draws[:, list(columns), 0].mean(axis=1) if columns else np.full(len(self.draws), np.nan)
         return [float(share) if np.isfinite(share) else None for share in shares]
 
@@ -114,6 +115,7 @@ def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale
     (_, leader), *rest = ranked
     close, unsure = [], ""
     for _, other in rest:
+        # Shape (seeds, 1 + resamples); both were resampled by the same prompts, so the difference is paired.
         draws = (leader.draws - other.draws)[:, list(columns)].mean(axis=1)
         gap = scale.estimate(draws, leader.points + other.points)
         if not gap.above(0):
@@ -143,9 +145,11 @@ def _evaluations(runs: Sequence[MeasuredRun]) -> Evaluations | None:
     if not points:
         return None
     kls, rewards = (np.array([getattr(point, name) for _, point in points]) for name in ("kl_nats", "reward"))
+    # With the run of each: candidates at a KL are the closest two of each run and the closest two of all (decision 17).
     return Evaluations(kls, rewards, [number for number, _ in points])
 
 
 def _draws(evaluations: Sequence[Evaluations | None], scale: Scale) -> Numbers:
+    # NaN and not 0: a seed without evaluations has no share, and must not lower a mean.
     no_shares = np.full((len(scale.matched), scale.draws), np.nan)
     return np.stack([no_shares if of_seed is None else scale.shares(of_seed) for of_seed in evaluations])

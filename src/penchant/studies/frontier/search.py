@@ -83,6 +83,7 @@ def searched(
         samples = results.reference(reference)
         paths = _paths(chosen, runs, samples, results, kls_by_run)
         gaps = {method: gaps_of(config.matched_nats, paths[method], samples.trusted_kl) for method in starts}
+        # Every method can be compared at every trusted KL, and each had its learning rate looked for.
         if number >= search.least and not any(gaps.values()):
             return runs, False
         # Every method gets a run, those without a gap too: whoever has more runs has more chances to be good.
@@ -131,6 +132,7 @@ def gaps_of(matched: Sequence[float], paths: Sequence[Path], trusted_kl: float) 
     Args:
         paths: of all settings of the method, each with the same seeds.
     """
+    # Imported late: a grid is laid out at every start of the command, and this is asked of results alone.
     from penchant.metrics.efficiency import has_point
 
     gaps = []

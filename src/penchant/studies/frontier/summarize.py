@@ -85,6 +85,7 @@ def summarize(config: FrontierConfig, grid: Grid, study: Path, reasons: Mapping[
     reference = ReferenceSamples.read(study / grid.reference.path)
     # The same resamples of the prompts for every method, so that differences are paired.
     scale = Scale.from_rewards(reference.rewards, config.matched_nats, resamples=RESAMPLES)
+    # An evaluation that lacks a prompt of the reference is lost: efficiencies compare the two prompt by prompt.
     runs = [read_run(stage, study, reference.prompts, reasons.get(stage.address, "")) for stage in grid.runs]
     # A run that was stopped counts nowhere: its early evaluations would lift or lower a mean by when it was stopped.
     complete_runs = [run for run in runs if run.complete]

@@ -54,6 +54,7 @@ def _shared(study: FrontierSummary) -> str:
 
 
 def _of_method(method: MethodSummary, with_seeds: bool) -> list[str]:
+    # A wide range of these means that the setting has to be found first, which costs runs.
     setting_efficiencies = [setting.efficiency for setting in method.by_value if setting.efficiency is not None]
     cells = [format_share(method.efficiency)]
     cells += [format_share(row.share) if row.share else row.reason for row in method.matched]

@@ -27,6 +27,7 @@ def side_by_side_texts(
 ) -> SideBySideTexts:
     """Return texts for the first prompts: of the reference its first draw, of a method those of its nearest KL."""
     prompt_indices = range(min(SHOWN_PROMPTS, len(reference.prompts)))
+    # The first draw: a text that was picked by its reward would be no sample of the reference.
     first_draws = tuple(_text(reference.texts[i][0], reference.rewards[i, 0]) for i in prompt_indices)
     columns: list[TextColumn] = [ReferenceTexts("reference", "Reference", 0.0, first_draws)]
     for method in TRAINED:

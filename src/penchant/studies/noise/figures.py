@@ -20,6 +20,7 @@ def share_picture(study: NoiseSummary, key: Literal["accuracy", "reward"], title
     methods = study.methods
     with style():
         figure, axes = blank(5.6, 3.7)
+        # What guessing reaches, for metrics that have such a level.
         if (level := metric(key).level) is not None:
             axes.axhline(level, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
         if key == "reward" and study.reference:
@@ -56,6 +57,7 @@ def few_picture(summary: FewSummary) -> Picture:
         times, accuracies = zip(*seen, strict=True) if seen else ((), ())
         right.plot(times, accuracies, color=color, marker=marker, linestyle="--")
         right.set_ylim(0.4, 1.02)  # from below chance to all right, whatever the run did
+        # Its lines would run between those of the left axis.
         right.grid(visible=False)
         percent_axis(right.yaxis)
         right.set_ylabel(f"{metric('accuracy').label} on what was seen", color=color)

@@ -89,7 +89,9 @@ def _learner(config: NoiseConfig, factory: StageFactory, learner: str, share: fl
     loss_name = "dpo" if share == 0 and learner != "ipo" else learner
     loss = {
         "dpo": SweptLoss("sigmoid", beta=config.beta),
+        # (1 - eps) L(w, l) + eps L(l, w), with eps the share that is turned round.
         "cdpo": SweptLoss("sigmoid", beta=config.beta, label_smoothing=flip_rate),
+        # ((1 - eps) L(w, l) - eps L(l, w)) / (1 - 2 eps), whose expectation under flips is the loss of true labels.
         "robust": SweptLoss("robust", beta=config.beta, label_smoothing=flip_rate),
         "ipo": SweptLoss("ipo", tau=config.tau),
     }[loss_name]
@@ -102,6 +104,7 @@ def _few_comparisons_run(config: NoiseConfig, factory: StageFactory, seed: int, 
     assert config.few is not None
     base = _settings(config, factory, SweptLoss("sigmoid", beta=config.beta), seed)
     assert base.evaluation is not None
+    # With evaluations of its own number: overfitting shows on the way, where the reward falls again.
     evaluation = replace(base.evaluation, times=config.few.times)
     settings = replace(base, prompts=config.few.prompts, epochs=config.few.epochs, evaluation=evaluation)
     needs = {**factory.sampling_needs, "comparisons": clean}

@@ -44,6 +44,7 @@ def summarize_noise(config: NoiseConfig, grid: NoiseGrid, study: Path, reasons: 
             read_object(study / grid.prompts.path / "stage.json").get("train"),
             read_object(study / grid.unseen_comparisons.path / "stage.json").get("prompts"),
         ),
+        # A wrong label changes no number of comparisons, so any share's stage says it.
         comparisons=read_object(study / grid.before[-1].path / "stage.json").get("comparisons"),
         seeds=tuple(config.seeds),
         reference=_reference(grid, study),
@@ -84,6 +85,7 @@ def _point(share: float, cells: Sequence[Cell], study: Path) -> NoisePoint | Non
     return NoisePoint(
         share=share,
         seeds=len(judgements),
+        # Comparisons of one prompt share its responses, and seeds share the prompts: a prompt is one cluster over both.
         accuracy=cluster_mean(right, prompts, share=True),
         reward=_mean_reward(ends) if ends else None,
         kl_nats=_mean_kl(ends) if ends else None,

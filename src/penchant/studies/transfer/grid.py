@@ -21,7 +21,7 @@ class TransferGrid:
         prompts: of each domain, the own one first.
         reference: its samples, by domain.
         measured: each run's samples, by domain.
-        learned: the runs. sft: the stage before, if any.
+        trained: the runs. sft: the stage before, if any.
     """
 
     prompts: Mapping[str, Stage]

@@ -82,6 +82,7 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
     truth, classes = np.array([example.label for example in test]), classes_of(settings.task, train, test)
     # activations are of the rows to train on first, then of the test rows
     tested, answers = states[len(train) :], torch.as_tensor(truth)
+    # the last step among them, or the curve would not end where the student does
     steps = sorted({*(step for step in CURVE if step < settings.steps), settings.steps})
     arrays: dict[str, defaultdict[str, list[Array]]] = {name: defaultdict(list) for name in FILES}
     probabilities, curves, wordings = arrays.values()
@@ -306,6 +307,7 @@ class _Truth:
 
     def random(self, seed: int) -> Array:
         """Draw labels that know nothing, one-hot, shape (rows, classes)."""
+        # among each row's own answers, of which rows may have different numbers
         return np.eye(self.classes)[np.random.default_rng([seed, 2]).integers(0, self.answers)]
 
     def dealt(self, labels: Array, seed: int) -> Array:

@@ -89,7 +89,9 @@ def win_rate_grid(config: WinRatesConfig) -> WinRateGrid:
     """
     builder = _GridBuilder(config)
     factory = builder.factory
+    # First of all, since `required` asks the first contender for its verdicts.
     contenders = [builder.contender(REFERENCE, None, None, None, {})]
+    # The same comparisons for every seed: they come from a file, and none are sampled.
     runs = runs_of(config, factory, lambda _: builder.preferences, ranker=config.best_of_n is not None)
     contenders += [builder.contender(run.kind, run.value, run.rate, run.seed, {"run": run}) for run in runs.runs]
     if config.best_of_n is not None:
@@ -184,6 +186,7 @@ class _GridBuilder:
         path = locate_prompts(rows.path)
         settings = CutSettings(
             rows=from_json(RowSettings, {**plain(rows), "path": data_content(path)}),
+            # Its tokenizer does the cutting, so another model gets other rows.
             model=model_content(self.config.model.name),
             template=self.config.template,
             prompt_tokens=self.config.prompt_tokens,

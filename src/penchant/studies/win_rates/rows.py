@@ -91,6 +91,7 @@ class Cutter:
             fits = self.prompt_tokens is None or len(self.renderer.prompt_ids(prompt)) <= self.prompt_tokens
             return prompt if fits else None
         text = self.renderer.text(prompt)
+        # Compared without white space, in which files differ: the ending must not stand there twice.
         if not text.rstrip().endswith(self.prompt_end.strip()):
             text = text.rstrip() + self.prompt_end
         starts = self._starts(text)

@@ -69,6 +69,7 @@ class TrainedJudge(Config):
     """How often to go over them."""
     batch_size: Count = 64
     """Comparisons per step."""
+    # Not 0: such a judge is often wrong, and the page has to say how often (decision 16).
     held_out: Annotated[float, Field(ge=0)] = 0.1
     """Prompts kept to measure its accuracy: a share below 1, a number from 1 up."""
 

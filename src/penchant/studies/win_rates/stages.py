@@ -101,6 +101,7 @@ def verdicts_stage(job: StageJob[VerdictSettings], folder: Path) -> dict[str, ob
     settings = job.settings
     opponents = {prompt_text(g.prompt): g.responses[0].text for g in load_answers(job.needs["domain"] / "eval.jsonl")}
     rows = read_lines(job.needs["answers"] / "samples.jsonl")
+    # One for each text, in the order of the pairs, as the two are zipped when they are written.
     temperatures = [row["temperature"] for row in rows for _ in row["texts"]]
     pairs = [Question(row["prompt"], text, opponents[row["prompt"]]) for row in rows for text in row["texts"]]
     # One store for the whole study, beside its stages: a stage that is begun again asks only what is not known.
