@@ -43,6 +43,7 @@ def files(folder: Path) -> set[str]:
 # -- a full disk --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_last_checkpoint_which_resumes_to_the_same_bits(
     penchant: Callable[..., Any], settings: tuple[str, ...], tmp_path: Path, tiny_model: str
 ) -> None:

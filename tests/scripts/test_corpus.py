@@ -73,6 +73,7 @@ def test_no_training_document_shares_a_run_with_what_is_evaluated_on(corpus: Any
         assert runs.isdisjoint(key[start : start + RUN] for start in starts), document.name
 
 
+@pytest.mark.slow
 def test_the_known_overlaps_are_found(corpus: Any, data: Path) -> None:
     """VADER's film snippets are those of sentence_polarity, and so is most of SST-2's test part."""
     counts = corpus.counts["sentence_polarity"]

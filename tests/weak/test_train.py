@@ -122,6 +122,7 @@ def test_the_page_shows_what_they_disagree_on_and_runs_nothing_of_it(tmp_path: P
     assert "there is no truth here" in page.lower()
 
 
+@pytest.mark.slow
 def test_reward_models_label_comparisons_and_learn_from_them(
     pairs: dict[str, str], tmp_path: Path, stories: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,6 +237,7 @@ def _interrupt(*_: Any, **__: Any) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_a_killed_student_is_resumed_to_the_same_bits(
     weak: str, tmp_path: Path, stories: str, monkeypatch: pytest.MonkeyPatch, *, early_stopping: bool

@@ -175,6 +175,7 @@ def test_bad_data_is_refused(make: Callable[..., AnnotatorsConfig], workers: Wor
     assert [one["annotator"] for one in result.numbers["rows"]] == ["Ann"]
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_used_are_refused_or_counted(
     make: Callable[..., AnnotatorsConfig], base: dict[str, Any], workers: Workers, tmp_path: Path
 ) -> None:

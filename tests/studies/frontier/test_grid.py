@@ -182,6 +182,7 @@ def test_every_run_is_a_configuration_of_its_method(study: Callable[..., Frontie
             assert config.evaluate.samples.seed == 10_000
 
 
+@pytest.mark.slow
 def test_rewards_are_told_apart_by_what_is_behind_them(inputs: Path, tiny_model: str, tmp_path: Path) -> None:
     one, other = "https://here/score", "https://there/score"
     assert reward_content(one) != reward_content(other)

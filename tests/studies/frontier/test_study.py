@@ -308,6 +308,7 @@ def test_seeds_have_data_of_their_own_and_are_averaged(study: Callable[..., Fron
 PPO = {"target_nats": [1], "learning_rate": 1e-3, "steps": 2, "prompts_per_step": 3, "samples_per_prompt": 2}
 
 
+@pytest.mark.slow
 def test_ppo_learns_a_reward_and_ppo_gt_has_the_true_one(
     study: Callable[..., FrontierConfig], workers: Workers
 ) -> None:

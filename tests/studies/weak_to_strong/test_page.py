@@ -147,6 +147,7 @@ def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_pat
     assert names == {*(f"{name}.png" for name in drawn), "table.csv", "table.tex"}
 
 
+@pytest.mark.slow
 def test_students_of_several_sizes_are_drawn_against_them(
     page: Callable[[dict[str, Any]], str], tmp_path: Path
 ) -> None:

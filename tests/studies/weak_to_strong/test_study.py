@@ -270,6 +270,7 @@ def test_reward_models_supervise_reward_models(
     assert all("label" not in line for line in texts)
 
 
+@pytest.mark.slow
 def test_an_engine_supervises_and_who_knows_no_chess_has_no_gap(
     make: Callable[..., WeakToStrongConfig], workers: Workers, stories: str, stockfish: str
 ) -> None:
