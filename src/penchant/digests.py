@@ -145,7 +145,7 @@ def write_sums(folder: Path, sums: dict[str, str] | None = None) -> None:
         OSError: a file cannot be read, or the digests cannot be written.
     """
     if sums is None:
-        # of all files: one that is not listed could be exchanged unseen
+        # all files: one that is not listed could be replaced unnoticed
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
         with ThreadPoolExecutor(AT_ONCE) as threads:
             digests = list(threads.map(listed_digest, files))
@@ -192,7 +192,7 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
                 raise DamagedFile(f"{path} is not listed in {folder / SUMS}. {_remedy(folder / SUMS)}")
             continue
         try:
-            # one that was no file above is read here, for its error
+            # it is missing or no file: reading it raises the error that the messages below explain
             digest = digests[name] if name in digests else _digest_once(path, len(sums[name]))
             if isinstance(digest, OSError):
                 raise digest

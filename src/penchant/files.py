@@ -149,7 +149,7 @@ def open_private(path: Path) -> list[Path]:
 
 def is_storage_failure(error: object) -> bool:
     """Return whether a database's error is one of the disk, which says nothing of what the file holds."""
-    # "database disk image is malformed" would blame the file for a full disk
+    # callers call other errors damage: nobody should move a good database away because the disk is full
     name = getattr(error, "sqlite_errorname", "") or ""
     return name.startswith("SQLITE_IOERR") or name == "SQLITE_FULL"
 

@@ -110,7 +110,7 @@ def _stored_fields(kind: Hashable) -> tuple[_StoredField, ...]:
     return tuple(stored)
 
 
-def _read(kind: object, value: object, where: str) -> Any:  # what it is, `kind` says
+def _read(kind: object, value: object, where: str) -> Any:  # `kind` says what comes back
     if kind is Any or kind is object:
         return value
     if isinstance(kind, type) and is_dataclass(kind):

@@ -75,7 +75,7 @@ class Comparison:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        # of different indices of equal texts nobody complains here: loaders merge these, and know the row
+        # equal texts under two indices are no error here: loaders merge them, and know the row
         if self.winner == self.loser:
             raise InputError(f"a comparison needs two different responses, got {self.winner} twice")
         if not (math.isfinite(self.weight) and self.weight > 0):
@@ -151,7 +151,7 @@ class PromptGroup:
         put(self, "comparisons", tuple(comparisons))
         put(self, "scores", None if scores is None else tuple(float(s) for s in scores))
         put(self, "source", source)
-        # here, where the source is known: further on, an index would only be out of range somewhere
+        # checked here, where the source is known: later it would only be some index out of range
         for comparison in self.comparisons:
             for index in (comparison.winner, comparison.loser):
                 if not 0 <= index < len(self.responses):

@@ -72,7 +72,7 @@ def attention(
         from penchant.engine.flex import flex
 
         return flex(query, key, value, trees, scale), None
-    # the CPU's kernel takes values that are as wide as the keys
+    # the CPU's kernel takes only values that are as wide as the keys
     if device == "cpu" and query.shape[-1] == value.shape[-1]:
         return _SplitAttention.apply(query, key, value, trees, scale), None
     return by_tree(query, key, value, trees, scale), None

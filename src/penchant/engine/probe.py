@@ -85,7 +85,7 @@ def own_logits(model: nn.Module, ids: Sequence[int], last: int | None = None) ->
         logits = inner(input_ids=row, use_cache=False, **(last_logits_option(inner, last) if last else {})).logits
     except Exception as error:  # each class has its own ways
         raise InputError(f"{type(inner).__name__} cannot be run on token ids alone: {short_text(error)}") from error
-    if logits.ndim == 3 and last is not None:  # a network that could not be asked gave all
+    if logits.ndim == 3 and last is not None:  # a network without that option gave the logits of all tokens
         logits = logits[:, -last:]
     if logits.ndim != 3 or logits.shape[:2] != (1, min(last or len(ids), len(ids))):
         raise InputError(

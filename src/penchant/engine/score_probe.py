@@ -28,7 +28,7 @@ log = logging.getLogger("penchant.engine")
 
 
 def scoring_support(model: nn.Module, *, head: bool = True) -> tuple[Packing, str]:
-    """Return how this model's responses may go through it together, and why not as trees ("" where as trees).
+    """Return how this model's responses may go through it together, and why not as trees ("" if as trees).
 
     Args:
         head: it has a vocabulary head, which is checked too; else its final states are what is compared.

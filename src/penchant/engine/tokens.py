@@ -33,7 +33,7 @@ class ValueHead(nn.Module):
 
     def forward(self, states: Float[Tensor, "tokens hidden"]) -> Tokens:
         """Return values as float32, whatever the trunk's precision."""
-        # a value is a sum of rewards: rounded to half precision, near states would be worth the same
+        # rounded to half precision, the values of similar states would be equal
         with torch.autocast(states.device.type, enabled=False):
             values: Tensor = self.linear(states.float()).squeeze(-1)
         return values

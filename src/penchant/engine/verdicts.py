@@ -32,7 +32,7 @@ class Verdict:
 
     Attributes:
         way: its name; "none" where no way gives the model's own numbers.
-        reason: why it is no faster one, or none.
+        reason: why no faster way serves, or none at all; empty for the fastest.
     """
 
     way: str

@@ -49,9 +49,9 @@ class BestOfN:
         """
         # a draw depends on the seed, the prompt and its index: with n = 1 these are the policy's own samples
         candidates = self.policy.draw(prompts, replace(sampling, n=sampling.n * self.n), progress=progress)
+        # a group keeps identical candidates apart: each is one of the n of its own block
         groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, candidates, strict=True)]
         samples = []
-        # identical candidates stay apart here: each is one of the n of its own block
         scored_groups = score_groups(groups, self.reward, tokenizer=self.policy.tokenizer)
         for row, group in zip(candidates, scored_groups, strict=True):
             scores = group.scores or ()

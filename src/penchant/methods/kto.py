@@ -56,7 +56,7 @@ def labelled(config: KTO) -> Source:
     from penchant.train.inputs.sources import preferences
 
     source = preferences(config.data)
-    # where any group has comparisons these decide, and scores are ratings and no labels (decision 0007)
+    # where any group has comparisons, these decide: scores are then ratings, not labels (decision 0007)
     source = replace(source, groups=without_ratings(source.groups))
     counts = count_labels(source.groups)
     if counts.desirable + counts.undesirable and not (counts.desirable and counts.undesirable):
@@ -85,7 +85,7 @@ def _imbalance(config: KTO, counts: LabelCounts) -> list[str]:
     low, high = ADVISED
     if low - SLACK <= ratio <= high + SLACK:
         return []
-    # the range for one weight, the other kept: two unknowns would have no one answer
+    # the range of one weight while the other is kept: for both at once there is no single answer
     ends = [config.desirable_weight * end / ratio for end in ADVISED]
     return [
         f"{counts.desirable:g} good and {counts.undesirable:g} bad labels weigh {ratio:.3g} to 1; KTO's paper advises "

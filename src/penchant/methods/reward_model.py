@@ -41,7 +41,7 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
 
     def normalise(model: LearnedReward, prepared: Prepared, folder: RunFolder) -> None:
         """Shift rewards to mean zero over the training responses, each as often as drawn; kept in the checkpoint."""
-        # Bradley and Terry's loss sees differences alone, so the level of the rewards is whatever the start made it
+        # Bradley and Terry's loss depends only on differences, so training leaves the level of the rewards undetermined
         scores = score(model.scorer, prepared.train_data.rendered, budget=prepared.budget)
         # merged rows: a response that was drawn twice counts twice
         counts = [response.count for group in prepared.train_groups for response in group.responses]
@@ -54,7 +54,7 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
         units=lambda group: [plan.comparison_unit(comparison) for comparison in group.comparisons],
         objective=objectives.reward(config.margin),
         held_out=partial(held_out_rewards, margin=config.margin),
-        # a head on the same model, and no `starting_policy`: a reward model generates nothing
+        # not `starting_policy`: the model gets a scalar head, and generates nothing
         load=lambda _: new_reward(
             config.model,
             template=config.data.template,

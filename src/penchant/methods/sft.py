@@ -33,7 +33,7 @@ def run(config: SFT, *, resume: bool = False) -> RunResult:
         ],
         objective=objectives.imitation(learns_from="responses"),
         held_out=held_out_imitation,
-        # spans of all turns are made while rendering, so the choice is the policy's renderer's
+        # spans are made while rendering, so it is the policy's renderer that has to know
         load=partial(starting_policy, every_turn=config.turns == "every"),
     )
     return gradient_run.run_gradient(config, recipe, resume=resume)

@@ -57,7 +57,7 @@ def reliability(
         )
     if not ((confidences >= 0) & (confidences <= 1)).all():
         raise InputError("reliability: probabilities must lie between 0 and 1")
-    # quantiles and no fixed steps: confidences crowd near 1, where equal widths would leave most bins empty
+    # quantiles, not fixed steps: confidences crowd near 1, where equal widths would leave most bins empty
     edges = np.unique(np.quantile(confidences, np.linspace(0, 1, bins + 1)[1:-1]))
     # equal confidences are on one side of every edge, and so in one bin
     bin_of = np.searchsorted(edges, confidences, side="right")

@@ -18,7 +18,7 @@ class Measure:
         reason: why there is no value, or no interval.
     """
 
-    __slots__ = ()  # else every estimate would have a `__dict__` beside its slots
+    __slots__ = ()  # otherwise every estimate would have a `__dict__` beside its slots
     value: float | None
     low: float | None
     high: float | None

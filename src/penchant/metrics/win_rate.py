@@ -16,7 +16,7 @@ from penchant.metrics.resampling import cluster_codes
 # an answer that cannot be read stays in the denominator: left out, it would raise the rate
 POINTS = {"a": 1.0, "tie": 0.5, "b": 0.0, "unparseable": 0.0}
 DRAWS = 9999
-"""Random signs that a test between two methods draws."""
+"""How often a test between two methods draws random signs."""
 
 
 @dataclass(frozen=True, slots=True)

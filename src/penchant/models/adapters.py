@@ -136,7 +136,7 @@ def load_adapters(network: PreTrainedModel, folder: str) -> PeftModel:
 
 def merge_adapters(model: PeftModel, folder: str) -> PreTrainedModel:
     """Return the network with its adapters merged in; an embedding and a head that share a matrix are parted first."""
-    # the updates are read before they are gone into the weights: adapters trained on top are saved with them
+    # the updates are read before they merge with the weights: adapters trained on top are saved with them
     merged = _merged(model, folder)
     _untie(model.get_base_model())
     network = model.merge_and_unload()
@@ -278,7 +278,7 @@ def _merged(model: PeftModel, folder: str) -> Merged:
     layers = {
         name: replace(layer, down=layer.down.clone(), up=layer.up.clone()) for name, layer in _layers(model).items()
     }
-    # a scale of 0 cannot be divided by where the joint scale is made
+    # `join_saved` divides by a scale, which must not be 0
     unscaled = [name for name, layer in layers.items() if not layer.scale]
     return Merged(folder, layers, f"count 0 times in {unscaled[0]}" if unscaled else "", base_revision(Path(folder)))
 

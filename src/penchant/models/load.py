@@ -299,7 +299,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        # a device may have a name and not be there
+        # a valid name does not mean that the device is there
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device={name!r} is not to be had here: {str(error).splitlines()[0]}") from error

@@ -183,7 +183,7 @@ def merge_identical(responses: Sequence[Response]) -> list[Response]:
     """Return each distinct response once, in order of first appearance, with the counts added."""
     counts: dict[tuple[str, tuple[int, ...] | None, bool], int] = {}
     for response in responses:
-        # one text may come of several rows of tokens, which score differently
+        # one text may come from several sequences of tokens, which score differently
         key = (response.text, response.token_ids, response.finished)
         counts[key] = counts.get(key, 0) + response.count
     return [Response(text, ids, finished, count) for (text, ids, finished), count in counts.items()]

@@ -166,7 +166,7 @@ class LearnedReward:
         """Write `reward.json`: template, end tokens and offset, whole or not at all."""
         end_ids = sorted(self.renderer.end_ids)
         content = json.dumps({"offset": self.offset, "template": self.renderer.template, "end_ids": end_ids}) + "\n"
-        # the digest first: a kill between the two leaves a file that is refused, and none that is wrong in silence
+        # the digest first: a kill between the two leaves a file that is refused, never one that is wrong in silence
         if (sums := read_sums(Path(folder))) is not None:
             write_sums(Path(folder), {**sums, READING: hashlib.sha256(content.encode()).hexdigest()})
         atomic_write(Path(folder) / READING, content)
@@ -193,7 +193,7 @@ def new_reward(
         raise InputError(f"{type(inner).__name__} has no scalar head `score`, so it cannot be a reward model here")
     if inner.config.pad_token_id in renderer.end_ids:  # elsewhere the last token that is not padding is read
         inner.config.pad_token_id = None
-    head.float()  # whatever the trunk's dtype: near rewards would be equal in half precision
+    head.float()  # whatever the trunk's dtype: half precision would round similar rewards to equal ones
     for parameter in head.parameters():
         nn.init.zeros_(parameter)
     return LearnedReward(network, renderer, model.name)

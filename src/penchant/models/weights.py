@@ -47,7 +47,7 @@ def complete(
         network, info = kind.from_pretrained(name, output_loading_info=True, **options, **labels)
     finally:
         hub_logging.set_verbosity(verbosity)
-    # a new head starts as it is made; everything else would be random without a word
+    # a new head is in no file; anything else that is missing would be random without a word
     missing = sorted(key for key in info["missing_keys"] if not (may_lack and key.startswith(may_lack)))
     if missing:
         raise InputError(f"its weights are incomplete: {list_some(missing)} are missing")
@@ -56,7 +56,7 @@ def complete(
     senses = [key for key in left if OTHER_SENSES.search(key)]
     if senses:
         log.warning("%d weights that read no text are left out (%s)", len(senses), list_some(senses))
-    # a head that the network has too is no other head: its leftovers are leftovers
+    # only the head of another task may be dropped: leftovers of a head that the network has too are an error
     parts = {name for name, _ in network.named_children()}
     heads = [key for key in left if may_drop_head and key.partition(".")[0] not in parts]
     left = sorted({*left} - {*senses} - {*heads})

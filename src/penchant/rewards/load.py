@@ -88,7 +88,7 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
 
     @wraps(function, updated=())
     def reward(pairs: Sequence[tuple[str, str]]) -> list[float]:
-        # a list of its own: user code may change what it is given
+        # a copy, since user code may change the list that it gets
         pairs = list(pairs)
         if not pairs:
             return []

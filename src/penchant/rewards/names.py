@@ -30,7 +30,7 @@ def reward_kind(spec: str) -> Kind:
         return "classifier"
     if spec.lower().startswith(ADDRESS):
         return "address"
-    # folders come last: a folder that is called as a built-in reward must not take its place
+    # folders come last: a folder with the name of a built-in reward must not take its place
     return "learned" if all(part and Path(part).expanduser().is_dir() for part in spec.split(",")) else "function"
 
 

@@ -86,7 +86,7 @@ class OnlineRLHF(Config):
         """Return the settings of `ppo` with the held-out prompts as those to sample for."""
         evaluate = dict(self.ppo.get("evaluate", {}))
         samples = evaluate.get("samples", {})
-        # a policy stage trains on all prompts of its file, so that those held out must be named to it as a file
+        # a policy stage trains on all prompts of its file, so those that are held out come from a file of their own
         if self.data.held_out and samples is not None:
             evaluate["samples"] = {"prompts": str(self.prompts("held-out")), **dict(samples)}
         return {**self.ppo, "evaluate": evaluate}
@@ -114,7 +114,7 @@ class OnlineRLHF(Config):
             reference = FrozenModel(
                 name=self.model.name, dtype=self.model.dtype, trust_remote_code=self.model.trust_remote_code
             )
-            # steering goes on where it was: from the start's guess it would have to find the coefficient again
+            # the controller goes on with the coefficient that the last round found, instead of searching for it again
             coefficient = _coefficient(self.folder(number - 1) / "policy")
             if coefficient and settings.get("kl", {}).get("name", "adaptive") == "adaptive":
                 settings = {**settings, "kl": {**settings.get("kl", {}), "start": coefficient}}
@@ -151,7 +151,7 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
     folder = RunFolder(config.out, config, resume=resume or (out / "config.yaml").exists())
     sides = _split(config)
     inputs = _inputs(config, sides)
-    # one lock for all rounds: two processes would each train stages that the other one takes for done
+    # one lock for all rounds: otherwise two processes would train the same stages
     folder.open()
     try:
         _begin(config, folder, sides, inputs)
@@ -161,7 +161,7 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
             log.info("round %d of %d", number + 1, config.rounds)
             _labels(config, folder, number)
             fitted = result = _stage(config.reward_stage(number))
-            # a policy must not climb a reward model that is half fitted
+            # no policy must be trained on a reward model that is half fitted
             if fitted.metrics["status"] == "interrupted":
                 break
             result = _stage(config.policy_stage(number))
@@ -170,7 +170,7 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
             rounds.append({"reward_model": fitted.metrics["final"], "policy": result.metrics["final"]})
         assert result is not None
         metrics = result.metrics | {"method": config.method, "rounds": rounds, "seconds": time.monotonic() - started}
-        # without a result the same command goes on where it was
+        # an interrupted pipeline gets no result file, so that the same command continues it
         if metrics["status"] != "interrupted":
             folder.write_json("result.json", metrics)
         return RunResult(config.method, out, metrics)
@@ -308,7 +308,7 @@ def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
     prompts = [group.prompt for group in load_prompts(config.prompts("train"))]
     policy = load_policy(stage.model, template=config.data.template)
     fitting = [prompt for prompt in prompts if policy.has_room(prompt, config.max_new_tokens)]
-    # draws of their own in each round, and other ones than those of the training with the same seed
+    # each round draws other samples, and other ones than training draws with the same seed
     digest = hashlib.sha256(f"labels|{config.seed}|{number}".encode()).digest()
     sampling = Sampling(
         config.samples_per_prompt, max_new_tokens=config.max_new_tokens, seed=int.from_bytes(digest[:7], "little")

@@ -23,7 +23,7 @@ from penchant.models.learner import Learner
 from penchant.runs.run_folder import cannot_write
 
 State = dict[str, Any]
-"""What resuming needs beside the weights, as torch saved it: it is somebody else's file until it was looked at."""
+"""What resuming needs beside the weights, as torch saved it. Its types are unknown: the file may be anybody's."""
 STATE = "resume/state.pt"
 PARTS = ("loop", "optimizer", "beside", "random", "cuda_random")
 """What `state.pt` holds."""
@@ -138,7 +138,7 @@ def _weight_files(folder: Path) -> list[str]:
 def _read_tensors(folder: Path, names: list[str]) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    # before a byte is read: a flipped bit in a weight would load and train on
+    # before a byte is read: a flipped bit in a weight would be loaded, and training would go on
     check_files(folder, names)
     tensors: dict[str, torch.Tensor] = {}
     for name in names:
@@ -151,7 +151,7 @@ def _read_tensors(folder: Path, names: list[str]) -> dict[str, torch.Tensor]:
 
 def cannot_read(path: Path, reason: object) -> InputError:
     """Return the error for a file of a checkpoint that cannot be resumed from."""
-    # the run's folder, whatever lies how deep in its checkpoint: what is to be deleted is named from there
+    # the run's folder, however deep the file lies in its checkpoint: the message names from there what to delete
     run = next((parent.parent for parent in path.parents if parent.name in ("checkpoint", "best")), path.parent)
     words = str(reason).strip().splitlines()[0] if str(reason).strip() else type(reason).__name__
     return InputError(
@@ -161,7 +161,7 @@ def cannot_read(path: Path, reason: object) -> InputError:
 
 
 def _sync(folder: Path) -> None:
-    """Flush the files to the disk before the rename: a power cut could leave a named, empty checkpoint."""
+    """Flush the files to the disk before the rename: otherwise a power cut could leave an empty checkpoint."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             with contextlib.suppress(OSError), path.open("rb") as file:

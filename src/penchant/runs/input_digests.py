@@ -208,7 +208,7 @@ def _warn_of_versions(folder: RunFolder, before: Surroundings, now: Surroundings
     ):
         if part != present:
             differing.append(f"{part} -> {present}")
-    # a warning, which result.json keeps: refusing would end all runs with an upgrade
+    # a warning, which result.json keeps: refusing would end every run at an upgrade
     if differing:
         warning = f"resumed under other versions or on another machine than it began ({', '.join(differing)})"
         folder.warnings.append(f"{warning}: the numbers that follow may differ in their last digits")

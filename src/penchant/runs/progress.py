@@ -36,7 +36,7 @@ def progress_bar(title: str, total: int, unit: str, *, done: int = 0, quiet: boo
         with _live_display() as display:
             bar = _Bar(display, title, total, unit, done)
             yield bar.advance
-            # else every evaluation of a long training would leave a finished bar
+            # otherwise every evaluation of a long training would leave a finished bar
             if inner:
                 display.remove_task(bar.task)
     else:
@@ -73,7 +73,7 @@ class _Bar:
         self.task = display.add_task(title, total=total, completed=done, rate="", note="")
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        # of this session's own work: what a resumed run had done before would make the rate look too fast
+        # the rate counts this session alone: steps of an earlier one would make it look too fast
         self.advanced += count
         rate = self.advanced / max(time.monotonic() - self.started, 1e-9)
         self.display.update(self.task, advance=count, rate=f"{rate:.3g} {self.unit}/s", note=note)

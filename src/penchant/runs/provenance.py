@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from penchant.runs.input_digests import ModelIdentity
     from penchant.train.settings import RunConfig
 
-# of all that computes a number, which are more than those whose change is warned of (`input_digests.DECIDING`)
+# all packages that may change a number; a warning names fewer of them when they differ (`input_digests.DECIDING`)
 PACKAGES = (
     "penchant",
     "torch",

@@ -1,4 +1,4 @@
-"""Reads run directories into frozen records. Whatever is missing or damaged becomes a note, never a traceback."""
+"""Read run directories into frozen records. Whatever is missing or damaged becomes a note, never a traceback."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def read_runs(runs: Sequence[RunResult | str | Path]) -> tuple[Run, ...]:
     Raises:
         InputError: no run at all, or a path that is no run directory.
     """
-    # one run is given without a list often enough; a text would be read as a list of letters
+    # a single run is often given without a list; a text would be read letter by letter
     if isinstance(runs, (str, Path, RunResult)):
         runs = [runs]
     paths = [path for run in runs for path in _run_folders(Path(run.path if isinstance(run, RunResult) else run))]
@@ -226,7 +226,7 @@ def _read_config(path: Path, notes: _Notes) -> tuple[str, Row]:
     text = _text(path, notes, "the settings are not known") or ""
     try:
         loaded = yaml.safe_load(text)
-    # a file that unfolds without end, or nests without end, is somebody's attack or a damaged one
+    # a damaged file may hold a date that does not exist (ValueError), or nest without end (RecursionError)
     except (yaml.YAMLError, ValueError, RecursionError):
         notes.lines.append(f"{path.name} is not valid YAML: the settings are not known.")
         return text, {}

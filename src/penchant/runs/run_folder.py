@@ -148,7 +148,6 @@ class RunFolder:
 
     def _take_lock(self) -> None:
         """Lock the directory, for one run at a time: the lock goes with the process, however that ends."""
-        # the system lets a lock go with its process: after a kill nobody has to delete a file
         try:
             self._lock.enter_context(locked_folder(self.path, remove_after=True))
         except BlockingIOError:
@@ -157,7 +156,7 @@ class RunFolder:
             ) from None
 
     def close(self) -> None:
-        """Let other processes in."""
+        """Release the lock, for other processes."""
         self._lock.close()
 
     def discard(self) -> None:
@@ -353,7 +352,6 @@ def cannot_write(path: Path, error: Exception, *, restart_folder: Path | None = 
     Args:
         restart_folder: the folder that a command which cannot be resumed would find filled.
     """
-    # a command without `--resume` would find its folder filled and be refused
     advice = "What was written before is intact; make room and continue with --resume"
     if restart_folder is not None:
         advice = f"Make room, remove {restart_folder}, and give the same command again"

@@ -73,7 +73,7 @@ class RunLines:
         if written is not None and _fits(content[: written["bytes"]], written):
             kept_content = content[: written["bytes"]]
         else:
-            # damaged: good lines are kept after a bad one too, since a report can do with most of a curve
+            # damaged: good lines are kept after a bad one too, since most of a curve still serves a report
             good, bad = good_lines(content, needs_step=True)
             kept_content = b"".join(line for line, row in good if _step(row) <= step)
             if bad:

@@ -51,7 +51,7 @@ def take_memory(optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad(set_to_none=True)
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
-    # the step above left its ones behind; a step count is zeroed too, or Adam's first correction would be off
+    # the step above left moments of its gradients; the step count is zeroed too, or Adam's bias correction would be off
     for weight_state in optimizer.state.values():
         for value in weight_state.values():
             value.zero_()

@@ -71,7 +71,7 @@ def plan_epoch(units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, e
             if room == 0:
                 steps.append([])
                 room = batch_size
-            # a step counts comparisons, not prompts: else one prompt of many pairs would be a larger step
+            # a step counts comparisons, not prompts: otherwise prompts with many pairs would make larger steps
             chosen, rest = rest[:room], rest[room:]
             steps[-1].append((group, chosen))
             room -= len(chosen)
@@ -95,7 +95,7 @@ def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -
     # by digest, not by position: a prompt keeps its side when rows are added; a lone surrogate has no UTF-8
     digests = [hashlib.sha256(f"{seed}|{split_key(group)}".encode(errors="replace")).digest() for group in groups]
     prompts = sorted(set(digests))
-    # below 1 it is a share of the prompts, not of the rows: prompts with many rows would decide how many are held out
+    # below 1 it is a share of the prompts, not of the rows: how many rows a prompt has must not decide it
     held_out_count = held_out if held_out >= 1 else held_out * len(prompts)
     count = min(max(round(held_out_count), int(held_out > 0)), len(prompts) - 1)
     # the smallest digests: a new row moves at most one prompt to the other side

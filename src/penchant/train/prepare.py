@@ -1,4 +1,4 @@
-"""Turns groups that were read into the data of the gradient loop: rendered, split by prompt, with warnings."""
+"""Turn groups that were read into the data of the gradient loop: rendered, split by prompt, with warnings."""
 
 from __future__ import annotations
 

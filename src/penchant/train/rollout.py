@@ -195,7 +195,7 @@ def _sample(
     """
     config = loop.config
     chosen = chosen_prompts(len(loop.prompts), number, config.prompts_per_step, config.seed)
-    # hashed: seeds that are added would repeat draws, as those of seed 0 at step 1 and of seed 1 at step 0
+    # a hash: with seed + step, seed 0 at step 1 would repeat the draws of seed 1 at step 0
     digest = hashlib.sha256(f"rollout|{config.seed}|{number}".encode()).digest()
     sampling = Sampling(
         config.samples_per_prompt, max_new_tokens=config.max_new_tokens, seed=int.from_bytes(digest[:7], "little")
@@ -207,7 +207,7 @@ def _sample(
         scored = loop.reward(groups)
         true = None if loop.true_reward is None else _scores(loop.true_reward(groups))
     except PenchantError as error:
-        # hours of steps must not hang on a reward's server
+        # a reward's server that is down must not cost hours of steps
         save(loop, optimizer)
         raise RunError(
             f"{error} (at step {number + 1} of {config.steps}; the {number} steps done are kept: mend what it fails "
@@ -272,8 +272,7 @@ def _update(loop: RolloutLoop, rollout: Rollout, optimizer: torch.optim.Optimize
     metrics: list[dict[str, float]] = []
     for _ in range(config.updates):
         order = generator.permutation(len(rollout.rendered))
-        # with fewer prompts than minibatches each has one prompt
-        # by prompts, so that a prompt's tree is forwarded in one minibatch
+        # split by prompts, so that a prompt's tree is forwarded once; few prompts make fewer minibatches, of one each
         for part in np.array_split(order, min(config.minibatches, len(order))):
             metrics.append(_minibatch(loop, rollout, part.tolist(), optimizer))
     return {name: sum(minibatch_metrics[name] for minibatch_metrics in metrics) / len(metrics) for name in metrics[0]}

@@ -86,7 +86,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
 def _rewards(config: RolloutConfig, policy: Policy, warnings: list[str]) -> tuple[Score, Score | None]:
     """Return what scores samples, and what scores them by the true reward where there is one."""
     score = _score(config.reward, policy, warnings)
-    # the true reward is only logged: that it reads the text of samples warns nobody
+    # its warnings are dropped: the true reward is only logged
     return score, _score(config.true_reward, policy, []) if config.true_reward else None
 
 

@@ -92,7 +92,7 @@ def pair_estimates(table: PairTable, columns: dict[str, torch.Tensor]) -> Estima
 def _losses_and_margins(
     loss: PairLoss | None, table: PairTable, fronts: FrontSums | None, squares: SquareSums | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    # Preferred-FT has no loss on pairs: it is measured by what it maximises, and its margin by whom it would choose
+    # Preferred-FT has no loss on pairs: it is measured by what it maximises, and its margin says which one it prefers
     if loss is None:
         return -table.chosen / table.chosen_tokens, table.chosen - table.rejected
     return pair_losses(
