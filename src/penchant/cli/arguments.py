@@ -167,6 +167,7 @@ def _add_command(subparsers: argparse._SubParsersAction[CommandParser], command:
     command.add_flags(parser)
     for flag, form in command.retired.items():  # each is kept under its own name, which no setting has
         if callable(form) or "=" not in form:
+            # all values are kept: a form that is a function may take every one, as that of `--column` does
             parser.add_argument(flag, dest=flag, action="append", help=argparse.SUPPRESS)
         else:
             parser.add_argument(flag, dest=flag, action="append_const", const="", help=argparse.SUPPRESS)

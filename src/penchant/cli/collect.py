@@ -115,6 +115,7 @@ def key_file(config: Collect) -> Path:
     """Return where the secret lies that links come from."""
     if config.key is not None:
         return Path(config.key)
+    # a database at an address lies in no folder beside which the key could
     return Path("penchant.key") if config.is_postgres else Path(f"{config.out}.key")
 
 
@@ -170,6 +171,7 @@ def _export(config: Collect, path: Path) -> int:
         if session.get(Collection, 1) is None:
             raise InputError(f"{database.name} holds no collection yet")
         lines = list(as_jsonl(session))
+    # for its owner alone, since it says who judged what
     write_lines(lines, path, private=True)
     print(f"{len(lines)} prompts with judgments written to {path}")
     return 0

@@ -37,6 +37,7 @@ def rank_lines(ranking: Ranking) -> list[str]:
             skipped_rows=ranking.skipped_rows, against_itself=ranking.against_itself, unranked=ranking.unranked
         ),
     ]
+    # nothing connects them with the others, so no strength of theirs could be compared
     if unmet := ranking.unmet:
         names = ", ".join(short(name, NAME_LENGTH) for name in unmet[:MOST_LINES])
         verb = "is" if len(unmet) == 1 else "are"

@@ -126,7 +126,9 @@ def _problem(config: type[Schema], detail: ErrorDetails) -> Problem:
             return Problem(path, f"`{path}`: {NO_UNICODE}")
         case "value_error" | "assertion_error":  # of a validator of ours, which says all in its own words
             reason = str(detail["ctx"]["error"])
+            # a check of the whole names its settings itself
             return Problem(path, f"`{path}`: {reason}" if path else reason)
+    # of an item what that one should be: the type of the whole list would not tell what is wrong with it
     expectation = words(location.item) if location.item else expected(location.field) if location.field else "settings"
     nearest = (
         suggestion(value, literals_of(location.field.annotation)) if location.field and isinstance(value, str) else ""

@@ -113,6 +113,7 @@ def _held_and_training(key: str) -> Callable[[Summary], str]:
         parts = []
         if (pair := s.held_pair(key)) and s.held_last:
             parts.append(f"the held-out {name} {from_to(*pair, key)} over {count(s.held_last.step, 'step')}")
+        # One evaluation shows a level and no movement.
         elif (latest := s.held_out_estimate(key)) and s.held_last:
             parts.append(f"the held-out {name} is {format_metric(latest, key)} at step {s.held_last.step:,}")
         if trained := _training_pair(s, key):
@@ -132,6 +133,7 @@ def _held_and_training(key: str) -> Callable[[Summary], str]:
 def _accuracy(s: Summary) -> str:
     accuracy, longest = s.held_out_estimate("accuracy"), s.held_out_estimate("longest_wins")
     if accuracy is None or s.held_last is None:
+        # Without held-out data, training batches are all that there is.
         return _held_and_training("accuracy")(s)
     text = (
         f"At step {s.held_last.step:,} the chosen response ranks first in {format_share(accuracy)} of "
@@ -178,6 +180,7 @@ def _rollout_reward(s: Summary) -> str:
     for key, name in (("reward", "what is optimised"), ("true_reward", "what it stands for")):
         if pair := _training_pair(s, key):
             parts.append(f"{name} {from_to(*pair)}")
+    # Either may rise in a good run: only both together show whether the reward is gamed.
     if len(parts) < 2:
         return f"{capital(parts[0])}." if parts else ""
     return (
@@ -281,6 +284,7 @@ def _kl(s: Summary) -> str:
         return ""
     text = f"The policy is {estimate(kl)} nats per response away from the reference at step {s.sampled.step:,}"
     if tokens is not None and tokens.value > 0:
+        # Per token as well: a KL is a sum over tokens, so longer responses alone raise it.
         text += f", {number(kl.value / tokens.value)} nats for each of its {estimate(tokens)} tokens"
     path = [(point.step, e) for point in s.run.evals if (e := point.policy.get("kl_nats")) is not None]
     # The last KL may hide that the policy went out and came back.
@@ -300,6 +304,7 @@ def _tokens(s: Summary) -> str:
         text += f", against {estimate(reference)} for the reference ({drift}%)"
     if finished is not None:
         text += f"; {format_share(finished)} ended by themselves, the others were cut"
+    # The data's own lengths, or a reader would blame the method for what the data prefer.
     chosen, rejected = s.held_out_estimate("chosen_tokens"), s.held_out_estimate("rejected_tokens")
     if chosen is not None and rejected is not None:
         text += f". In the data chosen responses have {estimate(chosen)}, rejected ones {estimate(rejected)}"

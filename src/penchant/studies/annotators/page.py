@@ -16,6 +16,7 @@ from penchant.studies.annotators.summary import AnnotatorRow, AnnotatorsSummary,
 from penchant.studies.core.definition import StudyPage
 
 TITLE = "The annotator who was left out"
+# what people agree on among themselves, and a rule that has learned nothing
 BASELINES = {"others": "The other annotators", "longer": "Longer wins"}
 CHANCE = 0.5  # a comparison has two sides
 JUDGE_OFFSET = 0.11  # between judges of one annotator, so that intervals do not lie on each other
@@ -70,6 +71,7 @@ def findings(study: AnnotatorsSummary) -> list[str]:
         agreement = study.all.agreement[judge.name]
         if agreement is None:
             continue
+        # without an interval nothing can be said, not even that it guesses
         if agreement.has_interval and not agreement.above(CHANCE) and not agreement.below(CHANCE):
             sentences.append(f"{judge.label} cannot be told apart from guessing ({format_share(agreement)}).")
         sentences += [
@@ -111,6 +113,7 @@ def _judges(study: AnnotatorsSummary) -> dict[str, str]:
 
 def _table(study: AnnotatorsSummary) -> Table:
     judges = _judges(study)
+    # the last row is of all in turn, whose runs learned from different comparisons
     trained_on = [*(row.trained_on for row in study.rows), None]
     rows = [
         (

@@ -99,6 +99,7 @@ class Workers:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C reaches the study alone, which passes it on once
+                # no file of the current folder may stand for a module in a worker
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(safe_path())},
             )
         assert self._server.stdin is not None

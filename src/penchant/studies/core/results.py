@@ -108,6 +108,7 @@ class MeasuredRun:
         """The number of tokens that the model learned from, counted once per pass (rollouts: those of responses)."""
         rows = [row for row in read_lines(self.folder / "metrics.jsonl") if row.get("kind") == "train"]
         pairs = [(row.get("tokens_per_s"), row.get("seconds")) for row in rows]
+        # rates are of unique tokens without padding: a prompt that several responses share counts once
         once = sum(rate * seconds for rate, seconds in pairs if rate is not None and seconds is not None)
         settings = self.stage.settings
         # a row's tokens are those of the rollout, and PPO goes over them as often as `updates` says

@@ -59,6 +59,7 @@ class SFTStage(Config):
 class Comparisons(Config):
     """The preference data: samples of the reference, every pair of a group compared by the true reward."""
 
+    # the paper's sentiment experiment: four completions of a prefix, ranked by the true reward
     samples: Annotated[int, Field(ge=2, le=100_000)] = 4
     """Samples of a group: 4 give 6 comparisons."""
     groups: Count = 1
@@ -199,6 +200,7 @@ class StudyConfig(Study):
     """Steps over which learning rates rise, in every run."""
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient, in every run."""
+    # the paper's batch
     batch_size: Count = 64
     """Comparisons (KTO, Preferred-FT, unlikelihood: responses) of a step."""
     epochs: Count = 1

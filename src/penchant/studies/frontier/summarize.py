@@ -237,6 +237,7 @@ def _reward_model(seed: int, judgement: Stage, study: Path) -> RewardModelAccura
     """Return a reward model's accuracy on comparisons of unseen prompts."""
     facts = read_object(study / judgement.path / "stage.json")
     right = facts.get("right")  # none where the stage has not ended
+    # By prompt, since comparisons of one prompt share its responses.
     return RewardModelAccuracy(seed, cluster_mean(right, facts["prompt"]) if right else None)
 
 

@@ -57,6 +57,7 @@ def _of_method(method: MethodSummary, with_seeds: bool) -> list[str]:
     # A wide range of these means that the setting has to be found first, which costs runs.
     setting_efficiencies = [setting.efficiency for setting in method.by_value if setting.efficiency is not None]
     cells = [format_share(method.efficiency)]
+    # The reason in place of a share says between which KLs an evaluation is missing (decision 17).
     cells += [format_share(row.share) if row.share else row.reason for row in method.matched]
     if len(setting_efficiencies) > 1:
         cells.append(f"{percent(min(setting_efficiencies))} to {percent(max(setting_efficiencies))}")
@@ -107,6 +108,7 @@ def _budget_sentences(study: FrontierSummary) -> list[str]:
     config, search = study.config, study.config.get("search")
     sentences = []
     if search is not None:
+        # Per seed, as `search.least` and `search.most` count them.
         runs = {method.runs.all // len(study.seeds) for method in study.trained}
         run_range = f"{min(runs)} runs" if len(runs) == 1 else f"{min(runs)} to {max(runs)} runs"
         sentences.append(

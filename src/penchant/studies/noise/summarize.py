@@ -131,6 +131,7 @@ def _read_judgement(cell: Cell, study: Path) -> JsonObject:
 
 
 def _read(stage: Stage, study: Path) -> MeasuredRun:
+    # without prompts to compare with: this study samples no reference of its own
     return read_run(stage, study, None, "")
 
 

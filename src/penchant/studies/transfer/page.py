@@ -48,6 +48,7 @@ def transfer_context(study: TransferSummary, pictures: Mapping[str, Picture]) ->
         "figures": [figure_context(key, picture, captions[key]) for key, picture in pictures.items()],
         "findings": findings(study),
         "tables": [summary, _reference(study), *(_method(study, method) for method in study.methods)],
+        # with the legend's marks, since its rows are the methods; those of the other tables are domains
         "legend_tables": [summary],
         "facts": _facts(study),
     }
@@ -58,6 +59,7 @@ def _summary(study: TransferSummary) -> Table:
     rows = []
     for method in study.methods:
         carry_over = method.at_home
+        # a method that was not measured on two domains has dashes, and keeps its row beside the legend's mark
         changes = [recorded(change, sign=True) for change in (carry_over.changes if carry_over else [None] * 3)]
         rows.append((swept_name(method), *changes, _kl(study, method, is_own=True), _kl(study, method, is_own=False)))
     kl = metric("kl_nats")

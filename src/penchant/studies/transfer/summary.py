@@ -51,6 +51,7 @@ class DomainChange:
     temperature: float
     reward: Estimate
     change: Estimate
+    # None at other temperatures than 1, where samples along a path do not estimate a KL
     kl_nats: Estimate | None
 
 
@@ -83,6 +84,7 @@ class MethodSummary:
     label: str
     setting: str | None
     value: float | None
+    # files from before several learning rates have no such key
     rate: float | None = None
     seeds: int
     cells: tuple[DomainChange, ...]

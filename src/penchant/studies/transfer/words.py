@@ -75,6 +75,7 @@ def _least_loss(study: TransferSummary) -> str:
     if len(ranked) < 2:
         return ""
     best, first = ranked[0][0], ranked[0][1].loss
+    # whole intervals apart: the summary holds no paired difference of two methods' losses
     indistinct = [(method, carry_over.loss) for method, carry_over in ranked[1:] if not carry_over.loss.above(first)]
     sentence = (
         f"Of the methods that clearly gain at home, {swept_name(best)} loses least on the way to other domains "
@@ -100,6 +101,7 @@ def _temperature(study: TransferSummary) -> str:
     """Name the methods whose gain on other domains clearly differs from the lowest to the highest temperature."""
     parts = []
     for method, _ in study.trained:
+        # they ascend, so these are the lowest and the highest temperature
         low, high = method.carry_overs[0], method.carry_overs[-1]
         if low is high:
             continue

@@ -40,6 +40,7 @@ def weak_context(study: WeakToStrongSummary, pictures: Mapping[str, Picture]) ->
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
         "findings": findings(study),
         "tables": [_main(study), _agreement(study), _few_labels(study), *_stopping(study), _rows(study)],
+        # the legend's marks are of losses, and a row here is a supervisor and a student as well
         "legend_tables": [],
         "facts": _facts(study),
     }

@@ -36,6 +36,7 @@ class TaskFacts:
     test: int
     chance: float
     dropped: Mapping[str, int]
+    # every stage notes these two, and they came into the file with its other facts
     seconds: Annotated[float | None, OMITTED] = None
     peak_memory_bytes: Annotated[int | None, OMITTED] = None
     groups: int | None = None

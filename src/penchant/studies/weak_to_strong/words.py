@@ -56,6 +56,7 @@ def headline(study: WeakToStrongSummary) -> list[str]:
     if not naive and not any(student.pgr.reason.startswith("no gap") for student in cells):
         return ["No student learned anything: all of them are prompted without examples."]
     if not naive:
+        # said as it is: "no gap" alone would hide that a ceiling is worse than its supervisor
         below = sum(student.recovery.gap.below(0) for student in cells if student.is_naive)
         worse = f" In {below} of {count(len(_pairings(cells)), 'pair')} it is clearly below." if below else ""
         return [f"No ceiling is clearly above its supervisor: there is no gap to recover anywhere.{worse}"]
@@ -239,6 +240,7 @@ def _size(study: WeakToStrongSummary) -> str:
         small, large = (pick(of_supervisor, key=lambda student: sizes[student.strong]) for pick in (min, max))
         # two students of one size say nothing of size
         compared += sizes[small.strong] < sizes[large.strong]
+        # both ways: in the paper's chess PGR falls as students grow
         falls += large.pgr.below(small.pgr)
         rises += large.pgr.above(small.pgr)
     if not compared:

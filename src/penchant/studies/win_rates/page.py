@@ -93,6 +93,7 @@ def _summary(study: WinRateSummary) -> Table:
         if tested is None:  # its verdicts at this temperature are not there yet
             continue
         shares = [getattr(tested.summary.win_rate, key) for key in _OUTCOMES]
+        # Beside each rate what is left of it at equal lengths, and what length alone would have won.
         shares += [tested.summary.length_controlled, tested.baselines["longest"]]
         rows.append((swept_name(method), *map(format_share, shares)))
     heads = ("method", *(metric(key).column for key in (*_OUTCOMES, "length_controlled", "longest")))

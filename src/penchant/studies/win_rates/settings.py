@@ -110,6 +110,7 @@ class WinRatesConfig(LearnedMethods):
     are left out instead. null leaves them whole."""
     response_tokens: Count | None = None
     """Leave out responses of the data that are longer, and comparisons with them; null keeps all."""
+    # A judge may prefer a place, and in one order alone that counts as a win.
     orders: Literal["both", "one"] = "both"
     """Each pair is judged in both orders, and a verdict that flips is a tie."""
     missing: Literal["again", "count"] = "again"

@@ -100,6 +100,7 @@ def _judged_methods(grid: WinRateGrid, study: Path) -> Iterator[JudgedMethod]:
         ended_seeds = 0
         for contender in seeds:
             rows_of = {domain: _read(study / stage.path) for domain, stage in contender.verdicts.items()}
+            # A seed counts from its first judged domain on.
             ended_seeds += any(rows_of.values())
             for domain, rows in rows_of.items():
                 for temperature, answer in rows:

@@ -88,6 +88,7 @@ class ResponseCounts:
 
     n: int
     prompts: int
+    # PPO of the small preset gave 25 of 33 articles the one answer ` !` and won: a reader has to be told of that.
     distinct: int
 
 
