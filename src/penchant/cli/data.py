@@ -17,6 +17,7 @@ from penchant.data.options import BadRows, Overflow, Template, Ties
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write
 
+# 2 as for bad input to any command, which is what training would say of it
 PROBLEMS_FOUND, WOULD_REFUSE = 1, 2
 """Exit codes: a check found something, and training would refuse the file."""
 
@@ -77,6 +78,7 @@ class DataConvert(PreferenceFile):
 
     method: ClassVar[str] = "data convert"
 
+    # a conversion loses nothing unless it is told to
     ties: Literal["drop", "half"] = "half"
     """`half` keeps ties, `drop` leaves them out."""
     merge: bool = True

@@ -28,6 +28,7 @@ from penchant.cli.weak import WEAK
 from penchant.errors import InputError, PenchantError
 from penchant.redact import hide_credentials
 
+# 130 is 128 + SIGINT, as shells report what Ctrl-C ended
 DONE, BAD, INTERRUPTED = 0, 2, 130
 COMMANDS = (TRAIN, DATA, SAMPLE, COLLECT, REPORT, STUDY, WEAK, JUDGE, AGREE, RANK)
 

@@ -18,6 +18,7 @@ DEEPEST = 100
 MOST_DIGITS = 400  # what a float can hold has at most 309 before the point
 
 # the core schema of YAML 1.2 (section 10.3.2), as (tag, pattern, first characters); and the merge key of 1.1
+# PyYAML looks a pattern up by the first character of a scalar
 CORE_SCHEMA: list[tuple[str, str, str]] = [
     ("null", r"~|null|Null|NULL|", "~nN"),
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),

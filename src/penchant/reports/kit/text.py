@@ -75,6 +75,7 @@ def estimate(e: Estimate, *, percent: bool = False, sign: bool = False, decimals
     show = signed if sign else number
     value = f"{show(e.value * scale, digits)}{unit}"
     if e.low is None or e.high is None:
+        # Records of 0.3.0.dev0 have no reason (decision 18).
         return f"{value} [{e.reason or 'no interval'}]"
     low, high = (f"{show(end * scale, digits)}{unit}" for end in (e.low, e.high))
     return f"{value} [{low}, {high}]"

@@ -33,6 +33,7 @@ def best(summaries: Sequence[Summary], key: str) -> str:
     extreme = "Lowest" if _low_is_good(key) else "Highest"
     text = f"{extreme} {name_of_metric}: {name(first.run)} with {format_metric(top, key)}"
     if key == "reward":
+        # Runs may start from different references, so a reward says little without its own.
         kl, reference = first.policy("kl_nats"), first.reference("reward")
         text += f" at a KL of {estimate(kl)} nats" if kl else ""
         text += f", from {estimate(reference)} for its reference" if reference else ""

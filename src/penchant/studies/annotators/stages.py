@@ -52,6 +52,7 @@ def left_out_stage(job: StageJob[LeftOutSettings], folder: Path) -> dict[str, ob
         "too_long": too_long,
         "skipped_rows": loaded.skipped_rows,
         "comparisons": sum(not comparison.tie for group in chosen for comparison in group.comparisons),
+        # a run reads this and `comparisons` as its `ComparisonCounts`
         "winners": sum(
             len({comparison.winner for comparison in group.comparisons if not comparison.tie}) for group in chosen
         ),

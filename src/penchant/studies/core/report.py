@@ -37,6 +37,7 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
     if target.is_dir():
         raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
     summary, page = _read(Path(folder))
+    # named after the page, so that two pages in one folder keep their figures apart
     figures = target.with_name(f"{target.stem}-figures")
     pictures = page.pictures(summary)
     html = render_page(page.template, {"folder": figures.name, **page.context(summary, pictures)})

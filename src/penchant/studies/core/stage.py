@@ -133,6 +133,7 @@ class StageFactory:
                 max_steps=config.sft.max_steps,
                 batch_size=config.sft.batch_size,
             )
+            # one run for all seeds: it is the reference that they share
             start = {"start": Stage("sft", "sft", settings, inputs, {})}
         # by content: another function or model under the same name is another reward
         draws = DrawSettings(reward_content(config.reward), config.max_new_tokens)

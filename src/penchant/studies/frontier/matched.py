@@ -101,6 +101,7 @@ def winner(contenders: Sequence[Contender], columns: Sequence[int], scale: Scale
     Named is only who leads over the KLs that all share, from three or more seeds, by a paired interval over prompts and
     seeds that excludes 0 against each of the others.
     """
+    # Only methods with a number at all common KLs, so that nobody leads over an easier range.
     ranked = sorted(
         ((share.value, contender) for contender in contenders if (share := contender.over(columns, scale)) is not None),
         key=lambda pair: -pair[0],

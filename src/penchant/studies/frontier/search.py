@@ -168,6 +168,7 @@ def _setting_towards_gap(method: str, paths: Sequence[Path], gaps: Sequence[Gap]
     # Above before below: one far run fills the upper side of all gaps at once. Its aim lies between the largest matched
     # KL and the end of the trusted range, on a scale of ratios.
     above = [gap.kl_nats for gap in gaps if gap.above]
+    # On the lower side, half of the smallest matched KL lies below all of them.
     aim = math.sqrt(max(above) * trusted_kl) if above else min(gap.kl_nats for gap in gaps) / 2
     kl_by_setting = {path.setting: path.peak if above else path.lowest_kl for path in complete_paths}
     nearest = min(complete_paths, key=lambda path: abs(math.log(kl_by_setting[path.setting] / aim))).setting

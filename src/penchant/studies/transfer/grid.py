@@ -33,6 +33,7 @@ class TransferGrid:
     @property
     def required(self) -> tuple[Stage, ...]:
         """Stages without any of which there is nothing to say."""
+        # the first is the own domain's: without it there is nothing to carry over
         return (next(iter(self.reference.values())),)
 
     def stages(self) -> list[Stage]:

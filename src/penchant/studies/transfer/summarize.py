@@ -229,4 +229,5 @@ def _pooled(parts: Sequence[Numbers]) -> Estimate:
     values = np.concatenate(parts)
     # each domain counts the same, however many prompts it has
     weights = np.concatenate([np.full(len(part), 1 / len(part)) for part in parts])
+    # a difference and no share: it may lie below 0
     return cluster_mean(values, range(len(values)), weights=weights, share=False)

@@ -113,7 +113,7 @@ def _ratios(study: WeakToStrongSummary) -> Picture:
 def _square(axes: Axes, ratio: Ratio, row: int, column: int) -> None:
     # a ratio may lie outside of 0 and 1, a colour may not
     strength = 0.0 if ratio.value is None else min(1.0, max(0.0, ratio.value))
-    # a tint even at 0, so that an undefined cell is seen to be one
+    # a tint even at 0, so that a cell without a ratio is still seen to be a cell
     axes.add_patch(
         Rectangle(
             (column - 0.47, row - 0.45), 0.94, 0.9, facecolor=RUN_COLORS[2][0], alpha=0.06 + 0.6 * strength, linewidth=0
@@ -302,6 +302,7 @@ def _training(study: WeakToStrongSummary) -> Picture | None:
     task, _, strong = observed[0]
     model = next(model for model in study.strong if model.label == strong)
     dashes: tuple[Dash, ...] = ("-", "--", ":")
+    # ticks stand where somebody looked, for all lines together
     looks: set[float] = set()
     with style():
         figure, axes = blank(5.4, 3.4)

@@ -316,6 +316,7 @@ class _Stages:
             # any seed: `add` replaces it by each one's own
             seed=config.seeds[0],
         )
+        # the naive student: every other student of weak labels differs from it in one thing
         naive, chain = replace(ceiling, loss=loss_content(config.losses[0]), truth=None), len(config.bootstrap)
         # inputs are no part of an address, so every student may have the paths of all losses
         inputs = {**inputs, **self.own_losses}

@@ -67,6 +67,7 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
         # without pickle, which would run code from a folder that somebody else made (decision 11)
         return {name: np.stack([np.load(path, allow_pickle=False) for path in of]) for name, of in paths.items()}
 
+    # by student and seed: of each look when it was, and the loss on weak labels that were kept back
     curves: dict[str, list[list[tuple[float, float | None]]]] = {}
     for name in done:
         by_seed = [json.loads((study / stage.path / "curve.json").read_text()) for stage in stages[name]]

@@ -59,6 +59,7 @@ class WeakToStrongConfig(Study):
     """Rows to test on, at most."""
     longest: Annotated[int, Field(ge=8, le=1_000_000)] = 256
     """Tokens of a text that a probed model reads, and language modelling; those that are fine-tuned have their own."""
+    # word counts, set to come near the prototype's supervisor (decision 11)
     weak: Annotated[tuple[ClassifierSpec, ...], Field(min_length=1)] = (Tfidf(),)
     """The supervisors."""
     strong: Annotated[tuple[StudentSpec, ...], Field(min_length=1)]

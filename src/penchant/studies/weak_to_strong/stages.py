@@ -106,6 +106,7 @@ def generative_stage(job: StageJob[GenerativeSettings], folder: Path) -> dict[st
     texts.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="replace")
     config = SFT(
         model=settings.model.replace(name=name, device=job.inputs["device"]),
+        # dropped and counted: a piece may still be a token or two too long
         data=RowsConfig(path=str(texts), template="plain", max_length=settings.longest, overflow="drop"),
         epochs=settings.epochs,
         batch_size=settings.batch_size,

@@ -306,8 +306,10 @@ def _training(predictions: Predictions, name: str, supervisor: Array) -> Trainin
     best = int(mean.argmax())
     return Training(
         curve=tuple(Look(after, float(accuracy)) for after, accuracy in zip(looks, mean, strict=True)),
+        # on the rows of the looks, or a gain would be partly one of other rows
         curve_from=float(supervisor[:, : curve.shape[2]].mean()),
         oracle=Oracle(float(mean[best]), looks[best], float(mean[-1]), _overfitting_cost(curve, misfits, groups)),
+        # shape (seeds, looks): every seed stops at a look of its own
         early=None if misfits is None else float(_at_lowest(curve.mean(2), misfits).mean()),
     )
 

@@ -233,6 +233,7 @@ def _content(judge: Config) -> dict[str, object]:
     # Credentials of an address stand in no file.
     if settings.get("base_url"):
         settings["base_url"] = hide_credentials(str(settings["base_url"]))
+    # An endpoint's model stays a name: of what a server runs under it nothing more is known.
     if settings["name"] == "policy":
         settings["model"] = model_content(str(settings["model"]))
     if isinstance(paths := settings.get("paths"), list):

@@ -88,7 +88,7 @@ class ResponseCounts:
 
     n: int
     prompts: int
-    # PPO of the small preset gave 25 of 33 articles the one answer ` !` and won: a reader has to be told of that.
+    # PPO of the small preset answered ` !` to 25 of 33 articles and won 67%: a reader has to be told of that.
     distinct: int
 
 
