@@ -124,8 +124,8 @@ class LearnedReward:
         """
         rendered = [self.renderer.render(group) for group in groups]
         budget = budget or token_budget(self.scorer.device, rendered)
-        # NaN compares as no better and no worse, and would pass for a tie
         scores = [row - self.offset for row in score(self.scorer, rendered, budget=budget, progress=progress)]
+        # NaN compares as no better and no worse, and would pass for a tie
         if not all(bool(torch.isfinite(row).all()) for row in scores):
             raise InputError(f"the reward model {self.name} gives scores that are not finite: its weights are damaged")
         return scores
@@ -139,7 +139,6 @@ class LearnedReward:
         Raises:
             InputError: as `score`.
         """
-        # rows of one prompt usually stand together: it is then forwarded once for all of them
         blocks = [(prompt, [response for _, response in rows]) for prompt, rows in groupby(pairs, key=lambda p: p[0])]
         scored = self.score([PromptGroup(prompt, responses) for prompt, responses in blocks])
         return [value for row in scored for value in row.tolist()]

@@ -13,7 +13,7 @@ from penchant.files import APPEND, atomic_write, open_safely, parse_object, read
 log = logging.getLogger("penchant.train")
 
 Row = dict[str, object]
-"""A JSON object of a run's files; its keys are those of folders that users have."""
+"""A JSON object of a run's files. Its keys stay as they are, since users have folders with them."""
 
 
 class Digest(TypedDict):

@@ -114,7 +114,7 @@ class RunContext:
             return f"{left} {ADVICE}"
         # before the first step it was tried on four pairs only: real log-probabilities may leave what it can take
         names = " and ".join(self.own_losses)
-        return f"The loss is your own code, {names}: look first at what it returns for these rows. {left} {ADVICE}"
+        return f"The loss is your own code, {names}: look first at what it returns. {left} {ADVICE}"
 
 
 @dataclass(frozen=True)
