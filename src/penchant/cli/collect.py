@@ -130,6 +130,7 @@ def startup_lines(
     people = f"{config.overlap} of {config.annotators} people judge each item"
     lines = [f"going on with {name} ({config.title!r}, {people})" if goes_on else f"collecting into {name}"]
     lines += [f"  changed: {change}" for change in changes]
+    # said aloud, since nothing but the secret links keeps strangers out
     if not config.is_local:
         lines.append(
             f"WARNING: listening on {config.host}, so other machines reach this page. Whoever has a link can judge"

@@ -98,6 +98,7 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
         "runs": runs,
         "alone": single_run,
         "headline": headline(summaries),
+        # Tiles have room for one run's numbers; several runs stand in the table of comparison.
         "tiles": tables.tiles(summaries[0]) if single_run else [],
         "comparison": None if single_run else tables.comparison(summaries),
         "differences": None if single_run else tables.differences(runs),

@@ -227,6 +227,7 @@ def evaluations(run: Run) -> Table | None:
         (part, metric(key))
         for part, keys in _EVALUATED.items()
         for key in keys
+        # A column that no evaluation measured would be dashes from top to bottom.
         if any(key in getattr(point, part) for point in run.evals)
     ]
     if not columns:

@@ -45,6 +45,7 @@ def main() -> None:
             line = jobs.readline()
             if not line:
                 open_ = False
+                # the study is gone: a run writes its checkpoint, and any other stage ends and is begun anew
                 _signal_all(running, signal.SIGTERM)
             elif "interrupt" in (message := json.loads(line)):
                 _signal_all(running, signal.SIGINT)

@@ -164,6 +164,7 @@ def _study_folder(folder: Path) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"out={folder} is a file; a study needs a folder")
     entries = [entry for entry in folder.iterdir() if entry.name != ".lock"] if folder.is_dir() else []
+    # before the lock is made, so that a folder that is refused stays as it was
     if entries and not (folder / "study.yaml").exists():
         raise InputError(f"out={folder} holds something else than a study: choose another folder with -o")
     with contextlib.ExitStack() as lock_stack:

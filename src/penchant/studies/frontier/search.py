@@ -104,6 +104,7 @@ def _paths(
     """Return the KLs of every chosen setting, by method; what is read is kept in `kls_by_run`, by address."""
 
     def kls(run: Stage) -> tuple[float, ...]:
+        # Each turn of the replay asks for the runs of all turns before.
         if run.address not in kls_by_run:
             points = results.run(run, samples.prompts).points
             kls_by_run[run.address] = tuple(float(point.kl_nats.mean()) for point in points)

@@ -153,6 +153,7 @@ def _collapses(study: FrontierSummary) -> list[str]:
         fallen = [run for run in study.runs if run.method == method.name and collapsed(study, run)]
         if fallen:
             sentences.append(_collapse(study, method, fallen))
+        # A method is called calm only if some run of it came to its end.
         elif any(run.points and run.status in FINISHED_STATUSES for run in study.runs if run.method == method.name):
             calm.append(method.label)
         if method.runs.runaway:

@@ -15,6 +15,7 @@ def headline(study: TransferSummary) -> list[str]:
     if not study.trained:
         return ["No method that trains was measured on two domains yet."]
     where = f"at temperature {study.headline_temperature:g}"
+    # no method is named for its mean alone: what is not clearly there at home cannot carry over
     if not gaining:
         sentence = f"No method that trains clearly gains on its own domain {where}, so there is nothing to carry over."
     else:

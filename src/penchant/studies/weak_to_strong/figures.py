@@ -50,6 +50,7 @@ def weak_pictures(study: WeakToStrongSummary) -> dict[str, Picture]:
         "reliability": _reliability(study),
         "flow": flow_picture(study),
     }
+    # figures over sizes, layers or numbers of labels are None where the study has only one of them
     return {key: picture for key, picture in pictures.items() if picture is not None}
 
 
@@ -169,6 +170,7 @@ def _agreements(study: WeakToStrongSummary) -> Picture:
         figure, axes = blank(max(6.0, 1.2 + 1.0 * len(pairings)), 3.6)
         for index, loss in enumerate(losses):
             color, _, marker = run_style(index)
+            # apart, since agreement where the supervisor is wrong is imitation of its errors
             for key, fill in (("where_right", color), ("where_wrong", PAPER)):
                 students = [(x, _student(study, pairing, loss)) for x, pairing in enumerate(pairings)]
                 shares = [(x, getattr(student.agreement, key)) for x, student in students if student is not None]

@@ -80,6 +80,7 @@ def _main(study: WeakToStrongSummary) -> Table:
             ),
             ratio(student),
             recorded(student.over_naive, percent=True, sign=True),
+            # of the naive student, so every loss of a supervisor and student stands beside the same control
             recorded(student.comparisons.noise, percent=True),
         )
         for student in study.cells
@@ -157,6 +158,7 @@ def _few_labels(study: WeakToStrongSummary) -> Table:
             DASH if student.weight_distance is None else number(100 * student.weight_distance, 2) + "%",
         )
         for student in study.cells
+        # a row per supervisor and student and not per loss: all losses have the same numbers of labels
         if student.is_naive
     ]
     caption = (
