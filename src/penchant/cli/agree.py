@@ -46,7 +46,7 @@ def agreement_lines(agreement: Agreement) -> list[str]:
         lines.append(f"  {names}: kappa {kappa}, the same in {format_estimate(raw, percent=True)} of {raw.n}")
     if (hidden_pairs := len(pairs) - MOST_LINES) > 0:
         lines.append(f"  (+{hidden_pairs} pairs of raters more in the report)")
-    # only beside each other do they tell something: the gap between them is what the order of responses does
+    # both or neither: the difference between the two is what the order of responses does
     if (orders := agreement.orders) and orders.same and orders.opposite:
         lines.append(
             f"  two who saw a comparison in the same order say the same in "

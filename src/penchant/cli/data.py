@@ -17,7 +17,7 @@ from penchant.data.options import BadRows, Overflow, Template, Ties
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write
 
-# 2 as for bad input to any command, which is what training would say of it
+# 2 as for bad input to any command: training would end with it too
 PROBLEMS_FOUND, WOULD_REFUSE = 1, 2
 """Exit codes: a check found something, and training would refuse the file."""
 

@@ -56,7 +56,7 @@ def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int
         yield from _wrapped(f"{path}: {expected(field)}{_default_words(default)}", depth, width, hang=2)
         yield from _wrapped(field.description or "", depth + 1, width)
         for inner in shape.configs:
-            # of the very class: another branch has its own defaults, and none of this one's values
+            # only where the class is the same: another branch has its own defaults, and none of these values
             inner_base = default if type(default) is inner else None
             if shape.is_union:
                 summary = inspect.cleandoc(inner.__doc__ or "").partition("\n\n")[0]

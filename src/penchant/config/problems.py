@@ -128,7 +128,7 @@ def _problem(config: type[Schema], detail: ErrorDetails) -> Problem:
             reason = str(detail["ctx"]["error"])
             # a check of the whole names its settings itself
             return Problem(path, f"`{path}`: {reason}" if path else reason)
-    # of an item what that one should be: the type of the whole list would not tell what is wrong with it
+    # for an item of a list the item's own type: that of the whole list would not tell what is wrong with it
     expectation = words(location.item) if location.item else expected(location.field) if location.field else "settings"
     nearest = (
         suggestion(value, literals_of(location.field.annotation)) if location.field and isinstance(value, str) else ""

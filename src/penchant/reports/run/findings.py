@@ -216,7 +216,7 @@ def _accuracy(s: Summary) -> Iterator[Finding]:
             f"{accuracy_text}: {'the interval holds 50%' if accuracy.has_interval else 'too few prompts to say'}.",
             "Hold out more prompts for a narrower interval, train longer, or see how noisy the labels are.",
         )
-    # Beside the look at chance: an accuracy far above one half may be nothing but length.
+    # Checked besides chance, since an accuracy far above one half may come from length alone.
     if longest is not None and longest.value > CHANCE and not _better(accuracy, longest.value):
         yield Finding(
             "longest_wins",

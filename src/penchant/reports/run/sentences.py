@@ -304,7 +304,7 @@ def _tokens(s: Summary) -> str:
         text += f", against {estimate(reference)} for the reference ({drift}%)"
     if finished is not None:
         text += f"; {format_share(finished)} ended by themselves, the others were cut"
-    # The data's own lengths, or a reader would blame the method for what the data prefer.
+    # The data's own lengths, or a reader would blame the method for what the data prefers.
     chosen, rejected = s.held_out_estimate("chosen_tokens"), s.held_out_estimate("rejected_tokens")
     if chosen is not None and rejected is not None:
         text += f". In the data chosen responses have {estimate(chosen)}, rejected ones {estimate(rejected)}"

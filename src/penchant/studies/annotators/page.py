@@ -16,7 +16,7 @@ from penchant.studies.annotators.summary import AnnotatorRow, AnnotatorsSummary,
 from penchant.studies.core.definition import StudyPage
 
 TITLE = "The annotator who was left out"
-# what people agree on among themselves, and a rule that has learned nothing
+# how far people agree with the one left out, and a rule that has learned nothing
 BASELINES = {"others": "The other annotators", "longer": "Longer wins"}
 CHANCE = 0.5  # a comparison has two sides
 JUDGE_OFFSET = 0.11  # between judges of one annotator, so that intervals do not lie on each other

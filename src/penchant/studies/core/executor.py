@@ -88,7 +88,7 @@ class Workers:
         if server is not None:
             assert server.stdin is not None
             server.stdin.close()
-            # as long as its last run needs to write a checkpoint
+            # takes as long as the last run needs to write its checkpoint
             server.wait()
             assert server.stdout is not None
             server.stdout.close()

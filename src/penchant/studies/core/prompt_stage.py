@@ -75,7 +75,7 @@ def _openings(path: str, source: PromptSource, model: str) -> list[Opening]:
 def _prompts(path: str, split: str, end: int | None) -> Sequence[Prompt]:
     rated = rated_texts(path)
     if rated is not None:
-        # repeats go before the limit, which counts prompts
+        # repeats are dropped before the limit, which counts prompts
         return list(dict.fromkeys(rated))[:end]
     return [group.prompt for group in load_prompts(path, split=split, limit=end)]
 

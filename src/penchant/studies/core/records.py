@@ -23,7 +23,7 @@ def read_object(path: Path) -> JsonObject:
 def read_lines(path: Path) -> list[JsonObject]:
     """Read the objects of a JSONL file up to the first damaged line."""
     try:
-        # a byte that is no UTF-8 damages one text, and must not take the rows behind it along
+        # a byte that is no UTF-8 damages one text, and must not cost the rows after it
         lines = read_file(path).decode("utf-8", errors="replace").split("\n")
     except OSError:
         return []

@@ -200,7 +200,7 @@ class StudyConfig(Study):
     """Steps over which learning rates rise, in every run."""
     clip: Annotated[float, Field(gt=0)] = 1.0
     """Largest norm of the gradient, in every run."""
-    # the paper's batch
+    # the paper's batch size
     batch_size: Count = 64
     """Comparisons (KTO, Preferred-FT, unlikelihood: responses) of a step."""
     epochs: Count = 1

@@ -46,7 +46,7 @@ def _winner(study: FrontierSummary) -> str:
     """Name the winner only where every paired interval over prompts and seeds excludes 0."""
     winner = study.winner
     if winner.name:
-        # Said beside the name: a method with more runs had more chances.
+        # Unequal searches are named with the winner: a method with more runs had more chances.
         runs = {method.runs.all // len(study.seeds) for method in study.trained}
         unequal = f" They had unequal searches, of {min(runs)} to {max(runs)} runs per seed." * (len(runs) > 1)
         return (

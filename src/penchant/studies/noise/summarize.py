@@ -165,7 +165,7 @@ def _summarize_few_comparisons(config: NoiseConfig, grid: NoiseGrid, study: Path
         points.append(
             FewPoint(
                 step=step,
-                # by its share of the run's steps; a run that has no result yet counts as if this step were its last
+                # by the share of the run's steps; without a result yet, this step counts as the last one
                 epoch=config.few.epochs * step / max(1, int(runs[0].result.get("steps") or step)),
                 reward=_mean_reward(ends),
                 kl_nats=_mean_kl(ends),

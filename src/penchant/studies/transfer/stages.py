@@ -42,7 +42,7 @@ def transfer_stage(job: StageJob[MeasuredSettings], folder: Path) -> dict[str, o
             n = settings.samples if temperature > 0 else 1
             group_size = best_of if temperature > 0 else 1
             samples = draw(policy, prompts, n * group_size, settings, temperature)
-            # those that Best-of-N throws away as well: they are what it costs
+            # counts the samples that Best-of-N discards too: they are what it costs
             drawn_count += n * group_size * len(prompts)
             if ranker is not None:
                 # by the learned reward: a method must not choose by the judge that measures it (decision 16)

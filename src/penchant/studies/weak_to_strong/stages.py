@@ -196,7 +196,7 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
     # one-hot, shape (rows, classes): the supervisor learns the truth, its students learn soft labels
     targets = np.eye(classes_of(job.settings.task, train, test))[truth[own_half]]
     (labels, on_test), chosen = _fitted(job, own_half, targets, [other, tested])
-    # seen here, and not when all of its students have trained on one answer
+    # refused here, before all of its students train on a single answer
     if len(np.unique(labels.argmax(-1))) < 2:
         raise InputError(
             "the supervisor's most probable class is the same for all rows: no student can learn from that; give it "
