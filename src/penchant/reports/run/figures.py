@@ -79,6 +79,7 @@ def _draw(axes: Axes, series: Series) -> None:
         axes.plot(x, y, color=color, linewidth=1.2, alpha=0.65, linestyle=dash, marker="." if len(x) == 1 else "")
     elif series.kind == "dashed":
         axes.plot(x, y, color=color, linewidth=1.1, linestyle="--", marker="_" if len(x) == 1 else "")
+        # A band for the one reference; those of several baselines would hide each other.
         if series.role == "reference":
             axes.fill_between(x, series.low, series.high, color=color, alpha=0.13, linewidth=0)
     else:

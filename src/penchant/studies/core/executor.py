@@ -75,6 +75,7 @@ class Workers:
                 "command again, with fewer --jobs"
             )
         answer = from_json(Answer, json.loads(line))
+        # an answer has a status or an error, never both
         return answer.id, Outcome(answer.status or "failed", answer.error or "")
 
     def interrupt(self) -> None:

@@ -121,6 +121,7 @@ def _become(stage: StageMessage, answers: int) -> None:
         answer = Answer(stage.id, status=work(read_job(stage)))
     except KeyboardInterrupt:
         answer = Answer(stage.id, status="interrupted")
+    # errors of ours say what to do and need no traceback
     except PenchantError as error:
         answer = Answer(stage.id, error=str(error)[:LONGEST])
     except BaseException as error:

@@ -26,6 +26,7 @@ def flow_picture(study: WeakToStrongSummary) -> Picture:
     first = study.cells[0]
     students = [student for student in study.cells if student.task == first.task]
     task = next(task for task in study.tasks if task.task == first.task)
+    # of the first seed: where rows come in groups, halves of others differ by some rows
     half, supervisor_rows = first.labelled, task.train - first.labelled
     with style():
         figure, axes = blank(7.0, 3.6)

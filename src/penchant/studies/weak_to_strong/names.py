@@ -23,6 +23,7 @@ def chain_name(weak: str, link: int) -> str:
 
 def student_name(weak: str, loss: int) -> str:
     """Return the name of the student of a supervisor with a loss, by its number."""
+    # `|` ends the supervisor's name: a stage of probes writes `weak|`, and its readers put the number in
     return f"{weak}|{loss}"
 
 

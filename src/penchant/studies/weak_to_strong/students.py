@@ -267,6 +267,7 @@ def student_stage(job: StageJob[StudentSettings], folder: Path) -> dict[str, obj
         facts["parameters"] = sum(weight.numel() for weight in policy.model.parameters())
         remote_code = student.settings.trust_remote_code
         is_trained = student.settings.training is not None
+        # 0 for a prompted model, which moved nothing; probes have no such number at all
         facts["moved"] = weight_distance(policy, model_of(job), trust_remote_code=remote_code) if is_trained else 0.0
         # only the probabilities are kept: a study has hundreds of students whose weights nobody needs (decision 11)
         if student.folder is not None:

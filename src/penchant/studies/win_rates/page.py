@@ -118,7 +118,7 @@ def _tests(study: WinRateSummary) -> Table:
             f"{swept_name(test.one)} less {swept_name(test.other)}",
             test.domain,
             recorded(test.difference, percent=True, sign=True),
-            # Both p-values: the raw one for a reader who planned this single test, Holm's for one who looks at all pairs.
+            # The raw p-value is for a reader who planned this one test, Holm's for one who looks at all pairs.
             p_words(test.p),
             p_words(test.p_holm),
         )

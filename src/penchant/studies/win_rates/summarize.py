@@ -229,6 +229,7 @@ def _cost(methods: Sequence[JudgedMethod], seconds: float) -> JudgingCost:
         for method in methods
         for answers in method.answers.values()
         for answer in answers
+        # Both orders were asked and paid for; the second is None where one was enough.
         for verdict in (answer.first, answer.second)
         if verdict is not None
     ]
