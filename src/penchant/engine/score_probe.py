@@ -46,7 +46,7 @@ def scoring_support(model: nn.Module, *, head: bool = True) -> tuple[Packing, st
 
 
 def far_support(model: nn.Module, packing: Packing, longest: int, *, head: bool) -> tuple[Packing, str]:
-    """Return what `scoring_support` does, for rows of up to so many tokens.
+    """Return what `scoring_support` returns, for rows of up to `longest` tokens.
 
     Probes the model beyond each length that is named, shorter than `longest` and out of the first probe's reach.
 

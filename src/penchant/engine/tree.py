@@ -114,7 +114,7 @@ class TreeBatch:
 
     def to(self, device: torch.device) -> TreeBatch:
         """Return the same batch on another device."""
-        # what `origin` indexes is mapped from a file into this machine's memory
+        # what `origin` indexes is a file mapped into the memory of the CPU
         names = [name for name, value in vars(self).items() if isinstance(value, Tensor) and name != "origin"]
         tensors: dict[str, Any] = {name: getattr(self, name).to(device) for name in names}
         return replace(self, **tensors)

@@ -1,4 +1,4 @@
-"""Contests between raters over who agrees with the others; `bradley_terry` makes strengths of them."""
+"""Contests between raters over who agrees with the others; `bradley_terry` turns them into strengths."""
 
 from __future__ import annotations
 

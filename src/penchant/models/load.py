@@ -278,7 +278,7 @@ def _end_ids(network: PreTrainedModel, folder: str) -> frozenset[int]:
     """Return the tokens that end a turn, by the model's generation config (some models have several)."""
     from transformers import GenerationConfig
 
-    # chat models end a turn with another token than a text
+    # chat models end a turn with another token than the one that ends a text
     generation = getattr(network, "generation_config", None)
     if generation is None:  # a network that is not made for generating: its folder may know all the same
         with suppress(OSError):

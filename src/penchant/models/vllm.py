@@ -86,7 +86,7 @@ class VLLM:
             from penchant.models.adapters import merge_adapters  # it needs this package
 
             merged = merge_adapters(merged, self._folder.name)
-        # by content: nobody tells when an optimizer has moved the weights
+        # by content: nothing else tells that an optimizer has moved the weights
         weights = fingerprint(merged)
         if self._engine is not None and weights == self._weights:
             return self._engine

@@ -113,7 +113,7 @@ def load_classifier(spec: str, *, device: str = "auto") -> Classifier:
 def _label_index(spec: str, labels: dict[int, str], label_name: str | None) -> int:
     if label_name is not None and label_name.isdigit() and int(label_name) in labels:
         return int(label_name)
-    # cards of models spell one label in many ways; LABEL_1 is what transformers calls it where nobody named it
+    # model cards spell one label in many ways; LABEL_1 is what transformers calls it where nobody named it
     names = (label_name.lower(),) if label_name is not None else POSITIVE
     for name in names:
         for index, label in labels.items():

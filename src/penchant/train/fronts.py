@@ -22,7 +22,7 @@ Pair = tuple[int, int]
 def longer_front(rendered: Rendered, pair: Pair) -> Front | None:
     """Return the longer response of a pair and how many tokens the other one has; None where they are equally long."""
     first, second = (rendered.branches[response].scored for response in pair)
-    # LD-DPO then is DPO on this pair
+    # LD-DPO is then DPO on this pair
     if first == second:
         return None
     return (pair[0], second) if first > second else (pair[1], first)

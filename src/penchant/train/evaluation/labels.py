@@ -40,7 +40,7 @@ def held_out_labels(
     assert data.reference is not None
     assert data.mismatched is not None
     mismatched = data.mismatched.log_ratios(policy.scorer, range(len(groups)), budget=budget)
-    # one row per label: a response that was labelled both good and bad stands in both sides, with either's weight
+    # one row per label: a response that was labelled both good and bad counts on both sides, with the weight of each
     rows: list[tuple[float, float, float, float]] = []
     good: list[bool] = []
     prompts: list[Prompt] = []

@@ -114,7 +114,7 @@ def check_identity(
 def _difference(row: Rendered, response: int, beside_others: float, expected: float, alone_logp: float) -> str:
     """Return what the user reads where a policy does not score as its own reference; numbers are in nats."""
     where = f"{row.source or 'a row'} (response {response})"
-    # alone it scores otherwise than beside others: then the table is not to blame
+    # it scores differently alone than beside others: then the table is not to blame
     if abs(alone_logp - beside_others) > 0.1 * abs(expected - beside_others):
         return (
             f"the score of {where} depends on the rows beside it: {beside_others:.6g} nats in the first batch, "
