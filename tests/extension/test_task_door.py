@@ -170,6 +170,17 @@ def test_true_and_numbers_of_numpy_are_labels(folder: Path) -> None:
         assert {repr(example.label) for example in load_task("mine.py:reviews").train} == {"0", "1"}
 
 
+def test_a_group_that_is_null_is_none_and_groups_may_be_an_array(folder: Path) -> None:
+    null_group = TASK.replace('int(row["stars"] > 3)', 'int(row["stars"] > 3), None')
+    array = TASK.replace(
+        'local=("reviews.jsonl",))\ndef reviews', 'local=("reviews.jsonl",), relate=numpy.array)\ndef reviews'
+    )
+    for code, first_group in ((null_group, ""), ("import numpy\n" + array, "review")):
+        (folder / "mine.py").write_text(code)
+        groups = {example.group.partition(" ")[0] for example in load_task("mine.py:reviews").train}
+        assert groups == {first_group}
+
+
 def test_files_that_are_missing_are_named(folder: Path) -> None:
     (folder / "reviews.jsonl").unlink()
     with pytest.raises(InputError, match=r"mine.py:reviews: there is no file .*reviews.jsonl"):

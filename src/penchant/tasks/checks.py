@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import SupportsIndex
 
@@ -62,6 +62,9 @@ def checked_example(example: object, task: TaskSpec, source: str) -> LabeledExam
             f"{task.name}: {source} was read as a {type(example).__name__}, expected a "
             "penchant.types.LabeledExample: a text and the number of its class"
         )
+    group: object = example.group
+    if group is None:  # a row's null, as good as an empty text: the row stands alone
+        example = replace(example, group="")
     for name, texts in (("text", [example.text]), ("group", [example.group]), ("options", example.options)):
         if wrong := [text for text in texts if not isinstance(text, str)]:
             raise InputError(f"{task.name}: {source} has the {name} {wrong[0]!r}, expected text")
@@ -87,9 +90,13 @@ def checked_groups(groups: object, texts: Sequence[str], task: TaskSpec) -> list
     Raises:
         InputError: they are not one text for each.
     """
-    if not isinstance(groups, Sequence) or isinstance(groups, str) or len(groups) != len(texts):
-        count = len(groups) if isinstance(groups, Sequence) else type(groups).__name__
+    # an array is no `Sequence`, but has an order; a mapping or a set has none that fits the texts
+    given: list[object] | None = None
+    if isinstance(groups, Iterable) and not isinstance(groups, str | Mapping | Set):
+        given = list(groups)
+    if given is None or len(given) != len(texts):
+        count = type(groups).__name__ if given is None else len(given)
         raise InputError(f"{task.name}: `relate` gave {count} groups for {len(texts)} texts, expected one for each")
-    if wrong := [group for group in groups if not isinstance(group, str)]:
+    if wrong := [group for group in given if not isinstance(group, str)]:
         raise InputError(f"{task.name}: `relate` gave the group {wrong[0]!r}, expected text")
-    return list(groups)
+    return [group for group in given if isinstance(group, str)]
