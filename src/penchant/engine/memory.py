@@ -1,4 +1,4 @@
-"""Keeping freed memory for the next step on a CPU, and the peak of a process.
+"""Keeping freed memory for the next step on a CPU, and the peak memory of a process.
 
 glibc gives every block over some megabytes back to the system when it is freed, and the next step's tensors then
 fault fresh pages in, one by one, which costs about a tenth of a training step (docs/decisions/0006).

@@ -1,4 +1,4 @@
-"""Scoring, which nearly all compute goes into: prompts with their responses in, a number per response out."""
+"""Scoring, which nearly all compute goes into: prompts with their responses in, one number per response out."""
 
 from __future__ import annotations
 

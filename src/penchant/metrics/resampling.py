@@ -29,7 +29,7 @@ Clusters = Sequence[Hashable] | NDArray[np.generic]
 
 
 class Resampling(TypedDict, total=False):
-    """The settings of an interval that functions hand on to `cluster_mean`, by its names.
+    """The settings of an interval, under the names that `cluster_mean` gives them; functions hand them on to it.
 
     Attributes:
         level: coverage that is asked for. resamples: how often the clusters are drawn again. seed: of the draws.
