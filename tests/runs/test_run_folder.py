@@ -164,6 +164,14 @@ def test_a_lock_that_is_a_link_is_refused_at_once_with_what_to_do(tmp_path: Path
         RunFolder(str(tmp_path / "run"), config(), resume=resume)
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_name_that_is_too_long_for_a_folder_is_no_traceback(tmp_path: Path, resume: bool) -> None:
+    with pytest.raises(
+        InputError, match=r"cannot use the run directory .*File name too long.*choose another with out="
+    ):
+        RunFolder(str(tmp_path / ("x" * 300)), config(), resume=resume)
+
+
 def test_a_folder_that_cannot_be_taken_is_refused_before_the_model_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").touch()

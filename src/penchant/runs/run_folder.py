@@ -44,7 +44,7 @@ class RunFolder:
         resumable: False for a command without `--resume`, whose messages must not name it.
 
     Raises:
-        InputError: the directory holds another run.
+        InputError: the directory holds another run, or cannot be used.
         RunMismatchError: there is none to resume, or the configuration to resume with is another.
     """
 
@@ -59,8 +59,7 @@ class RunFolder:
         self._lock = contextlib.ExitStack()
         self._lines = {name: RunLines(self.path / name) for name in LINES}
         if writes:
-            self._check_lock()
-            self._check_resumable() if resume else self._check_empty()
+            self._check_first()
 
     def open(self) -> None:
         """Make the directory and lock it for this process.
@@ -108,6 +107,13 @@ class RunFolder:
         for name in (*BEGINS, SUMS):
             with contextlib.suppress(OSError):
                 (self.path / name).unlink(missing_ok=True)
+
+    def _check_first(self) -> None:
+        try:
+            self._check_lock()
+            self._check_resumable() if self.resume else self._check_empty()
+        except OSError as error:  # a name that is too long, or a folder that others may not look into
+            raise InputError(f"cannot use the run directory {self.path}: {error}; choose another with out=") from error
 
     def _check_empty(self) -> None:
         if self.path.exists() and not self.path.is_dir():
