@@ -120,6 +120,7 @@ def test_what_cannot_judge_is_refused_before_anybody_is_asked(body: str, message
         ),
         (["done(0, Verdict('a', confidence=95))"], "has the confidence 95"),
         (["done(0, Verdict('a', confidence='high'))"], "has the confidence 'high'"),
+        (["done(0, Verdict('a', confidence=np.array([0.1, 0.2])))"], "has the confidence array"),
         (["done(0, Verdict('a', transcript=None))"], "has the transcript None, expected a text"),
         (["done(0, Verdict('a', transcript=b'x'))"], "has the transcript b'x'"),
         (["done(0, Verdict('a', seconds=float('inf')))"], "has the seconds inf, expected a finite number"),
@@ -237,7 +238,7 @@ def test_a_judge_that_changes_its_list_moves_no_verdict(change: str, folder: Pat
 def test_numbers_of_numpy_are_kept_as_plain_ones(folder: Path, tmp_path: Path) -> None:
     mine = judging(
         "for place in np.argsort([len(question.prompt) for question in questions]):",
-        "    done(place, Verdict('tie', np.float32(1.0000001), 'x', np.float64(0.5), np.int64(7), np.bool_(True)))",
+        "    done(place, Verdict('tie', np.float32(1.0000001), 'x', np.array(0.5), np.int64(7), np.bool_(True)))",
     )
     with VerdictStore(tmp_path / "v.sqlite") as store:
         verdicts = [verdict for answer in ask(mine, PAIRS, store=store) for verdict in (answer.first, answer.second)]

@@ -9,8 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
-from typing import NoReturn, Self, SupportsIndex
+from typing import NoReturn, Self, SupportsFloat, SupportsIndex
 
 from penchant.clean_text import clean
 from penchant.judges.contract import SWAPPED, Done, Judge, Question
@@ -191,7 +190,11 @@ def _identity_of(factory: str, judge: Judge) -> str:
 
 def _is_number(value: object, low: float, high: float) -> bool:
     """Return whether a value is a number between two others; nan is between none."""
-    return isinstance(value, Real) and low <= float(value) <= high
+    # a tensor or an array of one number is a number too; one of several cannot be turned into a float
+    try:
+        return isinstance(value, SupportsFloat) and low <= float(value) <= high
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return False
 
 
 def _excerpt(value: object) -> str:
