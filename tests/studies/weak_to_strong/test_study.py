@@ -78,6 +78,10 @@ def test_the_study_from_end_to_end(make: Callable[..., WeakToStrongConfig], work
     one = cell(result)
     assert one["learned_from"] == 20
     assert one["labelled"] == 120
+    # 120 labels choose an l2 by eight fits; the 20 rows of the weaker supervisor choose nothing
+    l2 = result.numbers["l2"]
+    assert l2["fits"] % 8 == 0
+    assert 0 < l2["fits"] < 8 * sum(l2["chosen"].values())
     gap = one["ceiling"]["value"] - one["supervisor"]["value"]
     assert one["gap"]["value"] == pytest.approx(gap)
     assert one["gain"]["value"] == pytest.approx(one["student"]["value"] - one["supervisor"]["value"])

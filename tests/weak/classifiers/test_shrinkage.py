@@ -10,7 +10,7 @@ from torch import Tensor
 from penchant.errors import InputError
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.probe_fit import fit_probes
-from penchant.weak.classifiers.shrinkage import _held_out, misfits_of, settle_l2
+from penchant.weak.classifiers.shrinkage import _held_out, fits_to_settle, misfits_of, settle_l2
 from penchant.weak.settings import L2, L2_CANDIDATES
 
 
@@ -57,6 +57,13 @@ def test_few_rows_choose_nothing() -> None:
     assert settle_l2("auto", x, blind) > L2
     assert settle_l2("auto", x[:99], blind[:99]) == L2
     assert settle_l2("auto", x, blind, groups=["a", "b"] * 150) == L2
+
+
+def test_fits_are_counted_only_where_something_is_chosen() -> None:
+    assert fits_to_settle("auto", 300) == len(L2_CANDIDATES)
+    assert fits_to_settle("auto", 99) == 0
+    assert fits_to_settle("auto", 300, ["a", "b"] * 150) == 0
+    assert fits_to_settle(0.3, 300) == 0
 
 
 def test_a_probe_classifier_chooses_and_says_what_it_chose() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ from penchant.weak.classifiers.features import activations, depth_of, layer_of
 from penchant.weak.classifiers.probe_fit import fit_probes
 from penchant.weak.classifiers.readers import load_reader
 from penchant.weak.classifiers.registry import make_classifier
-from penchant.weak.classifiers.shrinkage import settle_l2
+from penchant.weak.classifiers.shrinkage import fits_to_settle, settle_l2
 from penchant.weak.contract import Classifier, Probabilities, in_other_words
 from penchant.weak.settings import LanguageModel, OwnClassifier
 
@@ -182,6 +182,13 @@ def activations_stage(job: StageJob[ActivationsSettings], folder: Path) -> dict[
     return {"code": code, "layers": depth, "hidden": states.shape[2], "parameters": parameters}
 
 
+class ChosenL2(NamedTuple):
+    """The shrinkage of the probes of one set of labels, and how many fits its choice took."""
+
+    l2: float
+    fits: int
+
+
 def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, object]:
     """Write `labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
     train, test = read_rows(job)
@@ -195,7 +202,7 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
     tested = np.arange(len(train), len(train) + len(test))
     # one-hot, shape (rows, classes): the supervisor learns the truth, its students learn soft labels
     targets = np.eye(classes_of(job.settings.task, train, test))[truth[own_half]]
-    (labels, on_test), chosen = _fitted(job, own_half, targets, [other, tested])
+    (labels, on_test), l2 = _fitted(job, own_half, targets, [other, tested])
     # refused here, before all of its students train on a single answer
     if len(np.unique(labels.argmax(-1))) < 2:
         raise InputError(
@@ -204,7 +211,7 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
         )
     np.save(folder / "labels.npy", labels)
     np.save(folder / "test.npy", on_test)
-    return {"labelled": len(other), **({"l2": chosen} if chosen else {})}
+    return {"labelled": len(other), **l2_facts([l2] if l2 else [])}
 
 
 def relabel_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, object]:
@@ -219,25 +226,32 @@ def relabel_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, obje
     after = np.empty_like(before)  # each half of it is filled once
     # had it labelled what it learned from, it would hand on labels that it memorised
     folds = halves_of(examples, job.settings.seed + 1)
-    chosen: list[float] = []
+    choices: list[ChosenL2] = []
     for learned_half, labelled in (folds, folds[::-1]):
         learned_half = learned_half[: job.settings.classifier.rows]
         (after[labelled],), l2 = _fitted(job, other[learned_half], before[learned_half], [other[labelled]])
-        chosen += l2
+        choices += [l2] if l2 else []
     np.save(folder / "labels.npy", after)
-    return {"labelled": len(after), **({"l2": chosen} if chosen else {})}
+    return {"labelled": len(after), **l2_facts(choices)}
+
+
+def l2_facts(choices: Sequence[ChosenL2]) -> dict[str, object]:
+    """Return what a stage says of its probes' shrinkage; nothing where it fitted no probe."""
+    if not choices:
+        return {}
+    return {"l2": [choice.l2 for choice in choices], "l2_fits": sum(choice.fits for choice in choices)}
 
 
 def _fitted(
     job: StageJob[LabelsSettings], train_rows: Array, targets: Probabilities, input_sets: list[Array]
-) -> tuple[list[Probabilities], list[float]]:
+) -> tuple[list[Probabilities], ChosenL2 | None]:
     """Fit the stage's classifier to some rows.
 
     Args:
         train_rows: indices of the rows to fit it to. input_sets: indices of the rows to predict.
 
     Returns:
-        Its probabilities for each of the input sets, and the shrinkage of a probe.
+        Its probabilities for each of the input sets, and the shrinkage if it is a probe.
     """
     settings = job.settings
     train, test = read_rows(job)
@@ -249,13 +263,14 @@ def _fitted(
         l2 = settle_l2(
             settings.l2, states[train_rows], targets, steps=settings.steps, seed=settings.seed, groups=groups
         )
+        choice = ChosenL2(l2, fits_to_settle(settings.l2, len(train_rows), groups))
         # a batch of one student: labels of shape (students, rows, classes)
         probes = fit_probes(states[train_rows], torch.as_tensor(targets)[None], l2=l2, steps=settings.steps)
-        return [probes.predict_proba(states[inputs])[0].numpy() for inputs in input_sets], [l2]
+        return [probes.predict_proba(states[inputs])[0].numpy() for inputs in input_sets], choice
     examples = [example.classifier_input for example in (*train, *test)]
     classifier = classifier_of(job)
     classifier.fit([examples[index] for index in train_rows], targets, classes=targets.shape[1])
-    return [classifier.predict_proba([examples[index] for index in inputs]) for inputs in input_sets], []
+    return [classifier.predict_proba([examples[index] for index in inputs]) for inputs in input_sets], None
 
 
 def classifier_of(

@@ -36,9 +36,11 @@ from penchant.studies.weak_to_strong.stage_settings import (
 )
 from penchant.studies.weak_to_strong.stages import (
     Array,
+    ChosenL2,
     classes_of,
     classifier_of,
     halves_of,
+    l2_facts,
     loss_of,
     model_of,
     read_rows,
@@ -48,7 +50,7 @@ from penchant.tasks import group_of
 from penchant.types import LabeledExample, PromptGroup, Response
 from penchant.weak.classifiers.language_model import LanguageModelClassifier
 from penchant.weak.classifiers.probe_fit import Probes, fit_probes
-from penchant.weak.classifiers.shrinkage import settle_l2
+from penchant.weak.classifiers.shrinkage import fits_to_settle, settle_l2
 from penchant.weak.contract import Example, in_other_words, width_of
 from penchant.weak.distance import weight_distance
 from penchant.weak.settings import STOP_EVERY
@@ -86,7 +88,7 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
     steps = sorted({*(step for step in CURVE if step < settings.steps), settings.steps})
     arrays: dict[str, defaultdict[str, list[Array]]] = {name: defaultdict(list) for name in FILES}
     probabilities, curves, wordings = arrays.values()
-    chosen: list[float] = []
+    choices: list[ChosenL2] = []
     for seed in settings.seeds:
         _, other = halves_of(train, seed)
         # groups were shuffled when the half was made, so the first rows are a random part, and fewer are among more
@@ -105,7 +107,7 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
         # losses are compared at one l2; of the ceiling its own
         first_labels, groups = next(iter(jobs.values()))[0], [group_of(row) for row in rows]
         l2 = settle_l2(settings.l2, states[other], first_labels, steps=settings.steps, seed=seed, groups=groups)
-        chosen.append(l2)
+        choices.append(ChosenL2(l2, fits_to_settle(settings.l2, len(other), groups)))
         # one batched operation for all of them: (students, rows, classes)
         targets = torch.as_tensor(np.stack([labels for labels, _ in jobs.values()]))
         losses = [loss for _, loss in jobs.values()]
@@ -125,7 +127,7 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
         save_file({name: np.stack(rows) for name, rows in by_student.items()}, folder / f"{file}.safetensors")
     np.save(folder / "truth.npy", truth)
     sizes = {"students": len(probabilities), "seeds": len(settings.seeds)}
-    return {"steps": steps, "unit": "steps", **sizes, "l2": chosen}
+    return {"steps": steps, "unit": "steps", **sizes, **l2_facts(choices)}
 
 
 def _one_by_one(

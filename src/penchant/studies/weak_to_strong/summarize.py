@@ -112,10 +112,11 @@ def _group_count(grid: TaskGrid, study: Path) -> int | None:
 
 def _shrinkage(config: WeakToStrongConfig, stages: Sequence[Stage], study: Path) -> Shrinkage:
     """Count how often each l2 was chosen for a set of labels, and how many more fits the choices took."""
-    chosen = Counter(value for stage in stages for value in facts_of(stage, study).get("l2", ()))
+    facts = [facts_of(stage, study) for stage in stages]
+    chosen = Counter(value for fact in facts for value in fact.get("l2", ()))
     by_value = {f"{value:g}": size for value, size in sorted(chosen.items())}
     return (
-        Shrinkage(by_value, tuple(L2_CANDIDATES), len(L2_CANDIDATES) * chosen.total())
+        Shrinkage(by_value, tuple(L2_CANDIDATES), sum(fact.get("l2_fits", 0) for fact in facts))
         if config.l2 == "auto"
         else Shrinkage(by_value)
     )

@@ -52,6 +52,11 @@ def settle_l2(
     return min(misfits, key=lambda value: misfits[value])
 
 
+def fits_to_settle(l2: Shrinkage, rows: int, groups: Sequence[str] | None = None) -> int:
+    """Return how many probes `settle_l2` fits to choose: none for a given number, and none where rows are too few."""
+    return len(L2_CANDIDATES) if l2 == "auto" and _held_out(rows, 0, groups).any() else 0
+
+
 def misfits_of(
     features: Tensor, labels: NDArray[np.float64], is_held_out: NDArray[np.bool_], *, steps: int
 ) -> dict[float, float]:
