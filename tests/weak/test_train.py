@@ -282,6 +282,19 @@ def test_a_run_with_other_settings_data_or_model_is_not_resumed(
         pt.weak_train(config, resume=True)
 
 
+def test_a_loss_that_fails_late_leaves_nothing_behind(
+    weak: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_late(*_: Any, **__: Any) -> None:
+        (tmp_path / "run" / "training" / "checkpoint").mkdir(parents=True)
+        raise InputError("the loss failed")
+
+    monkeypatch.setattr(weak_train_module, "fit_to_rows", fail_late)
+    with pytest.raises(InputError, match="the loss failed"):
+        pt.weak_train(pt.WeakTrain(data=weak, student={"name": "tfidf"}, out=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_student_without_checkpoints_starts_again_and_says_so(
     weak: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -135,8 +135,10 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
         result = _train_and_write(config, student, rows, folder, record, started)
         remove(training)  # only now: until the result is written, a kill must leave the checkpoints
         return RunResult(config.method, folder.path, to_object(result))
-    except InputError:  # of the model: nothing was learned yet
+    except InputError:  # of the model, or of a user's code that is refused at a later step
         if not resume:
+            # first: checkpoints that are left would keep the folder, which no later run takes and none can resume
+            remove(training)
             folder.discard()
         raise
     except KeyboardInterrupt:
