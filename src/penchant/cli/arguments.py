@@ -198,7 +198,10 @@ def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Ar
         overrides, names = words, []  # a word that is no setting is named together with all other problems
     for flag, form in command.retired.items():
         if values := getattr(options, flag):
-            overrides.append(_translated(flag, values, form))
+            translated = _translated(flag, values, form)
+            key, _, value = translated.partition("=")
+            _refuse_two_values(key, [*_values_of(key, overrides), value], options.error)
+            overrides.append(translated)
     overrides += _out_override(getattr(options, "out", []), overrides, options.error)
     positional = _positional_settings(command, names, options.error)
     # with a file of settings, only reading it tells what is missing
@@ -250,10 +253,19 @@ def _out_override(flags: Sequence[str], overrides: Sequence[str], error: Callabl
     """Return what `-o` stands for; end the program where it and `out=` name different files."""
     if not flags:
         return []
-    settings = [value.strip() for key, _, value in (word.partition("=") for word in overrides) if key.strip() == "out"]
-    if len(different := dict.fromkeys([*settings, *flags])) > 1:
-        error(f"`out` is given as {' and as '.join(different)}: name one of them")
+    _refuse_two_values("out", [*_values_of("out", overrides), *flags], error)
     return [f"out={flags[-1]}"]
+
+
+def _values_of(setting: str, overrides: Sequence[str]) -> list[str]:
+    """Return the values that `key=value` words give to a setting."""
+    return [value.strip() for key, _, value in (word.partition("=") for word in overrides) if key.strip() == setting]
+
+
+def _refuse_two_values(setting: str, values: Sequence[str], error: Callable[[str], NoReturn]) -> None:
+    """End the program where a flag and `key=value` differ; nobody can tell which of them was meant."""
+    if len(different := dict.fromkeys(values)) > 1:
+        error(f"`{setting}` is given as {' and as '.join(different)}: name one of them")
 
 
 def _flag_advice(rest: Sequence[str], typed: Sequence[str], options: argparse.Namespace) -> str:
