@@ -83,7 +83,7 @@ def test_a_task_of_an_installed_module(folder: Path, tmp_path: Path, monkeypatch
         ("mine.py:no_data", "it names no data"),
         ("mine.py:tuples", "reviews.jsonl:1 was read as a tuple, expected a penchant.types.LabeledExample"),
         ("mine.py:ends", r"reviews.jsonl:1 is no row of Ends.*: it ended the program \(sys.exit\(3\)\)"),
-        ("mine.py", r"it names a file, but no attribute of it: write `mine.py:reviews` or `mine.py:plain`"),
+        ("mine.py", r"it names a file, but no attribute in it: write `mine.py:reviews` or `mine.py:plain`"),
     ],
 )
 def test_what_is_no_task_is_refused(name: str, message: str, folder: Path) -> None:

@@ -33,10 +33,10 @@ def test_a_file_that_is_called_like_an_installed_module_is_no_stand_in_for_it(
         ("link.py:f", "link.py is a link to nowhere.py, which is not there"),
         ("pip.py:f", "there is no file pip.py$"),
         ("relative.py:f", "import helper"),
-        ("two.py:Judge:f", "it has a colon too many: expected one, between the module or file and its attribute"),
-        ("a:b:c", "it has a colon too many"),
-        ("two.py", "it names a file, but no attribute of it: write `two.py:loss` or `two.py:Judge`"),
-        ("nowhere.py", "it names a file, but no attribute of it: write `nowhere.py:NAME`"),
+        ("two.py:Judge:f", "it has one colon too many: expected one, between the module or file and its attribute"),
+        ("a:b:c", "it has one colon too many"),
+        ("two.py", "it names a file, but no attribute in it: write `two.py:loss` or `two.py:Judge`"),
+        ("nowhere.py", "it names a file, but no attribute in it: write `nowhere.py:NAME`"),
     ],
 )
 def test_a_slip_in_a_name_is_answered_with_what_to_write(

@@ -188,7 +188,7 @@ def words(annotation: object) -> str:
         return "a mapping" + (f" (each value {words(arguments[1])})" if arguments else "")
     if isinstance(origin, type) and issubclass(origin, (Sequence, set, frozenset)):
         return _list_words(arguments)
-    return getattr(annotation, "__name__", str(annotation))  # a class that no words are for
+    return getattr(annotation, "__name__", str(annotation))  # a class that has no words here
 
 
 def _choice(values: Sequence[object]) -> str:

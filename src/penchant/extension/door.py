@@ -60,10 +60,10 @@ class Door:
             file = find_file(full)
             names = [f"`{name}:{definition}`" for definition in (public_definitions(file) if file else [])[:5]]
             examples = " or ".join(names) or f"`{name}:NAME`"
-            raise self.refusal(name, f"it names a file, but no {self.kind} of it: write {examples}")
+            raise self.refusal(name, f"it names a file, but no {self.kind} in it: write {examples}")
         if ":" in source and not prefix and attribute.isidentifier() and not find_file(source):
             raise self.refusal(
-                name, f"it has a colon too many: expected one, between the module or file and its {self.kind}"
+                name, f"it has one colon too many: expected one, between the module or file and its {self.kind}"
             )
         # a module's name that begins with a dot is relative, and there is no package that it could be relative to
         is_relative = source.startswith(".") and not source.endswith(".py")

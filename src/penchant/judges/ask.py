@@ -132,7 +132,7 @@ def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOpt
     store, orders, max_calls = options.get("store"), options.get("orders", "both"), options.get("max_calls")
     if max_calls is not None and max_calls < 0:
         raise InputError(f"max_calls must be at least 0, got {max_calls}")
-    # pairs of one content are one question, and a pair of two equal responses is its own other order
+    # pairs with the same texts are one question, and a pair of two equal responses is its own other order
     two_orders = orders == "both"
     questions = (question for pair in pairs for question in ((pair, pair.swapped) if two_orders else (pair,)))
     unique = list(dict.fromkeys(questions))
@@ -148,7 +148,7 @@ def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOpt
         for question in unique
         if question not in stored or (repeat_unreadable and stored[question].winner == "unparseable")
     ]
-    # They are not taken: that an identity left something out is why it changed.
+    # Those are not used: the identity changed because the former one left something out.
     if store is not None and any(store.find(former, missing) for former in former_identities(judge)):
         _warn_of_short_keys(store.path)
     now = missing[:max_calls]

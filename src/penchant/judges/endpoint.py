@@ -129,7 +129,7 @@ class EndpointJudge:
             answer, tokens = await retry(lambda: self._answer(client, text), self._limits)
         except (TemporaryFailure, QuestionRefused, AnswerTooLarge) as error:
             reason = self._safe(str(error))[:EXCERPT]
-            # one that never was there is a wrong address; one that went away may come back, and its calls are counted
+            # one that never answered is a wrong address; one that went away may come back, and its failures count
             if isinstance(error, TemporaryFailure) and error.unreachable and not self._has_answered:
                 raise RunError(
                     f"{self._address} cannot be reached, {self.settings.attempts} attempts failed ({reason}): start "

@@ -59,7 +59,7 @@ class PolicyJudge:
             groups = [PromptGroup(self.template.ask(question) + "\n", words) for question in part]
             for index, (a, b) in enumerate(row.tolist() for row in self.policy.score(groups)):
                 winner = higher(a, b, self.margin)
-                # the more probable verdict's share of both; neither of the two is the probability of a tie
+                # the more probable verdict's share of the two; a tie has no probability here
                 confidence = None if winner == "tie" else 1 / (1 + math.exp(-abs(a - b)))
                 done(start + index, Verdict(winner, confidence, f"logps {a:.4f} and {b:.4f}"))
 

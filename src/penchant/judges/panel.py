@@ -22,7 +22,7 @@ class PanelJudge:
         self.addresses = {full: public for judge in judges for full, public in addresses_of(judge).items()}
         self.identity = f"panel of {'; '.join(judge.identity for judge in judges)}"
         if any(map(former_identities, judges)):
-            # one name for all members of before: an earlier version knew all of them by their former names
+            # one identity: an earlier version called every member by its former name
             oldest = [(*former_identities(judge), judge.identity)[0] for judge in judges]
             self.former_identities = (f"panel of {'; '.join(oldest)}",)
 

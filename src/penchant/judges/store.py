@@ -110,7 +110,7 @@ class VerdictStore:
             self._connection.execute(_TABLE)
             self._connection.execute(_EARLIER_VERDICTS)
             self._connection.execute(_READERS)
-            # in one transaction: two processes that open an old file at once would both add the column
+            # in one transaction: else two processes that open an old file at once would both add the column
             with self._transaction():
                 for table in ("verdicts", "readers"):  # of earlier versions
                     columns = [column[1] for column in self._connection.execute(f"PRAGMA table_info({table})")]
@@ -216,7 +216,7 @@ class VerdictStore:
             renamed = {judge: hidden(judge) for judge in judges if hidden(judge) != judge}
             if not renamed:
                 return 0
-            # deleted rows stay readable in the file otherwise, and in its log
+            # otherwise deleted rows stay readable in the file and in its log
             self._connection.execute("PRAGMA secure_delete=ON")
             with self._transaction():
                 count = sum(self._rename(old, new, hidden) for old, new in renamed.items())

@@ -82,7 +82,7 @@ def _mean(shares: Sequence[tuple[float, str]]) -> Estimate | None:
 def _warnings(answers: Sequence[Answer], first: Sequence[float]) -> list[str]:
     sentences = []
     share = float(np.mean(first)) if first else 0.5
-    # in one order "always the first" may be right by chance of how the pairs stand
+    # in one order alone, "always the first" may be right by the way the pairs are arranged
     two_orders = any(answer.second is not None for answer in answers)
     if two_orders and len(first) >= MIN_VERDICTS and max(share, 1 - share) >= POSITION_SHARE:
         slot = "first" if share > 0.5 else "second"

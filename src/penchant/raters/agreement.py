@@ -197,7 +197,7 @@ def _matchup(
     people, judges = ([[verdicts[item] for item in items] for verdicts in group] for group in groups)
     wins = None
     if models:
-        # a pair is oriented by digest, so that the first model wrote now its first response, now its second
+        # a pair is oriented by digest, so the first model wrote the first response of some pairs only
         leads = [(ratings.pairs[item].models or models)[0] == models[0] for item in items]
         wins = MatchupWins(
             judges=tuple(_win_rate([verdicts], leads, clusters, resampling) for verdicts in judges),

@@ -65,7 +65,7 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
     app.add_exception_handler(StorageError, _storage_error)
     app.add_exception_handler(AnyHTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
-    # around the handlers above, too: their answers have the same headers
+    # around the handlers above too, so that their answers have the same headers
     app.add_middleware(Guard, hosts=known_hosts(config))
     return app
 

@@ -106,7 +106,7 @@ def _due_check(session: Session, annotator: int, config: Collect) -> Item | None
     if checks > block or position < _draw(config.seed, "check", annotator, block) % (config.check_every - 1):
         return None
     already_assigned = exists().where(col(Assignment.item_id) == Item.id, col(Assignment.annotator_id) == annotator)
-    # drawn for each person, so that two who talk do not meet the same check at the same time
+    # drawn for each person, so that two who compare notes do not meet the same check at the same time
     left = session.exec(select(Item).where(is_check, ~already_assigned)).all()
     return min(left, key=lambda item: _draw(config.seed, "which", annotator, item.id), default=None)
 

@@ -124,4 +124,4 @@ READERS: dict[str, Callable[[Sequence[object], int], list[Comparison]]] = {
     "ranking": comparisons_of_ranking,
     "ranks": comparisons_of_ranks,
 }
-"""The fields that say who won, of which a row has one at most. A reader takes the items and the number of responses."""
+"""The fields that say who won; a row has at most one. A reader takes the items and the number of responses."""

@@ -71,7 +71,7 @@ def _prompts(config: JudgeConfig, run: Run) -> list[Prompt]:
     texts = [row.prompt for row in last_samples(run)]
     if not texts:
         raise InputError(f"{run.path} has no samples to take the prompts of: name a file with `prompts`")
-    # joined to one text as samples keep them, they would be drawn for as one long turn of a user
+    # samples keep them joined to one text, which would be drawn for as one long turn of a user
     if turns := [text for text in texts if CONVERSATION.match(text)]:
         raise InputError(
             f"{run.path}: prompts are conversations, whose turns its samples do not keep apart ({preview(turns[0])}): "
@@ -106,7 +106,7 @@ def _draw(run: Run, config: JudgeConfig, prompts: Sequence[Prompt], samplings: M
     )
     policy = load_policy(model, template=run.setting("data", "template") or "auto")
     for file, sampling in samplings.items():
-        # before the first draw, since another prompt's samples would be thrown away with those that fail
+        # before the first draw: a prompt that fails would take the samples of all others with it
         if long := [prompt for prompt in prompts if not policy.has_room(prompt, sampling.max_new_tokens)]:
             raise InputError(
                 f"{len(long)} prompts leave no room for {sampling.max_new_tokens} tokens in the context of "

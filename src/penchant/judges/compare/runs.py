@@ -203,7 +203,7 @@ def _pairs(config: JudgeConfig, name: str, texts: Responses, opponent_texts: Res
     chosen.
     """
     missing = [prompt for prompt in texts if prompt not in opponent_texts]
-    # else a prompt that only one side has would be left out in silence, and both be measured on other prompts
+    # else a prompt that only one side has would be left out in silence, and the two be measured on different prompts
     chosen = config.against == "chosen" or bool(config.temperatures)
     extra = [] if chosen else [prompt for prompt in opponent_texts if prompt not in texts]
     problems = [
