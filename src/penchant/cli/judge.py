@@ -7,10 +7,12 @@ from penchant.judges.compare.settings import JudgeConfig
 
 
 def _judge(arguments: Arguments) -> int:
+    # before the imports: a slip in a setting is answered at once
+    config = arguments.load(JudgeConfig)
+
     from penchant.judges.compare.runs import judge
     from penchant.judges.compare.words import is_undefined, terminal_lines
 
-    config = arguments.load(JudgeConfig)
     results = judge(config, tell=print)  # a line as soon as there is one: an endpoint may take hours
     print("\n".join(terminal_lines(results)))
     print(f"report: {config.out}/report.html")

@@ -11,9 +11,12 @@ from penchant.weak.command_settings import WeakLabel, WeakTrain
 
 
 def _label(arguments: Arguments) -> int:
+    # before the imports: a slip in a setting is answered at once
+    config = arguments.load(WeakLabel)
+
     from penchant.weak.label import weak_label
 
-    labelled = weak_label(arguments.load(WeakLabel))
+    labelled = weak_label(config)
     shares = ", ".join(f"{name} {100 * share:.0f}%" for name, share in labelled.shares.items())
     # a pair's two responses stand in an order that their texts decide (decision 11): shares of places say nothing
     if labelled.longer_share:
@@ -28,15 +31,17 @@ def _add_resume(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: Arguments) -> int:
+    path, resume = arguments.path, arguments.flags.resume
+    if resume and path is None:
+        path = saved_config(WeakTrain, arguments.overrides)
+    config = load_config(WeakTrain, path, arguments.overrides)
+
     from penchant.typed_json import from_json
     from penchant.weak.page import console_lines
     from penchant.weak.results import StudentResult
     from penchant.weak.train import weak_train
 
-    path, resume = arguments.path, arguments.flags.resume
-    if resume and path is None:
-        path = saved_config(WeakTrain, arguments.overrides)
-    result = weak_train(load_config(WeakTrain, path, arguments.overrides), resume=resume)
+    result = weak_train(config, resume=resume)
     print("\n".join(console_lines(from_json(StudentResult, result.metrics))))
     print(f"run directory: {result.path}")
     print(f"report: {result.path / 'report.html'}")
