@@ -282,11 +282,12 @@ def test_a_run_with_other_settings_data_or_model_is_not_resumed(
         pt.weak_train(config, resume=True)
 
 
-def test_a_loss_that_fails_late_leaves_nothing_behind(
+def test_code_of_the_user_that_fails_late_leaves_nothing_behind(
     weak: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail_late(*_: Any, **__: Any) -> None:
-        (tmp_path / "run" / "training" / "checkpoint").mkdir(parents=True)
+        for part in ("training/checkpoint", "classifier/own"):
+            (tmp_path / "run" / part).mkdir(parents=True)
         raise InputError("the loss failed")
 
     monkeypatch.setattr(weak_train_module, "fit_to_rows", fail_late)

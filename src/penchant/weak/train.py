@@ -137,8 +137,9 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
         return RunResult(config.method, folder.path, to_object(result))
     except InputError:  # of the model, or of a user's code that is refused at a later step
         if not resume:
-            # first: checkpoints that are left would keep the folder, which no later run takes and none can resume
-            remove(training)
+            # first: what is left would keep the folder, which no later run takes and none can resume
+            for part in (training, folder.path / "classifier"):
+                remove(part)
             folder.discard()
         raise
     except KeyboardInterrupt:

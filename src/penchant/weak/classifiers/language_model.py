@@ -137,7 +137,7 @@ class LanguageModelClassifier:
         return logits.double().softmax(-1).numpy()
 
     def save(self, folder: str | Path) -> None:
-        """Write model (or adapters), head and settings, for `penchant.weak.load_classifier`."""
+        """Write model (or adapters), head and settings, for `load_classifier`."""
         if self.reading is None:
             raise InputError(FITTED_FIRST)
         # a relative path would hold in one folder only
