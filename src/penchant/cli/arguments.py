@@ -127,7 +127,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Return what argparse says, and below it every setting."""
-        # made here and not with the parser: to describe all settings of all commands takes more than a second
+        # made here and not with the parser: a command that runs needs no description of any settings
         listing = f"\nsettings:\n{describe(self.command.settings)}\n" if self.command else ""
         return super().format_help() + listing
 

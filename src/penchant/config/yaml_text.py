@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 PREFIX = "tag:yaml.org,2002:"
-MOST_CHARACTERS = 4_000_000  # PyYAML reads tens of thousands per second: a longer text would take minutes
+MOST_CHARACTERS = 4_000_000  # PyYAML reads about 100,000 per second: a longer text would take a minute and more
 MOST_NODES = 200_000  # a study's settings are some hundreds
 DEEPEST = 100
 MOST_DIGITS = 400  # what a float can hold has at most 309 before the point

@@ -192,7 +192,7 @@ def _is_inside_word(match: re.Match[str]) -> bool:
     return bool(before) and (before[-1].isalnum() or before[-1] in "_'@")
 
 
-@lru_cache(maxsize=1)  # at the first answer: compiling takes 0.05 s, which an import need not wait for
+@lru_cache(maxsize=1)  # compiled at the first answer: an import need not wait for it
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     kinds = ((_WINS, "wins"), (_LOSES, "loses"), (_TIES, "tie"))
     return [(re.compile(text), kind) for patterns, kind in kinds for text in patterns]

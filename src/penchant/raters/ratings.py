@@ -143,7 +143,7 @@ class RatingsTable:
     def add(self, rater: str, group: PromptGroup, comparison: Comparison, metadata: RowMetadata) -> None:
         """Add a rater's verdict on two responses."""
         key, verdict, pair = oriented(group, comparison, metadata.models)
-        # With the white space at their ends taken off the two are one response.
+        # With the white space at their ends taken off, the two are one response.
         if key[1] == key[2]:
             self._same_texts += 1
             return

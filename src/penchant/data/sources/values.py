@@ -112,7 +112,7 @@ def as_text(value: object, name: str, *, empty_ok: bool = False, nul_ok: bool = 
     """
     if not isinstance(value, str):
         raise RowError("type", f"field {name!r}: expected text, got {describe(value)}")
-    # JSON can spell half of a surrogate pair (\\ud83d). Python reads it, and fails when the text is written or hashed.
+    # JSON can spell half of a surrogate pair (\ud83d). Python reads it, and fails when the text is written or hashed.
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
