@@ -112,7 +112,7 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
     Args:
         name: a built-in one (`NAMES`), or `module:attribute` for a task of the user's.
         folder: of data; `data_folder()` if not given.
-        train, test: take at most so many examples, by content, whole groups (so the last group may be cut).
+        train, test: how many examples to take at most, by content, whole groups (so the last group may be cut).
 
     Raises:
         InputError: no such task; data that cannot be read; a class without examples.

@@ -121,4 +121,4 @@ ACROSS: dict[str, Sentence] = {
     **{key: _ends(key) for key in ("clip_fraction", "explained_variance")},
     **{key: _ends(key) for key in ("tokens", "reward", "repetition", "distinct_2")},
 }
-"""What is said of each panel's key, and of the plane; a panel that is not here stands without a sentence."""
+"""The sentence for each panel by its key, and for the plane; a panel that is not here has none."""

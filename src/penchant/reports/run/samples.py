@@ -69,7 +69,7 @@ def samples(runs: Sequence[Run]) -> Samples | None:
 
 
 def _note(prompts: int, draw_count: int, per_prompt: int, runs: int) -> str:
-    # What is left out is counted: whoever reads a few texts should know of how many they are.
+    # What is left out is counted: a reader of a few texts should know how many there are.
     parts = []
     if prompts > MOST_PROMPTS:
         parts.append(f"the first {MOST_PROMPTS} of {count(prompts, 'prompt')}, in the order of the file")

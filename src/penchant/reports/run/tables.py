@@ -130,7 +130,7 @@ def _millions(n: float) -> str:
     return f"{n:.0f}"
 
 
-# What was taken out of the data or changed in it; nothing is said of what did not happen.
+# What was taken out of the data or changed in it; a count of 0 is not shown.
 _SPOILED = {
     "contradictions": "contradicting",
     "dropped_too_long": "dropped as too long",

@@ -64,7 +64,7 @@ def trained_policy(job: StageJob[StageSettings], settings: PolicySettings) -> Po
 
 
 def with_room(policy: Policy, file: Path, tokens: int) -> list[Prompt]:
-    """Return the prompts of a file that leave room for so many tokens in the model's context.
+    """Return the prompts of a file that leave room for `tokens` more in the model's context.
 
     Raises:
         InputError: there is none.

@@ -14,12 +14,12 @@ class StageMessage:
     """A stage to work on.
 
     Attributes:
-        id: what its answer is known by.
+        id: a number that its answer repeats.
         kind, inputs: of the stage.
         settings_class: `module:class` of its settings. settings: these as JSON.
         needs: folders of the stages before, by role.
         folder: where it goes. log: the file that takes what it prints.
-        threads: so many may be used.
+        threads: how many it may use.
     """
 
     id: int

@@ -57,7 +57,7 @@ def run_missing(
     Args:
         stages: each after what it needs.
         study: the study's folder.
-        jobs: so many at once, each with its share of the threads.
+        jobs: how many stages run at once, each with its share of the threads.
         progress: where stages stand already, which is then carried on.
 
     The first Ctrl-C lets running stages write checkpoints and stops; the second one kills them.

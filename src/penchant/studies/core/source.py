@@ -53,7 +53,7 @@ ENTRIES: dict[str, dict[str, str]] = {
 }
 """Registries: the module of each entry by its name. What a registry imports of these does not count by itself."""
 ALL_ENTRIES_BY_DEFAULT = ("penchant.losses.dispatch", "penchant.train.objectives", "penchant.weak.classifiers.registry")
-"""Registries of which all entries count where nobody names some: whoever trains may use any."""
+"""Registries of which all entries count where settings name none: a stage that trains may use any of them."""
 
 
 @dataclass(frozen=True)

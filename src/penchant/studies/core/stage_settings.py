@@ -46,7 +46,7 @@ class DrawSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SampledSettings(StageSettings):
-    """So many samples of a policy for each prompt. `reference` stages have no more than that."""
+    """A number of samples of a policy per prompt; `reference` stages have no further settings."""
 
     policy: Annotated[PolicySettings, INLINED]
     draws: Annotated[DrawSettings, INLINED]
@@ -184,7 +184,7 @@ class OfflineRunSettings(RunSettings):
     Attributes:
         epochs, steps: how long it learns; one of the two.
         loss: of DPO.
-        prompts: so many of the comparisons' prompts alone; None for all.
+        prompts: how many of the comparisons' prompts it learns from; None for all.
     """
 
     policy: Annotated[PolicySettings, INLINED]

@@ -131,7 +131,7 @@ def _numbers(
     # a call that found everything done keeps the time of the one that did the work
     before = present.get("cost", {})
     numbers["cost"] |= {name: before[name] for name in clock if name in before} if not progress.ran else clock
-    # NaN is no JSON: it fails here and not in whoever reads the file
+    # NaN is no JSON: it fails here, and not when somebody reads the file
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     # the digest before the file: after a kill between the two the file is missing, and never present and unlisted
     try:

@@ -17,7 +17,7 @@ def weak_name(number: int) -> str:
 
 
 def chain_name(weak: str, link: int) -> str:
-    """Return the name of the labels of a supervisor after so many students of the chain."""
+    """Return the name of a supervisor's labels after the student of this number, from 0, of the chain."""
     return f"{weak}-chain-{link}"
 
 

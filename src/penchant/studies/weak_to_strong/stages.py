@@ -133,7 +133,7 @@ def generative_stage(job: StageJob[GenerativeSettings], folder: Path) -> dict[st
 
 
 def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[str]:
-    """Return texts in pieces of nearly so many tokens at most, without those that are blank."""
+    """Return texts in pieces of a little less than `longest` tokens, without those that are blank."""
     # a piece alone may be a token or two longer than in its text, since its ends are not tokenized with what follows
     room = longest - max(3, longest // 16)
     pieces = []

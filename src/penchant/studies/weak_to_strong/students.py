@@ -348,7 +348,7 @@ def _labels(job: StageJob[StudentSettings], truth: _Truth | None, rows: int) -> 
 
 
 def _weak_labels(needs: Mapping[str, Path], role: str, rows: int) -> Array:
-    """Return the labels that a supervisor's stage wrote, of the first so many rows, shape (rows, classes)."""
+    """Return the labels that a supervisor's stage wrote for the first `rows` rows, shape (rows, classes)."""
     labels: Array = np.load(needs[role] / "labels.npy", allow_pickle=False)
     return labels[:rows]
 

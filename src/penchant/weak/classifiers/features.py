@@ -63,7 +63,7 @@ def activations(
     """Return the states after each layer for each text, or their difference between a prompt's two options.
 
     Args:
-        folder: where they are kept. longest: so many tokens are read, or fewer where the model's context ends, see
+        folder: where they are kept. longest: how many tokens are read, or fewer where the model's context ends, see
             `penchant.weak.classifiers.reading.shorten`. deepest: the last layer to compute; all if not given.
         known: other folders to look for examples in. model: what `digest_of` says of the reader's, where it is known.
 
