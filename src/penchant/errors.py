@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher, get_close_matches
 
+MOST_NAMES = 5  # that a message asks about: in a folder of numbered files all are as near as the first
+
 
 class PenchantError(Exception):
     """Base of every error that Penchant raises on purpose. `str(error)` is a complete message for the user."""
@@ -34,14 +36,15 @@ def near_names(word: str, names: Iterable[str], *, count: int = 1, cutoff: float
     """Return the known names that are most like a word, the nearest first; never the word itself.
 
     Args:
-        count: how many at most, and those that are as near as the last of them.
+        count: how many at most, and those that are as near as the last of them, up to `MOST_NAMES`.
         cutoff: how alike they have to be: 0 for anything, 1 for the word itself.
     """
     candidates = list(dict.fromkeys(name for name in names if name != word))
     matches = get_close_matches(word, candidates, n=max(len(candidates), 1), cutoff=cutoff)
     # `dpp` is as near to `dpo` as to `ppo`: to name one of both would be a guess
     ratios = [SequenceMatcher(None, name, word).ratio() for name in matches]
-    return [name for name, ratio in zip(matches, ratios, strict=True) if ratio >= ratios[:count][-1]]
+    nearest = [name for name, ratio in zip(matches, ratios, strict=True) if ratio >= ratios[:count][-1]]
+    return nearest[: max(count, MOST_NAMES)]
 
 
 def did_you_mean(

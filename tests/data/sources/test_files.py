@@ -95,6 +95,12 @@ def test_a_missing_file_names_similar_ones(tmp_path: Path) -> None:
     said = message(tmp_path / "pref.jsonl")
     assert "no such file" in said
     assert f"did you mean {tmp_path / 'prefs.jsonl'}" in said
+
+
+def test_a_missing_file_among_many_alike_names_a_few_of_them(tmp_path: Path) -> None:
+    for number in range(10, 60):
+        write(tmp_path, f"shard-{number}.jsonl", jsonl(ROW))
+    assert 2 <= message(tmp_path / "shard-77.jsonl").count("shard-") - 1 <= 5
     assert "does not exist either" in message(tmp_path / "nowhere" / "prefs.jsonl")
 
 
