@@ -45,6 +45,11 @@ class WithLoss(Words):
         super().__init__()
         self.loss = loss
 
+class WithAnything(Words):
+    def __init__(self, **arguments):
+        super().__init__()
+        self.arguments = arguments
+
 class Unsaved(Words):
     save = load = None
 
@@ -118,6 +123,9 @@ def test_what_breaks_the_contract_is_refused(folder: Path, name: str, message: s
 def test_a_loss_is_for_who_takes_one(folder: Path) -> None:
     taken = make_classifier(own("WithLoss"), loss=Confidence())
     assert taken.classifier.loss == Confidence()  # type: ignore[attr-defined]
+    any_argument = make_classifier(own("WithAnything"), loss=Confidence(), names=("no", "yes"), seed=3)
+    assert any_argument.classifier.arguments == {  # type: ignore[attr-defined]
+        "loss": Confidence(), "names": ("no", "yes"), "seed": 3}  # fmt: skip
     make_classifier(own("Words"), loss=CrossEntropy())
     with pytest.raises(InputError, match="takes no argument `loss`, so it cannot learn with another"):
         make_classifier(own("Words"), loss=Confidence())

@@ -8,6 +8,7 @@ from math import ceil
 from pathlib import Path
 
 from penchant.data.options import Template
+from penchant.errors import RunError
 from penchant.models.settings import ModelConfig
 from penchant.studies.core.stage_settings import (
     DrawSettings,
@@ -133,7 +134,9 @@ def _offline(kind: str, settings: OfflineRunSettings, paths: RunPaths, counts: C
     if kind in ("preferred_ft", "unlikelihood", "kto"):  # they learn from single responses
         units = counts.winners + ((counts.losers or 0) if kind == "kto" else 0)
     # a run on few prompts: their share of the units, since nobody counts units per prompt before the data are read
-    if settings.prompts is not None and counts.prompts is not None:
+    if settings.prompts is not None:
+        if counts.prompts is None:  # else the run would train as long as one on all prompts, and nobody would see it
+            raise RunError("the comparisons' stage.json has no number of prompts: delete that stage's folder")
         units = max(1, units * min(settings.prompts, counts.prompts) // counts.prompts)
     steps_per_pass = ceil(units / settings.batch_size)
     steps = settings.steps or steps_per_pass * (settings.epochs or 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -184,7 +184,7 @@ def _make(settings: OwnClassifier, offered: dict[str, object]) -> UsersClassifie
     factory = settings.factory
     make = OWN_CLASSIFIERS.load_callable(factory, "a class, or a function that makes a classifier")
     # a small class need not name arguments that it does not use
-    parameters = _parameters(make)
+    parameters = _accepted(make, offered)
     if "loss" not in parameters and offered["loss"] != CrossEntropy():
         # it would learn by another loss than the settings say, and nobody would see that
         raise OWN_CLASSIFIERS.refusal(
@@ -196,11 +196,14 @@ def _make(settings: OwnClassifier, offered: dict[str, object]) -> UsersClassifie
     return _checked(factory, classifier)
 
 
-def _parameters(make: Callable[..., object]) -> set[str]:
+def _accepted(make: Callable[..., object], offered: Iterable[str]) -> set[str]:
+    """Return which of the arguments offered a user's function takes by name; one with `**kwargs` takes them all."""
     try:
-        return set(inspect.signature(make).parameters)
+        parameters = inspect.signature(make).parameters
     except (TypeError, ValueError):  # such as a class that is written in C
         return set()
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return set(offered) if takes_any else set(parameters)
 
 
 def _checked(factory: str, classifier: object) -> UsersClassifier:
