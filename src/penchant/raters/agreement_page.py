@@ -17,7 +17,6 @@ from penchant.reports.kit.page import format_measure, shared_context, write_page
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, NAME, count, listing, number, short
-from penchant.typed_json import JsonObject
 
 MOST_PAIRS = 60  # in the table; all are in the JSON
 HEAD = 1200  # characters of a text that are not folded
@@ -35,7 +34,7 @@ CAPTIONS = {
 }
 
 
-def agreement_page(results: Agreement, provenance: JsonObject, folder: Path) -> None:
+def agreement_page(results: Agreement, provenance: Mapping[str, object], folder: Path) -> None:
     """Write `report.html` and its figures.
 
     Raises:
@@ -45,7 +44,9 @@ def agreement_page(results: Agreement, provenance: JsonObject, folder: Path) -> 
     write_page(agreement_context(results, provenance, pictures), pictures, folder)
 
 
-def agreement_context(results: Agreement, provenance: JsonObject, pictures: Mapping[str, Picture]) -> dict[str, object]:
+def agreement_context(
+    results: Agreement, provenance: Mapping[str, object], pictures: Mapping[str, Picture]
+) -> dict[str, object]:
     """Return the values that fill the template."""
     tables = [_human_study(results), _pairs(results), _raters(results), _leanings(results), *where_tables(results)]
     return {

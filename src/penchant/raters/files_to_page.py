@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ from penchant.raters.settings import Agree, Rank
 from penchant.reports.kit.text import number
 from penchant.runs.provenance import provenance_of_files
 from penchant.runs.run_folder import RunFolder
-from penchant.typed_json import JsonObject, to_object
+from penchant.typed_json import to_object
 from penchant.types import RunResult
 
 Results = TypeVar("Results")
@@ -20,7 +20,7 @@ def files_to_page(
     config: Agree | Rank,
     files: Sequence[str],
     measure: Callable[[], Results],
-    write_page: Callable[[Results, JsonObject, Path], None],
+    write_page: Callable[[Results, Mapping[str, object], Path], None],
 ) -> RunResult:
     """Measure, then write `METHOD.json`, `provenance.json`, `report.html` and figures to the run directory.
 

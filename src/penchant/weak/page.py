@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.ticker import FixedLocator
 
@@ -27,7 +27,7 @@ CAPTIONS = {
 READ = 400  # characters of a text to read
 
 
-def weak_train_page(result: StudentResult, config: JsonObject, provenance: JsonObject) -> str:
+def weak_train_page(result: StudentResult, config: JsonObject, provenance: Mapping[str, object]) -> str:
     """Return the page of a student, `report.html`.
 
     Args:

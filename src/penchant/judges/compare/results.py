@@ -86,7 +86,7 @@ class JudgeResults:
     baselines: Mapping[str, Mapping[str, WinRate]]
     tests: tuple[SourceTest, ...]
     examples: Mapping[str, tuple[JudgedPair, ...]]
-    provenance: JsonObject
+    provenance: Mapping[str, object]
 
     @property
     def by_run(self) -> dict[str, list[SourceResult]]:

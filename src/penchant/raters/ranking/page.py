@@ -14,12 +14,11 @@ from penchant.reports.kit.page import shared_context, write_page
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, listing, number, recorded, short
-from penchant.typed_json import JsonObject
 
 MOST_ITEMS = 40  # items in the figure and the table of who beat whom
 
 
-def strengths_page(ranking: Ranking, provenance: JsonObject, folder: Path) -> None:
+def strengths_page(ranking: Ranking, provenance: Mapping[str, object], folder: Path) -> None:
     """Write `report.html` and its figure.
 
     Raises:
@@ -29,7 +28,9 @@ def strengths_page(ranking: Ranking, provenance: JsonObject, folder: Path) -> No
     write_page(strengths_context(ranking, provenance, pictures), pictures, folder)
 
 
-def strengths_context(ranking: Ranking, provenance: JsonObject, pictures: Mapping[str, Picture]) -> dict[str, object]:
+def strengths_context(
+    ranking: Ranking, provenance: Mapping[str, object], pictures: Mapping[str, Picture]
+) -> dict[str, object]:
     """Return the values that fill the template."""
     return {
         "title": title(ranking),

@@ -78,7 +78,7 @@ class AnnotatorsSummary:
     all: Agreement
     failures: tuple[Failure, ...]
     cost: StudyCost
-    provenance: JsonObject
+    provenance: Mapping[str, object]
 
     def named_rows(self) -> Iterator[tuple[str, Agreement]]:
         """Yield the name and agreement of each annotator, and of all in turn."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, ClassVar
@@ -279,7 +280,7 @@ class FrontierSummary:
     failures: tuple[Failure, ...]
     samples: SideBySideTexts
     cost: StudyCost
-    provenance: JsonObject
+    provenance: Mapping[str, object]
 
     @cached_property
     def trained(self) -> tuple[MethodSummary, ...]:

@@ -224,7 +224,8 @@ def run_name(study: FrontierSummary, name: str, value: float | None, rate: float
 def facts(study: FrontierSummary) -> list[tuple[str, str]]:
     """Return what was compared, on what, as (label, text)."""
     config, prompts = study.config, study.prompts
-    accelerator = (study.provenance.get("machine") or {}).get("accelerator")
+    machine = study.provenance.get("machine")
+    accelerator = machine.get("accelerator") if isinstance(machine, dict) else None
     where = f"{machine_words(study.provenance)}{f', {accelerator}' if accelerator else ''}"
     facts = [
         ("Model", described(str(config["model"]["name"])) + ("" if config["sft"] is None else ", fine-tuned first")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -88,7 +89,7 @@ class NoiseSummary:
     few: FewSummary | None
     failures: tuple[Failure, ...]
     cost: StudyCost
-    provenance: JsonObject
+    provenance: Mapping[str, object]
 
     @cached_property
     def shares(self) -> list[float]:

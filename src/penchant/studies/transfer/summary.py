@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
@@ -116,7 +117,7 @@ class TransferSummary:
     methods: tuple[MethodSummary, ...]
     failures: tuple[Failure, ...]
     cost: StudyCost
-    provenance: JsonObject
+    provenance: Mapping[str, object]
 
     @cached_property
     def trained(self) -> list[tuple[MethodSummary, CarryOver]]:

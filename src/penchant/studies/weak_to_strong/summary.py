@@ -257,4 +257,4 @@ class WeakToStrongSummary:
     cells: tuple[StudentResult, ...]
     failures: tuple[Failure, ...]
     cost: StudyCost
-    provenance: JsonObject
+    provenance: Mapping[str, object]

@@ -215,7 +215,7 @@ class WinRateSummary:
     examples: tuple[Example, ...]
     failures: tuple[Failure, ...]
     cost: JudgingCost
-    provenance: JsonObject
+    provenance: Mapping[str, object]
 
     @cached_property
     def own_domain(self) -> str:
