@@ -210,6 +210,8 @@ def test_how_probes_were_shrunk_is_said() -> None:
     said = dict(_facts(study))["Probes"]
     assert "l2 chosen among 0.1, 0.3 and 1 by cross-entropy on a fifth of the labels" in said
     assert "0.3 for 9 sets of labels and 1 for 1 set of labels; that took 30 more fits" in said
+    study["l2"] = {"chosen": {"0.3": 4}, "tried": [0.1, 0.3, 1.0], "fits": 0}
+    assert dict(_facts(study))["Probes"].startswith("l2 0.3, since no set of labels has enough rows to choose by")
 
 
 def test_related_test_rows_are_said_to_be_drawn_together() -> None:

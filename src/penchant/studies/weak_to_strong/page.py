@@ -278,6 +278,8 @@ def _shrinkage(study: WeakToStrongSummary) -> str:
     counts = listing(
         [f"{value} for {count(size, 'set of labels', 'sets of labels')}" for value, size in chosen.items()]
     )
+    if not study.l2.fits:  # every set had too few rows, so nothing was chosen
+        return f"l2 {listing(list(chosen))}, since no set of labels has enough rows to choose by"
     return (
         f"l2 chosen among {listing([f'{value:g}' for value in candidates])} by cross-entropy on a fifth of the labels "
         f"that a probe learns from (of students the weak ones), seed by seed: {counts}; that took "
