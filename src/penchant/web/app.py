@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from sqlmodel import select
+from sqlmodel import col, select
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from penchant.web import admin, work
@@ -42,7 +42,9 @@ def create_app(config: Collect, database: Database, keys: Keys, clock: Callable[
         clock: seconds since 1970; leases and times of judgments are taken from it.
     """
     with database.reading() as session:
-        names = {annotator.id: annotator.name for annotator in session.exec(select(Annotator))}
+        # ordered: PostgreSQL gives a row that was renamed last
+        annotators = session.exec(select(Annotator).order_by(col(Annotator.id)))
+        names = {annotator.id: annotator.name for annotator in annotators}
         items = items_of(session)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)  # its pages of routes load scripts from elsewhere
     app.state.penchant = State(
