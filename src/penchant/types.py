@@ -7,30 +7,74 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from penchant.errors import InputError
 
 
+def _repr_filled(item: Message | Response, shown: int) -> str:
+    """Return what `dataclass` would, without those fields behind the first `shown` that have their default value.
+
+    Digests of data are made of this text (`runs/input_digests.py`), so a field that is added later must not change it.
+    """
+    named = [
+        f"{field.name}={value!r}"
+        for index, field in enumerate(fields(item))
+        if (value := getattr(item, field.name)) != field.default or index < shown
+    ]
+    return f"{type(item).__name__}({', '.join(named)})"
+
+
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a function that an assistant makes.
+
+    Attributes:
+        name: the function's name.
+        arguments: a JSON object as text, with its keys in the order of the file.
+        id: what the answering turn (role `tool`) refers to; empty without one.
+    """
+
+    name: str
+    arguments: str = "{}"
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Message:
     """One turn of a conversation.
 
     Attributes:
-        role: `"system"`, `"user"` or `"assistant"` (a chat template may know more).
+        role: `"system"`, `"user"`, `"assistant"` or `"tool"` (a chat template may know more). `"tools"` is no turn: its
+            content is the JSON list of the functions that the model may call, and it stands first.
         content: the text of the turn.
+        reasoning: the thoughts before the content, where a file has them apart (`reasoning_content`). Thoughts in
+            `<think>` marks stay in the content.
+        tool_calls: the functions that the turn calls.
+        name: who speaks, or of a tool's turn which function answers; empty where the file does not say.
+        tool_call_id: the call that a tool's turn answers; empty without one.
+        taught: whether the turn is trained on, where the file says so (`train`, `weight`).
     """
 
     role: str
     content: str
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str = ""
+    tool_call_id: str = ""
+    taught: bool | None = None
+
+    def __repr__(self) -> str:
+        """Return the fields that hold something, for digests and messages."""
+        return _repr_filled(self, 2)
 
 
 Prompt = str | tuple[Message, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Response:
     """One answer to a prompt.
 
@@ -41,12 +85,17 @@ class Response:
         finished: whether it ended by itself. The end-of-sequence token is scored and taught only then: a sample
             cut at a length did not end.
         count: how often this identical response was seen; averages over samples weight by it.
+        reasoning: the thoughts before the text, where a file has them apart (`reasoning_content`). Thoughts in
+            `<think>` marks stay in the text.
+        tool_calls: the functions that the response calls; then its text may be empty.
     """
 
     text: str
     token_ids: tuple[int, ...] | None = None
     finished: bool = True
     count: int = 1
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
@@ -55,6 +104,10 @@ class Response:
             raise InputError(f"a response's count must be at least 1, got {self.count}")
         if self.token_ids is not None:  # a list, as tokenizers give it, would make the response unhashable
             object.__setattr__(self, "token_ids", tuple(self.token_ids))
+
+    def __repr__(self) -> str:
+        """Return the fields that hold something, for digests and messages."""
+        return _repr_filled(self, 4)
 
 
 @dataclass(frozen=True, slots=True)
