@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
 from penchant.errors import InputError
@@ -12,7 +12,11 @@ from penchant.types import PromptGroup
 # Settings, loaders and the renderer take the same choices, so each list of them stands here alone.
 BadRows = Literal["error", "skip"]
 Ties = Literal["error", "drop", "half"]
-Template = Literal["auto", "chat", "plain"]
+Template = str
+"""`auto`, `chat`, `plain`, the name of a template that comes with this package, or a `.jinja` file."""
+TemplateArgs = Mapping[str, object]
+"""What a template is told beside the conversation, such as `{"enable_thinking": False}`."""
+Thoughts = Literal["score", "mask", "drop"]
 Overflow = Literal["error", "drop", "truncate_prompt"]
 Columns = Mapping[str, str | None]
 """By field of a layout, the column that holds it; None leaves the column of that name out."""
@@ -27,6 +31,27 @@ class ReadKeywords(TypedDict, total=False):
     bad_rows: BadRows
     limit: int | None
     merge: bool
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """The choices by which prompts and responses become token ids.
+
+    Attributes:
+        template: `chat` is the tokenizer's chat template, `plain` joins the texts as they are, `auto` takes the chat
+            template where there is one; or the name of a template that comes with this package, or a `.jinja` file.
+        template_args: what the template is told beside the conversation; `today` fixes the date that it writes.
+        thoughts: what becomes of a response's thoughts: `score` them with the answer, `mask` them (in the context,
+            not scored), or `drop` them before rendering.
+        max_length: tokens of prompt and response together, at most; None for the model's context.
+        overflow: what to do with a longer row: `error`, `drop` the group (counted), or `truncate_prompt`.
+    """
+
+    template: Template = "auto"
+    template_args: TemplateArgs = field(default_factory=dict, hash=False)
+    thoughts: Thoughts = "score"
+    max_length: int | None = None
+    overflow: Overflow = "error"
 
 
 @dataclass(frozen=True)
