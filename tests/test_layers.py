@@ -23,7 +23,7 @@ STACK = (
     ("models",),
     ("engine", "tasks"),
     ("data", "losses"),
-    ("config", "metrics", "types"),
+    ("config", "metrics", "types", "thoughts"),
     ("files", "digests", "errors", "http_client", "redact", "clean_text", "module_path", "typed_json", "extension"),
 )
 """Rooms from the top down. Rooms of one line may import each other in one direction."""
