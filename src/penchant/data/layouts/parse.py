@@ -10,8 +10,8 @@ from pathlib import Path
 from penchant.data.layouts import registry as formats
 from penchant.data.layouts.cells import unfold_turns
 from penchant.data.layouts.columns import ReadRow, rename_columns, text_columns
+from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.quality import judging_columns, quality_columns
-from penchant.data.layouts.registry import Layout
 from penchant.data.layouts.unknown import describe_unknown
 from penchant.data.options import Columns, ReadOptions
 from penchant.data.sources.files import read_rows

@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 
 from penchant.data.layouts.columns import SYSTEM_COLUMNS, ReadRow
+from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.quality import quality_columns
-from penchant.data.layouts.registry import DEMONSTRATIONS, PREFERENCES, PROMPT_LIKE, Layout
+from penchant.data.layouts.recognition import PROMPT_LIKE
+from penchant.data.layouts.registry import DEMONSTRATIONS, PREFERENCES
 from penchant.data.sources.values import RowError, RowValues, cut
 from penchant.errors import InputError, near_names
 

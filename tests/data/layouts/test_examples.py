@@ -1,0 +1,100 @@
+"""Every layout has example rows: recognised, read whole, converted, rendered, and shown in the reference."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat_templates import CHATML, renderer
+from penchant.data import load_demonstrations, load_preferences, load_prompts, read_preferences, write_groups
+from penchant.data.check import check_preferences
+from penchant.data.layouts import registry
+from penchant.data.layouts.layout import EXAMPLES, Layout
+from penchant.data.sources.files import read_rows
+from penchant.data.sources.rows import Row
+from penchant.types import PromptGroup
+from repository import REPOSITORY
+
+DEMONSTRATED = tuple(layout for layout in registry.DEMONSTRATIONS if layout is not registry.OWN_LAYOUT)
+ALL = {layout.name: layout for layout in chain(registry.PREFERENCES, DEMONSTRATED, registry.PROMPTS)}
+
+
+def read(layout: Layout) -> list[PromptGroup]:
+    """The groups of the example, by the loader that the layout is for."""
+    if layout in registry.PREFERENCES:
+        return load_preferences(layout.example, ties="half")
+    return load_demonstrations(layout.example) if layout in DEMONSTRATED else load_prompts(layout.example)
+
+
+def rows_of(layout: Layout) -> list[dict[str, Any]]:
+    items = list(read_rows(layout.example, "train"))
+    assert all(isinstance(item, Row) for item in items)
+    return [item.values for item in items if isinstance(item, Row)]
+
+
+def test_there_is_no_example_without_a_layout() -> None:
+    assert {path.stem for path in EXAMPLES.iterdir()} == set(ALL)
+
+
+@pytest.mark.parametrize("layout", ALL.values(), ids=ALL)
+def test_the_example_is_recognised_and_converted(layout: Layout, tmp_path: Path) -> None:
+    assert layout.about.endswith(".")
+    table = (
+        registry.PREFERENCES
+        if layout in registry.PREFERENCES
+        else registry.DEMONSTRATIONS
+        if layout in DEMONSTRATED
+        else registry.PROMPTS
+    )
+    for row in rows_of(layout):
+        detected = registry.detect(row, table)
+        assert detected is not None
+        assert detected.name == layout.name
+    groups = read(layout)
+    assert groups
+    if layout.name == "text":  # its empty prompt is none that our own layout takes
+        return
+    assert all(group.prompt for group in groups)
+    write_groups(groups, tmp_path / "ours.jsonl")
+    load = load_prompts if layout in registry.PROMPTS and not groups[0].responses else load_preferences
+    again = load(tmp_path / "ours.jsonl", **({} if load is load_prompts else {"ties": "half"}))
+    assert again == groups
+
+
+@pytest.mark.parametrize("layout", registry.PREFERENCES, ids=lambda layout: layout.name)
+def test_the_example_says_something_and_is_in_order(layout: Layout) -> None:
+    loaded = read_preferences(layout.example, ties="half")
+    assert loaded.skipped_rows == 0
+    compared = sum(len(group.comparisons) for group in loaded.groups)
+    assert compared or layout.assumed or all(group.scores for group in loaded.groups)
+    report = check_preferences(layout.example, ties="half")
+    assert report.layout == layout.name
+    # of labels one kind alone teaches nothing, and what nobody compared is refused
+    assert layout.assumed or not report.refusals
+
+
+@pytest.mark.parametrize("layout", ALL.values(), ids=ALL)
+def test_the_example_is_rendered(layout: Layout) -> None:
+    groups = [group for group in read(layout) if group.responses]
+    rendering = renderer(CHATML)
+    if layout.name == "text":  # which is no turn of anybody's
+        rendering = replace(rendering, template="plain")
+    for group in groups:
+        rendered = rendering.render(group)
+        for response, branch in zip(group.responses, rendered.branches, strict=True):
+            scored = [branch.ids[index] for span in branch.spans for index in range(*span)]
+            text = "".join(rendering.tokenizer.convert_ids_to_tokens(scored))
+            assert response.text.strip() in text
+
+
+def test_the_page_of_layouts_names_every_layout() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "layouts.md").read_text(encoding="utf-8")
+    for name, layout in ALL.items():
+        assert f"[`{name}`](#example-{name})" in page
+        for row in layout.example.read_text(encoding="utf-8").splitlines():
+            assert json.dumps(json.loads(row), ensure_ascii=False) in page
