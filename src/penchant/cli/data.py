@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm, retired_flags
+from penchant.cli.show import SHOW
 from penchant.config import Config
 from penchant.config.limits import Text
 from penchant.data.options import BadRows, Overflow, Template, Ties
@@ -175,5 +176,6 @@ DATA = CommandGroup(
             example="ties=drop out=ours.jsonl.gz",
             retired=RETIRED | {"--no-merge": "merge=false"},
         ),
+        SHOW,
     ),
 )

@@ -1,0 +1,148 @@
+"""`penchant data show`: rows as a model is given them, with what is taught of them marked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from penchant.cli.arguments import Arguments, Command
+from penchant.cli.early_imports import import_early
+from penchant.cli.marked_lines import print_rows
+from penchant.config.limits import Rows, Seed, Text
+from penchant.data.settings import DataConfig
+from penchant.errors import InputError
+from penchant.files import write_text
+
+if TYPE_CHECKING:
+    from penchant.data.rendering.renderer import Renderer
+    from penchant.types import PromptGroup
+
+WOULD_REFUSE = 2
+
+
+class DataShow(DataConfig):
+    """Show rows of a file as a model is given them: what is context, what is scored, and where responses part.
+
+    The settings of the file are those of `data` in a training run.
+    """
+
+    method: ClassVar[str] = "data show"
+
+    model: Text
+    """The model that is trained: its tokenizer and chat template render the rows. Its weights are not loaded."""
+    n: Rows = 3
+    """How many rows are shown."""
+    row: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """The line of the file to begin with; the first one if not given."""
+    order: Literal["file", "random"] = "file"
+    """Which rows are shown: those that follow each other in the file, or some that `seed` draws."""
+    seed: Seed = 0
+    """Fixes which rows are held out, as in training, and which ones `order=random` draws."""
+    kind: Literal["auto", "preferences", "demonstrations"] = "auto"
+    """What the file is read as; `auto` takes demonstrations where a file has no preferences."""
+    turns: Literal["last", "every"] = "last"
+    """What a conversation teaches, as for `sft`: its last assistant turn, or every one."""
+    characters: Annotated[int, Field(ge=20, le=100_000_000)] = 4_000
+    """Characters of a piece that are shown at most; the middle of a longer one is left out and counted."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+    out: Text | None = None
+    """Write the rows as a page here too: .html."""
+
+
+def _show(arguments: Arguments) -> int:
+    config = arguments.load(DataShow)
+    if config.out is not None and not config.out.endswith((".html", ".htm")):
+        raise InputError(f"out={config.out}: the rows are written as a page; give a name that ends in .html")
+    import_early("penchant.train.inputs.sources", "transformers")
+    from penchant.data.rendering.marked import RefusedRow
+    from penchant.reports.run.marked import marked_page
+    from penchant.train.inputs.marked_rows import mark_rows
+
+    groups = _read(config)
+    indices = _chosen(groups, config)
+    rows = mark_rows(groups, indices, _renderer(config), held_out=config.held_out, seed=config.seed)
+    print_rows(rows, characters=config.characters)
+    if config.out is not None:
+        write_text(Path(config.out), marked_page(rows, Path(config.path).name, config.model, config.characters))
+        print(f"page: {config.out}")
+    # as `data check`: a script that trains next must stop here
+    return WOULD_REFUSE if any(isinstance(row, RefusedRow) for row in rows) else 0
+
+
+def _read(config: DataShow) -> Sequence[PromptGroup]:
+    """Read the rows by the readers of training.
+
+    Raises:
+        InputError: they cannot be read as what `kind` says.
+    """
+    from penchant.train.inputs import sources
+
+    if config.kind == "demonstrations":
+        return sources.demonstrations(config).groups
+    try:
+        return sources.preferences(config).groups
+    except InputError as error:
+        if config.kind == "preferences":
+            raise
+        try:
+            return sources.demonstrations(config).groups
+        except InputError:  # neither: what is wrong with it as preferences says more
+            raise error from None
+
+
+def _chosen(groups: Sequence[PromptGroup], config: DataShow) -> list[int]:
+    """Return the indices of the rows to show.
+
+    Raises:
+        InputError: no prompt begins in the line that was asked for.
+    """
+    first = 0
+    if config.row is not None:
+        lines = {line: index for index, group in reversed(list(enumerate(groups))) if (line := _line(group))}
+        if config.row not in lines:
+            nearest = sorted(lines, key=lambda line: (abs(line - (config.row or 0)), line))[:3]
+            raise InputError(
+                f"{config.path}: no prompt begins in row {config.row}"
+                + (f" (the nearest: {', '.join(map(str, sorted(nearest)))})" if nearest else "")
+                + ". Rows of one prompt stand under the first of them; merge=false shows each"
+            )
+        first = lines[config.row]
+    later = list(range(first, len(groups)))
+    if config.order == "random":
+        later = random.Random(config.seed).sample(later, min(config.n, len(later)))
+    return later[: config.n]
+
+
+def _line(group: PromptGroup) -> int | None:
+    """Return the line that a group comes from; None where its source has none."""
+    _, colon, line = group.source.rpartition(":")
+    return int(line) if colon and line.isdecimal() else None
+
+
+def _renderer(config: DataShow) -> Renderer:
+    from penchant.models.load import load_renderer
+
+    renderer = load_renderer(config.model, template=config.template, trust_remote_code=config.trust_remote_code)
+    limits = [length for length in (renderer.max_length, config.max_length) if length is not None]
+    return replace(
+        renderer,
+        max_length=min(limits, default=None),
+        overflow=config.overflow,
+        every_turn=config.turns == "every",
+    )
+
+
+SHOW = Command(
+    "show",
+    DataShow,
+    _show,
+    help="show rows as a model is given them, with what is taught marked",
+    positionals={"path": "FILE"},
+    example="model=smollm2-135m n=3",
+)
