@@ -6,12 +6,11 @@ Three spellings are known: `<think>...</think>` (Qwen3, DeepSeek-R1, GLM-4.x, Ne
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from penchant.types import Response, ToolCall
+from penchant.types import Response, ToolCall, call_line
 
 MARKS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
 """What opens and what closes a think block."""
@@ -98,5 +97,4 @@ def answer_of(response: Response) -> str:
 
 def call_lines(calls: Sequence[ToolCall]) -> str:
     """Write calls of functions as JSON objects of name and arguments, one per line."""
-    # the arguments are JSON already, in the order of the file
-    return "\n".join(f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}' for call in calls)
+    return "\n".join(map(call_line, calls))

@@ -5,6 +5,7 @@ Everything here is frozen, plain Python, and imports no torch. See `docs/decisio
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -226,7 +227,21 @@ def prompt_text(prompt: Prompt) -> str:
     """Return the prompt as one readable string (for reports and rewards, never for a model)."""
     if isinstance(prompt, str):
         return prompt
-    return "\n\n".join(f"{message.role}: {message.content}" for message in prompt)
+    return "\n\n".join(f"{message.role}: {turn_text(message)}" for message in prompt)
+
+
+def turn_text(turn: Message) -> str:
+    """Return all that a turn says as one readable string: its thoughts, its content, and its calls as JSON lines."""
+    thoughts = f"<think>\n{turn.reasoning}\n</think>" if turn.reasoning else ""
+    speaker = f"({turn.name})" if turn.name else ""
+    parts = (thoughts, speaker, turn.content, *map(call_line, turn.tool_calls))
+    return "\n".join(filter(None, parts))
+
+
+def call_line(call: ToolCall) -> str:
+    """Return a call as a JSON object of its name and arguments."""
+    # the arguments are JSON already, in the order of the file
+    return f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}'
 
 
 def prompt_turns(prompt: Prompt) -> tuple[Message, ...]:

@@ -11,10 +11,16 @@ import pytest
 from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts, read_preferences
 from penchant.data.layouts.columns import texts_in
 from penchant.errors import InputError
+from penchant.types import Message, PromptGroup, Response
 from repository import CASES
 
 ROWS = CASES / "data"
 
+
+WEATHER = (
+    '[{"type": "function", "function": {"name": "weather", "description": "d", '
+    '"parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]'
+)
 
 # file: of its first row the roles and texts of the prompt and the responses, or what the refusal says
 PREFERENCES: dict[str, tuple[str, ...] | str] = {
@@ -52,7 +58,7 @@ PREFERENCES: dict[str, tuple[str, ...] | str] = {
     "promptname_problem.jsonl": "data.columns={prompt: problem}",
     "promptname_title.jsonl": "data.columns={prompt: title}",
     "promptname_user.jsonl": "data.columns={prompt: user}",
-    "reasoning_content.jsonl": "field 'chosen[0].reasoning_content' is not read",
+    "reasoning_content.jsonl": ("user: What is 0+0?", "|I add. -> 0", "|I guess. -> 1"),
     "reasoning_problem.jsonl": "data.columns={prompt: problem}",
     "rewardbench2.jsonl": "field 'chosen[0]': expected an object, got str",
     "roles_human.jsonl": ("user: q0", "|good", "|bad"),
@@ -66,9 +72,17 @@ PREFERENCES: dict[str, tuple[str, ...] | str] = {
     "system_column_text.jsonl": (
         "system: Talk like a pirate.", "user: Where is the ship?", "|Arr, at sea.", "|The ship is at sea.",
     ),
-    "tool_calls_history.jsonl": "field 'prompt[1].tool_calls' is not read",
-    "tool_calls_null_content.jsonl": "field 'chosen[0].tool_calls' is not read",
-    "tool_calls_text_and_call.jsonl": "field 'chosen[0].tool_calls' is not read",
+    "tool_calls_history.jsonl": (
+        f"tools: {WEATHER}", "user: Weather in Rome?", 'assistant:  weather({"city": "Rome"})', "tool: 31 C",
+        "|It is 31 in Rome.", "|It is cold.",
+    ),
+    "tool_calls_null_content.jsonl": (
+        f"tools: {WEATHER}", "user: Weather in Rome?", '| weather({"city": "Rome"})', "|I cannot know.",
+    ),
+    "tool_calls_text_and_call.jsonl": (
+        f"tools: {WEATHER}", "user: Weather in Rome?",
+        '|Let me look. weather({"city": "Rome"})', '|Let me see. alarm({"at": "Rome"})',
+    ),
     "trl_vision_text.json": "field 'images': pictures, videos and sounds cannot be read yet",
     "whitespace_pair.jsonl": ("q", "|Yes.", "|Yes. "),
 }  # fmt: skip
@@ -83,9 +97,16 @@ def case(name: str) -> Path:
     return path
 
 
-def said(group: Any) -> tuple[str, ...]:
-    prompt = (group.prompt,) if isinstance(group.prompt, str) else [f"{m.role}: {m.content}" for m in group.prompt]
-    return (*prompt, *(f"|{response.text}" for response in group.responses))
+def said(group: PromptGroup) -> tuple[str, ...]:
+    prompt = (
+        (group.prompt,) if isinstance(group.prompt, str) else [f"{m.role}: {_said(m.content, m)}" for m in group.prompt]
+    )
+    return (*prompt, *(f"|{_said(response.text, response)}" for response in group.responses))
+
+
+def _said(text: str, part: Message | Response) -> str:
+    thoughts = f"{part.reasoning} -> " if part.reasoning else ""
+    return thoughts + text + "".join(f" {call.name}({call.arguments})" for call in part.tool_calls)
 
 
 @pytest.mark.parametrize("name", PREFERENCES)
@@ -119,7 +140,8 @@ def test_prompts_hold_no_text_but_that_of_their_columns(name: str) -> None:
         return
     known = "\n".join(text for text in texts_in(_rows(case(name))))
     for group in groups:
-        texts = [group.prompt] if isinstance(group.prompt, str) else [turn.content for turn in group.prompt]
+        turns = [] if isinstance(group.prompt, str) else [turn for turn in group.prompt if turn.role != "tools"]
+        texts = [group.prompt] if isinstance(group.prompt, str) else [turn.content for turn in turns]
         assert all(part in known for text in texts for part in text.split("\n\n"))
 
 

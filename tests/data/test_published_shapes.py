@@ -143,9 +143,11 @@ def test_weights_of_turns(tmp_path: Path, refusal: Any) -> None:
     (group,) = load_demonstrations(save(tmp_path / "b.jsonl", {"conversations": weighted}))
     assert [turn.role for turn in group.prompt] == ["user", "assistant", "user"]  # type: ignore[union-attr]
     message = refusal({"conversations": weighted[:2]}, load=load_demonstrations)
-    assert "field 'conversations[1].weight' is 0, so this answer is not to be learned" in message
+    assert "field 'conversations[1]': the answer is not to be learned" in message
     half = [TURNS[0], TURNS[1] | {"weight": 0.5}]
-    assert "conversations[1].weight' is not read" in refusal({"conversations": half}, load=load_demonstrations)
+    assert "conversations[1].weight': expected 1 or 0 (true or false), got float (0.5)" in refusal(
+        {"conversations": half}, load=load_demonstrations
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,20 +15,39 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penchant.data import load_preferences, write_groups
-from penchant.data.sources.values import BLANK
+from penchant.data.sources.values import BLANK, holds
 from penchant.errors import InputError, RunError
-from penchant.types import Comparison, Message, PromptGroup, Response
+from penchant.types import Comparison, Message, PromptGroup, Response, ToolCall
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12).filter(
     lambda text: text.strip(BLANK).strip()
 )
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
-TURNS = st.lists(
-    st.builds(Message, st.sampled_from(["system", "user", "assistant", "tool"]), TEXT), min_size=1, max_size=3
+# what a program writes into a table's empty cell is no thought and no name
+FILLED = TEXT.filter(holds)
+ARGUMENTS = st.dictionaries(TEXT, TEXT | st.integers() | st.lists(TEXT, max_size=2), max_size=2).map(
+    lambda arguments: json.dumps(arguments, ensure_ascii=False)
 )
+CALLS = st.lists(st.builds(ToolCall, FILLED, ARGUMENTS, st.just("") | FILLED), max_size=2).map(tuple)
+TURNS = st.lists(
+    st.builds(Message, st.sampled_from(["system", "user"]), TEXT, name=st.just("") | FILLED)
+    | st.builds(Message, st.just("tool"), TEXT, name=st.just("") | FILLED, tool_call_id=st.just("") | FILLED)
+    | st.builds(
+        Message, st.just("assistant"), TEXT, st.just("") | FILLED, CALLS, taught=st.sampled_from([None, True, False])
+    ),
+    min_size=1,
+    max_size=3,
+)
+FUNCTIONS = st.lists(FILLED, min_size=1, max_size=2).map(
+    lambda names: Message(
+        "tools",
+        json.dumps([{"type": "function", "function": {"name": name}} for name in names], ensure_ascii=False),
+    )
+)
+CONVERSATIONS = TURNS.map(tuple) | st.tuples(FUNCTIONS, TURNS.map(tuple)).map(lambda both: (both[0], *both[1]))
 RESPONSES = st.one_of(
-    st.builds(Response, TEXT, st.none(), st.booleans(), st.integers(1, 9)),
+    st.builds(Response, TEXT, st.none(), st.booleans(), st.integers(1, 9), st.just("") | FILLED, CALLS),
     st.builds(
         Response,
         ANY_TEXT,
@@ -39,8 +60,8 @@ RESPONSES = st.one_of(
 
 @st.composite
 def groups(draw: st.DrawFn) -> PromptGroup:
-    prompt = draw(TEXT | TURNS.map(tuple))
-    responses = draw(st.lists(RESPONSES, max_size=4, unique_by=lambda r: (r.text, r.token_ids, r.finished)))
+    prompt = draw(TEXT | CONVERSATIONS)
+    responses = draw(st.lists(RESPONSES, max_size=4, unique_by=lambda r: replace(r, count=1)))
     comparisons = []
     if len(responses) > 1:
         indices = st.integers(0, len(responses) - 1)
@@ -53,7 +74,7 @@ def groups(draw: st.DrawFn) -> PromptGroup:
     return PromptGroup(prompt, responses, comparisons, scores)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written=st.lists(groups(), min_size=1, max_size=4), packed=st.booleans())
 def test_reading_back_gives_what_was_written(tmp_path: Path, written: list[PromptGroup], packed: bool) -> None:
     path = tmp_path / ("a.jsonl.gz" if packed else "a.jsonl")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from penchant.data.sources.values import INVISIBLE
-from penchant.types import Prompt, PromptGroup, prompt_turns
+from penchant.types import Prompt, PromptGroup, Response, prompt_turns
 
 # Text that was written for one model's template is no text for another, nor for the same one: its marks come twice.
 MARK = re.compile(
@@ -121,8 +121,14 @@ def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
 
 def texts_of(group: PromptGroup) -> Iterator[str]:
     """Yield the texts of a group's prompt and responses, but for drawn ones: of those the token ids count."""
-    yield from (turn.content for turn in prompt_turns(group.prompt))
-    yield from (response.text for response in group.responses if response.token_ids is None)
+    # of text alone, which nearly all files are, a turn's content is all that it says
+    for turn in prompt_turns(group.prompt):
+        yield turn.content
+        yield from filter(None, (turn.reasoning, *(call.arguments for call in turn.tool_calls)))
+    for response in group.responses:
+        if response.token_ids is None:
+            yield response.text
+            yield from filter(None, (response.reasoning, *(call.arguments for call in response.tool_calls)))
 
 
 def disguised_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) -> Iterator[str]:
@@ -171,8 +177,13 @@ def has_odd_turns(group: PromptGroup) -> bool:
     if isinstance(group.prompt, str):
         return False
     # a system turn may stand anywhere
-    roles = [turn.role for turn in group.prompt if turn.role != "system"]
-    return roles[-1:] != ["user"] or any(a == b for a, b in pairwise(roles))
+    roles = [turn.role for turn in group.prompt if turn.role not in ("system", "developer", "tools")]
+    # What a tool answers is read as a question is; the answers to several calls of one turn follow each other.
+    sides = ["user" if role == "tool" else role for role in roles]
+    repeated = any(
+        a == b and (c, d) != ("tool", "tool") for (a, b), (c, d) in zip(pairwise(sides), pairwise(roles), strict=True)
+    )
+    return sides[-1:] != ["user"] or repeated
 
 
 def look_alike(groups: Iterable[PromptGroup]) -> tuple[str, ...]:
@@ -181,8 +192,14 @@ def look_alike(groups: Iterable[PromptGroup]) -> tuple[str, ...]:
         group.source
         for group in groups
         for comparison in group.comparisons
-        if _looks_same(group.responses[comparison.winner].text, group.responses[comparison.loser].text)
+        if _responses_look_same(group.responses[comparison.winner], group.responses[comparison.loser])
     )
+
+
+def _responses_look_same(first: Response, second: Response) -> bool:
+    if first.tool_calls != second.tool_calls or first.reasoning != second.reasoning:
+        return False
+    return _looks_same(first.text, second.text)
 
 
 def _looks_same(first: str, second: str) -> bool:

@@ -2,10 +2,10 @@
 
 What merging keeps:
 
-- An identical response (same text, token ids and ending) is stored once. Its `count` is the number of samples that it
-  stands for. The counts of rows add where a row states samples of its own (our own JSONL, demonstrations). In files of
-  pairs, rankings and ratings they do not: there a response stands in many rows because it is compared many times, so
-  its count stays 1.
+- An identical response (same text, thoughts, calls, token ids and ending) is stored once. Its `count` is the number of
+  samples that it stands for. The counts of rows add where a row states samples of its own (our own JSONL,
+  demonstrations). In files of pairs, rankings and ratings they do not: there a response stands in many rows because it
+  is compared many times, so its count stays 1.
 - An identical comparison (same winner, loser, tie and annotator) is stored once, with the weights added.
 - A response's score is the mean of its rows' scores. Scores are dropped where some rows of a prompt have none.
 """
@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from penchant.types import Comparison, Prompt, PromptGroup, Response
+from penchant.types import Comparison, Prompt, PromptGroup, Response, ToolCall
 
-ResponseKey = tuple[str, tuple[int, ...] | None, bool]
+ResponseKey = tuple[str, tuple[int, ...] | None, bool, str, tuple[ToolCall, ...]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class _Gathered:
     def _index_of(self, response: Response, counts_add: bool) -> int:
         # A sample that was cut at a length is another one than the same text that ended by itself.
         # One text may have been drawn as different tokens.
-        key = (response.text, response.token_ids, response.finished)
+        key = (response.text, response.token_ids, response.finished, response.reasoning, response.tool_calls)
         if key not in self.indices:
             self.indices[key] = len(self.responses)
             self.responses.append(response)

@@ -11,7 +11,7 @@ from pathlib import Path
 from penchant.data.sources.values import RowValues
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_stream
-from penchant.types import Comparison, Message, PromptGroup, Response
+from penchant.types import Comparison, Message, PromptGroup, Response, ToolCall
 
 
 def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
@@ -94,12 +94,14 @@ def group_to_row(group: PromptGroup) -> RowValues:
     return row
 
 
-def _without_defaults(item: Message | Response | Comparison) -> RowValues:
+def _without_defaults(item: Message | Response | Comparison | ToolCall) -> RowValues:
     """Return the fields of a turn, response or comparison in their order, but for those with their default value."""
     values = ((field, getattr(item, field.name)) for field in fields(item))
     # `default` of a required field is MISSING, which no value equals
-    return {
-        field.name: list(value) if isinstance(value, tuple) else value
-        for field, value in values
-        if value != field.default
-    }
+    return {field.name: _row_value(value) for field, value in values if value != field.default}
+
+
+def _row_value(value: object) -> object:
+    if not isinstance(value, tuple):
+        return value
+    return [_without_defaults(item) if isinstance(item, ToolCall) else item for item in value]

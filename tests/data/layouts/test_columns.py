@@ -112,11 +112,11 @@ def test_another_name_for_a_prompt_beside_one_is_refused(tmp_path: Path, name: s
         ({"images": ["dog.jpg"]}, "images"),
         ({"imageUrl": "http://x/y.png"}, "imageUrl"),
         ({"image_path": "dog.jpg", "num_images": 1}, "image_path"),
-        ({"tools": CALL}, "tools"),
-        ({"chosen": [{"role": "assistant", "content": None, "tool_calls": CALL}]}, "chosen[0].tool_calls"),
-        ({"chosen": [{"role": "assistant", "content": "a", "reasoning_content": "r"}]}, "chosen[0].reasoning_content"),
+        ({"tools": ["weather"]}, "tools[0]"),
+        ({"chosen": [{"role": "assistant", "content": None, "tool_calls": ["f"]}]}, "chosen[0].tool_calls[0]"),
+        ({"chosen": [{"role": "assistant", "content": "a", "confidence": 0.5}]}, "chosen[0].confidence"),
         ({"prompt": [{"role": "user", "content": "a", "images": ["x"]}]}, "prompt[0].images"),
-        ({"chosen": [{"role": "assistant", "content": "a", "weight": 0}]}, "chosen[0].weight"),
+        ({"chosen": [{"role": "assistant", "content": "a", "weight": 0}]}, "chosen[0]"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, changes: dict[str, Any], field: str) -> None:

@@ -1,8 +1,8 @@
 """Settle columns beside those that a layout's reader takes: rename, add to the prompt, name in a warning, or refuse.
 
 A column that nobody reads may be half of the prompt. What belongs to it by its name (`system`, `input`, `context`,
-`history`) is added to it, what the model would be shown and cannot be read yet (tools, pictures) is refused, and every
-other column is named. `columns` (the setting `data.columns`) says it where names do not.
+`history`, `tools`) is added to it, what the model would be shown and cannot be read yet (pictures) is refused, and
+every other column is named. `columns` (the setting `data.columns`) says it where names do not.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from penchant.data.layouts.calls import TOOLS_ROLE, as_tools
 from penchant.data.layouts.turns import history_turns
 from penchant.data.options import Columns
 from penchant.data.sources.values import RowError, RowValues, as_text, cut, holds, words_of
@@ -117,7 +118,7 @@ def text_columns(unread: RowValues, group: PromptGroup | None = None) -> list[st
 
 
 def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
-    """Add to the prompt what other columns hold of it: system, history, and input or context.
+    """Add to the prompt what other columns hold of it: tools, system, history, and input or context.
 
     An instruction with an input is something a user says, so such a prompt becomes turns, as in `instruction_turns`.
 
@@ -125,7 +126,9 @@ def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
         RowError: a value of another kind, or two system turns that differ.
     """
     # Taken through `row[...]`, so that they count as read: the reader of a layout passed them over, not we.
-    unread = {name: row[name] for name in CONTEXT_COLUMNS if name in row and name not in row.looked_at}
+    unread = {
+        name: row[name] for name in (*CONTEXT_COLUMNS, *TOOL_COLUMNS) if name in row and name not in row.looked_at
+    }
     unread = {name: value for name, value in unread.items() if holds(value)}
     if not unread:
         return group
@@ -133,19 +136,27 @@ def add_context(group: PromptGroup, row: ReadRow) -> PromptGroup:
     system = [name for name in SYSTEM_COLUMNS if name in unread]
     inputs = [name for name in INPUT_COLUMNS if name in unread and not _is_copy(unread[name], prompt_texts)]
     history = "history" in unread and not _is_copy(unread["history"], prompt_texts)
-    if not (system or inputs or history):
+    tools = [name for name in TOOL_COLUMNS if name in unread]
+    if not (system or inputs or history or tools):
         return group
     turns = prompt_turns(group.prompt)
     # The order of these steps is that of the conversation from its end: the input belongs to the last question, the
     # history stands before it, and a system turn before all.
     for name in inputs:
         turns = _with_input(turns, as_text(row[name], name), name)
-    lead = turns[:1] if turns[0].role == "system" else ()
     if history:
-        turns = (*lead, *history_turns(row["history"]), *turns[len(lead) :])
+        lead = _lead(turns)
+        turns = (*turns[:lead], *history_turns(row["history"]), *turns[lead:])
     for name in system:
         turns = _with_system(turns, as_text(row[name], name), name)
+    for name in tools:
+        turns = _with_tools(turns, row[name], name)
     return group.replace(prompt=turns)
+
+
+def _lead(turns: tuple[Message, ...]) -> int:
+    """Count the turns at the beginning that no one speaks: the list of functions, and the system's."""
+    return next((index for index, turn in enumerate(turns) if turn.role not in (TOOLS_ROLE, "system")), len(turns))
 
 
 def _with_input(turns: tuple[Message, ...], text: str, name: str) -> tuple[Message, ...]:
@@ -157,11 +168,32 @@ def _with_input(turns: tuple[Message, ...], text: str, name: str) -> tuple[Messa
 
 
 def _with_system(turns: tuple[Message, ...], text: str, name: str) -> tuple[Message, ...]:
-    if turns[0].role != "system":
-        return (Message("system", text), *turns)
-    if turns[0].content.strip() != text.strip():
+    tools, spoken = (turns[:1], turns[1:]) if turns[0].role == TOOLS_ROLE else ((), turns)
+    if not spoken or spoken[0].role != "system":
+        return (*tools, Message("system", text), *spoken)
+    if spoken[0].content.strip() != text.strip():
         raise RowError("value", f"field {name!r} differs from the prompt's own system turn; keep one of them")
     return turns
+
+
+def _with_tools(turns: tuple[Message, ...], value: object, name: str) -> tuple[Message, ...]:
+    tools = as_tools(value, name)
+    if tools is None or turns[0] == tools:
+        return turns
+    if turns[0].role == TOOLS_ROLE:
+        raise RowError("value", f"field {name!r} differs from the functions that the prompt lists itself; keep one")
+    return (tools, *turns)
+
+
+def add_system(group: PromptGroup, text: str) -> PromptGroup:
+    """Return the group with a system turn, if its prompt has none; a prompt of text becomes a user's turn.
+
+    The empty prompt of a plain text stays as it is: nobody asks there.
+    """
+    turns = prompt_turns(group.prompt)
+    if group.prompt == "" or any(turn.role in ("system", "developer") for turn in turns):
+        return group
+    return group.replace(prompt=_with_system(turns, text, "system"))
 
 
 def refuse_lost(group: PromptGroup, unread: RowValues, layout: str, *, prescribed: bool) -> None:
@@ -178,7 +210,9 @@ def refuse_lost(group: PromptGroup, unread: RowValues, layout: str, *, prescribe
         leave_out = f"data.columns={{{column}: null}} leaves it out"
         if kind in TOOL_COLUMNS:
             raise RowError(
-                "unread", f"field {column!r}: tools are shown to the model and cannot be read yet; {leave_out}"
+                "unread",
+                f"field {column!r}: tools are shown to a model, but a row of the layout {layout} has no turns before "
+                f"which they could stand; {leave_out}",
             )
         # `image_count: 2` or `has_audio: false` only describe; a path, an address or bytes are the picture itself
         if any(map(MEDIA_WORD.fullmatch, words_of(name))) and not isinstance(value, int | float):

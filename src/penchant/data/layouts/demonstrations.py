@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from penchant.data.layouts.turns import as_prompt, as_turns, instruction_turns, response_turns
+from dataclasses import replace
+
+from penchant.data.layouts.calls import TOOLS_ROLE
+from penchant.data.layouts.turns import (
+    as_prompt,
+    as_response,
+    as_turns,
+    instruction_turns,
+    refuse_untaught,
+    response_turns,
+)
 from penchant.data.sources.values import RowError, RowValues, as_text, holds
 from penchant.types import Message, PromptGroup, prompt_turns
 
@@ -19,22 +29,51 @@ def read_completion(row: RowValues) -> PromptGroup:
     if isinstance(value, str):
         return PromptGroup(prompt, [as_text(value, field)])
     turns = response_turns(value, field)
-    if len(turns) != 1 or turns[0].role != "assistant":
+    roles = [turn.role for turn in turns]
+    if roles[0] != "assistant" or roles[-1] != "assistant" or "user" in roles:
         raise RowError("value", f"field {field!r}: expected one assistant turn, got {_roles(turns)}")
-    # A prompt as text beside a response as a turn is a question, not a text to be continued.
-    return PromptGroup(prompt_turns(prompt), [as_text(turns[0].content, field)])
+    refuse_untaught(turns[-1], f"{field}[{len(turns) - 1}]")
+    # A prompt as text beside a response as a turn is a question, not a text to be continued. Earlier turns of the
+    # answer, such as a call and its result, stand before the last one, and are taught as well.
+    earlier = [
+        replace(turn, taught=True) if turn.role == "assistant" and turn.taught is None else turn for turn in turns[:-1]
+    ]
+    return PromptGroup((*prompt_turns(prompt), *earlier), [as_response(turns[-1], field)])
 
 
 def read_messages(row: RowValues) -> PromptGroup:
-    """Read `messages` (or ShareGPT's `conversations`): the last turn, an assistant's, is the response."""
+    """Read `messages` (or ShareGPT's `conversations`): the last turn, an assistant's, is the response.
+
+    Turns behind the last one that is to be learned are left out, as nothing that is learned follows them.
+    """
+    field, turns = _conversation(row)
+    taught = [index for index, turn in enumerate(turns) if turn.role == "assistant" and turn.taught is not False]
+    if not taught:
+        refuse_untaught(turns[-1], f"{field}[{len(turns) - 1}]")
+    return _answered(turns[: taught[-1] + 1], field)
+
+
+def read_answered(row: RowValues) -> PromptGroup:
+    """Read `messages` whose last turn is judged: that one is the response, whatever it says of being taught."""
+    field, turns = _conversation(row)
+    refuse_untaught(turns[-1], f"{field}[{len(turns) - 1}]")
+    return _answered(turns, field)
+
+
+def _conversation(row: RowValues) -> tuple[str, tuple[Message, ...]]:
+    """Return the field that holds a conversation, and its turns, which end with the assistant's."""
     field = "messages" if row.get("messages") is not None else "conversations"
     turns = as_turns(row[field], field)
     if turns[-1].role != "assistant":
         raise RowError("value", f"field {field!r}: its last turn must be the assistant's, got {_roles(turns)}")
+    return field, turns
+
+
+def _answered(turns: tuple[Message, ...], field: str) -> PromptGroup:
     # a system turn alone would do: its text is what the response follows
-    if not any(turn.content.strip() for turn in turns[:-1]):
+    if not any(turn.content.strip() for turn in turns[:-1] if turn.role != TOOLS_ROLE):
         raise RowError("empty", f"field {field!r}: no turn with text stands before the response")
-    return PromptGroup(turns[:-1], [as_text(turns[-1].content, f"{field}[{len(turns) - 1}]")])
+    return PromptGroup(turns[:-1], [as_response(turns[-1], f"{field}[{len(turns) - 1}]")])
 
 
 def read_alpaca(row: RowValues) -> PromptGroup:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penchant.data.layouts.columns import ReadRow, add_context, refuse_lost, refuse_pointers, refuse_texts
+from penchant.data.layouts.turns import refuse_open_thoughts
 from penchant.data.sources.values import RowError, RowValues
 from penchant.types import PromptGroup
 
@@ -90,5 +91,6 @@ class Layout:
         refuse_pointers(group, seen.unread())
         if self.complete and not prescribed:
             refuse_texts(group, seen.unread(), self.name)
+        refuse_open_thoughts(group)
         comparisons = () if self.assumed and not prescribed else group.comparisons
         return group.replace(source=source, comparisons=comparisons)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from penchant.data.layouts.calls import as_calls
 from penchant.data.layouts.outcomes import (
     comparisons_of_ranking,
     comparisons_of_ranks,
@@ -26,16 +27,17 @@ from penchant.errors import did_you_mean
 from penchant.types import Comparison, PromptGroup, Response
 
 MOST_SAMPLES = 1_000_000  # that one response may stand for; judges are asked about each
+RESPONSE_FIELDS = ("text", "token_ids", "finished", "count", "reasoning", "tool_calls")
 FIELDS = ("prompt", "responses", "comparisons", "scores", "ranking", "ranks")
 
 
 def read_penchant(row: RowValues) -> PromptGroup:
     """Read our own JSONL: `prompt`, `responses`, and `comparisons` or `ranking` or `ranks`, and `scores`.
 
-    A response is text or `{"text", "token_ids", "finished", "count"}`; its text may be empty only where token
-    ids say that it was sampled so. `ranking` lists response indices from best to worst, with tied ones in a
-    list of their own (`[2, [0, 1]]`); `ranks` gives each response its place (1 the best, equal places tie).
-    Scores are kept as they are: they make no comparisons.
+    A response is text or `{"text", "token_ids", "finished", "count", "reasoning", "tool_calls"}`; its text may be empty
+    only where token ids say that it was sampled so, or where it calls functions. `ranking` lists response indices from
+    best to worst, with tied ones in a list of their own (`[2, [0, 1]]`); `ranks` gives each response its place (1 the
+    best, equal places tie). Scores are kept as they are: they make no comparisons.
     """
     _refuse_misspelled(row)
     prompt = as_prompt(row["prompt"], "prompt")
@@ -80,16 +82,21 @@ def _known_fields(value: object, name: str, *known_fields: str) -> RowValues:
 def _own_response(value: object, name: str) -> Response:
     if isinstance(value, str):
         return Response(as_text(value, name))
-    fields = _known_fields(value, name, "text", "token_ids", "finished", "count")
+    fields = _known_fields(value, name, *RESPONSE_FIELDS)
     token_ids = None
     if "token_ids" in fields:
         items = as_list(fields["token_ids"], f"{name}.token_ids", of="token ids")
         token_ids = tuple(as_integer(item, f"{name}.token_ids[{i}]", low=0, high=2**31) for i, item in enumerate(items))
     # Of a sample the ids count. Its text may be empty or hold NUL, as where only an end token was drawn.
-    text = as_text(fields.get("text"), f"{name}.text", empty_ok=bool(token_ids), nul_ok=bool(token_ids))
+    calls = as_calls(fields.get("tool_calls"), f"{name}.tool_calls")
+    without_text = bool(token_ids or calls)
+    text = as_text(
+        fields.get("text", "" if calls else None), f"{name}.text", empty_ok=without_text, nul_ok=bool(token_ids)
+    )
+    reasoning = as_text(fields.get("reasoning", ""), f"{name}.reasoning", empty_ok=True)
     finished = _as_flag(fields.get("finished", True), f"{name}.finished")
     count = as_integer(fields.get("count", 1), f"{name}.count", low=1, high=MOST_SAMPLES)
-    return Response(text, token_ids, finished, count)
+    return Response(text, token_ids, finished, count, reasoning, calls)
 
 
 def _as_flag(value: object, name: str) -> bool:

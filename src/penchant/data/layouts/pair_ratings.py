@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from penchant.data.sources.values import RowError, RowValues, as_number, cut, flag, holds, words_of
-from penchant.types import Comparison, Prompt, PromptGroup
+from penchant.types import Comparison, Prompt, PromptGroup, Response
 
 RATING_WORDS = {"score", "scores", "rating", "ratings", "reward", "rewards", "grade", "quality"}
 NO_RATING_WORDS = {"rank", "ranks", "id", "index", "std", "var", "count", "num", "version", "model"}
@@ -40,7 +40,12 @@ CONTRADICTING_VALUES = {"rejected", "loser", "discarded", "invalid"}
 
 
 def pair(
-    prompt: Prompt, chosen: str, rejected: str, *, tie: bool = False, scores: Sequence[float] | None = None
+    prompt: Prompt,
+    chosen: Response | str,
+    rejected: Response | str,
+    *,
+    tie: bool = False,
+    scores: Sequence[float] | None = None,
 ) -> PromptGroup:
     """Return a group of two responses, the first preferred.
 
@@ -54,7 +59,7 @@ def pair(
     return PromptGroup(prompt, (chosen, rejected), (Comparison(0, 1, tie=tie),), scores)
 
 
-def rated_pair(row: RowValues, prompt: Prompt, chosen: str, rejected: str) -> PromptGroup:
+def rated_pair(row: RowValues, prompt: Prompt, chosen: Response | str, rejected: Response | str) -> PromptGroup:
     """Return a group of two responses with the ratings that the row has of both.
 
     Equal ratings are a tie: such a "chosen" was picked blindly.

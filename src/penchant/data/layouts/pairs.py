@@ -9,9 +9,17 @@ import re
 
 from penchant.data.layouts import demonstrations
 from penchant.data.layouts.pair_ratings import pair, rated_pair
-from penchant.data.layouts.turns import as_prompt, as_turns, instruction_turns, response_turns
+from penchant.data.layouts.turns import (
+    as_prompt,
+    as_response,
+    as_turns,
+    instruction_turns,
+    refuse_untaught,
+    response_turns,
+    without_switches,
+)
 from penchant.data.sources.values import RowError, RowValues, as_text, common_length, holds
-from penchant.types import Message, PromptGroup, prompt_text
+from penchant.types import Message, PromptGroup, Response, prompt_text
 
 HH_MARKER = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
 STRAY_MARKER = re.compile(r"\b(?:Human|Assistant):")
@@ -46,9 +54,9 @@ def _two_texts(row: RowValues) -> tuple[str, str]:
 
 def read_swift(row: RowValues) -> PromptGroup:
     """Read ms-swift: `messages` that end with the preferred answer, and the other one as `rejected_response`."""
-    group = demonstrations.read_messages(row)
+    group = demonstrations.read_answered(row)
     rejected = as_text(row["rejected_response"], "rejected_response")
-    return rated_pair(row, group.prompt, group.responses[0].text, rejected)
+    return rated_pair(row, group.prompt, group.responses[0], Response(rejected))
 
 
 def read_instructgpt_summaries(row: RowValues) -> PromptGroup:
@@ -144,12 +152,37 @@ def read_trl_implicit_conversational(row: RowValues) -> PromptGroup:
 def _pair_of_turns(
     row: RowValues, history: tuple[Message, ...], chosen: tuple[Message, ...], rejected: tuple[Message, ...]
 ) -> PromptGroup:
-    return rated_pair(row, history, _last_turn(chosen, history, "chosen"), _last_turn(rejected, history, "rejected"))
+    """Return the pair of last turns; what stands between the prompt and them belongs to the prompt where both share it.
+
+    Raises:
+        RowError: answers of several turns (such as a call, its result, and what is made of it) that differ before the
+            last one: a response is one turn.
+    """
+    history = without_switches(history)
+    refuse_untaught(chosen[-1], f"chosen[{len(chosen) - 1}]")
+    chosen, rejected = (_answer_turns(without_switches(turns), history) for turns in (chosen, rejected))
+    earlier = (chosen[:-1], rejected[:-1])
+    if any(earlier) and (earlier[0] != earlier[1] or chosen[0].role != "assistant"):
+        name, turns = ("chosen", chosen) if len(chosen) > 1 else ("rejected", rejected)
+        raise RowError(
+            "history",
+            f"field {name!r}: expected one turn after the prompt's {len(history)}, got {len(turns)} "
+            f"({', '.join(turn.role for turn in turns[:6])}). A response is one turn; earlier turns of an answer are "
+            "read as part of the prompt where 'chosen' and 'rejected' share them",
+        )
+    history += chosen[:-1]
+    return rated_pair(row, history, as_response(chosen[-1], "chosen"), as_response(rejected[-1], "rejected"))
+
+
+def _answer_turns(turns: tuple[Message, ...], history: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the turns that are left when a repeated history is taken off."""
+    # A single turn is the response, even where it says the same as a history of one turn.
+    return turns[len(history) :] or turns if len(turns) > 1 and turns[: len(history)] == history else turns
 
 
 def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return all turns but the last, which must be the same ones in both."""
-    before, other = chosen[:-1], rejected[:-1]
+    before, other = without_switches(chosen[:-1]), without_switches(rejected[:-1])
     if before != other:
         turn = next((i for i, (a, b) in enumerate(zip(before, other, strict=False)) if a != b), None)
         number = min(len(before), len(other)) + 1 if turn is None else turn + 1
@@ -161,19 +194,6 @@ def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) 
     if not any(turn.content.strip() for turn in before):  # a list of one turn has nothing before its last
         raise RowError("history", "no turn stands before the response in 'chosen', so there is no prompt")
     return before
-
-
-def _last_turn(turns: tuple[Message, ...], history: tuple[Message, ...], name: str) -> str:
-    """Return the response's text: the one turn that is left when a repeated history is taken off."""
-    # A single turn is the response, even where it says the same as a history of one turn.
-    rest = turns[len(history) :] if len(turns) > 1 and turns[: len(history)] == history else turns
-    if len(rest) != 1:
-        raise RowError(
-            "history", f"field {name!r}: expected one turn after the prompt's {len(history)}, got {len(rest)}"
-        )
-    if rest[0].role != "assistant":
-        raise RowError("value", f"field {name!r}: its last turn must be the assistant's, got role {rest[0].role!r}")
-    return as_text(rest[0].content, name)
 
 
 def is_transcript(value: object) -> bool:

@@ -52,7 +52,7 @@ UNPAIRED = (
     Layout(
         "unpaired-messages",
         (("messages", "conversations"), LABEL),
-        labelled(read_messages),
+        labelled(demonstrations.read_answered),
         counts_add=True,
         about="Conversations whose last answer is labelled good or bad, for `kto`.",
     ),

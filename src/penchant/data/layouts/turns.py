@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
+from typing import NoReturn
 
+from penchant.data.layouts.calls import TOOLS_ROLE, as_calls, as_tools
 from penchant.data.sources.values import (
     NO_TEXT,
     RowError,
@@ -14,9 +18,11 @@ from penchant.data.sources.values import (
     as_text,
     cut,
     describe,
+    flag,
     holds,
 )
-from penchant.types import Message, Prompt
+from penchant.thoughts import find_thoughts
+from penchant.types import Message, Prompt, PromptGroup, Response, ToolCall
 
 ROLES = {
     **dict.fromkeys(("human", "user", "prompter"), "user"),
@@ -24,17 +30,27 @@ ROLES = {
     "system": "system",
     # of chat templates that know them; the renderer refuses a template that leaves such a turn out
     "developer": "developer",
-    "tool": "tool",
+    **dict.fromkeys(("tool", "function", "observation", "tool_response", "function_response"), "tool"),
+    **dict.fromkeys(("function_call", "tool_call"), "assistant"),
+    TOOLS_ROLE: TOOLS_ROLE,
 }
 """By the spelling of a file, the role as chat templates spell it."""
+CALL_ROLES = ("function_call", "tool_call")  # ShareGPT's and ms-swift's: the content of such a turn is the call
 # ["text", "text"] or ['text'], which tables hold where a prompt has several turns. The possessive `*+` keeps the match
 # linear: a prompt may be megabytes long and full of quotes.
 WRITTEN_LIST = re.compile(
     r"""\[\s*(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')(?:\s*,\s*(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'))*+\s*\]""",
     re.DOTALL,
 )
-WEIGHT = "weight"  # of a turn: 0 where it is not to be trained on (OpenAI, SlimOrca)
-TURN_KEYS = ("role", "content", "from", "value")
+REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+# Whether a turn is to be trained on: OpenAI and SlimOrca write `weight` (0 or 1), axolotl `train` or `training`.
+TAUGHT_FIELDS = ("weight", "train", "training", "taught")
+CALL_FIELDS = ("tool_calls", "function_call")
+TURN_KEYS = (
+    *("role", "content", "from", "value"),
+    *("name", "tool_call_id"),
+    *(*REASONING_FIELDS, *TAUGHT_FIELDS, *CALL_FIELDS),
+)
 TURN_METADATA = ("id", "message_id", "timestamp", "created_at", "model", "lang", "language", "token_count", "type")
 
 
@@ -59,36 +75,116 @@ def as_turn(value: object, name: str) -> Message:
     """Return one turn, spelled `{"role", "content"}` or as in ShareGPT `{"from", "value"}`.
 
     Raises:
-        RowError: a role that nobody knows, or a part that cannot be read, such as tool calls or reasoning.
+        RowError: a role that nobody knows, or a part that cannot be read.
     """
     turn = as_object(value, name)
     # Some exporters write both spellings; `role` is the one of today, and `_refuse_two_spellings` looks at the other.
     keys = ("role", "content") if "role" in turn or "content" in turn else ("from", "value")
-    # A turn without `content` is allowed: of a turn with tool calls alone, `_refuse_parts` names the calls.
+    # A turn that only calls functions may come without content.
     if keys[0] not in turn or (keys[1] not in turn and keys[0] == "from"):
         names = ", ".join(map(cut, list(turn)[:10])) or "nothing"
         raise RowError("missing", f"field {name!r}: a turn needs 'role' and 'content', it has {names}")
     _refuse_parts(turn, name)
     _refuse_two_spellings(turn, name)
-    return Message(_role(turn[keys[0]], f"{name}.{keys[0]}"), as_content(turn.get(keys[1]), f"{name}.{keys[1]}"))
+    role = _role(turn[keys[0]], f"{name}.{keys[0]}")
+    content, content_name = turn.get(keys[1]), f"{name}.{keys[1]}"
+    if len(turn) == len(keys) and isinstance(content, str) and role != TOOLS_ROLE and not _is_call_turn(turn):
+        return Message(role, as_content(content, content_name))
+    if role == TOOLS_ROLE:
+        return as_tools(content, content_name) or _refuse_no_tools(content_name)
+    calls = _calls(turn, name)
+    if _is_call_turn(turn):
+        content, calls = None, (*as_calls(content, content_name), *calls)
+    if role == "tool" and isinstance(content, dict):  # a result that is no text yet
+        content = json.dumps(content, ensure_ascii=False)
+    return _checked_parts(
+        Message(
+            role,
+            "" if content is None and calls else as_content(content, content_name),
+            _reasoning(turn, name),
+            calls,
+            _optional_text(turn, "name", name),
+            _optional_text(turn, "tool_call_id", name),
+            _taught(turn, role, name),
+        ),
+        name,
+    )
+
+
+def _is_call_turn(turn: object) -> bool:
+    """Return whether a turn's content is a call, by the spelling of its role."""
+    spelled = as_object(turn, "turn")
+    return str(spelled.get("role", spelled.get("from"))).strip().lower() in CALL_ROLES
+
+
+def _refuse_no_tools(name: str) -> NoReturn:
+    raise RowError("empty", f"field {name!r} is empty; expected the JSON list of the functions that may be called")
 
 
 def _refuse_parts(turn: RowValues, name: str) -> None:
-    """Refuse a turn that holds more than who says what: it would be lost without a word.
-
-    Whether a turn is to be trained on (`weight`) is looked at in `as_turns`.
-    """
+    """Refuse a turn that holds more than is read: it would be lost without a word."""
     for key, value in turn.items():
-        if key == WEIGHT and holds(value) and value in (0, 1):
-            continue
         # Tables give every turn the fields of all, so those that are empty say nothing.
         if key in TURN_KEYS or key in TURN_METADATA or value is None or value in ("", [], {}):
             continue
         raise RowError(
             "unread",
-            f"field '{name}.{cut(key)}' is not read, so what it says would be lost ({describe(value)}): only the role "
-            "and the content of a turn are. Write it into the content as the model is to say it, or remove it",
+            f"field '{name}.{cut(key)}' is not read, so what it says would be lost ({describe(value)}). Write it into "
+            "the content as the model is to say it, or remove it",
         )
+
+
+def _checked_parts(turn: Message, name: str) -> Message:
+    """Return the turn, if its parts belong to its role.
+
+    Raises:
+        RowError: calls or thoughts that are not the assistant's, or an answer to a call that is no tool's.
+    """
+    for part, value, role in (
+        ("tool_calls", turn.tool_calls, "assistant"),
+        ("reasoning_content", turn.reasoning, "assistant"),
+        ("tool_call_id", turn.tool_call_id, "tool"),
+    ):
+        if value and turn.role != role:
+            raise RowError(
+                "unread", f"field '{name}.{part}' belongs to a turn of the role {role!r}, not to one of {turn.role!r}"
+            )
+    return turn
+
+
+def _calls(turn: RowValues, name: str) -> tuple[ToolCall, ...]:
+    calls = {key: as_calls(turn[key], f"{name}.{key}") for key in CALL_FIELDS if holds(turn.get(key))}
+    if len(set(calls.values())) > 1:
+        raise RowError("value", f"fields '{name}.tool_calls' and '{name}.function_call' differ; keep one of them")
+    return next(iter(calls.values()), ())
+
+
+def _reasoning(turn: RowValues, name: str) -> str:
+    """Return the thoughts that a turn has apart from its content."""
+    filled = {key: as_text(turn[key], f"{name}.{key}") for key in REASONING_FIELDS if holds(turn.get(key))}
+    if len(set(filled.values())) > 1:
+        raise RowError("value", f"fields {' and '.join(filled)} of {name!r} differ; keep one of them")
+    return next(iter(filled.values()), "")
+
+
+def _optional_text(turn: RowValues, key: str, name: str) -> str:
+    return as_text(turn[key], f"{name}.{key}") if holds(turn.get(key)) else ""
+
+
+def _taught(turn: RowValues, role: str, name: str) -> bool | None:
+    """Return whether a turn is to be trained on, where it says so."""
+    filled = [key for key in TAUGHT_FIELDS if holds(turn.get(key))]
+    flags = {key: flag(turn[key], f"{name}.{key}", expected="1 or 0 (true or false)") for key in filled}
+    if len(set(flags.values())) > 1:
+        raise RowError("value", f"fields {' and '.join(flags)} of {name!r} say the opposite of each other; keep one")
+    if role == "assistant" or not filled:
+        return next(iter(flags.values()), None)
+    # A weight of 1 stands at every turn of many files, as a default that says nothing of the user's.
+    if flags[filled[0]] and filled[0] != "weight":
+        raise RowError(
+            "unread", f"field '{name}.{filled[0]}' asks for the {role}'s turn to be learned; only the assistant's are"
+        )
+    return None
 
 
 def _refuse_two_spellings(turn: RowValues, name: str) -> None:
@@ -119,14 +215,17 @@ def as_turns(value: object, name: str) -> tuple[Message, ...]:
     """Return the turns of a conversation, at least one."""
     if not (turns := as_list(value, name, of="turns")):
         raise RowError("empty", f"field {name!r} is empty; expected at least one turn")
-    read = tuple(as_turn(turn, f"{name}[{index}]") for index, turn in enumerate(turns))
-    last = as_object(turns[-1], name)
-    if read[-1].role == "assistant" and last.get(WEIGHT) == 0:
-        raise RowError(
-            "unread",
-            f"field '{name}[{len(read) - 1}].{WEIGHT}' is 0, so this answer is not to be learned; remove the row",
-        )
-    return read
+    read: list[Message] = []
+    for index, item in enumerate(turns):
+        turn = as_turn(item, f"{name}[{index}]")
+        if turn.role == TOOLS_ROLE and index:
+            raise RowError("value", f"field '{name}[{index}]': the list of functions stands before all turns")
+        if _is_call_turn(item) and read and read[-1].role == "assistant":
+            # ms-swift writes a turn per call; for a template they are calls of one turn
+            earlier = read.pop()
+            turn = replace(earlier, tool_calls=(*earlier.tool_calls, *turn.tool_calls))
+        read.append(turn)
+    return tuple(read)
 
 
 def response_turns(value: object, name: str) -> tuple[Message, ...]:
@@ -134,6 +233,56 @@ def response_turns(value: object, name: str) -> tuple[Message, ...]:
     if isinstance(value, str):
         return (Message("assistant", as_text(value, name)),)
     return (as_turn(value, name),) if isinstance(value, dict) else as_turns(value, name)
+
+
+def as_response(turn: Message, name: str) -> Response:
+    """Return the response that an assistant's turn is.
+
+    Raises:
+        RowError: a turn of another role, or one without text and calls.
+    """
+    if turn.role != "assistant":
+        raise RowError("value", f"field {name!r}: its last turn must be the assistant's, got role {turn.role!r}")
+    text = as_text(turn.content, name, empty_ok=bool(turn.tool_calls))
+    return Response(text, reasoning=turn.reasoning, tool_calls=turn.tool_calls)
+
+
+def refuse_open_thoughts(group: PromptGroup) -> None:
+    """Refuse a whole answer that consists of thoughts alone, as a think block that is opened and never closed.
+
+    What was sampled is kept as it was drawn: it may have been cut at a length.
+
+    Raises:
+        RowError: names the response.
+    """
+    for index, response in enumerate(group.responses):
+        if response.token_ids is not None or not response.finished:
+            continue
+        block = find_thoughts(response.text)
+        if block is not None and not block.closed:
+            raise RowError(
+                "value",
+                f"response {index} opens a think block and never closes it ({cut(response.text, 40)!r}), so nothing "
+                "of it is an answer. Close the block where the answer begins, or remove the row",
+            )
+
+
+def refuse_untaught(turn: Message, name: str) -> None:
+    """Refuse an answer that its file says is not to be learned.
+
+    Raises:
+        RowError: names the answer.
+    """
+    if turn.taught is False:
+        raise RowError(
+            "unread",
+            f"field {name!r}: the answer is not to be learned, by its weight of 0 (or `train: false`); remove the row",
+        )
+
+
+def without_switches(turns: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return turns without what they say of being taught, which is no matter where answers are compared."""
+    return tuple(turn if turn.taught is None else replace(turn, taught=None) for turn in turns)
 
 
 def as_prompt(value: object, name: str) -> Prompt:
