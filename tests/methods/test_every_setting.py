@@ -56,6 +56,8 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "data.limit": ((), ("data.limit=6",), "data"),
     "data.held_out": ((), ("data.held_out=4",), "data"),
     "data.template": (("model.name=CHAT",), ("data.template=plain",), "weights"),
+    "data.template_args": (("model.name=CHAT",), ("data.template_args={title: true}",), "weights"),
+    "data.thoughts": (("data.path=thoughts.jsonl",), ("data.thoughts=hide",), "error"),
     "data.max_length": ((), ("data.max_length=20",), "error"),
     "data.overflow": (("data.max_length=30",), ("data.overflow=truncate_prompt",), "error"),
     "out": ((), ("out=elsewhere",), "path"),
@@ -204,8 +206,8 @@ def models(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     model.save_pretrained(folder / "other")
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.chat_template = (
-        "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}"
-        "{% if add_generation_prompt %}<assistant>{% endif %}"
+        "{% for m in messages %}<{{ m.role | title if title else m.role }}>{{ m.content }}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<{{ 'Assistant' if title else 'assistant' }}>{% endif %}"
     )
     tokenizer.save_pretrained(folder / "chat")
     (folder / "remote" / "own_code.py").write_text(
@@ -238,6 +240,10 @@ def files(preference_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     write(
         "contradicting.jsonl", [row | {"comparisons": [*row["comparisons"], {"winner": 1, "loser": 0}]} for row in rows]
+    )
+    write(
+        "thoughts.jsonl",
+        [row | {"responses": [f"<think>Hm.</think>{text}" for text in row["responses"]]} for row in rows],
     )
     write("bad.jsonl", [*rows, {"prompt": 7, "responses": ["a", "b"], "comparisons": []}])
     write("repeated.jsonl", [*rows, *rows])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import penchant as pt
+from penchant.data.options import RenderOptions
 from penchant.errors import InputError
 from penchant.models.reward import LearnedReward, new_reward
 from penchant.models.settings import ModelConfig
@@ -182,7 +183,7 @@ def test_texts_are_read_as_in_training(tiny_model: str, tmp_path: Path) -> None:
     policy.save(tmp_path / "chatty")
     GenerationConfig(eos_token_id=[256, 10]).save_pretrained(tmp_path / "chatty")
     torch.manual_seed(0)
-    plain = new_reward(ModelConfig(name=str(tmp_path / "chatty"), device="cpu"), template="plain")
+    plain = new_reward(ModelConfig(name=str(tmp_path / "chatty"), device="cpu"), RenderOptions("plain"))
     assert plain.renderer.end_ids == {256, 10}
     plain.save(tmp_path / "saved")
     again = pt.load_reward_model(tmp_path / "saved", device="cpu")

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm, retired_flags
 from penchant.cli.show import SHOW
 from penchant.config import Config
 from penchant.config.limits import Text
-from penchant.data.options import BadRows, Overflow, Template, Ties
+from penchant.data.options import BadRows, Overflow, RenderOptions, Thoughts, Ties
+from penchant.data.rendering.template_source import TemplateName
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write
 
@@ -58,8 +59,13 @@ class DataCheck(PreferenceFile):
     """Count rows that are longer, in tokens; the model's context if not given. Needs `model`."""
     model: Text | None = None
     """A model whose tokenizer counts tokens and looks at the boundary of prompt and response."""
-    template: Template = "auto"
-    """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat."""
+    template: TemplateName = "auto"
+    """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat. Or
+    `chatml` and others that come with this package, or a `.jinja` file."""
+    template_args: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the template is told beside the conversation, such as `{enable_thinking: false}`."""
+    thoughts: Thoughts = "score"
+    """What training will be told about thoughts before an answer: `score`, `mask` or `drop` them."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
     out: Text | None = None
@@ -97,7 +103,8 @@ def _check(arguments: Arguments) -> int:
     if config.model is not None:
         from penchant.models.load import load_renderer
 
-        renderer = load_renderer(config.model, template=config.template, trust_remote_code=config.trust_remote_code)
+        rendering = RenderOptions(config.template, config.template_args, config.thoughts)
+        renderer = load_renderer(config.model, rendering=rendering, trust_remote_code=config.trust_remote_code)
     report = check_preferences(
         config.path,
         renderer=renderer,

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from penchant.cli.arguments import Arguments, Command, retired_flags
 from penchant.cli.early_imports import import_early
 from penchant.config import Config
 from penchant.config.limits import Draws, Seed, Text, Tokens
-from penchant.data.options import Template
+from penchant.data.rendering.template_source import TemplateName
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.models.settings import Dtype
 from penchant.types import PromptGroup
@@ -45,8 +45,13 @@ class Sample(Config):
     """Draw from the likeliest tokens that have this probability together; 1 for all."""
     seed: Seed = 0
     """Fixes the draws."""
-    template: Template = "auto"
-    """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat."""
+    template: TemplateName = "auto"
+    """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` takes what the model
+    was trained with here, else its chat template. Or `chatml` and others that come with this package, or a `.jinja`
+    file."""
+    template_args: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the template is told beside the conversation, such as `{enable_thinking: false}`; what the model was trained
+    with here is the default."""
     reward: str | None = None
     """Score the responses and compare them: `vader`, module:function, or http://address. Without it they are only
     drawn."""
@@ -88,6 +93,7 @@ def _sample(arguments: Arguments) -> int:
     policy = load_policy(
         config.model,
         template=config.template,
+        template_args=config.template_args,
         device=config.device,
         dtype=config.dtype,
         trust_remote_code=config.trust_remote_code,

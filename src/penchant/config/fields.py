@@ -10,7 +10,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, JsonValue
 from pydantic.fields import FieldInfo
 
 from penchant.config.schema import Schema
@@ -158,6 +158,7 @@ _NAMES: dict[object, str] = {
     str: "text",
     Path: "a path",
     Any: "anything",
+    JsonValue: "a value of JSON",
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from penchant.config import Config
 from penchant.config.limits import Rows
-from penchant.data.options import BadRows, Overflow, ReadKeywords, Template, Ties
+from penchant.data.options import BadRows, Overflow, ReadKeywords, RenderOptions, Thoughts, Ties
+from penchant.data.rendering.template_source import TemplateName
 
 
 class PromptsConfig(Config):
@@ -31,9 +33,20 @@ class PromptsConfig(Config):
     """Use only the first so many prompts."""
     held_out: Annotated[float, Field(ge=0)] = 0.1
     """Prompts kept for evaluation: a share below 1, a number from 1 up. A prompt is never on both sides."""
-    template: Template = "auto"
-    """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers
-    chat."""
+    template: TemplateName = "auto"
+    """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat. Or a
+    template for a model without one: `chatml` and others that come with this package, or a `.jinja` file."""
+    template_args: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the template is told beside the conversation, such as `{enable_thinking: false}`; `{today: 2026-01-31}`
+    fixes the date that it writes."""
+    thoughts: Thoughts = "score"
+    """Thoughts before an answer (`<think>`, `reasoning_content`): `score` them with it, `mask` them (shown to the
+    model, not scored), or `drop` them."""
+
+    @property
+    def rendering(self) -> RenderOptions:
+        """Return how prompts and responses become token ids."""
+        return RenderOptions(self.template, self.template_args, self.thoughts)
 
     @property
     def reading(self) -> ReadKeywords:
@@ -57,6 +70,11 @@ class RowsConfig(PromptsConfig):
     overflow: Overflow = "error"
     """What to do with a longer row: stop and name it, drop its group (counted), or cut its prompt from the
     left."""
+
+    @property
+    def rendering(self) -> RenderOptions:
+        """Return how prompts and responses become token ids."""
+        return replace(super().rendering, max_length=self.max_length, overflow=self.overflow)
 
     @property
     def reading(self) -> ReadKeywords:

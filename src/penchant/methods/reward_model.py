@@ -55,12 +55,7 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
         objective=objectives.reward(config.margin),
         held_out=partial(held_out_rewards, margin=config.margin),
         # not `starting_policy`: the model gets a scalar head, and generates nothing
-        load=lambda _: new_reward(
-            config.model,
-            template=config.data.template,
-            max_length=config.data.max_length,
-            overflow=config.data.overflow,
-        ),
+        load=lambda _: new_reward(config.model, config.data.rendering),
         # the head starts from nothing: at the model's rate it would hardly move in a run
         head_rate=config.head_learning_rate,
         finish=normalise,

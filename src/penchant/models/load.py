@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from penchant.data.options import Overflow, RenderOptions, Template, TemplateArgs, Thoughts
 from penchant.digests import SUMS, check_files, has_own_sums, read_sums, warn_without_digests
 from penchant.engine.foreign_types import AutoClass, PeftModel, PreTrainedModel, Tokenizer
 from penchant.errors import InputError
@@ -19,11 +20,11 @@ from penchant.models import adapters
 from penchant.models.builtin import BUILT_IN
 from penchant.models.hub import adapter_folder
 from penchant.models.locate import locate
+from penchant.models.saved_template import read_saved_template, resolve_template
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 from penchant.models.weights import check_kind, complete
 
 if TYPE_CHECKING:
-    from penchant.data.options import Overflow, Template
     from penchant.data.rendering.renderer import Renderer
     from penchant.models.policy import Policy
 
@@ -38,8 +39,11 @@ def load_policy(
     device: str = "auto",
     trust_remote_code: bool = False,
     template: Template = "auto",
+    template_args: TemplateArgs | None = None,
+    thoughts: Thoughts = "score",
     max_length: int | None = None,
     overflow: Overflow = "error",
+    rendering: RenderOptions | None = None,
 ) -> Policy:
     """Load a policy: a causal language model with its tokenizer, ready to score, sample and train.
 
@@ -51,8 +55,9 @@ def load_policy(
         dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32, but bfloat16 under LoRA on a GPU that has it.
         device: `auto` takes a GPU if there is one.
         trust_remote_code: run Python code that comes with the model; off unless asked.
-        template, max_length, overflow: how prompts are rendered, see `penchant.data.rendering.renderer.Renderer`.
-            max_length None takes the model's context.
+        template, template_args, thoughts, max_length, overflow: how prompts and responses are rendered, see
+            `penchant.data.options.RenderOptions`. What a checkpoint was trained with is its default.
+        rendering: all of these at once, in their place.
 
     Raises:
         InputError: no such model, a broken one, a tokenizer without an end token, a device that is not there,
@@ -65,22 +70,22 @@ def load_policy(
     if not isinstance(model, ModelConfig):
         model = ModelConfig(name=str(model), lora=lora, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
     sampler = draw if model.sampler == "penchant" else VLLM()
-    network, renderer = open_network(model, template=template, max_length=max_length, overflow=overflow)
+    rendering = rendering or RenderOptions(template, template_args or {}, thoughts, max_length, overflow)
+    network, renderer = open_network(model, rendering)
     return Policy(network, renderer, model.name, sampler)
 
 
 def open_network(
     model: ModelConfig,
+    rendering: RenderOptions | None = None,
     *,
     scalar: bool = False,
     fresh_head: bool = False,
-    template: Template = "auto",
-    max_length: int | None = None,
-    overflow: Overflow = "error",
 ) -> tuple[PreTrainedModel | PeftModel, Renderer]:
     """Return a network on its device, adapters and frozen blocks as asked for, and the renderer of its texts.
 
     Args:
+        rendering: how texts are rendered; what a checkpoint was trained with is the default.
         scalar: with a head that gives one number (a sequence classifier with one label) instead of the vocabulary's.
         fresh_head: that head is made where the model has none.
 
@@ -97,16 +102,19 @@ def open_network(
     check_saved_files(Path(folder))
     if not scalar:
         check_kind(Path(folder), "policy")
-    tokenizer = open_tokenizer(folder, model)
+    tokenizer, saved = open_tokenizer(folder, model), read_saved_template(folder)
+    options = resolve_template(tokenizer, saved, rendering or RenderOptions())
     network: PreTrainedModel | PeftModel = _network(folder, model, torch_device, scalar, fresh_head)
     context = context_length(network.config.get_text_config())
     renderer = Renderer(
         tokenizer,
-        end_ids=_end_ids(network, folder),
-        template=template,
+        end_ids=_end_ids(network, folder) | (frozenset(saved.end_ids) if saved is not None else frozenset()),
+        template=options.template,
+        template_args=options.template_args,
+        thoughts=options.thoughts,
         # a model takes no more than its context, whatever is asked for
-        max_length=min(filter(None, (max_length, context)), default=None),
-        overflow=overflow,
+        max_length=min(filter(None, (options.max_length, context)), default=None),
+        overflow=options.overflow,
         embeddings=embedding_rows(network),
     )
     if tokenizer.pad_token_id is None:  # only fills rows, masks go by length: any token will do
@@ -120,8 +128,17 @@ def open_network(
     return network.to(torch_device), renderer
 
 
-def load_renderer(model: str | Path, *, template: Template = "auto", trust_remote_code: bool = False) -> Renderer:
+def load_renderer(
+    model: str | Path,
+    *,
+    template: Template = "auto",
+    rendering: RenderOptions | None = None,
+    trust_remote_code: bool = False,
+) -> Renderer:
     """Return the renderer of a model without its weights, to look at data. Knows the tokenizer's end token only.
+
+    Args:
+        rendering: how texts are rendered, in the place of `template`; its `max_length` is taken as it is.
 
     Raises:
         InputError: no such model, a tokenizer without an end token.
@@ -131,7 +148,18 @@ def load_renderer(model: str | Path, *, template: Template = "auto", trust_remot
     settings = ModelConfig(name=str(model), trust_remote_code=trust_remote_code)
     folder = locate(settings.name)
     check_saved_files(Path(folder), weights=False)
-    return Renderer(open_tokenizer(folder, settings), template=template, embeddings=_stated_rows(folder, settings))
+    tokenizer, saved = open_tokenizer(folder, settings), read_saved_template(folder)
+    options = resolve_template(tokenizer, saved, rendering or RenderOptions(template))
+    return Renderer(
+        tokenizer,
+        end_ids=frozenset(saved.end_ids) if saved is not None else frozenset(),
+        template=options.template,
+        template_args=options.template_args,
+        thoughts=options.thoughts,
+        max_length=options.max_length,
+        overflow=options.overflow,
+        embeddings=_stated_rows(folder, settings),
+    )
 
 
 def _stated_rows(folder: str, model: ModelConfig) -> int | None:

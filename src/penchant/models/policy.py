@@ -18,6 +18,7 @@ from penchant.engine.sampling import Sampler, Sampling
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.errors import InputError
 from penchant.models.adapters import clear_saved, join_saved
+from penchant.models.saved_template import save_template
 from penchant.types import Prompt, PromptGroup, Response
 
 
@@ -165,6 +166,7 @@ class Policy:
         """
         save_network(self.model, folder)
         self.tokenizer.save_pretrained(folder)
+        save_template(self.renderer, Path(folder))
 
 
 def save_network(model: nn.Module, folder: str | Path) -> None:

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from penchant.data.options import Overflow, RenderOptions, Template
 from penchant.digests import DamagedFile, read_sums, write_sums
 from penchant.engine.attention import states_at, unwrap
 from penchant.engine.foreign_types import Tokenizer
@@ -31,11 +32,11 @@ from penchant.files import atomic_write, read_json
 from penchant.models.finished import check_finished, reward_checkpoint
 from penchant.models.load import check_saved_files, open_network
 from penchant.models.policy import save_network
+from penchant.models.saved_template import save_template
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.types import Prompt, PromptGroup, Response
 
 if TYPE_CHECKING:
-    from penchant.data.options import Overflow, Template
     from penchant.data.rendering.renderer import Renderer
 
 READING = "reward.json"
@@ -159,6 +160,7 @@ class LearnedReward:
         """Write the model (or its adapters), tokenizer and what else it reads by, for `load_reward_model`."""
         save_network(self.model, folder)
         self.tokenizer.save_pretrained(folder)
+        save_template(self.renderer, Path(folder))
         self.save_reading(folder)
 
     def save_reading(self, folder: str | Path) -> None:
@@ -171,9 +173,7 @@ class LearnedReward:
         atomic_write(Path(folder) / READING, content)
 
 
-def new_reward(
-    model: ModelConfig, *, template: Template = "auto", max_length: int | None = None, overflow: Overflow = "error"
-) -> LearnedReward:
+def new_reward(model: ModelConfig, rendering: RenderOptions | None = None) -> LearnedReward:
     """Make a reward model to train: a language model under a fresh head.
 
     The head starts at 0: no response is better than another, and the loss is ln 2 whatever the seed. (Ziegler et al.
@@ -183,9 +183,7 @@ def new_reward(
         InputError: as `penchant.models.load.load_policy`, and a model without a scalar head that reads one token.
     """
     check_finished(Path(model.name).expanduser(), "trained further")
-    network, renderer = open_network(
-        model, scalar=True, fresh_head=True, template=template, max_length=max_length, overflow=overflow
-    )
+    network, renderer = open_network(model, rendering, scalar=True, fresh_head=True)
     inner = unwrap(network)
     head = getattr(inner, "score", None)
     if head is None:
@@ -225,9 +223,9 @@ def load_reward_model(
         reading = read_json(file) if file.exists() else {}
     except (OSError, ValueError) as error:
         raise DamagedFile(f"{file} cannot be read ({error}): put back a good copy") from error
-    network, renderer = open_network(
-        settings, scalar=True, template=template or reading.get("template", "auto"), overflow=overflow
-    )
+    # `penchant_template.json` has the rest; models of earlier versions have none
+    options = RenderOptions(template or reading.get("template", "auto"), overflow=overflow)
+    network, renderer = open_network(settings, options, scalar=True)
     unwrap(network).score.float()  # as in `new_reward`
     # a tokenizer's file may name fewer end tokens than the run that trained the model had
     renderer = replace(renderer, end_ids=renderer.end_ids | set(reading.get("end_ids", ())))

@@ -91,13 +91,17 @@ class OnlineRLHF(Config):
             evaluate["samples"] = {"prompts": str(self.prompts("held-out")), **dict(samples)}
         return {**self.ppo, "evaluate": evaluate}
 
+    def _rendering(self) -> dict[str, Any]:
+        """Return how texts are rendered, the same in all stages."""
+        return {name: getattr(self.data, name) for name in ("template", "template_args", "thoughts")}
+
     def reward_stage(self, number: int) -> RewardModel:
         """Train a round's reward model: from the start, on the labels of all rounds so far."""
         folder = self.folder(number)
         return RewardModel(
             **{"batch_size": 32, **self.reward_model},
             model=self.model,
-            data=DataConfig(path=str(folder / "labels.jsonl"), ties="half", template=self.data.template),
+            data=DataConfig(path=str(folder / "labels.jsonl"), ties="half", **self._rendering()),
             out=str(folder / "reward"),
             seed=self.seed,  # it fixes the split too: what was held out in one round is so in all
         )
@@ -123,7 +127,7 @@ class OnlineRLHF(Config):
             model=model,
             reference=reference,
             # split once for all rounds: a stage that split again would train on prompts held out elsewhere
-            data=PromptsConfig(path=str(self.prompts("train")), held_out=0, template=self.data.template),
+            data=PromptsConfig(path=str(self.prompts("train")), held_out=0, **self._rendering()),
             reward=str(folder / "reward" / "checkpoint"),
             max_new_tokens=self.max_new_tokens,
             out=str(folder / "policy"),
@@ -195,8 +199,8 @@ def _inputs(config: OnlineRLHF, sides: Mapping[str, Sequence[PromptGroup]]) -> d
     from penchant.rewards.content import model_content
     from penchant.runs.input_digests import digest_prompt_texts, digest_prompts, reward_digest
 
-    model, template = config.model, config.data.template
-    renderer = load_renderer(model.name, template=template, trust_remote_code=model.trust_remote_code)
+    model = config.model
+    renderer = load_renderer(model.name, rendering=config.data.rendering, trust_remote_code=model.trust_remote_code)
     inputs = {f"the prompts ({side})": digest_prompt_texts(groups) for side, groups in sides.items()}
     # Every round reads the model anew, as the reference and as the start of its reward model. Models with a hub id
     # count by their commit: their weights are not there yet when the first round begins.
@@ -306,7 +310,7 @@ def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
 
     stage = config.policy_stage(number)
     prompts = [group.prompt for group in load_prompts(config.prompts("train"))]
-    policy = load_policy(stage.model, template=config.data.template)
+    policy = load_policy(stage.model, rendering=config.data.rendering)
     fitting = [prompt for prompt in prompts if policy.has_room(prompt, config.max_new_tokens)]
     # each round draws other samples, and other ones than training draws with the same seed
     digest = hashlib.sha256(f"labels|{config.seed}|{number}".encode()).digest()

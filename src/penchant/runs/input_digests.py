@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -93,6 +94,19 @@ def model_inputs(policy: ModelIdentity, reference: ModelIdentity) -> dict[str, s
     The reference's own end tokens decide nothing: it scores what the policy's tokenizer and end tokens made.
     """
     return {"the model": policy.digest, "the reference": reference.digest, "the end tokens": policy.end_ids}
+
+
+def template_inputs(renderer: Renderer) -> dict[str, str]:
+    """Return the digests of the chat template, and of what it is told; nothing for texts that are joined as they are.
+
+    The rendered tokens tell that something is another; these tell what.
+    """
+    if not renderer.chat:
+        return {}
+    inputs = {"the chat template": str(renderer.tokenizer.chat_template)}
+    if renderer.template_args:
+        inputs["the arguments of the chat template"] = json.dumps(dict(renderer.template_args), sort_keys=True)
+    return {name: hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32] for name, text in inputs.items()}
 
 
 def sample_inputs(samples: SampleEvaluation | None, settings: Samples | None) -> dict[str, str]:

@@ -55,7 +55,8 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         start, frozen, prepared, state_warnings = _compute_fixed(config, recipe, learner, other, prepared, accelerator)
         if samples is not None:
             samples = replace(samples, reference=reference_of(other, learner), budget=prepared.budget)
-        inputs = input_digests.model_inputs(start, frozen) | _inputs(prepared)
+        inputs = input_digests.model_inputs(start, frozen) | input_digests.template_inputs(learner.renderer)
+        inputs |= _inputs(prepared)
         inputs |= {**input_digests.sample_inputs(samples, setup.sample_settings(config)), **recipe.objective.code}
         input_digests.check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
         loop = _loop(config, recipe, learner, samples, prepared, folder, accelerator)

@@ -48,12 +48,7 @@ def starting_policy(config: GradientConfig, *, every_turn: bool = False) -> Poli
     """
     # a half-trained checkpoint has the name of the whole run, and would be taken for it
     check_finished(Path(config.model.name).expanduser(), "trained further")
-    policy = load_policy(
-        config.model,
-        template=config.data.template,
-        max_length=config.data.max_length,
-        overflow=config.data.overflow,
-    )
+    policy = load_policy(config.model, rendering=config.data.rendering)
     # of the renderer, not of the data: which tokens are scored is settled where spans are made
     policy.renderer = replace(policy.renderer, every_turn=every_turn)
     return policy

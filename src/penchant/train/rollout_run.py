@@ -53,7 +53,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     set_seed(config.seed)  # the adapters' start
     warnings: list[str] = []
     check_finished(Path(config.model.name).expanduser(), "trained further")
-    policy = load_policy(config.model, template=config.data.template)
+    policy = load_policy(config.model, rendering=config.data.rendering)
     accelerator = setup.accelerator_for(config, policy.scorer.device)
     # rollouts, rewards and normalisers would have to be gathered: refused until somebody needs it (decision 0009)
     if accelerator.num_processes > 1:
@@ -71,7 +71,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     with setup.open_run(folder, accelerator):
         start = input_digests.ModelIdentity.from_learner(policy)
         frozen = input_digests.ModelIdentity.from_learner(other) if other is not None else start
-        inputs = input_digests.model_inputs(start, frozen)
+        inputs = input_digests.model_inputs(start, frozen) | input_digests.template_inputs(policy.renderer)
         inputs |= input_digests.prompt_inputs(policy, train_groups, held_groups)
         inputs |= input_digests.reward_inputs(config.reward, config.true_reward)
         inputs |= input_digests.sample_inputs(samples, config.evaluate.samples)

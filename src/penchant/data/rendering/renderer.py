@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from penchant.data.options import Overflow, Template
+from penchant.data.options import Overflow, Template, TemplateArgs, Thoughts
 from penchant.data.rendering import templates
 from penchant.data.rendering.apply_template import apply_template
 from penchant.data.rendering.rendered import Rendered
@@ -47,6 +47,7 @@ class Renderer:
             cuts the prompt from its left end (a start token is kept) and never touches a response.
         embeddings: rows of the model's embeddings, which every token must have one of; None where that is not known.
         every_turn: score every assistant turn of a conversation, not only the response (for SFT).
+        template_args, thoughts: as in `penchant.data.options.RenderOptions`.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -56,6 +57,8 @@ class Renderer:
     overflow: Overflow = "error"
     every_turn: bool = False
     embeddings: int | None = None
+    template_args: TemplateArgs = field(default_factory=dict, hash=False)
+    thoughts: Thoughts = "score"
     _probed: dict[tuple[str, ...], TemplateFault | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -92,7 +95,7 @@ class Renderer:
             return prompt
         messages = prompt_turns(prompt)
         if self.chat:
-            rendered = apply_template(self.tokenizer, messages, answered=answered)
+            rendered = apply_template(self.tokenizer, messages, answered=answered, args=self.template_args)
             if not answered:
                 self._refuse_lost(messages, rendered)
             return rendered
