@@ -58,8 +58,8 @@ def load_preferences(
     """Read a preference file of any known layout; `read_preferences` gives the counts as well.
 
     Args:
-        source: a file (JSONL, JSON, CSV, TSV, Parquet; gzipped or not), or a hub id `org/name` or
-            `org/name:config` where no such file exists.
+        source: a file (JSONL, JSON, CSV, TSV, packed or not; Parquet, Arrow, Excel), a folder of shards or of
+            `save_to_disk`, a pattern, or a hub id `org/name` or `org/name:config` where no such file exists.
         ties: `"error"` refuses a file with tied comparisons, `"drop"` leaves them out (and groups that have
             nothing else) with a logged count, `"half"` keeps them: training counts a tie as half a win each
             way.

@@ -19,14 +19,14 @@ class PromptsConfig(Config):
     shorthand: ClassVar[str] = "path"
 
     path: Annotated[str, Field(min_length=1)]
-    """A file (JSONL, JSON, CSV, Parquet, also .gz; prompts alone also as text, one per line) or a hub id, in any layout
-    that `penchant data check` knows."""
+    """A file (JSONL, JSON, CSV, Parquet, Arrow, .xlsx, text also as .gz or .zst; prompts alone also one per line), a
+    folder of shards or of `save_to_disk`, a pattern or a hub id, in any layout that `penchant data check` knows."""
     layout: str | None = None
     """The layout's name; found out by itself unless given."""
     columns: dict[str, str | None] = Field(default_factory=dict)
     """By field of the layout, the column that holds it, such as `{prompt: problem}`; null leaves a column out."""
     split: str = "train"
-    """Which split of a hub data set."""
+    """Which split of a hub data set or folder, or which sheet of a workbook."""
     bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
     limit: Rows | None = None

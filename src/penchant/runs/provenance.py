@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from penchant.data.sources.files import source_files
+from penchant.data.sources.folders import is_pattern
 from penchant.digests import digest_file
 from penchant.redact import hide_credentials
 from penchant.typed_json import INLINED, OMITTED
@@ -127,7 +129,7 @@ def provenance(
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in policy.model.parameters()]
     return RunRecord(
         surroundings=surroundings(),
-        data=_file_record(config.data.path),
+        data=_file_record(config.data.path, config.data.split),
         model=ModelRecord(
             name=start.name,
             fingerprint=start.weights,
@@ -186,12 +188,15 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _file_record(path: str) -> FileRecord:
-    return FileRecord(path, _file_digest(Path(path).expanduser()))
+def _file_record(path: str, split: str = "train") -> FileRecord:
+    return FileRecord(path, _file_digest(Path(path).expanduser(), split))
 
 
-def _file_digest(path: Path) -> str | None:
-    """Return a file's digest; None for a hub id, whose content the data set's own cache names."""
+def _file_digest(path: Path, split: str) -> str | None:
+    """Return the digest of a file, or of the files of a folder; None for a hub id, whose cache names its content."""
+    if path.is_dir() or is_pattern(path):
+        files = source_files(path, split)
+        return digest_file(files[0], *files[1:])
     if not path.is_file():
         return None
     # SQLite writes to its log first: the file itself may be as it was although rows have changed

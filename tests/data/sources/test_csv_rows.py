@@ -57,6 +57,17 @@ def test_the_separator_is_what_the_header_has_most_of(tmp_path: Path, header: st
     assert rows(tmp_path, "a.csv", header + "\n" + separator.join(cells) + "\n") == [cells]
 
 
+def test_a_header_with_two_separators_equally_often_is_refused(tmp_path: Path) -> None:
+    text = "prompt;chosen,rejected\np;a,b\n"
+    assert "the header has the separators ',' and ';' 1 times each" in refusal(tmp_path, "a.csv", text)
+    assert rows(tmp_path, "a.csv", "sep=;\nprompt;chosen,rejected\np;a\n") == [["p", "a"]]
+
+
+def test_lines_of_old_macs_are_named(tmp_path: Path) -> None:
+    text = "prompt,chosen,rejected\rp,a,b\r"
+    assert "its lines end in a carriage return alone" in refusal(tmp_path, "a.csv", text)
+
+
 HEADER = "prompt\tchosen\trejected\n"
 
 

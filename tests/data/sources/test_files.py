@@ -11,7 +11,7 @@ import pytest
 
 from penchant.data import load_preferences, read_preferences
 from penchant.data.sources import files as containers
-from penchant.data.sources import lines
+from penchant.data.sources import lines, packed
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row, RowProblem
 from penchant.errors import InputError
@@ -50,12 +50,20 @@ def as_container(folder: Path, kind: str, rows: list[dict[str, Any]]) -> Path:
         "json": json.dumps(rows, indent=1),
         "csv": "prompt,chosen,rejected\n" + "".join(",".join(row.values()) + "\n" for row in rows),
         "tsv": "prompt\tchosen\trejected\n" + "".join("\t".join(row.values()) + "\n" for row in rows),
-    }[kind.removesuffix(".gz")]
+    }[kind.removesuffix(".gz").removesuffix(".zst")]
+    if kind.endswith(".zst"):
+        import pyarrow
+
+        path.write_bytes(pyarrow.compress(text.encode(), codec="zstd", asbytes=True))
+        return path
     path.write_bytes(gzip.compress(text.encode()) if kind.endswith(".gz") else text.encode())
     return path
 
 
-@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "json", "json.gz", "csv", "csv.gz", "tsv", "parquet"])
+@pytest.mark.parametrize(
+    "kind",
+    ["jsonl", "jsonl.gz", "json", "json.gz", "csv", "csv.gz", "jsonl.zst", "json.zst", "csv.zst", "tsv", "parquet"],
+)
 def test_every_container_gives_the_same_groups(tmp_path: Path, kind: str) -> None:
     path = as_container(tmp_path, kind, [ROW, OTHER])
     groups = load_preferences(path)
@@ -185,8 +193,33 @@ def test_invalid_utf8_names_line_and_byte(tmp_path: Path, name: str) -> None:
     assert "save the file as UTF-8" in said
 
 
-def test_utf16_is_recognised(tmp_path: Path) -> None:
-    assert "looks like UTF-16" in message(write(tmp_path, "a.jsonl", json.dumps(ROW).encode("utf-16")))
+def test_utf16_is_read_with_its_byte_order_mark_and_named_without(tmp_path: Path) -> None:
+    text = json.dumps(ROW) + "\n" + json.dumps({**OTHER, "prompt": "\U0001f600 é"}, ensure_ascii=False) + "\n"
+    for encoding in ("utf-16", "utf-16-be"):
+        content = text.encode(encoding)
+        content = content if encoding == "utf-16" else b"\xfe\xff" + content
+        groups = load_preferences(write(tmp_path, "a.jsonl", content))
+        assert [group.prompt for group in groups] == ["Say hi", "\U0001f600 é"]
+        assert [group.source for group in groups] == ["a.jsonl:1", "a.jsonl:2"]
+    table = "prompt\tchosen\trejected\nSay hi\tHi!\tNo.\n".encode("utf-16")
+    assert load_preferences(write(tmp_path, "a.tsv", table))[0].responses[0].text == "Hi!"
+    assert "damaged UTF-16" in message(write(tmp_path, "a.jsonl", text.encode("utf-16")[:-1]))
+    # without the mark the bytes are no UTF-8 as soon as one character is no ASCII
+    said = message(write(tmp_path, "a.jsonl", text.encode("utf-16-le")))
+    assert "a.jsonl:2" in said
+
+
+@pytest.mark.parametrize(
+    ("encoding", "word", "guess"),
+    [("cp1251", "\u043f\u0440\u0438\u0432\u0435\u0442", "Windows-1251"), ("cp1252", "caf\u00e9 noir", "Windows-1252")],
+)
+def test_other_encodings_are_named_and_never_guessed_in_silence(
+    tmp_path: Path, encoding: str, word: str, guess: str
+) -> None:
+    row = f"prompt,chosen,rejected\n{word},{word}!,{word}?\n"
+    said = message(write(tmp_path, "a.csv", row.encode(encoding)))
+    assert "a.csv:2: invalid UTF-8" in said
+    assert guess in said
 
 
 def test_a_huge_line_is_named_and_the_rest_is_still_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,24 +298,41 @@ def test_rows_inside_a_document_are_found(tmp_path: Path) -> None:
             document = {"version": "1.0", "tags": ["a"], name: [ROW, OTHER]}
             path = write(tmp_path, "a.json", json.dumps(document, indent=indent).encode())
             assert [group.source for group in load_preferences(path)] == ["a.json row 1", "a.json row 2"]
+    for indent in (None, 2):  # the only list of it, and what it holds are rows
+        document = {"version": "1.0", "preferences": [ROW, OTHER]}
+        path = write(tmp_path, "a.json", json.dumps(document, indent=indent).encode())
+        assert [group.source for group in load_preferences(path)] == ["a.json row 1", "a.json row 2"]
     said = message(write(tmp_path, "b.json", json.dumps({"ours": [ROW], "theirs": [OTHER]}).encode()))
     assert "the fields ours, theirs" in said
 
 
 def test_a_gzip_that_unpacks_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "MIN_UNPACKED_BYTES", 2**20)
-    packed = gzip.compress(b'{"prompt": "' + b"a" * 17 * 2**20)
+    monkeypatch.setattr(packed, "MIN_UNPACKED_BYTES", 2**20)
+    content = gzip.compress(b'{"prompt": "' + b"a" * 17 * 2**20)
     for name in ("bomb.jsonl.gz", "bomb.json.gz"):
-        said = message(write(tmp_path, name, packed))
+        said = message(write(tmp_path, name, content))
         assert "unpacks to more than 1 MiB, 100 times its size" in said
         assert "unpack it yourself" in said
+
+
+def test_damaged_and_endless_zstandard_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow
+
+    whole = pyarrow.compress(jsonl(*[ROW] * 500), codec="zstd", asbytes=True)
+    assert "the Zstandard file is damaged or cut short" in message(write(tmp_path, "a.jsonl.zst", whole[:-9]))
+    assert "the Zstandard file is damaged" in message(write(tmp_path, "b.jsonl.zst", whole[:4] + b"?" * 40))
+    assert "named .zst, but its content is not Zstandard" in message(write(tmp_path, "c.jsonl.zst", jsonl(ROW)))
+    assert len(load_preferences(write(tmp_path, "packed.jsonl", whole + whole))) == 1  # two frames, under a plain name
+    monkeypatch.setattr(packed, "MIN_UNPACKED_BYTES", 2**20)
+    bomb = pyarrow.compress(b'{"prompt": "' + b"a" * 17 * 2**20, codec="zstd", asbytes=True)
+    assert "unpacks to more than 1 MiB, 100 times its size" in message(write(tmp_path, "d.jsonl.zst", bomb))
 
 
 def test_a_parquet_file_that_unpacks_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    monkeypatch.setattr(lines, "MIN_UNPACKED_BYTES", 2**20)
+    monkeypatch.setattr(packed, "MIN_UNPACKED_BYTES", 2**20)
     columns = {name: ["a" * 10_000 + str(name)] * 3_000 for name in ROW}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "bomb.parquet")
     assert "unpacks to more than" in message(tmp_path / "bomb.parquet")

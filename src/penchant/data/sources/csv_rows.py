@@ -41,7 +41,7 @@ def read_csv(path: Path, default_separator: str) -> Iterator[tuple[str, RowValue
     separator_line = SEPARATOR_LINE.fullmatch(first.rstrip("\r\n"))
     before = 1 if separator_line else 0  # lines above the header, which the reader does not count
     head = next(lines, "") if separator_line else first
-    separator = separator_line[1] if separator_line else _separator(head, default_separator)
+    separator = separator_line[1] if separator_line else _separator(path, head, default_separator)
     # A quote at the start of an unquoted cell would swallow all rows up to the next one, if it were read as quoting.
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL
     if separator == "\t" and _is_unquoted(path, before):
@@ -50,7 +50,7 @@ def read_csv(path: Path, default_separator: str) -> Iterator[tuple[str, RowValue
     reader = csv.reader(chain([head], lines), delimiter=separator, strict=True, quoting=quoting)
     try:
         header = next(reader, [])
-        _check_header(path, header)
+        check_header(path, header)
         number = 0  # of rows and not of lines, since a quoted cell may hold line breaks
         for cells in reader:
             if not cells:  # a blank line, as at the end of many files
@@ -61,7 +61,7 @@ def read_csv(path: Path, default_separator: str) -> Iterator[tuple[str, RowValue
                     f"{path}:{before + reader.line_num}: row {number} has {len(cells)} cells, expected {len(header)} "
                     "as in the header; quote cells that hold separators, quotes or line breaks"
                 )
-            named_cells = {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True)}
+            named_cells = {name: structured_cell(name, cell) for name, cell in zip(header, cells, strict=True)}
             yield f"{path.name} row {number}", named_cells
     except csv.Error as error:
         raise InputError(f'{path}:{before + reader.line_num}: broken CSV ({error}); quote cells as "..."') from error
@@ -74,7 +74,8 @@ def refuse_double(path: Path, names: Sequence[str]) -> None:
         raise InputError(f"{path}: the column {cut(duplicate)!r} stands twice in the header; rename one of them")
 
 
-def _check_header(path: Path, header: Sequence[str]) -> None:
+def check_header(path: Path, header: Sequence[str]) -> None:
+    """Refuse a header with a name that stands twice or has white space around it."""
     refuse_double(path, header)
     spaced = next((name for name in header if name.strip() and name != name.strip()), None)
     if spaced is not None:
@@ -84,17 +85,36 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
         )
 
 
-def _separator(header: str, default_separator: str) -> str:
-    """Return the separator that the header has most of, the default one where counts are equal."""
+def _separator(path: Path, header: str, default_separator: str) -> str:
+    """Return the separator that the header has most of, the default one where it has none.
+
+    Raises:
+        InputError: it has two of them equally often.
+    """
     # only the header: texts hold commas and semicolons, names of columns hardly ever do
     unquoted = QUOTED.sub("", header)
-    return max(default_separator + SEPARATORS, key=unquoted.count)  # the first of equals
+    counts = {separator: unquoted.count(separator) for separator in default_separator + SEPARATORS}
+    most = max(counts.values())
+    candidates = [separator for separator, count in counts.items() if count == most]
+    if most and len(candidates) > 1:
+        names = " and ".join(map(repr, candidates))
+        raise InputError(
+            f"{path}: the header has the separators {names} {most} times each; rename the columns that hold one, or "
+            f"write the line 'sep={candidates[0]}' above the header"
+        )
+    return candidates[0]
 
 
 def _lines(path: Path) -> Iterator[str]:
     for number, line in numbered_lines(path):
         try:
-            yield decoded(line)
+            text = decoded(line)
+            if number == 1 and "\r" in text.rstrip("\r\n") and '"' not in text:
+                raise InputError(
+                    f"{path}: its lines end in a carriage return alone, as on old Macs; save it with line feeds "
+                    "(in Excel: CSV UTF-8)"
+                )
+            yield text
         except RowError as error:
             raise InputError(f"{path}:{number}: {error}") from None
 
@@ -131,7 +151,8 @@ def _is_unquoted(path: Path, before: int) -> bool:
     return has_bare_cells
 
 
-def _cell(column: str, cell: str) -> object:
+def structured_cell(column: str, cell: str) -> object:
+    """Return a cell's text, or in columns that hold lists, numbers or flags what it says as JSON."""
     if not STRUCTURED_COLUMNS.fullmatch(column):
         return cell
     if not cell.strip():

@@ -1,6 +1,7 @@
 """Read files as numbered rows, whatever their layout.
 
-JSONL, JSON, CSV, TSV, Parquet and plain text are read, gzipped or not, and the database of a collection.
+JSONL, JSON, CSV, TSV and plain text are read, packed (gzip, Zstandard) or not; Parquet, Arrow and Excel files, folders
+of `save_to_disk` and of shards, and the database of a collection.
 
 A line that is damaged in itself (broken JSON, invalid UTF-8, longer than `MAX_LINE_BYTES`) comes out as a
 `RowProblem`, so that all of them can be named at once; a file that is damaged as a whole raises `InputError`.
@@ -10,23 +11,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from penchant.data.sources import collection as collected
-from penchant.data.sources.csv_rows import read_csv, refuse_double
+from penchant.data.sources.arrow_rows import read_arrow, read_parquet
+from penchant.data.sources.csv_rows import read_csv
+from penchant.data.sources.folders import data_files, is_pattern
 from penchant.data.sources.json_rows import is_document, rows_of_document
-from penchant.data.sources.lines import MAX_LINE_BYTES, decoded, numbered_lines, opened, parsed_json, refuse_bomb
+from penchant.data.sources.lines import MAX_LINE_BYTES, decoded, encoding_advice, numbered_lines, parsed_json
+from penchant.data.sources.packed import PACKED_SUFFIXES, opened
 from penchant.data.sources.rows import Row, RowProblem
-from penchant.data.sources.values import RowError, RowValues, cut, describe
+from penchant.data.sources.values import RowError, RowValues, describe
+from penchant.data.sources.xlsx_rows import read_xlsx
 from penchant.errors import InputError, near_names
 
-if TYPE_CHECKING:
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
-
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt", *collected.SUFFIXES)
+TEXT_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt")
+"""Kinds of files that may be packed."""
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".arrow", ".xlsx", *collected.SUFFIXES)
+LINE_FOR_ADVICE = 4096  # bytes of a line by which its encoding is guessed
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
 
@@ -35,7 +37,7 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
 
     Args:
         source: a path, or a hub id where no such file exists.
-        split: which split of a hub data set, or of a JSON file that holds several.
+        split: which split of a hub data set, or of a folder, a workbook (its sheet) or a JSON file that has several.
 
     Raises:
         InputError: no such file (names similar ones), an unknown ending, a file damaged as a whole.
@@ -47,7 +49,28 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
 
         yield from read_hub(str(source), split)
         return
-    _require_file(path)
+    files = source_files(source, split)
+    for file in files:
+        yield from _read_file(file, split)
+
+
+def source_files(source: str | Path, split: str = "train") -> list[Path]:
+    """Return the files that a path stands for, in the order of their rows: of a folder or a pattern several.
+
+    Raises:
+        InputError: as `read_rows`.
+    """
+    path = Path(source)
+    if not path.is_dir() and not is_pattern(path):
+        _require_file(path)
+    files = data_files(path, split, _suffix_or_none)
+    for file in files:
+        _require_file(file)
+        _suffix(file)
+    return files
+
+
+def _read_file(path: Path, split: str) -> Iterator[Row | RowProblem]:
     kind = _suffix(path)
     if kind in (".jsonl", ".ndjson") or (kind == ".json" and _is_jsonl_inside(path)):
         yield from _read_lines(path, _parse_object)
@@ -56,7 +79,11 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
     elif kind in (".csv", ".tsv"):
         yield from (Row(location, values) for location, values in read_csv(path, "\t" if kind == ".tsv" else ","))
     elif kind == ".parquet":
-        yield from _read_parquet(path)
+        yield from read_parquet(path)
+    elif kind == ".arrow":
+        yield from read_arrow(path)
+    elif kind == ".xlsx":
+        yield from read_xlsx(path, split)
     elif kind in collected.SUFFIXES:
         yield from (Row(location, values) for location, values in collected.read_collected(path))
     else:
@@ -70,13 +97,16 @@ def check_source(source: str | Path) -> None:
         InputError: no such file (names similar ones), or a folder, a pipe, an unknown ending.
     """
     path = Path(source).expanduser()
+    # which split of a folder is meant is known only once it is read
+    if path.is_dir() or is_pattern(path):
+        return
     if path.exists() or not _is_hub_id(str(source)):
         _require_file(path)
         _suffix(path)
 
 
 def _is_hub_id(source: str) -> bool:
-    if not HUB_ID.fullmatch(source) or Path(source).suffix in (*SUFFIXES, ".gz"):
+    if not HUB_ID.fullmatch(source) or Path(source).suffix in (*SUFFIXES, *PACKED_SUFFIXES):
         return False
     # `data/prefs` beside a folder `data` is a mistyped path: the hub would only say that there is no such data set
     return not Path(source).parent.is_dir()
@@ -89,10 +119,6 @@ def _require_file(path: Path) -> None:
         raise InputError(
             f"{path} is a pipe or a device, expected a file: data is read more than once. Save it into a file first"
         )
-    if path.is_dir():
-        files = sorted(entry.name for entry in path.iterdir() if _suffix_or_none(entry))
-        content = ", ".join(files[:5]) + (" ..." if len(files) > 5 else "") or "no data file"
-        raise InputError(f"{path} is a folder, expected a file; it holds {content}. Give the path of one file")
     advice = "check the path"
     if not path.parent.is_dir():
         advice = f"the folder {path.parent} does not exist either; check the path"
@@ -102,17 +128,28 @@ def _require_file(path: Path) -> None:
 
 
 def _suffix_or_none(path: Path) -> str | None:
-    name = path.name.lower().removesuffix(".gz")
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix) and name != suffix), None)
+    name = path.name.lower()
+    if path.suffix.lower() in PACKED_SUFFIXES:
+        name = name.removesuffix(path.suffix.lower())
+    known = TEXT_SUFFIXES if name != path.name.lower() else SUFFIXES
+    return next((suffix for suffix in known if name.endswith(suffix) and name != suffix), None)
 
 
 def _suffix(path: Path) -> str:
     suffix = _suffix_or_none(path)
     if suffix is None:
         raise InputError(
-            f"{path}: unknown kind of file; its name must end in one of {', '.join(SUFFIXES)} (with or without .gz)"
+            f"{path}: unknown kind of file; its name must end in one of {', '.join(SUFFIXES)} (those of text also with "
+            f"{' or '.join(PACKED_SUFFIXES)}){_other_program(path)}"
         )
     return suffix
+
+
+def _other_program(path: Path) -> str:
+    """Return what to do about the file of a program that can save another kind."""
+    if path.suffix.lower() in (".xls", ".ods", ".numbers"):
+        return "; save it as .xlsx or CSV (UTF-8)"
+    return ""
 
 
 def _read_lines(path: Path, parse: Callable[[str], RowValues]) -> Iterator[Row | RowProblem]:
@@ -145,7 +182,8 @@ def _read_json(path: Path, split: str) -> Iterator[Row | RowProblem]:
         line_start = content.rfind(b"\n", 0, error.start) + 1
         raise InputError(
             f"{path}:{line_number}: invalid UTF-8: byte 0x{content[error.start]:02x} "
-            f"at byte {error.start - line_start + 1} of the line; save the file as UTF-8"
+            f"at byte {error.start - line_start + 1} of the line; "
+            f"{encoding_advice(content[line_start : line_start + LINE_FOR_ADVICE])}"
         ) from None
     if not text.strip():
         return
@@ -170,66 +208,3 @@ def _is_jsonl_inside(path: Path) -> bool:
         first = stream.readline(MAX_LINE_BYTES + 1).removeprefix(b"\xef\xbb\xbf").strip()
         has_second_line = bool(stream.readline(MAX_LINE_BYTES + 1).strip())
     return first.startswith(b"{") and first.endswith(b"}") and (has_second_line or not is_document(first))
-
-
-def _read_parquet(path: Path) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    number, unpacked = 0, 0
-    try:
-        with pyarrow.parquet.ParquetFile(path) as table:
-            refuse_double(path, table.schema_arrow.names)
-            for batch in table.iter_batches(batch_size=_batch_size(table.metadata)):
-                unpacked += batch.nbytes
-                refuse_bomb(path, unpacked)
-                for values in _parquet_rows(path, batch, number):
-                    number += 1
-                    yield Row(f"{path.name} row {number}", values)
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: damaged or no Parquet file, after row {number} ({error}); fetch it again") from error
-
-
-def _batch_size(metadata: pyarrow.parquet.FileMetaData) -> int:
-    """Return how many rows stay within the memory, though a dictionary may stand for a long text in each."""
-    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-    largest = max(
-        (group.column(c).total_uncompressed_size for group in groups for c in range(group.num_columns)), default=1
-    )
-    # A batch as Python objects is at most 2 GiB, if each of its rows were as long as the largest column in one go.
-    return max(1, min(1000, 2**31 // max(1, largest)))
-
-
-def _parquet_rows(path: Path, batch: pyarrow.RecordBatch, before: int) -> list[RowValues]:
-    """Return the rows of a batch as Python values; name the column that has none, such as times beyond Python's."""
-    import pyarrow
-
-    failures = (ValueError, OverflowError, TypeError, ImportError, pyarrow.ArrowException)
-    try:
-        rows: list[RowValues] = batch.to_pylist()
-        # the schema says whether there is any: walking through every value takes longer than reading the file
-        return list(map(_without_decimals, rows)) if "decimal" in str(batch.schema) else rows
-    except failures:
-        # pyarrow's message does not say which column it was about
-        for name in batch.schema.names:
-            try:
-                batch.column(name).to_pylist()
-            except failures as error:
-                raise InputError(
-                    f"{path}: the column {cut(name)!r} ({batch.schema.field(name).type}) after row {before} holds a "
-                    f"value that cannot be read ({cut(error, 200)}); leave the column out, or write it as text"
-                ) from error
-        raise
-
-
-def _without_decimals(row: RowValues) -> RowValues:
-    """Return a row with its decimals, which no layout knows, as plain numbers: ratings and labels are such."""
-    return {name: _without_decimal(value) for name, value in row.items()}
-
-
-def _without_decimal(value: object) -> object:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return _without_decimals(value)
-    return list(map(_without_decimal, value)) if isinstance(value, list) else value

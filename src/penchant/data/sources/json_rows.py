@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,11 @@ from penchant.data.sources.values import RowError, RowValues, cut, describe
 from penchant.errors import InputError
 
 ROW_KEYS = ("data", "rows", "examples", "instances", "items", "records")  # fields of a document that hold its rows
+# Fields of rows: a list of objects with one of these holds rows, whatever its own name is.
+ROW_FIELDS = ("prompt", "chosen", "messages", "conversations", "instruction", "question", "completion")
 ROW_NUMBER = re.compile(r"\d+")
 Item = TypeVar("Item")
+logger = logging.getLogger("penchant.data")
 
 
 def rows_of_document(path: Path, document: object, split: str) -> Sequence[object]:
@@ -38,7 +42,10 @@ def rows_of_document(path: Path, document: object, split: str) -> Sequence[objec
     rows = [name for name in ROW_KEYS if name in tables and tables[name] and isinstance(tables[name][0], dict)]
     # {"data": [...], "tags": [...]}: the name says which of the two holds rows; two such names do not
     if len(tables) == 1 or len(rows) == 1:
-        return _unwrapped(tables[rows[0]] if rows else next(iter(tables.values())))
+        name = rows[0] if rows else next(iter(tables))
+        if len(document) > 1:
+            logger.info("%s: the rows are read from the field %r", path, cut(name))
+        return _unwrapped(tables[name])
     names = ", ".join(map(cut, list(document)[:8]))
     raise InputError(
         f"{path}: expected a JSON array of rows, got an object with the fields {names}; "
@@ -60,7 +67,14 @@ def is_document(line: bytes) -> bool:
     if _pandas_table(values) is not None:
         return True
     tables = [value for value in values.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
-    return len(tables) == len(values) or (len(tables) == 1 and any(values.get(name) is tables[0] for name in ROW_KEYS))
+    if len(tables) == len(values) or (len(tables) == 1 and any(values.get(name) is tables[0] for name in ROW_KEYS)):
+        return True
+    # {"version": 1, "preferences": [{"prompt": ...}]}: the only list, whose objects look like rows
+    return len(tables) == 1 and not _has_row_field(values) and all(map(_has_row_field, _items_of(tables[0], dict)))
+
+
+def _has_row_field(values: RowValues) -> bool:
+    return any(name in values for name in ROW_FIELDS)
 
 
 def _pandas_table(document: RowValues) -> list[RowValues] | None:

@@ -2,89 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
+from penchant.data.sources.packed import opened
 from penchant.data.sources.values import RowError, RowValues, cut
-from penchant.errors import InputError
 
 MAX_LINE_BYTES = 64 * 2**20  # a file without line breaks would otherwise be one line that fills the memory
-# Text packs to a tenth, logs of one line to a hundredth. A file beyond this is damaged, or made to fill a memory.
-MAX_UNPACKED_RATIO = 100
 # Lists and objects in each other. Python's parser takes a thousand levels, but whoever walks through them by recursion
 # (`holds`, `texts_in`) would then run out of stack.
 MAX_DEPTH = 100
 # A bracket inside of a text opens nothing, so texts are matched whole. `*+` never gives back what it took: a text
 # without its end is passed in one go.
 BRACKET_OR_TEXT = re.compile(r'[][{}]|"(?:[^"\\]|\\.)*+"', re.DOTALL)
-MIN_UNPACKED_BYTES = 256 * 2**20  # harmless for any machine, so that short and very regular files pass
-
-
-def refuse_bomb(path: Path, unpacked: int) -> None:
-    """Refuse a packed file that has become too much.
-
-    Raises:
-        InputError: more bytes than a file of its size can honestly hold.
-    """
-    bound = max(MIN_UNPACKED_BYTES, MAX_UNPACKED_RATIO * path.stat().st_size)
-    if unpacked > bound:
-        raise InputError(
-            f"{path}: unpacks to more than {bound // 2**20:,} MiB, {MAX_UNPACKED_RATIO} times its size, which no "
-            "text does. If it is what you want, unpack it yourself and give the unpacked file (JSON Lines)"
-        )
-
-
-class BoundedGzip(gzip.GzipFile):
-    """A gzip file that refuses to unpack without an end."""
-
-    def __init__(self, raw: IO[bytes], path: Path) -> None:
-        super().__init__(fileobj=raw)
-        self.path, self.unpacked, self.checked = path, 0, 0
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Read unpacked bytes, at most `size`, or all of them."""
-        if size is not None and size >= 0:
-            return self._count_bytes(super().read(size))
-        # in pieces: one call would unpack all of it before anything could be counted
-        return b"".join(iter(lambda: self.read(2**20), b""))
-
-    def readline(self, size: int | None = -1) -> bytes:
-        """Return the next unpacked line, at most `size` bytes of it."""
-        return self._count_bytes(super().readline(-1 if size is None else size))
-
-    def _count_bytes(self, piece: bytes) -> bytes:
-        self.unpacked += len(piece)
-        # each check asks the file system for the file's size, which would cost more than reading a line
-        if self.unpacked >= self.checked + 2**24:
-            self.checked = self.unpacked
-            refuse_bomb(self.path, self.unpacked)
-        return piece
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Return the file's bytes, unpacked where it is gzipped (seen by its first bytes, whatever its name)."""
-    try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            if path.suffix.lower() == ".gz" and not packed and path.stat().st_size:
-                raise InputError(f"{path}: named .gz, but its content is not gzip; rename it or pack it")
-            if packed:
-                with BoundedGzip(raw, path) as unpacked:
-                    yield unpacked  # type: ignore[misc]
-            else:
-                yield raw
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: the gzip file is damaged or cut short ({error}); fetch or pack it again") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
@@ -115,12 +47,23 @@ def decoded(line: bytes | None) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
-        encoding = "; it looks like UTF-16" if line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
         raise RowError(
             "damaged",
-            f"invalid UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line{encoding}; "
-            "save the file as UTF-8",
+            f"invalid UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line; "
+            f"{encoding_advice(line)}",
         ) from None
+
+
+def encoding_advice(line: bytes) -> str:
+    """Return what to do about bytes that are no UTF-8, with the encoding that they look like."""
+    letters = [byte for byte in line if byte >= 0xC0 or (chr(byte).isascii() and chr(byte).isalpha())]
+    high_letters = sum(byte >= 0xC0 for byte in letters)
+    # an accent here and there is Western; in Cyrillic or Greek nearly every letter lies in the upper half
+    guess = "Windows-1251 (Cyrillic) or the like" if 2 * high_letters > len(letters) else "Windows-1252 or Latin-1"
+    if line.count(0) > len(line) // 4:
+        guess = "UTF-16 without its byte order mark"
+    # a guess is said and never acted upon: the same bytes are other words in each of these
+    return f"save the file as UTF-8 (it looks like {guess})"
 
 
 def _unique_fields(pairs: list[tuple[str, object]]) -> RowValues:
