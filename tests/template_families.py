@@ -1,6 +1,6 @@
 """Imitations of chat template families (`tests/templates/`), each with a small tokenizer that knows its marks.
 
-The texts are our own. What they imitate: where thoughts, tools, dates, headers and end tokens stand, and what is rewritten.
+The texts are our own. They imitate where thoughts, tools, dates, headers and end tokens stand, and what is rewritten.
 """
 
 from __future__ import annotations
