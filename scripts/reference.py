@@ -1,4 +1,4 @@
-"""Write the reference of every command, setting and layout: `docs/reference/commands.md`, `settings.md`, `layouts.md`.
+"""Write the reference of every command, setting and layout: `docs/reference/commands.md`, `settings.md` and others.
 
     python scripts/reference.py            # write the pages
     python scripts/reference.py --check    # exit with 1 where a page is not what the code says
@@ -16,9 +16,15 @@ from pathlib import Path
 
 from reference_pages.commands import commands_page
 from reference_pages.layouts import layouts_page
+from reference_pages.other_libraries import other_libraries_page
 from reference_pages.settings import settings_page
 
-PAGES = {"commands.md": commands_page, "settings.md": settings_page, "layouts.md": layouts_page}
+PAGES = {
+    "commands.md": commands_page,
+    "settings.md": settings_page,
+    "layouts.md": layouts_page,
+    "other-libraries.md": other_libraries_page,
+}
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 

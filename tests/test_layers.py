@@ -16,7 +16,7 @@ STACK = (
     ("cli",),
     ("",),  # the package's face
     ("studies",),
-    ("rounds",),
+    ("rounds", "conversion"),
     ("web", "raters", "judges", "weak", "methods"),
     ("reports", "train"),
     ("runs", "rewards"),

@@ -15,17 +15,17 @@ from typing import Any, Literal
 from penchant.errors import InputError
 
 
-def _repr_filled(item: Message | Response, shown: int) -> str:
-    """Return what `dataclass` would, without those fields behind the first `shown` that have their default value.
+def _repr_filled(item: Message | Response, first_fields: int) -> str:
+    """Return what `dataclass` would, leaving out defaults behind the first `first_fields`.
 
     Digests of data are made of this text (`runs/input_digests.py`), so a field that is added later must not change it.
     """
-    named = [
+    parts = [
         f"{field.name}={value!r}"
         for index, field in enumerate(fields(item))
-        if (value := getattr(item, field.name)) != field.default or index < shown
+        if (value := getattr(item, field.name)) != field.default or index < first_fields
     ]
-    return f"{type(item).__name__}({', '.join(named)})"
+    return f"{type(item).__name__}({', '.join(parts)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,6 +329,7 @@ def test_two_precisions_in_one_process(tiny_model: str, preference_file: Path, t
         (Linear(), [1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]),
         (Linear(warmup_steps=2), [1 / 2, 1, 1, 3 / 4, 2 / 4, 1 / 4]),
         (Cosine(warmup_steps=2), [1 / 2, 1, 1, (1 + math.sqrt(0.5)) / 2, 1 / 2, (1 - math.sqrt(0.5)) / 2]),
+        (Constant(warmup_steps=0.3), [1 / 2, 1, 1, 1, 1, 1]),  # 0.3 x 6 steps, rounded up
         (Linear(warmup_steps=10), [n / 10 for n in range(1, 7)]),  # the run ends before the warm-up does
     ],
     ids=str,

@@ -49,6 +49,7 @@ class Command:
         positionals: settings that words without `=` stand for, in order, and what the help calls them. The last takes
             all words that are left where it is a list.
         example: settings that the help shows.
+        takes_config: whether a first word that ends in `.yaml` is a file of settings.
         add_flags: adds flags for what is no setting to the command's parser.
         retired: flags of the version before, and how each is written now.
     """
@@ -59,6 +60,7 @@ class Command:
     help: str = ""
     positionals: Mapping[str, str] = field(default_factory=dict)
     example: str = ""
+    takes_config: bool = True
     add_flags: Callable[[argparse.ArgumentParser], None] = lambda _: None
     retired: Mapping[str, RetiredForm] = field(default_factory=dict)
 
@@ -157,6 +159,7 @@ def _add_command(subparsers: argparse._SubParsersAction[CommandParser], command:
     parser.command = command
     names = " ".join(command.positionals.values()) or "CONFIG.yaml"
     config = ", or a CONFIG.yaml with settings" if command.positionals else " holds settings"
+    config = config if command.takes_config else ""
     example = f", such as {command.example}" if command.example else ""
     parser.add_argument(
         "words", nargs="*", metavar=f"{names} key=value", help=f"{names}{config}; key=value changes one{example}"
@@ -189,7 +192,7 @@ def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Ar
     words = [*options.words, *rest]
     path = None
     # where words stand for settings, only the ending tells a file of settings from a file of data
-    may_be_config = words and (not command.positionals or words[0].endswith((".yaml", ".yml")))
+    may_be_config = command.takes_config and words and (not command.positionals or words[0].endswith((".yaml", ".yml")))
     if may_be_config and not _is_setting(words[0], command):
         path = words.pop(0)
     overrides = [word for word in words if _is_setting(word, command)]

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from penchant.cli.agree import AGREE
 from penchant.cli.arguments import make_parser, read_arguments
 from penchant.cli.collect import COLLECT
+from penchant.cli.convert_config import CONVERT_CONFIG
 from penchant.cli.data import DATA
 from penchant.cli.judge import JUDGE
 from penchant.cli.rank import RANK
@@ -30,7 +31,7 @@ from penchant.redact import hide_credentials
 
 # 130 is 128 + SIGINT, as shells report what Ctrl-C ended
 DONE, BAD, INTERRUPTED = 0, 2, 130
-COMMANDS = (TRAIN, DATA, SAMPLE, COLLECT, REPORT, STUDY, WEAK, JUDGE, AGREE, RANK)
+COMMANDS = (TRAIN, DATA, SAMPLE, COLLECT, REPORT, STUDY, WEAK, JUDGE, AGREE, RANK, CONVERT_CONFIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

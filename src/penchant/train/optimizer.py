@@ -74,6 +74,8 @@ def clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
 def schedule(settings: Constant | Linear | Cosine, total: int) -> Callable[[int], float]:
     """Return the factor on the learning rate of each step, counted from 0."""
     warmup = settings.warmup_steps
+    if 0 < warmup < 1:  # a share, rounded up as `transformers` does
+        warmup = math.ceil(warmup * total)
 
     def factor(step: int) -> float:
         if step < warmup:

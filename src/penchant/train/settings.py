@@ -12,7 +12,10 @@ from penchant.data.settings import PromptsConfig, RowsConfig
 from penchant.models.settings import ModelConfig
 
 LearningRate = Annotated[float, Field(gt=0)]
-WarmupSteps = Annotated[int, Field(ge=0, le=10_000_000, description="Steps over which the rate rises linearly from 0.")]
+WarmupSteps = Annotated[
+    Annotated[int, Field(ge=0, le=10_000_000)] | Annotated[float, Field(gt=0, lt=1)],
+    Field(description="Steps over which the rate rises linearly from 0; a number below 1 is a share of all steps."),
+]
 
 
 class AdamW(Config):

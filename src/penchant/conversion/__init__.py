@@ -1,0 +1,1 @@
+"""Settings of other libraries as ours: one table per library, which converts and which the documentation shows."""

@@ -1,0 +1,268 @@
+"""Convert what the three libraries share: their trainer is that of `transformers`, and their losses are TRL's."""
+
+from __future__ import annotations
+
+from penchant.conversion.rules import (
+    Draft,
+    Rule,
+    Values,
+    as_number,
+    harmless,
+    number,
+    together,
+    whole_number,
+    without_counterpart,
+)
+
+PAIRED = ("dpo",)
+SCHEDULES = {
+    "linear": "linear",
+    "cosine": "cosine",
+    "constant": "constant",
+    "constant_with_warmup": "constant",
+}
+"""By the name in `transformers`, our schedule."""
+ADAMW = ("adamw", "adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused", "adamw_torch_npu_fused")
+ROUNDED_ADAMW = (
+    "adamw_8bit",
+    "adamw_bnb_8bit",
+    "paged_adamw_8bit",
+    "paged_adamw_32bit",
+    "paged_adamw",
+    "adamw_torch_8bit",
+)
+
+LOSSES = {
+    "sigmoid": "sigmoid",
+    "hinge": "hinge",
+    "ipo": "ipo_mean",
+    "exo_pair": "exo_pair",
+    "nca_pair": "nca_pair",
+    "robust": "robust",
+    "bco_pair": "bco_pair",
+    "sppo_hard": "sppo_hard",
+    "aot": "aot",
+    "aot_pair": "aot",
+    "aot_unpaired": "aot_unpaired",
+    "discopop": "discopop",
+    "apo_zero": "apo_zero",
+    "apo_down": "apo_down",
+    "sigmoid_norm": "sigmoid_norm",
+    "sft": "sft",
+}
+"""By TRL's `loss_type`, our loss. TRL's IPO averages log-ratios over tokens, which is `ipo_mean` here."""
+DIVERGENCES = {"forward_kl": "forward_kl", "js_divergence": "jensen_shannon", "alpha_divergence": "alpha_divergence"}
+"""By TRL's `f_divergence_type`, our loss."""
+SMOOTHED = ("sigmoid", "robust", "exo_pair", "aot", "aot_unpaired")
+
+
+def pair_loss(name: str, beta: float, values: Values, draft: Draft) -> dict[str, object]:
+    """Return our settings of one of TRL's losses; one that there is not is left to the check of the result.
+
+    Args:
+        name: of the loss, as TRL has it. beta: TRL's, which is IPO's tau too.
+    """
+    loss_name = LOSSES.get(name, name)
+    loss: dict[str, object] = {"name": loss_name}
+    if loss_name == "sft":
+        return loss
+    loss["tau" if loss_name == "ipo_mean" else "beta"] = beta
+    smoothing = as_number(values.get("label_smoothing")) or 0.0
+    if smoothing and loss_name in SMOOTHED:
+        loss["label_smoothing"] = smoothing
+    elif loss_name == "robust":
+        loss["name"] = "sigmoid"  # without flipped labels robust DPO is DPO
+    if loss_name == "discopop":
+        loss["tau"] = as_number(values.get("discopop_tau")) or 0.05
+    if loss_name == "bco_pair":
+        draft.remark("bco_pair is without TRL's moving shift (its running mean of rewards)")
+    return loss
+
+
+def put_batch_size(draft: Draft, values: Values, devices: int, per_device: tuple[str, int]) -> None:
+    """Put the units of an optimizer step, which those libraries give per device and forward pass.
+
+    Args:
+        per_device: the key of the size on a device, and its default.
+    """
+    key, default = per_device
+    accumulation = whole_number(values, "gradient_accumulation_steps", 1)
+    size = whole_number(values, key, default)
+    draft.put("batch_size", size * accumulation * devices)
+    draft.remark(
+        f"batch_size is {key} {size} x gradient_accumulation_steps {accumulation} x {devices} "
+        f"{'device' if devices == 1 else 'devices'} (devices=N says how many)"
+    )
+
+
+def put_optimizer(draft: Draft, values: Values, key: str, betas: tuple[float, float] = (0.9, 0.999)) -> None:
+    """Put the optimizer with its settings.
+
+    Args:
+        key: what the optimizer is called in the file.
+    """
+    name = str(values.get(key) or "adamw_torch_fused").lower()
+    if name == "rmsprop":
+        draft.put("optimizer.name", "rmsprop")
+    else:
+        draft.put("optimizer.name", "adamw")
+        first, second = (as_number(values.get(f"adam_beta{index}")) for index in (1, 2))
+        draft.put("optimizer.betas", [betas[0] if first is None else first, betas[1] if second is None else second])
+        draft.put("optimizer.eps", as_number(values.get("adam_epsilon")) or 1e-8)
+        if name in ROUNDED_ADAMW:
+            draft.remark(f"{key}: {name} keeps rounded states; adamw is the same method with exact ones")
+        elif name not in ADAMW:
+            draft.lose(key, f"there is no optimizer {name}; adamw stands in its place")
+    draft.put("optimizer.weight_decay", as_number(values.get("weight_decay")) or 0.0)
+
+
+def put_schedule(draft: Draft, values: Values, key: str, default: str) -> None:
+    """Put the schedule and its warm-up.
+
+    Args:
+        key: what the schedule is called in the file. default: its value where the file has none.
+    """
+    name = str(values.get(key) or default)
+    schedule_name = SCHEDULES.get(name)
+    if schedule_name is None:
+        draft.lose(key, f"there is no schedule {name}; choose constant, linear or cosine")
+    else:
+        draft.put("schedule.name", schedule_name)
+    # steps go before a share, as in `transformers`; below 1 its newer versions take steps for a share as well
+    warmup = as_number(values.get("warmup_steps")) or as_number(values.get("warmup_ratio")) or 0.0
+    if warmup:
+        draft.put("schedule.warmup_steps", warmup if warmup < 1 else int(warmup))
+
+
+def put_epochs(draft: Draft, key: str, value: object) -> None:
+    """Put the number of epochs, which is whole here."""
+    epochs = as_number(value)
+    if epochs is None:
+        return
+    if epochs != int(epochs):
+        draft.lose(key, "epochs are whole here: set max_steps for a part of one")
+    draft.put("epochs", max(1, int(epochs)))
+
+
+def write_epochs(draft: Draft, value: object, values: Values) -> None:
+    """Put `num_train_epochs`, unless `max_steps` overrides it as it does in `transformers`."""
+    steps = as_number(values.get("max_steps"))
+    if steps and steps > 0:
+        draft.put("epochs", 10_000)  # steps alone decide
+    else:
+        put_epochs(draft, "num_train_epochs", value)
+
+
+def write_steps(draft: Draft, value: object, _: Values) -> None:
+    """Put `max_steps`, where -1 stands for none."""
+    steps = as_number(value)
+    if steps is not None and steps > 0:
+        draft.put("max_steps", int(steps))
+
+
+def write_clip(draft: Draft, value: object, _: Values) -> None:
+    """Put the largest norm of a gradient, where 0 stands for no clipping."""
+    norm = as_number(value)
+    if norm is not None:
+        draft.put("clip", norm or None)
+
+
+def write_trackers(draft: Draft, value: object, _: Values) -> None:
+    """Put the trackers that we have too."""
+    names = [value] if isinstance(value, str) else list(value) if isinstance(value, list) else []
+    known = [name for name in names if name in ("tensorboard", "wandb", "trackio")]
+    for name in names:
+        if name not in (*known, "none", "all"):
+            draft.lose("report_to", f"there is no tracker {name}")
+    if known:
+        draft.put("trackers", known)
+
+
+def write_evaluation_steps(draft: Draft, value: object, _: Values) -> None:
+    """Put how often held-out data is evaluated; a share of all steps depends on the data."""
+    steps = as_number(value)
+    if steps is None:
+        return
+    if steps < 1:
+        draft.lose("eval_steps", "a share of all steps depends on the data: set evaluate.every_steps")
+    else:
+        draft.put("evaluate.every_steps", int(steps))
+
+
+def write_bf16(draft: Draft, value: object, _: Values) -> None:
+    """Put the precision of the arithmetic."""
+    if value in (True, "true", "auto"):
+        draft.put("precision", "bfloat16" if value != "auto" else "auto")
+    elif value in (False, "false"):
+        draft.put("precision", "float32")
+
+
+TRAINER_RULES: list[Rule] = [
+    Rule("output_dir", "out", lambda draft, value, _: draft.put("out", value), harmless=True),
+    Rule("learning_rate", "optimizer.learning_rate", number("optimizer.learning_rate")),
+    Rule("num_train_epochs", "epochs", write_epochs, default=3.0),
+    Rule("max_steps", "max_steps", write_steps, reason="-1 is null here"),
+    Rule("max_grad_norm", "clip", write_clip, default=1.0),
+    Rule("seed", "seed", number("seed", int), default=42, reason="the same seed draws another order of the data"),
+    Rule("bf16", "precision", write_bf16),
+    Rule("report_to", "trackers", write_trackers, harmless=True),
+    Rule("eval_steps", "evaluate.every_steps", write_evaluation_steps, harmless=True),
+    Rule("save_steps", "checkpoint_every", number("checkpoint_every", int), harmless=True),
+    Rule(
+        "gradient_checkpointing",
+        "gradient_checkpointing",
+        lambda draft, value, _: draft.put("gradient_checkpointing", value) if value is not None else None,
+        harmless=True,
+    ),
+    Rule(
+        "trust_remote_code",
+        "model.trust_remote_code",
+        lambda draft, value, _: draft.put("model.trust_remote_code", True) if value is True else None,
+    ),
+    *harmless(
+        *(
+            "logging_steps",
+            "logging_strategy",
+            "logging_first_step",
+            "logging_dir",
+            "run_name",
+            "eval_strategy",
+            "plot_loss",
+        ),
+        *(
+            "evaluation_strategy",
+            "save_strategy",
+            "save_total_limit",
+            "save_only_model",
+            "overwrite_output_dir",
+            "do_train",
+        ),
+        *("do_eval", "disable_tqdm", "per_device_eval_batch_size", "dataloader_num_workers", "dataloader_pin_memory"),
+        *("remove_unused_columns", "gradient_checkpointing_kwargs", "dataset_num_proc", "preprocessing_num_workers"),
+        *("overwrite_cache", "ddp_timeout", "resume_from_checkpoint", "hub_model_id", "push_to_hub", "hub_strategy"),
+        *("hub_private_repo", "use_liger_kernel", "tf32", "torch_compile", "precompute_ref_log_probs", "padding_free"),
+        *("precompute_ref_batch_size", "activation_offloading", "pad_to_multiple_of", "group_by_length", "log_level"),
+        *(
+            "eval_on_start",
+            "dataloader_prefetch_factor",
+            "ddp_find_unused_parameters",
+            "local_rank",
+            "include_num_input_tokens_seen",
+        ),
+    ),
+    *without_counterpart(
+        "several processes are started by `accelerate launch`, whose own configuration says how",
+        *("deepspeed", "fsdp", "fsdp_config"),
+    ),
+    *without_counterpart("half precision (fp16) is not trained here; bfloat16 or float32 is", "fp16"),
+    *without_counterpart("noise on embeddings is not trained here", "neftune_noise_alpha"),
+    *together("batch_size", "per_device_train_batch_size", "gradient_accumulation_steps"),
+    *together("optimizer.name", "optim"),
+    *together("optimizer.betas", "adam_beta1", "adam_beta2"),
+    *together("optimizer.eps", "adam_epsilon"),
+    *together("optimizer.weight_decay", "weight_decay"),
+    *together("schedule.name", "lr_scheduler_type"),
+    *together("schedule.warmup_steps", "warmup_steps"),
+    *together("schedule.warmup_steps", "warmup_ratio"),
+]
+"""Keys of `transformers.TrainingArguments` (5.x)."""
