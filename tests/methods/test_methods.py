@@ -84,7 +84,7 @@ def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.Run
     run = train(method, "run", evaluate={"every_steps": 4, "samples": {"max_new_tokens": 5, "reward": "vader"}})
     names = {path.name for path in run.path.iterdir()}
     files = {"config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json"}
-    assert names == files | {"checkpoint", "SHA256SUMS"}
+    assert names == files | {"checkpoint", "rendered.json", "SHA256SUMS"}
     assert (run.path / "config.yaml").read_text().startswith(f"method: {method}\n")
     assert run.metrics == json.loads((run.path / "result.json").read_text())
     assert run.metrics["status"] == "done"

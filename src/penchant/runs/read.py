@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import yaml
 
 from penchant.clean_text import clean
+from penchant.data.rendering.marked import MarkedRow
 from penchant.digests import SUMS, DamagedFile, check_files, read_sums
 from penchant.errors import InputError
 from penchant.files import parse_object, read_file
 from penchant.metrics.estimates import Estimate
+from penchant.runs.marked_rows import MARKED_FILE, read_marked_rows
 from penchant.runs.run_lines import Row
 from penchant.types import RunResult
 
@@ -76,6 +78,7 @@ class Run:
         notes: what was missing or damaged, as sentences.
         non_finite: how many training numbers were NaN, infinite or null.
         result: result.json, or None where the run has not ended.
+        marked: the first rows that it trains on, as its model is given them.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Run:
     result: Mapping[str, object] | None
     notes: tuple[str, ...] = ()
     non_finite: int = 0
+    marked: tuple[MarkedRow, ...] = ()
 
     def last_step(self) -> int:
         """Return the last step that left a trace."""
@@ -171,6 +175,11 @@ def _read_run(path: Path, name: str) -> Run:
     evals = _by_step([*_ends(result), *lines], "eval", _eval_point)
     drew = any(point.policy for point in evals)  # a run that was told to draw nothing lacks nothing
     sampled = _read_lines(path / "samples.jsonl", notes, "no texts can be shown" if drew else None)
+    try:
+        marked = read_marked_rows(path)
+    except ValueError as error:
+        marked = ()
+        notes.lines.append(f"{MARKED_FILE} cannot be read ({error}): what the rows taught is not shown.")
     method = config.get("method") or (result or {}).get("method") or "unknown method"
     return Run(
         name=name,
@@ -185,6 +194,7 @@ def _read_run(path: Path, name: str) -> Run:
         result=result,
         notes=tuple(notes.lines),
         non_finite=notes.non_finite,
+        marked=marked,
     )
 
 

@@ -22,6 +22,7 @@ from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.gradient import Loop, train
 from penchant.train.inputs.frozen_states import with_frozen_states
+from penchant.train.inputs.marked_rows import keep_marked_rows
 from penchant.train.inputs.reference_columns import with_reference
 from penchant.train.inputs.reference_table import load_reference, reference_of
 from penchant.train.prepare import prepare, read_source
@@ -59,6 +60,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         inputs |= _inputs(prepared)
         inputs |= {**input_digests.sample_inputs(samples, setup.sample_settings(config)), **recipe.objective.code}
         input_digests.check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
+        keep_marked_rows(folder, prepared, learner.renderer)
         loop = _loop(config, recipe, learner, samples, prepared, folder, accelerator)
         # after the inputs were compared: a run that is refused gets no tracker's files
         setup.start_trackers(accelerator, config)

@@ -13,6 +13,7 @@ from penchant.reports.run import tables
 from penchant.reports.run.curves import SIDES, kl_paths, panels
 from penchant.reports.run.figures import kl_picture, panel_picture
 from penchant.reports.run.findings import grouped
+from penchant.reports.run.marked import marked_cards
 from penchant.reports.run.samples import samples
 from penchant.reports.run.sentences import headline, sentences
 from penchant.reports.run.summary import Summary, summarize
@@ -20,6 +21,7 @@ from penchant.runs.read import Run, read_runs
 from penchant.types import RunResult
 
 REWARD_KL = "reward_kl"
+MARKED_ROWS = 4  # of a single run; of several, each has its first one
 MOVED_TITLE, LEARNED_TITLE, WRITES_TITLE = "What the policy moved", "How it learned", "What it writes"
 READ_AS_ONE = "Log-probabilities, margin, KL and length belong together: read them as one."
 _LEARNING_KEYS = (
@@ -107,6 +109,11 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
         "no_reward_kl": _why_no_plane(summaries),
         "sections": _sections(pictures, passages, SECTIONS if single_run else SECTIONS_ACROSS),
         "samples": samples(runs),
+        "marked": [
+            {"run": run, "cards": marked_cards(run.marked[: MARKED_ROWS if single_run else 1])}
+            for run in runs
+            if run.marked
+        ],
         "run_facts": [
             {
                 "run": run,

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from penchant.data.rendering.marked import MarkedRow, RefusedRow, mark_row
 from penchant.data.rendering.renderer import Rendered, Renderer
 from penchant.errors import InputError
+from penchant.runs.marked_rows import MARKED_FILE, write_marked_rows
 from penchant.runs.run_folder import RunFolder
 from penchant.train.plan import split_by_prompt
 from penchant.train.recipe import Prepared
-from penchant.typed_json import to_json
 from penchant.types import PromptGroup
 
-MARKED_FILE = "rendered.json"
-"""The file of a run with its first rows, marked."""
 ROWS_OF_RUN = 4  # rows that a run keeps of those it trains on
 TRAINED, HELD_OUT = "trained on", "held out"
 
@@ -54,4 +52,4 @@ def keep_marked_rows(folder: RunFolder, prepared: Prepared, renderer: Renderer) 
         mark_row(renderer, group, row, side=TRAINED)
         for group, row in zip(prepared.train_groups, rendered, strict=False)
     ]
-    folder.write_json(MARKED_FILE, {"rows": to_json(rows)})
+    write_marked_rows(folder, rows)
