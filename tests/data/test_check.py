@@ -40,7 +40,7 @@ class FakeRenderer:
 
     max_length: int | None = None
     tokenizer: ClassVar = SimpleNamespace(all_special_tokens=[])
-    chat: ClassVar = False
+    chat_template: ClassVar = None
 
     def render(self, group: PromptGroup) -> FakeRendered:
         assert self.max_length is None, "lengths must be measured before any cut"

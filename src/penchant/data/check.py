@@ -209,7 +209,7 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length:
         max_length=limit,
         too_long=tuple(too_long),
         equal=tuple(equal),
-        warnings=tuple(template_warnings(renderer.tokenizer, groups) if renderer.chat else ()),
+        warnings=tuple(template_warnings(renderer.chat_template, groups) if renderer.chat_template else ()),
     )
 
 

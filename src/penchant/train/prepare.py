@@ -61,8 +61,8 @@ def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Lea
     # in the order in which things happened: reading, rendering, splitting
     warnings = [*source.warnings, *_render_warnings(report)]
     # a base model's text has no template that could be wrong
-    if learner.renderer.chat:
-        warnings += template_warnings(learner.renderer.tokenizer, groups)
+    if learner.renderer.chat_template is not None:
+        warnings += template_warnings(learner.renderer.chat_template, groups)
     if not held_side:
         warnings.append("no prompts were held out: nothing here tells how well the model generalises")
     counts: Counts = {
@@ -107,6 +107,15 @@ def _render_warnings(report: RenderReport) -> list[str]:
     if report.equal_pairs:
         warnings.append(
             f"{report.equal_pairs} comparisons were of responses that are the same tokens, and were dropped"
+        )
+    if report.moved_boundaries:
+        warnings.append(
+            f"in {report.moved_boundaries} groups the chat template writes another header before a response than the "
+            "one that asks for it: the responses are scored from their texts on, and the header is not"
+        )
+    if report.stripped_thoughts:
+        warnings.append(
+            f"in {report.stripped_thoughts} groups the chat template takes the thoughts of earlier turns out"
         )
     if report.unstable_boundaries:
         warnings.append(

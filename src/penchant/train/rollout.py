@@ -230,7 +230,9 @@ def _spread(groups: Sequence[PromptGroup]) -> tuple[Float[Tensor, " samples"], I
 def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
     """Compute log-probabilities, values, and what follows from them and the rewards."""
     config = loop.config
-    renderer = replace(loop.policy.renderer, max_length=None, every_turn=False)  # what was sampled is read whole
+    renderer = replace(
+        loop.policy.renderer, max_length=None, every_turn=False, thoughts="score"
+    )  # what was sampled is read whole
     rendered = [renderer.render(group) for group in groups]
     layout = Layout.of_rows(rendered)
     logps, values = token_readings(loop.policy.scorer, loop.value_head, rendered, layout, budget=loop.budget)

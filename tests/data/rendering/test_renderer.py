@@ -112,7 +112,7 @@ def test_a_template_that_rewrites_the_prompt_is_refused_by_row() -> None:
     forgetful = (
         "{% if add_generation_prompt %}x{{ messages[0]['content'] }}{% else %}y{{ messages[-1]['content'] }}{% endif %}"
     )
-    with pytest.raises(InputError, match=r"prefs.jsonl:7: .*no boundary; use template=plain"):
+    with pytest.raises(InputError, match=r"prefs.jsonl:7: .*leaves out turn 1 \(the user's\) once it is answered"):
         Renderer(tokenizer(forgetful)).render(PromptGroup("a", ["b"], source="prefs.jsonl:7"))
 
 

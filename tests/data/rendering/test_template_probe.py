@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from chat_templates import CHATML, LLAMA2, QWEN3, TURN, renderer
+from penchant.data.rendering import chat_text
+from penchant.data.rendering.chat_template import ChatTemplate
 from penchant.data.rendering.renderer import Renderer
-from penchant.data.rendering.template_probe import default_system_text, find_fault, find_misnaming
+from penchant.data.rendering.template_probe import (
+    TurnKind,
+    default_system_text,
+    find_fault,
+    find_misnaming,
+    probe_answer,
+)
 from penchant.data.rendering.templates import template_warnings
 from penchant.errors import InputError
 from penchant.types import Message, PromptGroup
@@ -86,16 +96,16 @@ GEMMA = CHATML.replace("m.role", "'model' if m.role == 'assistant' else m.role")
 
 @pytest.mark.parametrize("template", [CHATML, QWEN3, LLAMA2, MISTRAL, ALPACA, CLOSING, PLAIN, ENDS, PHI3, GEMMA])
 def test_templates_of_the_field_are_not(template: str) -> None:
-    tokenizer = renderer(template).tokenizer
-    assert find_misnaming(tokenizer) is None
+    chat = renderer(template).chat_template
+    assert find_misnaming(chat) is None
     for roles in (("user",), ("user", "assistant", "user"), ("user", "assistant") * 3 + ("user",)):
-        assert find_fault(tokenizer, roles) is None
+        assert find_fault(chat, tuple(map(TurnKind, roles))) is None
     assert renderer(template).render(PromptGroup(EARLIER, ["The Etna."])).branches
 
 
 def test_a_system_turn_may_stand_in_the_last_question() -> None:
-    tokenizer = renderer(MISTRAL).tokenizer
-    assert find_fault(tokenizer, ("system", "user", "assistant", "user")) is None
+    chat = renderer(MISTRAL).chat_template
+    assert find_fault(chat, tuple(map(TurnKind, ("system", "user", "assistant", "user")))) is None
 
 
 def test_generation_tags_are_no_text() -> None:
@@ -105,11 +115,11 @@ def test_generation_tags_are_no_text() -> None:
 
 def test_turns_that_look_alike_or_stand_twice_are_told() -> None:
     groups = [PromptGroup(EARLIER, ["The Etna."])]
-    (alike,) = template_warnings(renderer(PLAIN).tokenizer, groups)
+    (alike,) = template_warnings(renderer(PLAIN).chat_template, groups)
     assert "nothing tells who speaks" in alike
-    assert template_warnings(renderer(PLAIN).tokenizer, [PromptGroup("q", ["a"])]) == []
+    assert template_warnings(renderer(PLAIN).chat_template, [PromptGroup("q", ["a"])]) == []
     twice = CHATML.replace("{{ m.content }}", "{{ m.content }}{% if loop.first %} {{ m.content }}{% endif %}")
-    (repeated,) = template_warnings(renderer(twice).tokenizer, groups)
+    (repeated,) = template_warnings(renderer(twice).chat_template, groups)
     assert "writes turn 1 more than once" in repeated
 
 
@@ -117,18 +127,25 @@ DEFAULT = "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a ki
 
 
 def test_a_default_system_prompt_is_told_where_only_some_rows_have_their_own() -> None:
-    tokenizer = renderer(DEFAULT + CHATML).tokenizer
-    assert default_system_text(tokenizer) == "You are a kind machine."
+    chat = renderer(DEFAULT + CHATML).chat_template
+    assert default_system_text(chat) == "You are a kind machine."
     groups = [PromptGroup(EARLIER, ["a"]), PromptGroup((SYSTEM, *EARLIER), ["a"])]
-    (warning,) = template_warnings(tokenizer, groups)
+    (warning,) = template_warnings(chat, groups)
     assert "a system prompt of its own into the 1 prompts without one: 'You are a kind machine.'" in warning
-    assert template_warnings(tokenizer, groups[:1]) == []
-    assert template_warnings(renderer(CHATML).tokenizer, groups) == []
+    assert template_warnings(chat, groups[:1]) == []
+    assert template_warnings(renderer(CHATML).chat_template, groups) == []
 
 
-def test_a_template_is_probed_once_per_kind_of_conversation() -> None:
+def test_a_template_is_probed_once_per_kind_of_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
     one: Renderer = renderer(CHATML)
+    probed: list[Any] = []
+
+    def probe(template: ChatTemplate, kinds: Any) -> Any:
+        probed.append(tuple(kind.role for kind in kinds))
+        return probe_answer(template, kinds)
+
+    monkeypatch.setattr(chat_text, "probe_answer", probe)
     for _ in range(3):
         one.render(PromptGroup(EARLIER, ["a"]))
-        one.render(PromptGroup(EARLIER[:1], ["a"]))
-    assert set(one._probed) == {("user",), ("user", "assistant", "user")}
+        one.render(PromptGroup(EARLIER[:1], ["b"]))
+    assert probed == [("user", "assistant", "user"), ("user",)]

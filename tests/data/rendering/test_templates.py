@@ -58,10 +58,17 @@ def test_a_think_block_that_the_template_adds_is_part_of_the_answer() -> None:
     assert thought == [(HEAD, "<think>\nI look.\n</think>\n\nThe Rhine.<|im_end|>")]
 
 
-def test_thoughts_of_earlier_turns_are_not_left_out_silently() -> None:
+def test_thoughts_of_earlier_turns_are_counted_where_they_are_left_out() -> None:
     earlier = (*ASKED, Message("assistant", "<think>\nI look.\n</think>\nThe Rhine."), Message("user", "Another."))
-    message = refused(QWEN3, earlier, "The Elbe.")
-    assert "leaves out or rewrites turn 2 (the assistant's)" in message
+    ((head, answer),) = scored(renderer(QWEN3), earlier, "The Elbe.")
+    assert "The Rhine." in head
+    assert "I look." not in head
+    assert answer == "<think>\n\n</think>\n\nThe Elbe.<|im_end|>"
+    plain = (*ASKED, Message("assistant", "The Rhine."), Message("user", "Another."))
+    groups = [PromptGroup(earlier, ["The Elbe."]), PromptGroup(plain, ["The Elbe."])]
+    assert render_all(groups, renderer(QWEN3))[2].stripped_thoughts == 1
+    lost = QWEN3.replace("{% set c = c.split('</think>')[-1].lstrip('\\n') %}", "{% set c = '' %}")
+    assert "leaves out or rewrites turn 2 (the assistant's)" in refused(lost, earlier, "The Elbe.")
     assert scored(renderer(QWEN3), (*ASKED, Message("assistant", "The Rhine."), Message("user", "More.")), "The Elbe.")
 
 
@@ -75,7 +82,6 @@ def test_an_answer_that_is_stripped_and_spaced_keeps_its_words() -> None:
 @pytest.mark.parametrize(
     ("template", "prompt", "expected"),
     [
-        (CHATML.removesuffix(HEADER), ASKED, "ignores add_generation_prompt: it writes '<|im_start|>assistant\\n'"),
         (
             "{% for m in messages %}{% if m.role != 'system' %}" + TURN + "{% endif %}{% endfor %}" + HEADER,
             SYSTEM,
@@ -92,9 +98,8 @@ def test_an_answer_that_is_stripped_and_spaced_keeps_its_words() -> None:
         (
             CHATML.replace("messages", "messages | reverse", 1),
             ASKED,
-            "writes the prompt differently once it is answered",
+            "writes an answer before turn 1 (the user's)",
         ),
-        ("{{ messages | length }}" + CHATML, ASKED, "writes the prompt differently once it is answered"),
         ("{{ raise_exception('no') }}", ASKED, "refuses this conversation: no (TemplateError)"),
         ("{{ messages[0].nothing.at_all }}", ASKED, "refuses this conversation"),
         ("{% for m in %}", ASKED, "refuses this conversation"),
@@ -127,10 +132,10 @@ def test_short_turns_are_looked_for_by_words_that_stand_nowhere_else() -> None:
 
 def test_the_date_and_lost_white_space_are_warnings() -> None:
     groups = [PromptGroup(ASKED, ["The Rhine.", " A chair."])]
-    assert template_warnings(renderer(CHATML).tokenizer, groups) == []
-    (date,) = template_warnings(renderer("{{ strftime_now('%d %b %Y') }}" + CHATML).tokenizer, groups)
+    assert template_warnings(renderer(CHATML).chat_template, groups) == []
+    (date,) = template_warnings(renderer("{{ strftime_now('%d %b %Y') }}" + CHATML).chat_template, groups)
     assert "writes today's date" in date
-    (space,) = template_warnings(renderer(LLAMA2).tokenizer, groups)
+    (space,) = template_warnings(renderer(LLAMA2).chat_template, groups)
     assert "takes the white space off the ends of 1 responses" in space
 
 
@@ -167,7 +172,7 @@ TEMPLATES = CASES / "templates"
         ("llama2_like", ("[INST] Name a river. [/INST]", " The Rhine. <|im_end|>")),
         ("drops_system", (HEAD, "The Rhine.<|im_end|>")),
         ("date", None),
-        ("no_generation_prompt", "ignores add_generation_prompt"),
+        ("no_generation_prompt", (HEAD, "The Rhine.<|im_end|>")),
     ],
 )
 def test_the_templates_of_the_shared_cases(name: str, outcome: Any) -> None:
@@ -180,7 +185,7 @@ def test_the_templates_of_the_shared_cases(name: str, outcome: Any) -> None:
         return
     ((head, answer),) = scored(renderer(template), ASKED, "The Rhine.")
     if outcome is None:
-        assert template_warnings(renderer(template).tokenizer, [])[0].count("today's date") == 1
+        assert template_warnings(renderer(template).chat_template, [])[0].count("today's date") == 1
         head, outcome = head.partition("<|im_end|>\n")[2], (HEAD, "The Rhine.<|im_end|>")
     assert (head, answer) == outcome
     if name == "drops_system":

@@ -25,12 +25,17 @@ class RenderReport:
 
     Attributes:
         dropped_too_long, truncated: groups. unstable_boundaries: responses.
+        moved_boundaries: groups whose responses are scored from their texts on, since the template writes another
+            header before them than the one that asks for an answer.
+        stripped_thoughts: groups with an earlier turn whose thoughts the template takes out.
         equal_pairs: comparisons whose two responses became the same tokens, and so say nothing; they were dropped.
     """
 
     dropped_too_long: int = 0
     truncated: int = 0
     unstable_boundaries: int = 0
+    moved_boundaries: int = 0
+    stripped_thoughts: int = 0
     equal_pairs: int = 0
 
 
@@ -64,6 +69,8 @@ def render_all(
         dropped_too_long=len(groups) - len(fitting),
         truncated=int(arrays["truncated"].sum()),
         unstable_boundaries=int(arrays["unstable"].sum()),
+        moved_boundaries=int(arrays["moved"].sum()),
+        stripped_thoughts=int(arrays["stripped"].sum()),
         equal_pairs=compared - distinct_compared,
     )
     return distinct, rendered if len(indices) == len(fitting) else rendered.pick(indices), report

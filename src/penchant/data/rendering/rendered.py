@@ -36,12 +36,21 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A group as token ids: a shared prompt (never empty) and one branch per response, in the group's order."""
+    """A group as token ids: a shared prompt (never empty) and one branch per response, in the group's order.
+
+    Attributes:
+        unstable: of each response, whether a token straddles its boundary. truncated: whether the prompt was cut.
+        moved: whether responses are scored from their texts on, as the template writes another header before them than
+            the one that asks for an answer.
+        stripped: whether the template took the thoughts of earlier turns out.
+    """
 
     prompt_ids: tuple[int, ...]
     branches: tuple[Branch, ...]
     unstable: tuple[bool, ...] = ()
     truncated: bool = False
+    moved: bool = False
+    stripped: bool = False
     source: str = field(default="", compare=False)
 
     @property
@@ -68,6 +77,8 @@ LAYOUT: dict[str, type] = {  # one number per ...
     "prompt_lengths": np.int32,  # group
     "branch_counts": np.int32,  # group
     "truncated": np.bool_,  # group
+    "moved": np.bool_,  # group
+    "stripped": np.bool_,  # group
     "branch_lengths": np.int32,  # branch
     "span_counts": np.int32,  # branch
     "unstable": np.bool_,  # branch
@@ -85,6 +96,8 @@ def packed(rows: Sequence[Rendered]) -> Arrays:
         "prompt_lengths": (len(row.prompt_ids) for row in rows),
         "branch_counts": (len(row.branches) for row in rows),
         "truncated": (row.truncated for row in rows),
+        "moved": (row.moved for row in rows),
+        "stripped": (row.stripped for row in rows),
         "branch_lengths": (len(branch.ids) for branch in branches),
         "span_counts": (len(branch.spans) for branch in branches),
         "unstable": chain.from_iterable(row.unstable for row in rows),
@@ -157,4 +170,5 @@ class RenderedRows(Sequence[Rendered]):
             for begin, end, count in zip(ends, ends[1:], counts, strict=False)
         )
         unstable = tuple(arrays["unstable"][first:last].tolist())
-        return Rendered(ids[:prompt], branches, unstable, bool(arrays["truncated"][group]), self._sources[group])
+        truncated, moved, stripped = (bool(arrays[name][group]) for name in ("truncated", "moved", "stripped"))
+        return Rendered(ids[:prompt], branches, unstable, truncated, moved, stripped, self._sources[group])

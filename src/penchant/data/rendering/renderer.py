@@ -8,24 +8,27 @@ always the tokenization that the model would meet in running text, and nothing i
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from penchant.data.options import Overflow, Template, TemplateArgs, Thoughts
-from penchant.data.rendering import templates
-from penchant.data.rendering.apply_template import apply_template
+from penchant.data.rendering.chat_template import ChatTemplate
+from penchant.data.rendering.chat_text import ChatText
+from penchant.data.rendering.plain_text import PlainText
 from penchant.data.rendering.rendered import Rendered
-from penchant.data.rendering.spans import Span, TokenizedText, TokenRow, share_prefix
-from penchant.data.rendering.template_probe import TemplateFault, find_fault, find_misnaming
+from penchant.data.rendering.spans import Span, TokenizedText, TokenRow, WrittenGroup, share_prefix
+from penchant.data.rendering.taught import TaughtTurns
+from penchant.data.rendering.template_source import template_text
 from penchant.data.rendering.vocabulary import check_vocabulary
 from penchant.errors import InputError
-from penchant.types import Message, Prompt, PromptGroup, Response, prompt_turns
+from penchant.thoughts import find_thoughts
+from penchant.types import Prompt, PromptGroup, Response
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-PLAIN_ROLES = {"system": "System", "user": "Human", "assistant": "Assistant"}  # the names of Anthropic's HH
 MAX_CHARACTERS = 2_000_000  # of a text: about half a million tokens, for which a tokenizer takes half a minute
 
 
@@ -39,29 +42,35 @@ class Renderer:
 
     Attributes:
         tokenizer: a fast tokenizer of `transformers` (offsets are needed).
-        end_ids: tokens that end a response; the tokenizer's EOS is always one of them.
+        end_ids: tokens that end a response; the tokenizer's EOS, and what the template ends an answer with, are always
+            among them.
         template: `chat` uses the tokenizer's chat template, `plain` joins the text as it is, `auto` takes the
-            chat template where there is one.
+            chat template where there is one; or a named template, or a `.jinja` file.
+        template_args: what the template is told beside the conversation; `today` fixes the date that it writes.
+        thoughts: what becomes of thoughts: they are scored with the answer (`score`), stand in the context (`mask`),
+            or are taken out before rendering (`drop`). Those of samples, which are kept as they were drawn, are masked
+            then too.
         max_length: tokens of prompt and response together, at most; None for no limit.
         overflow: what to do with a longer row: `error`, `drop` the group (counted), or `truncate_prompt`, which
             cuts the prompt from its left end (a start token is kept) and never touches a response.
-        embeddings: rows of the model's embeddings, which every token must have one of; None where that is not known.
         every_turn: score every assistant turn of a conversation, not only the response (for SFT).
-        template_args, thoughts: as in `penchant.data.options.RenderOptions`.
+        switches: score the earlier turns that the file says are taught (for SFT and labels).
+        embeddings: rows of the model's embeddings, which every token must have one of; None where that is not known.
+        chat_template: the template that prompts go through; None for plain text.
     """
 
     tokenizer: PreTrainedTokenizerBase
     end_ids: frozenset[int] = frozenset()
     template: Template = "auto"
+    template_args: TemplateArgs = field(default_factory=dict, hash=False)
+    thoughts: Thoughts = "score"
     max_length: int | None = None
     overflow: Overflow = "error"
     every_turn: bool = False
+    switches: bool = False
     embeddings: int | None = None
-    template_args: TemplateArgs = field(default_factory=dict, hash=False)
-    thoughts: Thoughts = "score"
-    _probed: dict[tuple[str, ...], TemplateFault | None] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    chat_template: ChatTemplate | None = field(default=None, init=False, repr=False, compare=False)
+    _writer: ChatText | PlainText = field(default_factory=PlainText, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not getattr(self.tokenizer, "is_fast", False):
@@ -74,47 +83,49 @@ class Renderer:
                 "this model's tokenizer has no end-of-sequence token, so a response could never end; "
                 "set `eos_token` in its tokenizer_config.json"
             )
+        put = object.__setattr__  # the class is frozen; this is its only writer
+        put(self, "chat_template", self._open_template())
+        end_ids = self.end_ids | {self.tokenizer.eos_token_id}
+        writer: ChatText | PlainText = PlainText(self.thoughts)
+        if self.chat_template is not None:
+            writer = ChatText(self.chat_template, self.thoughts)
+            end_ids |= writer.ends.ids
+        put(self, "_writer", writer)
+        put(self, "end_ids", end_ids)
+
+    def _open_template(self) -> ChatTemplate | None:
+        """Return the chat template that is asked for; None for plain text."""
+        text = template_text(self.template)
+        if text is not None:
+            return ChatTemplate(self.tokenizer, text, self.template_args, f"the template {self.template}")
         if self.template == "chat" and not self.tokenizer.chat_template:
-            raise InputError("template=chat was asked for, but this tokenizer has no chat template: use template=plain")
-        object.__setattr__(self, "end_ids", self.end_ids | {self.tokenizer.eos_token_id})
+            raise InputError(
+                "template=chat was asked for, but this tokenizer has no chat template: use template=plain, or name one "
+                "(template=chatml)"
+            )
+        if self.template == "plain" or not self.tokenizer.chat_template:
+            if self.template_args:
+                raise InputError(
+                    f"template_args={dict(self.template_args)} are for a chat template, but prompts are plain text "
+                    f"({'template=plain' if self.template == 'plain' else 'the tokenizer has no chat template'})"
+                )
+            return None
+        return ChatTemplate(self.tokenizer, None, self.template_args)
 
     @property
     def chat(self) -> bool:
         """Return whether prompts go through the chat template."""
-        return self.template == "chat" or (self.template == "auto" and bool(self.tokenizer.chat_template))
+        return self.chat_template is not None
 
     # -- text ---------------------------------------------------------------------------------------------------
 
-    def text(self, prompt: Prompt, *, answered: bool = False) -> str:
-        """Return the prompt as the model sees it; `answered` leaves out the header that asks for the next turn.
+    def text(self, prompt: Prompt) -> str:
+        """Return the prompt as the model sees it, with the header that asks for an answer.
 
         Raises:
             InputError: the chat template fails or leaves a turn of the prompt out.
         """
-        if isinstance(prompt, str) and not self.chat:
-            return prompt
-        messages = prompt_turns(prompt)
-        if self.chat:
-            rendered = apply_template(self.tokenizer, messages, answered=answered, args=self.template_args)
-            if not answered:
-                self._refuse_lost(messages, rendered)
-            return rendered
-        turns = "".join(f"\n\n{PLAIN_ROLES.get(m.role, m.role.title())}:{_spaced(m.content)}" for m in messages)
-        return turns if answered else turns + "\n\nAssistant:"
-
-    def _refuse_lost(self, messages: Sequence[Message], rendered: str) -> None:
-        """Refuse a prompt that the template does not write as it is; probes are made once per sequence of roles."""
-        templates.refuse_lost_turns(self.tokenizer, messages, rendered)
-        roles = tuple(message.role for message in messages)
-        if roles not in self._probed:
-            self._probed[roles] = find_misnaming(self.tokenizer) or find_fault(self.tokenizer, roles)
-        fault = self._probed[roles]
-        # A turn without text is no loss where it is left out.
-        if fault is not None and all(messages[turn - 1].content.strip() for turn in fault.turns):
-            raise InputError(
-                f"{templates.template_name(self.tokenizer)} {fault.words}. Use a template that writes each turn in its "
-                "place and under its role, template=plain, or take such turns out of the data"
-            )
+        return self._writer.head(prompt)
 
     def decode(self, prompt_ids: Sequence[int], ids: Sequence[int]) -> str:
         """Return the text of ids drawn after a prompt, without special tokens.
@@ -158,39 +169,26 @@ class Renderer:
     def render_many(self, groups: Sequence[PromptGroup]) -> list[Rendered | InputError]:
         """Return what `render` gives or raises, per group. All texts are tokenized in one go, on all cores."""
         written = [_attempt(self._write, group) for group in groups]
-        texts = [spans[-1].full for row in written if not isinstance(row, InputError) for spans in row]
+        texts = [spans[-1].full for row in written if not isinstance(row, InputError) for spans in row.rows]
         unique = list(dict.fromkeys(texts))  # samples of one prompt need its tokens once
         tokens = dict(zip(unique, self._tokenize(unique), strict=True))
 
-        def assemble(group: PromptGroup, spans: list[list[Span]]) -> Rendered:
+        def assemble(group: PromptGroup, text: WrittenGroup) -> Rendered:
             rows = [
                 self._row(response, taught, tokens[taught[-1].full])
-                for response, taught in zip(group.responses, spans, strict=True)
+                for response, taught in zip(group.responses, text.rows, strict=True)
             ]
-            return self._fit(share_prefix(rows, self._start_id(), group.source))
+            return self._fit(share_prefix(rows, self._start_id(), text, group.source))
 
         return [
             row if isinstance(row, InputError) else _attempt(assemble, group, row)
             for group, row in zip(groups, written, strict=True)
         ]
 
-    def _write(self, group: PromptGroup) -> list[list[Span]]:
-        """Return the text of each response with its prompt, as its taught turns; the last one holds all of it."""
-        prompt = group.prompt
-        head = self.text(prompt)
-        _refuse_endless(head, *(response.text for response in group.responses))
-        earlier_turns = self._earlier_spans(prompt) if self.every_turn and not isinstance(prompt, str) else {}
-        written = []
-        for response in group.responses:
-            # A sample was drawn after the prompt, whose tokens alone are needed. Its own text may have other ids.
-            if response.token_ids is not None:
-                written.append([Span(head, len(head), len(head), len(head), response.finished)])
-                continue
-            last = self._turn_span(prompt, head, response.text, finished=response.finished)
-            for number, span in earlier_turns.items():
-                if not last.full.startswith(span.full):
-                    raise InputError(f"the chat template rewrites turn {number} in a longer conversation")
-            written.append([*earlier_turns.values(), last])
+    def _write(self, group: PromptGroup) -> WrittenGroup:
+        _refuse_endless(*(response.text for response in group.responses))
+        written = self._writer.write(group, TaughtTurns(self.every_turn, self.switches))
+        _refuse_endless(written.head)
         return written
 
     def _row(self, response: Response, spans: Sequence[Span], tokens: TokenizedText) -> TokenRow:
@@ -228,32 +226,21 @@ class Renderer:
                 f"(end ids: {sorted(self.end_ids)}); was it drawn from another model? Remove `token_ids` to use the "
                 "text"
             )
-        return TokenRow((*head, *token_ids), ((len(head), len(head) + len(token_ids)),), False)
+        start = 0 if self.thoughts == "score" else self._answer_start(token_ids)
+        return TokenRow((*head, *token_ids), ((len(head) + start, len(head) + len(token_ids)),), False)
 
-    def _turn_span(self, before: Prompt, head: str, text: str, *, finished: bool) -> Span:
-        """Return a turn after `before`, whose own text is `head`."""
-        if isinstance(before, str) and not self.chat:
-            full = head + text
-            return Span(full, len(head), len(full), len(full), finished)
-        messages = prompt_turns(before)
-        full = self.text((*messages, Message("assistant", text)), answered=True)
-        if not full.startswith(head):
-            raise InputError(f"{templates.template_name(self.tokenizer)} {templates.NO_BOUNDARY}")
-        tail = full[len(head) :]
-        end = templates.answer_end(tail, text)
-        if end is None:
-            unasked = self.text(messages, answered=True)
-            raise InputError(templates.explain_rewriting(self.tokenizer, head, unasked, tail, text))
-        return Span(full, len(head), len(head) + end, len(full), finished)
+    def _answer_start(self, token_ids: tuple[int, ...]) -> int:
+        """Return the first token of a sample's answer, behind its thoughts; 0 where it has no answer."""
 
-    def _earlier_spans(self, conversation: tuple[Message, ...]) -> dict[int, Span]:
-        """Return the assistant's turns in a conversation, by their number."""
-        turns = ((number, conversation[:number], turn) for number, turn in enumerate(conversation))
-        return {
-            number: self._turn_span(before, self.text(before), turn.content, finished=True)
-            for number, before, turn in turns
-            if turn.role == "assistant"
-        }
+        def decoded(count: int) -> str:
+            return str(self.tokenizer.decode(list(token_ids[:count]), clean_up_tokenization_spaces=False))
+
+        block = find_thoughts(decoded(len(token_ids)))
+        if block is None or not block.closed:
+            return 0
+        counts = range(len(token_ids) + 1)
+        start = bisect_right(counts, block.answer, key=lambda count: len(decoded(count))) - 1
+        return start if start < len(token_ids) else 0
 
     def _tokenize(self, texts: list[str]) -> list[TokenizedText]:
         """Tokenize each text; the start token that the tokenizer adds is kept, an end token is not."""
@@ -300,7 +287,7 @@ class Renderer:
         if len(prompt) - excess < 1 + keep_start:
             raise TooLong(f"{too_long}, and a response alone fills that: raise max_length, or set overflow=drop")
         cut = (*prompt[:keep_start], *prompt[keep_start + excess :])
-        return Rendered(cut, rendered.branches, rendered.unstable, True, rendered.source)
+        return replace(rendered, prompt_ids=cut, truncated=True)
 
 
 Result = TypeVar("Result")
@@ -325,13 +312,9 @@ def _attempt(
 
 def _refuse_endless(*texts: str) -> None:
     """Refuse a text on which a tokenizer would spend minutes, and for which no model has room."""
-    longest = max(map(len, texts))
+    longest = max(map(len, texts), default=0)
     if longest > MAX_CHARACTERS:
         raise TooLong(
             f"a text of {longest:,} characters is more than {MAX_CHARACTERS:,}, the most that is tokenized; "
             "shorten it, or leave the row out"
         )
-
-
-def _spaced(text: str) -> str:
-    return text if not text or text[0].isspace() else " " + text

@@ -25,13 +25,31 @@ class TokenRow:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A taught turn in characters of `full`: where its text starts and ends, and where the turn ends."""
+    """A taught turn in characters of `full`: where what is scored starts, and where its content and the turn end."""
 
     full: str
     start: int
     text_end: int
     end: int
     finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenGroup:
+    """A prompt and its responses as text.
+
+    Attributes:
+        head: the prompt as a sampler gets it.
+        rows: of each response its taught turns, the response the last of them.
+        moved: whether the boundary stands where the responses' texts start, since the template writes another header
+            once they are there.
+        stripped: whether the thoughts of some earlier turn were taken out.
+    """
+
+    head: str
+    rows: list[list[Span]]
+    moved: bool = False
+    stripped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +73,7 @@ class TokenizedText:
         return len(self.ids)
 
 
-def share_prefix(rows: list[TokenRow], start_id: int, source: str) -> Rendered:
+def share_prefix(rows: list[TokenRow], start_id: int, text: WrittenGroup, source: str) -> Rendered:
     """Arrange rows as a tree: the common prefix up to the first scored token of any, then a branch each."""
     if not rows:
         raise InputError("a group without responses cannot be rendered")
@@ -67,4 +85,5 @@ def share_prefix(rows: list[TokenRow], start_id: int, source: str) -> Rendered:
     branches = tuple(
         Branch(row.ids[shared:], tuple((start - shared, end - shared) for start, end in row.spans)) for row in rows
     )
-    return Rendered(prompt, branches, tuple(row.unstable for row in rows), False, source)
+    unstable = tuple(row.unstable for row in rows)
+    return Rendered(prompt, branches, unstable, moved=text.moved, stripped=text.stripped, source=source)

@@ -5,18 +5,16 @@ The texts of a data set are no good probes: a short one such as "a" stands in ne
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from penchant.data.rendering.apply_template import apply_template
-from penchant.data.sources.values import cut
+from penchant.data.rendering.chat_template import PROBE, ChatTemplate
+from penchant.data.sources.values import common_length, cut
 from penchant.errors import InputError
-from penchant.types import Message
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from penchant.types import Message, ToolCall
 
 NAME = re.compile(r"[a-z]+")
 USER_NAMES = {"user", "human", "prompter", "instruction", "question", "query", "inst", "customer"}
@@ -24,6 +22,31 @@ ASSISTANT_NAMES = {"assistant", "model", "bot", "chatbot", "gpt", "ai", "answer"
 CLOSING = re.compile(r"<\|?/[^<>]*>|\[/[^][]*\]|<\|?end[a-z_]*\|?>")  # ends a turn, so it names the one before
 MARK = re.compile(r"<[^<>\n]{0,60}>|\[[^][\n]{0,60}\]|\{[^{}\n]{0,60}\}")
 FEWEST_WORDS = 4  # of a default system prompt; fewer are names and marks
+TOOL = "zqtoolqz"
+FUNCTION = {"name": TOOL, "description": "zqaboutqz", "parameters": {"type": "object", "properties": {}}}
+
+
+class TurnKind(NamedTuple):
+    """What a template may look at in a turn, its words aside: turns of one kind are written alike."""
+
+    role: str
+    filled: bool = True
+    calls: int = 0
+    name: bool = False
+    answers: bool = False
+
+    @classmethod
+    def of(cls, turn: Message) -> TurnKind:
+        """Return the kind of a turn."""
+        if turn.role == "user" and not turn.name:  # nearly all turns
+            return USER
+        return cls(
+            turn.role, bool(turn.content.strip()), len(turn.tool_calls), bool(turn.name), bool(turn.tool_call_id)
+        )
+
+
+USER = TurnKind("user")
+Kinds = Sequence[TurnKind]
 
 
 @dataclass(frozen=True)
@@ -32,6 +55,23 @@ class TemplateFault:
 
     turns: tuple[int, ...]
     words: str
+
+
+@dataclass(frozen=True)
+class AnswerShape:
+    """How a template writes an answer behind a prompt of some kinds of turns.
+
+    Attributes:
+        suffix: what stands behind an answer of text; None where that could not be found out.
+        unasked: whether `add_generation_prompt` changes nothing although an answer has a header.
+        header: characters that `add_generation_prompt` writes.
+        fault: what is wrong with such conversations.
+    """
+
+    suffix: str | None = None
+    unasked: bool = False
+    header: int = 0
+    fault: TemplateFault | None = None
 
 
 @dataclass(frozen=True)
@@ -48,30 +88,93 @@ class _Written:
         return self.text[begin : self.starts[turn]]
 
 
-def find_fault(tokenizer: PreTrainedTokenizerBase, roles: Sequence[str]) -> TemplateFault | None:
-    """Return what is wrong with a conversation of these roles: a turn that is left out, or stands before its place.
+def probe_answer(template: ChatTemplate, kinds: Kinds) -> AnswerShape:
+    """Return how a template writes the answer to a conversation of these kinds of turns."""
+    fault = find_fault(template, kinds)
+    messages = [*probe_turns(kinds), Message("assistant", PROBE)]
+    try:
+        asked, unasked = (template.write(messages[:-1], answered=answered) for answered in (False, True))
+        answered = template.write(messages, answered=True)
+    except InputError:  # the conversation itself will tell, with its place
+        return AnswerShape(fault=fault)
+    start = answered.rfind(PROBE)
+    if start < 0:
+        return AnswerShape(fault=fault)
+    between = answered[common_length(asked, answered) : start]
+    header = len(asked) - common_length(asked, unasked)
+    if fault is None:
+        fault = _answer_fault(kinds, answered, start)
+    # white space alone, as of templates that join turns by a space, is a part of the answer
+    return AnswerShape(answered[start + len(PROBE) :], asked == unasked and bool(between.strip()), header, fault)
+
+
+def _answer_fault(kinds: Kinds, answered: str, start: int) -> TemplateFault | None:
+    """Return what is wrong with the turns before an answer that starts there: each must stand before it."""
+    for number, kind in enumerate(kinds, start=1):
+        if kind.role == "tools" or (kind.calls and not kind.filled):
+            continue
+        place = answered.find(_word(number - 1))
+        if place < 0:
+            return TemplateFault((number,), f"leaves out turn {number} (the {kind.role}'s) once it is answered")
+        if place > start:
+            return TemplateFault((number,), f"writes an answer before turn {number} (the {kind.role}'s)")
+    return None
+
+
+def probe_turns(kinds: Kinds) -> list[Message]:
+    """Return turns of these kinds, each with a word that stands nowhere else."""
+    turns = []
+    called = ""
+    for number, kind in enumerate(kinds):
+        if kind.role == "tools":
+            turns.append(Message("tools", json.dumps([{"type": "function", "function": FUNCTION}])))
+            continue
+        calls = tuple(
+            ToolCall(f"zq{number}call{index}qz", json.dumps({"zqkeyqz": f"zq{number}argument{index}qz"}), "zq0000000")
+            for index in range(kind.calls)
+        )
+        called = calls[-1].name if calls else called
+        name = (called or "zqnameqz") if kind.name else ""
+        content = _word(number) if kind.filled or not calls else ""
+        turns.append(Message(kind.role, content, "", calls, name, "zq0000000" if kind.answers else ""))
+    return turns
+
+
+def find_fault(template: ChatTemplate, kinds: Kinds) -> TemplateFault | None:
+    """Return what is wrong with a conversation of these kinds of turns: something left out, or before its place.
 
     A system turn may stand anywhere: some templates write it into the last question.
     """
-    written = _write(tokenizer, roles)
+    written = _write(template, kinds)
     if written is None:
         return None
+    if kinds[0].role == "tools" and TOOL not in written.text:
+        return TemplateFault((), "does not write the functions that the model may call (tools)")
     last = None  # the turn before, not counting system turns
-    for number, (role, start) in enumerate(zip(roles, written.starts, strict=True), start=1):
+    for number, (kind, start) in enumerate(zip(kinds, written.starts, strict=True), start=1):
+        role = kind.role
+        if kind.calls and not _writes_calls(written.text, number - 1):
+            return TemplateFault((), f"does not write the calls (tool_calls) of turn {number} (the {role}'s)")
+        if role == "tools" or (kind.calls and not kind.filled):
+            continue
         if start < 0:
             return TemplateFault((number,), f"leaves out turn {number} (the {role}'s)")
         if role in ("system", "developer"):
             continue
         if last is not None and start < written.starts[last - 1]:
-            words = f"writes turn {number} (the {role}'s) before turn {last} (the {roles[last - 1]}'s)"
+            words = f"writes turn {number} (the {role}'s) before turn {last} (the {kinds[last - 1].role}'s)"
             return TemplateFault((last, number), words)
         last = number
     return None
 
 
-def find_misnaming(tokenizer: PreTrainedTokenizerBase) -> TemplateFault | None:
+def _writes_calls(text: str, number: int) -> bool:
+    return f"zq{number}call0qz" in text and f"zq{number}argument0qz" in text
+
+
+def find_misnaming(template: ChatTemplate) -> TemplateFault | None:
     """Return what is wrong with the names that stand before turns: exchanged, or one name for both sides."""
-    written = _write(tokenizer, ("user", "assistant", "user"))
+    written = _write(template, (USER, TurnKind("assistant"), USER))
     if written is None or not _in_order(written):
         return None
     # A name stands before its turn, so the text between two turns holds the name of the second.
@@ -84,24 +187,24 @@ def find_misnaming(tokenizer: PreTrainedTokenizerBase) -> TemplateFault | None:
     return None
 
 
-def speakers_look_alike(tokenizer: PreTrainedTokenizerBase) -> bool:
+def speakers_look_alike(template: ChatTemplate) -> bool:
     """Return whether nothing in the text tells the turns of the user from those of the assistant."""
-    written = _write(tokenizer, ("user", "assistant", "user"))
+    written = _write(template, (USER, TurnKind("assistant"), USER))
     return written is not None and _in_order(written) and written.between(1) == written.between(2)
 
 
-def repeated_turn(tokenizer: PreTrainedTokenizerBase, roles: Sequence[str]) -> int | None:
+def repeated_turn(template: ChatTemplate, kinds: Kinds) -> int | None:
     """Return the number of the first turn that the template writes more than once."""
-    written = _write(tokenizer, roles)
+    written = _write(template, kinds)
     if written is None:
         return None
     counts = [written.text.count(probe) for probe in written.probes]
     return next((number for number, count in enumerate(counts, start=1) if count > 1), None)
 
 
-def default_system_text(tokenizer: PreTrainedTokenizerBase) -> str:
+def default_system_text(template: ChatTemplate) -> str:
     """Return the text that the template writes before a question without a system turn; empty without any."""
-    written = _write(tokenizer, ("user",))
+    written = _write(template, (USER,))
     if written is None or written.starts[0] < 0:
         return ""
     # What is left after marks and names are taken off its ends is a sentence, or nothing.
@@ -114,13 +217,16 @@ def default_system_text(tokenizer: PreTrainedTokenizerBase) -> str:
     return " ".join(words) if len(words) >= FEWEST_WORDS else ""
 
 
-def _write(tokenizer: PreTrainedTokenizerBase, roles: Sequence[str]) -> _Written | None:
+def _word(number: int) -> str:
+    # with a number each, and with no letters that a template would change
+    return f"zq{number}turn{number}qz"
+
+
+def _write(template: ChatTemplate, kinds: Kinds) -> _Written | None:
     """Return a conversation of probes; None where the template refuses it, as one does that looks at contents."""
-    # words that stand in no template, with a number each, and with no letters that a template would change
-    probes = tuple(f"zq{number}turn{number}qz" for number in range(len(roles)))
-    messages = [Message(role, probe) for role, probe in zip(roles, probes, strict=True)]
+    probes = tuple(_word(number) for number in range(len(kinds)))
     try:
-        text = apply_template(tokenizer, messages, answered=False)
+        text = template.write(probe_turns(kinds), answered=False)
     except InputError:  # the conversation itself will tell, with its place
         return None
     return _Written(text, probes, tuple(map(text.find, probes)))

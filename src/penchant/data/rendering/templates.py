@@ -1,120 +1,109 @@
 """Hold chat templates to what they must do.
 
 A template is a program that somebody else wrote. Its text is compared with the turns that it was given: every turn must
-stand in the text as it is, and an answer must follow its prompt unchanged, but for white space and an empty think
-block.
+stand in the text as it is, and an answer must follow its prompt unchanged, but for white space and a think block.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
 
 from penchant.data.rendering import template_probe as probe
-from penchant.data.rendering.apply_template import apply_template, template_name
+from penchant.data.rendering.answers import Answer, stands_in_json
+from penchant.data.rendering.chat_template import ChatTemplate, parse_tools, tool_names
+from penchant.data.rendering.template_probe import TurnKind
 from penchant.data.sources.values import cut
 from penchant.errors import InputError
 from penchant.types import Message, PromptGroup, prompt_turns
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
-# What templates write between the header of an answer and an answer without reasoning.
-LEAD = re.compile(r"\s*(?:<think>\s*)?(?:</think>\s*)?")
-THINK_TAG = re.compile(r"\s*(</?think>)\s*")
-NO_BOUNDARY = (
-    "writes the prompt differently once it is answered, so there is no boundary; use template=plain, or a template "
-    "whose turns do not depend on later ones"
-)
+def remedy(turns: Sequence[int]) -> str:
+    """Return what to do about a template with a fault in some turns, or in all of them."""
+    if turns:
+        return "Use a template that writes each turn in its place (template=NAME), or take such turns out of the data"
+    return "Use a template that does (template=NAME, or a .jinja file), or take such rows out of the data"
 
 
-def refuse_lost_turns(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], rendered: str) -> None:
+def refuse_lost_turns(template: ChatTemplate, messages: Sequence[Message], rendered: str) -> bool:
     """Refuse a text in which some turn does not stand as it is.
+
+    Returns:
+        Whether the thoughts of some turn do not stand in it. Thinking templates take those of earlier turns out.
 
     Raises:
         InputError: names the template and the turn.
     """
     position = 0
+    stripped = False
     for number, message in enumerate(messages, start=1):
+        if message.role == "tools":
+            _refuse_lost_tools(template, message, rendered)
+            continue
         content = message.content.strip()  # templates may set the white space around a turn
         start = rendered.find(content, position)
         # A turn may stand before its place: some templates write the system's into the last question.
         if start < 0 and content not in rendered:
-            raise InputError(
-                f"{template_name(tokenizer)} leaves out or rewrites turn {number} (the {message.role}'s): "
-                f"{cut(content)!r} does not stand in what it writes. Use a template that shows it, template=plain, or "
-                "take the turn out of the data"
-            )
+            answer = Answer.of(message) if message.role == "assistant" else None
+            if answer is not None and answer.thoughts and answer.text in rendered:
+                stripped = True
+                content, start = answer.text, rendered.find(answer.text, position)
+            elif not (message.role == "tool" and stands_in_json(content, rendered)):
+                raise InputError(
+                    f"{template.name} leaves out or rewrites turn {number} (the {message.role}'s): {cut(content)!r} "
+                    f"does not stand in what it writes. {remedy((number,))}"
+                )
+        elif message.reasoning and message.reasoning.strip() not in rendered:
+            stripped = True
         position = max(position, start + len(content))
+    return stripped
 
 
-def answer_end(tail: str, text: str) -> int | None:
-    """Find where an answer ends in what the template writes behind its prompt; None where it is not there unchanged."""
-    # Templates that join turns with a space give one to an answer that has none.
-    for variant in (text, text if text[:1].isspace() else f" {text}"):
-        if tail.startswith(variant):
-            return len(variant)
-    lead = LEAD.match(tail)
-    start = lead.end() if lead else 0
-    if text.strip() and tail.startswith(text.strip(), start):
-        return start + len(text.strip())
-    return _thoughtful_end(tail, text)
+def _refuse_lost_tools(template: ChatTemplate, message: Message, rendered: str) -> None:
+    for name in tool_names(parse_tools(message.content)):
+        if not name or name not in rendered:
+            function = f"the function {name!r}" if name else "a function without a name"
+            raise InputError(
+                f"{template.name} does not write {function} that the model may call (tools). Use a template for "
+                "functions (template=chatml, or a .jinja file), or take tools out of the data"
+            )
 
 
-def _thoughtful_end(tail: str, text: str) -> int | None:
-    """Find the end of an answer with a think block, around whose marks templates set white space of their own."""
-    # From the answer behind the thoughts, since around the marks the texts differ in white space alone.
-    answer = text.rpartition("</think>")[2].strip()
-    mark = tail.rfind("</think>")
-    if "</think>" not in text or mark < 0 or not answer:
-        return None
-    start = tail.find(answer, mark)
-    end = start + len(answer)
-    is_unchanged = THINK_TAG.sub(r"\1", tail[:end]).strip() == THINK_TAG.sub(r"\1", text).strip()
-    return end if start >= 0 and is_unchanged else None
-
-
-def explain_rewriting(tokenizer: PreTrainedTokenizerBase, prompt: str, answered: str, tail: str, text: str) -> str:
-    """Explain why an answer cannot be found behind its prompt.
-
-    Args:
-        prompt: the prompt as the template writes it, with the header of the answer. answered: without it.
-    """
-    name = template_name(tokenizer)
-    # A frequent fault by itself: in training the header of an answer would stand, in sampling it would not.
-    if prompt == answered and text.strip() in tail:
-        header = tail[: tail.find(text.strip())]
+def explain_rewriting(template: ChatTemplate, answer: Answer) -> str:
+    """Explain why a response cannot be found behind its prompt."""
+    if answer.turn.tool_calls:
+        calls = ", ".join(call.name for call in answer.turn.tool_calls)
         return (
-            f"{name} ignores add_generation_prompt: it writes {cut(header)!r} only together with an answer, so a model "
-            "that is asked would not be told to answer. Use a template that writes it, or template=plain"
+            f"{template.name} does not write the calls of a response ({cut(calls)}: name and arguments) with its text. "
+            "Use a template for functions (template=chatml, or a .jinja file), or take tool_calls out of the data"
         )
-    return f"{name} rewrites the response's text; use template=plain"
+    return (
+        f"{template.name} rewrites the response's text: {cut(answer.text)!r} does not stand at the end of what it "
+        "writes. Use a template that leaves it as it is (template=NAME, or a .jinja file)"
+    )
 
 
-def strips_answers(tokenizer: PreTrainedTokenizerBase) -> bool:
+def strips_answers(template: ChatTemplate) -> bool:
     """Return whether the template takes white space off the ends of an answer."""
     messages = [Message("user", "zq"), Message("assistant", "\n qz \n")]
     try:
-        return "\n qz \n" not in apply_template(tokenizer, messages, answered=True)
+        return "\n qz \n" not in template.write(messages, answered=True)
     except InputError:
         return False
 
 
-def template_warnings(tokenizer: PreTrainedTokenizerBase, groups: Sequence[PromptGroup]) -> list[str]:
+def template_warnings(template: ChatTemplate, groups: Sequence[PromptGroup]) -> list[str]:
     """Return sentences about what a template does to texts, for the reader to know.
 
     They are about today's date, white space taken off answers, turns that are written twice or without a speaker, and
     a default system prompt for some of the rows.
     """
-    name = template_name(tokenizer)
-    warnings = _conversation_warnings(tokenizer, name, groups)
-    # the function of `transformers` that templates ask for the time; there is no other
-    if "strftime_now" in str(tokenizer.chat_template):
+    name = template.name
+    warnings = _conversation_warnings(template, groups)
+    if template.writes_date:
         warnings.append(
             f"{name} writes today's date ({date.today():%d %b %Y}) into every prompt: another day gives other tokens. "
-            "Write a fixed date into the template (chat_template.jinja) to have the same ones"
+            "Fix it by template_args={today: 2026-01-31} to have the same ones"
         )
     # of samples the token ids count, and no template touches them
     padded = sum(
@@ -123,24 +112,25 @@ def template_warnings(tokenizer: PreTrainedTokenizerBase, groups: Sequence[Promp
         for response in group.responses
         if response.token_ids is None
     )
-    if padded and strips_answers(tokenizer):
+    if padded and strips_answers(template):
         warnings.append(f"{name} takes the white space off the ends of {padded} responses")
     return warnings
 
 
-def _conversation_warnings(tokenizer: PreTrainedTokenizerBase, name: str, groups: Sequence[PromptGroup]) -> list[str]:
+def _conversation_warnings(template: ChatTemplate, groups: Sequence[PromptGroup]) -> list[str]:
     """Return what a template does with the kinds of conversations that a data set has."""
+    name = template.name
     warnings = []
     prompts = [prompt_turns(group.prompt) for group in groups]
-    # One probe per sequence of roles: a file has few of them, and a template does not look at the words.
-    kinds = dict.fromkeys(tuple(turn.role for turn in prompt) for prompt in prompts)
-    repeated = next((turn for roles in kinds if (turn := probe.repeated_turn(tokenizer, roles))), None)
+    # One probe per sequence of kinds: a file has few of them, and a template does not look at the words.
+    sequences = dict.fromkeys(tuple(map(TurnKind.of, prompt)) for prompt in prompts)
+    repeated = next((turn for kinds in sequences if (turn := probe.repeated_turn(template, kinds))), None)
     if repeated:
         warnings.append(f"{name} writes turn {repeated} more than once")
-    if any("assistant" in roles for roles in kinds) and probe.speakers_look_alike(tokenizer):
+    if any(kind.role == "assistant" for kinds in sequences for kind in kinds) and probe.speakers_look_alike(template):
         warnings.append(f"{name} writes the turns of the user and the assistant alike: nothing tells who speaks")
-    without_system = sum(prompt[0].role != "system" for prompt in prompts)
-    if 0 < without_system < len(prompts) and (text := probe.default_system_text(tokenizer)):
+    without_system = sum(all(turn.role != "system" for turn in prompt[:2]) for prompt in prompts)
+    if 0 < without_system < len(prompts) and (text := probe.default_system_text(template)):
         warnings.append(
             f"{name} writes a system prompt of its own into the {without_system} prompts without one: {cut(text)!r}"
         )

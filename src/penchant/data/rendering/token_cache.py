@@ -11,12 +11,13 @@ import importlib.metadata
 import inspect
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
+from penchant import thoughts
 from penchant.data.rendering.rendered import Arrays
 from penchant.data.rendering.renderer import Renderer
 from penchant.data.rendering.tokenizer_digest import digest_tokenizer
@@ -26,10 +27,13 @@ from penchant.types import PromptGroup, prompt_turns
 
 log = logging.getLogger("penchant.data")
 
-RENDERING = ("renderer", "rendered", "render_groups", "spans", "apply_template", "templates", "template_probe")
+RENDERING = (
+    *("renderer", "rendered", "render_groups", "spans", "plain_text", "chat_text", "chat_template", "template_args"),
+    *("templates", "template_probe", "template_source", "answers", "earlier_turns", "end_tokens", "taught"),
+)
 """Modules of this package that decide the ids: where one of them changes, they are computed anew."""
-SHARED = (common_length, prompt_turns)
-"""Functions of other packages that decide them too."""
+SHARED = (common_length, prompt_turns, thoughts)
+"""Functions and modules of other packages that decide them too."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class TokenFile:
         # surrogatepass: a broken text is refused when it is rendered, with its row, and not here
         digest = hashlib.sha256(_settings(renderer).encode(errors="surrogatepass"))
         for group in groups:
-            responses = [(response.text, response.token_ids, response.finished) for response in group.responses]
+            # how often a response was seen changes no ids
+            responses = [replace(response, count=1) for response in group.responses]
             digest.update(f"{group.prompt!r}{responses!r}".encode(errors="surrogatepass"))
         return cls(folder / f"{digest.hexdigest()[:32]}.safetensors")
 
@@ -81,15 +86,15 @@ class TokenFile:
 
 def _settings(renderer: Renderer) -> str:
     """Return all but the data that the ids depend on: tokenizer, template, settings, and the code that renders."""
-    template = str(renderer.tokenizer.chat_template)
+    template = renderer.chat_template
     return repr(
         (
             digest_tokenizer(renderer),
-            date.today() if "strftime_now" in template else None,  # such a template writes the date into the prompt
-            (sorted(renderer.end_ids), renderer.max_length, renderer.overflow, renderer.every_turn),
+            date.today() if template and template.writes_date else None,  # such a template writes it into the prompt
+            (sorted(renderer.end_ids), renderer.max_length, renderer.overflow, renderer.every_turn, renderer.switches),
             [importlib.metadata.version(name) for name in ("tokenizers", "transformers", "jinja2")],
             [Path(__file__).with_name(f"{name}.py").read_text() for name in RENDERING],
-            [inspect.getsource(function) for function in SHARED],
+            [inspect.getsource(source) for source in SHARED],
         )
     )
 

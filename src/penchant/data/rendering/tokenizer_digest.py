@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from penchant.data.rendering.renderer import Renderer
@@ -12,6 +13,11 @@ from penchant.digests import digest_file
 
 STATE = ("version", "padding", "truncation")
 """Parts of a tokenizer's description that say how it was last called, and nothing about the ids of a text."""
+
+
+def format_args(args: Mapping[str, object]) -> str:
+    """Write the arguments of a template as one text, whatever their order; a date as YAML reads it is its text."""
+    return json.dumps(dict(args), sort_keys=True, default=str)
 
 
 def digest_tokenizer(renderer: Renderer) -> str:
@@ -24,11 +30,16 @@ def digest_tokenizer(renderer: Renderer) -> str:
     description = json.loads(tokenizer.backend_tokenizer.to_str())
     content = (
         json.dumps({key: value for key, value in description.items() if key not in STATE}, sort_keys=True),
-        str(tokenizer.chat_template) if renderer.chat else None,
+        renderer.chat_template.source if renderer.chat_template else None,
         sorted(tokenizer.special_tokens_map.items()),
         (tokenizer.bos_token_id, tokenizer.eos_token_id, getattr(tokenizer, "split_special_tokens", None)),
     )
     text = repr(content)
+    # only where they say something, so that digests of runs from before these settings stay what they are
+    if renderer.template_args:
+        text += format_args(renderer.template_args)
+    if renderer.thoughts != "score":
+        text += renderer.thoughts
     # Code of `transformers` is covered by its version, which is recorded beside the digest; code of a model is not.
     module = sys.modules.get(type(tokenizer).__module__)
     if module is not None and not module.__name__.startswith("transformers.") and module.__file__:

@@ -82,6 +82,6 @@ def _kl(
     policy: Policy, start: Policy, prompts: Sequence[Prompt], samples: Sequence[Sequence[Response]]
 ) -> list[list[float]]:
     # whole sequences: what the policy drew fits its context, and a limit of training would cut it
-    renderer = replace(policy.renderer, max_length=None, every_turn=False)
+    renderer = replace(policy.renderer, max_length=None, every_turn=False, thoughts="score")
     rendered = [renderer.render(PromptGroup(prompt, list(row))) for prompt, row in zip(prompts, samples, strict=True)]
     return [row.tolist() for row in sequence_kl(policy.scorer, Reference(start.scorer, False), rendered)]

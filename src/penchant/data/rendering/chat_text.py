@@ -1,0 +1,203 @@
+"""Write prompts and responses through a chat template, and find in its text what is taught."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from penchant.data.options import Thoughts
+from penchant.data.rendering import templates
+from penchant.data.rendering.answers import Answer, AnswerPlace, find_answer, refuse_unclosed
+from penchant.data.rendering.chat_template import PROBE, ChatTemplate, fold_thoughts
+from penchant.data.rendering.earlier_turns import earlier_spans
+from penchant.data.rendering.end_tokens import EndTokens, find_end_tokens
+from penchant.data.rendering.spans import Span, WrittenGroup
+from penchant.data.rendering.taught import TaughtTurns, response_turn, without_thoughts
+from penchant.data.rendering.template_probe import (
+    AnswerShape,
+    TemplateFault,
+    TurnKind,
+    find_misnaming,
+    probe_answer,
+)
+from penchant.data.sources.values import common_length, cut
+from penchant.errors import InputError
+from penchant.thoughts import MARKS, find_thoughts
+from penchant.types import Message, Prompt, PromptGroup, prompt_turns
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTurn:
+    """A turn of the assistant in a written conversation.
+
+    Attributes:
+        full: the conversation up to the turn's end.
+        place: of the turn in it.
+        follows: whether the conversation begins with the prompt as a sampler gets it.
+    """
+
+    full: str
+    place: AnswerPlace
+    follows: bool
+
+    def scored_from(self, head: str, thoughts: Thoughts, *, moved: bool) -> int:
+        """Return where what is scored starts. moved: the header that the template adds is not scored."""
+        if thoughts == "mask" and self.place.block:
+            return self.place.answer
+        return self.place.start if moved else len(head)
+
+
+@dataclass(frozen=True)
+class ChatText:
+    """The way through a chat template.
+
+    Attributes:
+        template: the chat template.
+        thoughts: what becomes of thoughts.
+    """
+
+    template: ChatTemplate
+    thoughts: Thoughts = "score"
+    _shapes: dict[tuple[TurnKind, ...], AnswerShape] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def ends(self) -> EndTokens:
+        """The tokens that end a turn of the assistant."""
+        return find_end_tokens(self.template)
+
+    @cached_property
+    def _misnaming(self) -> TemplateFault | None:
+        return find_misnaming(self.template)
+
+    def shape(self, turns: Sequence[Message]) -> AnswerShape:
+        """Return how an answer to these turns is written; one probe per sequence of kinds of turns."""
+        kinds = tuple(map(TurnKind.of, turns))
+        if kinds not in self._shapes:
+            self._shapes[kinds] = probe_answer(self.template, kinds)
+        return self._shapes[kinds]
+
+    def turns(self, prompt: Prompt) -> Sequence[Message]:
+        """Return the turns of a prompt as the template gets them."""
+        turns = prompt_turns(prompt)
+        return [without_thoughts(turn) for turn in turns] if self.thoughts == "drop" else turns
+
+    def head(self, prompt: Prompt) -> str:
+        """Return the prompt as a sampler gets it, with the header that asks for an answer.
+
+        Raises:
+            InputError: the template fails, or does not write some turn as it is.
+        """
+        return self.asked(self.turns(prompt))[0]
+
+    def asked(self, turns: Sequence[Message]) -> tuple[str, bool]:
+        """Return what `head` does, and whether the thoughts of some turn are not in it."""
+        shape = self.shape(turns)
+        if shape.unasked:
+            # a sampled model must be told to answer as in training, so the header is that of an answer
+            answered = self.template.write([*turns, Message("assistant", PROBE)], answered=True)
+            head = answered[: answered.rfind(PROBE)]
+        else:
+            head = self.template.write(turns, answered=False)
+        stripped = templates.refuse_lost_turns(self.template, turns, head)
+        fault = self._misnaming or shape.fault
+        # A turn without text is no loss where it is left out.
+        if fault is not None and all(turns[turn - 1].content.strip() for turn in fault.turns):
+            raise InputError(f"{self.template.name} {fault.words}. {templates.remedy(fault.turns)}")
+        return head, stripped
+
+    def write(self, group: PromptGroup, taught: TaughtTurns) -> WrittenGroup:
+        """Return a group as text. All of its responses get their boundary by the same rule.
+
+        Raises:
+            InputError: as `head`; a response that the template does not write as it is, or whose think block is never
+                closed.
+        """
+        turns = self.turns(group.prompt)
+        head, stripped = self.asked(turns)
+        placed = [
+            None
+            if response.token_ids is not None
+            else self.place(turns, head, response_turn(response), response.finished)
+            for response in group.responses
+        ]
+        moved = any(turn is not None and not turn.follows for turn in placed)
+        numbers = taught.numbers(turns) if not isinstance(group.prompt, str) else []
+        rows = []
+        for response, turn in zip(group.responses, placed, strict=True):
+            # A sample was drawn after the prompt, whose tokens alone are needed. Its own text may have other ids.
+            if turn is None:
+                rows.append([Span(head, len(head), len(head), len(head), response.finished)])
+                continue
+            start = turn.scored_from(head, self.thoughts, moved=moved)
+            last = Span(turn.full, start, turn.place.end, len(turn.full), response.finished)
+            earlier = earlier_spans(self, turns, response_turn(response), turn.full, numbers) if numbers else []
+            rows.append([*earlier, last])
+        return WrittenGroup(head, rows, moved, stripped)
+
+    # -- a turn of the assistant ----------------------------------------------------------------------------------
+
+    def place(self, turns: Sequence[Message], head: str, turn: Message, finished: bool) -> PlacedTurn:
+        """Write a turn behind others, and find it there.
+
+        Args:
+            head: the others as a sampler gets them.
+
+        Raises:
+            InputError: it does not stand there as it is.
+        """
+        if self.thoughts == "drop":
+            turn = without_thoughts(turn)
+        block = None if turn.reasoning else find_thoughts(turn.content)
+        if block is not None and not block.closed:
+            if finished:
+                refuse_unclosed(turn)
+            # cut while thinking: nothing but the header of the answer can stand before it
+            full = head + self._continuation(head, turn.content[block.start :])
+            return PlacedTurn(full, AnswerPlace(len(head), len(full), len(full), True), True)
+        full = self.template.write([*turns, turn], answered=True)
+        shape = self.shape(turns)
+        follows = full.startswith(head)
+        begin = len(head) if follows else min(common_length(head, full), len(head) - shape.header)
+        answer = Answer.of(turn)
+        place = find_answer(full, max(begin, 0), answer, shape.suffix, self.ends.call)
+        if place is None:
+            raise InputError(templates.explain_rewriting(self.template, answer))
+        if place.lost:
+            return self._thoughts_behind(head, answer, shape.suffix)
+        if not follows:
+            templates.refuse_lost_turns(self.template, turns, full[: place.start])
+        return PlacedTurn(full, place, follows)
+
+    def _continuation(self, head: str, text: str) -> str:
+        """Return thoughts behind a header, which may have their opening mark already."""
+        opened = any(head.rstrip().endswith(opening) for opening, _ in MARKS)
+        if not opened:
+            return f"<think>{text}"
+        return text.lstrip("\n") if head.endswith("\n") else text
+
+    def _thoughts_behind(self, head: str, answer: Answer, suffix: str | None) -> PlacedTurn:
+        """Return a turn whose thoughts the template takes out, written behind a header that opens a think block.
+
+        So stands what a model generates after this header: DeepSeek-R1's template writes thoughts nowhere else.
+        """
+        opened = any(head.rstrip().endswith(opening) for opening, _ in MARKS)
+        if not opened or suffix is None or answer.turn.tool_calls:
+            names = sorted(name for name in self.template.variables if "think" in name or "reason" in name)
+            advice = (
+                f", or an argument that opens the think block (template_args={{{names[0]}: true}})" if names else ""
+            )
+            raise InputError(
+                f"{self.template.name} takes the thoughts out of an answer ({cut(answer.thoughts)!r}): use "
+                f"thoughts=drop{advice}, or a template that writes them"
+            )
+        text = answer.turn.content
+        if answer.turn.reasoning:
+            text = fold_thoughts(answer.turn.reasoning, text)
+        block = find_thoughts(text)
+        assert block is not None
+        body = self._continuation(head, text[block.start :])
+        end = len(head) + len(body)
+        return PlacedTurn(
+            head + body + suffix, AnswerPlace(len(head), end - (len(text) - block.answer), end, True), True
+        )

@@ -1,0 +1,80 @@
+"""Find the earlier turns of the assistant in a written conversation, where they are taught too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from penchant.data.rendering.answers import Answer, find_answer
+from penchant.data.rendering.spans import Span
+from penchant.data.rendering.taught import without_thoughts
+from penchant.data.sources.values import common_length
+from penchant.errors import InputError
+from penchant.types import Message
+
+if TYPE_CHECKING:
+    from penchant.data.rendering.chat_text import ChatText
+
+
+def earlier_spans(
+    chat: ChatText, turns: Sequence[Message], response: Message, full: str, numbers: Sequence[int]
+) -> list[Span]:
+    """Return what is taught of earlier turns.
+
+    A turn is taught as it stands in the whole conversation: where the template takes the thoughts of earlier turns out,
+    what is left of it is taught.
+
+    Args:
+        turns: the prompt. response: the turn behind it. full: both, as written. numbers: of the taught turns, from 0.
+
+    Raises:
+        InputError: a turn cannot be found.
+    """
+    spans = []
+    for number in numbers:
+        span = _by_prefix(chat, turns, full, number) or _by_exchange(chat, [*turns, response], full, number)
+        if span is None:
+            raise InputError(
+                f"{chat.template.name} rewrites turn {number + 1} (the assistant's) in a longer conversation, so it "
+                "cannot be taught there: set turns=last, or take it out (train: false)"
+            )
+        spans.append(span)
+    return spans
+
+
+def _by_prefix(chat: ChatText, turns: Sequence[Message], full: str, number: int) -> Span | None:
+    """Find a turn that the template writes the same whether it is the last one or not."""
+    try:
+        head, _ = chat.asked(turns[:number])
+        placed = chat.place(turns[:number], head, turns[number], finished=True)
+    except InputError:  # such as a conversation that begins with the assistant
+        return None
+    if not placed.follows or not full.startswith(placed.full[: placed.place.end]):
+        return None
+    start = placed.scored_from(head, chat.thoughts, moved=False)
+    return Span(full, start, placed.place.end, common_length(full, placed.full), True)
+
+
+def _by_exchange(chat: ChatText, turns: Sequence[Message], full: str, number: int) -> Span | None:
+    """Find a turn by writing the conversation once more with another text in its place: what differs is the turn."""
+    turn = without_thoughts(turns[number]) if chat.thoughts == "drop" else turns[number]
+    content = turn.content.strip()
+    # no letter at its ends may be that of the turn, or the difference would start later
+    word = f"{_other(content[:1])}probe{_other(content[-1:])}"
+    exchanged = [*turns[:number], Message("assistant", word), *turns[number + 1 :]]
+    try:
+        other = chat.template.write(exchanged, answered=True)
+    except InputError:
+        return None
+    start = common_length(full, other)
+    end = len(full) - common_length(full[start:][::-1], other[start:][::-1])
+    place = find_answer(full[:end], start, Answer.of(turn), "", "")
+    if place is None and Answer.of(turn).text:
+        return None
+    if chat.thoughts == "mask" and place is not None and place.block:
+        start = place.answer
+    return Span(full, start, end, chat.ends.turn_end(full, end), True)
+
+
+def _other(letter: str) -> str:
+    return "x" if letter != "x" else "y"
