@@ -43,9 +43,11 @@ PREFERENCES: dict[str, tuple[str, ...] | str] = {
     "mtbench_human.jsonl": "unknown layout. The rows have question_id, model_a",
     "nectar.jsonl": "field 'answers[0]': expected text, got dict",
     "nested.json": ("q0", "|good", "|bad"),
-    "oasst_tree.jsonl": "unknown layout. The rows have message_tree_id",
-    "openai_preference.jsonl": "unknown layout. The rows have input, preferred_output",
-    "orca_dpo_pairs.jsonl": "set data.columns={prompt: question}",
+    "oasst_tree.jsonl": ("user: Why is the sea salty?", "|Rivers bring salt.", "|Fish cry."),
+    "openai_preference.jsonl": ("user: How cold is it?", "|Minus two.", "|Cold."),
+    "orca_dpo_pairs.jsonl": (
+        "system: You answer like a pirate.", "user: Where is the ship 0?", "|Arr, at sea 0.", "|In the harbour 0.",
+    ),
     "orca_dpo_pairs_renamed.jsonl": (
         "system: You answer like a pirate.", "user: Where is the ship 0?", "|Arr, at sea 0.", "|In the harbour 0.",
     ),

@@ -125,7 +125,7 @@ def test_prompts_of_other_files(tmp_path: Path, row: dict[str, Any], prompt: obj
 
 def test_rows_without_a_prompt_are_an_unknown_layout(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nearest known layout is prompts"):
-        load_prompts(save(tmp_path / "a.jsonl", {"question": "q"}))
+        load_prompts(save(tmp_path / "a.jsonl", {"post": "q"}))
 
 
 def user(text: str) -> tuple[Message, ...]:

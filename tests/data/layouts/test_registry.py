@@ -11,6 +11,7 @@ import pytest
 from penchant.data import load_demonstrations, load_preferences, load_prompts, read_preferences
 from penchant.data.layouts import registry as formats
 from penchant.errors import InputError
+from penchant.types import Comparison, Message, PromptGroup
 
 TRL = {"prompt": "p", "chosen": "a", "rejected": "b"}
 OWN = {"prompt": "p", "responses": ["a", "b"], "comparisons": [{"winner": 0, "loser": 1}]}
@@ -34,10 +35,10 @@ def test_layout_names_are_unique_within_a_table() -> None:
 
 
 def test_an_unknown_layout_names_what_it_found_and_the_nearest(tmp_path: Path) -> None:
-    message = said(save(tmp_path / "a.jsonl", {"question": "q", "chosen": "a", "rejected": "b"}))
-    assert "a.jsonl:1: unknown layout. The rows have question, chosen, rejected." in message
+    message = said(save(tmp_path / "a.jsonl", {"post": "q", "chosen": "a", "rejected": "b"}))
+    assert "a.jsonl:1: unknown layout. The rows have post, chosen, rejected." in message
     assert "The nearest known layout is trl (prompt, chosen, rejected)" in message
-    assert "lacks prompt; rename 'question' to 'prompt'" in message
+    assert "lacks prompt; rename 'post' to 'prompt'" in message
     message = said(save(tmp_path / "b.jsonl", {"prompt": "p", "choosen": "a", "rejected": "b"}))
     assert "rename 'choosen' to 'chosen'" in message
     message = said(save(tmp_path / "c.jsonl", {"foo": 1}))
@@ -47,8 +48,18 @@ def test_an_unknown_layout_names_what_it_found_and_the_nearest(tmp_path: Path) -
 
 
 def test_a_prompt_under_another_name_is_never_thrown_away(tmp_path: Path) -> None:
-    for name in ("question", "query", "input", "context"):
+    for name in ("context", "post"):
         assert "unknown layout" in said(save(tmp_path / "a.jsonl", {name: "x", "chosen": "y a", "rejected": "y b"}))
+    for name in ("question", "query", "input"):
+        (group,) = load_preferences(save(tmp_path / "a.jsonl", {name: "x", "chosen": "y a", "rejected": "y b"}))
+        assert group == PromptGroup((Message("user", "x"),), ["y a", "y b"], [Comparison(0, 1)])
+    both = {"question": "x", "query": "z", "chosen": "y a", "rejected": "y b"}
+    assert "fields 'question' and 'query' may both be the prompt: say which" in said(save(tmp_path / "b.jsonl", both))
+    assert len(load_preferences(tmp_path / "b.jsonl", columns={"prompt": "question", "query": None})) == 1
+    (group,) = load_preferences(
+        save(tmp_path / "c.jsonl", {"question": "x", "input": "z", "chosen": "a", "rejected": "b"})
+    )
+    assert group.prompt == (Message("user", "x\n\nz"),)
 
 
 def test_mixed_layouts_name_the_first_row_of_each(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ PROMPT_COLUMN = re.compile(
 )
 CONTEXT_COLUMNS = (*SYSTEM_COLUMNS, *INPUT_COLUMNS, "history")
 TOOL_COLUMNS = ("tools", "functions")
+TEMPLATE_COLUMN = "chat_template_kwargs"  # of TRL: arguments of the template, row by row
 MEDIA_WORD = re.compile(r"(?:image|img|picture|photo|video|audio|pixel)s?")
 # What identifies or describes a row. A value with a space in it is text, under any name.
 METADATA = re.compile(
@@ -213,6 +214,12 @@ def refuse_lost(group: PromptGroup, unread: RowValues, layout: str, *, prescribe
                 "unread",
                 f"field {column!r}: tools are shown to a model, but a row of the layout {layout} has no turns before "
                 f"which they could stand; {leave_out}",
+            )
+        if kind == TEMPLATE_COLUMN:
+            raise RowError(
+                "unread",
+                f"field {column!r}: what a template is told is the same for all rows (data.template_args={{...}}); "
+                f"{leave_out}",
             )
         # `image_count: 2` or `has_audio: false` only describe; a path, an address or bytes are the picture itself
         if any(map(MEDIA_WORD.fullmatch, words_of(name))) and not isinstance(value, int | float):

@@ -18,12 +18,14 @@ from penchant.types import Message, PromptGroup, prompt_turns
 
 QUESTION_FIELDS = ("question", "query")
 ANSWER_FIELDS = ("answer", "response")
+COMPLETION_FIELDS = ("completion", "response", "generation")
+SUMMARY_FIELDS = ("highlights", "summary")
 SPEAKER_COLUMNS = ("role", "speaker", "parent_id", "message_tree_id", "parent")
 
 
 def read_completion(row: RowValues) -> PromptGroup:
-    """Read `prompt` with `completion` or `response`: texts, or turns (one assistant turn as completion)."""
-    field = "completion" if row.get("completion") is not None else "response"
+    """Read `prompt` with `completion`, `response` or `generation`: texts, or turns (the assistant's as completion)."""
+    field = next(name for name in COMPLETION_FIELDS if row.get(name) is not None)
     prompt = as_prompt(row["prompt"], "prompt")
     value = row[field]
     if isinstance(value, str):
@@ -35,10 +37,10 @@ def read_completion(row: RowValues) -> PromptGroup:
     refuse_untaught(turns[-1], f"{field}[{len(turns) - 1}]")
     # A prompt as text beside a response as a turn is a question, not a text to be continued. Earlier turns of the
     # answer, such as a call and its result, stand before the last one, and are taught as well.
-    earlier = [
+    previous = [
         replace(turn, taught=True) if turn.role == "assistant" and turn.taught is None else turn for turn in turns[:-1]
     ]
-    return PromptGroup((*prompt_turns(prompt), *earlier), [as_response(turns[-1], field)])
+    return PromptGroup((*prompt_turns(prompt), *previous), [as_response(turns[-1], field)])
 
 
 def read_messages(row: RowValues) -> PromptGroup:
@@ -50,14 +52,14 @@ def read_messages(row: RowValues) -> PromptGroup:
     taught = [index for index, turn in enumerate(turns) if turn.role == "assistant" and turn.taught is not False]
     if not taught:
         refuse_untaught(turns[-1], f"{field}[{len(turns) - 1}]")
-    return _answered(turns[: taught[-1] + 1], field)
+    return _group_of_turns(turns[: taught[-1] + 1], field)
 
 
 def read_answered(row: RowValues) -> PromptGroup:
     """Read `messages` whose last turn is judged: that one is the response, whatever it says of being taught."""
     field, turns = _conversation(row)
     refuse_untaught(turns[-1], f"{field}[{len(turns) - 1}]")
-    return _answered(turns, field)
+    return _group_of_turns(turns, field)
 
 
 def _conversation(row: RowValues) -> tuple[str, tuple[Message, ...]]:
@@ -69,7 +71,7 @@ def _conversation(row: RowValues) -> tuple[str, tuple[Message, ...]]:
     return field, turns
 
 
-def _answered(turns: tuple[Message, ...], field: str) -> PromptGroup:
+def _group_of_turns(turns: tuple[Message, ...], field: str) -> PromptGroup:
     # a system turn alone would do: its text is what the response follows
     if not any(turn.content.strip() for turn in turns[:-1] if turn.role != TOOLS_ROLE):
         raise RowError("empty", f"field {field!r}: no turn with text stands before the response")
@@ -95,8 +97,9 @@ def read_instruction(row: RowValues) -> PromptGroup:
 
 
 def read_article(row: RowValues) -> PromptGroup:
-    """Read `article` and `highlights`, as CNN/DailyMail has them: the highlights are the summary."""
-    return PromptGroup(as_text(row["article"], "article"), [as_text(row["highlights"], "highlights")])
+    """Read `article` with its `highlights` (as CNN/DailyMail has them) or its `summary`."""
+    field = next(name for name in SUMMARY_FIELDS if row.get(name) is not None)
+    return PromptGroup(as_text(row["article"], "article"), [as_text(row[field], field)])
 
 
 def read_text(row: RowValues) -> PromptGroup:

@@ -135,21 +135,21 @@ def read_trl_conversational(row: RowValues) -> PromptGroup:
     if isinstance(prompt, tuple):
         history = prompt
     elif any(turn.role == "user" for turn in (*chosen, *rejected)):
-        history = _shared_history(chosen, rejected)
+        history = shared_history(chosen, rejected)
         if prompt.strip() not in (turn.content.strip() for turn in history):
             raise RowError("history", "field 'prompt' is none of the turns that 'chosen' and 'rejected' begin with")
     else:
         history = (Message("user", prompt),)
-    return _pair_of_turns(row, history, chosen, rejected)
+    return pair_of_turns(row, history, chosen, rejected)
 
 
 def read_trl_implicit_conversational(row: RowValues) -> PromptGroup:
     """Read TRL's conversational format with an implicit prompt: all turns before the last, the same in both."""
     chosen, rejected = as_turns(row["chosen"], "chosen"), as_turns(row["rejected"], "rejected")
-    return _pair_of_turns(row, _shared_history(chosen, rejected), chosen, rejected)
+    return pair_of_turns(row, shared_history(chosen, rejected), chosen, rejected)
 
 
-def _pair_of_turns(
+def pair_of_turns(
     row: RowValues, history: tuple[Message, ...], chosen: tuple[Message, ...], rejected: tuple[Message, ...]
 ) -> PromptGroup:
     """Return the pair of last turns; what stands between the prompt and them belongs to the prompt where both share it.
@@ -161,8 +161,8 @@ def _pair_of_turns(
     history = without_switches(history)
     refuse_untaught(chosen[-1], f"chosen[{len(chosen) - 1}]")
     chosen, rejected = (_answer_turns(without_switches(turns), history) for turns in (chosen, rejected))
-    earlier = (chosen[:-1], rejected[:-1])
-    if any(earlier) and (earlier[0] != earlier[1] or chosen[0].role != "assistant"):
+    previous = (chosen[:-1], rejected[:-1])
+    if any(previous) and (previous[0] != previous[1] or chosen[0].role != "assistant"):
         name, turns = ("chosen", chosen) if len(chosen) > 1 else ("rejected", rejected)
         raise RowError(
             "history",
@@ -180,7 +180,7 @@ def _answer_turns(turns: tuple[Message, ...], history: tuple[Message, ...]) -> t
     return turns[len(history) :] or turns if len(turns) > 1 and turns[: len(history)] == history else turns
 
 
-def _shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple[Message, ...]:
+def shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple[Message, ...]:
     """Return all turns but the last, which must be the same ones in both."""
     before, other = without_switches(chosen[:-1]), without_switches(rejected[:-1])
     if before != other:
@@ -209,7 +209,7 @@ def read_hh(row: RowValues) -> PromptGroup:
     refused (teaching such a response would teach the model to speak for the user).
     """
     chosen, rejected = _transcript(row["chosen"], "chosen"), _transcript(row["rejected"], "rejected")
-    return _pair_of_turns(row, _shared_history(chosen, rejected), chosen, rejected)
+    return pair_of_turns(row, shared_history(chosen, rejected), chosen, rejected)
 
 
 def _transcript(value: object, name: str) -> tuple[Message, ...]:
@@ -243,4 +243,4 @@ def read_llamafactory_sharegpt(row: RowValues) -> PromptGroup:
     if history[-1].role == "assistant":
         raise RowError("history", f"field {field!r}: the conversation must end before the assistant's answer")
     chosen, rejected = response_turns(row["chosen"], "chosen"), response_turns(row["rejected"], "rejected")
-    return _pair_of_turns(row, history, chosen, rejected)
+    return pair_of_turns(row, history, chosen, rejected)

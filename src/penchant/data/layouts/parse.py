@@ -12,6 +12,7 @@ from penchant.data.layouts.cells import unfold_turns
 from penchant.data.layouts.columns import ReadRow, rename_columns, text_columns
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.quality import judging_columns, quality_columns
+from penchant.data.layouts.trees import unfold_trees
 from penchant.data.layouts.unknown import describe_unknown
 from penchant.data.options import Columns, ReadOptions
 from penchant.data.sources.files import read_rows
@@ -82,7 +83,7 @@ def parse_source(
     parsed = Parsed(formats.layout_named(options.layout, layouts), prescribed=True) if options.layout else None
     mixable = () if options.layout else layouts  # a prescribed layout is not second-guessed
     waiting: list[Row | RowProblem] = []  # rows before the first that shows the layout
-    for item in _prepared(read_rows(source, options.split), options.columns or {}):
+    for item in unfold_trees(_prepared(read_rows(source, options.split), options.columns or {})):
         if parsed is None and isinstance(item, Row):
             # Before the layouts that are taken: a preference file looks like demonstrations as well, and would teach
             # its losing responses.

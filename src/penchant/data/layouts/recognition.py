@@ -38,10 +38,19 @@ def is_sharegpt(row: RowValues) -> bool:
         return True
     if row.get("prompt") is not None or not row["messages"]:
         return False
-    turns = row["messages"]
+    return _last_role(row["messages"]) != "assistant"
+
+
+def waits_for_answer(row: RowValues) -> bool:
+    """Return whether a conversation does not end with an answer."""
+    turns = row.get("messages") if row.get("messages") is not None else row.get("conversations")
+    return isinstance(turns, list) and bool(turns) and _last_role(turns) != "assistant"
+
+
+def _last_role(turns: object) -> str | None:
     last = turns[-1] if isinstance(turns, list) else {}
     role = str(last.get("role") or last.get("from")).lower() if isinstance(last, dict) else ""
-    return ROLES.get(role) != "assistant"
+    return ROLES.get(role)
 
 
 def has_no_columns(row: RowValues, *names: str) -> bool:

@@ -13,6 +13,15 @@ from dataclasses import replace
 from penchant.data.layouts import demonstrations, own, pairs
 from penchant.data.layouts import multiple as several
 from penchant.data.layouts.demonstrations import read_alpaca, read_completion, read_messages
+from penchant.data.layouts.framework_layouts import (
+    FRAMEWORK_DEMONSTRATIONS,
+    FRAMEWORK_PREFERENCES,
+    FRAMEWORK_PROMPTS,
+    FRAMEWORK_UNPAIRED,
+    QUESTION_PAIR,
+    QUESTION_PROMPTS,
+)
+from penchant.data.layouts.frameworks import refuse_stepwise
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.recognition import (
     doubt_implicit,
@@ -44,7 +53,7 @@ UNPAIRED = (
     # `label`, as in TRL
     Layout(
         "unpaired",
-        (("prompt",), ("completion", "response"), LABEL),
+        (("prompt",), demonstrations.COMPLETION_FIELDS, LABEL),
         labelled(read_completion),
         counts_add=True,
         about="TRL's single responses, each labelled good (true) or bad (false), for `kto`.",
@@ -64,6 +73,7 @@ UNPAIRED = (
         counts_add=True,
         about="LLaMA-Factory's labelled answers (`kto_tag`), for `kto`.",
     ),
+    *FRAMEWORK_UNPAIRED,
 )
 """Responses one at a time, each labelled good or bad."""
 
@@ -106,6 +116,7 @@ PREFERENCES: tuple[Layout, ...] = (
         several.read_openai_summaries,
         about="OpenAI's summarisation comparisons: one comparison by `worker`.",
     ),
+    *FRAMEWORK_PREFERENCES,
     Layout(
         "swift",
         (("messages",), ("rejected_response",)),
@@ -116,6 +127,7 @@ PREFERENCES: tuple[Layout, ...] = (
         "ultrafeedback",
         (*INSTRUCTION, ("completions",)),
         several.read_ultrafeedback,
+        doubt=refuse_stepwise,
         about=("UltraFeedback as published, with ratings of each completion: scores, and a comparison for every pair."),
     ),
     OWN_LAYOUT,
@@ -161,6 +173,7 @@ PREFERENCES: tuple[Layout, ...] = (
         lambda row: not has_lists(row),
         about="LLaMA-Factory's rankings of an instruction, with or without `input`: one comparison.",
     ),
+    QUESTION_PAIR,
     Layout(
         "hh",
         PAIR,
@@ -195,7 +208,7 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
     OWN_LAYOUT,
     Layout(
         "completion",
-        (("prompt",), ("completion", "response")),
+        (("prompt",), demonstrations.COMPLETION_FIELDS),
         read_completion,
         counts_add=True,
         about="TRL's prompt and completion, as text or as messages.",
@@ -215,6 +228,7 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
         counts_add=True,
         about="Stanford Alpaca: an instruction, its input, and the answer.",
     ),
+    *FRAMEWORK_DEMONSTRATIONS,
     Layout(
         "question-answer",
         (demonstrations.QUESTION_FIELDS, demonstrations.ANSWER_FIELDS),
@@ -235,7 +249,7 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
     ),
     Layout(
         "article",
-        (("article",), ("highlights",)),
+        (("article",), demonstrations.SUMMARY_FIELDS),
         demonstrations.read_article,
         counts_add=True,
         about="CNN/DailyMail: an article and its summary.",
@@ -260,8 +274,10 @@ PROMPTS: tuple[Layout, ...] = (
         for layout in PREFERENCES
         if layout not in UNPAIRED
     ),
-    *(layout for layout in DEMONSTRATIONS if layout is not OWN_LAYOUT and layout.name != "text"),
+    *FRAMEWORK_PROMPTS,
+    *(layout for layout in DEMONSTRATIONS if layout is not OWN_LAYOUT and layout.name not in ("text", "segments")),
     Layout("prompts", (("prompt",),), demonstrations.read_bare_prompt, about="Prompts alone, to sample from."),
+    QUESTION_PROMPTS,
 )
 
 

@@ -43,8 +43,9 @@ WRITTEN_LIST = re.compile(
     re.DOTALL,
 )
 REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
-# Whether a turn is to be trained on: OpenAI and SlimOrca write `weight` (0 or 1), axolotl `train` or `training`.
-TAUGHT_FIELDS = ("weight", "train", "training", "taught")
+# Whether a turn is to be trained on: OpenAI and SlimOrca write `weight` (0 or 1), axolotl `train` or `training`,
+# ms-swift `loss`, and we `taught`.
+TAUGHT_FIELDS = ("weight", "train", "training", "loss", "taught")
 CALL_FIELDS = ("tool_calls", "function_call")
 TURN_KEYS = (
     *("role", "content", "from", "value"),
@@ -79,7 +80,10 @@ def as_turn(value: object, name: str) -> Message:
     """
     turn = as_object(value, name)
     # Some exporters write both spellings; `role` is the one of today, and `_refuse_two_spellings` looks at the other.
-    keys = ("role", "content") if "role" in turn or "content" in turn else ("from", "value")
+    # Pygmalion's files mix them.
+    keys = tuple(
+        old if turn.get(new) is None and old in turn else new for new, old in (("role", "from"), ("content", "value"))
+    )
     # A turn that only calls functions may come without content.
     if keys[0] not in turn or (keys[1] not in turn and keys[0] == "from"):
         names = ", ".join(map(cut, list(turn)[:10])) or "nothing"
@@ -193,11 +197,9 @@ def _refuse_two_spellings(turn: RowValues, name: str) -> None:
     Raises:
         RowError: names the field that would not be read.
     """
-    if "role" not in turn and "content" not in turn:
-        return
-    other_role = str(turn.get("from") or turn.get("role")).strip().lower()
-    differs = {"from": ROLES.get(other_role) != ROLES.get(str(turn.get("role")).strip().lower())}
-    differs["value"] = holds(turn.get("value")) and turn["value"] != turn.get("content")
+    roles = [str(turn[key]).strip().lower() for key in ("role", "from") if turn.get(key) is not None]
+    differs = {"from": len({ROLES.get(role, role) for role in roles}) > 1}
+    differs["value"] = holds(turn.get("value")) and turn.get("content") not in (None, turn["value"])
     for key, differing in differs.items():
         if differing:
             raise RowError("unread", f"field '{name}.{key}' differs from what the turn says as role and content")
@@ -222,8 +224,8 @@ def as_turns(value: object, name: str) -> tuple[Message, ...]:
             raise RowError("value", f"field '{name}[{index}]': the list of functions stands before all turns")
         if _is_call_turn(item) and read and read[-1].role == "assistant":
             # ms-swift writes a turn per call; for a template they are calls of one turn
-            earlier = read.pop()
-            turn = replace(earlier, tool_calls=(*earlier.tool_calls, *turn.tool_calls))
+            spoken = read.pop()
+            turn = replace(spoken, tool_calls=(*spoken.tool_calls, *turn.tool_calls))
         read.append(turn)
     return tuple(read)
 
