@@ -17,7 +17,7 @@ STACK = (
     ("",),  # the package's face
     ("studies",),
     ("rounds", "conversion"),
-    ("web", "raters", "judges", "weak", "methods"),
+    ("web", "raters", "judges", "weak", "methods", "export"),
     ("reports", "train"),
     ("runs", "rewards"),
     ("models",),

@@ -19,6 +19,7 @@ from penchant.cli.arguments import make_parser, read_arguments
 from penchant.cli.collect import COLLECT
 from penchant.cli.convert_config import CONVERT_CONFIG
 from penchant.cli.data import DATA
+from penchant.cli.export import EXPORT
 from penchant.cli.judge import JUDGE
 from penchant.cli.rank import RANK
 from penchant.cli.report import REPORT
@@ -31,7 +32,7 @@ from penchant.redact import hide_credentials
 
 # 130 is 128 + SIGINT, as shells report what Ctrl-C ended
 DONE, BAD, INTERRUPTED = 0, 2, 130
-COMMANDS = (TRAIN, DATA, SAMPLE, COLLECT, REPORT, STUDY, WEAK, JUDGE, AGREE, RANK, CONVERT_CONFIG)
+COMMANDS = (TRAIN, DATA, SAMPLE, COLLECT, REPORT, STUDY, WEAK, JUDGE, AGREE, RANK, CONVERT_CONFIG, EXPORT)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

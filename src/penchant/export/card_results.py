@@ -1,0 +1,81 @@
+"""The part of a model card that says how well a model did, with intervals, and what its run warned of."""
+
+from __future__ import annotations
+
+from penchant.export.card_words import cell
+from penchant.metrics.catalogue import METRICS, metric
+from penchant.reports.kit.text import DASH, count, recorded
+from penchant.reports.run.findings import findings
+from penchant.reports.run.summary import Summary
+
+
+def results_text(summary: Summary) -> str:
+    lines = []
+    held = _held_out_rows(summary)
+    if held:
+        size = max((point.n for point in summary.held_last.held_out.values()), default=0) if summary.held_last else 0
+        lines += [f"On held-out data ({count(size, 'item')}, none of them trained on):", ""]
+        lines += ["| | at the start | at the end |", "|---|---|---|", *held, ""]
+    sampled = _sampled_rows(summary)
+    if sampled and summary.sampled:
+        draws = max((point.n for point in summary.sampled.policy.values()), default=0)
+        lines += [f"On {count(draws, 'sample')} drawn at step {summary.sampled.step:,}, from both models for the same "
+                  "prompts and seeds:", ""]  # fmt: skip
+        lines += ["| | reference | this model |", "|---|---|---|", *sampled, ""]
+        if summary.gain:
+            chance = "" if summary.gain.estimate.above(0) or summary.gain.estimate.below(0) else ", which may be chance"
+            change = recorded(summary.gain.estimate, sign=True)
+            lines += [
+                f"Change of the reward: {change}{' (paired by prompt)' if summary.gain.paired else ''}{chance}.",
+                "",
+            ]
+    if not lines:
+        return "Nothing was measured on held-out data or samples."
+    lines.append(
+        "In brackets: 95% intervals, for which whole prompts were resampled. KL is how far the model moved from its "
+        "reference: the mean log-probability ratio of a response, in nats."
+    )
+    return "\n".join(lines)
+
+
+def _held_out_rows(summary: Summary) -> list[str]:
+    point = summary.held_last
+    if point is None:
+        return []
+    return [
+        f"| {_title(key)} | {_measured(summary, key, last=False)} | {_measured(summary, key, last=True)} |"
+        for key in point.held_out
+        if key in METRICS
+    ]
+
+
+def _measured(summary: Summary, key: str, *, last: bool) -> str:
+    # with one evaluation, the start and the end are the same
+    if not last and summary.held_first is summary.held_last:
+        return DASH
+    return recorded(summary.held_out_estimate(key, last=last), percent=metric(key).is_share)
+
+
+def _title(key: str) -> str:
+    m = metric(key)
+    return f"{m.title}, {m.unit}" if m.unit else m.title
+
+
+def _sampled_rows(summary: Summary) -> list[str]:
+    point = summary.sampled
+    if point is None:
+        return []
+    return [
+        f"| {_title(key)} | {recorded(point.reference.get(key), percent=metric(key).is_share)} "
+        f"| {recorded(value, percent=metric(key).is_share)} |"
+        for key, value in point.policy.items()
+        if key in METRICS
+    ]
+
+
+def warnings_text(summary: Summary) -> str:
+    lines = [f"- **{finding.title}.** {finding.detail} {finding.advice}".rstrip() for finding in findings(summary)]
+    listed = (summary.run.result or {}).get("warnings")
+    lines += [f"- {cell(str(line))}" for line in listed] if isinstance(listed, list) else []
+    lines += [f"- {cell(note)}" for note in summary.run.notes]
+    return "\n".join(dict.fromkeys(lines)) or "None of the checks that a run's report makes found anything."

@@ -1,0 +1,92 @@
+"""The settings of `penchant export` and `penchant push`. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from penchant.config import Config
+from penchant.config.limits import Text
+
+Format = Literal["merged", "adapter", "gguf"]
+Quantization = Literal["f32", "f16", "bf16", "q8_0"]
+ExportedDtype = Literal["auto", "float32", "bfloat16", "float16"]
+ShardSize = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5} ?[KMG]B$")]
+License = Annotated[str, Field(min_length=1, max_length=96, pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]*$")]
+
+
+class ModelFolder(Config):
+    """What an exported folder holds, wherever it goes."""
+
+    model: Text
+    """What to export: a run directory, its `checkpoint`, or any model that Penchant opens (a folder, a built-in name,
+    a hub id)."""
+    format: Format = "merged"
+    """`merged` is whole weights as safetensors, with adapters merged in; `adapter` is the LoRA adapters alone; `gguf`
+    is one file for llama.cpp and Ollama, with a Modelfile."""
+    dtype: ExportedDtype = "auto"
+    """Of merged weights. `auto`: as the checkpoint has them, and float32 where adapters are merged, so that no bit of
+    the training is rounded away."""
+    shard_size: ShardSize = "5GB"
+    """The largest file of merged weights, such as `500MB`."""
+    type: Quantization = "f32"
+    """How GGUF stores matrices. Norms and biases are float32 in any case."""
+    converter: Text | None = None
+    """llama.cpp's `convert_hf_to_gguf.py`, to write GGUF of an architecture that Penchant's own mapping lacks. It runs
+    with this Python."""
+    base: Text | None = None
+    """The base model's name for others, such as its hub id, where the run knows it by a folder of this machine."""
+    license: License | None = None
+    """The licence of the result, as the hub spells it (`apache-2.0`); that of the base model if not given, where that
+    is known."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+
+    @model_validator(mode="after")
+    def _fits_the_format(self) -> Self:
+        # a setting of another format would be passed over in silence
+        foreign = {"merged": ("type", "converter"), "adapter": ("type", "converter", "dtype", "shard_size"),
+                   "gguf": ("dtype", "shard_size")}[self.format]  # fmt: skip
+        given = [name for name in foreign if getattr(self, name) != type(self).model_fields[name].default]
+        if given:
+            raise ValueError(
+                f"`{given[0]}` says nothing where format={self.format}: leave it out, or change the format"
+            )
+        return self
+
+
+class Export(ModelFolder):
+    """Write a trained model as a folder that other programs open, with a model card."""
+
+    method: ClassVar[str] = "export"
+
+    out: Text
+    """The folder to write, which must not be there or be empty."""
+
+
+class Push(ModelFolder):
+    """Upload a run or an exported folder to a hub as one commit, private unless you say otherwise."""
+
+    method: ClassVar[str] = "push"
+
+    repository: Text
+    """The repository, `owner/name`."""
+    private: bool = True
+    """Whether only its owner sees a repository that is made. Public needs a licence."""
+    update: bool = False
+    """Add a commit to a repository that is there and holds files."""
+    dry_run: bool = False
+    """Show what would go, with sizes and the card, and ask nobody."""
+    message: Annotated[str, Field(min_length=1, max_length=200)] = "Upload a model trained with Penchant"
+    """The commit's message."""
+
+    @model_validator(mode="after")
+    def _names_a_repository(self) -> Self:
+        part = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
+        if not re.fullmatch(f"{part}/{part}", self.repository) or re.search(r"--|\.\.", self.repository):
+            raise ValueError(
+                f"`repository` must be owner/name, of letters, digits, and single - . _ inside, got {self.repository!r}"
+            )
+        return self
