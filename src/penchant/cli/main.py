@@ -24,6 +24,7 @@ from penchant.cli.judge import JUDGE
 from penchant.cli.rank import RANK
 from penchant.cli.report import REPORT
 from penchant.cli.sample import SAMPLE
+from penchant.cli.score import SCORE
 from penchant.cli.study import STUDY
 from penchant.cli.train import TRAIN
 from penchant.cli.weak import WEAK
@@ -32,7 +33,21 @@ from penchant.redact import hide_credentials
 
 # 130 is 128 + SIGINT, as shells report what Ctrl-C ended
 DONE, BAD, INTERRUPTED = 0, 2, 130
-COMMANDS = (TRAIN, DATA, SAMPLE, COLLECT, REPORT, STUDY, WEAK, JUDGE, AGREE, RANK, CONVERT_CONFIG, EXPORT)
+COMMANDS = (
+    TRAIN,
+    DATA,
+    SAMPLE,
+    SCORE,
+    COLLECT,
+    REPORT,
+    STUDY,
+    WEAK,
+    JUDGE,
+    AGREE,
+    RANK,
+    EXPORT,
+    CONVERT_CONFIG,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

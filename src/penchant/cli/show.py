@@ -62,9 +62,10 @@ def _show(arguments: Arguments) -> int:
     import_early("penchant.train.inputs.sources", "transformers")
     from penchant.data.rendering.marked import RefusedRow
     from penchant.reports.run.marked import marked_page
+    from penchant.train.inputs.kinds import read_rows
     from penchant.train.inputs.marked_rows import mark_rows
 
-    groups = _read(config)
+    groups = read_rows(config, config.kind).groups
     indices = _chosen(groups, config)
     rows = mark_rows(groups, indices, _renderer(config), held_out=config.held_out, seed=config.seed)
     print_rows(rows, characters=config.characters)
@@ -73,27 +74,6 @@ def _show(arguments: Arguments) -> int:
         print(f"page: {config.out}")
     # as `data check`: a script that trains next must stop here
     return WOULD_REFUSE if any(isinstance(row, RefusedRow) for row in rows) else 0
-
-
-def _read(config: DataShow) -> Sequence[PromptGroup]:
-    """Read the rows by the readers of training.
-
-    Raises:
-        InputError: they cannot be read as what `kind` says.
-    """
-    from penchant.train.inputs import sources
-
-    if config.kind == "demonstrations":
-        return sources.demonstrations(config).groups
-    try:
-        return sources.preferences(config).groups
-    except InputError as error:
-        if config.kind == "preferences":
-            raise
-        try:
-            return sources.demonstrations(config).groups
-        except InputError:  # neither: what is wrong with it as preferences says more
-            raise error from None
 
 
 def _chosen(groups: Sequence[PromptGroup], config: DataShow) -> list[int]:
@@ -126,16 +106,13 @@ def _line(group: PromptGroup) -> int | None:
 
 
 def _renderer(config: DataShow) -> Renderer:
-    from penchant.models.load import load_renderer
+    from penchant.models.load import load_renderer, stated_context
 
-    renderer = load_renderer(config.model, template=config.template, trust_remote_code=config.trust_remote_code)
-    limits = [length for length in (renderer.max_length, config.max_length) if length is not None]
-    return replace(
-        renderer,
-        max_length=min(limits, default=None),
-        overflow=config.overflow,
-        every_turn=config.turns == "every",
-    )
+    renderer = load_renderer(config.model, rendering=config.rendering, trust_remote_code=config.trust_remote_code)
+    # as training: a model takes no more than its context, whatever is asked for
+    context = stated_context(config.model, trust_remote_code=config.trust_remote_code)
+    max_length = min(filter(None, (renderer.max_length, context)), default=None)
+    return replace(renderer, max_length=max_length, every_turn=config.turns == "every")
 
 
 SHOW = Command(

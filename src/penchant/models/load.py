@@ -14,7 +14,7 @@ from torch import nn
 
 from penchant.data.options import Overflow, RenderOptions, Template, TemplateArgs, Thoughts
 from penchant.digests import SUMS, check_files, has_own_sums, read_sums, warn_without_digests
-from penchant.engine.foreign_types import AutoClass, PeftModel, PreTrainedModel, Tokenizer
+from penchant.engine.foreign_types import AutoClass, PeftModel, PreTrainedConfig, PreTrainedModel, Tokenizer
 from penchant.errors import InputError
 from penchant.models import adapters
 from penchant.models.builtin import BUILT_IN
@@ -135,7 +135,7 @@ def load_renderer(
     rendering: RenderOptions | None = None,
     trust_remote_code: bool = False,
 ) -> Renderer:
-    """Return the renderer of a model without its weights, to look at data. Knows the tokenizer's end token only.
+    """Return the renderer of a model without its weights, to look at data.
 
     Args:
         rendering: how texts are rendered, in the place of `template`; its `max_length` is taken as it is.
@@ -152,7 +152,7 @@ def load_renderer(
     options = resolve_template(tokenizer, saved, rendering or RenderOptions(template))
     return Renderer(
         tokenizer,
-        end_ids=frozenset(saved.end_ids) if saved is not None else frozenset(),
+        end_ids=_end_ids(None, folder) | (frozenset(saved.end_ids) if saved is not None else frozenset()),
         template=options.template,
         template_args=options.template_args,
         thoughts=options.thoughts,
@@ -162,16 +162,35 @@ def load_renderer(
     )
 
 
+def stated_context(model: str | Path, *, trust_remote_code: bool = False) -> int | None:
+    """Return the tokens that a model takes at once by its configuration, without its weights; None where it is silent.
+
+    Raises:
+        InputError: no such model.
+    """
+    from penchant.engine.lengths import context_length
+
+    settings = ModelConfig(name=str(model), trust_remote_code=trust_remote_code)
+    config = _stated_config(locate(settings.name), settings)
+    return None if config is None else context_length(config)
+
+
 def _stated_rows(folder: str, model: ModelConfig) -> int | None:
     """Return how many rows a configuration gives the embeddings; None for adapters, and where it does not say."""
+    rows: int | None = getattr(_stated_config(folder, model), "vocab_size", None)
+    return rows
+
+
+def _stated_config(folder: str, model: ModelConfig) -> PreTrainedConfig | None:
+    """Return the configuration of a model's text part; None for adapters, and where it cannot be read."""
     from transformers import AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=model.trust_remote_code)
     except Exception:  # no configuration, or one that only the weights' loader may refuse
         return None
-    rows: int | None = getattr(config.get_text_config(), "vocab_size", None)
-    return rows
+    text_config: PreTrainedConfig = config.get_text_config()
+    return text_config
 
 
 def open_tokenizer(folder: str, model: ModelConfig) -> Tokenizer:
@@ -302,7 +321,7 @@ def _with_lora(network: PreTrainedModel, lora: LoRA, scalar: bool) -> PeftModel:
         raise InputError(f"lora.targets={lora.targets!r} does not fit this model: {error}") from error
 
 
-def _end_ids(network: PreTrainedModel, folder: str) -> frozenset[int]:
+def _end_ids(network: PreTrainedModel | None, folder: str) -> frozenset[int]:
     """Return the tokens that end a turn, by the model's generation config (some models have several)."""
     from transformers import GenerationConfig
 

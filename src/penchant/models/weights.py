@@ -100,6 +100,17 @@ def check_kind(folder: Path, expected: Literal["policy", "reward model"]) -> Non
         )
 
 
+def is_reward_model(folder: Path) -> bool:
+    """Return whether a folder holds a reward model, by its settings; False for a hub id, which has none here."""
+    if not any((folder / name).is_file() for name in ("adapter_config.json", "config.json")):
+        return False
+    try:
+        check_kind(folder, "reward model")
+    except InputError:
+        return False
+    return True
+
+
 def list_some(names: Sequence[str]) -> str:
     """Return the first three names of a list, and how many more there are."""
     return ", ".join(names[:3]) + (f" (+{len(names) - 3} more)" if len(names) > 3 else "")
