@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.registry import DEMONSTRATIONS, OWN_LAYOUT, PREFERENCES, PROMPTS, UNPAIRED
+from penchant.data.sources.files import read_rows
+from penchant.data.sources.rows import Row
+from penchant.data.sources.values import RowValues
 
 TITLE = """# Layouts
 
@@ -35,28 +38,36 @@ def layouts_page() -> str:
 
 
 def _table(layouts: Sequence[Layout]) -> list[str]:
-    rows = [
-        f"| [`{layout.name}`](#{_anchor(layout)}) | {_fields(layout)} | {layout.about.replace('|', '&#124;')} |"
-        for layout in sorted(layouts, key=lambda layout: layout.name)
+    rows = dict(_rows(layouts))
+    return [
+        "| layout | fields | what it is, and what becomes of it |",
+        "|---|---|---|",
+        *(rows[name] for name in sorted(rows)),
+        "",
     ]
-    return ["| layout | fields | what it is, and what becomes of it |", "|---|---|---|", *rows, ""]
 
 
-def _fields(layout: Layout) -> str:
-    return ", ".join(" or ".join(f"`{name}`" for name in spellings) for spellings in layout.required)
+def _rows(layouts: Sequence[Layout]) -> Iterator[tuple[str, str]]:
+    """Yield a row for each layout, and for each data set that is known by a name of its own."""
+    for layout in layouts:
+        fields = ", ".join(" or ".join(f"`{name}`" for name in spellings) for spellings in layout.required)
+        yield layout.name, _row(layout.name, fields, layout.about)
+        for name, about in layout.known.items():
+            yield name, _row(name, f"as `{layout.name}`", about)
 
 
-def _anchor(layout: Layout) -> str:
-    return f"example-{layout.name}"
+def _row(name: str, fields: str, about: str) -> str:
+    return f"| [`{name}`](#example-{name}) | {fields} | {about.replace('|', '&#124;')} |"
 
 
 def _examples(layouts: Sequence[Layout]) -> Iterator[str]:
-    for layout in sorted(layouts, key=lambda layout: layout.name):
-        rows = layout.example.read_text(encoding="utf-8").splitlines()
-        yield from [f"#### Example: {layout.name}", "", "```json", *map(_shown, rows), "```", ""]
+    examples = {name: path for layout in layouts for name, path in layout.examples.items()}
+    for name in sorted(examples):
+        rows = [item.values for item in read_rows(examples[name], "train") if isinstance(item, Row)]
+        yield from [f"#### Example: {name}", "", "```json", *map(_shown, rows), "```", ""]
 
 
-def _shown(row: str) -> str:
-    text = json.dumps(json.loads(row), ensure_ascii=False)
+def _shown(row: RowValues) -> str:
+    text = json.dumps(row, ensure_ascii=False)
     assert len(text) <= LONGEST_EXAMPLE, f"an example of {len(text)} characters is too long for a page: {text[:80]}"
     return text

@@ -25,23 +25,23 @@ WEATHER = (
 # file: of its first row the roles and texts of the prompt and the responses, or what the refusal says
 PREFERENCES: dict[str, tuple[str, ...] | str] = {
     "added_tokens_prefs.jsonl": ("A rhinoceros", "| park.", "| hippo boat."),
-    "arena55k.jsonl": "unknown layout. The rows have id, model_a",
-    "argilla_ufb_flat.jsonl": "set data.columns={chosen: chosen_response, rejected: rejected_response}",
+    "arena55k.jsonl": "fields 'response_a' and 'response_b' differ before their last answers (first at turn 2)",
+    "argilla_ufb_flat.jsonl": ("user: Rhyme with day.", "|Way.", "|Night."),
     "context_column.jsonl": ("user: What colour is the door?\n\nThe door is red.", "|It is red.", "|It is pink."),
-    "distilabel_generations.jsonl": "unknown layout. The rows have instruction, generations",
+    "distilabel_generations.jsonl": ("user: Name a fruit.", "|Apple.", "|Chair."),
     "dpo_mllm.json": "field 'images': pictures, videos and sounds cannot be read yet",
     "equal_scores_text.jsonl": "3 of 3 comparisons are ties",
-    "helpsteer2.jsonl": "single responses, and the column 'helpfulness' says how good each is",
-    "helpsteer2_preference.jsonl": "unknown layout. The rows have split, prompt, response_1",
-    "hh_full_dahoas.jsonl": ("\n\nHuman: How do I boil an egg?\n\nAssistant:", "| In water.", "| In sand."),
+    "helpsteer2.jsonl": ("Name a fruit.", "|Apple.", "|Chair."),
+    "helpsteer2_preference.jsonl": ("Name a fruit.", "|Apple.", "|Chair."),
+    "hh_full_dahoas.jsonl": ("user: How do I boil an egg?", "|In water.", "|In sand."),
     "input_column.jsonl": ("user: Translate to German.\n\ndog", "|Hund", "|Haus"),
     "kto_messages_8.json": ("user: Name river number 0.", "|Go away, fool."),
     "kto_tag_8.json": ("user: Name river number 0.", "|Go away, fool."),
     "messages_as_json_strings.jsonl": ("user: Say hi.", "|Hi!", "|No."),
     "messages_list_pair.jsonl": ("system: Be kind.", "user: q0", "|good", "|bad"),
     "messages_pandas.csv": ("user: Say hi.", "|Hi!", "|No."),
-    "mtbench_human.jsonl": "unknown layout. The rows have question_id, model_a",
-    "nectar.jsonl": "field 'answers[0]': expected text, got dict",
+    "mtbench_human.jsonl": "'conversation_b' differ before their last answers (first at turn 2)",
+    "nectar.jsonl": "1 of 3 comparisons are ties",
     "nested.json": ("q0", "|good", "|bad"),
     "oasst_tree.jsonl": ("user: Why is the sea salty?", "|Rivers bring salt.", "|Fish cry."),
     "openai_preference.jsonl": ("user: How cold is it?", "|Minus two.", "|Cold."),
@@ -51,7 +51,7 @@ PREFERENCES: dict[str, tuple[str, ...] | str] = {
     "orca_dpo_pairs_renamed.jsonl": (
         "system: You answer like a pirate.", "user: Where is the ship 0?", "|Arr, at sea 0.", "|In the harbour 0.",
     ),
-    "pku_saferlhf.jsonl": "unknown layout. The rows have prompt, response_0",
+    "pku_saferlhf.jsonl": ("How do I open a jar?", "|Twist the lid.", "|Smash it."),
     "plain_pairs_2.jsonl": ("user: Name a river.", "|The Rhine.", "|A chair."),
     "pretemplated_chatml.jsonl": (
         "<|im_start|>user\nQuestion 0<|im_end|>\n<|im_start|>assistant\n", "|Good 0.<|im_end|>", "|Bad 0.<|im_end|>",
@@ -62,10 +62,10 @@ PREFERENCES: dict[str, tuple[str, ...] | str] = {
     "promptname_user.jsonl": "data.columns={prompt: user}",
     "reasoning_content.jsonl": ("user: What is 0+0?", "|I add. -> 0", "|I guess. -> 1"),
     "reasoning_problem.jsonl": "data.columns={prompt: problem}",
-    "rewardbench2.jsonl": "field 'chosen[0]': expected an object, got str",
+    "rewardbench2.jsonl": ("Name a river.", "|The Rhine.", "|Mount Fuji.", "|A desk.", "|A lamp."),
     "roles_human.jsonl": ("user: q0", "|good", "|bad"),
     "semicolon.csv": ("Say hi.", "|Hi, you!", "|No."),
-    "shp.jsonl": "unknown layout. The rows have post_id",
+    "shp.jsonl": ("Why is my bread flat?", "|Old yeast.", "|No idea."),
     "swapped_scores_text.jsonl": "field 'score_chosen' (1) is below field 'score_rejected' (9)",
     "swift_rejected_response.jsonl": ("system: Be kind.", "user: Weather?", "|Sunny.", "|Dunno."),
     "system_column_conv.jsonl": (
@@ -88,7 +88,6 @@ PREFERENCES: dict[str, tuple[str, ...] | str] = {
     "trl_vision_text.json": "field 'images': pictures, videos and sounds cannot be read yet",
     "whitespace_pair.jsonl": ("q", "|Yes.", "|Yes. "),
 }  # fmt: skip
-ARGILLA = {"chosen": "chosen_response", "rejected": "rejected_response"}
 MARKED = {"pretemplated_chatml.jsonl": 4, "hh_full_dahoas.jsonl": 1}  # prompts with marks of a template
 
 
@@ -171,7 +170,7 @@ def test_the_check_ends_as_training_does(name: str) -> None:
 @pytest.mark.parametrize("name", MARKED)
 def test_marks_of_templates_are_told(name: str) -> None:
     assert any(f"{MARKED[name]} prompts hold marks" in problem for problem in check_preferences(case(name)).problems)
-    assert any("marks of a chat template" in warning for warning in read_preferences(case(name)).warnings)
+    assert any("prompts hold marks of a c" in warning for warning in read_preferences(case(name)).warnings)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +179,6 @@ def test_marks_of_templates_are_told(name: str) -> None:
         ("promptname_title.jsonl", {"prompt": "title"}, "Please describe item 0."),
         ("reasoning_problem.jsonl", {"prompt": "problem"}, "What is 0+0?"),
         ("orca_dpo_pairs.jsonl", {"prompt": "question"}, "user: Where is the ship 0?"),
-        ("argilla_ufb_flat.jsonl", ARGILLA, "user: Rhyme with day."),
         ("dpo_mllm.json", {"images": None}, "user: <image>What is in it?"),
     ],
 )
@@ -188,6 +186,29 @@ def test_a_map_of_columns_reads_them(name: str, columns: dict[str, str | None], 
     groups = load_preferences(case(name), columns=columns)
     assert expected in said(groups[0])
     assert len(groups[0].comparisons) == 1
+
+
+# file: layout, comparisons (winner, loser, weight; "=" for a tie), scores
+PUBLISHED: dict[str, tuple[str, list[tuple[object, ...]], tuple[float, ...] | None]] = {
+    "argilla_ufb_flat.jsonl": ("argilla", [(0, 1, 1)], (5, 2)),
+    "distilabel_generations.jsonl": ("distilabel", [(0, 1, 1)], (5, 1)),
+    "helpsteer2.jsonl": ("helpsteer", [(0, 1, 1)], (4, 0)),
+    "helpsteer2_preference.jsonl": ("helpsteer2-preference", [(0, 1, 2)], None),
+    "nectar.jsonl": ("nectar", [(0, 1, 1), (0, 2, 1), (1, "=", 2)], None),
+    "pku_saferlhf.jsonl": ("pku-saferlhf", [(0, 1, 1)], None),
+    "rewardbench2.jsonl": ("rewardbench-2", [(0, 1, 1), (0, 2, 1), (0, 3, 1)], None),
+    "shp.jsonl": ("shp", [(0, 1, 1)], (12, 3)),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_verdicts_are_what_their_publisher_meant(name: str) -> None:
+    loaded = read_preferences(case(name), ties="half")
+    compared = [
+        (pair.winner, "=", pair.loser) if pair.tie else (pair.winner, pair.loser, pair.weight)
+        for pair in loaded.groups[0].comparisons
+    ]
+    assert (loaded.layout, compared, loaded.groups[0].scores) == PUBLISHED[name]
 
 
 def test_every_file_of_the_shared_cases_is_here() -> None:

@@ -37,10 +37,15 @@ class PreferenceFile(Config):
     """Which split of a hub data set."""
     bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
+    score: str | dict[str, float] | None = None
+    """The rating that compares responses, where rows have several: `helpfulness`, or a weighted sum such as
+    `{helpfulness: 1, verbosity: -0.2}`; the layout's own rule unless given."""
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """By how much a rating has to be better, at least; pairs that are nearer are ties."""
 
     def reading(self) -> dict[str, Any]:
         """Return the settings that say how a file is read, by the keywords that loaders have for them."""
-        return self.model_dump(include={"layout", "columns", "split", "bad_rows"})
+        return self.model_dump(include={"layout", "columns", "split", "bad_rows", "score", "margin"})
 
 
 class DataCheck(PreferenceFile):

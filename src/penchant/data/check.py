@@ -15,9 +15,9 @@ from penchant.data.layouts import registry as formats
 from penchant.data.layouts.pairs import speaks_for_both
 from penchant.data.layouts.parse import Parsed, parse_source
 from penchant.data.layouts.unpaired import count_labels
-from penchant.data.marks import begins_with_prompt, find_marks, has_odd_turns, look_alike
+from penchant.data.marks import begins_with_prompt, has_odd_turns, look_alike
 from penchant.data.merge import Merged, count_ties, find_contradictions, merge_groups
-from penchant.data.options import BadRows, Columns, ReadOptions, Ties
+from penchant.data.options import BadRows, Columns, ReadOptions, Score, Ties
 from penchant.data.rendering.templates import template_warnings
 from penchant.errors import InputError
 from penchant.types import PromptGroup, prompt_text
@@ -38,6 +38,8 @@ def check_preferences(
     bad_rows: BadRows = "error",
     overflow: str = "error",
     contradictions: str = "warn",
+    score: Score | None = None,
+    margin: float = 0.0,
 ) -> CheckReport:
     """Count what a preference file holds; bad rows are listed, not raised.
 
@@ -47,13 +49,13 @@ def check_preferences(
         renderer: measures lengths in tokens and finds unstable boundaries; without it lengths are characters.
         max_length: tokens of prompt and response; longer ones are counted. The renderer's own limit if not
             given.
-        layout, split, columns, ties, bad_rows: as for `load_preferences`. overflow, contradictions: as for training
-            (`error`, `drop`, `truncate_prompt`; `warn`, `error`).
+        layout, split, columns, ties, bad_rows, score, margin: as for `load_preferences`.
+        overflow, contradictions: as for training (`error`, `drop`, `truncate_prompt`; `warn`, `error`).
 
     Raises:
         InputError: the file cannot be read at all, is empty, or no row is of a known layout.
     """
-    reading = ReadOptions(layout=layout, split=split, columns=columns, bad_rows=bad_rows)
+    reading = ReadOptions(layout=layout, split=split, columns=columns, bad_rows=bad_rows, score=score, margin=margin)
     parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
     # As `read_preferences` does it, but for ties: they are counted, and nobody has to choose for a report.
     merged = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add)
@@ -84,7 +86,7 @@ def _counts(
     # Rows, ties and comparisons are counted in the file's rows, all else in its prompts.
     longer_won, longer_compared = _longer_wins(groups, tokens)
     counts = count_labels(groups) if parsed.layout in formats.UNPAIRED else None
-    marks = "" if parsed.layout.name == "hh" else find_marks(groups, special).sentence()
+    marks = settle.mark_sentence(parsed, groups, special)
     return CheckReport(
         source=source,
         layout=parsed.layout.name,
@@ -110,7 +112,8 @@ def _counts(
         length_unit="characters" if tokens is None else "tokens",
         tokens=tokens,
         unread=dict(parsed.unread),
-        unread_texts=tuple(dict.fromkeys(name for texts in parsed.texts for name in texts)),
+        ratings=dict(parsed.ratings),
+        unread_texts=tuple(dict.fromkeys(name for row in parsed.texts for name in row.digests)),
         marks=marks,
         notes=(*settle.judging_sentences(parsed.judging), *settle.text_sentences(groups, special)),
         look_alike=look_alike(groups),

@@ -71,6 +71,7 @@ class CheckReport:
         tokens: counts that need a tokenizer; None without one.
         unread: columns that hold something and are not read, with the number of their rows; unread_texts: those of
             them that hold text of their own.
+        ratings: how ratings were read, with the number of their rows.
         marks: a sentence about marks of a chat template in the texts; empty without any.
         notes: sentences about columns that judge and are not read, and about texts that may be damaged.
         look_alike: where comparisons stand between responses that differ in white space alone.
@@ -104,6 +105,7 @@ class CheckReport:
     tokens: TokenCounts | None
     unread: dict[str, int] = field(default_factory=dict)
     unread_texts: tuple[str, ...] = ()
+    ratings: dict[str, int] = field(default_factory=dict)
     marks: str = ""
     notes: tuple[str, ...] = ()
     look_alike: tuple[str, ...] = ()
@@ -214,6 +216,7 @@ def _table(report: CheckReport) -> list[str]:
         ("responses", f"{report.responses} (prompts: {sizes})"),
         ("comparisons", report.comparisons),
         ("named annotators", report.annotators),
+        ("rating that compares", _rating_rule(report.ratings)),
         ("ties", report.ties),
         ("duplicates", report.duplicates),
         ("contradictions", f"{report.contradictions} ({report.contradictions_same_annotator} by one annotator)"),
@@ -234,6 +237,13 @@ def _table(report: CheckReport) -> list[str]:
     else:
         rows.append((f"longer than {tokens.max_length} tokens", len(tokens.too_long)))
     return [f"  {name:<30} {value}" for name, value in rows]
+
+
+def _rating_rule(ratings: dict[str, int]) -> str:
+    """Return the rule by which ratings were read; where rows have several, each with their number."""
+    if len(ratings) < 2:
+        return cut(next(iter(ratings), "none"))
+    return ", ".join(f"{cut(rule)} ({count} rows)" for rule, count in list(ratings.items())[:5])
 
 
 def _findings(report: CheckReport) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Unpack, get_args
 
@@ -33,6 +33,7 @@ class LoadedPreferences:
         duplicates: comparisons that repeat an earlier one (their weights were added).
         skipped_rows: rows left out with `bad_rows="skip"`.
         unread: the columns that hold something and are not read, with the number of their rows.
+        ratings: how ratings were read, with the number of their rows.
         warnings: what was logged.
     """
 
@@ -46,6 +47,7 @@ class LoadedPreferences:
     skipped_rows: int
     unread: dict[str, int]
     warnings: tuple[str, ...]
+    ratings: dict[str, int] = field(default_factory=dict)
 
 
 def load_preferences(
@@ -65,7 +67,7 @@ def load_preferences(
             way.
         contradictions: A > B and B > A for one prompt: `"warn"` logs a count, `"error"` refuses the file,
             `"keep"` does not mention it (several annotators are meant to disagree).
-        options: `layout`, `split`, `columns`, `bad_rows`, `limit` and `merge`, see
+        options: `layout`, `split`, `columns`, `bad_rows`, `limit`, `merge`, `score` and `margin`, see
             `penchant.data.options.ReadOptions`.
 
     Raises:
@@ -116,6 +118,7 @@ def read_preferences(
         skipped_rows=len(parsed.problems),
         unread=dict(parsed.unread),
         warnings=tuple(warnings),
+        ratings=dict(parsed.ratings),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
@@ -20,6 +21,8 @@ Thoughts = Literal["score", "mask", "drop"]
 Overflow = Literal["error", "drop", "truncate_prompt"]
 Columns = Mapping[str, str | None]
 """By field of a layout, the column that holds it; None leaves the column of that name out."""
+Score = str | Mapping[str, float]
+"""The rating that compares responses: its name, or weights by name whose weighted sum does."""
 
 
 class ReadKeywords(TypedDict, total=False):
@@ -31,6 +34,8 @@ class ReadKeywords(TypedDict, total=False):
     bad_rows: BadRows
     limit: int | None
     merge: bool
+    score: Score | None
+    margin: float
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,20 @@ class RenderOptions:
 
 
 @dataclass(frozen=True)
+class RatingRules:
+    """The choices by which ratings become comparisons.
+
+    Attributes:
+        score: which rating compares the responses, where rows have several (a name, or weights by name); None for the
+            one that the layout takes by itself.
+        margin: by how much a rating has to be better, at least; pairs that are nearer are ties.
+    """
+
+    score: Score | None = None
+    margin: float = 0.0
+
+
+@dataclass(frozen=True)
 class ReadOptions:
     """The choices by which the rows of a file or hub data set become groups.
 
@@ -67,9 +86,10 @@ class ReadOptions:
             mixed layouts are always errors.
         limit: keep the groups of only the first so many prompts, for trying things.
         merge: rows with the same prompt become one group (see `penchant.data.merge`).
+        score, margin: see `RatingRules`.
 
     Raises:
-        InputError: a limit below 1.
+        InputError: a limit below 1, or a margin below 0.
     """
 
     layout: str | None = None
@@ -78,10 +98,22 @@ class ReadOptions:
     bad_rows: BadRows = "error"
     limit: int | None = None
     merge: bool = True
+    score: Score | None = None
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
+        weights = list(self.score.values()) if isinstance(self.score, Mapping) else [1.0]
+        if not any(weights) or not all(map(math.isfinite, weights)):
+            raise InputError(f"score must weight at least one rating by a number that is not 0, got {self.score}")
+        if not 0 <= self.margin < math.inf:
+            raise InputError(f"margin must be a number from 0 up, got {self.margin}")
         if self.limit is not None and self.limit < 1:
             raise InputError(f"limit must be at least 1 (or None for all), got {self.limit}")
+
+    @property
+    def rules(self) -> RatingRules:
+        """Return how ratings become comparisons."""
+        return RatingRules(self.score, self.margin)
 
     def first(self, groups: Sequence[PromptGroup]) -> list[PromptGroup]:
         """Return the groups of the first `limit` prompts; a prompt has several groups where none were merged."""

@@ -90,3 +90,13 @@ class DataConfig(RowsConfig):
     way."""
     contradictions: Literal["warn", "error"] = "warn"
     """What to do when a pair was decided both ways, or (kto) a response labelled both ways."""
+    score: str | dict[str, float] | None = None
+    """The rating that compares responses, where rows have several: `helpfulness`, or a weighted sum such as
+    `{helpfulness: 1, verbosity: -0.2}`; the layout's own rule unless given, which `penchant data check` prints."""
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """By how much a rating has to be better, at least; pairs that are nearer are ties."""
+
+    @property
+    def reading(self) -> ReadKeywords:
+        """Return what loaders take as keywords."""
+        return {**super().reading, "score": self.score, "margin": self.margin}

@@ -48,7 +48,7 @@ def refuse_judged(group: PromptGroup, row: ReadRow) -> None:
 
 def unread_warnings(source: str | Path, parsed: Parsed) -> list[str]:
     """Return a warning about columns with text that nobody reads, if there are any."""
-    columns = [cut(name) for name in dict.fromkeys(name for texts in parsed.texts for name in texts)]
+    columns = [cut(name) for name in dict.fromkeys(name for row in parsed.texts for name in row.digests)]
     if not columns:
         return []
     first = columns[0]
@@ -88,12 +88,30 @@ def text_sentences(groups: Sequence[PromptGroup], special: Sequence[str] = ()) -
     ]
 
 
+def mark_sentence(parsed: Parsed, groups: Sequence[PromptGroup] | None = None, special: Sequence[str] = ()) -> str:
+    """Return a sentence about marks of a chat template in the texts; nothing without any.
+
+    Args:
+        groups: the groups to look at, those of the file unless given.
+        special: special tokens of the tokenizer, where one is used.
+    """
+    # in HH the marks "Human:" and "Assistant:" are the layout itself
+    if parsed.layout.name == "hh":
+        return ""
+    # with these fields such a prompt may as well be a text to be continued
+    if parsed.layout.name == "hh-dahoas":
+        return (
+            f"{len(parsed.groups)} prompts hold marks of a conversation ('Human:', 'Assistant:'), which are read as "
+            "its turns; data.layout=trl reads them as texts to be continued"
+        )
+    return marks.find_marks(parsed.groups if groups is None else groups, special).sentence()
+
+
 def mark_warnings(source: str | Path, parsed: Parsed) -> list[str]:
     """Return warnings about texts that were written for a chat template or damaged, and responses that look alike."""
     groups = parsed.groups
-    # in HH the marks "Human:" and "Assistant:" are the layout itself
-    mark_sentence = "" if parsed.layout.name == "hh" else marks.find_marks(groups).sentence()
-    findings = [mark_sentence] if mark_sentence else []
+    sentence = mark_sentence(parsed)
+    findings = [sentence] if sentence else []
     findings += [*text_sentences(groups), *judging_sentences(parsed.judging)]
     if repeated := [group.source for group in groups if marks.begins_with_prompt(group)]:
         findings.append(
@@ -117,14 +135,14 @@ def refuse_merging(source: str | Path, parsed: Parsed) -> None:
         InputError: names the column and two rows.
     """
     first: dict[tuple[Prompt, str], tuple[int, str]] = {}
-    for group, texts in zip(parsed.groups, parsed.texts, strict=True):
-        for name, digest in texts.items():
+    for row in parsed.texts:
+        for name, digest in row.digests.items():
             if COMMENTARY.fullmatch(name):  # a critique differs from response to response of one prompt
                 continue
-            earlier_digest, where = first.setdefault((group.prompt, name), (digest, group.source))
+            earlier_digest, where = first.setdefault((row.prompt, name), (digest, row.source))
             if earlier_digest != digest:
                 raise InputError(
-                    f"{source}: {where} and {group.source} have the same prompt, but other texts in the column "
+                    f"{source}: {where} and {row.source} have the same prompt, but other texts in the column "
                     f"{cut(name)!r}, which is not read. If it is part of the prompt, set data.columns={{input: "
                     f"{cut(name)}}}; if not, data.columns={{{cut(name)}: null}}"
                 )
@@ -186,6 +204,8 @@ def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> li
             advice = "Correct these rows; damaged lines are never skipped, for what else the file lost is unknown."
         elif all(problem.kind == "unread" for problem in problems):
             advice = ""  # each of these says by itself what to do about its column
+        elif not parsed.groups and all(problem.kind == "history" for problem in problems):
+            advice = "No row is left."  # each is of the layout, and says what keeps it from being a comparison
         elif not parsed.groups:
             advice = f"No row is left. Are they of another layout than {parsed.layout.name}?"
         raise InputError(f"{source}: {listed(problems, parsed.rows)}\n{advice}".rstrip())

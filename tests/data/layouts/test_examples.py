@@ -21,29 +21,31 @@ from penchant.types import PromptGroup
 from repository import REPOSITORY
 
 DEMONSTRATED = tuple(layout for layout in registry.DEMONSTRATIONS if layout is not registry.OWN_LAYOUT)
-ALL = {layout.name: layout for layout in chain(registry.PREFERENCES, DEMONSTRATED, registry.PROMPTS)}
+LAYOUTS = {layout.name: layout for layout in chain(registry.PREFERENCES, DEMONSTRATED, registry.PROMPTS)}
+ALL = {name: (layout, path) for layout in LAYOUTS.values() for name, path in layout.examples.items()}
+COMPARED = {name: pair for name, pair in ALL.items() if pair[0] in registry.PREFERENCES}
 
 
-def read(layout: Layout) -> list[PromptGroup]:
-    """The groups of the example, by the loader that the layout is for."""
+def read(layout: Layout, example: Path) -> list[PromptGroup]:
+    """The groups of an example, by the loader that the layout is for."""
     if layout in registry.PREFERENCES:
-        return load_preferences(layout.example, ties="half")
-    return load_demonstrations(layout.example) if layout in DEMONSTRATED else load_prompts(layout.example)
+        return load_preferences(example, ties="half")
+    return load_demonstrations(example) if layout in DEMONSTRATED else load_prompts(example)
 
 
-def rows_of(layout: Layout) -> list[dict[str, Any]]:
-    items = list(read_rows(layout.example, "train"))
+def rows_of(example: Path) -> list[dict[str, Any]]:
+    items = list(read_rows(example, "train"))
     assert all(isinstance(item, Row) for item in items)
     return [item.values for item in items if isinstance(item, Row)]
 
 
 def test_there_is_no_example_without_a_layout() -> None:
-    assert {path.stem for path in EXAMPLES.iterdir()} == set(ALL)
+    assert {path.name.split(".")[0] for path in EXAMPLES.iterdir()} == set(ALL)
 
 
-@pytest.mark.parametrize("layout", ALL.values(), ids=ALL)
-def test_the_example_is_recognised_and_converted(layout: Layout, tmp_path: Path) -> None:
-    assert layout.about.endswith(".")
+@pytest.mark.parametrize(("layout", "example"), ALL.values(), ids=ALL)
+def test_the_example_is_recognised_and_converted(layout: Layout, example: Path, tmp_path: Path) -> None:
+    assert all(text.endswith(".") for text in (layout.about, *layout.known.values()))
     table = (
         registry.PREFERENCES
         if layout in registry.PREFERENCES
@@ -51,11 +53,11 @@ def test_the_example_is_recognised_and_converted(layout: Layout, tmp_path: Path)
         if layout in DEMONSTRATED
         else registry.PROMPTS
     )
-    for row in rows_of(layout):
+    for row in rows_of(example):
         detected = registry.detect(row, table)
         assert detected is not None
         assert detected.name == layout.name
-    groups = read(layout)
+    groups = read(layout, example)
     assert groups
     if layout.name == "text":  # its empty prompt is none that our own layout takes
         return
@@ -66,21 +68,21 @@ def test_the_example_is_recognised_and_converted(layout: Layout, tmp_path: Path)
     assert again == groups
 
 
-@pytest.mark.parametrize("layout", registry.PREFERENCES, ids=lambda layout: layout.name)
-def test_the_example_says_something_and_is_in_order(layout: Layout) -> None:
-    loaded = read_preferences(layout.example, ties="half")
+@pytest.mark.parametrize(("layout", "example"), COMPARED.values(), ids=COMPARED)
+def test_the_example_says_something_and_is_in_order(layout: Layout, example: Path) -> None:
+    loaded = read_preferences(example, ties="half")
     assert loaded.skipped_rows == 0
     compared = sum(len(group.comparisons) for group in loaded.groups)
     assert compared or layout.assumed or all(group.scores for group in loaded.groups)
-    report = check_preferences(layout.example, ties="half")
+    report = check_preferences(example, ties="half")
     assert report.layout == layout.name
     # of labels one kind alone teaches nothing, and what nobody compared is refused
     assert layout.assumed or not report.refusals
 
 
-@pytest.mark.parametrize("layout", ALL.values(), ids=ALL)
-def test_the_example_is_rendered(layout: Layout) -> None:
-    groups = [group for group in read(layout) if group.responses]
+@pytest.mark.parametrize(("layout", "example"), ALL.values(), ids=ALL)
+def test_the_example_is_rendered(layout: Layout, example: Path) -> None:
+    groups = [group for group in read(layout, example) if group.responses]
     rendering = renderer(CHATML)
     if layout.name == "text":  # which is no turn of anybody's
         rendering = replace(rendering, template="plain")
@@ -92,9 +94,9 @@ def test_the_example_is_rendered(layout: Layout) -> None:
             assert response.text.strip() in text
 
 
-def test_the_page_of_layouts_names_every_layout() -> None:
+def test_the_page_of_layouts_shows_every_example() -> None:
     page = (REPOSITORY / "docs" / "reference" / "layouts.md").read_text(encoding="utf-8")
-    for name, layout in ALL.items():
+    for name, (_, example) in ALL.items():
         assert f"[`{name}`](#example-{name})" in page
-        for row in layout.example.read_text(encoding="utf-8").splitlines():
-            assert json.dumps(json.loads(row), ensure_ascii=False) in page
+        for row in rows_of(example):
+            assert json.dumps(row, ensure_ascii=False) in page

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from penchant.data.layouts.calls import TOOLS_ROLE, as_tools
 from penchant.data.layouts.turns import history_turns
-from penchant.data.options import Columns
+from penchant.data.options import Columns, RatingRules
 from penchant.data.sources.values import RowError, RowValues, as_text, cut, holds, words_of
 from penchant.types import Message, PromptGroup, prompt_turns
 
@@ -37,18 +37,29 @@ METADATA = re.compile(
 # Words about the answers, which differ from pair to pair of one prompt.
 COMMENTARY = re.compile(
     r".*(?:reason|rationale|explanation|critique|feedback|comment|note|statement|elaboration|justification|judg|"
-    r"principle|analysis|response|completion|generation|chosen|rejected|answer|output).*",
+    r"quote|principle|analysis|response|completion|generation|chosen|rejected|answer|output).*",
     re.IGNORECASE,
 )
 LONGEST_POINTER = 40  # characters of a text that may be a column's name
+NO_RULES = RatingRules()
 
 
 class ReadRow(dict[str, object]):
-    """A row that remembers which of its columns a reader looked at."""
+    """A row that remembers which of its columns a reader looked at.
 
-    def __init__(self, values: RowValues) -> None:
+    Attributes:
+        looked_at: these columns.
+        rules: how ratings are to be read.
+        rating: a sentence about how the reader read them; empty where it read none.
+        nested: names of texts inside of columns that the reader takes other parts of.
+    """
+
+    def __init__(self, values: RowValues, rules: RatingRules = NO_RULES) -> None:
         super().__init__(values)
         self.looked_at: set[str] = set()
+        self.rules = rules
+        self.rating = ""
+        self.nested: set[str] = set()
 
     def __getitem__(self, name: str) -> object:
         self.looked_at.add(name)
@@ -62,6 +73,19 @@ class ReadRow(dict[str, object]):
     def unread(self) -> RowValues:
         """Return the columns that hold something and that nobody looked at."""
         return {name: value for name, value in self.items() if name not in self.looked_at and holds(value)}
+
+
+def note_nested(row: RowValues, name: str) -> None:
+    """Note that a text inside of a column is not read, so that reports name it."""
+    if isinstance(row, ReadRow):
+        row.nested.add(name)
+
+
+def pass_over(row: RowValues, *names: str) -> None:
+    """Look at columns that a layout knows and leaves out: reports name them, and nothing else is said of them."""
+    for name in names:
+        if holds(row.get(name)):
+            note_nested(row, name)
 
 
 def rename_columns(values: RowValues, columns: Columns) -> RowValues:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from penchant.data.layouts.columns import ReadRow, add_context, refuse_lost, refuse_pointers, refuse_texts
+from penchant.data.layouts.columns import NO_RULES, ReadRow, add_context, refuse_lost, refuse_pointers, refuse_texts
+from penchant.data.layouts.rating_rules import apply_margin
 from penchant.data.layouts.turns import refuse_open_thoughts
+from penchant.data.options import RatingRules
 from penchant.data.sources.values import RowError, RowValues
 from penchant.types import PromptGroup
 
@@ -33,6 +35,9 @@ class Layout:
             not say that nothing else belongs to them.
         codes: a column, and what is uncertain of all its values in a file, unless the layout was prescribed.
         about: what has this layout and what becomes of it, for the reference.
+        known: data sets that are read by this layout though they are published under a name of their own: by that
+            name, what is particular about them.
+        joined: whether rows hold one rated response each, so that those of one prompt are compared by their scores.
     """
 
     name: str
@@ -46,6 +51,8 @@ class Layout:
     doubt: Callable[[RowValues], None] | None = None
     codes: tuple[str, Callable[[Collection[object]], str]] | None = None
     about: str = ""
+    known: Mapping[str, str] = field(default_factory=dict, hash=False)
+    joined: bool = False
 
     @property
     def fields(self) -> str:
@@ -53,9 +60,9 @@ class Layout:
         return ", ".join(" or ".join(spellings) for spellings in self.required)
 
     @property
-    def example(self) -> Path:
-        """Return the file with example rows, which the tests read and the reference shows."""
-        return EXAMPLES / f"{self.name}.jsonl"
+    def examples(self) -> dict[str, Path]:
+        """Return files with example rows, which the tests read and the reference shows: by the layout, and `known`."""
+        return {name: EXAMPLES / f"{name}.jsonl" for name in (self.name, *self.known)}
 
     def missing(self, row: RowValues) -> list[tuple[str, ...]]:
         """Return the required fields that a row lacks (absent or null), each with its spellings."""
@@ -65,12 +72,15 @@ class Layout:
         """Return whether a row looks like this layout. Its values may still be wrong."""
         return not self.missing(row) and (self.fits is None or self.fits(row))
 
-    def parse(self, row: RowValues, source: str, *, prescribed: bool = False) -> PromptGroup:
+    def parse(
+        self, row: RowValues, source: str, *, prescribed: bool = False, rules: RatingRules = NO_RULES
+    ) -> PromptGroup:
         """Return the group of a row.
 
         Args:
             row: a `ReadRow` remembers which columns were read.
             prescribed: whether somebody named this layout, instead of its being recognised.
+            rules: how ratings are read, where the row is no `ReadRow`, which has them.
 
         Raises:
             RowError: a missing field, or whatever the reader refuses.
@@ -81,7 +91,7 @@ class Layout:
             raise RowError("missing", f"field {words} {verb}; the layout {self.name} needs {self.fields}")
         if self.doubt is not None and not prescribed:
             self.doubt(row)
-        seen = row if isinstance(row, ReadRow) else ReadRow(row)
+        seen = row if isinstance(row, ReadRow) else ReadRow(row, rules)
         group = self.read(seen)
         # From here on the order counts: what is added to the prompt is no longer unread, and what is refused first
         # has the most particular message.
@@ -93,4 +103,4 @@ class Layout:
             refuse_texts(group, seen.unread(), self.name)
         refuse_open_thoughts(group)
         comparisons = () if self.assumed and not prescribed else group.comparisons
-        return group.replace(source=source, comparisons=comparisons)
+        return apply_margin(group.replace(source=source, comparisons=comparisons), seen.rules.margin)

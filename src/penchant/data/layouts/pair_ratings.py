@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from penchant.data.layouts.rating_rules import number_in, rules_of, state_rating
 from penchant.data.sources.values import RowError, RowValues, as_number, cut, flag, holds, words_of
+from penchant.errors import did_you_mean
 from penchant.types import Comparison, Prompt, PromptGroup, Response
 
 RATING_WORDS = {"score", "scores", "rating", "ratings", "reward", "rewards", "grade", "quality"}
@@ -25,8 +27,6 @@ SIDES = (
 DIFFERENCE_WORDS = {"diff", "difference", "delta", "gap"}
 # Values are peeked at with `dict.get`: a `ReadRow` notes what its own `get` returns as read, and a column that turns
 # out to hold no rating must still be named as one that nobody reads.
-FRACTION = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*/\s*(\d+)\s*")  # 4/5, as annotation forms write a rating
-DECIMAL_COMMA = re.compile(r"\s*-?\d{1,3},\d{1,2}\s*")  # with three digits behind it, it may part thousands
 TIE_FIELDS = ("tie", "is_tie")
 # Columns whose value is a verdict on the pair.
 VERDICT_WORD = re.compile(
@@ -62,7 +62,7 @@ def pair(
 def rated_pair(row: RowValues, prompt: Prompt, chosen: Response | str, rejected: Response | str) -> PromptGroup:
     """Return a group of two responses with the ratings that the row has of both.
 
-    Equal ratings are a tie: such a "chosen" was picked blindly.
+    Equal ratings are a tie: such a "chosen" was picked blindly. A rating that `data.score` names decides by itself.
 
     Raises:
         RowError: the ratings, their difference or a verdict say that the rejected response is the better one.
@@ -73,10 +73,14 @@ def rated_pair(row: RowValues, prompt: Prompt, chosen: Response | str, rejected:
     ratings = _ratings(row)
     if ratings is None:
         return pair(prompt, chosen, rejected, tie=tie)
-    fields, values = ratings
-    scores = [as_number(value, cut(field)) for value, field in zip(values, fields, strict=True)]
+    fields, scores = ratings
+    state_rating(row, f"{fields[0]} and {fields[1]}")
+    if rules_of(row).score is not None and scores[0] < scores[1]:  # who names a rating wants it to decide
+        return pair(prompt, chosen, rejected, scores=scores).replace(comparisons=(Comparison(1, 0, tie=tie),))
     if scores[0] < scores[1]:
-        columns = dict.fromkeys(cut(field.partition("[")[0]) for field in fields)  # one where an object held both
+        # one name where an object held both; several where a weighted sum was taken
+        parts = [part for field in fields for part in field.split(" + ")]
+        columns = dict.fromkeys(cut(part.partition("[")[0]) for part in parts)
         good, bad = map(cut, fields)
         left_out = ", ".join(f"{column}: null" for column in columns)
         raise RowError(
@@ -87,61 +91,85 @@ def rated_pair(row: RowValues, prompt: Prompt, chosen: Response | str, rejected:
     return pair(prompt, chosen, rejected, tie=tie or scores[0] == scores[1], scores=scores)
 
 
-def rating_fields(row: RowValues) -> tuple[str, str] | None:
-    """Return the first two columns that hold a rating of either response; None where there are none."""
-    for name, other in _rating_columns(tuple(row)):
-        if _is_rating(dict.get(row, name)) and _is_rating(dict.get(row, other)):
+def rating_fields(row: RowValues, score: str | None = None) -> tuple[str, str] | None:
+    """Return the first two columns that hold a rating of either response; None where there are none.
+
+    Args:
+        score: the rating that they have to be: one of the columns, or what is left of their names without the sides
+            (`rm_score` for `rm_score_chosen` and `rm_score_rejected`).
+    """
+    for name, other, words in _rating_columns(tuple(row)):
+        is_meant = _name_ratings(words) if score is None else score in (name, other) or words_of(score) == list(words)
+        if is_meant and _is_rating(dict.get(row, name)) and _is_rating(dict.get(row, other)):
             return name, other
     return None
 
 
 # The rows of a file nearly always have the same columns, so their names are taken apart once and not for every row.
 @lru_cache(maxsize=256)
-def _rating_columns(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of columns that by their names rate the better and the worse response."""
+def _rating_columns(names: tuple[str, ...]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Return the pairs of columns that belong to the better and the worse response, and the words that both share."""
     by_words = {tuple(words_of(name)): name for name in reversed(names)}  # of equal words the first column counts
     pairs = []
     for name in names:
         words = words_of(name)
-        if not RATING_WORDS.intersection(words) or NO_RATING_WORDS.intersection(words):
-            continue
         for good, bad in SIDES:
             other = by_words.get(tuple(bad if word == good else word for word in words))
             if good in words and other is not None:
-                pairs.append((name, other))
+                pairs.append((name, other, tuple(word for word in words if word != good)))
     return tuple(pairs)
 
 
-def _ratings(row: RowValues) -> tuple[tuple[str, str], tuple[object, object]] | None:
-    """Return the names and values of the two ratings, from two columns or from an object with both."""
-    fields = rating_fields(row)
+def _name_ratings(words: Sequence[str]) -> bool:
+    return bool(RATING_WORDS.intersection(words)) and not NO_RATING_WORDS.intersection(words)
+
+
+def _ratings(row: RowValues) -> tuple[tuple[str, str], tuple[float, float]] | None:
+    """Return the names and values of the two ratings that count; with weights, of both sums.
+
+    Raises:
+        RowError: `data.score` names ratings that the row lacks, or one is no finite number.
+    """
+    score = rules_of(row).score
+    if score is None:
+        return _rating_pair(row, None)
+    weights = {score: 1.0} if isinstance(score, str) else dict(score)
+    sums, fields = [0.0, 0.0], []
+    for name, weight in weights.items():
+        if (rated := _rating_pair(row, name)) is None:
+            names = ["_".join(words) for _, _, words in _rating_columns(tuple(row)) if words]
+            raise RowError(
+                "missing",
+                f"data.score: no rating {cut(name)!r} of both responses{did_you_mean(name, names, form=repr)}; the "
+                f"row has {', '.join(map(cut, names[:20])) or 'none'}",
+            )
+        fields.append(rated[0])
+        sums = [total + weight * value for total, value in zip(sums, rated[1], strict=True)]
+    good, bad = (" + ".join(side) for side in zip(*fields, strict=True))
+    return (good, bad), (sums[0], sums[1])
+
+
+def _rating_pair(row: RowValues, score: str | None) -> tuple[tuple[str, str], tuple[float, float]] | None:
+    """Return the names and values of two ratings, from two columns or from an object with both."""
+    fields = rating_fields(row, score)
     if fields is not None:
-        return fields, (_number(row[fields[0]]), _number(row[fields[1]]))
+        values = [as_number(number_in(row[field]), cut(field)) for field in fields]
+        return fields, (values[0], values[1])
     for name in row:
         value = dict.get(row, name)
-        if isinstance(value, dict) and RATING_WORDS.intersection(words_of(name)):
+        if isinstance(value, dict) and (RATING_WORDS.intersection(words_of(name)) if score is None else name == score):
             for good, bad in SIDES:
                 if _is_rating(value.get(good)) and _is_rating(value.get(bad)):
                     row.get(name)  # so that it counts as read
-                    return (f"{name}[{good}]", f"{name}[{bad}]"), (_number(value[good]), _number(value[bad]))
+                    names = (f"{name}[{good}]", f"{name}[{bad}]")
+                    values = [as_number(number_in(value[side]), cut(name)) for side in (good, bad)]
+                    return names, (values[0], values[1])
     return None
-
-
-def _number(value: object) -> object:
-    """Return the number that a text holds; any other value as it is."""
-    if not isinstance(value, str):
-        return value
-    if fraction := FRACTION.fullmatch(value):
-        return float(fraction[1]) / int(fraction[2]) if int(fraction[2]) else None
-    try:
-        return float(value.replace(",", ".") if DECIMAL_COMMA.fullmatch(value) else value)
-    except ValueError:  # a word, which is no rating
-        return None
 
 
 def _is_rating(value: object) -> bool:
     """Return whether a value is a number, be it one that cannot be used; text is one if it can be read as such."""
-    number = _number(value)
+    number = number_in(value)
     # NaN is a missing cell. Infinity is a rating, which `as_number` refuses with its column's name.
     return isinstance(number, int | float) and not isinstance(number, bool) and number == number
 
@@ -163,7 +191,7 @@ def _difference_columns(names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
 
 def _is_tied_by_difference(row: RowValues) -> bool:
     for name, zero_ties in _difference_columns(tuple(row)):
-        number = _number(dict.get(row, name))
+        number = number_in(dict.get(row, name))
         if not isinstance(number, int | float) or isinstance(number, bool):
             continue
         row.get(name)  # so that it counts as read

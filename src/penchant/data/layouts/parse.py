@@ -12,14 +12,15 @@ from penchant.data.layouts.cells import unfold_turns
 from penchant.data.layouts.columns import ReadRow, rename_columns, text_columns
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.quality import judging_columns, quality_columns
+from penchant.data.layouts.rating_rules import join_ratings
 from penchant.data.layouts.trees import unfold_trees
 from penchant.data.layouts.unknown import describe_unknown
-from penchant.data.options import Columns, ReadOptions
+from penchant.data.options import Columns, RatingRules, ReadOptions
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row, RowProblem
 from penchant.data.sources.values import RowError, bulleted, cut
 from penchant.errors import InputError
-from penchant.types import PromptGroup
+from penchant.types import Prompt, PromptGroup
 
 SHOWN_PROBLEMS = 20
 PEEKED_ROWS = 1000  # so many rows without a known layout are enough to give up; they are held in memory
@@ -30,15 +31,27 @@ Accept = Callable[[PromptGroup, ReadRow], None]
 """Raises `RowError` for a group that a loader does not take, by the columns of its row."""
 
 
+@dataclass(frozen=True)
+class RowTexts:
+    """What a row says in columns that nobody reads: by column, a digest of its text."""
+
+    prompt: Prompt
+    source: str
+    digests: dict[str, int]
+
+
 @dataclass
 class Parsed:
     """The content of a file: one group per usable row, in the file's order, not yet merged.
 
+    Where rows hold one rated response each, those of one prompt are one group.
+
     Attributes:
         prescribed: whether somebody named the layout.
         unread: the columns that hold something and are not read, with the number of their rows.
+        ratings: how ratings were read, with the number of the rows that have some.
         codes: the values of the column that the layout's `codes` names.
-        texts: per group, a digest of every unread column that holds text of its own.
+        texts: per usable row, what it holds in unread columns with text of their own.
         judging: the unread columns that by their names judge what was compared, with the number of their rows.
     """
 
@@ -47,14 +60,15 @@ class Parsed:
     groups: list[PromptGroup] = field(default_factory=list)
     problems: list[RowProblem] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
-    texts: list[dict[str, int]] = field(default_factory=list)
+    ratings: Counter[str] = field(default_factory=Counter)
+    texts: list[RowTexts] = field(default_factory=list)
     codes: set[object] = field(default_factory=set)
     judging: Counter[str] = field(default_factory=Counter)
 
     @property
     def rows(self) -> int:
         """Count all rows, usable or not."""
-        return len(self.groups) + len(self.problems)
+        return len(self.texts) + len(self.problems)
 
 
 def parse_source(
@@ -69,7 +83,7 @@ def parse_source(
     """Read a file or hub data set and collect every row that cannot be used instead of stopping at it.
 
     Args:
-        options: of these `layout`, `split` and `columns` are used here.
+        options: of these `layout`, `split`, `columns`, `score` and `margin` are used here.
         layouts: the ones to choose from, by the first row that looks like one of them.
         hints: layouts of another loader, which the error for an unknown layout then names.
         refused: layouts of another loader that are refused even if the rows look like one of `layouts` as
@@ -92,9 +106,9 @@ def parse_source(
             if detected := formats.detect(item.values, layouts):
                 parsed = Parsed(detected)
                 for waiting_item in waiting:
-                    _add(parsed, waiting_item, mixable, accept)
+                    _add(parsed, waiting_item, mixable, accept, options.rules)
         if parsed is not None:
-            _add(parsed, item, mixable, accept)
+            _add(parsed, item, mixable, accept, options.rules)
             continue
         waiting.append(item)
         if len(waiting) == PEEKED_ROWS:
@@ -103,7 +117,28 @@ def parse_source(
         raise InputError(f"{source}: the file is empty; expected one row per line, such as {EXAMPLE}")
     if parsed is None:
         raise InputError(f"{source}: {_why_unknown(waiting, layouts, hints)}")
+    _require_ratings(source, parsed, options.rules)
+    if parsed.layout.joined:
+        parsed.groups = join_ratings(parsed.groups, options.rules)
     return parsed
+
+
+def _require_ratings(source: str | Path, parsed: Parsed, rules: RatingRules) -> None:
+    """Refuse a choice of ratings in a file that has none: nobody would learn that it did nothing.
+
+    Raises:
+        InputError: `score` or `margin` is set, and no row was read by it.
+    """
+    if parsed.ratings or not parsed.groups:  # a file without a usable row has its own message
+        return
+    scored = any(group.scores is not None for group in parsed.groups)
+    if rules.score is not None:
+        raise InputError(
+            f"{source}: data.score={rules.score!r} chooses between ratings, and the rows of the layout "
+            f"{parsed.layout.name} have none to choose from; leave it out"
+        )
+    if rules.margin and not scored:
+        raise InputError(f"{source}: data.margin={rules.margin:g} compares ratings, and no row has any; leave it out")
 
 
 def _prepared(items: Iterator[Row | RowProblem], columns: Columns) -> Iterator[Row | RowProblem]:
@@ -120,11 +155,13 @@ def _prepared(items: Iterator[Row | RowProblem], columns: Columns) -> Iterator[R
             yield RowProblem(item.source, error.kind, str(error))
 
 
-def _add(parsed: Parsed, item: Row | RowProblem, layouts: Sequence[Layout], accept: Accept | None) -> None:
+def _add(
+    parsed: Parsed, item: Row | RowProblem, layouts: Sequence[Layout], accept: Accept | None, rules: RatingRules
+) -> None:
     if isinstance(item, RowProblem):
         parsed.problems.append(item)
         return
-    row = ReadRow(item.values)
+    row = ReadRow(item.values, rules)
     try:
         _refuse_other_layout(parsed.layout, item, layouts)
         group = parsed.layout.parse(row, item.source, prescribed=parsed.prescribed)
@@ -141,11 +178,14 @@ def _add(parsed: Parsed, item: Row | RowProblem, layouts: Sequence[Layout], acce
     if parsed.layout.codes is not None:
         parsed.codes.add(row[parsed.layout.codes[0]])
     parsed.groups.append(group)
-    parsed.unread.update(unread.keys())
+    if row.rating:
+        parsed.ratings[row.rating] += 1
+    parsed.unread.update([*unread, *sorted(row.nested)])
     if group.comparisons or group.scores is not None:
         parsed.judging.update(judging_columns(unread))
     # A digest instead of the text: unread columns may hold more than all that is read.
-    parsed.texts.append({name: hash(repr(unread[name])) for name in text_columns(unread, group)})
+    digests = {name: hash(repr(unread[name])) for name in text_columns(unread, group)}
+    parsed.texts.append(RowTexts(group.prompt, group.source, digests))
 
 
 def _refuse_other_layout(layout: Layout, row: Row, layouts: Sequence[Layout]) -> None:

@@ -23,6 +23,7 @@ from penchant.data.layouts.framework_layouts import (
 )
 from penchant.data.layouts.frameworks import refuse_stepwise
 from penchant.data.layouts.layout import Layout
+from penchant.data.layouts.published import PUBLISHED
 from penchant.data.layouts.recognition import (
     doubt_implicit,
     doubt_ranked,
@@ -80,6 +81,7 @@ UNPAIRED = (
 # The first that fits is taken, so a layout with more required fields, or with names that only it has, stands above one
 # whose fields are among those.
 PREFERENCES: tuple[Layout, ...] = (
+    *PUBLISHED,
     Layout(
         "finegrained-rlhf",
         (("question",), ("passages",), ("prediction 1",), ("prediction 2",), ("preference",)),
@@ -154,6 +156,7 @@ PREFERENCES: tuple[Layout, ...] = (
         (("prompt",), *PAIR),
         pairs.read_trl,
         lambda row: not has_turns(row),
+        known={"rewardbench": "RewardBench: right and wrong answers, with the models that wrote them."},
         about="TRL's pairs with an explicit prompt, as text: one comparison.",
     ),
     Layout(
@@ -161,10 +164,11 @@ PREFERENCES: tuple[Layout, ...] = (
         (("prompt",), *PAIR),
         pairs.read_trl_conversational,
         has_turns,
-        about=(
-            "TRL's pairs of messages; the lists may repeat the prompt, as UltraFeedback's binarized form "
-            "does: one comparison."
-        ),
+        known={
+            "ultrafeedback-binarized": "UltraFeedback, binarized: one comparison, with the overall scores.",
+            "ultrafeedback-cleaned": "UltraFeedback, cleaned by Argilla: one comparison, with the mean ratings.",
+        },
+        about="TRL's pairs of messages; the lists may repeat the prompt: one comparison.",
     ),
     Layout(
         "llamafactory",

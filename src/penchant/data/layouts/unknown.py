@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from penchant.data.layouts.columns import SYSTEM_COLUMNS, ReadRow
 from penchant.data.layouts.layout import Layout
+from penchant.data.layouts.published import PUBLISHED
 from penchant.data.layouts.quality import quality_columns
 from penchant.data.layouts.recognition import PROMPT_LIKE
 from penchant.data.layouts.registry import DEMONSTRATIONS, PREFERENCES
@@ -60,17 +61,18 @@ def _advice(row: RowValues, layout: Layout, names: Sequence[str]) -> str:
     return f"{words}, or set data.columns={{{columns}}} (columns.FIELD=COLUMN for `penchant data`)."
 
 
-def _nearness(layout: Layout, row: RowValues, names: list[str]) -> tuple[float, bool, bool]:
+def _nearness(layout: Layout, row: RowValues, names: list[str]) -> tuple[float, bool, bool, bool]:
     """Return the share of required fields that are there, similar names counting half.
 
-    Among equals the layout that renaming columns leads to is nearer, then ours.
+    Among equals the layout that renaming columns leads to is nearer, then one that is not of a single data set, then
+    ours.
     """
     absent = layout.missing(row)
     if not absent:  # all there, but of another kind, such as pairs whose prompt has an unknown name
-        return 0.7, False, False
+        return 0.7, False, False, False
     similar = sum(bool(_guess(spellings, names)) for spellings in absent)
     share = 1 - (len(absent) - 0.5 * similar) / len(layout.required)
-    return share, similar == len(absent), layout.name == "penchant"
+    return share, similar == len(absent), layout not in PUBLISHED, layout.name == "penchant"
 
 
 def _guess(spellings: Sequence[str], spare: Sequence[str]) -> str | None:

@@ -1,0 +1,150 @@
+"""Read battles of the Chatbot Arena and of MT-bench: two conversations with two models, and who won.
+
+A comparison is of two answers to one prompt. So where both conversations have several turns, their last answers are
+compared, and only where all turns before them agree; other rows are refused by name (`bad_rows=skip` counts them).
+"""
+
+from __future__ import annotations
+
+from penchant.data.layouts.outcomes import refuse_identical
+from penchant.data.layouts.turns import as_turns, prompt_or_instruction
+from penchant.data.sources.lines import parsed_json
+from penchant.data.sources.values import RowError, RowValues, as_integer, as_text, common_length, cut, flag
+from penchant.types import Comparison, Message, PromptGroup, Response
+
+FIRST, SECOND, TIE = "first", "second", "tie"
+WINNERS = {
+    **dict.fromkeys(("model_a", "response_a", "a", "assistant_a", "model a"), FIRST),
+    **dict.fromkeys(("model_b", "response_b", "b", "assistant_b", "model b"), SECOND),
+    **dict.fromkeys(("tie", "both_bad", "tie (bothbad)", "bothbad", "both bad", "both_good"), TIE),
+}
+"""By the spelling of a file, who won."""
+MOST_TURNS = 10_000
+
+
+def read_battle(row: RowValues) -> PromptGroup:
+    """Read `conversation_a` and `conversation_b` with `winner`, and `judge` and `turn` where there are any.
+
+    `turn` is the number of the judged answer; what follows it is left out.
+    """
+    sides = [as_turns(row[name], name) for name in ("conversation_a", "conversation_b")]
+    if row.get("turn") is not None:
+        turn = as_integer(row["turn"], "turn", low=1, high=MOST_TURNS)
+        sides = [_until_answer(turns, turn, name) for turns, name in zip(sides, "ab", strict=True)]
+    _note_copies(row, sides)
+    winner = _winner(row["winner"], "winner")
+    return _battle(sides[0], sides[1], winner, _annotator(row.get("judge")), ("conversation_a", "conversation_b"))
+
+
+def read_battle_texts(row: RowValues) -> PromptGroup:
+    """Read lists of texts written as text: `prompt`, `response_a`, `response_b`; and `winner_model_a` and so on."""
+    prompts, first, second = (_written_texts(row[name], name) for name in ("prompt", "response_a", "response_b"))
+    if not len(prompts) == len(first) == len(second):
+        raise RowError(
+            "value",
+            f"fields 'prompt', 'response_a', 'response_b': expected as many answers as prompts, got {len(prompts)}, "
+            f"{len(first)} and {len(second)}",
+        )
+    names = ("winner_model_a", "winner_model_b", "winner_tie")
+    outcomes = [flag(row[name], name) if row.get(name) is not None else False for name in names]
+    if sum(outcomes) != 1:
+        raise RowError("value", f"fields {', '.join(map(repr, names))}: exactly one of them must be 1")
+    winner = (FIRST, SECOND, TIE)[outcomes.index(True)]
+    sides = [_dialogue(prompts, answers) for answers in (first, second)]
+    return _battle(sides[0], sides[1], winner, None, ("response_a", "response_b"))
+
+
+def read_answers(row: RowValues) -> PromptGroup:
+    """Read a prompt with `response_a`, `response_b` and `winner`."""
+    texts = [as_text(row[name], name) for name in ("response_a", "response_b")]
+    comparison = _comparison(_winner(row["winner"], "winner"), _annotator(row.get("judge", row.get("annotator"))))
+    group = PromptGroup(prompt_or_instruction(row), texts, [comparison])
+    refuse_identical(group.responses, group.comparisons, "response_a")
+    return group
+
+
+def _battle(
+    first: tuple[Message, ...], second: tuple[Message, ...], winner: str, annotator: str | None, names: tuple[str, str]
+) -> PromptGroup:
+    for turns, name in ((first, names[0]), (second, names[1])):
+        if turns[-1].role != "assistant":
+            raise RowError(
+                "value", f"field {name!r}: its last turn must be the assistant's, got the {turns[-1].role}'s"
+            )
+        if len(turns) < 2:
+            raise RowError("empty", f"field {name!r}: no turn stands before the answer")
+        as_text(turns[-1].content, f"{name}[{len(turns) - 1}]", empty_ok=bool(turns[-1].tool_calls))
+    if first[:-1] != second[:-1]:
+        turn = common_length(first[:-1], second[:-1])
+        raise RowError(
+            "history",
+            f"fields {names[0]!r} and {names[1]!r} differ before their last answers (first at turn {turn + 1}), so the "
+            "verdict is on two conversations and not on two answers to one prompt. bad_rows=skip leaves such rows out",
+        )
+    responses = [
+        Response(turns[-1].content, reasoning=turns[-1].reasoning, tool_calls=turns[-1].tool_calls)
+        for turns in (first, second)
+    ]
+    group = PromptGroup(first[:-1], responses, [_comparison(winner, annotator)])
+    refuse_identical(group.responses, group.comparisons, names[0])
+    return group
+
+
+def _comparison(winner: str, annotator: str | None) -> Comparison:
+    better = int(winner == SECOND)
+    return Comparison(better, 1 - better, tie=winner == TIE, annotator=annotator)
+
+
+def _winner(value: object, name: str) -> str:
+    winner = WINNERS.get(as_text(value, name).strip().lower())
+    if winner is None:
+        raise RowError("value", f"field {name!r}: expected one of {', '.join(WINNERS)}, got {cut(value)!r}")
+    return winner
+
+
+def _annotator(value: object) -> str | None:
+    """Return who judged; MT-bench names a model together with the prompt that it judged by."""
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or None
+    return None if value is None else str(value)
+
+
+def _until_answer(turns: tuple[Message, ...], number: int, side: str) -> tuple[Message, ...]:
+    """Return the turns up to the answer of that number, counted from 1."""
+    ends = [index for index, turn in enumerate(turns) if turn.role == "assistant"]
+    if number > len(ends):
+        raise RowError("value", f"field 'turn' is {number}, but 'conversation_{side}' has {len(ends)} answers")
+    return turns[: ends[number - 1] + 1]
+
+
+def _dialogue(prompts: list[str], answers: list[str]) -> tuple[Message, ...]:
+    turns = []
+    for prompt, answer in zip(prompts, answers, strict=True):
+        turns += [Message("user", prompt), Message("assistant", answer)]
+    return tuple(turns)
+
+
+def _written_texts(value: object, name: str) -> list[str]:
+    """Return the texts of a list, or of one that is written as JSON; a text that is no list is the only one."""
+    items = value
+    if isinstance(value, str):
+        try:
+            items = parsed_json(value)
+        except RowError:  # no JSON, so the text itself
+            items = [value]
+        items = items if isinstance(items, list) else [value]
+    if not isinstance(items, list) or not items:
+        raise RowError("type", f"field {name!r}: expected a list of texts, or one written as text")
+    return [as_text(item, f"{name}[{index}]") for index, item in enumerate(items)]
+
+
+def _note_copies(row: RowValues, sides: list[tuple[Message, ...]]) -> None:
+    """Look at `full_conversation` where it repeats both sides, so that it is not named as unread."""
+    turns = dict.get(row, "full_conversation")
+    if not isinstance(turns, list):
+        return
+    from penchant.data.layouts.columns import texts_in
+
+    known = {turn.content.strip() for side in sides for turn in side}
+    if all(not text.strip() or text.strip() in known or text == "text" for text in texts_in(turns)):
+        row.get("full_conversation")
