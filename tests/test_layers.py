@@ -17,7 +17,7 @@ STACK = (
     ("",),  # the package's face
     ("studies",),
     ("rounds", "conversion"),
-    ("web", "raters", "judges", "weak", "methods", "export"),
+    ("web", "raters", "judges", "weak", "methods", "evaluation", "export"),
     ("reports", "train"),
     ("runs", "rewards"),
     ("models",),

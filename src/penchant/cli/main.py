@@ -19,6 +19,7 @@ from penchant.cli.arguments import make_parser, read_arguments
 from penchant.cli.collect import COLLECT
 from penchant.cli.convert_config import CONVERT_CONFIG
 from penchant.cli.data import DATA
+from penchant.cli.evaluate import EVALUATE
 from penchant.cli.export import EXPORT
 from penchant.cli.judge import JUDGE
 from penchant.cli.rank import RANK
@@ -45,6 +46,7 @@ COMMANDS = (
     JUDGE,
     AGREE,
     RANK,
+    EVALUATE,
     EXPORT,
     CONVERT_CONFIG,
 )

@@ -16,6 +16,7 @@ from penchant.digests import SUMS, DamagedFile, check_files, read_sums
 from penchant.errors import InputError
 from penchant.files import parse_object, read_file
 from penchant.metrics.estimates import Estimate
+from penchant.runs.evaluations import OutsideEvaluation, read_evaluations
 from penchant.runs.marked_rows import MARKED_FILE, read_marked_rows
 from penchant.runs.run_lines import Row
 from penchant.types import RunResult
@@ -79,6 +80,7 @@ class Run:
         non_finite: how many training numbers were NaN, infinite or null.
         result: result.json, or None where the run has not ended.
         marked: the first rows that it trains on, as its model is given them.
+        outside: evaluations by tasks and benchmarks from outside, such as those of lm-eval.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Run:
     notes: tuple[str, ...] = ()
     non_finite: int = 0
     marked: tuple[MarkedRow, ...] = ()
+    outside: tuple[OutsideEvaluation, ...] = ()
 
     def last_step(self) -> int:
         """Return the last step that left a trace."""
@@ -180,6 +183,8 @@ def _read_run(path: Path, name: str) -> Run:
     except ValueError as error:
         marked = ()
         notes.lines.append(f"{MARKED_FILE} cannot be read ({error}): what the rows taught is not shown.")
+    outside, problems = read_evaluations(path)
+    notes.lines += problems
     method = config.get("method") or (result or {}).get("method") or "unknown method"
     return Run(
         name=name,
@@ -195,6 +200,7 @@ def _read_run(path: Path, name: str) -> Run:
         notes=tuple(notes.lines),
         non_finite=notes.non_finite,
         marked=marked,
+        outside=tuple(outside),
     )
 
 

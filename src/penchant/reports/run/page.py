@@ -14,6 +14,7 @@ from penchant.reports.run.curves import SIDES, kl_paths, panels
 from penchant.reports.run.figures import kl_picture, panel_picture
 from penchant.reports.run.findings import grouped
 from penchant.reports.run.marked import marked_cards
+from penchant.reports.run.outside import outside_tables
 from penchant.reports.run.samples import samples
 from penchant.reports.run.sentences import headline, sentences
 from penchant.reports.run.summary import Summary, summarize
@@ -119,6 +120,7 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
                 "run": run,
                 "facts": tables.facts(run),
                 "evaluations": tables.evaluations(run),
+                "outside": outside_tables(run),
                 "provenance": tables.flatten(run.provenance),
             }
             for run in runs

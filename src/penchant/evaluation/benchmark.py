@@ -1,0 +1,191 @@
+"""Grade a reward model, a policy by its implicit reward, or a judge by RewardBench."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penchant.errors import InputError
+from penchant.evaluation.benchmark_rows import SOURCES, read_benchmark
+from penchant.evaluation.grades import BenchmarkRow, Grade
+from penchant.evaluation.rewardbench import best_of_four_scores, pair_scores, subset_counts
+from penchant.evaluation.settings import EvaluateConfig
+from penchant.evaluation.subjects import ALONE, Subject, find_subjects, open_subject
+from penchant.files import read_json
+from penchant.models.hub import kept_folder
+from penchant.runs.evaluations import FOLDER, OutsideEvaluation, TaskRecord
+from penchant.runs.provenance import surroundings
+from penchant.typed_json import to_object
+from penchant.types import PromptGroup
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from penchant.models.reward import ScoresGroups
+
+BLOCK = 64  # rows that are scored between two steps of the progress bar
+CITATIONS = {
+    "rewardbench": "Lambert et al. 2024, RewardBench, arXiv:2403.13787",
+    "rewardbench2": "Malik et al. 2025, RewardBench 2, arXiv:2506.01937",
+}
+GUESSES = {
+    "rewardbench": "Guessing gets 50% in every subset.",
+    "rewardbench2": "Guessing gets 25% in every subset but Ties.",
+}
+
+
+def grade_benchmark(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
+    """Return what a grader gets in a benchmark, and the folder for the result.
+
+    Raises:
+        InputError: rows or a model that cannot be read; a policy without a reference. RunError: the judge stopped.
+    """
+    assert config.benchmark is not None  # the settings see to it
+    started, begin = datetime.now(UTC), time.monotonic()
+    rows = read_benchmark(config.benchmark, config.path, config.split, config.limit)
+    notes = [GUESSES[config.benchmark]]
+    others: list[Grade] | None = None
+    after: Subject | None = None
+    before: Subject | None = None
+    if config.judge is not None:
+        folder = Path(config.out or FOLDER).expanduser()
+        grades, judge_notes = judge_rows(rows, config, folder)
+        name, notes = f"judge {config.judge.name}", [*notes, *judge_notes]
+    else:
+        after, before = find_subjects(config)
+        name, folder = after.name, _folder(config, after)
+        if _is_reward(after.path):
+            grades = _rewards(rows, after, config)
+            others = _rewards(rows, before, config) if before is not None else None
+            notes.append("Graded by its reward.")
+        else:
+            grades, before = _implicit_rewards(rows, after, before, config), before
+            notes.append("Graded by its implicit reward: log-probability less that of its reference.")
+    score = pair_scores if config.benchmark == "rewardbench" else best_of_four_scores
+    scores, score_notes = score(rows, grades, others)
+    evaluation = OutsideEvaluation(
+        benchmark=config.benchmark,
+        model=name,
+        before=before.name if before else "",
+        content=tuple(subject.content for subject in (after, before) if subject),
+        scores=tuple(scores),
+        tasks=tuple(_records(rows)),
+        settings={**config.recorded(), "path": config.path or SOURCES[config.benchmark].hub},
+        notes=(*notes, *score_notes),
+        seconds=time.monotonic() - begin,
+        started=started.isoformat(timespec="seconds"),
+        provenance=to_object(surroundings()),
+        citation=CITATIONS[config.benchmark],
+    )
+    return evaluation, folder
+
+
+def _folder(config: EvaluateConfig, subject: Subject) -> Path:
+    if config.out is not None:
+        return Path(config.out).expanduser()
+    return subject.run / FOLDER if subject.run is not None else Path(FOLDER)
+
+
+def _is_reward(path: str) -> bool:
+    """Return whether a folder or hub id holds a sequence classifier."""
+    folder = Path(path).expanduser() if Path(path).expanduser().is_dir() else kept_folder(path)
+    if folder is None:
+        return False
+    adapter, settings = folder / "adapter_config.json", folder / "config.json"
+    try:
+        read = read_json(adapter if adapter.is_file() else settings)
+    except (OSError, ValueError):
+        return False  # whoever opens it says what is wrong
+    kinds = [str(read.get("task_type") or ""), *map(str, read.get("architectures") or ())]
+    return any(kind == "SEQ_CLS" or "SequenceClassification" in kind for kind in kinds)
+
+
+def _groups(rows: Sequence[BenchmarkRow]) -> list[PromptGroup]:
+    return [PromptGroup(row.prompt, [*row.right, *row.wrong], source=row.source) for row in rows]
+
+
+def _rewards(rows: Sequence[BenchmarkRow], subject: Subject, config: EvaluateConfig) -> list[Grade]:
+    from penchant.models.reward import load_reward_model
+
+    model = load_reward_model(
+        subject.run or subject.path,
+        device=config.device,
+        dtype=config.dtype,
+        template=config.template,
+        overflow=config.overflow,
+    )
+    return [Grade(tuple(row.tolist())) for row in _score_blocks(model, rows)]
+
+
+def _score_blocks(model: ScoresGroups, rows: Sequence[BenchmarkRow]) -> list[Tensor]:
+    """Return the scores of each row's completions, some rows at a time, so that progress can be shown."""
+    from penchant.runs.progress import progress_bar
+
+    scores: list[Tensor] = []
+    groups = _groups(rows)
+    with progress_bar("grading", len(groups), "prompts") as advance:
+        for first in range(0, len(groups), BLOCK):
+            block = groups[first : first + BLOCK]
+            scores += model.score(block)
+            advance(len(block))
+    return scores
+
+
+def _implicit_rewards(
+    rows: Sequence[BenchmarkRow], after: Subject, before: Subject | None, config: EvaluateConfig
+) -> list[Grade]:
+    """Return the log-ratios of a policy to its reference: DPO's implicit reward, up to its factor beta.
+
+    The factor changes no order, and no number of Ties, which compares margins with each other.
+    """
+    if before is None:
+        raise InputError(
+            f"{after.name} is a policy: its implicit reward is measured from a reference. Give before=MODEL (for a run "
+            f"leave out before={ALONE}), or a reward model"
+        )
+    scores = []
+    for subject in (after, before):
+        policy = open_subject(subject, config, overflow=True)
+        scores.append(_score_blocks(policy, rows))
+        del policy  # two models at once may be more than the memory holds
+    ratios = [(own - other).tolist() for own, other in zip(*scores, strict=True)]
+    if not_finite := [row.source for row, values in zip(rows, ratios, strict=True) if not all(map(isfinite, values))]:
+        raise InputError(
+            f"{len(not_finite)} rows have no finite implicit reward, the first is {not_finite[0]}: the weights of "
+            f"{after.name} or {before.name} are damaged"
+        )
+    return [Grade(tuple(values)) for values in ratios]
+
+
+def judge_rows(rows: Sequence[BenchmarkRow], config: EvaluateConfig, folder: Path) -> tuple[list[Grade], list[str]]:
+    """Return a judge's verdicts on each right completion against the wrong ones, and notes.
+
+    They are kept in the folder's `judgments.sqlite`, and not asked for again.
+
+    Raises:
+        InputError, RunError: as the judge.
+    """
+    from penchant.judges import Question, VerdictStore, ask, make_judge
+
+    assert config.judge is not None
+    pairs = [Question(row.prompt_key, row.right[0], wrong) for row in rows for wrong in row.wrong]
+    with VerdictStore(folder / "judgments.sqlite") as store:
+        answers = iter(ask(make_judge(config.judge), pairs, store=store, orders=config.orders))
+    grades = [Grade(outcomes=tuple(next(answers).outcome for _ in row.wrong)) for row in rows]
+    unreadable = sum(outcome == "unparseable" for grade in grades for outcome in grade.outcomes or ())
+    notes = [f"{unreadable:,} of {len(pairs):,} pairs have no verdict that can be read, and count as ties."]
+    return grades, notes if unreadable else []
+
+
+def _records(rows: Sequence[BenchmarkRow]) -> list[TaskRecord]:
+    records = []
+    for subset, count in subset_counts(rows).items():
+        texts = ["\x1f".join((row.prompt_key, *row.right, *row.wrong, row.key)) for row in rows if row.subset == subset]
+        digest = hashlib.sha256("\x1e".join(texts).encode(errors="surrogatepass")).hexdigest()
+        records.append(TaskRecord(subset, None, None, count, count, digest))
+    return records

@@ -1,0 +1,117 @@
+"""What is evaluated, and what it is compared with: a run with the model that it started from, or models by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penchant.errors import InputError
+from penchant.evaluation.settings import EvaluateConfig
+from penchant.models.finished import check_finished
+from penchant.models.settings import ModelConfig
+from penchant.rewards.content import model_content
+from penchant.runs.read import Run, read_runs
+
+if TYPE_CHECKING:
+    from penchant.models.policy import Policy
+
+log = logging.getLogger("penchant.evaluation")
+
+ALONE = "none"
+"""What `before` says where a model is evaluated alone."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is evaluated.
+
+    Attributes:
+        name: as results call it. path: what is opened.
+        template, template_args: how its prompts are rendered.
+        run: the run directory that it comes from; None for other models.
+    """
+
+    name: str
+    path: str
+    template: str = "auto"
+    template_args: Mapping[str, object] = field(default_factory=dict)
+    run: Path | None = None
+
+    @property
+    def content(self) -> str:
+        """The digest of its weights and files."""
+        return model_content(self.path)
+
+
+def find_subjects(config: EvaluateConfig) -> tuple[Subject, Subject | None]:
+    """Return the model that a configuration names, and what it is compared with.
+
+    Raises:
+        InputError: a run without a checkpoint, one that did not come to its end, or one that does not say what it
+            started from.
+    """
+    assert config.model is not None  # the settings see to it
+    folder = Path(config.model).expanduser()
+    if not (folder / "config.yaml").is_file():
+        after = Subject(config.model, config.model, config.template or "auto")
+        before = None if config.before in (None, ALONE) else Subject(config.before, config.before, after.template)
+        return after, before
+    check_finished(folder, "evaluated")
+    run = read_runs([folder])[0]
+    checkpoint = folder / "checkpoint"
+    if not checkpoint.is_dir():
+        raise InputError(f"{config.model} has no checkpoint to evaluate: let the run end, or give a model's folder")
+    template = config.template or _text(run.setting("data", "template")) or "auto"
+    recorded = run.setting("data", "template_args")
+    template_args = recorded if isinstance(recorded, Mapping) else {}
+    after = Subject(run.name, str(checkpoint), template, template_args, folder)
+    if config.before == ALONE:
+        return after, None
+    start = config.before or _start_of(run)
+    return after, Subject(start, start, template, template_args) if start else None
+
+
+def _start_of(run: Run) -> str:
+    """Return the model that a run started from; empty for a reward model, whose start has no rewards to compare."""
+    if run.method == "reward_model":
+        return ""
+    start = _text(run.setting("model", "name")) or _text(run.setting("model"))
+    if not start:
+        raise InputError(f"{run.path} does not say which model it started from: give before=MODEL, or before={ALONE}")
+    return start
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def open_subject(subject: Subject, config: EvaluateConfig, *, overflow: bool = False) -> Policy:
+    """Return the policy of a subject, rendered as the run has it.
+
+    Args:
+        overflow: whether texts are scored, which may be longer than the context (`config.overflow`).
+
+    Raises:
+        InputError: as `penchant.models.load.load_policy`.
+    """
+    from penchant.models.load import load_policy
+
+    model = ModelConfig(
+        name=subject.path, device=config.device, dtype=config.dtype, trust_remote_code=config.trust_remote_code
+    )
+    try:
+        return load_policy(
+            model,
+            template=subject.template,
+            template_args=subject.template_args,
+            overflow=config.overflow if overflow else "error",
+        )
+    except InputError as error:
+        if subject.run is None and config.before is None and config.model != subject.name:
+            raise InputError(
+                f"{error}. It is what the run started from: give before=MODEL, or before={ALONE}"
+            ) from None
+        raise
