@@ -181,6 +181,11 @@ def output_head(model: nn.Module) -> Head:
         layer = layer.modules_to_save[active] if saved else layer.original_module
     # W + B A, differentiable: adapters of the head learn through our own projection, since their forward is not called
     weight = layer.weight
+    if hasattr(layer, "token_adapter"):
+        # peft trains some rows beside the layer: its `weight` has them put in, unless they are merged or switched off
+        rows = layer.token_adapter
+        layer = rows.base_layer
+        weight = layer.weight if rows.merged else weight
     if hasattr(layer, "get_delta_weight") and not layer.disable_adapters and not layer.merged:
         for adapter in layer.active_adapters:
             if adapter in layer.lora_A:

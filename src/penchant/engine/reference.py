@@ -37,7 +37,9 @@ log = logging.getLogger("penchant.engine")
 
 KEEP_EVERY = 512  # groups scored before their numbers are put on disk: what a kill may lose
 ASK_FOR = 900  # keys in one query; older SQLite takes no more than 999
-ADAPTER = re.compile(r"\.lora_|\.modules_to_save\.")  # in the names of weights that are no part of the base
+ADAPTER = re.compile(
+    r"\.lora_|\.modules_to_save\.|\.trainable_tokens_"
+)  # in the names of weights that are no part of the base
 UNCOUNTED = ("transformers_version", "architectures")  # settings of a model that change no number
 
 
@@ -104,7 +106,7 @@ def _content(tensor: Tensor) -> bytes:
 
 
 def _base_name(name: str) -> str:
-    for part in ("base_layer.", "original_module."):
+    for part in ("base_layer.", "original_module.", "token_adapter."):
         name = name.replace(part, "")
     return name.removeprefix("base_model.model.")
 

@@ -24,6 +24,7 @@ from penchant.engine.attention import unwrap
 from penchant.engine.foreign_types import PeftModel, PreTrainedModel
 from penchant.errors import InputError
 from penchant.files import read_file, read_json
+from penchant.models.added_tokens import added_tokens
 from penchant.models.weights import list_some
 
 log = logging.getLogger("penchant.models")
@@ -61,12 +62,14 @@ class Merged:
         folder: where they are from. layers: their updates, by the layer's name.
         obstacle: why no others can be saved with them; empty where they can.
         revision: of their base; None for its main branch.
+        tokens: rows of the embeddings that they train as they are.
     """
 
     folder: str
     layers: Mapping[str, Layer] = field(default_factory=dict)
     obstacle: str = ""
     revision: str | None = None
+    tokens: tuple[int, ...] = ()
 
 
 def adapter_base(folder: Path) -> str | None:
@@ -161,6 +164,17 @@ def check_can_join(network: PreTrainedModel) -> None:
             f"new adapters cannot be trained on {under.folder}, whose own adapters {under.obstacle}: merge those into "
             "a full model first, or train without `lora`"
         )
+
+
+def trained_tokens(network: PreTrainedModel) -> tuple[int, ...]:
+    """Return the rows of the embeddings that adapters on a network train as they are.
+
+    Those are of tokens that were added to it, and of those that merged adapters below have trained: saved together
+    with these, the new adapters have to hold all of them.
+    """
+    under: Merged | None = getattr(network, _UNDER, None)
+    added = added_tokens(network)
+    return tuple(sorted({*(under.tokens if under is not None else ()), *(added.ids if added is not None else ())}))
 
 
 def clear_saved(model: nn.Module, folder: Path) -> None:
@@ -271,8 +285,8 @@ def _merged(model: PeftModel, folder: str) -> Merged:
     if settings.use_dora or settings.bias != "none" or getattr(settings, "lora_bias", False):
         return Merged(folder, obstacle="have DoRA's magnitudes or biases")
     whole_weights = sorted({*(settings.modules_to_save or ())} - HEADS)
-    token_settings = ("trainable_token_indices", "target_parameters")
-    if whole_weights or any(getattr(settings, name, None) for name in token_settings):
+    tokens = settings.trainable_token_indices
+    if whole_weights or settings.target_parameters or isinstance(tokens, list):
         whole_words = ", ".join(whole_weights) or "tokens or parameters"
         return Merged(folder, obstacle=f"change whole weights too ({whole_words})")
     layers = {
@@ -280,7 +294,9 @@ def _merged(model: PeftModel, folder: str) -> Merged:
     }
     # `join_saved` divides by a scale, which must not be 0
     unscaled = [name for name, layer in layers.items() if not layer.scale]
-    return Merged(folder, layers, f"count 0 times in {unscaled[0]}" if unscaled else "", base_revision(Path(folder)))
+    obstacle = f"count 0 times in {unscaled[0]}" if unscaled else ""
+    rows = sorted({row for ids in (tokens or {}).values() for row in ids})
+    return Merged(folder, layers, obstacle, base_revision(Path(folder)), tuple(rows))
 
 
 def _untie(base: PreTrainedModel) -> None:

@@ -10,7 +10,8 @@ from torch import nn
 
 from penchant.engine.foreign_types import PreTrainedModel, Tokenizer
 from penchant.models.builtin import ENCODERS, packaged
-from penchant.models.load import cannot_load, choose_device, locate, open_tokenizer, weights_type
+from penchant.models.device import choose_device, weights_type
+from penchant.models.load import cannot_load, locate, open_tokenizer
 from penchant.models.settings import ModelConfig
 from penchant.models.weights import complete
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-SETTINGS = ("adapter_config.json", "config.json")
+SETTINGS = ("adapter_config.json", "config.json", "penchant_template.json")
 """Files that tell what a model is; to fetch one of them settles the commit that a revision stands for."""
 ADAPTER = ("adapter_model.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 """Files of adapters and of the tokenizer beside them."""

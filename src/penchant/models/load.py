@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,9 @@ from penchant.digests import SUMS, check_files, has_own_sums, read_sums, warn_wi
 from penchant.engine.foreign_types import AutoClass, PeftModel, PreTrainedConfig, PreTrainedModel, Tokenizer
 from penchant.errors import InputError
 from penchant.models import adapters
+from penchant.models.added_tokens import add_marks, add_rows, added_tokens, check_trained, set_end_ids, token_layers
 from penchant.models.builtin import BUILT_IN
+from penchant.models.device import choose_device, weights_type
 from penchant.models.hub import adapter_folder
 from penchant.models.locate import locate
 from penchant.models.saved_template import read_saved_template, resolve_template
@@ -103,8 +104,12 @@ def open_network(
     if not scalar:
         check_kind(Path(folder), "policy")
     tokenizer, saved = open_tokenizer(folder, model), read_saved_template(folder)
-    options = resolve_template(tokenizer, saved, rendering or RenderOptions())
+    options, is_new = resolve_template(tokenizer, saved, rendering or RenderOptions())
+    added = add_marks(tokenizer, options.template_args) if is_new else None
+    check_trained(added, model.train_top, model.lora.targets if model.lora is not None else "")
     network: PreTrainedModel | PeftModel = _network(folder, model, torch_device, scalar, fresh_head)
+    if added is not None:
+        add_rows(network, added)
     context = context_length(network.config.get_text_config())
     renderer = Renderer(
         tokenizer,
@@ -117,6 +122,8 @@ def open_network(
         overflow=options.overflow,
         embeddings=embedding_rows(network),
     )
+    if is_new:
+        set_end_ids(network, tokenizer, renderer.end_ids)
     if tokenizer.pad_token_id is None:  # only fills rows, masks go by length: any token will do
         tokenizer.pad_token = tokenizer.eos_token
     if model.lora is not None:
@@ -149,7 +156,10 @@ def load_renderer(
     folder = locate(settings.name)
     check_saved_files(Path(folder), weights=False)
     tokenizer, saved = open_tokenizer(folder, settings), read_saved_template(folder)
-    options = resolve_template(tokenizer, saved, rendering or RenderOptions(template))
+    options, is_new = resolve_template(tokenizer, saved, rendering or RenderOptions(template))
+    rows = _stated_rows(folder, settings)
+    if is_new and add_marks(tokenizer, options.template_args) is not None and rows is not None:
+        rows = max(rows, len(tokenizer))  # whoever loads the weights gives them rows
     return Renderer(
         tokenizer,
         end_ids=_end_ids(None, folder) | (frozenset(saved.end_ids) if saved is not None else frozenset()),
@@ -158,7 +168,7 @@ def load_renderer(
         thoughts=options.thoughts,
         max_length=options.max_length,
         overflow=options.overflow,
-        embeddings=_stated_rows(folder, settings),
+        embeddings=rows,
     )
 
 
@@ -260,12 +270,16 @@ def _opened(kind: AutoClass, folder: str, options: dict[str, object], fresh_head
         policy = _opened(AutoModelForCausalLM, folder, options, False)
         root, revision = _root(folder)
         network = complete(kind, root, {**options, "revision": revision}, may_lack="score.", may_drop_head=True)
+        if (added := added_tokens(policy)) is not None:
+            add_rows(network, added)
         network.base_model.load_state_dict(policy.base_model.state_dict())
         adapters.keep_merged(network, policy)
         return network
     # a reward model's adapters bring the head that their base has not
     name, revision = base
     below = _opened(kind, name, {**options, "revision": revision}, scalar)
+    if (saved := read_saved_template(folder)) is not None and saved.added is not None:
+        add_rows(below, saved.added)
     return adapters.merge_adapters(adapters.load_adapters(below, folder), folder)
 
 
@@ -312,6 +326,8 @@ def _with_lora(network: PreTrainedModel, lora: LoRA, scalar: bool) -> PeftModel:
         lora_dropout=lora.dropout,
         target_modules=targets,
         task_type="SEQ_CLS" if scalar else "CAUSAL_LM",  # the former trains the new head too
+        # tokens that the base lacks have no other way to be learned
+        trainable_token_indices=token_layers(network, adapters.trained_tokens(network)),
     )
     try:
         with warnings.catch_warnings():  # peft asks transformers by a name that the latter is about to drop
@@ -332,34 +348,6 @@ def _end_ids(network: PreTrainedModel | None, folder: str) -> frozenset[int]:
             generation = GenerationConfig.from_pretrained(folder)
     ids = generation.eos_token_id if generation is not None else None
     return frozenset(ids if isinstance(ids, list) else [ids]) - {None}
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of that name; `auto` is a GPU if there is one.
-
-    Raises:
-        InputError: it is not to be had here.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():  # of several processes on a machine, each takes its own
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        # a valid name does not mean that the device is there
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device={name!r} is not to be had here: {str(error).splitlines()[0]}") from error
-    return device
-
-
-def weights_type(model: ModelConfig, device: torch.device) -> torch.dtype:
-    """Return the dtype of the weights; `auto` depends on the device and on LoRA."""
-    if model.dtype != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[model.dtype]
-    if model.lora is not None and device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16  # frozen weights need no more
-    return torch.float32
 
 
 def cannot_load(part: str, model: ModelConfig, error: Exception) -> InputError:

@@ -166,7 +166,7 @@ class Policy:
         """
         save_network(self.model, folder)
         self.tokenizer.save_pretrained(folder)
-        save_template(self.renderer, Path(folder))
+        save_template(self.renderer, self.model, Path(folder))
 
 
 def save_network(model: nn.Module, folder: str | Path) -> None:
@@ -177,7 +177,10 @@ def save_network(model: nn.Module, folder: str | Path) -> None:
     """
     clear_saved(model, Path(folder))
     network: PreTrainedModel | PeftModel = model
-    network.save_pretrained(folder, safe_serialization=True)
+    settings = getattr(model, "peft_config", None)
+    # of added tokens the rows alone are saved: the embeddings around them are the base's
+    rows_only = settings is not None and settings["default"].trainable_token_indices is not None
+    network.save_pretrained(folder, safe_serialization=True, **({"save_embedding_layers": False} if rows_only else {}))
     join_saved(model, Path(folder))
 
 

@@ -160,7 +160,7 @@ class LearnedReward:
         """Write the model (or its adapters), tokenizer and what else it reads by, for `load_reward_model`."""
         save_network(self.model, folder)
         self.tokenizer.save_pretrained(folder)
-        save_template(self.renderer, Path(folder))
+        save_template(self.renderer, self.model, Path(folder))
         self.save_reading(folder)
 
     def save_reading(self, folder: str | Path) -> None:

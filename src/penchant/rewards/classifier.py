@@ -12,7 +12,7 @@ import torch
 from penchant.data.rendering.vocabulary import check_vocabulary, embedding_rows
 from penchant.engine.lengths import forget_earlier_lengths, length_classes
 from penchant.errors import InputError
-from penchant.models.load import choose_device
+from penchant.models.device import choose_device
 from penchant.models.weights import complete
 from penchant.rewards.names import classifier_name
 

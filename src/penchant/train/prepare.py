@@ -9,6 +9,7 @@ from penchant.data.rendering.templates import template_warnings
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
 from penchant.files import cache_folder
+from penchant.models.added_tokens import added_tokens
 from penchant.models.learner import Learner
 from penchant.train.batch import Dataset
 from penchant.train.mismatched import Mismatched, mismatch
@@ -63,6 +64,12 @@ def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Lea
     # a base model's text has no template that could be wrong
     if learner.renderer.chat_template is not None:
         warnings += template_warnings(learner.renderer.chat_template, groups)
+    if (added := added_tokens(learner.model)) is not None:
+        tokens = " ".join(learner.renderer.tokenizer.convert_ids_to_tokens(list(added.ids)))
+        warnings.append(
+            f"the model lacked {len(added.ids)} tokens of the chat template ({tokens}): they were added; each began "
+            f"as the mean of the {added.known} rows that were there"
+        )
     if not held_side:
         warnings.append("no prompts were held out: nothing here tells how well the model generalises")
     counts: Counts = {

@@ -10,12 +10,13 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from penchant.data.rendering.renderer import Rendered
-from penchant.data.rendering.vocabulary import check_vocabulary
+from penchant.data.rendering.vocabulary import check_vocabulary, embedding_rows
 from penchant.engine.reference import Reference, ReferenceTable, reference_logps, table_key
 from penchant.engine.score import Scorer, score, score_rows
 from penchant.engine.tree import unique_tokens
 from penchant.errors import InputError, RunError
 from penchant.files import cache_folder
+from penchant.models.added_tokens import add_missing_tokens
 from penchant.models.finished import check_finished
 from penchant.models.learner import Learner
 from penchant.models.load import load_policy
@@ -39,10 +40,11 @@ def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:
     )
     # its own template is never used: the reference scores the tokens that the policy's renderer made
     other = load_policy(settings, max_length=policy.renderer.max_length)
+    add_missing_tokens(other.model, other.tokenizer, policy.tokenizer)
     if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         raise InputError(f"the reference {other.name!r} has another vocabulary than the policy {policy.name!r}")
     # with the same vocabulary it may have fewer rows of embeddings than there are ids
-    rows, policy_rows = other.renderer.embeddings, policy.renderer.embeddings
+    rows, policy_rows = embedding_rows(other.model), policy.renderer.embeddings
     if rows is not None and policy_rows is not None and rows < min(policy_rows, len(policy.tokenizer)):
         check_vocabulary([rows], rows, other.tokenizer, model=f"the reference {other.name!r}")
     return other
