@@ -57,7 +57,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "data.held_out": ((), ("data.held_out=4",), "data"),
     "data.template": (("model.name=CHAT",), ("data.template=plain",), "weights"),
     "data.template_args": (("model.name=CHAT",), ("data.template_args={title: true}",), "weights"),
-    "data.thoughts": (("data.path=thoughts.jsonl",), ("data.thoughts=hide",), "error"),
+    "data.thoughts": (("data.path=thoughts.jsonl",), ("data.thoughts=drop",), "weights"),
     "data.max_length": ((), ("data.max_length=20",), "error"),
     "data.overflow": (("data.max_length=30",), ("data.overflow=truncate_prompt",), "error"),
     "out": ((), ("out=elsewhere",), "path"),

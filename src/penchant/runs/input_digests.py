@@ -101,9 +101,9 @@ def template_inputs(renderer: Renderer) -> dict[str, str]:
 
     The rendered tokens tell that something is another; these tell what.
     """
-    if not renderer.chat:
+    if renderer.chat_template is None:
         return {}
-    inputs = {"the chat template": str(renderer.tokenizer.chat_template)}
+    inputs = {"the chat template": renderer.chat_template.source}
     if renderer.template_args:
         inputs["the arguments of the chat template"] = json.dumps(dict(renderer.template_args), sort_keys=True)
     return {name: hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32] for name, text in inputs.items()}

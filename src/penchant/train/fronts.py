@@ -42,9 +42,7 @@ def front_logps(
         Rendered(
             row.prompt_ids,
             tuple(_cut(row.branches[response], count) for response, count in fronts),
-            (),
-            False,
-            row.source,
+            source=row.source,
         )
         for row, fronts in zip(rendered, fronts_by_group, strict=True)
         if fronts
