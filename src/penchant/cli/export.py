@@ -12,7 +12,8 @@ from penchant.export.settings import Export
 def _export(arguments: Arguments) -> int:
     config = arguments.load(Export)
     import_early("transformers.modeling_utils")
-    from penchant.export.card import CARD, size_text
+    from penchant.export.card import CARD
+    from penchant.export.card_words import size_text
     from penchant.export.folder import write_export
 
     exported = write_export(config, Path(config.out))

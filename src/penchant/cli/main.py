@@ -22,6 +22,7 @@ from penchant.cli.data import DATA
 from penchant.cli.evaluate import EVALUATE
 from penchant.cli.export import EXPORT
 from penchant.cli.judge import JUDGE
+from penchant.cli.push import PUSH
 from penchant.cli.rank import RANK
 from penchant.cli.report import REPORT
 from penchant.cli.sample import SAMPLE
@@ -48,6 +49,7 @@ COMMANDS = (
     RANK,
     EVALUATE,
     EXPORT,
+    PUSH,
     CONVERT_CONFIG,
 )
 

@@ -13,12 +13,11 @@ import yaml
 
 from penchant.export.card_results import results_text, warnings_text
 from penchant.export.card_training import data_names, training_text
-from penchant.export.card_words import as_code, redacted
+from penchant.export.card_words import as_code, redacted, size_text
 from penchant.export.citations import papers_of
 from penchant.export.origin import Origin
 from penchant.export.settings import Format
 from penchant.export.source import Source
-from penchant.reports.kit.text import number
 from penchant.reports.run.sentences import headline
 from penchant.reports.run.summary import Summary
 
@@ -178,14 +177,6 @@ def _files(c: CardFacts) -> str:
     lines += [c.check] if c.check else []
     lines += [f"\n{note}" for note in c.notes]
     return "\n".join(lines)
-
-
-def size_text(size: int) -> str:
-    """Return a size in bytes, kB, MB or GB (powers of 1,000, as hubs count)."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if size >= unit:
-            return f"{number(size / unit)} {name}"
-    return f"{size} bytes"
 
 
 def _licence(c: CardFacts) -> str:

@@ -7,6 +7,7 @@ import re
 
 from penchant.clean_text import clean
 from penchant.redact import hide_credentials, redact
+from penchant.reports.kit.text import number
 
 _PATH = re.compile(r"(?<![\w.:/~])(?:~|/|[A-Za-z]:\\)(?:[^\s/\\'\"`|<>()\[\]{},;]*[/\\])+([^\s/\\'\"`|<>()\[\]{},;]*)")
 """An absolute path; its last name stays."""
@@ -29,3 +30,11 @@ def as_code(text: str) -> str:
 def cell(text: str) -> str:
     """Return a text as it stands in a cell of a table."""
     return redacted(" ".join(clean(text).split())).replace("|", "∣").replace("<", "&lt;")
+
+
+def size_text(size: int) -> str:
+    """Return a size in bytes, kB, MB or GB (powers of 1,000, as hubs count)."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= unit:
+            return f"{number(size / unit)} {name}"
+    return f"{size} bytes"
