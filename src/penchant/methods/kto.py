@@ -97,7 +97,7 @@ def run(config: KTO, *, resume: bool = False) -> RunResult:
     """Train on labels; see `penchant.train.gradient_run.run_gradient` for errors."""
     from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.labels import held_out_labels
-    from penchant.train.recipe import Recipe
+    from penchant.train.recipe import Recipe, starting_policy
 
     weights = config.desirable_weight, config.undesirable_weight
     recipe = Recipe(
@@ -109,6 +109,8 @@ def run(config: KTO, *, resume: bool = False) -> RunResult:
         # the same weights in both: the held-out loss is the one that training minimises
         objective=objectives.labels(beta=config.beta, weights=weights),
         held_out=partial(held_out_labels, beta=config.beta, weights=weights),
+        # earlier turns are labelled with the response where the file says that they are taught
+        load=partial(starting_policy, switches=True),
         reference=config.reference,
     )
     return gradient_run.run_gradient(config, recipe, resume=resume)

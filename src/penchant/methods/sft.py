@@ -15,7 +15,8 @@ class SFT(PolicyConfig):
     method: ClassVar[str] = "sft"
 
     turns: Literal["last", "every"] = "last"
-    """What a conversation teaches: its last assistant turn, or every one."""
+    """What a conversation teaches: its last assistant turn, or every one. Where the file says it per turn
+    (`train: false`, `weight: 0`), the file decides."""
 
 
 def run(config: SFT, *, resume: bool = False) -> RunResult:
@@ -34,6 +35,6 @@ def run(config: SFT, *, resume: bool = False) -> RunResult:
         objective=objectives.imitation(learns_from="responses"),
         held_out=held_out_imitation,
         # spans are made while rendering, so it is the policy's renderer that has to know
-        load=partial(starting_policy, every_turn=config.turns == "every"),
+        load=partial(starting_policy, every_turn=config.turns == "every", switches=True),
     )
     return gradient_run.run_gradient(config, recipe, resume=resume)

@@ -37,11 +37,12 @@ class Source:
     warnings: tuple[str, ...] = ()
 
 
-def starting_policy(config: GradientConfig, *, every_turn: bool = False) -> Policy:
+def starting_policy(config: GradientConfig, *, every_turn: bool = False, switches: bool = False) -> Policy:
     """Load the policy that a run starts from.
 
     Args:
         every_turn: every assistant turn of a conversation is taught, not only the last.
+        switches: so are those that the file says are taught.
 
     Raises:
         InputError: no such model, or the checkpoint of a run that did not come to its end.
@@ -50,7 +51,7 @@ def starting_policy(config: GradientConfig, *, every_turn: bool = False) -> Poli
     check_finished(Path(config.model.name).expanduser(), "trained further")
     policy = load_policy(config.model, rendering=config.data.rendering)
     # of the renderer, not of the data: which tokens are scored is settled where spans are made
-    policy.renderer = replace(policy.renderer, every_turn=every_turn)
+    policy.renderer = replace(policy.renderer, every_turn=every_turn, switches=switches)
     return policy
 
 
