@@ -48,6 +48,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "data.path": ((), ("data.path=more.jsonl",), "weights"),
     "data.layout": ((), ("data.layout=hh",), "error"),
     "data.columns": ((), ("data.columns={prompt: problem}",), "error"),
+    "data.system": ((), ("data.system='Be brief.'",), "weights"),
     "data.split": (("data.path=splits.json",), ("data.split=test",), "weights"),
     "data.ties": (("data.path=ties.jsonl",), ("data.ties=half",), "error"),
     "data.contradictions": (("data.path=contradicting.jsonl",), ("data.contradictions=error",), "error"),

@@ -33,6 +33,8 @@ class PreferenceFile(Config):
     """The layout's name; found out by itself unless given."""
     columns: dict[str, str | None] = Field(default_factory=dict)
     """By field of the layout, the column that holds it, such as `columns.prompt=problem`; null leaves a column out."""
+    system: Text | None = None
+    """A system turn for prompts that have none; a prompt that is text becomes a user's turn behind it."""
     split: str = "train"
     """Which split of a hub data set."""
     bad_rows: BadRows = "error"
@@ -45,7 +47,7 @@ class PreferenceFile(Config):
 
     def reading(self) -> dict[str, Any]:
         """Return the settings that say how a file is read, by the keywords that loaders have for them."""
-        return self.model_dump(include={"layout", "columns", "split", "bad_rows", "score", "margin"})
+        return self.model_dump(include={"layout", "columns", "system", "split", "bad_rows", "score", "margin"})
 
 
 class DataCheck(PreferenceFile):

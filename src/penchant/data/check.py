@@ -34,6 +34,7 @@ def check_preferences(
     layout: str | None = None,
     split: str = "train",
     columns: Columns | None = None,
+    system: str | None = None,
     ties: Ties = "error",
     bad_rows: BadRows = "error",
     overflow: str = "error",
@@ -49,13 +50,15 @@ def check_preferences(
         renderer: measures lengths in tokens and finds unstable boundaries; without it lengths are characters.
         max_length: tokens of prompt and response; longer ones are counted. The renderer's own limit if not
             given.
-        layout, split, columns, ties, bad_rows, score, margin: as for `load_preferences`.
+        layout, split, columns, system, ties, bad_rows, score, margin: as for `load_preferences`.
         overflow, contradictions: as for training (`error`, `drop`, `truncate_prompt`; `warn`, `error`).
 
     Raises:
         InputError: the file cannot be read at all, is empty, or no row is of a known layout.
     """
-    reading = ReadOptions(layout=layout, split=split, columns=columns, bad_rows=bad_rows, score=score, margin=margin)
+    reading = ReadOptions(
+        layout=layout, split=split, columns=columns, system=system, bad_rows=bad_rows, score=score, margin=margin
+    )
     parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
     # As `read_preferences` does it, but for ties: they are counted, and nobody has to choose for a report.
     merged = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add)
@@ -117,6 +120,7 @@ def _counts(
         marks=marks,
         notes=(*settle.judging_sentences(parsed.judging), *settle.text_sentences(groups, special)),
         look_alike=look_alike(groups),
+        system_added=parsed.system_added,
         labels=None if counts is None else (round(counts.desirable), round(counts.undesirable), counts.labelled_both),
     )
 

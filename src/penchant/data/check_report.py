@@ -76,6 +76,7 @@ class CheckReport:
         notes: sentences about columns that judge and are not read, and about texts that may be damaged.
         look_alike: where comparisons stand between responses that differ in white space alone.
         labels: good labels, bad ones, and responses that have both; None in a file without labels.
+        system_added: rows whose prompt was given the system turn of `system`.
         problems: sentences about what is worth a look; empty for a file in order.
         refusals: why training would refuse the file; empty where it would not.
     """
@@ -110,6 +111,7 @@ class CheckReport:
     notes: tuple[str, ...] = ()
     look_alike: tuple[str, ...] = ()
     labels: tuple[int, int, int] | None = None
+    system_added: int = 0
     problems: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
 
@@ -227,6 +229,8 @@ def _table(report: CheckReport) -> list[str]:
     ]
     if report.labels is not None:
         rows.insert(4, ("labels", "{} good, {} bad ({} responses have both)".format(*report.labels)))
+    if report.system_added:
+        rows.insert(1, ("rows given the system turn", report.system_added))
     for name, summary in report.lengths.items():
         numbers = f"mean {summary.mean:.0f}, median {summary.median:.0f}, 95% {summary.p95:.0f}, max {summary.longest}"
         rows.append((name, numbers))

@@ -31,6 +31,7 @@ class ReadKeywords(TypedDict, total=False):
     layout: str | None
     split: str
     columns: Columns | None
+    system: str | None
     bad_rows: BadRows
     limit: int | None
     merge: bool
@@ -82,6 +83,7 @@ class ReadOptions:
         split: which split of a hub data set.
         columns: by field of a layout, the column that holds it, such as `{"prompt": "problem"}`; None leaves the
             column of that name out.
+        system: a system turn for prompts that have none; a prompt that is text becomes a user's turn behind it.
         bad_rows: `"skip"` leaves unusable rows out with a logged count. Damaged lines (broken JSON, invalid UTF-8) and
             mixed layouts are always errors.
         limit: keep the groups of only the first so many prompts, for trying things.
@@ -89,12 +91,13 @@ class ReadOptions:
         score, margin: see `RatingRules`.
 
     Raises:
-        InputError: a limit below 1, or a margin below 0.
+        InputError: a limit below 1, a margin below 0, or an empty system turn.
     """
 
     layout: str | None = None
     split: str = "train"
     columns: Columns | None = None
+    system: str | None = None
     bad_rows: BadRows = "error"
     limit: int | None = None
     merge: bool = True
@@ -107,6 +110,8 @@ class ReadOptions:
             raise InputError(f"score must weight at least one rating by a number that is not 0, got {self.score}")
         if not 0 <= self.margin < math.inf:
             raise InputError(f"margin must be a number from 0 up, got {self.margin}")
+        if self.system is not None and not self.system.strip():
+            raise InputError("system is empty; give it the text of a system turn, or leave it out")
         if self.limit is not None and self.limit < 1:
             raise InputError(f"limit must be at least 1 (or None for all), got {self.limit}")
 

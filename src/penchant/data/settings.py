@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, JsonValue
 
 from penchant.config import Config
-from penchant.config.limits import Rows
+from penchant.config.limits import Rows, Text
 from penchant.data.options import BadRows, Overflow, ReadKeywords, RenderOptions, Thoughts, Ties
 from penchant.data.rendering.template_source import TemplateName
 
@@ -25,6 +25,8 @@ class PromptsConfig(Config):
     """The layout's name; found out by itself unless given."""
     columns: dict[str, str | None] = Field(default_factory=dict)
     """By field of the layout, the column that holds it, such as `{prompt: problem}`; null leaves a column out."""
+    system: Text | None = None
+    """A system turn for prompts that have none; a prompt that is text becomes a user's turn behind it."""
     split: str = "train"
     """Which split of a hub data set or folder, or which sheet of a workbook."""
     bad_rows: BadRows = "error"
@@ -55,6 +57,7 @@ class PromptsConfig(Config):
             "layout": self.layout,
             "split": self.split,
             "columns": self.columns,
+            "system": self.system,
             "bad_rows": self.bad_rows,
             "limit": self.limit,
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_demonstrations, load_preferences, load_prompts, read_preferences
+from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts, read_preferences
 from penchant.data.layouts.columns import is_metadata, rename_columns
 from penchant.data.sources.values import RowError
 from penchant.errors import InputError
@@ -223,3 +223,33 @@ def test_a_missing_cell_is_none_whatever_a_table_writes_for_it(tmp_path: Path) -
     path = tmp_path / "a.jsonl"
     path.write_text('{"prompt": "p", "chosen": "a", "rejected": "b", "system": NaN, "input": null, "context": ""}')
     assert load_preferences(path)[0].prompt == "p"
+
+
+def test_a_system_turn_for_prompts_that_have_none(tmp_path: Path) -> None:
+    pair = {"chosen": "Hund", "rejected": "Haus"}
+    tools = [{"name": "look_up"}]
+    rows = [
+        {"prompt": "dog", **pair},
+        {"prompt": [{"role": "user", "content": "cat"}], **pair},
+        {"prompt": [{"role": "system", "content": "Mine."}, {"role": "user", "content": "owl"}], **pair},
+        {"prompt": [{"role": "user", "content": "cow"}], "tools": tools, **pair},
+        {"prompt": [{"role": "developer", "content": "Mine."}, {"role": "user", "content": "hen"}], **pair},
+    ]
+    path = save(tmp_path / "a.jsonl", *rows)
+    prompts = [group.prompt for group in load_preferences(path, system="Translate.")]
+    assert prompts[0] == (Message("system", "Translate."), Message("user", "dog"))
+    assert [turn.content for turn in prompts[2]] == ["Mine.", "owl"]  # type: ignore[union-attr]
+    roles = [[turn.role for turn in prompt] for prompt in prompts]  # type: ignore[union-attr]
+    assert roles[1:] == [["system", "user"], ["system", "user"], ["tools", "system", "user"], ["developer", "user"]]
+    report = check_preferences(path, system="Translate.")
+    assert report.system_added == 3
+    assert "rows given the system turn     3" in report.as_text()
+    assert load_preferences(path) == load_preferences(path, system=None)
+
+
+def test_a_system_turn_where_none_can_stand(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jsonl", {"text": "Once upon a time."})
+    with pytest.raises(InputError, match="the layout text has texts without prompts"):
+        load_demonstrations(path, system="Be brief.")
+    with pytest.raises(InputError, match="system is empty"):
+        load_demonstrations(path, system=" ")

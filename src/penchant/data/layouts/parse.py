@@ -9,7 +9,7 @@ from pathlib import Path
 
 from penchant.data.layouts import registry as formats
 from penchant.data.layouts.cells import unfold_turns
-from penchant.data.layouts.columns import ReadRow, rename_columns, text_columns
+from penchant.data.layouts.columns import ReadRow, add_system, rename_columns, text_columns
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.quality import judging_columns, quality_columns
 from penchant.data.layouts.rating_rules import join_ratings
@@ -52,6 +52,7 @@ class Parsed:
         ratings: how ratings were read, with the number of the rows that have some.
         codes: the values of the column that the layout's `codes` names.
         texts: per usable row, what it holds in unread columns with text of their own.
+        system_added: how many prompts were given the system turn of `ReadOptions.system`.
         judging: the unread columns that by their names judge what was compared, with the number of their rows.
     """
 
@@ -64,6 +65,7 @@ class Parsed:
     texts: list[RowTexts] = field(default_factory=list)
     codes: set[object] = field(default_factory=set)
     judging: Counter[str] = field(default_factory=Counter)
+    system_added: int = 0
 
     @property
     def rows(self) -> int:
@@ -83,7 +85,7 @@ def parse_source(
     """Read a file or hub data set and collect every row that cannot be used instead of stopping at it.
 
     Args:
-        options: of these `layout`, `split`, `columns`, `score` and `margin` are used here.
+        options: of these `layout`, `split`, `columns`, `system`, `score` and `margin` are used here.
         layouts: the ones to choose from, by the first row that looks like one of them.
         hints: layouts of another loader, which the error for an unknown layout then names.
         refused: layouts of another loader that are refused even if the rows look like one of `layouts` as
@@ -120,6 +122,8 @@ def parse_source(
     _require_ratings(source, parsed, options.rules)
     if parsed.layout.joined:
         parsed.groups = join_ratings(parsed.groups, options.rules)
+    if options.system is not None:
+        _add_system(parsed, options.system, str(source))
     return parsed
 
 
@@ -139,6 +143,22 @@ def _require_ratings(source: str | Path, parsed: Parsed, rules: RatingRules) -> 
         )
     if rules.margin and not scored:
         raise InputError(f"{source}: data.margin={rules.margin:g} compares ratings, and no row has any; leave it out")
+
+
+def _add_system(parsed: Parsed, text: str, source: str) -> None:
+    """Give a system turn to the prompts that have none.
+
+    Raises:
+        InputError: there is no prompt in the whole file.
+    """
+    if parsed.groups and not any(group.prompt for group in parsed.groups):
+        raise InputError(
+            f"{source}: the layout {parsed.layout.name} has texts without prompts, before which no system turn can "
+            "stand; leave `system` out"
+        )
+    groups = [add_system(group, text) for group in parsed.groups]
+    parsed.system_added = sum(new is not old for new, old in zip(groups, parsed.groups, strict=True))
+    parsed.groups = groups
 
 
 def _prepared(items: Iterator[Row | RowProblem], columns: Columns) -> Iterator[Row | RowProblem]:
