@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -10,16 +11,20 @@ from pydantic import Field, JsonValue, model_validator
 
 from penchant.cli.arguments import Arguments, Command, retired_flags
 from penchant.cli.early_imports import import_early
+from penchant.cli.partial_lines import add_resume_flag, explain_stop
 from penchant.config import Config
 from penchant.config.limits import Draws, Seed, Text, Tokens
 from penchant.data.rendering.template_source import TemplateName
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.models.settings import Dtype
-from penchant.types import PromptGroup
+from penchant.types import Prompt, PromptGroup
 
 if TYPE_CHECKING:
     from penchant.models.policy import Policy
     from penchant.rewards.load import Reward
+    from penchant.runs.partial_file import Origin, PartialFile
+
+SAMPLES_AT_ONCE = 512  # that are drawn together, and kept together: four full passes
 
 
 class Sample(Config):
@@ -74,22 +79,23 @@ class Sample(Config):
 
 
 def _sample(arguments: Arguments) -> int:
-    config = arguments.load(Sample)
+    config, resume = arguments.load(Sample), arguments.flags.resume
     # after the settings: a slip in them is answered without torch
     import_early("penchant.models.load", "transformers.modeling_utils")
     from penchant.data import load_prompts, write_groups
+    from penchant.data.layouts.own import read_penchant
     from penchant.data.write import check_name
-    from penchant.engine.sampling import Sampling
     from penchant.models.load import load_policy
     from penchant.rewards import load_reward
-    from penchant.runs.progress import progress_bar
+    from penchant.runs.partial_file import check_startable, open_partial
 
     out = Path(config.out)
     check_name(out)  # before the work, not after it
+    if not check_startable(out, resume=resume):
+        return 0
     prompt_groups = load_prompts(config.prompts)
     # before the model: a mistyped reward is found in a second, weights take a minute
     reward = load_reward(config.reward) if config.reward else None
-    sampling = Sampling(config.n, config.temperature, config.max_new_tokens, config.top_k, config.top_p, config.seed)
     policy = load_policy(
         config.model,
         template=config.template,
@@ -101,14 +107,58 @@ def _sample(arguments: Arguments) -> int:
     # all prompts at once, not where sampling comes to them after an hour
     _check_room(policy, prompt_groups, config.max_new_tokens)
     prompts = [group.prompt for group in prompt_groups]
-    with progress_bar("sampling", len(prompts) * config.n, "samples") as advance:
-        groups = policy.sample(prompts, sampling, progress=advance)
-    # scored after all sampling: the reward is asked once, for everything
-    if reward is not None:
-        groups = _scored(groups, reward, config.pairs, out)
-    write_groups(groups, out)
-    print(f"{len(groups)} prompts with {config.n} responses each written to {out}")
+    origin, chunk = _origin(config, policy, prompts), _chunk(config.n)
+    with open_partial(out, origin, resume=resume, chunk=chunk, total=len(prompts)) as partial:
+        with explain_stop(partial, "prompts"):
+            _draw_missing(policy, prompts, config, partial)
+        if reward is None:
+            partial.finish()
+        else:
+            # scored after all sampling: the reward is asked once, for everything
+            groups = [read_penchant(json.loads(line)) for line in partial.lines]
+            try:
+                write_groups(_scored(groups, reward, config.pairs, out), out)
+            finally:
+                partial.remove()  # what was drawn is in the file, or in the one without scores
+    print(f"{len(prompts)} prompts with {config.n} responses each written to {out}")
     return 0
+
+
+def _chunk(n: int) -> int:
+    """Return how many prompts are drawn and kept together: enough for full passes, whatever is asked of each."""
+    return max(1, SAMPLES_AT_ONCE // n)
+
+
+def _draw_missing(policy: Policy, prompts: Sequence[Prompt], config: Sample, partial: PartialFile) -> None:
+    """Draw for the prompts that are not there yet, a chunk at a time."""
+    from penchant.data.write import group_line
+    from penchant.engine.sampling import Sampling
+    from penchant.runs.progress import progress_bar
+
+    sampling = Sampling(config.n, config.temperature, config.max_new_tokens, config.top_k, config.top_p, config.seed)
+    done, chunk = len(partial.lines), _chunk(config.n)
+    with progress_bar("sampling", len(prompts) * config.n, "samples", done=done * config.n) as advance:
+        for start in range(done, len(prompts), chunk):
+            # a chunk by itself, always the same one: what lies in a batch may decide a last digit, and so a draw
+            groups = policy.sample(prompts[start : start + chunk], sampling, progress=advance)
+            partial.append([group_line(group, f"{config.out}: a group").rstrip(b"\n") for group in groups])
+
+
+def _origin(config: Sample, policy: Policy, prompts: Sequence[Prompt]) -> Origin:
+    """Return what the samples depend on; the reward comes after them."""
+    from penchant.data.rendering.tokenizer_digest import digest_tokenizer
+    from penchant.runs import input_digests
+    from penchant.runs.partial_file import Origin
+
+    start = input_digests.ModelIdentity.from_learner(policy)
+    inputs = {
+        "the model": start.digest,
+        "the end tokens": start.end_ids,
+        "the tokenizer": digest_tokenizer(policy.renderer),
+        "the prompts": input_digests.digest_prompts(prompts, policy.renderer),
+    }
+    names = ("n", "temperature", "max_new_tokens", "top_k", "top_p", "seed")
+    return Origin("sample", {name: getattr(config, name) for name in names}, inputs)
 
 
 def _check_room(policy: Policy, groups: Sequence[PromptGroup], max_new_tokens: int) -> None:
@@ -147,6 +197,7 @@ SAMPLE = Command(
     help="draw responses to prompts, so that someone can rank them",
     positionals={"model": "MODEL", "prompts": "PROMPTS"},
     example="n=4 reward=vader out=prefs.jsonl",
+    add_flags=add_resume_flag,
     retired=retired_flags(
         *("temperature", "max_new_tokens", "top_k", "top_p", "seed", "template", "reward", "pairs", "device", "dtype")
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from pydantic import Field
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
+from penchant.cli.partial_lines import add_resume_flag, explain_stop
 from penchant.config.limits import Seed, Text
 from penchant.data.options import Ties
 from penchant.data.settings import DataConfig
@@ -105,11 +105,8 @@ def _score(arguments: Arguments) -> int:
     config = _completed(config, run)
     work = _prepare(config, run)
     with open_partial(out, _origin(config, work), resume=resume, chunk=CHUNK, total=len(work.groups)) as partial:
-        try:
+        with explain_stop(partial, "rows"):
             _score_missing(work, partial)
-        except KeyboardInterrupt:
-            print(f"stopped; continue with the same command and --resume ({partial.path} has what is done)")
-            raise
         partial.finish()
         rows: list[FileRow] = [json.loads(line) for line in partial.lines]
     summary = summarize_rows(work.scoring, work.groups, work.rendered, rows)
@@ -249,11 +246,6 @@ def _summary_lines(config: Score, work: _Work, summary: FileSummary) -> list[str
     if isinstance(accuracy := summary.logps_accuracy.get("accuracy"), Estimate):
         lines.append(f"  accuracy by log-probability alone: {recorded(accuracy, decimals=3)}")
     return lines
-
-
-def add_resume_flag(parser: argparse.ArgumentParser) -> None:
-    """Add `--resume` to a command that keeps what is done beside its file."""
-    parser.add_argument("--resume", action="store_true", help="go on with what an earlier start did of out")
 
 
 SCORE = Command(

@@ -26,7 +26,7 @@ def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
     """
     path = Path(path)
     check_name(path)
-    write_lines((_line(group, f"{path}: group {number}") for number, group in enumerate(groups, start=1)), path)
+    write_lines((group_line(group, f"{path}: group {number}") for number, group in enumerate(groups, start=1)), path)
 
 
 def write_lines(lines: Iterable[bytes], path: Path, *, private: bool = False) -> None:
@@ -67,7 +67,15 @@ def check_name(path: Path) -> None:
         raise InputError(f"{path} is a folder, expected the name of a file")
 
 
-def _line(group: PromptGroup, name: str) -> bytes:
+def group_line(group: PromptGroup, name: str) -> bytes:
+    """Return a group as a line of our own JSONL.
+
+    Args:
+        name: what the group is called in errors.
+
+    Raises:
+        InputError: text that cannot be encoded, a score that is not finite.
+    """
     name += f" ({group.source})" if group.source else ""
     try:
         # NaN and Infinity are no JSON, though Python writes them: other readers would fail at the file
