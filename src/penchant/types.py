@@ -232,10 +232,20 @@ def prompt_text(prompt: Prompt) -> str:
 
 def turn_text(turn: Message) -> str:
     """Return all that a turn says as one readable string: its thoughts, its content, and its calls as JSON lines."""
-    thoughts = f"<think>\n{turn.reasoning}\n</think>" if turn.reasoning else ""
     speaker = f"({turn.name})" if turn.name else ""
-    parts = (thoughts, speaker, turn.content, *map(call_line, turn.tool_calls))
-    return "\n".join(filter(None, parts))
+    return _readable(speaker, turn.reasoning, turn.content, turn.tool_calls)
+
+
+def response_text(response: Response) -> str:
+    """Return all that a response says as one readable string, as `turn_text` does; `text` where it is nothing more."""
+    return _readable("", response.reasoning, response.text, response.tool_calls)
+
+
+def _readable(speaker: str, reasoning: str, text: str, calls: tuple[ToolCall, ...]) -> str:
+    thoughts = f"<think>\n{reasoning}\n</think>" if reasoning else ""
+    if not (speaker or thoughts or calls):
+        return text
+    return "\n".join(filter(None, (speaker, thoughts, text, *map(call_line, calls))))
 
 
 def call_line(call: ToolCall) -> str:

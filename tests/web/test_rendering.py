@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as entities
+import json
 import re
 import time
 from typing import Any
@@ -12,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.clean_text import clean
+from penchant.data.write import group_to_row
+from penchant.types import Message, PromptGroup, Response, ToolCall, prompt_text
 from penchant.web.entry_content import EntryContent
 from penchant.web.markdown import is_costly
 from penchant.web.pages import work_context
 from penchant.web.rendering import AS_IT_IS, Show, as_html
+from penchant.web.sources import different_members
 from penchant.web.visible import hides_text, look_alike
 
 
@@ -171,3 +175,27 @@ def test_no_text_keeps_the_page_busy(name: str) -> None:
 def test_what_people_write_is_not_costly() -> None:
     table = "| a | b | c |\n|---|---|---|\n" + "| 1 | 2 | 3 |\n" * 200
     assert not is_costly(table + "text [1] with [2] notes\n" * 100)
+
+
+def test_calls_thoughts_and_functions_are_shown() -> None:
+    call = ToolCall("weather", '{"city": "Rome"}')
+    prompt = (
+        Message("tools", '[{"type": "function", "function": {"name": "weather"}}]'),
+        Message("user", "Weather?"),
+        Message("assistant", "", tool_calls=(call,)),
+        Message("tool", "31 C", name="weather"),
+    )
+    group = PromptGroup(prompt, [Response("It is 31.", reasoning="I look."), Response("", tool_calls=(call,)), "Hot."])
+    content = EntryContent.read(json.dumps(group_to_row(group)))
+    written = '{"name": "weather", "arguments": {"city": "Rome"}}'
+    assert content.turns == [
+        ("Functions that the assistant may call", prompt[0].content),
+        ("Person", "Weather?"),
+        ("Assistant", written),
+        ("Result of a function", "(weather)\n31 C"),
+    ]
+    assert content.responses == ["<think>\nI look.\n</think>\nIt is 31.", written, "Hot."]
+    # two answers that call other functions are not alike, though both have no text
+    other = Response("", tool_calls=(ToolCall("alarm"),))
+    assert different_members(PromptGroup("p", [Response("", tool_calls=(call,)), other])) == [0, 1]
+    assert prompt_text(prompt).endswith("tool: (weather)\n31 C")

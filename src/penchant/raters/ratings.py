@@ -17,7 +17,7 @@ from penchant.data.load import read_preferences
 from penchant.data.options import BadRows
 from penchant.errors import InputError, did_you_mean
 from penchant.raters.row_metadata import RowMetadata, read_row_metadata, topic_field
-from penchant.types import Comparison, PromptGroup, prompt_text
+from penchant.types import Comparison, PromptGroup, prompt_text, response_text
 
 FIRST, SECOND, TIE = "first", "second", "tie"
 Key = tuple[str, str, str]
@@ -213,7 +213,7 @@ def oriented(
     # differ in a comma are two responses.
     prompt = prompt_text(group.prompt).strip()
     indices = (comparison.winner, comparison.loser)
-    texts = [group.responses[index].text.strip() for index in indices]
+    texts = [response_text(group.responses[index]).strip() for index in indices]
     # Layouts with `chosen` and `rejected` put the winner first, so the file's own order says who won.
     winner_index = 0 if _digest(prompt, texts[0]) <= _digest(prompt, texts[1]) else 1
     verdict = TIE if comparison.tie else (FIRST, SECOND)[winner_index]
@@ -240,7 +240,7 @@ def _first_shown(group: PromptGroup, comparison: Comparison, pair: Compared, met
     """Return whether the pair's first response stood before its second, where the row says it."""
     # The row knows winner and loser, the pair first and second.
     before = metadata.stood_before(comparison.annotator, comparison.winner, comparison.loser)
-    won_first = group.responses[comparison.winner].text.strip() == pair.first
+    won_first = response_text(group.responses[comparison.winner]).strip() == pair.first
     return None if before is None else before == won_first
 
 

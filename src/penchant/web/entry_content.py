@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypedDict
+
+from penchant.types import Message, Response, ToolCall, response_text, turn_text
 
 # What people read instead of the words of chat templates; another role stands as the data call it.
-ROLES = {"user": "Person", "assistant": "Assistant", "system": "Instructions to the assistant"}
+ROLES = {
+    "user": "Person",
+    "assistant": "Assistant",
+    "system": "Instructions to the assistant",
+    "tools": "Functions that the assistant may call",
+    "tool": "Result of a function",
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,34 @@ class EntryContent:
         return cls(
             [("", prompt)]
             if isinstance(prompt, str)
-            else [(ROLES.get(turn["role"], turn["role"]), turn["content"]) for turn in prompt],
+            else [(ROLES.get(turn["role"], turn["role"]), _turn_text(turn)) for turn in prompt],
             # a response that is more than a text, such as one that was cut, is an object
-            [response if isinstance(response, str) else response["text"] for response in content["responses"]],
+            [response if isinstance(response, str) else _response_text(response) for response in content["responses"]],
             content.get("pictures", {}),  # rows of earlier versions have none
         )
+
+
+class _Part(TypedDict, total=False):
+    """A turn of a prompt, or a response, as our own JSONL has them."""
+
+    role: str
+    content: str
+    text: str
+    reasoning: str
+    name: str
+    tool_calls: list[dict[str, str]]
+
+
+def _turn_text(turn: _Part) -> str:
+    thoughts, speaker = turn.get("reasoning", ""), turn.get("name", "")
+    return turn_text(Message(turn["role"], turn["content"], thoughts, _calls(turn), speaker))
+
+
+def _response_text(response: _Part) -> str:
+    return response_text(
+        Response(response["text"], reasoning=response.get("reasoning", ""), tool_calls=_calls(response))
+    )
+
+
+def _calls(part: _Part) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(**call) for call in part.get("tool_calls", ()))

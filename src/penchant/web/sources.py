@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penchant.data import load_responses
 from penchant.errors import InputError
-from penchant.types import PromptGroup
+from penchant.types import PromptGroup, response_text
 from penchant.web.pictures import Picture, names_remote_pictures, pictures_of
 from penchant.web.settings import Collect
 
@@ -89,5 +89,5 @@ def different_members(group: PromptGroup) -> list[int]:
     seen: dict[str, int] = {}
     for index, response in enumerate(group.responses):
         # spaces at the ends cannot be seen, and a choice between the same two texts says nothing
-        seen.setdefault(response.text.strip(), index)
+        seen.setdefault(response_text(response).strip(), index)
     return sorted(seen.values())

@@ -16,7 +16,7 @@ from penchant.raters.model_names import WAYS
 from penchant.raters.ratings import read_ratings
 from penchant.raters.row_metadata import read_row_metadata
 from penchant.raters.settings import Rank
-from penchant.types import Comparison, PromptGroup, prompt_text
+from penchant.types import Comparison, PromptGroup, prompt_text, response_text
 
 LONGEST_NAME = 60  # characters of a name in an error
 
@@ -197,7 +197,7 @@ def _responses(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence
     # With one prompt there are no prompts to resample. Verdicts of one person depend on each other: resample people.
     is_annotated = all(comparison.annotator is not None for group in loaded.groups for comparison in group.comparisons)
     texts: dict[str, Sequence[str]] = {
-        group.source: [response.text.strip() for response in group.responses] for group in loaded.groups
+        group.source: [response_text(response).strip() for response in group.responses] for group in loaded.groups
     }
     return texts, "annotators" if is_annotated else "comparisons"
 
