@@ -221,18 +221,18 @@ def test_the_end_tokens_of_a_template_stop_samples(name: str) -> None:
     assert ends == (expected | {"<|call|>"} if name == "gpt_oss" else expected)
 
 
-@pytest.mark.parametrize(("name", "moved"), [("nemotron3", "<think></think>"), ("deepseek_r1", "")])
-def test_a_header_that_only_answers_have_is_not_scored(name: str, moved: str) -> None:
+@pytest.mark.parametrize(("name", "header"), [("nemotron3", "<think></think>"), ("deepseek_r1", "")])
+def test_a_header_that_only_answers_have_is_not_scored(name: str, header: str) -> None:
     """Their generation prompt opens a think block, which a plain answer closes, or lacks altogether."""
     groups = [
         PromptGroup((ASKED,), ["The Rhine.", f"{THOUGHT}The Elbe."]),
         PromptGroup((ASKED,), [f"{THOUGHT}The Po."]),
     ]
     _, rendered, report = render_all(groups, Renderer(tokenizer(name)))
-    assert [row.moved for row in rendered] == [True, False]
+    assert [row.moved_boundary for row in rendered] == [True, False]
     assert report.moved_boundaries == 1
     (head, (plain,)), (_, (thoughtful,)) = shown(name, *[groups[0].prompt, *groups[0].responses])
-    assert head.endswith(moved)
+    assert head.endswith(header)
     assert plain == f"The Rhine.{END[name]}"
     # by the same rule the marks of thoughts are the response's own, where the header of its answer does not have them
     assert thoughtful.removeprefix("<think>\n") == f"I look.\n</think>\n\nThe Elbe.{END[name]}"

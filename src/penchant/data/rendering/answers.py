@@ -38,7 +38,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerPlace:
+class AnswerBounds:
     """Where a response stands in a text, in characters.
 
     Attributes:
@@ -46,17 +46,17 @@ class AnswerPlace:
         answer: where the answer starts, behind thoughts and their marks; the same as `start` without a think block.
         end: where its content ends; the end token follows.
         block: whether a think block stands before the answer, an empty one that the template adds too.
-        lost: whether the thoughts do not stand there.
+        lacks_thoughts: whether the thoughts do not stand there.
     """
 
     start: int
     answer: int
     end: int
     block: bool = False
-    lost: bool = False
+    lacks_thoughts: bool = False
 
 
-def find_answer(full: str, begin: int, answer: Answer, suffix: str | None, call_end: str) -> AnswerPlace | None:
+def find_answer(full: str, begin: int, answer: Answer, suffix: str | None, call_end: str) -> AnswerBounds | None:
     """Find a response behind its prompt.
 
     Args:
@@ -68,21 +68,21 @@ def find_answer(full: str, begin: int, answer: Answer, suffix: str | None, call_
         None where its text or its calls do not stand there as they are.
     """
     if answer.turn.tool_calls:
-        found = _call_bounds(full, begin, answer, call_end)
+        bounds = _call_bounds(full, begin, answer, call_end)
     else:
-        found = _text_bounds(full, begin, answer, suffix)
-    if found is None:
+        bounds = _text_bounds(full, begin, answer, suffix)
+    if bounds is None:
         return None
-    first, end = found
+    first, end = bounds
     thoughts = full.find(answer.thoughts, begin, first) if answer.thoughts else -1
     if thoughts < 0:
         block = _behind_closing(full, begin, first) >= 0
-        return AnswerPlace(first, first, end, block, bool(answer.thoughts))
+        return AnswerBounds(first, first, end, block, bool(answer.thoughts))
     behind = first
     if not answer.text:
         closed = _behind_closing(full, thoughts + len(answer.thoughts), end)
         behind = _skip_space(full, closed, end) if closed >= 0 else first
-    return AnswerPlace(_opening(full, begin, thoughts), behind, end, True)
+    return AnswerBounds(_opening(full, begin, thoughts), behind, end, True)
 
 
 def _text_bounds(full: str, begin: int, answer: Answer, suffix: str | None) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from penchant.data.options import Thoughts
 from penchant.data.rendering import templates
-from penchant.data.rendering.answers import Answer, AnswerPlace, find_answer, refuse_unclosed
+from penchant.data.rendering.answers import Answer, AnswerBounds, find_answer, refuse_unclosed
 from penchant.data.rendering.chat_template import PROBE, ChatTemplate, fold_thoughts
 from penchant.data.rendering.earlier_turns import earlier_spans
 from penchant.data.rendering.end_tokens import EndTokens, find_end_tokens
@@ -33,19 +33,19 @@ class PlacedTurn:
 
     Attributes:
         full: the conversation up to the turn's end.
-        place: of the turn in it.
+        bounds: of the turn in it.
         follows: whether the conversation begins with the prompt as a sampler gets it.
     """
 
     full: str
-    place: AnswerPlace
+    bounds: AnswerBounds
     follows: bool
 
-    def scored_from(self, head: str, thoughts: Thoughts, *, moved: bool) -> int:
-        """Return where what is scored starts. moved: the header that the template adds is not scored."""
-        if thoughts == "mask" and self.place.block:
-            return self.place.answer
-        return self.place.start if moved else len(head)
+    def scored_from(self, head: str, thoughts: Thoughts, *, moved_boundary: bool) -> int:
+        """Return where what is scored starts. moved_boundary: the header that the template adds is not scored."""
+        if thoughts == "mask" and self.bounds.block:
+            return self.bounds.answer
+        return self.bounds.start if moved_boundary else len(head)
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,15 @@ class ChatText:
         Raises:
             InputError: the template fails, or does not write some turn as it is.
         """
-        return self.asked(self.turns(prompt))[0]
+        return self.write_prompt(self.turns(prompt))[0]
 
-    def asked(self, turns: Sequence[Message]) -> tuple[str, bool]:
+    def write_prompt(self, turns: Sequence[Message]) -> tuple[str, bool]:
         """Return what `head` does, and whether the thoughts of some turn are not in it."""
         shape = self.shape(turns)
         if shape.unasked:
             # a sampled model must be told to answer as in training, so the header is that of an answer
-            answered = self.template.write([*turns, Message("assistant", PROBE)], answered=True)
-            head = answered[: answered.rfind(PROBE)]
+            full = self.template.write([*turns, Message("assistant", PROBE)], answered=True)
+            head = full[: full.rfind(PROBE)]
         else:
             head = self.template.write(turns, answered=False)
         stripped = templates.refuse_lost_turns(self.template, turns, head)
@@ -114,30 +114,30 @@ class ChatText:
                 closed.
         """
         turns = self.turns(group.prompt)
-        head, stripped = self.asked(turns)
-        placed = [
+        head, stripped = self.write_prompt(turns)
+        located = [
             None
             if response.token_ids is not None
-            else self.place(turns, head, response_turn(response), response.finished)
+            else self.place_turn(turns, head, response_turn(response), response.finished)
             for response in group.responses
         ]
-        moved = any(turn is not None and not turn.follows for turn in placed)
+        moved_boundary = any(turn is not None and not turn.follows for turn in located)
         numbers = taught.numbers(turns) if not isinstance(group.prompt, str) else []
         rows = []
-        for response, turn in zip(group.responses, placed, strict=True):
+        for response, turn in zip(group.responses, located, strict=True):
             # A sample was drawn after the prompt, whose tokens alone are needed. Its own text may have other ids.
             if turn is None:
                 rows.append([Span(head, len(head), len(head), len(head), response.finished)])
                 continue
-            start = turn.scored_from(head, self.thoughts, moved=moved)
-            last = Span(turn.full, start, turn.place.end, len(turn.full), response.finished)
-            earlier = earlier_spans(self, turns, response_turn(response), turn.full, numbers) if numbers else []
-            rows.append([*earlier, last])
-        return WrittenGroup(head, rows, moved, stripped)
+            start = turn.scored_from(head, self.thoughts, moved_boundary=moved_boundary)
+            last = Span(turn.full, start, turn.bounds.end, len(turn.full), response.finished)
+            before = earlier_spans(self, turns, response_turn(response), turn.full, numbers) if numbers else []
+            rows.append([*before, last])
+        return WrittenGroup(head, rows, moved_boundary, stripped)
 
     # -- a turn of the assistant ----------------------------------------------------------------------------------
 
-    def place(self, turns: Sequence[Message], head: str, turn: Message, finished: bool) -> PlacedTurn:
+    def place_turn(self, turns: Sequence[Message], head: str, turn: Message, finished: bool) -> PlacedTurn:
         """Write a turn behind others, and find it there.
 
         Args:
@@ -154,20 +154,20 @@ class ChatText:
                 refuse_unclosed(turn)
             # cut while thinking: nothing but the header of the answer can stand before it
             full = head + self._continuation(head, turn.content[block.start :])
-            return PlacedTurn(full, AnswerPlace(len(head), len(full), len(full), True), True)
+            return PlacedTurn(full, AnswerBounds(len(head), len(full), len(full), True), True)
         full = self.template.write([*turns, turn], answered=True)
         shape = self.shape(turns)
         follows = full.startswith(head)
         begin = len(head) if follows else min(common_length(head, full), len(head) - shape.header)
         answer = Answer.of(turn)
-        place = find_answer(full, max(begin, 0), answer, shape.suffix, self.ends.call)
-        if place is None:
+        bounds = find_answer(full, max(begin, 0), answer, shape.suffix, self.ends.call)
+        if bounds is None:
             raise InputError(templates.explain_rewriting(self.template, answer))
-        if place.lost:
+        if bounds.lacks_thoughts:
             return self._thoughts_behind(head, answer, shape.suffix)
         if not follows:
-            templates.refuse_lost_turns(self.template, turns, full[: place.start])
-        return PlacedTurn(full, place, follows)
+            templates.refuse_lost_turns(self.template, turns, full[: bounds.start])
+        return PlacedTurn(full, bounds, follows)
 
     def _continuation(self, head: str, text: str) -> str:
         """Return thoughts behind a header, which may have their opening mark already."""
@@ -199,5 +199,5 @@ class ChatText:
         body = self._continuation(head, text[block.start :])
         end = len(head) + len(body)
         return PlacedTurn(
-            head + body + suffix, AnswerPlace(len(head), end - (len(text) - block.answer), end, True), True
+            head + body + suffix, AnswerBounds(len(head), end - (len(text) - block.answer), end, True), True
         )

@@ -45,14 +45,14 @@ def earlier_spans(
 def _by_prefix(chat: ChatText, turns: Sequence[Message], full: str, number: int) -> Span | None:
     """Find a turn that the template writes the same whether it is the last one or not."""
     try:
-        head, _ = chat.asked(turns[:number])
-        placed = chat.place(turns[:number], head, turns[number], finished=True)
+        head, _ = chat.write_prompt(turns[:number])
+        placed = chat.place_turn(turns[:number], head, turns[number], finished=True)
     except InputError:  # such as a conversation that begins with the assistant
         return None
-    if not placed.follows or not full.startswith(placed.full[: placed.place.end]):
+    if not placed.follows or not full.startswith(placed.full[: placed.bounds.end]):
         return None
-    start = placed.scored_from(head, chat.thoughts, moved=False)
-    return Span(full, start, placed.place.end, common_length(full, placed.full), True)
+    start = placed.scored_from(head, chat.thoughts, moved_boundary=False)
+    return Span(full, start, placed.bounds.end, common_length(full, placed.full), True)
 
 
 def _by_exchange(chat: ChatText, turns: Sequence[Message], full: str, number: int) -> Span | None:
@@ -68,11 +68,11 @@ def _by_exchange(chat: ChatText, turns: Sequence[Message], full: str, number: in
         return None
     start = common_length(full, other)
     end = len(full) - common_length(full[start:][::-1], other[start:][::-1])
-    place = find_answer(full[:end], start, Answer.of(turn), "", "")
-    if place is None and Answer.of(turn).text:
+    bounds = find_answer(full[:end], start, Answer.of(turn), "", "")
+    if bounds is None and Answer.of(turn).text:
         return None
-    if chat.thoughts == "mask" and place is not None and place.block:
-        start = place.answer
+    if chat.thoughts == "mask" and bounds is not None and bounds.block:
+        start = bounds.answer
     return Span(full, start, end, chat.ends.turn_end(full, end), True)
 
 

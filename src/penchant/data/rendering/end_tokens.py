@@ -16,7 +16,7 @@ class EndTokens:
 
     Attributes:
         ids: of them, to be taught and to stop samples.
-        call: the text of the one behind calls; empty without one.
+        call: the text of the any_added behind calls; empty without any_added.
         added: finds any added token, behind white space; None where the tokenizer has none.
     """
 
@@ -25,7 +25,7 @@ class EndTokens:
     added: re.Pattern[str] | None = None
 
     def turn_end(self, text: str, content_end: int) -> int:
-        """Return where a turn ends whose content ends there: behind the added token that follows, if one does."""
+        """Return where a turn ends whose content ends there: behind the added token that follows, if any_added does."""
         token = self.added.match(text, content_end) if self.added else None
         return token.end() if token else content_end
 
@@ -39,30 +39,30 @@ def find_end_tokens(template: ChatTemplate) -> EndTokens:
     added = {token.content: number for number, token in template.tokenizer.added_tokens_decoder.items()}
     if not added:
         return EndTokens()
-    one = "|".join(re.escape(content) for content in sorted(added, key=len, reverse=True))
+    any_added = "|".join(re.escape(content) for content in sorted(added, key=len, reverse=True))
     shape = probe_answer(template, (USER,))
-    pattern = re.compile(rf"\s*({one})")
+    pattern = re.compile(rf"\s*({any_added})")
     ends = pattern.match(shape.suffix or "")
     end = ends.group(1) if ends else ""
-    # a token that opens the first turn opens the next one here, and ends nothing
-    if end and _opens(template, end, one):
+    # a token that opens the first turn opens the next any_added here, and ends nothing
+    if end and _opens(template, end, any_added):
         end = ""
-    call = _call_end(template, one, end)
+    call = _call_end(template, any_added, end)
     return EndTokens(frozenset(added[content] for content in (end, call) if content), call, pattern)
 
 
-def _opens(template: ChatTemplate, token: str, one: str) -> bool:
+def _opens(template: ChatTemplate, token: str, any_added: str) -> bool:
     question = probe_turns((USER,))
     try:
         text = template.write(question, answered=True)
     except InputError:
         return False
-    before = re.findall(one, text[: text.find(question[0].content)])
+    before = re.findall(any_added, text[: text.find(question[0].content)])
     return bool(before) and before[-1] == token
 
 
-def _call_end(template: ChatTemplate, one: str, end: str) -> str:
-    """Return the token behind calls: the one that ends answers, or the last special token that stands there."""
+def _call_end(template: ChatTemplate, any_added: str, end: str) -> str:
+    """Return the token behind calls: the any_added that ends answers, or the last special token that stands there."""
     kinds: Kinds = (TurnKind("tools"), USER, TurnKind("assistant", filled=False, calls=1))
     try:
         text = template.write(probe_turns(kinds), answered=True)
@@ -72,7 +72,7 @@ def _call_end(template: ChatTemplate, one: str, end: str) -> str:
     if not argument:
         return ""
     special = set(map(str, template.tokenizer.all_special_tokens))
-    behind = re.findall(one, tail)
+    behind = re.findall(any_added, tail)
     if end in behind:
         return end
     return next((token for token in reversed(behind) if token in special), "")

@@ -40,11 +40,11 @@ class PlainText:
         """
         prompt = group.prompt
         head = self.head(prompt)
-        earlier = []
+        previous = []
         if not isinstance(prompt, str):
             for number in taught.numbers(prompt):
                 before = self.head(prompt[:number])
-                earlier.append(self._span(before, prompt[number], finished=True, spaced=True))
+                previous.append(self._span(before, prompt[number], finished=True, spaced=True))
         rows = []
         for response in group.responses:
             if response.token_ids is not None:
@@ -53,7 +53,7 @@ class PlainText:
             turn = response_turn(response)
             if response.finished:
                 refuse_unclosed(turn)
-            rows.append([*earlier, self._span(head, turn, response.finished, spaced=not isinstance(prompt, str))])
+            rows.append([*previous, self._span(head, turn, response.finished, spaced=not isinstance(prompt, str))])
         return WrittenGroup(head, rows)
 
     def _span(self, head: str, turn: Message, finished: bool, *, spaced: bool) -> Span:

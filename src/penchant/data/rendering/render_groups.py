@@ -69,8 +69,8 @@ def render_all(
         dropped_too_long=len(groups) - len(fitting),
         truncated=int(arrays["truncated"].sum()),
         unstable_boundaries=int(arrays["unstable"].sum()),
-        moved_boundaries=int(arrays["moved"].sum()),
-        stripped_thoughts=int(arrays["stripped"].sum()),
+        moved_boundaries=int(arrays["moved_boundary"].sum()),
+        stripped_thoughts=int(arrays["stripped_thoughts"].sum()),
         equal_pairs=compared - distinct_compared,
     )
     return distinct, rendered if len(indices) == len(fitting) else rendered.pick(indices), report

@@ -40,17 +40,17 @@ class Rendered:
 
     Attributes:
         unstable: of each response, whether a token straddles its boundary. truncated: whether the prompt was cut.
-        moved: whether responses are scored from their texts on, as the template writes another header before them than
-            the one that asks for an answer.
-        stripped: whether the template took the thoughts of earlier turns out.
+        moved_boundary: whether responses are scored from their texts on, as the template writes another header before
+            them than the one that asks for an answer.
+        stripped_thoughts: whether the template took the thoughts of earlier turns out.
     """
 
     prompt_ids: tuple[int, ...]
     branches: tuple[Branch, ...]
     unstable: tuple[bool, ...] = ()
     truncated: bool = False
-    moved: bool = False
-    stripped: bool = False
+    moved_boundary: bool = False
+    stripped_thoughts: bool = False
     source: str = field(default="", compare=False)
 
     @property
@@ -77,8 +77,8 @@ LAYOUT: dict[str, type] = {  # one number per ...
     "prompt_lengths": np.int32,  # group
     "branch_counts": np.int32,  # group
     "truncated": np.bool_,  # group
-    "moved": np.bool_,  # group
-    "stripped": np.bool_,  # group
+    "moved_boundary": np.bool_,  # group
+    "stripped_thoughts": np.bool_,  # group
     "branch_lengths": np.int32,  # branch
     "span_counts": np.int32,  # branch
     "unstable": np.bool_,  # branch
@@ -96,8 +96,8 @@ def packed(rows: Sequence[Rendered]) -> Arrays:
         "prompt_lengths": (len(row.prompt_ids) for row in rows),
         "branch_counts": (len(row.branches) for row in rows),
         "truncated": (row.truncated for row in rows),
-        "moved": (row.moved for row in rows),
-        "stripped": (row.stripped for row in rows),
+        "moved_boundary": (row.moved_boundary for row in rows),
+        "stripped_thoughts": (row.stripped_thoughts for row in rows),
         "branch_lengths": (len(branch.ids) for branch in branches),
         "span_counts": (len(branch.spans) for branch in branches),
         "unstable": chain.from_iterable(row.unstable for row in rows),
@@ -170,5 +170,8 @@ class RenderedRows(Sequence[Rendered]):
             for begin, end, count in zip(ends, ends[1:], counts, strict=False)
         )
         unstable = tuple(arrays["unstable"][first:last].tolist())
-        truncated, moved, stripped = (bool(arrays[name][group]) for name in ("truncated", "moved", "stripped"))
-        return Rendered(ids[:prompt], branches, unstable, truncated, moved, stripped, self._sources[group])
+        flags = [bool(arrays[name][group]) for name in ("truncated", "moved_boundary", "stripped_thoughts")]
+        truncated, moved_boundary, stripped_thoughts = flags
+        return Rendered(
+            ids[:prompt], branches, unstable, truncated, moved_boundary, stripped_thoughts, self._sources[group]
+        )

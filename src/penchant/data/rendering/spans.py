@@ -41,15 +41,15 @@ class WrittenGroup:
     Attributes:
         head: the prompt as a sampler gets it.
         rows: of each response its taught turns, the response the last of them.
-        moved: whether the boundary stands where the responses' texts start, since the template writes another header
-            once they are there.
-        stripped: whether the thoughts of some earlier turn were taken out.
+        moved_boundary: whether the boundary stands where the responses' texts start, since the template writes another
+            header once they are there.
+        stripped_thoughts: whether the thoughts of some earlier turn were taken out.
     """
 
     head: str
     rows: list[list[Span]]
-    moved: bool = False
-    stripped: bool = False
+    moved_boundary: bool = False
+    stripped_thoughts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +86,11 @@ def share_prefix(rows: list[TokenRow], start_id: int, text: WrittenGroup, source
         Branch(row.ids[shared:], tuple((start - shared, end - shared) for start, end in row.spans)) for row in rows
     )
     unstable = tuple(row.unstable for row in rows)
-    return Rendered(prompt, branches, unstable, moved=text.moved, stripped=text.stripped, source=source)
+    return Rendered(
+        prompt,
+        branches,
+        unstable,
+        moved_boundary=text.moved_boundary,
+        stripped_thoughts=text.stripped_thoughts,
+        source=source,
+    )

@@ -26,9 +26,9 @@ class TaughtTurns:
         if not (self.every or self.switches):
             return []
         turns = [(number, turn) for number, turn in enumerate(prompt) if turn.role == "assistant"]
-        named = [number for number, turn in turns if turn.taught]
-        if named or not self.every:
-            return named
+        switched_on = [number for number, turn in turns if turn.taught]
+        if switched_on or not self.every:
+            return switched_on
         return [number for number, turn in turns if turn.taught is None]
 
 

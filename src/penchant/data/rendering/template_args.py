@@ -49,15 +49,15 @@ def check_args(args: Mapping[str, object], text: str, name: str) -> None:
         if arg in SUPPLIED:
             raise InputError(f"template_args.{arg} cannot be given: it is made of the data")
         if arg == TODAY and "strftime_now" not in text:
-            near = next((other for other in readable if "date" in other), None)
-            advice = f"; it reads {near!r}, give that" if near else ""
+            date_name = next((other for other in readable if "date" in other), None)
+            advice = f"; it reads {date_name!r}, give that" if date_name else ""
             raise InputError(f"template_args.{TODAY} changes nothing: {name} writes no date of today{advice}")
         if arg == TODAY:
             fix_date(text, args[arg], name)  # a date that is none is refused here, before any row
         if arg != TODAY and arg not in template_variables(text):
-            known = f"it reads {', '.join(readable)}" if readable else "it reads none"
+            reading = f"it reads {', '.join(readable)}" if readable else "it reads none"
             raise InputError(
-                f"{name} does not read the argument {arg!r} (template_args): {known}{did_you_mean(arg, readable)}"
+                f"{name} does not read the argument {arg!r} (template_args): {reading}{did_you_mean(arg, readable)}"
             )
 
 

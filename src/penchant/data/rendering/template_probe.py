@@ -93,30 +93,33 @@ def probe_answer(template: ChatTemplate, kinds: Kinds) -> AnswerShape:
     fault = find_fault(template, kinds)
     messages = [*probe_turns(kinds), Message("assistant", PROBE)]
     try:
-        asked, unasked = (template.write(messages[:-1], answered=answered) for answered in (False, True))
-        answered = template.write(messages, answered=True)
+        with_header = template.write(messages[:-1], answered=False)
+        without_header = template.write(messages[:-1], answered=True)
+        full = template.write(messages, answered=True)
     except InputError:  # the conversation itself will tell, with its place
         return AnswerShape(fault=fault)
-    start = answered.rfind(PROBE)
+    start = full.rfind(PROBE)
     if start < 0:
         return AnswerShape(fault=fault)
-    between = answered[common_length(asked, answered) : start]
-    header = len(asked) - common_length(asked, unasked)
+    between = full[common_length(with_header, full) : start]
+    header = len(with_header) - common_length(with_header, without_header)
     if fault is None:
-        fault = _answer_fault(kinds, answered, start)
+        fault = _answer_fault(kinds, full, start)
     # white space alone, as of templates that join turns by a space, is a part of the answer
-    return AnswerShape(answered[start + len(PROBE) :], asked == unasked and bool(between.strip()), header, fault)
+    return AnswerShape(
+        full[start + len(PROBE) :], with_header == without_header and bool(between.strip()), header, fault
+    )
 
 
-def _answer_fault(kinds: Kinds, answered: str, start: int) -> TemplateFault | None:
+def _answer_fault(kinds: Kinds, full: str, start: int) -> TemplateFault | None:
     """Return what is wrong with the turns before an answer that starts there: each must stand before it."""
     for number, kind in enumerate(kinds, start=1):
         if kind.role == "tools" or (kind.calls and not kind.filled):
             continue
-        place = answered.find(_word(number - 1))
-        if place < 0:
+        position = full.find(_word(number - 1))
+        if position < 0:
             return TemplateFault((number,), f"leaves out turn {number} (the {kind.role}'s) once it is answered")
-        if place > start:
+        if position > start:
             return TemplateFault((number,), f"writes an answer before turn {number} (the {kind.role}'s)")
     return None
 
@@ -124,7 +127,7 @@ def _answer_fault(kinds: Kinds, answered: str, start: int) -> TemplateFault | No
 def probe_turns(kinds: Kinds) -> list[Message]:
     """Return turns of these kinds, each with a word that stands nowhere else."""
     turns = []
-    called = ""
+    function = ""
     for number, kind in enumerate(kinds):
         if kind.role == "tools":
             turns.append(Message("tools", json.dumps([{"type": "function", "function": FUNCTION}])))
@@ -133,8 +136,8 @@ def probe_turns(kinds: Kinds) -> list[Message]:
             ToolCall(f"zq{number}call{index}qz", json.dumps({"zqkeyqz": f"zq{number}argument{index}qz"}), "zq0000000")
             for index in range(kind.calls)
         )
-        called = calls[-1].name if calls else called
-        name = (called or "zqnameqz") if kind.name else ""
+        function = calls[-1].name if calls else function
+        name = (function or "zqnameqz") if kind.name else ""
         content = _word(number) if kind.filled or not calls else ""
         turns.append(Message(kind.role, content, "", calls, name, "zq0000000" if kind.answers else ""))
     return turns
