@@ -153,6 +153,6 @@ def test_colours_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, variable: st
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    assert marked_lines._has_colours()
+    assert marked_lines.has_colours()
     monkeypatch.setenv(variable, value)
-    assert not marked_lines._has_colours()
+    assert not marked_lines.has_colours()

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 
 from penchant.cli.agree import AGREE
 from penchant.cli.arguments import make_parser, read_arguments
+from penchant.cli.chat import CHAT
 from penchant.cli.collect import COLLECT
 from penchant.cli.convert_config import CONVERT_CONFIG
 from penchant.cli.data import DATA
@@ -40,6 +41,7 @@ COMMANDS = (
     DATA,
     SAMPLE,
     SCORE,
+    CHAT,
     COLLECT,
     REPORT,
     STUDY,

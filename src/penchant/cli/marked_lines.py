@@ -46,7 +46,7 @@ def print_rows(rows: Sequence[MarkedRow | RefusedRow], *, characters: int) -> No
     Args:
         characters: of a piece that are shown at most.
     """
-    coloured = _has_colours()
+    coloured = has_colours()
     segments = [*_legend(coloured)]
     for row in rows:
         segments += row_segments(row, coloured=coloured, characters=characters)
@@ -60,7 +60,7 @@ def print_rows(rows: Sequence[MarkedRow | RefusedRow], *, characters: int) -> No
     Console(highlight=False).print(Text.assemble(*segments), soft_wrap=True, end="")
 
 
-def _has_colours() -> bool:
+def has_colours() -> bool:
     """Return whether the output is a terminal with colours that the user did not turn off (no-color.org)."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False

@@ -1,0 +1,247 @@
+"""`penchant chat`: talk with a run's policy, and see what its reference says to the same with the same seed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, JsonValue
+
+from penchant.clean_text import clean
+from penchant.cli.arguments import Arguments, Command
+from penchant.cli.early_imports import import_early
+from penchant.cli.marked_lines import has_colours
+from penchant.config import Config
+from penchant.config.limits import Seed, Text, Tokens
+from penchant.data.rendering.template_source import TemplateName
+from penchant.errors import InputError
+from penchant.models.settings import Dtype
+
+if TYPE_CHECKING:
+    from penchant.models.conversation import Conversation
+    from penchant.types import Response
+
+
+class Chat(Config):
+    """Talk with a run's policy beside its reference, or with any language model.
+
+    The conversation goes on with the policy's answers; both models answer the same turns with the same seed.
+    """
+
+    method: ClassVar[str] = "chat"
+
+    model: Text
+    """A run directory, a checkpoint, or any language model: a built-in name, a folder, a GGUF file, or a hub id."""
+    prompt: Text | None = None
+    """Ask this alone, and end. Without it, lines are read until the input ends."""
+    reference: Text | None = "run"
+    """What answers beside it: `run` is what the run was held to (nothing for a model that is no run), else a model by
+    its name; null for nothing."""
+    system: str = ""
+    """A system turn before the conversation."""
+    style: Literal["auto", "turns", "text"] = "auto"
+    """What a line is: a turn of a user, or text that the model continues. `auto`: turns where the model has a chat
+    template."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """Divides the logits; 0 takes the likeliest token. 1 is what training's evaluation draws with."""
+    max_new_tokens: Tokens = 256
+    """Length at which an answer is cut."""
+    top_k: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    """Draw from the so many likeliest tokens; 0 for all."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Draw from the likeliest tokens that have this probability together; 1 for all."""
+    seed: Seed = 0
+    """Fixes the draws, of both models."""
+    template: TemplateName = "auto"
+    """As for `sample`: `auto` takes what the model was trained with here, else its chat template."""
+    template_args: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the template is told beside the conversation, such as `{enable_thinking: false}`."""
+    out: Text | None = None
+    """Write the conversation here at the end, for `collect` and `judge`: .jsonl or .jsonl.gz."""
+    device: str = "auto"
+    """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
+    dtype: Dtype = "auto"
+    """Of the weights. `auto`: float32."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+
+
+class _EndOfChat(Exception):
+    """Raised where the user ends the conversation."""
+
+
+def _chat(arguments: Arguments) -> int:
+    config = arguments.load(Chat)
+    from penchant.data.write import check_name
+
+    if config.out is not None:
+        check_name(Path(config.out))  # before the conversation, not after it
+    import_early("penchant.train.inputs.run_models", "transformers.modeling_utils")
+    conversation = _open(config)
+    try:
+        if config.prompt is not None:
+            _answer(conversation, config.prompt)
+        else:
+            _converse(conversation, config)
+    finally:
+        if config.out is not None and conversation.groups:
+            _save(conversation, config.out)
+    return 0
+
+
+def _open(config: Chat) -> Conversation:
+    from penchant.engine.sampling import Sampling
+    from penchant.models.conversation import Conversation
+    from penchant.models.load import load_policy
+    from penchant.models.settings import FrozenModel
+    from penchant.train.inputs.reference_table import load_reference
+    from penchant.train.inputs.run_models import find_run, start_reference
+
+    run = find_run(config.model)
+    policy = load_policy(
+        config.model if run is None else run.folder,
+        template=config.template,
+        template_args=config.template_args,
+        device=config.device,
+        dtype=config.dtype,
+        trust_remote_code=config.trust_remote_code,
+    )
+    reference = None
+    if config.reference == "run":
+        reference = start_reference(run, policy, dtype=config.dtype) if run is not None else None
+    elif config.reference is not None:
+        frozen = FrozenModel(name=config.reference, dtype=config.dtype, trust_remote_code=config.trust_remote_code)
+        reference = load_reference(frozen, policy)
+    sampling = Sampling(1, config.temperature, config.max_new_tokens, config.top_k, config.top_p, config.seed)
+    by_turns = policy.renderer.chat if config.style == "auto" else config.style == "turns"
+    return Conversation(policy, reference, sampling, config.system, by_turns)
+
+
+def _converse(conversation: Conversation, config: Chat) -> None:
+    """Answer lines until the input ends; what goes wrong with one of them ends nothing."""
+    watched = sys.stdin is not None and sys.stdin.isatty()
+    if watched:
+        kind = "turns" if conversation.by_turns else "text that the model continues"
+        print(f"Lines are {kind}. {_HELP} Ctrl-C stops an answer, Ctrl-D ends.")
+    for line in _lines(watched):
+        try:
+            if line.startswith("/"):
+                _obey(conversation, line, config)
+            elif line.strip():
+                _answer(conversation, line)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            if not watched:  # a script is ended, a person's answer is stopped
+                raise
+            print("(stopped)", flush=True)
+        except _EndOfChat:
+            return
+
+
+def _lines(watched: bool) -> Iterator[str]:
+    """Yield what is typed, or the lines of a file or pipe, without their ends."""
+    if sys.stdin is None:  # `<&-` closes it, and Python then has none
+        return
+    if not watched:
+        for line in sys.stdin:
+            yield line.rstrip("\r\n")
+        return
+    with suppress(ImportError):
+        import readline  # noqa: F401 - with it `input` has a history and arrows
+    while True:
+        try:
+            yield input("> ")
+        except (EOFError, KeyboardInterrupt):
+            print()
+            return
+
+
+def _answer(conversation: Conversation, line: str) -> None:
+    answers = conversation.ask(line)
+    names = ["policy", "reference"] if len(answers) > 1 else ["model"]
+    for name, answer in zip(names, answers, strict=True):
+        print(_answer_line(name, answer), flush=True)
+
+
+def _answer_line(name: str, answer: Response) -> str:
+    label = f"\x1b[1m{name}:\x1b[0m" if has_colours() else f"{name}:"
+    # a model may write anything, control characters of the terminal too
+    text = clean(answer.text).strip() or "(empty)"
+    cut = "" if answer.finished else f" […cut at {len(answer.token_ids or ())} tokens]"
+    return f"{label} {text}{cut}"
+
+
+# -- commands -----------------------------------------------------------------------------------------------------
+
+
+def _reset(conversation: Conversation, _value: str, _config: Chat) -> None:
+    conversation.reset()
+    print("a new conversation")
+
+
+def _seed(conversation: Conversation, value: str, _config: Chat) -> None:
+    if not value.isdecimal() or int(value) > 2**32 - 1:
+        raise InputError(f"/seed {value}: expected a whole number from 0, such as /seed 1")
+    conversation.sampling = replace(conversation.sampling, seed=int(value))
+
+
+def _temperature(conversation: Conversation, value: str, _config: Chat) -> None:
+    try:
+        conversation.sampling = replace(conversation.sampling, temperature=float(value))
+    except (ValueError, InputError):
+        raise InputError(f"/temperature {value}: expected a number from 0, such as /temperature 0.7") from None
+
+
+def _save_to(conversation: Conversation, value: str, config: Chat) -> None:
+    name = value or config.out
+    if not name:
+        raise InputError("/save: expected the name of a file, such as /save chat.jsonl")
+    _save(conversation, name)
+
+
+def _end(_conversation: Conversation, _value: str, _config: Chat) -> None:
+    raise _EndOfChat
+
+
+COMMANDS: dict[str, Callable[[Conversation, str, Chat], None]] = {
+    "/reset": _reset,
+    "/seed": _seed,
+    "/temperature": _temperature,
+    "/save": _save_to,
+    "/end": _end,
+}
+_HELP = "/reset begins anew, /seed N and /temperature X change the draws, /save FILE keeps the conversation, /end ends."
+
+
+def _obey(conversation: Conversation, line: str, config: Chat) -> None:
+    """Do what a line says that begins with a slash.
+
+    Raises:
+        InputError: there is no such command, or its value is wrong.
+    """
+    name, _, value = line.strip().partition(" ")
+    if name not in COMMANDS:
+        raise InputError(f"there is no {clean(name)}. {_HELP} A text that begins with a slash needs a space before it")
+    COMMANDS[name](conversation, value.strip(), config)
+
+
+def _save(conversation: Conversation, name: str) -> None:
+    from penchant.data import write_groups
+
+    write_groups(conversation.groups, name)
+    print(f"{len(conversation.groups)} turns written to {name}")
+
+
+CHAT = Command(
+    "chat",
+    Chat,
+    _chat,
+    help="talk with a model, and with what it was held to beside it",
+    positionals={"model": "RUN|MODEL"},
+    example='prompt="Who are you?" temperature=0.7',
+)
