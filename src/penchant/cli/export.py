@@ -20,6 +20,8 @@ def _export(arguments: Arguments) -> int:
     total = sum(exported.files.values())
     print(f"{config.model} exported to {exported.folder}: {len(exported.files)} files, {size_text(total)}")
     print(f"model card: {exported.folder / CARD}")
+    if exported.check:
+        print(exported.check.replace("`", ""))
     if exported.license is None:
         print("licence: unknown. Find that of the base model and of the data, and export again with license=NAME")
     return 0

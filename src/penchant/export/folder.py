@@ -11,7 +11,7 @@ from penchant.digests import SUMS, DamagedFile, check_files, has_own_sums, read_
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.export.card import CARD, CardFacts, card_text
 from penchant.export.gguf_file import Description
-from penchant.export.origin import Origin, license_of, origin_of
+from penchant.export.origin import Origin, origin_of
 from penchant.export.settings import ModelFolder
 from penchant.export.source import Source, open_source
 from penchant.export.weights import Written, write_weights
@@ -30,11 +30,13 @@ class Exported:
     Attributes:
         files: names with sizes in bytes.
         license: as the hub spells it; None where it is not known.
+        check: how far the scores of the files are from those of the model; empty where nobody looked.
     """
 
     folder: Path
     files: dict[str, int]
     license: str | None
+    check: str = ""
 
 
 def write_export(settings: ModelFolder, out: Path) -> Exported:
@@ -71,7 +73,7 @@ def write_export(settings: ModelFolder, out: Path) -> Exported:
             f"cannot write {out}: {error}. Nothing of it is left; make room, or choose another folder, and give the "
             "same command again"
         ) from error
-    return Exported(out, files, license_name)
+    return Exported(out, files, license_name, written.check)
 
 
 def check_vacant(out: Path) -> None:
@@ -139,6 +141,7 @@ def _write_card(
             chat=written.chat,
             files=files_of(folder),
             notes=written.notes,
+            check=written.check,
         )
     )
     atomic_write(folder / CARD, text)
@@ -162,6 +165,3 @@ def open_export(folder: Path) -> Exported:
     except (OSError, ValueError, AttributeError) as error:
         raise DamagedFile(f"{folder / RECORD} cannot be read ({error}): export again") from error
     return Exported(folder, files, license_name if isinstance(license_name, str) else None)
-
-
-__all__ = ["Exported", "license_of", "open_export", "write_export"]

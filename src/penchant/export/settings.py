@@ -41,6 +41,9 @@ class ModelFolder(Config):
     license: License | None = None
     """The licence of the result, as the hub spells it (`apache-2.0`); that of the base model if not given, where that
     is known."""
+    check: bool = True
+    """Read what was written back by `transformers`, and state in the card how far its scores are from the model's.
+    Takes the memory of a second copy, in float32."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
 

@@ -4,29 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
-from penchant.errors import InputError
-from penchant.files import read_json
-
-SAVED = "penchant_template.json"
-"""Beside a checkpoint: what its template was told."""
-
-
-def saved_arguments(folder: Path) -> dict[str, object]:
-    """Return what the template of a checkpoint was told beside the conversation; empty where nothing is saved.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    file = folder / SAVED
-    if not file.exists():
-        return {}
-    try:
-        arguments = read_json(file).get("template_args", {})
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{file} cannot be read ({error}): put back a good copy") from error
-    return dict(arguments) if isinstance(arguments, Mapping) else {}
+from penchant.data.rendering.template_args import TODAY
+from penchant.engine.foreign_types import Tokenizer
 
 
 def with_defaults(template: str, arguments: Mapping[str, object]) -> str:
@@ -37,11 +17,17 @@ def with_defaults(template: str, arguments: Mapping[str, object]) -> str:
     lines = [
         f"{{%- if {name} is not defined %}}{{%- set {name} = {_literal(value)} %}}{{%- endif %}}"
         for name, value in sorted(arguments.items())
-        if name != "today" and name.isidentifier()
+        if name != TODAY
     ]
-    return "".join(lines) + ("{#- defaults of the training -#}" if lines else "") + template
+    return "".join(lines) + template
 
 
 def _literal(value: object) -> str:
     """Return a value as Jinja writes it: JSON's form, which Jinja reads, but for nothing."""
     return "none" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def put_defaults(tokenizer: Tokenizer, arguments: Mapping[str, object]) -> None:
+    """Write arguments into a tokenizer's chat template, before it is saved for others."""
+    if isinstance(tokenizer.chat_template, str) and arguments:
+        tokenizer.chat_template = with_defaults(tokenizer.chat_template, arguments)

@@ -17,13 +17,15 @@ from penchant.export.gguf_file import Description, write_gguf
 from penchant.export.gguf_layouts import LAYOUTS, layout_of
 from penchant.export.gguf_vocabulary import read_vocabulary
 from penchant.export.modelfile import Turn, derive, go_template, write_modelfile
+from penchant.export.read_back import compare, read_gguf, read_merged, reads_gguf, score_texts
 from penchant.export.settings import ExportedDtype, ModelFolder
 from penchant.export.source import Source, stored_dtype
-from penchant.export.template_defaults import SAVED, saved_arguments, with_defaults
+from penchant.export.template_defaults import put_defaults
 from penchant.models.adapters import CONFIG as ADAPTER_CONFIG
 from penchant.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
 from penchant.models.load import check_saved_files, open_network, open_tokenizer
 from penchant.models.reward import READING, load_reward_model
+from penchant.models.saved_template import SAVED_TEMPLATE, read_saved_template, save_template
 from penchant.models.settings import Dtype, ModelConfig
 
 if TYPE_CHECKING:
@@ -43,11 +45,13 @@ class Written:
         dtype: how the weights are stored.
         chat: whether prompts are rendered by a chat template.
         notes: what a reader must know of the files.
+        check: how far the scores of the files are from those of the model; empty where nobody looked.
     """
 
     dtype: str
     chat: bool
     notes: tuple[str, ...] = ()
+    check: str = ""
 
 
 def write_weights(source: Source, folder: Path, settings: ModelFolder, description: Description) -> Written:
@@ -91,26 +95,24 @@ def write_merged(source: Source, folder: Path, settings: ModelFolder) -> Written
         network, renderer = learned.model, learned.renderer
     else:
         network, renderer = open_network(config)
-    if settings.dtype not in ("auto", dtype):
-        network = network.to(getattr(torch, settings.dtype))
-    saved: PreTrainedModel = network
+    saved: PreTrainedModel = network.eval()
+    before = score_texts(saved, renderer.tokenizer) if settings.check else None
+    rounds = settings.dtype not in ("auto", dtype)
+    if rounds:
+        saved = saved.to(getattr(torch, settings.dtype))
     saved.save_pretrained(folder, max_shard_size=settings.shard_size.replace(" ", ""))
     _drop_local_names(folder / "config.json")
-    chat = _save_tokenizer(source, folder, renderer)
+    put_defaults(renderer.tokenizer, renderer.template_args)
+    renderer.tokenizer.save_pretrained(folder)
+    save_template(renderer, network, folder)
     if source.kind == "reward model":
         learned.save_reading(folder)
-    return Written(str(next(network.parameters()).dtype).removeprefix("torch."), chat)
-
-
-def _save_tokenizer(source: Source, folder: Path, renderer: Renderer) -> bool:
-    """Write the tokenizer with its template, and return whether prompts are rendered by that."""
-    tokenizer, arguments = renderer.tokenizer, saved_arguments(Path(source.weights))
-    if arguments and isinstance(tokenizer.chat_template, str):
-        tokenizer.chat_template = with_defaults(tokenizer.chat_template, arguments)
-    tokenizer.save_pretrained(folder)
-    if (Path(source.weights) / SAVED).exists():
-        shutil.copyfile(Path(source.weights) / SAVED, folder / SAVED)
-    return renderer.chat
+    stored, check = next(saved.parameters()).dtype, ""
+    if before is not None and not settings.trust_remote_code:  # its own code may lie elsewhere
+        # the same arithmetic as before, so that what differs is the rounding of the weights
+        again = read_merged(folder, torch.float32 if rounds else stored, scalar=source.kind == "reward model")
+        check = compare(before, score_texts(again, renderer.tokenizer), "`transformers`", exact=not rounds)
+    return Written(str(stored).removeprefix("torch."), renderer.chat, check=check)
 
 
 def _drop_local_names(file: Path) -> None:
@@ -138,17 +140,23 @@ def write_adapter(source: Source, folder: Path, settings: ModelFolder) -> Writte
     base, note = base_name(str(content["base_model_name_or_path"]), settings.base)
     content["base_model_name_or_path"] = base
     (folder / ADAPTER_CONFIG).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    for name in (READING, SAVED):
+    for name in (READING, SAVED_TEMPLATE):
         if (weights / name).exists():
             shutil.copyfile(weights / name, folder / name)
     tokenizer: Tokenizer = open_tokenizer(
         str(weights), ModelConfig(name=source.weights, trust_remote_code=settings.trust_remote_code)
     )
-    arguments = saved_arguments(weights)
-    if arguments and isinstance(tokenizer.chat_template, str):
-        tokenizer.chat_template = with_defaults(tokenizer.chat_template, arguments)
+    saved = read_saved_template(str(weights))
+    put_defaults(tokenizer, saved.template_args if saved else {})
     tokenizer.save_pretrained(folder)
-    return Written("as trained", bool(tokenizer.chat_template), (note,) if note else ())
+    notes = [note] if note else []
+    if saved is not None and saved.added is not None:
+        notes.append(
+            f"The tokenizer has {len(saved.added.ids)} tokens more than the base. Give the base their rows first "
+            "(`base.resize_token_embeddings(len(tokenizer))`), or open the adapters with Penchant."
+        )
+    chat = saved.template == "chat" if saved else bool(tokenizer.chat_template)
+    return Written("as trained", chat, tuple(notes))
 
 
 def base_name(recorded: str, given: str | None) -> tuple[str, str]:
@@ -184,39 +192,55 @@ def write_gguf_folder(source: Source, folder: Path, settings: ModelFolder, descr
     )  # fmt: skip
     network, renderer = open_network(config)
     inner: PreTrainedModel = network
-    if settings.converter is not None:
+    script = settings.converter or _converter_on_path(inner.config.model_type)
+    if script is not None:
         merged = folder / ".merged"
         inner.save_pretrained(merged)
-        _save_tokenizer(source, merged, renderer)
-        run_converter(Path(settings.converter), merged, folder / MODEL_FILE, settings.type)
+        put_defaults(renderer.tokenizer, renderer.template_args)
+        renderer.tokenizer.save_pretrained(merged)
+        run_converter(Path(script), merged, folder / MODEL_FILE, settings.type)
         shutil.rmtree(merged)
     else:
         layout_of(inner.config)  # before the tokenizer: the architecture is the first thing to say
-        arguments = saved_arguments(Path(source.weights))
-        if arguments and isinstance(renderer.tokenizer.chat_template, str):
-            renderer.tokenizer.chat_template = with_defaults(renderer.tokenizer.chat_template, arguments)
+        put_defaults(renderer.tokenizer, renderer.template_args)
         rows = inner.get_input_embeddings().weight.shape[0]
         vocabulary = read_vocabulary(renderer.tokenizer, rows, renderer.end_ids)
         write_gguf(folder / MODEL_FILE, inner.config, inner.state_dict(), vocabulary, settings.type, description)
-    text, notes = modelfile_of(inner, renderer, saved_arguments(Path(source.weights)), description)
+    text, notes = modelfile_of(inner, renderer, description)
     (folder / "Modelfile").write_text(text, encoding="utf-8")
-    return Written(settings.type, renderer.chat, notes)
+    check = _check_gguf(inner, renderer, folder / MODEL_FILE, settings)
+    return Written(settings.type, renderer.chat, notes, check)
 
 
-def modelfile_of(
-    network: PreTrainedModel, renderer: Renderer, arguments: Mapping[str, object], description: Description
-) -> tuple[str, tuple[str, ...]]:
+def _check_gguf(network: PreTrainedModel, renderer: Renderer, file: Path, settings: ModelFolder) -> str:
+    """Read a GGUF file back, where `transformers` reads it as what it is; return how far its scores are."""
+    if not settings.check:
+        return ""
+    if not reads_gguf(network.config):
+        return "It was not read back: `transformers` does not read all of this architecture's settings from GGUF."
+    before = score_texts(network.float().eval(), renderer.tokenizer)
+    after = score_texts(read_gguf(file), renderer.tokenizer)
+    return compare(before, after, "`transformers`", exact=settings.type == "f32")
+
+
+def _converter_on_path(model_type: str) -> str | None:
+    """Return llama.cpp's script where the shell finds it, for an architecture that the mapping here lacks."""
+    return None if model_type in LAYOUTS else shutil.which("convert_hf_to_gguf.py")
+
+
+def modelfile_of(network: PreTrainedModel, renderer: Renderer, description: Description) -> tuple[str, tuple[str, ...]]:
     """Return the text of a Modelfile, and what a reader must know of it."""
     tokenizer, notes = renderer.tokenizer, []
     template: str | None = "{{ .Prompt }}"
     if renderer.chat:
-        bos = tokenizer.bos_token
+        # llama.cpp puts the beginning token there by itself, for tokenizers that do so
+        starts = tokenizer.bos_token_id is not None and tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
+        bos = tokenizer.bos_token if starts else ""
 
         def render(turns: Sequence[Turn]) -> str:
             messages = [{"role": role, "content": text} for role, text in turns]
-            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **arguments)
-            # llama.cpp puts the beginning token there by itself
-            return str(text).removeprefix(bos) if bos else str(text)
+            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            return str(text).removeprefix(bos)
 
         derived = derive(render)
         template = None if derived is None else go_template(derived)
@@ -237,6 +261,3 @@ def modelfile_of(
             parameters[name] = value
     text = write_modelfile(MODEL_FILE, template, stops, parameters, note="\n".join(notes), license=description.license)
     return text, tuple(notes)
-
-
-__all__ = ["LAYOUTS", "Written", "write_weights"]
