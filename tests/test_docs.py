@@ -18,7 +18,17 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted((DOCS / "tutorials").glob("*.md")), *sorted((DOCS / "reference").glob("*.md"))]
 LONG = {
     f"tutorials/{name}.md"
-    for name in ("agreement", "extending", "first-run", "python", "rewards", "studies", "weak", "weak-to-strong")
+    for name in (
+        "agreement",
+        "exporting",
+        "extending",
+        "first-run",
+        "python",
+        "rewards",
+        "studies",
+        "weak",
+        "weak-to-strong",
+    )
 }
 """Pages that take a quarter of a minute to a minute each."""
 BLOCK = re.compile(r"^(?:<!-- file: (\S+) -->\n)?```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
