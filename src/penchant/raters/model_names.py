@@ -13,10 +13,21 @@ from penchant.data.sources.rows import Row
 from penchant.errors import InputError
 
 PAIR_LAYOUTS = {layout.name for layout in PREFERENCES if {"chosen", "rejected"} <= {*chain(*layout.required)}}
-LISTS = {"ultrafeedback": ("completions", "model"), "openai-summaries": ("summaries", "policy")}
+LISTS = {
+    "ultrafeedback": ("completions", "model"),
+    "openai-summaries": ("summaries", "policy"),
+    "nectar": ("answers", "model"),
+}
+SIDES = {
+    "alpaca-eval": ("generator_1", "generator_2"),
+    "pku-saferlhf": ("response_0_source", "response_1_source"),
+    **dict.fromkeys(("mt-bench", "arena-55k", "response-pair"), ("model_a", "model_b")),
+}
+"""By layout, the columns with the names of the two models."""
 WAYS = (
     "a list `models` in each row, one name per response; or the layouts' own: generator_1 and generator_2, cmp_key, "
-    "chosen_model and rejected_model, completions[].model, summaries[].policy"
+    "chosen_model and rejected_model, model_a and model_b, response_0_source and response_1_source, generation_models, "
+    "answers[].model, completions[].model, summaries[].policy"
 )
 
 
@@ -38,10 +49,15 @@ def model_names(layout: str, row: Row) -> tuple[str, ...] | None:
     # the first summary was written by a person
     if layout == "instructgpt-summaries":
         return _names(["person", values.get("model_type")], 2)
-    if layout == "alpaca-eval":
-        return _names([values.get("generator_1"), values.get("generator_2")], 2)
-    if layout in PAIR_LAYOUTS:
-        return _names([values.get("chosen_model"), values.get("rejected_model")], 2)
+    if layout in SIDES:
+        return _names([values.get(name) for name in SIDES[layout]], 2)
+    if layout in PAIR_LAYOUTS or layout == "argilla":
+        # Argilla joins the words of a name by hyphens
+        pairs = (("chosen_model", "rejected_model"), ("chosen-model", "rejected-model"))
+        return next((names for pair in pairs if (names := _names([values.get(name) for name in pair], 2))), None)
+    if layout == "distilabel":
+        models = values.get("generation_models")
+        return _names(models, len(models)) if isinstance(models, list) else None
     if layout in LISTS:
         field, name = LISTS[layout]
         listed = values.get(field)

@@ -6,6 +6,7 @@ compared, and only where all turns before them agree; other rows are refused by 
 
 from __future__ import annotations
 
+from penchant.data.layouts.columns import pass_over, texts_in
 from penchant.data.layouts.outcomes import refuse_identical
 from penchant.data.layouts.turns import as_turns, prompt_or_instruction
 from penchant.data.sources.lines import parsed_json
@@ -20,6 +21,7 @@ WINNERS = {
 }
 """By the spelling of a file, who won."""
 MOST_TURNS = 10_000
+MODELS = ("model_a", "model_b")  # `penchant rank` reads them
 
 
 def read_battle(row: RowValues) -> PromptGroup:
@@ -32,6 +34,7 @@ def read_battle(row: RowValues) -> PromptGroup:
         turn = as_integer(row["turn"], "turn", low=1, high=MOST_TURNS)
         sides = [_until_answer(turns, turn, name) for turns, name in zip(sides, "ab", strict=True)]
     _note_copies(row, sides)
+    pass_over(row, *MODELS)
     winner = _winner(row["winner"], "winner")
     return _battle(sides[0], sides[1], winner, _annotator(row.get("judge")), ("conversation_a", "conversation_b"))
 
@@ -50,6 +53,7 @@ def read_battle_texts(row: RowValues) -> PromptGroup:
     if sum(outcomes) != 1:
         raise RowError("value", f"fields {', '.join(map(repr, names))}: exactly one of them must be 1")
     winner = (FIRST, SECOND, TIE)[outcomes.index(True)]
+    pass_over(row, *MODELS)
     sides = [_dialogue(prompts, answers) for answers in (first, second)]
     return _battle(sides[0], sides[1], winner, None, ("response_a", "response_b"))
 
@@ -57,6 +61,7 @@ def read_battle_texts(row: RowValues) -> PromptGroup:
 def read_answers(row: RowValues) -> PromptGroup:
     """Read a prompt with `response_a`, `response_b` and `winner`."""
     texts = [as_text(row[name], name) for name in ("response_a", "response_b")]
+    pass_over(row, *MODELS)
     comparison = _comparison(_winner(row["winner"], "winner"), _annotator(row.get("judge", row.get("annotator"))))
     group = PromptGroup(prompt_or_instruction(row), texts, [comparison])
     refuse_identical(group.responses, group.comparisons, "response_a")
@@ -143,8 +148,6 @@ def _note_copies(row: RowValues, sides: list[tuple[Message, ...]]) -> None:
     turns = dict.get(row, "full_conversation")
     if not isinstance(turns, list):
         return
-    from penchant.data.layouts.columns import texts_in
-
     known = {turn.content.strip() for side in sides for turn in side}
     if all(not text.strip() or text.strip() in known or text == "text" for text in texts_in(turns)):
         row.get("full_conversation")

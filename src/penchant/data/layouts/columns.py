@@ -14,6 +14,7 @@ from penchant.data.layouts.calls import TOOLS_ROLE, as_tools
 from penchant.data.layouts.turns import history_turns
 from penchant.data.options import Columns, RatingRules
 from penchant.data.sources.values import RowError, RowValues, as_text, cut, holds, words_of
+from penchant.errors import did_you_mean
 from penchant.types import Message, PromptGroup, prompt_turns
 
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message")
@@ -92,19 +93,37 @@ def rename_columns(values: RowValues, columns: Columns) -> RowValues:
     """Return the row with its columns under the names that layouts know.
 
     Args:
-        columns: by field, the column that holds it. None leaves the column of that name out.
+        columns: by field, the column that holds it, or a path into an object (`info.post`) or a list (`turns.0.text`).
+            None leaves the column of that name out.
 
     Raises:
         RowError: the row lacks a column that is named.
     """
+    taken = {field: _cell(values, column, field) for field, column in columns.items() if column is not None}
     renamed = {column for column in columns.values() if column is not None}
-    for field, column in columns.items():
-        if column is not None and column not in values:
-            names = ", ".join(cut(name) for name in list(values)[:20])
-            raise RowError("missing", f"data.columns: {field} is to be {cut(column)!r}, but the row has {names}")
     # A column that stood under a field's name itself is out of the way too, or two would claim the name.
     remaining = {name: value for name, value in values.items() if name not in renamed and name not in columns}
-    return {**{field: values[column] for field, column in columns.items() if column is not None}, **remaining}
+    return {**taken, **remaining}
+
+
+def _cell(values: RowValues, column: str, field: str) -> object:
+    """Return what a column holds, or what a path with dots leads to."""
+    if column in values:  # a column may have a dot in its own name
+        return values[column]
+    value: object = values
+    for part in column.split("."):
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            paths = [f"{name}.{key}" for name, item in values.items() if isinstance(item, dict) for key in item]
+            advice = did_you_mean(column, [*values, *paths], form=repr, cutoff=0.5)
+            names = ", ".join(cut(name) for name in list(values)[:20])
+            raise RowError(
+                "missing", f"data.columns: {field} is to be {cut(column)!r}, but the row has {names}{advice}"
+            )
+    return value
 
 
 def is_text(value: object) -> bool:
@@ -221,16 +240,17 @@ def add_system(group: PromptGroup, text: str) -> PromptGroup:
     return group.replace(prompt=_with_system(turns, text, "system"))
 
 
-def refuse_lost(group: PromptGroup, unread: RowValues, layout: str, *, prescribed: bool) -> None:
+def refuse_lost(group: PromptGroup, row: ReadRow, layout: str, *, prescribed: bool) -> None:
     """Refuse a row whose unread columns belong to what the model is shown.
 
     Args:
+        row: the row, after its reader has looked at it.
         prescribed: whether somebody named the layout: then what it does not read may be another prompt.
 
     Raises:
         RowError: names the column and what to do.
     """
-    for name, value in unread.items():
+    for name, value in row.unread().items():
         kind, column = name.strip().lower(), cut(name)
         leave_out = f"data.columns={{{column}: null}} leaves it out"
         if kind in TOOL_COLUMNS:
@@ -250,10 +270,15 @@ def refuse_lost(group: PromptGroup, unread: RowValues, layout: str, *, prescribe
             raise RowError("unread", f"field {column!r}: pictures, videos and sounds cannot be read yet; {leave_out}")
         is_shown = kind in SYSTEM_COLUMNS or PROMPT_COLUMN.fullmatch(kind)
         if not prescribed and is_shown and is_text(value) and not _is_copy(value, _texts_of(group)):
+            prompt = next(
+                (other for other in row if other in row.looked_at and PROMPT_COLUMN.fullmatch(other.strip().lower())),
+                "",
+            )
+            beside = f" (it reads {cut(prompt)!r} as the prompt; both could be)" if prompt else ""
             raise RowError(
                 "unread",
-                f"field {column!r} is not read by the layout {layout}, though by its name it is part of the prompt. "
-                f"Say what it is (data.columns={{prompt: {column}}}, or input or system); {leave_out}",
+                f"field {column!r} is not read by the layout {layout}, though by its name it is part of the prompt"
+                f"{beside}. Say what it is (data.columns={{prompt: {column}}}, or input or system); {leave_out}",
             )
 
 

@@ -97,7 +97,7 @@ class Layout:
         # has the most particular message.
         if self.context:
             group = add_context(group, seen)
-        refuse_lost(group, seen.unread(), self.name, prescribed=prescribed)
+        refuse_lost(group, seen, self.name, prescribed=prescribed)
         refuse_pointers(group, seen.unread())
         if self.complete and not prescribed:
             refuse_texts(group, seen.unread(), self.name)

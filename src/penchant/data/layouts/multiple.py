@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import combinations
 
+from penchant.data.layouts.columns import is_text, note_nested
 from penchant.data.layouts.outcomes import comparisons_of_ranks, comparisons_of_scores, refuse_identical
+from penchant.data.layouts.rating_rules import nested_ratings, rating_weights, weighted_rating
 from penchant.data.layouts.turns import instruction_turns, prompt_or_instruction
 from penchant.data.sources.values import (
     RowError,
@@ -48,12 +50,15 @@ def read_ranked(row: RowValues) -> PromptGroup:
 
 
 def read_ultrafeedback(row: RowValues) -> PromptGroup:
-    """Read UltraFeedback: `instruction` or `prompt`, and `completions`, whose scores make the comparisons."""
+    """Read UltraFeedback: `instruction` or `prompt`, and `completions`, whose scores make the comparisons.
+
+    `data.score` may name an aspect of the `annotations` (`helpfulness`, `honesty`, ...), or weights of several.
+    """
     if not (completions := as_records(row["completions"], "completions")):
         raise RowError("empty", "field 'completions' is empty; expected at least one completion")
     # One name for the whole row: scores of different scales cannot be compared with each other.
     filled = {field for completion in completions for field, value in completion.items() if value is not None}
-    scored_by = next((field for field in SCORE_FIELDS if field in filled), SCORE_FIELDS[0])
+    weights = rating_weights(row, next((field for field in SCORE_FIELDS if field in filled), SCORE_FIELDS[0]))
     texts, scores = [], []
     for index, completion in enumerate(completions):
         name = f"completions[{index}]"
@@ -61,8 +66,25 @@ def read_ultrafeedback(row: RowValues) -> PromptGroup:
         if field is None:
             raise RowError("missing", f"field {name!r}: a completion needs one of {', '.join(COMPLETION_FIELDS)}")
         texts.append(as_text(completion[field], f"{name}.{field}"))
-        scores.append(as_number(completion.get(scored_by), f"{name}.{scored_by}"))
+        scores.append(_completion_rating(completion, weights, name))
+        _note_comments(row, completion, field)
     return PromptGroup(prompt_or_instruction(row), texts, comparisons_of_scores(scores, texts), scores)
+
+
+def _completion_rating(completion: RowValues, weights: Mapping[str, float], name: str) -> float:
+    """Return the rating of a completion: of its own fields, or of the aspects that it was annotated by."""
+    aspects = completion.get("annotations")
+    ratings = {} if aspects is None else nested_ratings(aspects, f"{name}.annotations", "Rating")
+    if len(weights) == 1 and (field := next(iter(weights))) in (*SCORE_FIELDS, *completion) and field not in ratings:
+        return weights[field] * as_number(completion.get(field), f"{name}.{field}")
+    return weighted_rating({**ratings, **completion}, weights, f"{name}.")
+
+
+def _note_comments(row: RowValues, completion: RowValues, text_field: str) -> None:
+    """Name the texts of a completion that are not read: who wrote it, and what was said of it."""
+    for field, value in completion.items():
+        if field not in (text_field, "model") and is_text(value):
+            note_nested(row, f"completions[].{field}")
 
 
 def read_openai_summaries(row: RowValues) -> PromptGroup:

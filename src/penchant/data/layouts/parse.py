@@ -229,6 +229,12 @@ def _why_unknown(items: list[Row | RowProblem], layouts: Sequence[Layout], hints
     if not rows:  # every line is damaged, so nothing is known of the layout
         return listed([item for item in items if isinstance(item, RowProblem)], len(items))
     if (other := formats.detect(rows[0].values, hints)) is not None:
+        if other.joined and (rated := quality_columns(ReadRow(rows[0].values))):
+            return (
+                f"{rows[0].source}: field {cut(rated[0])!r} says how good the response is, and sft would teach the "
+                "bad ones: use a method that compares the responses to one prompt, such as dpo, or give each a "
+                f"`label` (true or false) for the method kto. data.columns={{{cut(rated[0])}: null}} leaves it out"
+            )
         return f"{rows[0].source} has the layout {other.name}, which is for {_purpose(other, rows[0])}"
     return f"{rows[0].source}: {describe_unknown(rows[0].values, layouts)}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from penchant.data.layouts import arena, judged, label_studio, rated
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.transcripts import is_open_transcript
+from penchant.data.layouts.unpaired import LABEL_FIELDS
 from penchant.data.sources.values import RowValues
 
 PROMPT = (("prompt",),)
@@ -143,6 +144,17 @@ PUBLISHED: tuple[Layout, ...] = (
         (("instruction", "prompt"), ("generations",), ("ratings", "rating")),
         rated.read_distilabel,
         about="distilabel's generations with ratings: scores, and a comparison for every pair.",
+    ),
+    Layout(
+        "rated",
+        (*PROMPT, ("completion", "response"), rated.RATING_FIELDS),
+        rated.read_rated,
+        lambda row: not rated.is_promptfoo(row) and all(row.get(name) is None for name in LABEL_FIELDS),
+        joined=True,
+        about=(
+            "A rated response per row: those of one prompt are compared by `rating`, `score` or `reward`, or by the "
+            "columns that `data.score` names."
+        ),
     ),
     Layout(
         "label-studio",

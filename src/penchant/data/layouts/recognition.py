@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from penchant.data.layouts import pairs
-from penchant.data.layouts.columns import text_columns
+from penchant.data.layouts.columns import COMMENTARY, SYSTEM_COLUMNS, text_columns
 from penchant.data.layouts.multiple import RANKED_FIELDS
 from penchant.data.layouts.pair_ratings import rating_fields
 from penchant.data.layouts.turns import ROLES
@@ -67,13 +69,27 @@ def doubt_implicit(row: RowValues) -> None:
     # Ratings are read with the pair, and may be texts such as "4/5".
     read = ("chosen", "rejected", *(rating_fields(row) or ()))
     if texts := text_columns({name: value for name, value in row.items() if name not in read}):
-        name = cut(texts[0])
+        candidates = [name for name in texts if name not in SYSTEM_COLUMNS and not COMMENTARY.fullmatch(name)]
+        if len(candidates) > 1:
+            raise RowError("unread", which_prompt(candidates))
+        name = cut((candidates or texts)[0])
         raise RowError(
             "unread",
             f"field {name!r} holds text that is not read, and there is no field 'prompt': say what it is "
             f"(data.columns={{prompt: {name}}}), or leave it out (data.columns={{{name}: null}})",
         )
     pairs.refuse_cut_sentence(row)
+
+
+def which_prompt(names: Sequence[str]) -> str:
+    """Return the question which of several columns is the prompt."""
+    columns = [cut(name) for name in names[:5]]
+    listed = f"{', '.join(map(repr, columns[:-1]))} and {columns[-1]!r}"
+    return (
+        f"fields {listed} could all be the prompt, and there is no field 'prompt': say which one is "
+        f"(data.columns={{prompt: {columns[0]}}}), and what the others are (data.columns={{input: {columns[1]}}}, or "
+        f"system), or leave them out (data.columns={{{columns[1]}: null}})"
+    )
 
 
 def has_ranked_list(row: RowValues) -> bool:

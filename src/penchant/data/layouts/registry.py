@@ -130,7 +130,10 @@ PREFERENCES: tuple[Layout, ...] = (
         (*INSTRUCTION, ("completions",)),
         several.read_ultrafeedback,
         doubt=refuse_stepwise,
-        about=("UltraFeedback as published, with ratings of each completion: scores, and a comparison for every pair."),
+        about=(
+            "UltraFeedback as published, with ratings of each completion: scores, and a comparison for every pair. "
+            "`overall_score` counts, or what `data.score` names (an aspect such as `honesty`, or weights)."
+        ),
     ),
     OWN_LAYOUT,
     Layout(

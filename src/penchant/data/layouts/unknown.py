@@ -9,7 +9,7 @@ from penchant.data.layouts.columns import SYSTEM_COLUMNS, ReadRow
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.published import PUBLISHED
 from penchant.data.layouts.quality import quality_columns
-from penchant.data.layouts.recognition import PROMPT_LIKE
+from penchant.data.layouts.recognition import PROMPT_LIKE, which_prompt
 from penchant.data.layouts.registry import DEMONSTRATIONS, PREFERENCES
 from penchant.data.sources.values import RowError, RowValues, cut
 from penchant.errors import InputError, near_names
@@ -51,6 +51,10 @@ def _advice(row: RowValues, layout: Layout, names: Sequence[str]) -> str:
             layout.parse(values, "")  # tried here, so that the advice is not followed by another error
         except InputError as error:  # another column may want a word too, and will be told so
             renamed = renamed if isinstance(error, RowError) and error.kind == "unread" else {}
+    if "prompt" in renamed:
+        likely = [name for name in spare if name.strip().lower() in PROMPT_LIKE and name not in SYSTEM_COLUMNS]
+        if len(likely) > 1:
+            return which_prompt(likely) + "."
     if not renamed:
         return (
             "convert the file to a known layout (data.columns={FIELD: COLUMN} renames columns; for `penchant data` "

@@ -37,7 +37,7 @@ def rows_of_document(path: Path, document: object, split: str) -> Sequence[objec
     # the order matters: a split that was asked for by name wins over every guess
     if split in tables:
         return tables[split]
-    if (table := _pandas_table(document)) is not None:
+    if (table := _pandas_table(document) or _promptfoo_results(document)) is not None:
         return table
     rows = [name for name in ROW_KEYS if name in tables and tables[name] and isinstance(tables[name][0], dict)]
     # {"data": [...], "tags": [...]}: the name says which of the two holds rows; two such names do not
@@ -64,7 +64,7 @@ def is_document(line: bytes) -> bool:
         return False  # the reader of lines names what is broken
     if not isinstance(values, dict):
         return False
-    if _pandas_table(values) is not None:
+    if _pandas_table(values) is not None or _promptfoo_results(values) is not None:
         return True
     tables = [value for value in values.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
     if len(tables) == len(values) or (len(tables) == 1 and any(values.get(name) is tables[0] for name in ROW_KEYS)):
@@ -99,6 +99,13 @@ def _pandas_table(document: RowValues) -> list[RowValues] | None:
     if columns and all(map(_is_column, columns)) and len(set(map(len, columns))) == 1:
         return [dict(zip(document, row, strict=True)) for row in zip(*columns, strict=True)]
     return None
+
+
+def _promptfoo_results(document: RowValues) -> list[RowValues] | None:
+    """Return the results in what promptfoo writes: `{"results": {"results": [...], ...}, ...}`; None for others."""
+    results = document.get("results")
+    items = _items_of(results.get("results"), dict) if isinstance(results, dict) else []
+    return items or None
 
 
 def _items_of(value: object, kind: type[Item]) -> list[Item]:

@@ -20,7 +20,8 @@ CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # What programs write into a cell of text that holds nothing: str(None) and str(nan) of Python, <NA> of pandas, and
 # <noinput> of the Alpaca data.
 NO_TEXT = ("", "none", "nan", "<na>", "<noinput>")
-FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}  # as tables write them
+# As tables write them, and people.
+FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False, "yes": True, "no": False}
 # Characters that nobody sees: a text of them alone is empty.
 INVISIBLE = "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\u2800\u3164\ufeff"
 BLANK = INVISIBLE + " \t\n\r\x0b\x0c\u00a0\u2007\u202f\u3000"
