@@ -52,6 +52,8 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "data.split": (("data.path=splits.json",), ("data.split=test",), "weights"),
     "data.ties": (("data.path=ties.jsonl",), ("data.ties=half",), "error"),
     "data.contradictions": (("data.path=contradicting.jsonl",), ("data.contradictions=error",), "error"),
+    "data.score": (("data.path=rated.jsonl",), ("data.score=humour",), "weights"),
+    "data.margin": (("data.path=rated.jsonl",), ("data.margin=2",), "error"),
     "data.bad_rows": (("data.path=bad.jsonl",), ("data.bad_rows=skip",), "error"),
     "data.merge": (("data.path=repeated.jsonl",), ("data.merge=false",), "data"),
     "data.limit": ((), ("data.limit=6",), "data"),
@@ -176,7 +178,8 @@ def test_the_other_methods_have_the_same_settings_except_their_own() -> None:
     shared = {name for name in TABLE if not name.startswith(("loss", "reference"))}
     assert set(settings_of(PreferredFT)) == shared | {"count"}
     assert set(settings_of(Unlikelihood)) == shared | {"count", "alpha"}
-    assert set(settings_of(SFT)) == shared - {"data.ties", "data.contradictions"} | {"turns"}  # (see test_methods.py)
+    comparing = {"data.ties", "data.contradictions", "data.score", "data.margin"}
+    assert set(settings_of(SFT)) == shared - comparing | {"turns"}  # (see test_methods.py)
     held_to = {name for name in TABLE if name.startswith("reference")}
     assert set(settings_of(KTO)) == shared | held_to | {
         "beta",
@@ -252,6 +255,8 @@ def files(preference_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     write("rankings.jsonl", [row | {"comparisons": order} for row in rows])
     pairs = [{"prompt": row["prompt"], "chosen": row["responses"][0], "rejected": row["responses"][1]} for row in rows]
     turned = [{"prompt": pair["prompt"], "chosen": pair["rejected"], "rejected": pair["chosen"]} for pair in pairs]
+    ratings = {"score_chosen": 2, "score_rejected": 1, "chosen_humour": 1, "rejected_humour": 5}
+    write("rated.jsonl", [pair | ratings for pair in pairs])
     Path("splits.json").write_text(json.dumps({"train": pairs, "test": turned}))
     Path("prompts.txt").write_text("Who went out?\nNobody.\n")
     Path("mine.py").write_text(
