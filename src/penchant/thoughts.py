@@ -95,6 +95,27 @@ def answer_of(response: Response) -> str:
     return "\n".join(filter(None, [answer.strip(), call_lines(response.tool_calls)]))
 
 
+def has_thoughts(response: Response) -> bool:
+    """Return whether a response has thoughts beside its answer."""
+    return bool(response.reasoning) or find_thoughts(response.text) is not None
+
+
+def full_text(response: Response) -> str:
+    """Return all of a response as one text: its thoughts, the text and its calls, a line each.
+
+    Thoughts that a file has apart are put in think marks.
+    """
+    text = (
+        f"<think>\n{response.reasoning.strip()}\n</think>\n\n{response.text}" if response.reasoning else response.text
+    )
+    return "\n".join(filter(None, [text.strip(), call_lines(response.tool_calls)])) if response.tool_calls else text
+
+
+def shown_text(response: Response, *, thoughts: bool) -> str:
+    """Return what a judge or a reward sees of a response: the answer, or all of it where thoughts are asked for."""
+    return full_text(response) if thoughts else answer_of(response)
+
+
 def call_lines(calls: Sequence[ToolCall]) -> str:
     """Write calls of functions as JSON objects of name and arguments, one per line."""
     return "\n".join(map(call_line, calls))

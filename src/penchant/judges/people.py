@@ -10,6 +10,7 @@ from penchant.data.load import load_preferences
 from penchant.judges.contract import SWAPPED, Done, Question, digest
 from penchant.judges.panel import majority
 from penchant.judges.settings import People
+from penchant.thoughts import shown_text
 from penchant.types import Verdict, Winner, prompt_text
 
 # The transcript where there is no vote. That verdict is not final: more people may be asked before the next run.
@@ -28,11 +29,14 @@ class PeopleJudge:
         for path in paths:
             for group in load_preferences(path, ties="half"):
                 for comparison in group.comparisons:
-                    first, second = (group.responses[index].text for index in (comparison.winner, comparison.loser))
-                    question = Question(prompt_text(group.prompt), first, second)
+                    pair = [group.responses[index] for index in (comparison.winner, comparison.loser)]
                     winner: Winner = "tie" if comparison.tie else "a"
-                    # kept for the texts in their alphabetical order, whatever order people saw
-                    self.votes[_key(question)][winner if first <= second else SWAPPED[winner]] += comparison.weight
+                    # people saw the thoughts as well; what is asked about may be the answers alone
+                    forms = {tuple(shown_text(side, thoughts=thoughts) for side in pair) for thoughts in (True, False)}
+                    for first, second in forms:
+                        question = Question(prompt_text(group.prompt), first, second)
+                        # kept for the texts in their alphabetical order, whatever order people saw
+                        self.votes[_key(question)][winner if first <= second else SWAPPED[winner]] += comparison.weight
         # the votes and no names of files: a file that has grown makes another judge
         content = digest(*(f"{key}{sorted(votes.items())}" for key, votes in sorted(self.votes.items())))
         self.identity = f"people {content}"

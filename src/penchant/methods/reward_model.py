@@ -7,9 +7,18 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from penchant.data.options import Thoughts
 from penchant.data.settings import DataConfig
 from penchant.train.settings import GradientConfig
 from penchant.types import RunResult
+
+
+class RewardData(DataConfig):
+    """Data with comparisons that a reward model learns from."""
+
+    thoughts: Thoughts = "drop"
+    """Thoughts before an answer (`<think>`, `reasoning_content`): `drop` learns from the answers alone, and the model
+    reads those alone wherever it is asked; `score` reads the thoughts too, here and there."""
 
 
 class RewardModel(GradientConfig):
@@ -21,7 +30,7 @@ class RewardModel(GradientConfig):
 
     method: ClassVar[str] = "reward_model"
 
-    data: DataConfig
+    data: RewardData
     """The data: a path or hub id, or its settings (`data.ties=half`)."""
     head_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """Peak learning rate of the head, which starts from nothing, while the rest starts from a model."""

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from penchant.data.options import Overflow, RenderOptions, Template
+from penchant.data.options import Overflow, RenderOptions, Template, Thoughts
 from penchant.digests import DamagedFile, read_sums, write_sums
 from penchant.engine.attention import states_at, unwrap
 from penchant.engine.foreign_types import Tokenizer
@@ -34,6 +34,7 @@ from penchant.models.load import check_saved_files, open_network
 from penchant.models.policy import save_network
 from penchant.models.saved_template import save_template
 from penchant.models.settings import Dtype, ModelConfig
+from penchant.thoughts import has_thoughts, split_thoughts
 from penchant.types import Prompt, PromptGroup, Response
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class LearnedReward:
             InputError: as `score`.
         """
         blocks = [(prompt, [response for _, response in rows]) for prompt, rows in groupby(pairs, key=lambda p: p[0])]
-        scored = self.score([PromptGroup(prompt, responses) for prompt, responses in blocks])
+        scored = self.score(self.readable([PromptGroup(prompt, responses) for prompt, responses in blocks], None))
         return [value for row in scored for value in row.tolist()]
 
     prefers = probability_preferred
@@ -152,9 +153,21 @@ class LearnedReward:
         That is with their token ids where `tokenizer`, which made them, has the same vocabulary, else (or if it is
         None) by their text.
         """
-        if tokenizer is not None and tokenizer.get_vocab() == self.tokenizer.get_vocab():
-            return list(groups)
-        return [group.replace(responses=[replace(r, token_ids=None) for r in group.responses]) for group in groups]
+        same = tokenizer is not None and tokenizer.get_vocab() == self.tokenizer.get_vocab()
+        return [group.replace(responses=[self._readable(r, same=same) for r in group.responses]) for group in groups]
+
+    def _readable(self, response: Response, *, same: bool) -> Response:
+        """Return a response as this model reads it.
+
+        Args:
+            same: its token ids are of this model's vocabulary.
+        """
+        if self.renderer.thoughts == "drop" and has_thoughts(response):
+            _, answer = split_thoughts(response.text)
+            # a sample that was cut among its thoughts has no answer, and is read as an empty one
+            ends = response.finished or not (answer or response.tool_calls)
+            return replace(response, text=answer, token_ids=None, reasoning="", finished=ends)
+        return response if same else replace(response, token_ids=None)
 
     def save(self, folder: str | Path) -> None:
         """Write the model (or its adapters), tokenizer and what else it reads by, for `load_reward_model`."""
@@ -164,9 +177,10 @@ class LearnedReward:
         self.save_reading(folder)
 
     def save_reading(self, folder: str | Path) -> None:
-        """Write `reward.json`: template, end tokens and offset, whole or not at all."""
-        end_ids = sorted(self.renderer.end_ids)
-        content = json.dumps({"offset": self.offset, "template": self.renderer.template, "end_ids": end_ids}) + "\n"
+        """Write `reward.json`: template, thoughts, end tokens and offset, whole or not at all."""
+        renderer = self.renderer
+        reading = {"offset": self.offset, "template": renderer.template, "end_ids": sorted(renderer.end_ids)}
+        content = json.dumps({**reading, "thoughts": renderer.thoughts}) + "\n"
         # the digest first: a kill between the two leaves a file that is refused, never one that is wrong in silence
         if (sums := read_sums(Path(folder))) is not None:
             write_sums(Path(folder), {**sums, READING: hashlib.sha256(content.encode()).hexdigest()})
@@ -202,6 +216,7 @@ def load_reward_model(
     device: str = "auto",
     dtype: Dtype = "auto",
     template: Template | None = None,
+    thoughts: Thoughts | None = None,
     overflow: Overflow = "error",
 ) -> LearnedReward:
     """Load a trained reward model from its folder.
@@ -210,6 +225,8 @@ def load_reward_model(
         folder: a `reward_model` run, its `checkpoint`, or any sequence classifier with one label.
         device, dtype: as in `penchant.models.load.load_policy`.
         template: how prompts are rendered; None for what the model was trained with.
+        thoughts: `score` reads the thoughts before an answer, `drop` the answer alone; None for what the model was
+            trained with, and the answer alone for a model of somebody else's.
         overflow: what is done about a row that is longer than the model's context.
 
     Raises:
@@ -224,7 +241,8 @@ def load_reward_model(
     except (OSError, ValueError) as error:
         raise DamagedFile(f"{file} cannot be read ({error}): put back a good copy") from error
     # `penchant_template.json` has the rest; models of earlier versions have none
-    options = RenderOptions(template or reading.get("template", "auto"), overflow=overflow)
+    thoughts = thoughts or reading.get("thoughts", "score" if reading else "drop")
+    options = RenderOptions(template or reading.get("template", "auto"), thoughts=thoughts, overflow=overflow)
     network, renderer = open_network(settings, options, scalar=True)
     unwrap(network).score.float()  # as in `new_reward`
     # a tokenizer's file may name fewer end tokens than the run that trained the model had

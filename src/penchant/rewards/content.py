@@ -13,7 +13,7 @@ from penchant.files import read_json
 from penchant.models.builtin import EMBEDDED, ENCODERS, WHEELS, packaged
 from penchant.models.hub import kept_folder
 from penchant.redact import hide_credentials
-from penchant.rewards.names import FUNCTIONS, classifier_name, reward_kind
+from penchant.rewards.names import FUNCTIONS, classifier_name, reward_kind, split_thoughts_mark
 
 LENGTH = 12  # hexadecimal digits
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
@@ -89,6 +89,9 @@ def reward_content(spec: str, *, cached: bool = False) -> str:
     Raises:
         InputError: the name stands for no reward.
     """
+    reads_thoughts, spec = split_thoughts_mark(spec)
+    if reads_thoughts:  # another reward, wherever a response has thoughts
+        return f"thoughts {reward_content(spec, cached=cached)}"
     match reward_kind(spec):
         case "built_in":
             return f"vader {importlib.metadata.version('vaderSentiment')}"

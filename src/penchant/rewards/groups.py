@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from penchant.errors import InputError
 from penchant.rewards.load import Reward, checked_reward
+from penchant.thoughts import shown_text
 from penchant.types import Comparison, PromptGroup, prompt_text
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def score_groups(
     A learned reward reads the groups themselves; of a response that was cut it then sees no end. `tokenizer` says whose
     token ids the responses carry: with the same vocabulary they are read as they are, else the text is.
 
+    The answer of a response is scored, without thoughts before it, unless the reward was loaded as `thoughts:NAME`, or
+    is a reward model that was trained on thoughts.
+
     The reward (of `load_reward`, or any function that keeps its contract) is called once, with all
     (prompt, response) texts in order, so that it may batch them as it likes.
 
@@ -45,7 +49,12 @@ def score_groups(
         rows = reward.score(reward.readable(groups, tokenizer))
         return [group.replace(scores=row.tolist()) for group, row in zip(groups, rows, strict=True)]
     # one call for all: a reward behind an address or a model batches better than this loop could
-    pairs = [(prompt_text(group.prompt), response.text) for group in groups for response in group.responses]
+    thoughts = getattr(reward, "reads_thoughts", False)
+    pairs = [
+        (prompt_text(group.prompt), shown_text(response, thoughts=thoughts))
+        for group in groups
+        for response in group.responses
+    ]
     scores = iter(checked_reward(reward)(pairs))
     return [group.replace(scores=[next(scores) for _ in group.responses]) for group in groups]
 

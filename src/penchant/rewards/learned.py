@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from penchant.data.options import Overflow
+from penchant.data.options import Overflow, Thoughts
 from penchant.errors import InputError
 from penchant.models.reward import LearnedReward, load_reward_model, probability_preferred
 from penchant.types import PromptGroup
@@ -73,15 +73,18 @@ class RewardEnsemble:
 
 
 def learned_reward(
-    folders: Sequence[str], *, device: str = "auto", overflow: Overflow = "error"
+    folders: Sequence[str], *, device: str = "auto", overflow: Overflow = "error", thoughts: Thoughts | None = None
 ) -> LearnedReward | RewardEnsemble:
     """Return the reward model in a folder, or an ensemble of several.
 
     Args:
         overflow: of texts beyond the model's context, as in `penchant.data.rendering.renderer.Renderer`.
+        thoughts: whether thoughts are read; None for what the model was trained with.
 
     Raises:
         InputError: as `penchant.models.reward.load_reward_model` and `RewardEnsemble`.
     """
-    members = tuple(load_reward_model(folder, device=device, overflow=overflow) for folder in folders)
+    members = tuple(
+        load_reward_model(folder, device=device, overflow=overflow, thoughts=thoughts) for folder in folders
+    )
     return members[0] if len(members) == 1 else RewardEnsemble(members)

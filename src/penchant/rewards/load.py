@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from penchant.clean_text import clean
 from penchant.errors import InputError, PenchantError
 from penchant.extension.user_code import describe_error, raising_line
-from penchant.rewards.names import FUNCTIONS, reward_kind
+from penchant.rewards.names import FUNCTIONS, reward_kind, split_thoughts_mark
 
 if TYPE_CHECKING:
     from penchant.data.options import Overflow
@@ -32,7 +32,8 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
             (prompt, response) texts and returns a number for each. Or `"classifier:MODEL"` (see
             `penchant.rewards.classifier`). Or the `http://` or `https://` address of an endpoint (see
             `penchant.rewards.http`). Or the folder of a reward model (a `reward_model` run, or its `checkpoint`), or
-            several with commas between: the mean of them.
+            several with commas between: the mean of them. A reward sees the answer of a response; with `thoughts:`
+            before its name it sees the thoughts before the answer too.
         device: where a classifier or a reward model runs, as `load_policy` takes it. (Code of its own is never run.)
         overflow: of a reward model, what becomes of texts beyond its context
             (see `penchant.data.rendering.renderer.Renderer`).
@@ -49,6 +50,9 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
     What is computed with a function is kept under its code (`penchant.extension.code_digest`). That does not hold what
     no import statement shows: modules that `importlib` imports, files that the code reads, environment variables.
     """
+    reads_thoughts, spec = split_thoughts_mark(spec)
+    if reads_thoughts and reward_kind(spec) != "learned":
+        return _with_thoughts(load_reward(spec, device=device, overflow=overflow))
     match reward_kind(spec):
         case "classifier":
             from penchant.rewards.classifier import load_classifier
@@ -61,13 +65,26 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
         case "learned":
             from penchant.rewards.learned import learned_reward  # brings torch
 
-            return learned_reward(spec.split(","), device=device, overflow=overflow)
+            return learned_reward(
+                spec.split(","), device=device, overflow=overflow, thoughts="score" if reads_thoughts else None
+            )
     function = FUNCTIONS.load(spec)
     if not callable(function):
         raise FUNCTIONS.refusal(
             spec, f"expected a function, but {spec.rpartition(':')[2]} is a {type(function).__name__}"
         )
     return checked_reward(function, spec)
+
+
+def _with_thoughts(reward: Reward) -> Reward:
+    """Return a reward that `score_groups` hands whole responses, with their thoughts."""
+
+    @wraps(reward)
+    def reading(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return reward(pairs)
+
+    reading.reads_thoughts = True  # type: ignore[attr-defined]
+    return reading
 
 
 def checked_reward(function: Callable[..., Any], name: str | None = None) -> Reward:

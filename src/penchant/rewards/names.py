@@ -19,11 +19,20 @@ FUNCTIONS = Door("reward", BUILT_IN, kind="function", other_forms=OTHER_FORMS)
 """Functions, ours and the user's, by `module:function`."""
 CLASSIFIER, ADDRESS = "classifier:", ("http://", "https://")
 
+THOUGHTS = "thoughts:"
+"""Before a reward's name: it sees the thoughts before an answer too."""
+
 Kind = Literal["built_in", "classifier", "address", "learned", "function"]
+
+
+def split_thoughts_mark(spec: str) -> tuple[bool, str]:
+    """Return whether a reward is to see thoughts (`thoughts:NAME`), and its name without that."""
+    return spec.startswith(THOUGHTS), spec.removeprefix(THOUGHTS)
 
 
 def reward_kind(spec: str) -> Kind:
     """Return what a reward's name stands for; whether that is there is another matter."""
+    spec = spec.removeprefix(THOUGHTS)
     if spec in BUILT_IN:
         return "built_in"
     if spec.startswith(CLASSIFIER):
@@ -41,6 +50,7 @@ def check_reward(spec: str) -> None:
         InputError: no such name, file, module, function or model; an address that is none; a folder that holds no
             reward model, or one whose run did not come to its end.
     """
+    _, spec = split_thoughts_mark(spec)
     match reward_kind(spec):
         case "classifier":
             check_model(classifier_name(spec)[0])

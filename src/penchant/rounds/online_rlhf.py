@@ -17,10 +17,11 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed, Tokens
-from penchant.data.settings import DataConfig, PromptsConfig
+from penchant.data.settings import PromptsConfig
 from penchant.digests import check_files
 from penchant.errors import InputError
 from penchant.methods import PPO, RewardModel, train
+from penchant.methods.reward_model import RewardData
 from penchant.models.settings import FrozenModel, ModelConfig
 from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import Row, read_rows
@@ -93,7 +94,7 @@ class OnlineRLHF(Config):
 
     def _rendering(self) -> dict[str, Any]:
         """Return how texts are rendered, the same in all stages."""
-        return {name: getattr(self.data, name) for name in ("template", "template_args", "thoughts")}
+        return {"template": self.data.template, "template_args": self.data.template_args}
 
     def reward_stage(self, number: int) -> RewardModel:
         """Train a round's reward model: from the start, on the labels of all rounds so far."""
@@ -101,7 +102,8 @@ class OnlineRLHF(Config):
         return RewardModel(
             **{"batch_size": 32, **self.reward_model},
             model=self.model,
-            data=DataConfig(path=str(folder / "labels.jsonl"), ties="half", **self._rendering()),
+            # a reward model reads answers, without thoughts
+            data=RewardData(path=str(folder / "labels.jsonl"), ties="half", **self._rendering()),
             out=str(folder / "reward"),
             seed=self.seed,  # it fixes the split too: what was held out in one round is so in all
         )

@@ -15,6 +15,7 @@ from penchant.judges.compare.settings import JudgeConfig
 from penchant.judges.compare.sources import Responses, last_samples, preview, responses, run_at
 from penchant.judges.contract import digest
 from penchant.models.load import load_policy
+from penchant.models.saved_template import SAVED_TEMPLATE
 from penchant.models.settings import ModelConfig
 from penchant.rewards.content import model_content
 from penchant.runs.progress import progress_bar
@@ -62,7 +63,7 @@ def draw_responses(config: JudgeConfig, source: str) -> dict[float, Responses]:
     }
     if missing := [temperature for temperature, file in files.items() if not file.is_file()]:
         _draw(run, config, prompts, {files[temperature]: samplings[temperature] for temperature in missing})
-    return {temperature: responses(str(file)) for temperature, file in files.items()}
+    return {temperature: responses(str(file), thoughts=config.thoughts) for temperature, file in files.items()}
 
 
 def _prompts(config: JudgeConfig, run: Run) -> list[Prompt]:
@@ -104,7 +105,9 @@ def _draw(run: Run, config: JudgeConfig, prompts: Sequence[Prompt], samplings: M
         trust_remote_code=config.trust_remote_code,
         **kept_settings,
     )
-    policy = load_policy(model, template=run.setting("data", "template") or "auto")
+    # beside the checkpoint lies the template that it was trained with; earlier versions wrote down its name alone
+    saved = (run.path / "checkpoint" / SAVED_TEMPLATE).is_file()
+    policy = load_policy(model, template="auto" if saved else run.setting("data", "template") or "auto")
     for file, sampling in samplings.items():
         # before the first draw: a prompt that fails would take the samples of all others with it
         if long := [prompt for prompt in prompts if not policy.has_room(prompt, sampling.max_new_tokens)]:

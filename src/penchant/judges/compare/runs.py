@@ -187,7 +187,7 @@ def _sources(config: JudgeConfig) -> dict[str, Source]:
             for temperature, texts in draw_responses(config, path).items():
                 sources[f"{run} at {temperature:g}"] = Source(path, run, temperature, texts)
         else:
-            sources[run] = Source(path, run, None, responses(path))
+            sources[run] = Source(path, run, None, responses(path, thoughts=config.thoughts))
     return sources
 
 

@@ -43,6 +43,8 @@ class JudgeConfig(Config):
     run may be somebody else's."""
     judge: JudgeSpec
     """Who judges, with its settings."""
+    thoughts: bool = False
+    """Show the judges the thoughts before an answer (`<think>`, `reasoning_content`) too; else they see the answer."""
     baselines: bool = True
     """Ask the judges `longest` and `random` about the same pairs too, for comparison."""
     n: Draws = 1

@@ -10,23 +10,34 @@ from penchant.errors import InputError
 from penchant.judges.compare.settings import JudgeConfig
 from penchant.models.finished import check_finished
 from penchant.runs.read import Run, SampledPrompt, read_runs
-from penchant.types import prompt_text
+from penchant.thoughts import shown_text
+from penchant.types import Response, prompt_text
 
 # The texts of each prompt, in order.
 Responses = Mapping[str, Sequence[str]]
 
 
-def responses(path: str, *, reference: bool = False) -> Responses:
+def responses(path: str, *, reference: bool = False, thoughts: bool = False) -> Responses:
     """Return the responses to each prompt, of a run's last samples (or its reference's) or of a file.
 
     A text that was drawn twice is there twice.
+
+    Args:
+        reference: of a run, the samples of its reference.
+        thoughts: with the thoughts before an answer; else the answers alone.
 
     Raises:
         InputError: nothing to read there, or a prompt without a response.
     """
     if Path(path).expanduser().is_dir():
         rows = last_samples(run_at(path))
-        texts_of = {row.prompt: [draw.text for draw in (row.reference if reference else row.policy)] for row in rows}
+        texts_of = {
+            row.prompt: [
+                shown_text(Response(draw.text), thoughts=thoughts)
+                for draw in (row.reference if reference else row.policy)
+            ]
+            for row in rows
+        }
         # a run whose reference was not sampled has the prompts all the same
         texts_of = {prompt: texts for prompt, texts in texts_of.items() if texts}
         if not texts_of:
@@ -35,7 +46,12 @@ def responses(path: str, *, reference: bool = False) -> Responses:
         return texts_of
     groups = load_responses(path)
     # as often as it was drawn: responses are paired by their number, the first with the first
-    texts_of = {prompt_text(g.prompt): [r.text for r in g.responses for _ in range(r.count)] for g in groups}
+    texts_of = {
+        prompt_text(group.prompt): [
+            shown_text(response, thoughts=thoughts) for response in group.responses for _ in range(response.count)
+        ]
+        for group in groups
+    }
     if empty := [prompt for prompt, texts in texts_of.items() if not texts]:
         raise InputError(f"{path}: {len(empty)} prompts have no response, the first: {preview(empty[0])}")
     return texts_of
@@ -50,17 +66,18 @@ def opponents(config: JudgeConfig) -> dict[str, Responses]:
     if config.against == "reference":
         if files := [path for path in config.responses if not Path(path).expanduser().is_dir()]:
             raise InputError(f"{files[0]} is no run directory and has no reference: say `against`")
-        return {path: responses(path, reference=True) for path in config.responses}
+        return {path: responses(path, reference=True, thoughts=config.thoughts) for path in config.responses}
     if config.against == "chosen":
         if config.data is None:
             raise InputError("against=chosen needs `data`: the preferences whose chosen responses are met")
         chosen: dict[str, list[str]] = {}
         for group in load_preferences(config.data, ties="drop"):
             # a response that won several comparisons is one opponent
-            best = [group.responses[comparison.winner].text for comparison in group.comparisons]
+            winners = [group.responses[comparison.winner] for comparison in group.comparisons]
+            best = [shown_text(response, thoughts=config.thoughts) for response in winners]
             chosen[prompt_text(group.prompt)] = list(dict.fromkeys(best))
         return dict.fromkeys(config.responses, chosen)
-    return dict.fromkeys(config.responses, responses(config.against))
+    return dict.fromkeys(config.responses, responses(config.against, thoughts=config.thoughts))
 
 
 def preview(text: str) -> str:

@@ -14,7 +14,7 @@ from functools import cache
 
 from penchant.judges.settings import implementation_module
 from penchant.rewards.content import data_content, model_content, reward_content
-from penchant.rewards.names import reward_kind
+from penchant.rewards.names import reward_kind, split_thoughts_mark
 from penchant.studies.core.kinds import maker_of
 from penchant.studies.core.source import ENTRIES, digest_source
 from penchant.tasks.load import task_row
@@ -113,6 +113,7 @@ def losses_in(loss: object) -> set[str] | None:
 
 def _entry_of_reward(spec: str) -> str | None:
     """Return the entry behind a reward's name; a function of the user's has none, for its own code counts."""
+    _, spec = split_thoughts_mark(spec)
     kind = reward_kind(spec)
     return spec if kind == "built_in" else None if kind == "function" else kind
 

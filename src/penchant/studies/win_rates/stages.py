@@ -19,8 +19,9 @@ from penchant.studies.core.records import read_lines
 from penchant.studies.win_rates.answers import load_answers
 from penchant.studies.win_rates.rows import Cutter, select, unseen, write_seen
 from penchant.studies.win_rates.stage_settings import CutSettings, VerdictSettings
+from penchant.thoughts import answer_of
 from penchant.typed_json import JsonObject
-from penchant.types import PromptGroup, Verdict, prompt_text
+from penchant.types import PromptGroup, Response, Verdict, prompt_text
 
 JUDGMENTS = "judgments.sqlite"
 ANSWERS = "answers.jsonl"
@@ -99,11 +100,17 @@ def verdicts_stage(job: StageJob[VerdictSettings], folder: Path) -> dict[str, ob
         RunError: calls of the judge failed, and are to be made again. What it said otherwise is kept.
     """
     settings = job.settings
-    opponents = {prompt_text(g.prompt): g.responses[0].text for g in load_answers(job.needs["domain"] / "eval.jsonl")}
+    opponents = {
+        prompt_text(g.prompt): answer_of(g.responses[0]) for g in load_answers(job.needs["domain"] / "eval.jsonl")
+    }
     rows = read_lines(job.needs["answers"] / "samples.jsonl")
     # One for each text, in the order of the pairs, as the two are zipped when they are written.
     temperatures = [row["temperature"] for row in rows for _ in row["texts"]]
-    pairs = [Question(row["prompt"], text, opponents[row["prompt"]]) for row in rows for text in row["texts"]]
+    pairs = [
+        Question(row["prompt"], answer_of(Response(text)), opponents[row["prompt"]])
+        for row in rows
+        for text in row["texts"]
+    ]
     # One store for the whole study, beside its stages: a stage that is begun again asks only what is not known.
     with VerdictStore(job.folder.parents[1] / JUDGMENTS) as store:
         answers = ask(_judge(job), pairs, store=store, orders=settings.orders)
