@@ -82,7 +82,7 @@ def test_a_reward_model_reads_what_it_was_trained_on(tiny_model: str, tmp_path: 
     (without,) = score_groups([PromptGroup("Is it?", [APART, INSIDE, PLAIN, CUT])], answers)
     assert without.scores is not None
     assert with_thoughts.scores is not None
-    assert len({without.scores[index] for index in (0, 1, 2)}) == 1
+    assert without.scores[:2] == pytest.approx([without.scores[2]] * 2, abs=1e-4)
     assert with_thoughts.scores[0] != with_thoughts.scores[1]
     # as texts, as a judge gives them
     assert answers([("Is it?", INSIDE.text)]) == answers([("Is it?", "Yes.")])
