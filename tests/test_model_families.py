@@ -1,23 +1,30 @@
 """The whole way by command line, on a tiny random model of each family with an imitation of its chat template.
 
-Train by DPO, kill and resume, sample, judge, score, export, and open the export with `transformers`: the scores are those
-of a plain forward of the conversation as the tokenizer's own `apply_chat_template` writes it.
+Train by DPO, kill and resume, sample, judge, score, export, and open the export with `transformers`: the scores are
+those of a plain forward of the conversation as the tokenizer's own `apply_chat_template` writes it.
 """
 
 from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from template_families import FAMILIES, family_tokenizer
-from tiny_types import build_tiny
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from repository import REPOSITORY
+from template_families import FAMILIES, family_tokenizer
+
+sys.path.append(str(REPOSITORY / "benchmarks"))  # the tiny networks of the sweep over model types
+
+from tiny_types import build_tiny
 
 LONGROPE = {
     "rope_type": "longrope",
@@ -39,8 +46,17 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "SmolLM3": ("smollm3", "smollm3", {}),
 }
 """By the name people use: the template's family, the type in `transformers`, and changes of its configuration."""
-QUESTIONS = ("Name a river.", "Why is the sky blue?", "Two plus two?", "A word for red?", "Who wrote it?", "Where is Rome?")
-DATE = "template_args={today: 2026-01-31}"
+QUESTIONS = (
+    "Name a river.",
+    "Why is the sky blue?",
+    "Two plus two?",
+    "A word for red?",
+    "Who wrote it?",
+    "Where is Rome?",
+)
+DAY = date(2026, 1, 31)
+TODAY = "template_args={today: 2026-01-31}"
+DATED = ("gpt_oss", "llama32", "smollm3")
 
 
 def make_model(name: str, folder: Path) -> Path:
@@ -93,13 +109,29 @@ def wait_for_checkpoint(folder: Path, step: int) -> None:
     raise AssertionError(f"{folder} never came to step {step}")
 
 
-def plain_scores(model: Path, texts: list[tuple[str, str]]) -> list[float]:
-    """The log-probabilities of what stands after each prompt's text, by one forward per text."""
+def plain_scores(model: Path, conversations: list[list[dict[str, str]]]) -> list[float]:
+    """The log-probability of what stands behind each prompt, by one forward of `transformers` per conversation.
+
+    That is what a model that is asked writes itself: an empty think block too, then the answer and its end token.
+    """
     tokenizer = AutoTokenizer.from_pretrained(model)
     network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, attn_implementation="eager").eval()
+
+    def written(turns: list[dict[str, str]], *, asked: bool) -> str:
+        return str(
+            tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=asked, strftime_now=lambda form: DAY.strftime(form)
+            )
+        )
+
     scores = []
-    for prompt, full in texts:
-        given, ids = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, full))
+    for turns in conversations:
+        full, prompt, answer = written(turns, asked=False), written(turns[:-1], asked=True), turns[-1]["content"]
+        assert full.startswith(prompt)
+        parts = (prompt, full[: full.rindex(answer) + len(answer)], full)
+        given, answered, ids = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in parts)
+        # what a template writes behind the end token is no part of the response; GLM writes no end token
+        ids = [*answered, *(ids[len(answered) : len(answered) + 1] or [tokenizer.eos_token_id])]
         with torch.no_grad():
             logps = network(torch.tensor([ids])).logits[0].float().log_softmax(-1)
         scores.append(sum(float(logps[place - 1, ids[place]]) for place in range(len(given), len(ids))))
@@ -107,16 +139,18 @@ def plain_scores(model: Path, texts: list[tuple[str, str]]) -> list[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_family_from_training_to_its_export(name: str, penchant: Callable[..., Any], tmp_path: Path) -> None:
     family = MODELS[name][0]
     model = make_model(name, tmp_path / "model")
-    write_pairs(family, tmp_path / "pairs.jsonl")
+    pairs = write_pairs(family, tmp_path / "pairs.jsonl")
+    dated = (TODAY,) if family in DATED else ()
     settings = (
         f"model={model}",
         "model.device=cpu",
         f"data={tmp_path / 'pairs.jsonl'}",
-        f"data.{DATE}",
+        *(f"data.{setting}" for setting in dated),
         "data.held_out=2",
         "batch_size=2",
         "epochs=4",
@@ -134,19 +168,23 @@ def test_a_family_from_training_to_its_export(name: str, penchant: Callable[...,
     for file in (straight / "checkpoint").glob("*.safetensors"):
         assert file.read_bytes() == (killed / "checkpoint" / file.name).read_bytes()
 
-    for source, out in ((straight, "after"), (model, "before")):
-        date = () if source == straight else (DATE,)  # the run's own is kept beside its checkpoint
-        run(penchant, "sample", str(source / "checkpoint" if source == straight else source), str(tmp_path / "pairs.jsonl"),
-            "n=1", "max_new_tokens=6", *date, f"out={tmp_path / out}.jsonl")  # fmt: skip
-    run(penchant, "judge", str(tmp_path / "after.jsonl"), f"against={tmp_path / 'before.jsonl'}",
-        "judge=policy", f"judge.model={model}", f"out={tmp_path / 'verdicts'}")  # fmt: skip
+    file = str(tmp_path / "pairs.jsonl")
+    short = ("n=1", "max_new_tokens=6")
+    # the run's own arguments are kept beside its checkpoint
+    run(penchant, "sample", str(straight / "checkpoint"), file, *short, f"out={tmp_path / 'after.jsonl'}")
+    run(penchant, "sample", str(model), file, *short, *dated, f"out={tmp_path / 'before.jsonl'}")
+    before, verdicts = (f"{key}={tmp_path / name}" for key, name in (("against", "before.jsonl"), ("out", "verdicts")))
+    run(penchant, "judge", str(tmp_path / "after.jsonl"), before, "judge=policy", f"judge.model={model}", verdicts)
 
-    run(penchant, "score", str(straight), str(tmp_path / "pairs.jsonl"), f"out={tmp_path / 'scores.jsonl'}")
+    run(penchant, "score", str(straight), file, f"out={tmp_path / 'scores.jsonl'}")
     run(penchant, "export", str(straight), f"out={tmp_path / 'exported'}")
     assert (tmp_path / "exported" / "README.md").is_file()
-    run(penchant, "score", str(tmp_path / "exported"), str(tmp_path / "pairs.jsonl"), f"out={tmp_path / 'exported.jsonl'}")
+    again = tmp_path / "exported.jsonl"
+    run(penchant, "score", str(tmp_path / "exported"), file, f"out={again}")
     ours, exported = (
-        [response["logp"] for line in (tmp_path / file).read_text().splitlines() for response in json.loads(line)["responses"]]
-        for file in ("scores.jsonl", "exported.jsonl")
+        [json.loads(line)["logps"] for line in scored.read_text().splitlines()]
+        for scored in (tmp_path / "scores.jsonl", again)
     )
-    assert exported == pytest.approx(ours, abs=1e-4)
+    assert exported == [pytest.approx(scores, abs=1e-4) for scores in ours]
+    plain = plain_scores(tmp_path / "exported", [[*pair["prompt"], *pair["rejected"]] for pair in pairs])
+    assert [scores[1] for scores in ours] == pytest.approx(plain, abs=2e-3)
