@@ -5,6 +5,7 @@ The texts are our own. They imitate where thoughts, tools, dates, headers and en
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,17 +105,25 @@ FAMILIES = {
 def family_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """Return a tokenizer with a token per byte, the family's marks, and its template."""
     family = FAMILIES[name]
+    tokenizer = byte_tokenizer(family.special, family.marks, bos=family.bos, eos=family.eos)
+    tokenizer.chat_template = (FOLDER / f"{name}.jinja").read_text(encoding="utf-8")
+    return tokenizer
+
+
+def byte_tokenizer(
+    special: Sequence[str], marks: Sequence[str], *, bos: str | None, eos: str
+) -> PreTrainedTokenizerFast:
+    """Return a tokenizer with a token per byte and some marks, of which decoding leaves the special ones out."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = Tokenizer(models.BPE({letter: index for index, letter in enumerate(alphabet)}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
-        bos_token=family.bos,
-        eos_token=family.eos,
-        additional_special_tokens=list(family.special),
+        bos_token=bos,
+        eos_token=eos,
+        additional_special_tokens=list(special),
         clean_up_tokenization_spaces=False,
     )
-    tokenizer.add_tokens(list(family.marks))
-    tokenizer.chat_template = (FOLDER / f"{name}.jinja").read_text(encoding="utf-8")
+    tokenizer.add_tokens(list(marks))
     return tokenizer

@@ -103,6 +103,38 @@ class ChatTemplate:
         return None
 
     @cached_property
+    def _takes_marks_apart(self) -> bool:
+        """Whether thoughts in the marks of a text are written as those of the field are, white space aside.
+
+        Where a template has a field and does not look into the text, as GPT-OSS's and Qwen3.8's, the marks would stand
+        in the answer, behind the header that closes the thoughts.
+        """
+        if self.reasoning_field is None:
+            return True
+        marked = {"content": fold_thoughts(THOUGHT_PROBE, PROBE)}
+        separate = {"content": PROBE, self.reasoning_field: THOUGHT_PROBE}
+        try:
+            first, second = (
+                self._apply([USER, {"role": "assistant", **fields}], None, answered=True)
+                for fields in (marked, separate)
+            )
+        except InputError:  # such as one that refuses marks in a text
+            return False
+        return "".join(first.split()) == "".join(second.split())
+
+    @cached_property
+    def _content_as_parts(self) -> bool:
+        """Whether the template takes the content of a turn as a list of parts alone, as some of vision models do."""
+
+        def writes(content: object) -> bool:
+            try:
+                return PROBE in self._apply([{"role": "user", "content": content}], None, answered=False)
+            except InputError:
+                return False
+
+        return not writes(PROBE) and writes(text_parts(PROBE))
+
+    @cached_property
     def _arguments_as_text(self) -> bool:
         """Whether the template joins a call's arguments to texts, and so fails at an object."""
 
@@ -151,18 +183,14 @@ class ChatTemplate:
     def _row(self, turn: Message) -> dict[str, object]:
         """Return a turn as templates take it; a field that a turn does not have is left out."""
         row: dict[str, object] = {"role": turn.role, "content": turn.content}
-        # a template that knows a field and no marks, as GPT-OSS's, would write the marks as text
-        if (
-            not turn.reasoning
-            and turn.role == "assistant"
-            and not self.knows_marks
-            and "think>" in turn.content.lower()
-        ):
-            thoughts, answer = split_thoughts(turn.content)
-            if thoughts and self.reasoning_field:
-                row |= {"content": answer, self.reasoning_field: thoughts}
         if turn.reasoning:
             row |= self._thoughts(turn)
+        elif turn.role == "assistant":
+            thoughts, answer = split_thoughts(turn.content)
+            if thoughts and self.reasoning_field and not self._takes_marks_apart:
+                row |= {"content": answer, self.reasoning_field: thoughts}
+        if self._content_as_parts:
+            row["content"] = text_parts(str(row["content"]))
         if turn.tool_calls:
             row["tool_calls"] = [self._call(call) for call in turn.tool_calls]
         if turn.name:
@@ -185,6 +213,11 @@ class ChatTemplate:
         arguments = call.arguments if self._arguments_as_text else parse_object(call.arguments)
         row: dict[str, object] = {"type": "function", "function": {"name": call.name, "arguments": arguments}}
         return row | ({"id": call.id} if call.id else {})
+
+
+def text_parts(text: str) -> list[dict[str, str]]:
+    """Return a text as the list of its one part."""
+    return [{"type": "text", "text": text}]
 
 
 def fold_thoughts(reasoning: str, content: str) -> str:
