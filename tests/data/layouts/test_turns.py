@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penchant.data import load_demonstrations, load_preferences
@@ -323,3 +323,100 @@ def test_any_turn_is_read_or_refused(turn: dict[str, object]) -> None:
     except RowError:
         return
     assert all(isinstance(json.loads(call.arguments), dict) for call in read.tool_calls)
+
+
+def test_a_table_fills_turns_and_calls_with_nulls(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    def row(name: str, arguments: dict[str, str]) -> dict[str, Any]:
+        call = {"id": None, "type": "function", "function": {"name": name, "arguments": arguments}}
+        turns = [{"role": "user", "content": [{"type": "text", "text": "Do it."}]}]
+        side = [{"role": "assistant", "content": None, "tool_calls": [call]}]
+        other = [{"role": "assistant", "content": "No.", "reasoning_content": "I rest."}]
+        tools = [{"type": "function", "function": {"name": name, "parameters": {"properties": arguments}}}]
+        return {"prompt": turns, "chosen": side, "rejected": other, "tools": tools}
+
+    rows = [row("weather", {"city": "Rome"}), row("alarm", {"at": "six"})]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    groups = load_preferences(tmp_path / "a.parquet")
+    # the table holds {"city": "Rome", "at": null}, which no call says
+    assert [group.responses[0].tool_calls[0].arguments for group in groups] == ['{"city": "Rome"}', '{"at": "six"}']
+    functions = [json.loads(group.prompt[0].content) for group in groups]  # type: ignore[union-attr]
+    assert [[tool["function"]["parameters"] for tool in tools] for tools in functions] == [
+        [{"properties": {"city": "Rome"}}],
+        [{"properties": {"at": "six"}}],
+    ]
+    assert groups == load_preferences(save(tmp_path / "a.jsonl", *rows))
+
+
+def test_turns_in_cells_of_text_keep_their_calls(tmp_path: Path) -> None:
+    import csv
+
+    chosen = [{"role": "assistant", "content": None, "tool_calls": [OPENAI]}]
+    cells = [
+        {"prompt": "Weather?", "chosen": write(chosen), "rejected": "Hot.", "tools": json.dumps([WEATHER])}
+        for write in (json.dumps, str)  # as JSON, and as pandas writes a list
+    ]
+    for number, cell in enumerate(cells):
+        with (tmp_path / f"{number}.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, cell)
+            writer.writeheader()
+            writer.writerow(cell)
+        (group,) = load_preferences(tmp_path / f"{number}.csv")
+        assert group.prompt[0] == TOOLS
+        assert group.responses[0].tool_calls == (ToolCall("weather", '{"city": "Rome"}', "c1"),)
+
+
+WORD = st.text("abc \u00e9", min_size=1, max_size=6).filter(lambda text: text.strip())
+SAID = st.tuples(WORD, WORD, st.none() | WORD, st.none() | WORD)
+
+
+def _spellings(rounds: list[tuple[str, str, str | None, str | None]]) -> dict[str, dict[str, Any]]:
+    """One conversation as OpenAI's, ShareGPT's, ms-swift's and our own files have it."""
+    openai, sharegpt, swift, own = [], [], [], []
+    for number, (question, answer, city, result) in enumerate(rounds):
+        openai.append({"role": "user", "content": question})
+        sharegpt.append({"from": "human", "value": question})
+        swift.append({"role": "user", "content": question})
+        own.append({"role": "user", "content": question})
+        if city is not None:
+            call = {"name": "weather", "arguments": {"city": city}}
+            text = json.dumps(call)
+            openai.append(
+                {"role": "assistant", "content": None, "tool_calls": [{"type": "function", "function": call}]}
+            )
+            sharegpt.append({"from": "function_call", "value": text})
+            swift.append({"role": "tool_call", "content": text})
+            arguments = json.dumps(call["arguments"], ensure_ascii=False)
+            own.append(
+                {"role": "assistant", "content": "", "tool_calls": [{"name": "weather", "arguments": arguments}]}
+            )
+            openai.append({"role": "tool", "content": result or "none"})
+            sharegpt.append({"from": "observation", "value": result or "none"})
+            swift.append({"role": "tool_response", "content": result or "none"})
+            own.append({"role": "tool", "content": result or "none"})
+        last = number == len(rounds) - 1
+        openai.append({"role": "assistant", "content": answer})
+        sharegpt.append({"from": "gpt", "value": answer})
+        swift.append({"role": "assistant", "content": answer})
+        own += [] if last else [{"role": "assistant", "content": answer}]
+    return {
+        "openai": {"messages": openai, "tools": [WEATHER]},
+        "sharegpt": {"conversations": sharegpt, "tools": json.dumps([WEATHER])},
+        "swift": {"messages": swift, "tools": json.dumps([{"type": "function", "function": WEATHER}])},
+        "own": {
+            "prompt": [{"role": "tools", "content": json.dumps([WEATHER])}, *own],
+            "responses": [rounds[-1][1]],
+        },
+    }
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rounds=st.lists(SAID, min_size=1, max_size=3))
+def test_one_conversation_is_the_same_in_every_spelling(
+    tmp_path: Path, rounds: list[tuple[str, str, str | None, str | None]]
+) -> None:
+    groups = [load_demonstrations(save(tmp_path / f"{name}.jsonl", row)) for name, row in _spellings(rounds).items()]
+    assert all(group == groups[0] for group in groups)
+    assert sum(len(turn.tool_calls) for turn in groups[0][0].prompt) == sum(city is not None for *_, city, _ in rounds)  # type: ignore[union-attr]
