@@ -115,3 +115,10 @@ def test_other_prompts_or_another_model_are_refused(
 def test_how_much_is_drawn_at_once_follows_from_the_samples_of_a_prompt() -> None:
     assert command._chunk(4) == 128
     assert command._chunk(10_000) == 1
+
+
+def test_a_system_turn_stands_before_every_prompt(sample: Callable[..., tuple[int, str]]) -> None:
+    assert sample("told.jsonl", "n=1", "system=Be brief.")[0] == 0
+    rows = [json.loads(line) for line in Path("told.jsonl").read_text().splitlines()]
+    assert [[turn["role"] for turn in row["prompt"]] for row in rows] == [["system", "user"]] * len(WORDS)
+    assert {row["prompt"][0]["content"] for row in rows} == {"Be brief."}

@@ -36,6 +36,8 @@ class Sample(Config):
     """A built-in name (`smollm2-135m`), a folder, a GGUF file, or a hub id."""
     prompts: Text
     """Prompts: text, one per line, or any data file."""
+    system: Text | None = None
+    """A system turn for prompts that have none, as `data.system` of training."""
     out: Text
     """The file to write: .jsonl or .jsonl.gz."""
     n: Draws = 4
@@ -93,7 +95,7 @@ def _sample(arguments: Arguments) -> int:
     check_name(out)  # before the work, not after it
     if not check_startable(out, resume=resume):
         return 0
-    prompt_groups = load_prompts(config.prompts)
+    prompt_groups = load_prompts(config.prompts, system=config.system)
     # before the model: a mistyped reward is found in a second, weights take a minute
     reward = load_reward(config.reward) if config.reward else None
     policy = load_policy(

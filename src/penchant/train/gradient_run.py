@@ -82,7 +82,8 @@ def _compared(
     if (settings := setup.sample_settings(config)) is None:
         return other, None, []
     sides = prepared.held_groups, prepared.train_groups
-    return other, *setup.sample_evaluation(settings, learner, *sides, trained_tokens=prepared.rendered.longest_response)
+    longest = prepared.rendered.longest_response
+    return other, *setup.sample_evaluation(settings, learner, *sides, trained_tokens=longest, system=config.data.system)
 
 
 def _compute_fixed(

@@ -65,7 +65,12 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     samples = None
     if config.evaluate.samples is not None:
         samples, sample_warnings = setup.sample_evaluation(
-            config.evaluate.samples, policy, held_groups, train_groups, trained_tokens=config.max_new_tokens
+            config.evaluate.samples,
+            policy,
+            held_groups,
+            train_groups,
+            trained_tokens=config.max_new_tokens,
+            system=config.data.system,
         )
         warnings += sample_warnings
     with setup.open_run(folder, accelerator):

@@ -70,6 +70,7 @@ def sample_evaluation(
     train_groups: Sequence[PromptGroup],
     *,
     trained_tokens: int,
+    system: str | None = None,
 ) -> tuple[SampleEvaluation, list[str]]:
     """Return what to sample for, how, and the reward, and warnings; checked before anything is written.
 
@@ -79,6 +80,7 @@ def sample_evaluation(
         held_groups, train_groups: groups of the run's data that are held out and trained on.
         trained_tokens: of the longest response that is trained on. Where no length is set, evaluation draws no longer
             ones (nor longer ones than `USUAL_TOKENS`, since drawing takes long).
+        system: the system turn of the run's data, which the prompts of another file get as well.
 
     Raises:
         InputError: no such reward, or no prompt that leaves room.
@@ -98,18 +100,22 @@ def sample_evaluation(
     sampling = Sampling(
         settings.n, settings.temperature, settings.max_new_tokens, settings.top_k, settings.top_p, settings.seed
     )
-    prompts, prompt_warnings = _sample_prompts(settings, policy, held_groups, train_groups)
+    prompts, prompt_warnings = _sample_prompts(settings, policy, held_groups, train_groups, system)
     return SampleEvaluation(policy, prompts, sampling, reward), warnings + prompt_warnings
 
 
 def _sample_prompts(
-    settings: Samples, policy: Policy, held_groups: Sequence[PromptGroup], train_groups: Sequence[PromptGroup]
+    settings: Samples,
+    policy: Policy,
+    held_groups: Sequence[PromptGroup],
+    train_groups: Sequence[PromptGroup],
+    system: str | None,
 ) -> tuple[list[Prompt], list[str]]:
     """Return the prompts of the file, else the held-out ones, without those that leave no room; and warnings."""
     warnings = []
     groups: Sequence[PromptGroup]
     if settings.prompts:
-        groups = load_prompts(settings.prompts)
+        groups = load_prompts(settings.prompts, system=system)
     else:
         groups = held_groups or train_groups
         if not held_groups:
