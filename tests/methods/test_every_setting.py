@@ -46,6 +46,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "model.sampler": ((), ("model.sampler=vllm",), "error"),
     "model.trust_remote_code": (("model.name=REMOTE",), ("model.trust_remote_code=true",), "error"),
     "data.path": ((), ("data.path=more.jsonl",), "weights"),
+    "data.sources": ((), ("data.path=''", "data.sources=[more.jsonl]"), "weights"),
     "data.layout": ((), ("data.layout=hh",), "error"),
     "data.columns": ((), ("data.columns={prompt: problem}",), "error"),
     "data.system": ((), ("data.system='Be brief.'",), "weights"),

@@ -6,15 +6,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
 from penchant.cli.marked_lines import print_rows
 from penchant.config.limits import Rows, Seed, Text
-from penchant.data.settings import DataConfig
+from penchant.data.settings import DataConfig, refuse_mixture
 from penchant.errors import InputError
 from penchant.files import write_text
 
@@ -53,6 +53,11 @@ class DataShow(DataConfig):
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
     out: Text | None = None
     """Write the rows as a page here too: .html."""
+
+    @model_validator(mode="after")
+    def _has_one_file(self) -> Self:
+        refuse_mixture(self, "data show")
+        return self
 
 
 def _show(arguments: Arguments) -> int:

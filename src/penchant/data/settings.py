@@ -2,15 +2,49 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Rows, Text
 from penchant.data.options import BadRows, Overflow, ReadKeywords, RenderOptions, Thoughts, Ties
 from penchant.data.rendering.template_source import TemplateName
+
+Share = Annotated[float, Field(ge=0)]
+
+
+class MixtureSource(Config):
+    """One of several sources, with what differs from the settings of `data` for it."""
+
+    shorthand: ClassVar[str] = "path"
+
+    path: Annotated[str, Field(min_length=1)]
+    """A file, folder, pattern or hub id, as `data.path`."""
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Share of an epoch's prompts, relative to the other sources' weights. Without weights each prompt of each source
+    is used once."""
+    limit: Rows | None = None
+    """Use only the first so many prompts of this source; `data.limit` if not given."""
+    layout: str | None = None
+    """The layout's name; `data.layout` if not given."""
+    columns: dict[str, str | None] | None = None
+    """By field of the layout, the column that holds it; `data.columns` if not given."""
+    system: Text | None = None
+    """A system turn for this source's prompts that have none; `data.system` if not given."""
+    split: str | None = None
+    """Which split of a hub data set or folder; `data.split` if not given."""
+    bad_rows: BadRows | None = None
+    """What to do with rows that cannot be used; `data.bad_rows` if not given."""
+    template: TemplateName | None = None
+    """The template of this source's rows; `data.template` if not given."""
+    template_args: dict[str, JsonValue] | None = None
+    """What the template is told for this source; `data.template_args` if not given."""
+    evaluation: bool = False
+    """Held out as a whole: nothing of it is trained on, and prompts of it leave the other sources (counted)."""
 
 
 class PromptsConfig(Config):
@@ -18,9 +52,11 @@ class PromptsConfig(Config):
 
     shorthand: ClassVar[str] = "path"
 
-    path: Annotated[str, Field(min_length=1)]
+    path: str = ""
     """A file (JSONL, JSON, CSV, Parquet, Arrow, .xlsx, text also as .gz or .zst; prompts alone also one per line), a
     folder of shards or of `save_to_disk`, a pattern or a hub id, in any layout that `penchant data check` knows."""
+    sources: tuple[MixtureSource, ...] = ()
+    """Several sources in place of `path`: paths, or settings such as `{path: a.jsonl, weight: 2, limit: 1000}`."""
     layout: str | None = None
     """The layout's name; found out by itself unless given."""
     columns: dict[str, str | None] = Field(default_factory=dict)
@@ -33,7 +69,7 @@ class PromptsConfig(Config):
     """What to do with rows that cannot be used: name them all and stop, or skip them with a count."""
     limit: Rows | None = None
     """Use only the first so many prompts."""
-    held_out: Annotated[float, Field(ge=0)] = 0.1
+    held_out: Share = 0.1
     """Prompts kept for evaluation: a share below 1, a number from 1 up. A prompt is never on both sides."""
     template: TemplateName = "auto"
     """`chat` renders with the tokenizer's chat template, `plain` joins texts as they are, `auto` prefers chat. Or a
@@ -44,6 +80,35 @@ class PromptsConfig(Config):
     thoughts: Thoughts = "score"
     """Thoughts before an answer (`<think>`, `reasoning_content`): `score` them with it, `mask` them (shown to the
     model, not scored), or `drop` them."""
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> Self:
+        if bool(self.path) == bool(self.sources):
+            raise ValueError(
+                "both `path` and `sources` are given: leave one of them out"
+                if self.path
+                else "`path` is missing: a file, a hub id, or in its place `sources`, a list of them"
+            )
+        if self.sources:
+            check_mixture(self.sources)
+        return self
+
+    @property
+    def title(self) -> str:
+        """Return what messages call the data: the path, or those of all sources."""
+        return self.path or " + ".join(source.path for source in self.sources)
+
+    @property
+    def parts(self) -> tuple[Self, ...]:
+        """Return the settings of each source as those of data with a single path."""
+        if not self.sources:
+            return (self,)
+        return tuple(self._part(source) for source in self.sources)
+
+    def _part(self, source: MixtureSource) -> Self:
+        names = ("limit", "layout", "columns", "system", "split", "bad_rows", "template", "template_args")
+        stated = {name: value for name in names if (value := getattr(source, name)) is not None}
+        return self.replace(path=source.path, sources=(), **stated)
 
     @property
     def rendering(self) -> RenderOptions:
@@ -103,3 +168,43 @@ class DataConfig(RowsConfig):
     def reading(self) -> ReadKeywords:
         """Return what loaders take as keywords."""
         return {**super().reading, "score": self.score, "margin": self.margin}
+
+
+def check_mixture(sources: Sequence[MixtureSource]) -> None:
+    """Refuse sources that make no mixture.
+
+    Raises:
+        ValueError: one stands there twice, some have weights and others none, or nothing is trained on.
+    """
+    first: dict[tuple[str, str | None], int] = {}
+    for number, source in enumerate(sources):
+        key = (os.path.abspath(os.path.expanduser(source.path)), source.split)
+        if key in first:
+            raise ValueError(
+                f"sources: {source.path} stands there twice (as {first[key]} and {number}, counted from 0): leave one "
+                "out, and give it a larger weight if it shall count more"
+            )
+        first[key] = number
+    trained = [source for source in sources if not source.evaluation]
+    if not trained:
+        raise ValueError("sources: all of them are for evaluation, so that nothing is left to train on")
+    if weighted := next((source for source in sources if source.evaluation and source.weight is not None), None):
+        raise ValueError(
+            f"sources: {weighted.path} is for evaluation alone, where a weight means nothing: leave it out"
+        )
+    unweighted = [source.path for source in trained if source.weight is None]
+    if unweighted and len(unweighted) < len(trained):
+        raise ValueError(
+            f"sources: {unweighted[0]} has no weight, but others have: give each a weight, or none (then each prompt "
+            "is used once)"
+        )
+
+
+def refuse_mixture(data: PromptsConfig, use: str) -> None:
+    """Refuse several sources where only one can be used.
+
+    Raises:
+        ValueError: says what can be used.
+    """
+    if data.sources:
+        raise ValueError(f"`data.sources` cannot be used by {use}: give one file as `data.path`")

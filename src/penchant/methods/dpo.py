@@ -45,12 +45,12 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
             return [plan.ranking_unit(ranking) for _, ranking in rankings_of(group)]
         return [plan.comparison_unit(comparison) for comparison in group.comparisons]
 
-    def read() -> Source:
-        source = sources.preferences(config.data)
+    def read(data: DataConfig) -> Source:
+        source = sources.preferences(data)
         # what a loss cannot take is refused or left out by name, where the rows are still known
         if needs.whole_step:
-            return sources.check_equal_weights(source, config.loss.name, config.data.path)
-        return sources.rankings_only(source, config.data.path) if needs.rankings else source
+            return sources.check_equal_weights(source, config.loss.name, data.path)
+        return sources.rankings_only(source, data.path) if needs.rankings else source
 
     recipe = Recipe(
         read=read,

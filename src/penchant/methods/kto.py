@@ -20,7 +20,7 @@ from penchant.train.settings import PolicyConfig
 from penchant.types import RunResult
 
 if TYPE_CHECKING:
-    from penchant.train.recipe import Source
+    from penchant.train.recipe import Counts, Source
 
 LabelWeight = Annotated[float, Field(gt=0)]
 
@@ -47,33 +47,46 @@ class KTO(PolicyConfig):
     """The model that the policy is held to; the policy's own start if not given."""
 
 
-def labelled(config: KTO) -> Source:
-    """Read the data and count its labels.
+def labelled(data: DataConfig) -> Source:
+    """Read data with labels and count them.
 
     Raises:
-        InputError: all labels are of one kind, or scores that are no labels, or contradictions where those are errors.
+        InputError: scores that are no labels, or contradictions where those are errors.
     """
     from penchant.train.inputs.sources import preferences
 
-    source = preferences(config.data)
+    source = preferences(data)
     # where any group has comparisons, these decide: scores are then ratings, not labels (decision 0007)
     source = replace(source, groups=without_ratings(source.groups))
     counts = count_labels(source.groups)
+    warnings = list(source.warnings)
+    if counts.labelled_both:
+        both_labels = f"{data.path}: {counts.labelled_both} responses are labelled both good and bad"
+        if data.contradictions == "error":
+            raise InputError(f'{both_labels}. Decide which holds, or keep them with contradictions="warn"')
+        warnings.append(f"{both_labels}; both labels are kept")
+    return replace(source, counts=source.counts | vars(counts), warnings=tuple(warnings))
+
+
+def check_labels(config: KTO, data_counts: Counts) -> list[str]:
+    """Return a warning where good and bad labels weigh too differently.
+
+    Args:
+        data_counts: of all the data, with those of `LabelCounts`.
+
+    Raises:
+        InputError: all labels are of one kind.
+    """
+    numbers = {name: value for name, value in data_counts.items() if isinstance(value, int | float)}
+    counts = LabelCounts(numbers["desirable"], numbers["undesirable"], int(numbers["labelled_both"]))
     if counts.desirable + counts.undesirable and not (counts.desirable and counts.undesirable):
         kind, lacks = ("good", "bad") if counts.desirable else ("bad", "good")
         advice = "; to imitate good responses alone there is the method sft" if counts.desirable else ""
         raise InputError(
-            f"{config.data.path}: all {counts.desirable + counts.undesirable:g} labels are {kind}, but kto learns from "
-            f"how good and bad responses differ: add {lacks} ones{advice}"
+            f"{config.data.title}: all {counts.desirable + counts.undesirable:g} labels are {kind}, but kto learns "
+            f"from how good and bad responses differ: add {lacks} ones{advice}"
         )
-    warnings = list(source.warnings)
-    if counts.labelled_both:
-        both_labels = f"{config.data.path}: {counts.labelled_both} responses are labelled both good and bad"
-        if config.data.contradictions == "error":
-            raise InputError(f'{both_labels}. Decide which holds, or keep them with contradictions="warn"')
-        warnings.append(f"{both_labels}; both labels are kept")
-    warnings += _imbalance(config, counts)
-    return replace(source, counts=source.counts | vars(counts), warnings=tuple(warnings))
+    return _imbalance(config, counts)
 
 
 def _imbalance(config: KTO, counts: LabelCounts) -> list[str]:
@@ -101,7 +114,9 @@ def run(config: KTO, *, resume: bool = False) -> RunResult:
 
     weights = config.desirable_weight, config.undesirable_weight
     recipe = Recipe(
-        read=lambda: labelled(config),
+        read=labelled,
+        # of all sources together: one of them may have good labels alone
+        check=lambda counts: check_labels(config, counts),
         units=lambda group: [
             plan.Unit(response=label.response, weight=label.weight, desirable=label.desirable)
             for label in labels_of(group)

@@ -40,7 +40,7 @@ def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
     from penchant.train.recipe import Recipe
 
     recipe = Recipe(
-        read=lambda: sources.preferences(config.data),
+        read=sources.preferences,
         units=lambda group: [
             plan.Unit(response=i, weight=weight) for i, weight in sorted(wins(group, config.count).items())
         ],

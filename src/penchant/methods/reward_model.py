@@ -59,7 +59,7 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
         model.save_reading(folder.path / "checkpoint")
 
     recipe = Recipe(
-        read=lambda: sources.preferences(config.data),
+        read=sources.preferences,
         units=lambda group: [plan.comparison_unit(comparison) for comparison in group.comparisons],
         objective=objectives.reward(config.margin),
         held_out=partial(held_out_rewards, margin=config.margin),

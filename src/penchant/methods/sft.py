@@ -27,7 +27,7 @@ def run(config: SFT, *, resume: bool = False) -> RunResult:
     from penchant.train.recipe import Recipe, starting_policy
 
     recipe = Recipe(
-        read=lambda: sources.demonstrations(config.data),
+        read=sources.demonstrations,
         # merged rows: a response that stood in the file twice is taught twice as much
         units=lambda group: [
             plan.Unit(response=i, weight=float(response.count)) for i, response in enumerate(group.responses)

@@ -55,7 +55,7 @@ def run(config: Unlikelihood, *, resume: bool = False) -> RunResult:
         ]
 
     recipe = Recipe(
-        read=lambda: sources.preferences(config.data),
+        read=sources.preferences,
         units=units,
         objective=objectives.imitation(against=config.alpha),
         held_out=held_out_preferences,

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed, Tokens
-from penchant.data.settings import PromptsConfig
+from penchant.data.settings import PromptsConfig, refuse_mixture
 from penchant.digests import check_files
 from penchant.errors import InputError
 from penchant.methods import PPO, RewardModel, train
@@ -65,6 +65,7 @@ class OnlineRLHF(Config):
 
     @model_validator(mode="after")
     def _stages(self) -> Self:
+        refuse_mixture(self.data, "rounds")
         for name, reserved in (("reward_model", ("model", "data", "out", "seed")), ("ppo", _SET_BY_PIPELINE)):
             if clashes := sorted(set(reserved) & set(getattr(self, name))):
                 raise ValueError(f"`{name}.{clashes[0]}` is the pipeline's to set: leave it out")

@@ -129,7 +129,10 @@ def provenance(
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in policy.model.parameters()]
     return RunRecord(
         surroundings=surroundings(),
-        data=_file_record(config.data.path, config.data.split),
+        # of several sources each has a digest among the inputs, so that a message can name the one that changed
+        data=FileRecord(config.data.title)
+        if config.data.sources
+        else _file_record(config.data.path, config.data.split),
         model=ModelRecord(
             name=start.name,
             fingerprint=start.weights,
@@ -189,11 +192,12 @@ def processor() -> str:
 
 
 def _file_record(path: str, split: str = "train") -> FileRecord:
-    return FileRecord(path, _file_digest(Path(path).expanduser(), split))
+    return FileRecord(path, digest_data(path, split))
 
 
-def _file_digest(path: Path, split: str) -> str | None:
+def digest_data(data: str, split: str = "train") -> str | None:
     """Return the digest of a file, or of the files of a folder; None for a hub id, whose cache names its content."""
+    path = Path(data).expanduser()
     if path.is_dir() or is_pattern(path):
         files = source_files(path, split)
         return digest_file(files[0], *files[1:])

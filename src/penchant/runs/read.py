@@ -47,6 +47,7 @@ class EvalPoint:
     policy: Mapping[str, Estimate]
     reference: Mapping[str, Estimate]
     calibration: tuple[tuple[float, Estimate], ...] = ()
+    by_source: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -325,6 +326,7 @@ def _eval_point(row: Row) -> EvalPoint:
         policy=_estimates(_mapping(samples.get("policy"))),
         reference=_estimates(_mapping(samples.get("reference"))),
         calibration=tuple(_calibration(_mapping(held_out.get("calibration")).get("curve"))),
+        by_source={name: _estimates(_mapping(part)) for name, part in _mapping(held_out.get("by_source")).items()},
     )
 
 

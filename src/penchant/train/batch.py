@@ -80,6 +80,19 @@ class Dataset:
     mismatched: Mismatched | None = None
     front_reference: Sequence[FrontLogps] | None = None
 
+    def pick(self, groups: Sequence[int]) -> Dataset:
+        """Return the data of some groups, without the states of frozen blocks."""
+        mismatched = self.mismatched
+        if mismatched is not None:
+            reference = None if mismatched.reference is None else mismatched.reference[list(groups)]
+            mismatched = Mismatched([mismatched.rendered[group] for group in groups], reference)
+        return Dataset(
+            [self.rendered[group] for group in groups],
+            reference=None if self.reference is None else [self.reference[group] for group in groups],
+            mismatched=mismatched,
+            front_reference=None if self.front_reference is None else [self.front_reference[g] for g in groups],
+        )
+
 
 def micro_batches(
     step: Sequence[Part], data: Dataset, *, budget: int, packing: Packing, needs: Needs | None = None

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -29,7 +30,7 @@ from penchant.train.loop import RunContext, Step, drive
 from penchant.train.mismatched import step_kl
 from penchant.train.objectives import MicroBatchLoss, Objective, metric_sums
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
-from penchant.train.plan import Part, Unit, plan_epoch
+from penchant.train.plan import Mixing, Part, Unit, plan_epoch
 from penchant.train.settings import GradientConfig
 
 # what a message names where this process had no micro-batch of the step
@@ -44,6 +45,7 @@ class Loop(RunContext):
         head: weights with a learning rate of their own, `head_rate`; none where all have the same.
         units: per group, what the steps count of it.
         budget: tokens of one forward pass.
+        mixing: how often groups are drawn, where sources have weights.
     """
 
     config: GradientConfig
@@ -53,6 +55,7 @@ class Loop(RunContext):
     budget: int
     head: Sequence[Tensor] = ()
     head_rate: float = 0.0
+    mixing: Mixing | None = None
 
 
 def train(loop: Loop, *, resume: bool = False) -> str:
@@ -63,7 +66,8 @@ def train(loop: Loop, *, resume: bool = False) -> str:
         InputError: the checkpoint to resume from holds another model.
     """
     config, scorer = loop.config, loop.policy.scorer
-    steps = plan(config, loop.units)
+    steps = plan(config, loop.units, loop.mixing)
+    per_epoch = epoch_steps(config, loop.units, loop.mixing)
     head = {id(weight) for weight in loop.head}  # a tensor's `==` compares its numbers
     rest = [weight for weight in loop.parameters() if id(weight) not in head]
     optimizer = make_optimizer(config.optimizer, rest, loop.head, loop.head_rate)
@@ -76,26 +80,32 @@ def train(loop: Loop, *, resume: bool = False) -> str:
 
     def step(number: int) -> Step:
         row = _step(loop, steps[number], optimizer, config.optimizer.learning_rate * factor(number))
-        return Step(row, steps_to_epochs(config, loop.units, number + 1))
+        return Step(row, (number + 1) / per_epoch)
 
     return drive(loop, len(steps), step, optimizer, resume=resume)
 
 
-def plan(config: GradientConfig, units: Sequence[Sequence[Unit]]) -> list[list[Part]]:
+def plan(config: GradientConfig, units: Sequence[Sequence[Unit]], mixing: Mixing | None = None) -> list[list[Part]]:
     """Return every step of the run."""
     steps = (
         step
         for epoch in range(config.epochs)
-        for step in plan_epoch(units, batch_size=config.batch_size, seed=config.seed, epoch=epoch)
+        for step in plan_epoch(units, batch_size=config.batch_size, seed=config.seed, epoch=epoch, mixing=mixing)
     )
     # lazily: epochs that `max_steps` never reaches are not even shuffled
     return list(islice(steps, config.max_steps))
 
 
-def steps_to_epochs(config: GradientConfig, units: Sequence[Sequence[Unit]], step: int) -> float:
-    """Return how many times the data was seen after a number of steps."""
+def epoch_steps(config: GradientConfig, units: Sequence[Sequence[Unit]], mixing: Mixing | None = None) -> int:
+    """Return how many steps an epoch has."""
+    counts = [len(group) for group in units]
+    total = float(sum(counts))
+    if mixing is not None:
+        # on average: which groups of a source an epoch draws differs, and so may the number of their units
+        sums = np.bincount(mixing.owners, counts, len(mixing.weights))
+        total = sum(count * passes for count, passes in zip(sums.tolist(), mixing.passes, strict=True))
     # an epoch's last step may have fewer units, and counts as one all the same
-    return step / math.ceil(sum(map(len, units)) / config.batch_size)
+    return math.ceil(total / config.batch_size)
 
 
 # -- one step -----------------------------------------------------------------------------------------------------

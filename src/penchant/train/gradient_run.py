@@ -11,6 +11,7 @@ from dataclasses import replace
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
+from penchant.metrics.estimates import Estimate
 from penchant.models.learner import Learner
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
@@ -25,7 +26,8 @@ from penchant.train.inputs.frozen_states import with_frozen_states
 from penchant.train.inputs.marked_rows import keep_marked_rows
 from penchant.train.inputs.reference_columns import with_reference
 from penchant.train.inputs.reference_table import load_reference, reference_of
-from penchant.train.prepare import prepare, read_source
+from penchant.train.mixture import read_source
+from penchant.train.prepare import prepare
 from penchant.train.recipe import Prepared, Recipe
 from penchant.train.settings import GradientConfig
 from penchant.types import RunResult
@@ -57,7 +59,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         if samples is not None:
             samples = replace(samples, reference=reference_of(other, learner), budget=prepared.budget)
         inputs = input_digests.model_inputs(start, frozen) | input_digests.template_inputs(learner.renderer)
-        inputs |= _inputs(prepared)
+        inputs |= _inputs(prepared) | {f"the source {part.name}": part.digest for part in source.parts if part.digest}
         inputs |= {**input_digests.sample_inputs(samples, setup.sample_settings(config)), **recipe.objective.code}
         input_digests.check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
         keep_marked_rows(folder, prepared, learner.renderer)
@@ -123,7 +125,8 @@ def _loop(
 ) -> Loop:
     # bound here, so that the loop knows nothing of data, learners or budgets
     def held_out() -> Estimates:
-        return recipe.held_out(learner, prepared.held_groups, prepared.held_data, prepared.budget)
+        estimates = recipe.held_out(learner, prepared.held_groups, prepared.held_data, prepared.budget)
+        return estimates | _by_source(recipe, learner, prepared)
 
     evaluate = setup.evaluation(folder, held_out if prepared.held_groups else None, samples, accelerator)
     return Loop(
@@ -139,8 +142,20 @@ def _loop(
         budget=prepared.budget,
         head=learner.head if isinstance(learner, LearnedReward) else (),
         head_rate=recipe.head_rate,
+        mixing=prepared.mixing,
         own_losses=recipe.objective.own_losses,
     )
+
+
+def _by_source(recipe: Recipe, learner: Learner, prepared: Prepared) -> Estimates:
+    """Return the held-out estimates of each source of a mixture; nothing for plain data."""
+    # scored once more, source by source: the estimates of all rows cannot be taken apart, for some are no means
+    by_source: dict[str, dict[str, Estimate]] = {}
+    for name, places in prepared.held_sources.items():
+        groups = [prepared.held_groups[place] for place in places]
+        estimates = recipe.held_out(learner, groups, prepared.held_data.pick(places), prepared.budget)
+        by_source[name] = {key: value for key, value in estimates.items() if isinstance(value, Estimate)}
+    return {"by_source": by_source} if by_source else {}
 
 
 def _inputs(prepared: Prepared) -> dict[str, str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from penchant.types import Comparison, PromptGroup, prompt_text
+from penchant.types import Comparison, PromptGroup, prompt_text, prompt_turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +56,70 @@ def ranking_unit(ranking: Sequence[int]) -> Unit:
     return Unit(pairs=tuple((winner, loser, 1 / len(pairs)) for winner, loser in pairs), ranking=tuple(ranking))
 
 
-def plan_epoch(units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, epoch: int) -> list[list[Part]]:
+@dataclass(frozen=True)
+class Mixing:
+    """How often the training groups of several sources are drawn.
+
+    Attributes:
+        owners: (groups,) the number of each group's source.
+        weights: of the sources, by number.
+    """
+
+    owners: NDArray[np.int32]
+    weights: tuple[float, ...]
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """Return how many groups of each source an epoch draws; an epoch draws as many groups as there are."""
+        shares = np.array(self.weights) / sum(self.weights) * len(self.owners)
+        counts = np.floor(shares).astype(int)
+        # what rounding leaves goes to the largest remainders, the first of equals
+        for source in np.argsort(counts - shares, kind="stable")[: len(self.owners) - counts.sum()]:
+            counts[source] += 1
+        return tuple(counts.tolist())
+
+    @property
+    def passes(self) -> tuple[float, ...]:
+        """Return how often an epoch goes over each source."""
+        sizes = np.bincount(self.owners, minlength=len(self.weights))
+        return tuple(draws / size if size else 0.0 for draws, size in zip(self.draws, sizes.tolist(), strict=True))
+
+    def drawn_groups(self, seed: int, epoch: int) -> list[int]:
+        """Return the groups of an epoch, not yet in their order; one that is drawn several times stands there as often.
+
+        Each source is gone through in passes, each in an order of its own, and an epoch goes on where the last one
+        ended. So two groups of a source never differ by more than one draw.
+        """
+        drawn: list[int] = []
+        for source, count in enumerate(self.draws):
+            members = np.flatnonzero(self.owners == source)
+            start, stop = epoch * count, (epoch + 1) * count
+            for number in range(start // max(1, len(members)), -(-stop // max(1, len(members)))):
+                # 2 keeps these draws apart from those of the epoch's order, which has the seed and the epoch's number
+                order = members[np.random.default_rng([seed, 2, source, number]).permutation(len(members))]
+                offset = number * len(members)
+                drawn += order[max(0, start - offset) : stop - offset].tolist()
+        return drawn
+
+
+def plan_epoch(
+    units: Sequence[Sequence[Unit]], *, batch_size: int, seed: int, epoch: int, mixing: Mixing | None = None
+) -> list[list[Part]]:
     """Return the steps of one epoch: every unit once, `batch_size` units per step (the last may have fewer).
 
     Groups come in a random order fixed by (seed, epoch) and stay together, so that a prompt is forwarded once; where
     a step ends inside a group it takes part of it, and the next step the rest.
+
+    Args:
+        mixing: which groups an epoch draws, where sources have weights; else every group once.
     """
+    drawn: Sequence[int] = range(len(units)) if mixing is None else mixing.drawn_groups(seed, epoch)
     # a function of seed and epoch: a resumed run needs no state of a generator
-    order = np.random.default_rng([seed, epoch]).permutation(len(units))
+    order = np.random.default_rng([seed, epoch]).permutation(len(drawn))
     steps: list[list[Part]] = []
     room = 0
-    for group in order.tolist():
+    for place in order.tolist():
+        group = drawn[place]
         rest = tuple(units[group])
         while rest:
             if room == 0:
@@ -83,17 +137,37 @@ def split_key(group: PromptGroup) -> str:
     return prompt_text(group.prompt) or (group.responses[0].text if group.responses else "")
 
 
+def content_key(group: PromptGroup) -> str:
+    """Return the text by which groups of several sources are split: what is asked, without system turns and tools.
+
+    One question stands in two sources as a text and as a conversation, or under another system turn.
+    """
+    turns = [turn for turn in prompt_turns(group.prompt) if turn.role not in ("system", "developer", "tools")]
+    if len(turns) == 1:
+        return turns[0].content.strip() or split_key(group)
+    return "\n\n".join(f"{turn.role}: {turn.content.strip()}" for turn in turns) or split_key(group)
+
+
 def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -> tuple[list[int], list[int]]:
     """Return the indices of the groups to train on and to hold out; a prompt is never on both sides.
 
     Args:
         held_out: a share of the prompts below 1, or a number of prompts.
+    """
+    return split_by_key([split_key(group) for group in groups], held_out, seed)
 
-    A prompt's place is fixed by a digest of (seed, prompt), so it does not move when other rows come or go. At
-    least one prompt is held out when `held_out` is above 0, and at least one trains.
+
+def split_by_key(keys: Sequence[str], held_out: float, seed: int) -> tuple[list[int], list[int]]:
+    """Return the indices of the items to train on and to hold out; items with one key are on one side.
+
+    A key's side is fixed by a digest of (seed, key), so it does not move when other rows come or go. At
+    least one key is held out when `held_out` is above 0, and at least one trains.
+
+    Args:
+        held_out: a share of the keys below 1, or a number of keys.
     """
     # by digest, not by position: a prompt keeps its side when rows are added; a lone surrogate has no UTF-8
-    digests = [hashlib.sha256(f"{seed}|{split_key(group)}".encode(errors="replace")).digest() for group in groups]
+    digests = [hashlib.sha256(f"{seed}|{key}".encode(errors="replace")).digest() for key in keys]
     prompts = sorted(set(digests))
     # below 1 it is a share of the prompts, not of the rows: how many rows a prompt has must not decide it
     held_out_count = held_out if held_out >= 1 else held_out * len(prompts)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from penchant.data.rendering.render_groups import RenderReport, render_all
+from penchant.data.rendering.rendered import RenderedRows
+from penchant.data.rendering.renderer import Renderer
 from penchant.data.rendering.templates import template_warnings
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
@@ -13,84 +16,113 @@ from penchant.models.added_tokens import added_tokens
 from penchant.models.learner import Learner
 from penchant.train.batch import Dataset
 from penchant.train.mismatched import Mismatched, mismatch
-from penchant.train.plan import split_by_prompt, split_key
-from penchant.train.recipe import Counts, Prepared, Recipe, Source
+from penchant.train.mixture import describe_mixture, held_by_source, source_renderer, split_sources
+from penchant.train.plan import split_key
+from penchant.train.recipe import Counts, Mixture, MixturePart, Prepared, Recipe
 from penchant.train.settings import GradientConfig
+from penchant.types import PromptGroup
 
 
-def read_source(config: GradientConfig, recipe: Recipe) -> Source:
-    """Read the data of a run.
-
-    Raises:
-        InputError: it cannot be read, or holds nothing that the method learns from.
-    """
-    source = recipe.read()
-    # a file of demonstrations given to DPO has rows, and none of them compares anything
-    if not any(recipe.units(group) for group in source.groups):
-        raise InputError(f"{config.data.path} holds no {recipe.objective.learns_from} to train on")
-    return source
-
-
-def prepare(config: GradientConfig, recipe: Recipe, source: Source, learner: Learner) -> Prepared:
-    """Render the groups and split them by prompt.
+def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: Learner) -> Prepared:
+    """Render the groups of all sources and split them by prompt.
 
     Raises:
         InputError: nothing is left to train on, or early stopping has nothing to look at.
     """
-    # tokens are kept on disk by content: a second run on the same data does not tokenize it again (decision 0006)
-    usable_groups = [group for group in source.groups if recipe.units(group)]
-    groups, rendered, report = render_all(usable_groups, learner.renderer, cache=cache_folder() / "tokens")
-    # rendering drops rows: what was read may be too long, or two responses may be the same tokens
-    if not groups:
-        reason = "says nothing: the two responses of each pair are the same tokens"
-        if report.dropped_too_long:
-            reason = f"is longer than max_length={learner.renderer.max_length}"
-        raise InputError(f"{config.data.path}: every row {reason}")
-    prompts = len({split_key(group) for group in groups})
-    if config.data.held_out >= max(prompts, 1) > 1:
-        raise InputError(
-            f"data.held_out={config.data.held_out:g} of {prompts} prompts leaves nothing to train on; hold out fewer "
-            "(below 1 is a share)"
-        )
+    parts = [_render_part(config, recipe, part, learner) for part in mixture.parts]
+    groups = [group for part in parts for group in part.groups]
+    rendered = RenderedRows.chained([part.rendered for part in parts])
+    report = RenderReport(*map(sum, zip(*(vars(part.report).values() for part in parts), strict=True)))
+    evaluation = [part.evaluation for part in mixture.parts]
+    _check_held_out(config, [part.groups for part, is_held in zip(parts, evaluation, strict=True) if not is_held])
     # after rendering: a row that was dropped must not take a held-out prompt's place
-    train_side, held_side = split_by_prompt(groups, config.data.held_out, config.seed)
-    _check_early_stopping(config, held_side)
-    train_groups, held_groups = [groups[i] for i in train_side], [groups[i] for i in held_side]
+    sides = split_sources([part.groups for part in parts], evaluation, config.data.held_out, config.seed)
+    _check_early_stopping(config, sides.held)
+    train_groups, held_groups = [groups[i] for i in sides.train], [groups[i] for i in sides.held]
     mismatched: tuple[Mismatched | None, Mismatched | None] = (None, None)
     if recipe.objective.needs.mismatched:
+        _refuse_templates(config, parts, learner)
         mismatched = mismatch(train_groups, held_groups, learner.renderer, seed=config.seed)
     # in the order in which things happened: reading, rendering, splitting
-    warnings = [*source.warnings, *_render_warnings(report)]
-    # a base model's text has no template that could be wrong
-    if learner.renderer.chat_template is not None:
-        warnings += template_warnings(learner.renderer.chat_template, groups)
+    warnings = [*mixture.warnings, *_render_warnings(report)]
+    for part in parts:
+        # a base model's text has no template that could be wrong
+        if part.renderer.chat_template is not None:
+            warnings += template_warnings(part.renderer.chat_template, part.groups)
     if (added := added_tokens(learner.model)) is not None:
         tokens = " ".join(learner.renderer.tokenizer.convert_ids_to_tokens(list(added.ids)))
         warnings.append(
             f"the model lacked {len(added.ids)} tokens of the chat template ({tokens}): they were added; each began "
             f"as the mean of the {added.known} rows that were there"
         )
-    if not held_side:
+    mixing, source_counts, mixture_warnings = describe_mixture(mixture, [len(part.groups) for part in parts], sides)
+    warnings += mixture_warnings
+    if not sides.held:
         warnings.append("no prompts were held out: nothing here tells how well the model generalises")
     counts: Counts = {
         "groups": len(groups),
         "responses": sum(len(group.responses) for group in groups),
         "comparisons": sum(len(group.comparisons) for group in groups),
-        "held_out_groups": len(held_side),
+        "held_out_groups": len(sides.held),
     }
     return Prepared(
         rendered=rendered,
-        train_side=train_side,
-        held_side=held_side,
+        train_side=sides.train,
+        held_side=sides.held,
         train_groups=train_groups,
-        train_data=Dataset(rendered.pick(train_side), mismatched=mismatched[0]),
+        train_data=Dataset(rendered.pick(sides.train), mismatched=mismatched[0]),
         held_groups=held_groups,
-        held_data=Dataset(rendered.pick(held_side), mismatched=mismatched[1]),
-        counts=source.counts | counts | vars(report),
+        held_data=Dataset(rendered.pick(sides.held), mismatched=mismatched[1]),
+        counts=mixture.counts | counts | vars(report) | source_counts,
         # the longest group decides it, held out or not: one budget serves training and evaluation
         budget=config.tokens_per_batch or token_budget(learner.scorer.device, rendered),
         warnings=tuple(warnings),
+        held_sources=held_by_source(mixture, [len(part.groups) for part in parts], sides),
+        mixing=mixing,
     )
+
+
+@dataclass(frozen=True)
+class _RenderedPart:
+    """The groups of one source that were kept, as token ids, and what rendered them."""
+
+    groups: list[PromptGroup]
+    rendered: RenderedRows
+    report: RenderReport
+    renderer: Renderer
+
+
+def _render_part(config: GradientConfig, recipe: Recipe, part: MixturePart, learner: Learner) -> _RenderedPart:
+    # tokens are kept on disk by content: a second run on the same data does not tokenize it again (decision 0006)
+    usable_groups = [group for group in part.source.groups if recipe.units(group)]
+    renderer = source_renderer(learner.renderer, part, config.data)
+    groups, rendered, report = render_all(usable_groups, renderer, cache=cache_folder() / "tokens")
+    # rendering drops rows: what was read may be too long, or two responses may be the same tokens
+    if not groups:
+        reason = "says nothing: the two responses of each pair are the same tokens"
+        if report.dropped_too_long:
+            reason = f"is longer than max_length={renderer.max_length}"
+        raise InputError(f"{part.data.path}: every row {reason}")
+    return _RenderedPart(groups, rendered, report, renderer)
+
+
+def _check_held_out(config: GradientConfig, groups_by_part: Sequence[Sequence[PromptGroup]]) -> None:
+    """Refuse to hold out as many prompts as there are."""
+    prompts = len({split_key(group) for groups in groups_by_part for group in groups})
+    if config.data.held_out >= max(prompts, 1) > 1:
+        raise InputError(
+            f"data.held_out={config.data.held_out:g} of {prompts} prompts leaves nothing to train on; hold out fewer "
+            "(below 1 is a share)"
+        )
+
+
+def _refuse_templates(config: GradientConfig, parts: Sequence[_RenderedPart], learner: Learner) -> None:
+    """Refuse sources with templates of their own where prompts of one meet responses of another."""
+    if any(part.renderer is not learner.renderer for part in parts):
+        raise InputError(
+            f"data.sources: {config.method} shows prompts of one source with responses of another, so all need one "
+            "template: set data.template in place of the sources' own"
+        )
 
 
 def _check_early_stopping(config: GradientConfig, held_side: Sequence[int]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from penchant.data.rendering.rendered import RenderedRows
+from penchant.data.settings import RowsConfig
 from penchant.models.finished import check_finished
 from penchant.models.learner import Learner
 from penchant.models.load import load_policy
@@ -17,15 +18,15 @@ from penchant.runs.run_folder import RunFolder
 from penchant.train.batch import Dataset
 from penchant.train.evaluation.estimates import Estimates
 from penchant.train.objectives import Objective
-from penchant.train.plan import Unit
+from penchant.train.plan import Mixing, Unit
 from penchant.train.settings import GradientConfig
 from penchant.types import PromptGroup
 
 # `Any`: a recipe's `load` and `held_out` agree on the learner, which the loop between them never looks into
 HeldOut = Callable[[Any, Sequence[PromptGroup], Dataset, int], Estimates]
 """(learner, groups, data, token budget) -> what is measured on held-out data. Each method's takes its own learner."""
-Counts = dict[str, str | float]
-"""What reading and rendering did, by the names in result.json."""
+Counts = dict[str, str | float | dict[str, dict[str, float]]]
+"""What reading and rendering did, by the names in result.json; of a mixture, `sources` has the counts of each."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,35 @@ class Source:
     """Groups that were read, with counts for result.json and warnings."""
 
     groups: Sequence[PromptGroup]
+    counts: Counts
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MixturePart:
+    """One source of the data, as it was read; plain data is a single one.
+
+    Attributes:
+        name: what results call it.
+        data: its settings, as those of data with a single path.
+        weight: its share of an epoch; None where no source has one.
+        evaluation: whether it is held out as a whole.
+        digest: of its files; None for a hub id.
+    """
+
+    name: str
+    data: RowsConfig
+    source: Source
+    weight: float | None = None
+    evaluation: bool = False
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The sources of a run's data, with what was counted and warned of over all of them."""
+
+    parts: tuple[MixturePart, ...]
     counts: Counts
     warnings: tuple[str, ...] = ()
 
@@ -60,7 +90,8 @@ class Recipe:
     """The parts of a method, in the terms of the gradient loop.
 
     Attributes:
-        read: gives the data.
+        read: settings of data with a single path -> what it holds.
+        check: counts of all the data -> warnings; raises `InputError` for data that cannot be learned from.
         units: a group -> what an optimizer step counts of it.
         objective: the loss, what it takes the mean over, and what it needs.
         held_out: estimates on held-out data.
@@ -70,7 +101,8 @@ class Recipe:
         finish: called with the learner, the data and the run directory after the last step.
     """
 
-    read: Callable[[], Source]
+    # `Any`: each method's data has settings of its own class
+    read: Callable[[Any], Source]
     units: Callable[[PromptGroup], Sequence[Unit]]
     objective: Objective
     held_out: HeldOut
@@ -78,6 +110,7 @@ class Recipe:
     head_rate: float = 0.0
     reference: FrozenModel | None = None
     finish: Callable[[Any, Prepared, RunFolder], None] | None = None
+    check: Callable[[Counts], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +120,8 @@ class Prepared:
     Attributes:
         rendered: all groups; `train_side` and `held_side` say which of them are on which side.
         train_data, held_data: what the loss needs of each side's responses.
+        held_sources: by source of a mixture, which of the held-out groups are of it; empty for plain data.
+        mixing: how often groups are drawn, where sources have weights.
         counts: of the data, for result.json.
         budget: tokens of one pass.
         warnings: what a user should know about the data.
@@ -102,3 +137,5 @@ class Prepared:
     counts: Counts
     budget: int
     warnings: tuple[str, ...] = ()
+    held_sources: Mapping[str, list[int]] = field(default_factory=dict)
+    mixing: Mixing | None = None

@@ -11,7 +11,6 @@ from pathlib import Path
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from penchant.data import load_prompts
 from penchant.engine.attention import output_head
 from penchant.engine.reference import Reference
 from penchant.engine.score import DEFAULT_BUDGET, GPU_BUDGET
@@ -29,6 +28,7 @@ from penchant.runs.run_lines import Row
 from penchant.train import setup
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.inputs.reference_table import load_reference, reference_of
+from penchant.train.inputs.sources import prompts
 from penchant.train.plan import split_by_prompt
 from penchant.train.recipe import Counts
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
@@ -184,7 +184,7 @@ def _prompts(
 ) -> tuple[list[PromptGroup], list[PromptGroup], Counts]:
     """Load prompts to train on and to hold out, each once, and count them."""
     data = config.data
-    groups = load_prompts(data.path, **data.reading)
+    groups = prompts(data)
     fitting = [group for group in groups if policy.has_room(group.prompt, config.max_new_tokens, source=group.source)]
     if len(fitting) < len(groups):
         warnings.append(
@@ -194,7 +194,7 @@ def _prompts(
     train_side, held_side = split_by_prompt(fitting, data.held_out, config.seed) if fitting else ([], [])
     if not train_side or len(train_side) < config.prompts_per_step:
         raise InputError(
-            f"{data.path}: {len(train_side)} prompts to train on, but a step takes prompts_per_step="
+            f"{data.title}: {len(train_side)} prompts to train on, but a step takes prompts_per_step="
             f"{config.prompts_per_step}: lower it, or hold out fewer (data.held_out)"
         )
     counts: Counts = {"groups": len(groups), "prompts": len(train_side), "held_out_groups": len(held_side)}

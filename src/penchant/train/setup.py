@@ -28,6 +28,7 @@ from penchant.runs.run_lines import Row
 from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.loop import Evaluated, Evaluation, RunContext
+from penchant.train.plan import content_key
 from penchant.train.recipe import Counts
 from penchant.train.settings import Evaluate, RunConfig, Samples
 from penchant.typed_json import to_json, to_object
@@ -116,6 +117,9 @@ def _sample_prompts(
     groups: Sequence[PromptGroup]
     if settings.prompts:
         groups = load_prompts(settings.prompts, system=system)
+        trained = {content_key(group) for group in train_groups}
+        if overlap := sum(content_key(group) in trained for group in groups):
+            warnings.append(f"{overlap} of {len(groups)} prompts of {settings.prompts} are trained on as well")
     else:
         groups = held_groups or train_groups
         if not held_groups:

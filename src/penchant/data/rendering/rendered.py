@@ -7,6 +7,7 @@ is kept as arrays, and a group is built when it is asked for, which takes some m
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
@@ -113,45 +114,24 @@ def joined(parts: Sequence[Arrays]) -> Arrays:
     return {name: np.concatenate([part[name] for part in (packed([]), *parts)]) for name in LAYOUT}
 
 
-class RenderedRows(Sequence[Rendered]):
-    """Groups in packed form, built one by one as they are asked for; equal to the list of them.
+class _Table:
+    """Groups in the packed form of one data set, built one by one."""
 
-    Args:
-        arrays: what `packed` gives; a memory-mapped file will do.
-        sources: where each group came from.
-        indices: which groups, in which order; all if None.
-    """
-
-    def __init__(self, arrays: Arrays, sources: Sequence[str], indices: Sequence[int] | None = None) -> None:
+    def __init__(self, arrays: Arrays, sources: Sequence[str]) -> None:
         self._arrays, self._sources = arrays, sources
-        self._indices = range(len(sources)) if indices is None else indices
         self._prompts, self._branches, self._lengths, self._spans = (
             np.concatenate([[0], np.cumsum(arrays[name], dtype=np.int64)])
             for name in ("prompt_lengths", "branch_counts", "branch_lengths", "span_counts")
         )
 
+    def __len__(self) -> int:
+        return len(self._sources)
+
     @property
     def longest_response(self) -> int:
-        """Count the tokens of the longest response of these groups and of those they were picked from; at least 1."""
         return int(self._arrays["branch_lengths"].max(initial=1))
 
-    def pick(self, indices: Sequence[int]) -> RenderedRows:
-        """Return some of the groups, in the order given."""
-        return RenderedRows(self._arrays, self._sources, [self._indices[index] for index in indices])
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    @overload
-    def __getitem__(self, index: int) -> Rendered: ...
-    @overload
-    def __getitem__(self, index: slice) -> RenderedRows: ...
-    def __getitem__(self, index: int | slice) -> Rendered | RenderedRows:
-        if isinstance(index, slice):
-            return RenderedRows(self._arrays, self._sources, self._indices[index])
-        return self._build(self._indices[index])
-
-    def _build(self, group: int) -> Rendered:
+    def build(self, group: int) -> Rendered:
         # Each cumulated sum has one entry more than there are items: item i reaches from entry i to entry i + 1.
         arrays = self._arrays
         first, last = self._branches[group : group + 2].tolist()
@@ -175,3 +155,62 @@ class RenderedRows(Sequence[Rendered]):
         return Rendered(
             ids[:prompt], branches, unstable, truncated, moved_boundary, stripped_thoughts, self._sources[group]
         )
+
+
+class RenderedRows(Sequence[Rendered]):
+    """Groups in packed form, built one by one as they are asked for; equal to the list of them.
+
+    Args:
+        arrays: what `packed` gives; a memory-mapped file will do.
+        sources: where each group came from.
+        indices: which groups, in which order; all if None.
+    """
+
+    def __init__(self, arrays: Arrays, sources: Sequence[str], indices: Sequence[int] | None = None) -> None:
+        self._tables: tuple[_Table, ...] = (_Table(arrays, sources),)
+        self._starts = [0]  # the number of each table's first group
+        self._indices = range(len(sources)) if indices is None else indices
+
+    @classmethod
+    def chained(cls, parts: Sequence[RenderedRows]) -> RenderedRows:
+        """Return the groups of several data sets, one behind the other; nothing is copied."""
+        if len(parts) == 1:
+            return parts[0]
+        rows = cls.__new__(cls)
+        tables: list[_Table] = []
+        indices: list[int] = []
+        for part in parts:
+            before = sum(map(len, tables))
+            indices += [before + index for index in part._indices]
+            tables += part._tables
+        rows._tables, rows._indices = tuple(tables), indices
+        rows._starts = list(accumulate(map(len, tables[:-1]), initial=0))
+        return rows
+
+    @property
+    def longest_response(self) -> int:
+        """Count the tokens of the longest response of these groups and of those they were picked from; at least 1."""
+        return max(table.longest_response for table in self._tables)
+
+    def pick(self, indices: Sequence[int]) -> RenderedRows:
+        """Return some of the groups, in the order given."""
+        return self._with([self._indices[index] for index in indices])
+
+    def _with(self, indices: Sequence[int]) -> RenderedRows:
+        rows = RenderedRows.__new__(RenderedRows)
+        rows._tables, rows._starts, rows._indices = self._tables, self._starts, indices
+        return rows
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Rendered: ...
+    @overload
+    def __getitem__(self, index: slice) -> RenderedRows: ...
+    def __getitem__(self, index: int | slice) -> Rendered | RenderedRows:
+        if isinstance(index, slice):
+            return self._with(self._indices[index])
+        number = self._indices[index]
+        table = bisect_right(self._starts, number) - 1
+        return self._tables[table].build(number - self._starts[table])

@@ -121,6 +121,7 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
                 "facts": tables.facts(run),
                 "evaluations": tables.evaluations(run),
                 "outside": outside_tables(run),
+                "sources": tables.sources(run),
                 "provenance": tables.flatten(run.provenance),
             }
             for run in runs

@@ -140,7 +140,14 @@ _SPOILED = {
 
 
 def _data(run: Run) -> str:
-    path = _part(run, "data").get("path")
+    data = _part(run, "data")
+    listed = data.get("sources")
+    paths = (
+        [str(source.get("path")) for source in listed if isinstance(source, Mapping)]
+        if isinstance(listed, list)
+        else []
+    )
+    path = data.get("path") or " + ".join(paths)
     nouns = (
         ("groups", "prompt"),
         ("comparisons", "comparison"),
@@ -239,6 +246,29 @@ def evaluations(run: Run) -> Table | None:
 
     heads = ("Step", *(measured.column for _, measured in columns))
     return Table("Every evaluated checkpoint, with 95% intervals.", heads, tuple(map(row, run.evals)))
+
+
+def sources(run: Run) -> Table | None:
+    """Return a table of the held-out numbers of each source at the last evaluation; None for data of one source."""
+    last = run.evals[-1] if run.evals else None
+    if last is None or not last.by_source:
+        return None
+    parts = last.by_source
+    columns = [metric(key) for key in _EVALUATED["held_out"] if any(key in part for part in parts.values())]
+    counts = run.result.get("data") if run.result else None
+    by_name = counts.get("sources") if isinstance(counts, Mapping) else None
+    heads = ("Source", "Passes per epoch", *(measured.column for measured in columns))
+
+    def passes(name: str) -> str:
+        table = by_name.get(name) if isinstance(by_name, Mapping) else None
+        number = finite(table.get("passes_per_epoch")) if isinstance(table, Mapping) else None
+        return DASH if number is None else f"{number:.3g}"
+
+    rows = tuple(
+        (name, passes(name), *(recorded(part.get(column.key), percent=column.is_share) for column in columns))
+        for name, part in parts.items()
+    )
+    return Table(f"Held-out prompts of each source after step {last.step:,}, with 95% intervals.", heads, rows)
 
 
 def differences(runs: Sequence[Run]) -> Table | None:

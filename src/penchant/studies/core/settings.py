@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from penchant.config import Config
 from penchant.config.limits import Seed
 from penchant.data.options import Template
-from penchant.data.settings import RowsConfig
+from penchant.data.settings import RowsConfig, refuse_mixture
 from penchant.models.settings import ModelConfig
 
 LearningRate = Annotated[float, Field(gt=0, description="Peak learning rate.")]
@@ -54,6 +54,11 @@ class SFTStage(Config):
     """Stop after so many steps, if sooner."""
     batch_size: Count = 64
     """Demonstrations of a step."""
+
+    @model_validator(mode="after")
+    def _has_one_file(self) -> Self:
+        refuse_mixture(self.data, "studies")
+        return self
 
 
 class Comparisons(Config):

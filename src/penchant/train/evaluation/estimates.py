@@ -27,8 +27,11 @@ class Calibration:
 
 
 # a mapping, not a class with fields: a method measures what it can, and files keep no empty names
-Estimates = dict[str, Estimate | dict[str, Estimate] | Calibration]
-"""Estimates by name, in the order in which files keep them; those of annotators stand under `by_annotator`."""
+Estimates = dict[str, Estimate | dict[str, Estimate] | dict[str, dict[str, Estimate]] | Calibration]
+"""Estimates by name, in the order in which files keep them.
+
+Those of annotators stand under `by_annotator`, those of a mixture's sources under `by_source`.
+"""
 
 
 class NotFiniteLoss(RunError):

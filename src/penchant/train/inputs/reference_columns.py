@@ -44,7 +44,7 @@ def with_reference(
     def scored(rows: Sequence[Rendered]) -> list[Tensor]:
         return reference_numbers(other or policy, rows, table, accelerator, budget=prepared.budget)
 
-    steps = plan(config, [recipe.units(group) for group in prepared.train_groups])
+    steps = plan(config, [recipe.units(group) for group in prepared.train_groups], prepared.mixing)
     # groups that `max_steps` leaves unseen are not scored: their numbers would be computed for nothing
     used_groups = sorted({group for step in steps for group, _ in step})
     rows = prepared.rendered.pick([*(prepared.train_side[group] for group in used_groups), *prepared.held_side])

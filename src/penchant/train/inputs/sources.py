@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from penchant.data import load_demonstrations, read_preferences
+from penchant.data import load_demonstrations, load_prompts, read_preferences
 from penchant.data.layouts.rankings import rankings_of
-from penchant.data.settings import DataConfig, RowsConfig
+from penchant.data.settings import DataConfig, PromptsConfig, RowsConfig
 from penchant.data.sources.values import RowError
 from penchant.errors import InputError
 from penchant.train.recipe import Counts, Source
+from penchant.types import PromptGroup
 
 
 def preferences(data: DataConfig) -> Source:
@@ -31,6 +32,24 @@ def demonstrations(data: RowsConfig) -> Source:
     """Read prompts with responses to imitate."""
     groups = load_demonstrations(data.path, **data.reading)
     return Source(groups, {"layout": data.layout or "demonstrations"})
+
+
+def prompts(data: PromptsConfig) -> list[PromptGroup]:
+    """Read prompts; those of several sources are pooled, each prompt once.
+
+    Raises:
+        InputError: also settings of a source that mean nothing where prompts are pooled.
+    """
+    for source in data.sources:
+        if source.weight is not None or source.evaluation or source.template or source.template_args:
+            raise InputError(
+                f"data.sources: prompts are pooled, so {source.path} has no weight, evaluation or template of its own; "
+                "`limit` says how many of it are taken"
+            )
+    groups = [group for part in data.parts for group in load_prompts(part.path, **part.reading)]
+    if not data.sources or not data.reading.get("merge", True):
+        return groups
+    return list({group.prompt: group for group in reversed(groups)}.values())[::-1]
 
 
 def rankings_only(source: Source, path: str) -> Source:
