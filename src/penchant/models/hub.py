@@ -5,10 +5,15 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from penchant.data.sources.hub_table import pinned_model
+from penchant.errors import InputError
+
 SETTINGS = ("adapter_config.json", "config.json", "penchant_template.json")
 """Files that tell what a model is; to fetch one of them settles the commit that a revision stands for."""
 ADAPTER = ("adapter_model.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 """Files of adapters and of the tokenizer beside them."""
+WHOLE = ("*.safetensors", *ADAPTER[1:])
+"""Files of a whole model. Weights in `.bin` are fetched only where there are no others."""
 
 
 def is_hub_id(name: str) -> bool:
@@ -26,6 +31,7 @@ def adapter_folder(name: str, revision: str | None = None) -> str | None:
     Args:
         revision: a branch, a tag or a commit; None for the main branch.
     """
+    revision = revision or pinned_model(name) or None
     folder = kept_folder(name, revision)
     if folder is None or not (folder / SETTINGS[0]).is_file():
         return None
@@ -39,7 +45,25 @@ def kept_folder(name: str, revision: str | None = None) -> Path | None:
     not answer, the folder is that of the commit which the cache knows.
     """
     # the folder is an argument of the cached call, so that another one is another answer
+    revision = revision or pinned_model(name) or None
     return _fetched(name, revision, SETTINGS, _cache_folder()) if is_hub_id(name) else None
+
+
+def pinned_folder(name: str) -> str | None:
+    """Return the folder of the commit that `hub_table.yaml` pins for a hub id; None where it pins none.
+
+    Raises:
+        InputError: neither the hub nor its cache has that commit. Another one would be another model.
+    """
+    commit = pinned_model(name) if is_hub_id(name) else ""
+    if not commit:
+        return None
+    folder = _fetched(name, commit, WHOLE, _cache_folder())
+    if folder is not None and not any(folder.glob("*.safetensors")):
+        folder = _fetched(name, commit, (*WHOLE, "*.bin"), _cache_folder())
+    if folder is None:
+        raise InputError(f"{name}: neither the hub nor its cache has the commit {commit}, which hub_table.yaml pins")
+    return str(folder)
 
 
 @cache

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from penchant.errors import InputError, did_you_mean
 from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
-from penchant.models.hub import adapter_folder
+from penchant.models.hub import adapter_folder, pinned_folder
 
 
 def locate(name: str) -> str:
@@ -27,7 +27,7 @@ def locate(name: str) -> str:
         return str(convert_gguf(path))
     if path.is_dir():  # wins over a hub id of the same name
         return str(path.resolve())  # adapters note their base's path, which must hold from any folder
-    return adapter_folder(name) or name
+    return adapter_folder(name) or pinned_folder(name) or name
 
 
 def check_model(name: str) -> None:

@@ -7,11 +7,12 @@ import importlib.metadata
 from functools import cache
 from pathlib import Path
 
+from penchant.data.sources.hub_table import pinned_parquet
 from penchant.digests import digest_file
 from penchant.errors import InputError
 from penchant.files import read_json
 from penchant.models.builtin import EMBEDDED, ENCODERS, WHEELS, packaged
-from penchant.models.hub import kept_folder
+from penchant.models.hub import is_hub_id, kept_folder
 from penchant.redact import hide_credentials
 from penchant.rewards.names import FUNCTIONS, classifier_name, reward_kind, split_thoughts_mark
 
@@ -22,8 +23,12 @@ PACKAGES = WHEELS | ENCODERS
 
 
 def data_content(path: str) -> str:
-    """Return the digest of a data file; a hub id stands for itself."""
-    return _file(Path(path).expanduser()) if Path(path).expanduser().is_file() else path
+    """Return the digest of a data file; a hub id stands for itself, with its commit where one is pinned."""
+    if Path(path).expanduser().is_file():
+        return _file(Path(path).expanduser())
+    pinned = pinned_parquet(path.partition(":")[0]) if is_hub_id(path) else ""
+    # other rows under the same name are other data
+    return f"{path} {pinned}" if pinned else path
 
 
 def model_content(name: str, *, cached: bool = False) -> str:

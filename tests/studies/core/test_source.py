@@ -204,6 +204,9 @@ NO_STAGE = {
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "judges.summary", "weak.comparisons",
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.command_rows", "weak.diagnostics",
         "weak.results",
+        "evaluation", "evaluation.*", "runs.evaluations", "conversion.*", "export.*", "engine.token_scores",
+        "models.conversation", "runs.partial_file", "train.evaluation.file_scores", "train.inputs.kinds",
+        "train.inputs.run_models",
         "methods.best_of_n"),
     "what is computed of finished stages, see `summary_version`": ("studies.*.summary", "studies.*.summarize",
         "studies.frontier.costs", "studies.frontier.texts",
@@ -215,7 +218,7 @@ NO_STAGE = {
     "which stages there are, and in which order": ("weak.labels",
         "studies.*.grid", "studies.*.settings", "studies.*.study",
         "studies.core.address", "studies.core.checks", "studies.core.definition", "studies.core.methods",
-        "studies.core.prompts", "studies.core.runner",
+        "studies.core.prompts", "studies.core.runner", "studies.core.trial",
         "studies.frontier.search", "studies.core.stage", "studies.core.fork_server", "studies.core.executor",
         "studies.win_rates.endpoints"),
 }  # fmt: skip

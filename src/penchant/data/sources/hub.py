@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 
+from penchant.data.sources.hub_table import pinned_dataset, pinned_parquet
 from penchant.data.sources.rows import Row
 from penchant.data.sources.values import RowValues
 from penchant.errors import InputError
@@ -33,7 +34,9 @@ def read_hub(name: str, split: str) -> Iterator[Row]:
     if files:
         table = _from_parquet(repository, config, split, files)
     else:
-        table = _load(repository, split, **({"name": config} if config else {}))
+        pinned = pinned_dataset(repository)
+        options = {"name": config} if config else {}
+        table = _load(repository, split, **options, **({"revision": pinned} if pinned else {}))
     for number, values in enumerate(table, start=1):
         yield Row(f"{name}[{split}] row {number}", dict(values))
 
@@ -42,8 +45,13 @@ def list_parquet_files(repository: str) -> list[str]:
     """List paths inside the repository's Parquet revision; raises what the hub's client raises."""
     from huggingface_hub import HfApi
 
-    files = HfApi().list_repo_files(repository, repo_type="dataset", revision=PARQUET_REVISION)
+    files = HfApi().list_repo_files(repository, repo_type="dataset", revision=parquet_revision(repository))
     return sorted(file for file in files if file.endswith(".parquet"))
+
+
+def parquet_revision(repository: str) -> str:
+    """Return the revision of a data set's Parquet files: the pinned commit, or the current conversion."""
+    return pinned_parquet(repository) or PARQUET_REVISION
 
 
 def _from_parquet(repository: str, config: str, split: str, files: list[str]) -> Iterable[RowValues]:
@@ -64,7 +72,7 @@ def _from_parquet(repository: str, config: str, split: str, files: list[str]) ->
         raise InputError(f"{repository}: no split {split_name!r} in this hub data set; it has {', '.join(splits)}")
     folders = (f"{config}/{split_name}/", f"{config}/partial-{split_name}/")
     chosen = [file for file in files if file.startswith(folders)]
-    return _load(repository, split, revision=PARQUET_REVISION, data_files={split_name: chosen})
+    return _load(repository, split, revision=parquet_revision(repository), data_files={split_name: chosen})
 
 
 def _load(repository: str, split: str, **arguments: object) -> Iterable[RowValues]:

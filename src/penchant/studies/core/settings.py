@@ -191,7 +191,15 @@ class Study(Config):
         return seeds
 
 
-class StudyConfig(Study):
+class LimitedStudy(Study):
+    """The settings of studies that can be tried with little of everything."""
+
+    limit: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
+    """Try every stage first: at most so many rows of every source, steps of every run and samples of every prompt, one
+    pass over the data, and the first seed. The numbers of such a trial mean nothing."""
+
+
+class StudyConfig(LimitedStudy):
     """The settings of studies that start from one model."""
 
     model: ModelConfig

@@ -25,6 +25,7 @@ from penchant.studies.core.results import Results
 from penchant.studies.core.runner import Progress, run_missing
 from penchant.studies.core.settings import Study
 from penchant.studies.core.stage import Stage
+from penchant.studies.core.trial import as_trial
 from penchant.typed_json import JsonObject, to_object
 
 log = logging.getLogger("penchant.studies")
@@ -65,6 +66,7 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
         RunError: the worker process is gone, or the disk is full; what is done stays.
     """
     definition = definition_of(type(config))
+    config = as_trial(config)
     grid: Grid = resolve(definition.grid)(config)
     if definition.prepare:
         resolve(definition.prepare)(config, grid)

@@ -10,7 +10,7 @@ from penchant.config import Config
 from penchant.extension import is_extension, suggest
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.models.builtin import ENCODERS
-from penchant.studies.core.settings import Count, Study
+from penchant.studies.core.settings import Count, LimitedStudy
 from penchant.tasks.load import NAMES, task_spec
 from penchant.weak.labels import labels, loss_labels
 from penchant.weak.settings import (
@@ -44,7 +44,7 @@ class Generative(Config):
     """Those to train on; or those to test on too, to see what pre-training that had met the task would change."""
 
 
-class WeakToStrongConfig(Study):
+class WeakToStrongConfig(LimitedStudy):
     """How much of the gap between a weak supervisor and a strong model's ceiling is recovered by a student that learns
     from the supervisor's labels alone."""  # noqa: D205 - the command's help is this sentence as a whole
 

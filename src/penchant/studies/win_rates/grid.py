@@ -20,12 +20,14 @@ from penchant.studies.core.stage_settings import (
     PreferredResponses,
     RewardModelSettings,
     SFTSettings,
+    StageSettings,
 )
 from penchant.studies.win_rates.settings import Rows, TrainedJudge, WinRatesConfig
-from penchant.studies.win_rates.stage_settings import CutSettings, RowSettings, VerdictSettings
+from penchant.studies.win_rates.stage_settings import CutSettings, FewShotSettings, RowSettings, VerdictSettings
 from penchant.typed_json import from_json
 
 REFERENCE = "reference"
+FEW_SHOT = "few_shot"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Contender:
     """A method, or the reference, whose responses are judged.
 
     Attributes:
-        name: `reference`, `best_of_n` or a method. value, rate, seed: its place in the grid.
+        name: `reference`, `few_shot`, `best_of_n` or a method. value, rate, seed: its place in the grid.
         verdicts: the stage with the verdicts, by domain. answers: that with the responses.
     """
 
@@ -91,6 +93,8 @@ def win_rate_grid(config: WinRatesConfig) -> WinRateGrid:
     factory = builder.factory
     # First of all, since `required` asks the first contender for its verdicts.
     contenders = [builder.contender(REFERENCE, None, None, None, {})]
+    if config.few_shot is not None:
+        contenders.append(builder.few_shot_contender(config.few_shot))
     # The same comparisons for every seed: they come from a file, and none are sampled.
     runs = runs_of(config, factory, lambda _: builder.preferences, ranker=config.best_of_n is not None)
     contenders += [builder.contender(run.kind, run.value, run.rate, run.seed, {"run": run}) for run in runs.runs]
@@ -147,12 +151,40 @@ class _GridBuilder:
             temperatures=tuple(dict.fromkeys(config.temperatures)),
             best_of=best_of,
         )
+        return self._judged(name, value, rate, seed, "transfer", label, settings, {**self.factory.start, **needs})
+
+    def few_shot_contender(self, examples: int) -> Contender:
+        """Return the stages that draw the untrained model's responses with examples before each prompt."""
+        config = self.config
+        settings = FewShotSettings(
+            policy=self.policy,
+            draws=self.factory.draws,
+            samples=config.samples,
+            seed=config.sampling_seed,
+            temperatures=tuple(dict.fromkeys(config.temperatures)),
+            examples=examples,
+        )
+        # Without the stage of fine-tuning: the model as it was before.
+        needs = {"preferences": self.preferences}
+        return self._judged(FEW_SHOT, float(examples), None, None, "few_shot", f"few-shot-{examples}", settings, needs)
+
+    def _judged(
+        self,
+        name: str,
+        value: float | None,
+        rate: float | None,
+        seed: int | None,
+        kind: str,
+        label: str,
+        settings: StageSettings,
+        needs: Mapping[str, Stage],
+    ) -> Contender:
+        """Return a contender whose responses come from stages of a kind, one for each domain."""
         answers, verdicts = {}, {}
         # By number and not by name: a domain may be called anything, and folders cannot.
         for number, (domain, opponents) in enumerate(self.opponents.items()):
-            response_needs = {"domain": opponents, **self.factory.start, **needs}
             answers[domain] = self.factory.stage(
-                "transfer", f"{label}-on-{number}", settings, response_needs, seed=seed
+                kind, f"{label}-on-{number}", settings, {"domain": opponents, **needs}, seed=seed
             )
             verdict_needs = {"answers": answers[domain], "domain": opponents} | (
                 {"judge": self.judge} if self.judge else {}

@@ -23,12 +23,13 @@ from penchant.studies.core.job import StageJob
 from penchant.studies.core.prompt_stage import content
 from penchant.studies.core.stage_settings import StageSettings
 from penchant.studies.win_rates.stage_settings import CutSettings
-from penchant.types import Prompt, PromptGroup, Response, prompt_text
+from penchant.types import Prompt, PromptGroup, Response, prompt_text, prompt_turns
 
 REST_OF_WORD = re.compile(r"^\S+")
 # 16 hexadecimal digits are 64 bits: among millions of prompts two still differ, and the file stays small.
 SEEN, DIGITS = "seen.json", 16
 WORDING = {
+    "other_turns": "have another number of human turns",
     "prompts_cut": "prompts were cut from the left",
     "prompts_too_long": "prompts are too long (with a chat template none is cut)",
     "responses_too_long": "responses are too long",
@@ -121,6 +122,23 @@ class Cutter:
         """Return where each token begins, in characters."""
         read = self.renderer.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return [start for start, _ in read["offset_mapping"]]
+
+
+def with_human_turns(groups: Sequence[PromptGroup], turns: int | None, counts: Counter[str]) -> Sequence[PromptGroup]:
+    """Return the groups whose prompt has so many turns of the human; all of them for None.
+
+    A prompt that is a text is one turn.
+
+    Args:
+        counts: gets the number of those left out, as `other_turns`.
+    """
+    if turns is None:
+        return groups
+    chosen = [
+        group for group in groups if sum(message.role == "user" for message in prompt_turns(group.prompt)) == turns
+    ]
+    counts["other_turns"] += len(groups) - len(chosen)
+    return chosen
 
 
 def select(groups: Sequence[PromptGroup], skip: int, limit: int | None) -> list[PromptGroup]:

@@ -36,6 +36,8 @@ class Rows(Config):
     """Which split of a hub data set."""
     bad_rows: BadRows = "error"
     """What to do with rows that cannot be used."""
+    human_turns: Count | None = None
+    """Take only prompts with so many turns of the human: 1 for dialogues of a single step. null takes all."""
     skip: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
     """Leave out the first so many prompts."""
     limit: Count | None = None
@@ -97,6 +99,9 @@ class WinRatesConfig(LearnedMethods):
     """Who judges."""
     sft: Demonstrated | None = None
     """Fine-tune on the preferred responses first; null starts from the model as it is."""
+    few_shot: Count | None = None
+    """Judge the model before any training, too, with so many preferred responses before each prompt as its examples.
+    They are the first of `preferences` that leave room. null leaves it out."""
     temperatures: Temperatures = (0.0, 0.25, 0.5, 0.75, 1.0)
     """Temperatures of the responses that are judged."""
     samples: Count = 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from penchant.data.options import BadRows, Template
-from penchant.studies.core.stage_settings import StageSettings
+from penchant.studies.core.stage_settings import SampledSettings, StageSettings
+from penchant.typed_json import OMITTED
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class RowSettings:
     limit: int | None
     prompt_end: str
     answer_end: str
+    human_turns: Annotated[int | None, OMITTED] = None
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,15 @@ class VerdictSettings(StageSettings):
     judge: Mapping[str, object]
     orders: Literal["both", "one"]
     missing: Literal["again", "count"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShotSettings(SampledSettings):
+    """Settings of a stage that samples the untrained model with examples before each prompt.
+
+    Attributes:
+        examples: how many.
+    """
+
+    temperatures: tuple[float, ...]
+    examples: int

@@ -17,7 +17,7 @@ from penchant.judges.settings import JudgeSpec, Reward
 from penchant.studies.core.job import StageJob
 from penchant.studies.core.records import read_lines
 from penchant.studies.win_rates.answers import load_answers
-from penchant.studies.win_rates.rows import Cutter, select, unseen, write_seen
+from penchant.studies.win_rates.rows import Cutter, select, unseen, with_human_turns, write_seen
 from penchant.studies.win_rates.stage_settings import CutSettings, VerdictSettings
 from penchant.thoughts import answer_of
 from penchant.typed_json import JsonObject
@@ -38,7 +38,7 @@ def preferences_stage(job: StageJob[CutSettings], folder: Path) -> dict[str, obj
     settings = job.settings
     cutter, rows = Cutter.from_settings(settings, job.inputs["model"]), settings.rows
     # A tie names no winner to demonstrate, and contradictions are what people said.
-    read = load_preferences(
+    read: Sequence[PromptGroup] = load_preferences(
         job.inputs["rows"],
         ties="drop",
         contradictions="keep",
@@ -47,6 +47,7 @@ def preferences_stage(job: StageJob[CutSettings], folder: Path) -> dict[str, obj
         split=rows.split,
     )
     # Asked twice: as the file has the prompts, and as they were cut, since a cut may make two posts one.
+    read = with_human_turns(read, rows.human_turns, cutter.counts)
     unseen_groups = unseen(select(read, rows.skip, rows.limit), job)
     groups = [group for group in unseen(cutter.cut(unseen_groups), job) if group.comparisons]
     if not groups:
@@ -77,7 +78,10 @@ def opponents_stage(job: StageJob[CutSettings], folder: Path) -> dict[str, objec
     """
     settings = job.settings
     cutter, rows = Cutter.from_settings(settings, job.inputs["model"]), settings.rows
-    read = load_answers(job.inputs["rows"], bad_rows=rows.bad_rows, layout=rows.layout, split=rows.split)
+    read: Sequence[PromptGroup] = load_answers(
+        job.inputs["rows"], bad_rows=rows.bad_rows, layout=rows.layout, split=rows.split
+    )
+    read = with_human_turns(read, rows.human_turns, cutter.counts)
     selected = select(read, rows.skip, rows.limit)
     # What methods and judge train on has precedence over what is measured on: these stages come before this one.
     unseen_groups = unseen(selected, job)

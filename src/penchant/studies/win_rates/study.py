@@ -23,6 +23,7 @@ STUDY = StudyDefinition(
     stages={
         "preferences": "penchant.studies.win_rates.stages:preferences_stage",
         "opponents": "penchant.studies.win_rates.stages:opponents_stage",
+        "few_shot": "penchant.studies.win_rates.few_shot:few_shot_stage",
         "verdicts": "penchant.studies.win_rates.stages:verdicts_stage",
     },
     presets={

@@ -19,7 +19,7 @@ from penchant.studies.core.records import read_lines, read_object
 from penchant.studies.core.results import provenance_of, seconds_of
 from penchant.studies.core.settings import SWEPT
 from penchant.studies.core.summary import failures_of
-from penchant.studies.win_rates.grid import REFERENCE, Contender, WinRateGrid
+from penchant.studies.win_rates.grid import FEW_SHOT, REFERENCE, Contender, WinRateGrid
 from penchant.studies.win_rates.published import published
 from penchant.studies.win_rates.settings import WinRatesConfig
 from penchant.studies.win_rates.stages import ANSWERS, from_row
@@ -41,7 +41,8 @@ from penchant.studies.win_rates.summary import (
 from penchant.typed_json import from_json
 
 EXAMPLE_PROMPTS = 6  # prompts whose texts stand side by side
-NAMES = {REFERENCE: "Reference", **LABELS}
+NAMES = {REFERENCE: "Reference", FEW_SHOT: "Base model", **LABELS}
+SWEPT_NAMES = {**SWEPT, BEST_OF_N: "N", FEW_SHOT: "examples"}
 CellKey = tuple[str, float]
 
 
@@ -106,8 +107,8 @@ def _judged_methods(grid: WinRateGrid, study: Path) -> Iterator[JudgedMethod]:
                 for temperature, answer in rows:
                     answers[domain, temperature].append(answer)
         if answers:
-            swept = "N" if name == BEST_OF_N else SWEPT.get(name)
-            yield JudgedMethod(MethodSetting(name, NAMES[name], swept, value, rate), ended_seeds, answers)
+            setting = MethodSetting(name, NAMES[name], SWEPT_NAMES.get(name), value, rate)
+            yield JudgedMethod(setting, ended_seeds, answers)
 
 
 def _read(folder: Path) -> list[tuple[float, Answer]]:

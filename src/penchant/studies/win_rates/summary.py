@@ -26,6 +26,7 @@ class RowCounts:
         prompts, comparisons: how many there are.
         winners, losers: responses that won, and that lost.
         also_trained_on: prompts that were left out since somebody trains on them.
+        other_turns: prompts that were left out for their number of human turns.
         prompts_cut, prompts_too_long, responses_too_long, responses_empty: what was cut, and what was left out.
     """
 
@@ -34,6 +35,7 @@ class RowCounts:
     winners: Optional = None
     losers: Optional = None
     also_trained_on: Optional = None
+    other_turns: Optional = None
     prompts_cut: Optional = None
     prompts_too_long: Optional = None
     responses_too_long: Optional = None
@@ -69,7 +71,7 @@ class MethodSetting:
     """A method at one setting of its sweep.
 
     Attributes:
-        name: `reference`, `best_of_n`, or a method's.
+        name: `reference`, `few_shot`, `best_of_n`, or a method's.
         label: its name on pages.
         setting, value: what is swept, such as `beta` and 0.1; None where nothing is.
         rate: the learning rate, where a method has several.
@@ -133,7 +135,7 @@ class MethodRates(MethodSetting):
     def is_trained(self) -> bool:
         """True for a method that trains a policy."""
         # Best-of-N goes by a learned reward, but its responses are the reference's.
-        return self.name not in ("reference", "best_of_n")
+        return self.name not in ("reference", "few_shot", "best_of_n")
 
     def cell(self, domain: str, temperature: float) -> JudgedCell | None:
         """Return what was judged on a domain at a temperature."""

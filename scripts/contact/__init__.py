@@ -1,0 +1,1 @@
+"""Compare what the hub has with what `hub_table.yaml` says, and pin its commits."""
