@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penchant.types import LabeledExample, Prompt, PromptGroup
+from penchant.types import LabeledExample, Prompt, PromptGroup, response_text, turn_text
 
 TaskRow = Mapping[str, Any]
 """A row as its file has it: a value of another type than its reader expects is an error that names the row."""
@@ -149,7 +149,7 @@ def conversation(prompt: Prompt) -> str:
     """Return a prompt as one text that ends where the answer begins; turns as in Anthropic's comparisons."""
     if isinstance(prompt, str):
         return prompt
-    turns = [f"{_SPEAKERS.get(turn.role, turn.role)}: {turn.content}" for turn in prompt]
+    turns = [f"{_SPEAKERS.get(turn.role, turn.role)}: {turn_text(turn)}" for turn in prompt]
     return "\n\n".join([*turns, "Assistant:"])
 
 
@@ -158,9 +158,8 @@ def with_plain_prompt(group: PromptGroup) -> PromptGroup:
     text = conversation(group.prompt)
     # a tokenizer writes most words with the space before them: without one the answer would begin with a rare token
     parted = not text or text[-1].isspace()
-    options = [
-        response.text if parted or response.text[:1].isspace() else f" {response.text}" for response in group.responses
-    ]
+    texts = map(response_text, group.responses)
+    options = [option if parted or option[:1].isspace() else f" {option}" for option in texts]
     return PromptGroup(text, options, source=group.source)
 
 

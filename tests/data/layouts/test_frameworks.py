@@ -54,6 +54,11 @@ PREFERENCES: list[tuple[str, dict[str, Any], PromptGroup]] = [
         PromptGroup(ASKED, [Response("a", reasoning="r"), "b"], WON),
     ),
     (
+        "swift",
+        {"messages": [user("q"), assistant("a")], "rejected_response": [assistant(None, tool_calls=[CALL])]},
+        PromptGroup(ASKED, ["a", CALLED], WON),
+    ),
+    (
         "nemo-rl",
         {"context": [user("q")], "completions": [
             {"rank": 1, "completion": [assistant("b")]}, {"rank": 0, "completion": [assistant("a")]},
@@ -210,7 +215,12 @@ OPENAI = {
         (OPENAI | {"input": {"messages": []}}, "field 'input.messages' is empty"),
         (OPENAI | {"input": {}}, "field 'input.messages': expected a list of turns, got null"),
         (OPENAI | {"input": {"messages": [user("q")], "persona": "x"}}, "field 'input.persona' is not read"),
-        (OPENAI | {"preferred_output": [user("a")]}, "its last turn must be the assistant's"),
+        (OPENAI | {"preferred_output": [user("a")]}, "field 'preferred_output': its last turn must be the assistant's"),
+        (NEMO | {"completions": [{**NEMO["completions"][0], "critique": "x"}] * 2}, "'completions[0].critique' is not"),
+        (
+            {"messages": [user("q"), assistant("a")], "rejected_response": [user("r"), assistant("b")]},
+            "field 'rejected_response': expected one turn, got 2",
+        ),
         (
             {"messages": [user("q"), assistant("a")], "rejected_messages": [user("r"), assistant("b")]},
             "differ before the last turn",

@@ -12,7 +12,8 @@ from penchant.data.sources.lines import parsed_json
 from penchant.data.sources.values import RowError, RowValues, as_list, as_object, as_text, cut, describe, holds
 from penchant.types import Message, ToolCall
 
-CALL_FIELDS = ("id", "type", "index", "function", "name", "arguments")
+CALL_FIELDS = ("id", "type", "index", "function", "name")
+ARGUMENT_FIELDS = ("arguments", "parameters")  # Llama 3.1 writes the second
 TOOLS_ROLE = "tools"
 
 
@@ -55,14 +56,19 @@ def as_calls(value: object, name: str) -> tuple[ToolCall, ...]:
 
 def _call(value: object, name: str) -> ToolCall:
     item = as_object(json_value(value, name), name)
-    if unknown := [field for field in item if field not in CALL_FIELDS and holds(item[field])]:
-        raise RowError("unread", f"field '{name}.{cut(unknown[0])}' of a call is not read, so it would be lost")
     if item.get("type") not in (None, "", "function"):
         raise RowError("value", f"field '{name}.type': expected 'function', got {describe(item['type'])}")
     inner = as_object(item["function"], f"{name}.function") if item.get("function") is not None else item
+    arguments = [field for field in ARGUMENT_FIELDS if inner.get(field) is not None]
+    fields = {**item, **inner}
+    spare = [field for field in fields if field not in (*CALL_FIELDS, *ARGUMENT_FIELDS) and holds(fields[field])]
+    if spare or len(arguments) > 1:
+        field = cut([*spare, *arguments[1:]][0])
+        raise RowError("unread", f"field '{name}.{field}' of a call is not read, so it would be lost")
     identity = as_text(item["id"], f"{name}.id", empty_ok=True) if item.get("id") is not None else ""
     function = as_text(inner.get("name"), f"{name}.name")
-    return ToolCall(function, _arguments(inner.get("arguments"), f"{name}.arguments"), identity)
+    field = arguments[0] if arguments else ARGUMENT_FIELDS[0]
+    return ToolCall(function, _arguments(inner.get(field), f"{name}.{field}"), identity)
 
 
 def _arguments(value: object, name: str) -> str:

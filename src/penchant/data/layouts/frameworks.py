@@ -45,8 +45,9 @@ def read_openai_preference(row: RowValues) -> PromptGroup:
     for name in ("tools", "functions"):
         if (tools := as_tools(request.get(name), f"input.{name}")) is not None and tools not in history:
             history = (tools, *history)
-    preferred = response_turns(row["preferred_output"], "preferred_output")
-    return pair_of_turns(row, history, preferred, response_turns(row["non_preferred_output"], "non_preferred_output"))
+    names = ("preferred_output", "non_preferred_output")
+    preferred, other = (response_turns(row[name], name) for name in names)
+    return pair_of_turns(row, history, preferred, other, names)
 
 
 def read_swift_messages(row: RowValues) -> PromptGroup:
@@ -55,11 +56,12 @@ def read_swift_messages(row: RowValues) -> PromptGroup:
     Raises:
         RowError: functions of the rejected conversation (`rejected_tools`) that are not those of the preferred one.
     """
-    chosen, rejected = (as_turns(row[name], name) for name in ("messages", "rejected_messages"))
+    names = ("messages", "rejected_messages")
+    chosen, rejected = (as_turns(row[name], name) for name in names)
     # `dict.get`: `add_context` adds the tools, if nobody has read them
     if as_tools(row.get("rejected_tools"), "rejected_tools") not in (None, as_tools(dict.get(row, "tools"), "tools")):
         raise RowError("history", "field 'rejected_tools' differs from 'tools'; both answers are to one prompt")
-    return pair_of_turns(row, shared_history(chosen, rejected), chosen, rejected)
+    return pair_of_turns(row, shared_history(chosen, rejected, names), chosen, rejected, names)
 
 
 def read_nemo(row: RowValues) -> PromptGroup:
@@ -70,6 +72,10 @@ def read_nemo(row: RowValues) -> PromptGroup:
         raise RowError("value", f"field 'completions': expected at least two to compare, got {len(completions)}")
     responses = []
     for index, completion in enumerate(completions):
+        if unknown := [
+            field for field in completion if field not in ("rank", "completion") and holds(completion[field])
+        ]:
+            raise RowError("unread", f"field 'completions[{index}].{cut(unknown[0])}' is not read, so it would be lost")
         name = f"completions[{index}].completion"
         turns = response_turns(completion.get("completion"), name)
         if len(turns) != 1:

@@ -19,7 +19,7 @@ from penchant.data.layouts.turns import (
     without_switches,
 )
 from penchant.data.sources.values import RowError, RowValues, as_text, common_length, holds
-from penchant.types import Message, PromptGroup, Response, prompt_text
+from penchant.types import Message, PromptGroup, prompt_text
 
 HH_MARKER = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
 STRAY_MARKER = re.compile(r"\b(?:Human|Assistant):")
@@ -55,8 +55,11 @@ def _two_texts(row: RowValues) -> tuple[str, str]:
 def read_swift(row: RowValues) -> PromptGroup:
     """Read ms-swift: `messages` that end with the preferred answer, and the other one as `rejected_response`."""
     group = demonstrations.read_answered(row)
-    rejected = as_text(row["rejected_response"], "rejected_response")
-    return rated_pair(row, group.prompt, group.responses[0], Response(rejected))
+    turns = response_turns(row["rejected_response"], "rejected_response")
+    if len(turns) != 1:
+        raise RowError("history", f"field 'rejected_response': expected one turn, got {len(turns)}")
+    rejected = as_response(without_switches(turns)[0], "rejected_response")
+    return rated_pair(row, group.prompt, group.responses[0], rejected)
 
 
 def read_instructgpt_summaries(row: RowValues) -> PromptGroup:
@@ -150,7 +153,11 @@ def read_trl_implicit_conversational(row: RowValues) -> PromptGroup:
 
 
 def pair_of_turns(
-    row: RowValues, history: tuple[Message, ...], chosen: tuple[Message, ...], rejected: tuple[Message, ...]
+    row: RowValues,
+    history: tuple[Message, ...],
+    chosen: tuple[Message, ...],
+    rejected: tuple[Message, ...],
+    names: tuple[str, str] = ("chosen", "rejected"),
 ) -> PromptGroup:
     """Return the pair of last turns; what stands between the prompt and them belongs to the prompt where both share it.
 
@@ -159,19 +166,19 @@ def pair_of_turns(
             last one: a response is one turn.
     """
     history = without_switches(history)
-    refuse_untaught(chosen[-1], f"chosen[{len(chosen) - 1}]")
+    refuse_untaught(chosen[-1], f"{names[0]}[{len(chosen) - 1}]")
     chosen, rejected = (_answer_turns(without_switches(turns), history) for turns in (chosen, rejected))
     previous = (chosen[:-1], rejected[:-1])
     if any(previous) and (previous[0] != previous[1] or chosen[0].role != "assistant"):
-        name, turns = ("chosen", chosen) if len(chosen) > 1 else ("rejected", rejected)
+        name, turns = (names[0], chosen) if len(chosen) > 1 else (names[1], rejected)
         raise RowError(
             "history",
             f"field {name!r}: expected one turn after the prompt's {len(history)}, got {len(turns)} "
             f"({', '.join(turn.role for turn in turns[:6])}). A response is one turn; earlier turns of an answer are "
-            "read as part of the prompt where 'chosen' and 'rejected' share them",
+            f"read as part of the prompt where {names[0]!r} and {names[1]!r} share them",
         )
     history += chosen[:-1]
-    return rated_pair(row, history, as_response(chosen[-1], "chosen"), as_response(rejected[-1], "rejected"))
+    return rated_pair(row, history, as_response(chosen[-1], names[0]), as_response(rejected[-1], names[1]))
 
 
 def _answer_turns(turns: tuple[Message, ...], history: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -180,7 +187,9 @@ def _answer_turns(turns: tuple[Message, ...], history: tuple[Message, ...]) -> t
     return turns[len(history) :] or turns if len(turns) > 1 and turns[: len(history)] == history else turns
 
 
-def shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -> tuple[Message, ...]:
+def shared_history(
+    chosen: tuple[Message, ...], rejected: tuple[Message, ...], names: tuple[str, str] = ("chosen", "rejected")
+) -> tuple[Message, ...]:
     """Return all turns but the last, which must be the same ones in both."""
     before, other = without_switches(chosen[:-1]), without_switches(rejected[:-1])
     if before != other:
@@ -188,11 +197,11 @@ def shared_history(chosen: tuple[Message, ...], rejected: tuple[Message, ...]) -
         number = min(len(before), len(other)) + 1 if turn is None else turn + 1
         raise RowError(
             "history",
-            f"fields 'chosen' and 'rejected' differ before the last turn "
+            f"fields {names[0]!r} and {names[1]!r} differ before the last turn "
             f"(first at turn {number} of {len(chosen)} and {len(rejected)}); they must answer the same conversation",
         )
     if not any(turn.content.strip() for turn in before):  # a list of one turn has nothing before its last
-        raise RowError("history", "no turn stands before the response in 'chosen', so there is no prompt")
+        raise RowError("history", f"no turn stands before the response in {names[0]!r}, so there is no prompt")
     return before
 
 
