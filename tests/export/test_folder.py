@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gguf_reading import File, read_network
+from old_folders import unpack
 from penchant.cli.main import main
 from penchant.digests import check_files, read_sums
 from penchant.errors import InputError, RunError
@@ -133,6 +134,66 @@ def test_a_run_trained_from_an_export_names_the_base_below(run: Path, rows: Path
     card = (export(out, tmp_path / "out", check=False) / "README.md").read_text()
     assert "(which was itself trained by dpo)" in card
     assert "fine-tuning on the preferred responses" in card
+
+
+@pytest.mark.parametrize("kind", ["dpo", "lora", "reward", "online"])
+def test_runs_of_earlier_versions_are_exported_and_rounds_give_their_last_policy(kind: str, tmp_path: Path) -> None:
+    folder = unpack(tmp_path / "old", kind)
+    out = export(folder / kind, tmp_path / "out")
+    weights = folder / kind / ("round-1/policy/checkpoint" if kind == "online" else "checkpoint")
+    if kind == "reward":
+        before, after = (torch.cat(load_reward_model(path, device="cpu").score(GROUPS)) for path in (weights, out))
+        torch.testing.assert_close(after, before, atol=0, rtol=0)
+        return
+    torch.testing.assert_close(scores(out), scores(weights), atol=1e-4, rtol=0)
+    method = {"dpo": "(DPO)", "lora": "(DPO)", "online": "(PPO)"}[kind]
+    assert method in (out / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def template_run(tiny_model: str, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Adapters on a base model that was given a chat template with its tokens."""
+    folder = tmp_path_factory.mktemp("template")
+    template = folder / "mine.jinja"
+    header = "{{ '<|im_start|>' + %s + ('!' if loud else '') + '\\n' }}"
+    template.write_text(
+        f"{{% for m in messages %}}{header % 'm.role'}{{{{ m.content + '<|im_end|>\\n' }}}}{{% endfor %}}"
+        f"{{% if add_generation_prompt %}}{header % repr('assistant')}{{% endif %}}"
+    )
+    few = ["max_steps=2", "batch_size=8", "model.lora.rank=2", "evaluate.samples=null", "optimizer.learning_rate=1e-2"]
+    told = [f"data.template={template}", "data.template_args={loud: true}"]
+    settings = [f"model={tiny_model}", f"data={rows}", f"out={folder / 'run'}", *few, *told]
+    assert main(["train", "dpo", *settings]) == 0
+    return folder / "run"
+
+
+def test_a_template_with_its_tokens_and_arguments_goes_along(
+    template_run: Path, tiny_model: str, tmp_path: Path
+) -> None:
+    expected = scores(template_run / "checkpoint")
+    merged = export(template_run, tmp_path / "merged")
+    torch.testing.assert_close(scores(merged), expected, atol=1e-4, rtol=0)
+    adapter = export(template_run, tmp_path / "adapter", format="adapter", base=tiny_model)
+    torch.testing.assert_close(scores(adapter), expected, atol=1e-4, rtol=0)
+    assert "base.resize_token_embeddings" in (adapter / "README.md").read_text()
+
+    ask = [{"role": "user", "content": "Hi"}]
+    prompt = "<|im_start|>user!\nHi<|im_end|>\n<|im_start|>assistant!\n"
+    for folder in (merged, adapter):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        assert tokenizer.apply_chat_template(ask, tokenize=False, add_generation_prompt=True) == prompt
+    gguf = export(template_run, tmp_path / "gguf", format="gguf")
+    values = File(gguf / "model.gguf").values
+    assert values["tokenizer.ggml.tokens"][values["tokenizer.ggml.eos_token_id"]] == "<|im_end|>"
+    from jinja2 import Environment
+
+    assert (
+        Environment().from_string(values["tokenizer.chat_template"]).render(messages=ask, add_generation_prompt=True)
+        == prompt
+    )
+    modelfile = (gguf / "Modelfile").read_text()
+    assert 'PARAMETER stop "<|im_end|>"' in modelfile
+    assert "<|im_start|>user!\n{{ .Content }}<|im_end|>" in modelfile
 
 
 # -- bad input ------------------------------------------------------------------------------------------------------

@@ -61,9 +61,10 @@ def compare(before: Scores, after: Scores, reader: str, *, exact: bool) -> str:
             f"{difference:.3g} (up to {LARGEST_DIFFERENCE:g} is rounding). Nothing is left; please report this model"
         )
     mean = float((before.values - after.values).abs().mean())
+    largest, average = (number(value) if value else "0" for value in (difference, mean))
     noun, unit = ("reward", "") if before.rewards else ("token's log-probability", " nats")
     return (
-        f"Read back by {reader}: a {noun} differs by at most {number(difference)}{unit} ({number(mean)} on average), "
+        f"Read back by {reader}: a {noun} differs by at most {largest}{unit} ({average} on average), "
         f"over {before.values.numel()} of them in fixed texts."
     )
 

@@ -46,6 +46,9 @@ def open_source(name: str) -> Source:
     run, weights = _run_of(path), name
     if run is not None:
         check_finished(path, "exported")
+        # of rounds of reward model and policy, the last policy is what was made
+        if (last := _last_round(run)) is not None:
+            return open_source(str(last))
         _check_run(run)
         weights = str(run / "checkpoint" if path.resolve() == run.resolve() else path)
     elif path.is_dir() and not any((path / file).exists() for file in ("config.json", "adapter_config.json")):
@@ -65,6 +68,15 @@ def _run_of(path: Path) -> Path | None:
     if path.resolve().name in ("checkpoint", "best") and (parent / "config.yaml").is_file():
         return parent
     return None
+
+
+def _last_round(run: Path) -> Path | None:
+    """Return the last policy of a run in rounds; None for other runs."""
+    if (run / "checkpoint").exists():
+        return None
+    rounds = [path for path in run.glob("round-*") if path.name.removeprefix("round-").isdigit()]
+    last = max(rounds, key=lambda path: int(path.name.removeprefix("round-")), default=run)
+    return last / "policy" if (last / "policy" / "config.yaml").is_file() else None
 
 
 def _check_run(run: Path) -> None:
