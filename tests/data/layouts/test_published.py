@@ -297,7 +297,7 @@ def test_promptfoo_compares_the_answers_to_one_rendered_prompt(read: Any, refusa
     loaded = read(*rows)
     assert (loaded.layout, loaded.groups[0].prompt) == ("promptfoo", "Name a river.")
     assert (loaded.groups[0].scores, loaded.groups[0].comparisons) == ((0.0, 1.0), (Comparison(1, 0),))
-    assert set(loaded.unread) == {"provider", "vars"}
+    assert set(loaded.unread) == {"prompt.label", "provider", "vars"}
     assert read(*rows, score="short").groups[0].comparisons == (Comparison(0, 1),)
     document = {"evalId": "e", "results": {"version": 3, "prompts": [{"raw": "r"}], "results": rows}, "config": {}}
     for name, indent in (("pretty.json", 1), ("line.json", None)):

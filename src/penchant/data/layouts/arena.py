@@ -6,7 +6,7 @@ compared, and only where all turns before them agree; other rows are refused by 
 
 from __future__ import annotations
 
-from penchant.data.layouts.columns import pass_over, texts_in
+from penchant.data.layouts.columns import note_nested, pass_over, texts_in
 from penchant.data.layouts.outcomes import refuse_identical
 from penchant.data.layouts.turns import as_turns, prompt_or_instruction
 from penchant.data.sources.lines import parsed_json
@@ -32,7 +32,11 @@ def read_battle(row: RowValues) -> PromptGroup:
     sides = [as_turns(row[name], name) for name in ("conversation_a", "conversation_b")]
     if row.get("turn") is not None:
         turn = as_integer(row["turn"], "turn", low=1, high=MOST_TURNS)
-        sides = [_until_answer(turns, turn, name) for turns, name in zip(sides, "ab", strict=True)]
+        judged = [_until_answer(turns, turn, name) for turns, name in zip(sides, "ab", strict=True)]
+        for name, whole, part in zip("ab", sides, judged, strict=True):
+            if len(part) < len(whole):
+                note_nested(row, f"conversation_{name}[{len(part)}:]")
+        sides = judged
     _note_copies(row, sides)
     pass_over(row, *MODELS)
     winner = _winner(row["winner"], "winner")

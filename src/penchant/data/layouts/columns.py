@@ -8,7 +8,7 @@ every other column is named. `columns` (the setting `data.columns`) says it wher
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from penchant.data.layouts.calls import TOOLS_ROLE, as_tools
 from penchant.data.layouts.turns import history_turns
@@ -80,6 +80,17 @@ def note_nested(row: RowValues, name: str) -> None:
     """Note that a text inside of a column is not read, so that reports name it."""
     if isinstance(row, ReadRow):
         row.nested.add(name)
+
+
+def note_others(row: RowValues, place: str, record: RowValues, read: Collection[str]) -> None:
+    """Note the texts of an object inside of a column, but for the fields that are read.
+
+    Args:
+        place: where the object stands, such as `answers[]`.
+    """
+    for name, value in record.items():
+        if name not in read and is_text(value) and not is_metadata(name, value):
+            note_nested(row, f"{place}.{name}")
 
 
 def pass_over(row: RowValues, *names: str) -> None:

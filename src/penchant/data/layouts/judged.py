@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations, product
 
+from penchant.data.layouts.columns import note_others
 from penchant.data.layouts.outcomes import comparisons_of_ranks, refuse_identical
 from penchant.data.layouts.pair_ratings import rated_pair
 from penchant.data.layouts.rating_rules import choice_of, state_rating, strength_comparison
@@ -64,6 +65,8 @@ def read_webgpt(row: RowValues) -> PromptGroup:
     """
     question = row["question"]
     prompt = as_object(question, "question").get("full_text") if isinstance(question, dict) else question
+    if isinstance(question, dict):
+        note_others(row, "question", question, ("full_text",))
     texts = _texts(row, "answer_0", "answer_1")
     scores = [as_number(row[name], name) for name in ("score_0", "score_1")]
     tie = scores[0] == scores[1]
@@ -131,7 +134,10 @@ def read_helpsteer3(row: RowValues) -> PromptGroup:
     else:
         comparisons = [strength_comparison(_strength(row["overall_preference"], "overall_preference"), row)]
     state_rating(row, f"{choice or 'overall'}_preference")
-    row.get("individual_preference"), row.get("overall_preference")  # the choice has been between these two
+    row.get("overall_preference")  # the choice has been between these two
+    if row.get("individual_preference") is not None:
+        for vote in as_records(row["individual_preference"], "individual_preference"):
+            note_others(row, "individual_preference[]", vote, ("score",))
     texts = _texts(row, "response1", "response2")
     return _group(as_turns(row["context"], "context"), texts, comparisons, "response1")
 
@@ -147,6 +153,8 @@ def read_nectar(row: RowValues) -> PromptGroup:
     """Read Nectar: a transcript that waits for an answer, and `answers` with a `rank` each, 1 the best."""
     answers = as_records(row["answers"], "answers")
     texts = [as_text(answer.get("answer"), f"answers[{index}].answer") for index, answer in enumerate(answers)]
+    for answer in answers:
+        note_others(row, "answers[]", answer, ("answer", "model"))
     if len(texts) < 2:
         raise RowError("value", f"field 'answers': expected at least two answers, got {len(texts)}")
     ranks = [answer.get("rank") for answer in answers]
@@ -191,4 +199,6 @@ def read_named_pair(row: RowValues) -> PromptGroup:
 def read_hh_pair(row: RowValues) -> PromptGroup:
     """Read HH as Dahoas published it: a transcript that waits for an answer, and two answers."""
     chosen, rejected = (text.strip() for text in _texts(row, "chosen", "rejected"))
+    if str(dict.get(row, "response")).strip() == chosen:
+        row.get("response")  # which repeats the preferred answer
     return rated_pair(row, transcript_turns(as_text(row["prompt"], "prompt"), "prompt"), chosen, rejected)

@@ -48,6 +48,8 @@ def _results(row: RowValues) -> Iterator[tuple[str | None, RowValues]]:
             person = person.get("email") or person.get("id")
         name = f"annotations[{index}].result"
         for result in as_records(annotation.get("result"), name):
+            if result.get("type") not in ("pairwise", *RATING_TYPES):
+                note_nested(row, f"annotations[].result[{result.get('from_name')}]")
             yield (None if person is None else str(person)), result
 
 

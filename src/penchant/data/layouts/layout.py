@@ -66,7 +66,8 @@ class Layout:
 
     def missing(self, row: RowValues) -> list[tuple[str, ...]]:
         """Return the required fields that a row lacks (absent or null), each with its spellings."""
-        return [spellings for spellings in self.required if all(row.get(name) is None for name in spellings)]
+        # `dict.get`: to look whether a column is there is not to read it
+        return [spellings for spellings in self.required if all(dict.get(row, name) is None for name in spellings)]
 
     def matches(self, row: RowValues) -> bool:
         """Return whether a row looks like this layout. Its values may still be wrong."""
@@ -90,7 +91,7 @@ class Layout:
             verb = "is null" if all(any(name in row for name in names) for names in absent) else "is missing"
             raise RowError("missing", f"field {words} {verb}; the layout {self.name} needs {self.fields}")
         if self.doubt is not None and not prescribed:
-            self.doubt(row)
+            self.doubt(dict(row))  # what makes a row doubtful is not read either
         seen = row if isinstance(row, ReadRow) else ReadRow(row, rules)
         group = self.read(seen)
         # From here on the order counts: what is added to the prompt is no longer unread, and what is refused first

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from itertools import combinations
 
-from penchant.data.layouts.columns import is_text, note_nested
+from penchant.data.layouts.columns import note_others
 from penchant.data.layouts.outcomes import comparisons_of_ranks, comparisons_of_scores, refuse_identical
 from penchant.data.layouts.rating_rules import nested_ratings, rating_weights, weighted_rating
 from penchant.data.layouts.turns import instruction_turns, prompt_or_instruction
@@ -67,7 +67,7 @@ def read_ultrafeedback(row: RowValues) -> PromptGroup:
             raise RowError("missing", f"field {name!r}: a completion needs one of {', '.join(COMPLETION_FIELDS)}")
         texts.append(as_text(completion[field], f"{name}.{field}"))
         scores.append(_completion_rating(completion, weights, name))
-        _note_comments(row, completion, field)
+        note_others(row, "completions[]", completion, (field, "model"))
     return PromptGroup(prompt_or_instruction(row), texts, comparisons_of_scores(scores, texts), scores)
 
 
@@ -80,20 +80,15 @@ def _completion_rating(completion: RowValues, weights: Mapping[str, float], name
     return weighted_rating({**ratings, **completion}, weights, f"{name}.")
 
 
-def _note_comments(row: RowValues, completion: RowValues, text_field: str) -> None:
-    """Name the texts of a completion that are not read: who wrote it, and what was said of it."""
-    for field, value in completion.items():
-        if field not in (text_field, "model") and is_text(value):
-            note_nested(row, f"completions[].{field}")
-
-
 def read_openai_summaries(row: RowValues) -> PromptGroup:
     """Read OpenAI's summarisation comparisons: a post (or article), two summaries, the worker's choice."""
     summaries = as_records(row["summaries"], "summaries")
     if len(summaries) != 2:
         raise RowError("value", f"field 'summaries': expected two summaries, got {len(summaries)}")
     texts = []
+    note_others(row, "info", as_object(row["info"], "info"), ("post", "article", "title", "subreddit"))
     for index, summary in enumerate(summaries):
+        note_others(row, "summaries[]", summary, ("text", "policy"))
         text = as_text(summary.get("text"), f"summaries[{index}].text")
         texts.append(text if text[0].isspace() else f" {text}")  # the prompt ends in "TL;DR:" without a space
     # counted from 0, other than in PandaLM and AlpacaEval

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penchant.data.layouts.cells import unfold_turns
-from penchant.data.layouts.columns import pass_over
+from penchant.data.layouts.columns import note_others, pass_over
 from penchant.data.layouts.demonstrations import read_completion
 from penchant.data.layouts.outcomes import comparisons_of_scores, require_length
 from penchant.data.layouts.rating_rules import number_in, rating_weights, state_rating, weighted_rating
@@ -73,8 +73,10 @@ def read_promptfoo(row: RowValues) -> PromptGroup:
 
     `data.score` may name one of the `namedScores`, or `success` (1 or 0).
     """
-    raw = as_text(as_object(row["prompt"], "prompt").get("raw"), "prompt.raw")
-    response = as_object(row["response"], "response")
+    rendered, response = as_object(row["prompt"], "prompt"), as_object(row["response"], "response")
+    raw = as_text(rendered.get("raw"), "prompt.raw")
+    note_others(row, "prompt", rendered, ("raw",))
+    note_others(row, "response", response, ("output",))
     named = as_object(row.get("namedScores") or {}, "namedScores")
     ratings: dict[str, object] = {"score": row.get("score"), **named}
     if row.get("success") is not None:
