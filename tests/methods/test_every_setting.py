@@ -105,6 +105,8 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "early_stopping.patience": (STOPPING, ("early_stopping.patience=3",), "steps"),
     "early_stopping.min_delta": (SLOW, ("early_stopping.min_delta=0.5",), "steps"),
     "checkpoint_every": ((), ("checkpoint_every=1",), "checkpoints"),
+    "checkpoint.best": (("evaluate.every_steps=1",), ("checkpoint.best=accuracy",), "files"),
+    "checkpoint.keep": ((), ("checkpoint.keep=2",), "files"),
     "trackers": ((), ("trackers=[tensorboard, wandb]",), "error"),
     "loss=sigmoid": (("loss=hinge",), ("loss=sigmoid",), "losses"),
     "loss=sigmoid.beta": ((), ("loss.beta=0.5",), "losses"),

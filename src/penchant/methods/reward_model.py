@@ -42,21 +42,32 @@ def run(config: RewardModel, *, resume: bool = False) -> RunResult:
     """Train a reward model; see `penchant.train.gradient_run.run_gradient` for errors."""
     from penchant.engine.score import score
     from penchant.models.reward import LearnedReward, new_reward
+    from penchant.runs import checkpoint
     from penchant.runs.run_folder import RunFolder
     from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.rewards import held_out_rewards
     from penchant.train.inputs import sources
     from penchant.train.recipe import Prepared, Recipe
 
-    def normalise(model: LearnedReward, prepared: Prepared, folder: RunFolder) -> None:
-        """Shift rewards to mean zero over the training responses, each as often as drawn; kept in the checkpoint."""
-        # Bradley and Terry's loss depends only on differences, so training leaves the level of the rewards undetermined
+    def set_offset(model: LearnedReward, prepared: Prepared) -> None:
         scores = score(model.scorer, prepared.train_data.rendered, budget=prepared.budget)
         # merged rows: a response that was drawn twice counts twice
         counts = [response.count for group in prepared.train_groups for response in group.responses]
         values = [value for row in scores for value in row.tolist()]
         model.offset = sum(map(float.__mul__, values, map(float, counts))) / sum(counts)
-        model.save_reading(folder.path / "checkpoint")
+
+    def normalise(model: LearnedReward, prepared: Prepared, folder: RunFolder) -> None:
+        """Shift rewards to mean zero over the training responses, each as often as drawn; kept in the checkpoint."""
+        # Bradley and Terry's loss depends only on differences, so training leaves the level of the rewards undetermined
+        last, best = folder.path / "checkpoint", folder.path / "best"
+        # early stopping has made the best weights the last ones; elsewhere they have a mean of their own
+        if best.is_dir() and config.early_stopping is None:
+            checkpoint.load_weights(best, model.model)
+            set_offset(model, prepared)
+            model.save_reading(best)
+            checkpoint.load_weights(last, model.model)
+        set_offset(model, prepared)
+        model.save_reading(last)
 
     recipe = Recipe(
         read=sources.preferences,

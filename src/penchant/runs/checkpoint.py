@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from penchant.digests import check_files, write_sums
+from penchant.digests import SUMS, check_files, read_sums, write_sums
 from penchant.errors import InputError
-from penchant.files import atomic_folder, read_json, recover_folder
+from penchant.files import atomic_folder, read_json, recover_folder, remove
 from penchant.models.adapters import trained_part
 from penchant.models.learner import Learner
 from penchant.runs.run_folder import cannot_write
@@ -54,6 +55,40 @@ def save(folder: Path, policy: Learner, state: State | None) -> None:
     # the temporary folder is gone by then, and the old checkpoint in its place
     except Exception as error:  # on a full disk torch raises RuntimeError, tokenizers a bare Exception, ...
         raise cannot_write(folder, error) from error
+
+
+def keep_last(run: Path, step: int, count: int) -> None:
+    """Keep the checkpoint of a step as a model in `checkpoint-STEP`, and no more than the last so many of them.
+
+    Its files are those of `checkpoint`, under another name: they take no room on the disk until that is replaced.
+
+    Raises:
+        RunError: it cannot be written; `checkpoint` is whole.
+    """
+    source, target = run / "checkpoint", run / f"checkpoint-{step}"
+    try:
+        with atomic_folder(target) as building:
+            for file in sorted(path for path in source.iterdir() if path.is_file() and path.name != SUMS):
+                _link(file, building / file.name)
+            sums = {name: digest for name, digest in (read_sums(source) or {}).items() if "/" not in name}
+            write_sums(building, sums)
+        for kept in sorted(_kept_steps(run))[:-count]:
+            remove(run / f"checkpoint-{kept}")
+    except OSError as error:
+        raise cannot_write(target, error) from error
+
+
+def _kept_steps(run: Path) -> list[int]:
+    names = (path.name.removeprefix("checkpoint-") for path in run.glob("checkpoint-*"))
+    return [int(name) for name in names if name.isdecimal()]
+
+
+def _link(file: Path, name: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no such thing."""
+    try:
+        os.link(file, name)
+    except OSError:
+        shutil.copyfile(file, name)
 
 
 def load(folder: Path, policy: Learner) -> State | None:

@@ -104,7 +104,9 @@ class RunFolder:
             raise
 
     def _remove_beginning(self) -> None:
-        for name in (*BEGINS, SUMS):
+        # the folder was empty when it was opened: what is listed was written since
+        listed = [name for name in read_sums(self.path) or () if "/" not in name]
+        for name in (*BEGINS, *listed, SUMS):
             with contextlib.suppress(OSError):
                 (self.path / name).unlink(missing_ok=True)
 

@@ -19,6 +19,7 @@ from penchant.runs import checkpoint, input_digests
 from penchant.runs.provenance import provenance
 from penchant.runs.run_folder import RunFolder
 from penchant.train import setup
+from penchant.train.best import LOSS, best_metric
 from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.gradient import Loop, train
@@ -67,7 +68,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         # after the inputs were compared: a run that is refused gets no tracker's files
         setup.start_trackers(accelerator, config)
         status = train(loop, resume=resume)
-        best_warnings = _keep_best(loop) if config.early_stopping and status != "interrupted" else []
+        best_warnings = _use_best(loop) if config.early_stopping and status != "interrupted" else []
         if recipe.finish and accelerator.is_main_process and status != "interrupted":
             recipe.finish(learner, prepared, folder)
         warnings = [*prepared.warnings, *sample_warnings, *state_warnings, *best_warnings]
@@ -169,7 +170,7 @@ def _inputs(prepared: Prepared) -> dict[str, str]:
     }
 
 
-def _keep_best(loop: Loop) -> list[str]:
+def _use_best(loop: Loop) -> list[str]:
     """Put the best weights and their numbers in the place of the last ones; return a warning where they differ."""
     best = loop.folder.path / "best"
     if not loop.folder.writes or not best.exists() or loop.state.best_step == loop.state.step:
@@ -181,7 +182,6 @@ def _keep_best(loop: Loop) -> list[str]:
     step = loop.state.best_step
     lines = [row for row in loop.folder.rows("metrics.jsonl") if row["kind"] == "eval" and row["step"] == step]
     loop.state.last = lines[-1] if lines else loop.state.last
-    return [
-        f"the held-out loss was lowest after step {step} of {loop.state.step}: the checkpoint and the final numbers "
-        "are of that step"
-    ]
+    metric = best_metric(loop.config) or LOSS
+    found = "the held-out loss was lowest" if metric == LOSS else f"{metric} was best"
+    return [f"{found} after step {step} of {loop.state.step}: the checkpoint and the final numbers are of that step"]

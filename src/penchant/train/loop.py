@@ -15,12 +15,13 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
-from penchant.errors import PenchantError, RunError
+from penchant.errors import InputError, PenchantError, RunError
 from penchant.models.learner import Learner
 from penchant.runs import checkpoint
 from penchant.runs.progress import progress_bar
 from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import Row
+from penchant.train.best import best_metric, improves, value_of
 from penchant.train.evaluation.estimates import NotFiniteLoss, listed
 from penchant.train.optimizer import take_memory
 from penchant.train.settings import RunConfig
@@ -58,7 +59,8 @@ class State:
     Attributes:
         step: optimizer steps (rollouts: updates) done.
         seconds: spent training, over all sessions of the run.
-        best_loss, best_step, stale: early stopping: the best held-out loss, where, and evaluations since.
+        best_loss, best_step, stale: the best value of the metric that chooses the best weights (the held-out loss
+            unless the settings say another), where, and evaluations since.
         first, last: the lines of the first and the latest evaluation.
         stop: why the last step taken was to be the last, if so.
         unevaluated: the epoch of an evaluation that failed and is still due.
@@ -225,20 +227,37 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
             f"{error} (in the evaluation after step {state.step}; the steps done are kept: set it right and continue "
             "with --resume)"
         ) from error
+    metric = best_metric(run.config) if evaluated.held_out_loss is not None or run.config.checkpoint.best else None
+    value = _best_value(run, metric, evaluated)
     state.unevaluated = None
     run.folder.append("metrics.jsonl", evaluated.line)
     run.accelerator.log(dict(_values(evaluated.line)), step=state.step)
     state.first, state.last = state.first or evaluated.line, evaluated.line
-    loss = evaluated.held_out_loss
-    if stopping is None or loss is None:
+    if metric is None or value is None:
         return
-    if state.best_loss is None or loss < state.best_loss - stopping.min_delta:
-        state.best_loss, state.best_step, state.stale = loss, state.step, 0
+    if improves(metric, value, state.best_loss, stopping.min_delta if stopping is not None else 0.0):
+        state.best_loss, state.best_step, state.stale = value, state.step, 0
         if run.folder.writes:
             # beside the checkpoint, without what resuming needs: nobody goes on from here
             checkpoint.save(run.folder.path / "best", run.policy, None)
     else:
         state.stale += 1
+
+
+def _best_value(run: RunContext, metric: str | None, evaluated: Evaluated) -> float | None:
+    """Return the value of the metric that chooses the best weights.
+
+    Raises:
+        InputError: the evaluation has no such metric. Before the first step nothing of the run is left behind.
+    """
+    if metric is None:
+        return None
+    try:
+        return value_of(metric, evaluated.line)
+    except InputError:
+        if not run.state.step and not run.folder.resume:
+            run.folder.discard()
+        raise
 
 
 def _stale(run: RunContext) -> bool:
@@ -277,6 +296,8 @@ def save(run: RunContext, optimizer: torch.optim.Optimizer | None) -> None:
         "lines": run.folder.line_digests(),  # by which a resumed run knows that nobody changed its curves
     }
     checkpoint.save(run.folder.path / "checkpoint", run.policy, state)
+    if run.saves_result and run.config.checkpoint.keep > 1:
+        checkpoint.keep_last(run.folder.path, run.state.step, run.config.checkpoint.keep)
 
 
 def _restore(run: RunContext, optimizer: torch.optim.Optimizer) -> bool:

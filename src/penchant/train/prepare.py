@@ -15,6 +15,7 @@ from penchant.files import cache_folder
 from penchant.models.added_tokens import added_tokens
 from penchant.models.learner import Learner
 from penchant.train.batch import Dataset
+from penchant.train.best import check_best
 from penchant.train.mismatched import Mismatched, mismatch
 from penchant.train.mixture import describe_mixture, held_by_source, source_renderer, split_sources
 from penchant.train.plan import split_key
@@ -38,6 +39,7 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
     # after rendering: a row that was dropped must not take a held-out prompt's place
     sides = split_sources([part.groups for part in parts], evaluation, config.data.held_out, config.seed)
     _check_early_stopping(config, sides.held)
+    check_best(config, held_out=bool(sides.held), samples=getattr(config.evaluate, "samples", None) is not None)
     train_groups, held_groups = [groups[i] for i in sides.train], [groups[i] for i in sides.held]
     mismatched: tuple[Mismatched | None, Mismatched | None] = (None, None)
     if recipe.objective.needs.mismatched:

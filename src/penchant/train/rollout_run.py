@@ -26,6 +26,7 @@ from penchant.runs.provenance import provenance
 from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import Row
 from penchant.train import setup
+from penchant.train.best import check_best
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.inputs.reference_table import load_reference, reference_of
 from penchant.train.inputs.sources import prompts
@@ -59,6 +60,8 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     if accelerator.num_processes > 1:
         raise InputError(f"{config.method} runs in one process, got {accelerator.num_processes}: start it without more")
     folder = RunFolder(config.out, config, resume=resume)
+    # rollouts measure samples: what is held out are prompts, of which no loss is taken
+    check_best(config, held_out=False, samples=config.evaluate.samples is not None)
     train_groups, held_groups, counts = _prompts(config, policy, warnings)
     rewards = _rewards(config, policy, warnings)
     other = load_reference(config.reference, policy) if config.reference is not None else None

@@ -112,12 +112,24 @@ class Evaluate(EvaluateHeldOut):
 
 
 class EarlyStopping(Config):
-    """Stop when the held-out loss no longer falls, and keep the best weights."""
+    """Stop when the held-out loss (or the metric of `checkpoint.best`) no longer improves; keep the best weights."""
 
     patience: Annotated[int, Field(ge=1, le=1_000_000)] = 3
     """Evaluations without a new best before stopping."""
     min_delta: Annotated[float, Field(ge=0)] = 0.0
-    """By how much the loss must fall to count."""
+    """By how much the loss must fall (or the metric of `checkpoint.best` improve) to count."""
+
+
+class Checkpoints(Config):
+    """Which weights a run keeps beside the last ones."""
+
+    best: Annotated[str, Field(min_length=1)] | None = None
+    """Keep the weights of the best evaluation in the run's folder `best`, by this metric: `loss` or `accuracy` (held
+    out), `samples.reward`, or another that the evaluations measure. Early stopping goes by it too; it takes the
+    held-out loss if null."""
+    keep: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """How many checkpoints to keep. From 2 on, the last so many lie in `checkpoint-STEP` as models, beside the
+    `checkpoint` to resume from."""
 
 
 class RunConfig(Config):
@@ -150,6 +162,8 @@ class RunConfig(Config):
     """Evaluation."""
     checkpoint_every: Steps | None = None
     """Write a checkpoint every so many steps, for `--resume`; if not given, at evaluations and every 10 minutes."""
+    checkpoint: Checkpoints = Checkpoints()
+    """The best checkpoint, and how many are kept."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Trackers that get the metrics too."""
 

@@ -25,6 +25,7 @@ from penchant.rewards import load_reward
 from penchant.rewards.names import check_reward
 from penchant.runs.run_folder import RunFolder, finished
 from penchant.runs.run_lines import Row
+from penchant.train.best import best_metric
 from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.loop import Evaluated, Evaluation, RunContext
@@ -259,6 +260,7 @@ def end_run(run: RunContext, counts: Counts, warnings: list[str], status: str, s
         "first": state.first,
         "final": state.last,
         "best_step": state.best_step,
+        **({"best_metric": best_metric(run.config)} if run.config.checkpoint.best else {}),
         "warnings": warnings,
     }
     run.folder.write_json("result.json", outcome)

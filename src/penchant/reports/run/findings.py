@@ -90,9 +90,9 @@ def _unfinished(s: Summary) -> Iterator[Finding]:
         yield Finding("interrupted", "caution", "The run was interrupted", detail, "Its numbers are not final.")
     elif status == "stopped_early":
         best = finite((s.run.result or {}).get("best_step"))
-        checkpoint_note = (
-            "" if best is None else f"; its lowest held-out loss was at step {best:,.0f}, which the checkpoint holds"
-        )
+        metric = (s.run.result or {}).get("best_metric")
+        found = f"its best {metric}" if isinstance(metric, str) else "its lowest held-out loss"
+        checkpoint_note = "" if best is None else f"; {found} was at step {best:,.0f}, which the checkpoint holds"
         detail = f"It stopped at step {s.run.last_step():,}{checkpoint_note}."
         yield Finding("stopped_early", "note", "The run stopped before its planned end", detail)
 
