@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pytest
 
+from penchant.config import Config
 from penchant.metrics import Estimate
 from penchant.typed_json import INLINED, OMITTED, JsonObject, StoredAs, from_json, to_json, to_object
 
@@ -89,3 +90,29 @@ def test_the_place_names_the_list_item() -> None:
         from_json(Curve, numbers)
     with pytest.raises(ValueError, match="span: expected 2 items"):
         from_json(Curve, {"name": "loss", "step": 0, "share": 1, "span": [1]})
+
+
+def test_fields_that_came_later_are_no_part_of_an_address_at_their_default() -> None:
+    class Inner(Config):
+        """Part of a configuration."""
+
+        added_fields: ClassVar[frozenset[str]] = frozenset({"later"})
+
+        first: int = 1
+        """The first."""
+        later: int = 2
+        """One that came later."""
+
+    class Outer(Config):
+        """A configuration."""
+
+        inner: Inner = Inner()
+        """One part."""
+        parts: tuple[Inner, ...] = ()
+        """More of them."""
+
+    assert to_json(Outer(parts=(Inner(), Inner(later=3)))) == {
+        "inner": {"first": 1},
+        "parts": [{"first": 1}, {"first": 1, "later": 3}],
+    }
+    assert Outer().recorded() == {"inner": {"first": 1, "later": 2}, "parts": []}

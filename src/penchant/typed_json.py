@@ -50,8 +50,8 @@ def to_json(value: object) -> object:
     if hasattr(value, "as_dict"):
         written: object = value.as_dict()
         return written
-    if hasattr(value, "model_dump"):  # configurations lie above this module, so they are known by what they do
-        settings: object = value.model_dump(mode="json")
+    if hasattr(value, "addressed"):  # configurations lie above this module, so they are known by what they do
+        settings: object = value.addressed()
         return settings
     if is_dataclass(value) and not isinstance(value, type):
         return _object(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import ValidationError, field_validator, model_validator
 
@@ -39,6 +39,9 @@ class Config(Schema):
         InputError: from the constructor, naming every unknown key, missing field and wrong value at once.
     """
 
+    added_fields: ClassVar[frozenset[str]] = frozenset()
+    """Fields that earlier versions lack. Left at their default they are no part of an address, which stays valid."""
+
     def __init__(self, **values: object) -> None:
         try:
             super().__init__(**values)
@@ -60,6 +63,22 @@ class Config(Schema):
     def recorded(self) -> dict[str, object]:
         """Return the settings as JSON that a file may keep: without credentials in addresses."""
         return {name: _without_credentials(value) for name, value in self.model_dump(mode="json").items()}
+
+    def addressed(self) -> dict[str, object]:
+        """Return the settings as JSON, for the address of a stage: without added fields that have their default."""
+        written = self.model_dump(mode="json")
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name in self.added_fields and value == field.get_default(call_default_factory=True):
+                del written[name]
+            elif isinstance(value, Config):
+                written[name] = value.addressed()
+            elif isinstance(value, tuple | list) and any(isinstance(item, Config) for item in value):
+                written[name] = [
+                    item.addressed() if isinstance(item, Config) else dumped
+                    for item, dumped in zip(value, written[name], strict=True)
+                ]
+        return written
 
     @model_validator(mode="before")
     @classmethod

@@ -51,6 +51,7 @@ class PromptsConfig(Config):
     """A file of prompts or a hub id, and the reader's choices."""
 
     shorthand: ClassVar[str] = "path"
+    added_fields: ClassVar[frozenset[str]] = frozenset({"sources", "system", "template_args", "thoughts"})
 
     path: str = ""
     """A file (JSONL, JSON, CSV, Parquet, Arrow, .xlsx, text also as .gz or .zst; prompts alone also one per line), a
