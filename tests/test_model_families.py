@@ -7,6 +7,7 @@ those of a plain forward of the conversation as the tokenizer's own `apply_chat_
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import time
@@ -117,12 +118,13 @@ def plain_scores(model: Path, conversations: list[list[dict[str, str]]]) -> list
     tokenizer = AutoTokenizer.from_pretrained(model)
     network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, attn_implementation="eager").eval()
 
+    # the day that the run was told; `transformers` hands no functions to a template
+    tokenizer.chat_template = re.sub(
+        r"strftime_now\('([^']*)'\)", lambda call: repr(DAY.strftime(call[1])), str(tokenizer.chat_template)
+    )
+
     def written(turns: list[dict[str, str]], *, asked: bool) -> str:
-        return str(
-            tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=asked, strftime_now=lambda form: DAY.strftime(form)
-            )
-        )
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asked))
 
     scores = []
     for turns in conversations:
