@@ -38,6 +38,7 @@ class FakeHub:
     Attributes:
         fail_uploads: so many uploads of large files fail, as where a connection breaks.
         writes: whether the token may write.
+        gated: repositories that the account may not see into.
     """
 
     address: str = ""
@@ -47,6 +48,7 @@ class FakeHub:
     requests: list[str] = field(default_factory=list)
     fail_uploads: int = 0
     writes: bool = True
+    gated: set[str] = field(default_factory=set)
 
     # -- answers: status and body -----------------------------------------------------------------------------------
 
@@ -88,6 +90,8 @@ class FakeHub:
         parts = rest.split("/")
         name, action = "/".join(parts[:2]), parts[2] if len(parts) > 2 else ""
         repository = self.repositories.get(name)
+        if name in self.gated:
+            return _error(403, f"Access to model {name} is restricted", {"X-Error-Code": "GatedRepo"})
         if repository is None:
             return _error(404, "Repository not found", {"X-Error-Code": "RepoNotFound"})
         if action in ("", "revision"):

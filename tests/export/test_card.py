@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penchant.cli.main import main
 from penchant.cli.train import TRAINABLE
 from penchant.export import citations
 from penchant.export.card import METHOD_NAMES, CardFacts, card_text
@@ -135,6 +136,26 @@ def test_a_foreign_name_breaks_neither_line_nor_cell(name: str) -> None:
     assert code.count("`") == 2
     assert "\n" not in code
     assert "|" not in code
+
+
+def test_each_source_of_a_mixture_has_its_digest_and_its_results(tiny_model: str, rows: Path, tmp_path: Path) -> None:
+    from hashlib import sha256
+
+    other = tmp_path / "other.jsonl"
+    other.write_text(rows.read_text().replace("went out", "came in"))
+    out = tmp_path / "run"
+    sources = f"data.sources=[{{path: {rows}, weight: 2}}, {{path: {other}, weight: 1}}]"
+    few = ["max_steps=1", "batch_size=4", "data.held_out=0.4", "evaluate.samples=null"]
+    assert main(["train", "dpo", f"model={tiny_model}", sources, f"out={out}", *few]) == 0
+    card = card_of(out)
+    assert "on `prefs.jsonl`, `other.jsonl`, with Penchant" in card
+    for path, weight in ((rows, "2.0"), (other, "1.0")):
+        assert f"| Data | {path.name}, weight {weight}, SHA-256 {sha256(path.read_bytes()).hexdigest()} |" in card
+    table = card.split("By source, at the end:")[1]
+    assert {line.split(" | ")[0] for line in table.splitlines() if ".jsonl" in line} == {
+        "| prefs.jsonl",
+        "| other.jsonl",
+    }
 
 
 def test_an_unknown_licence_is_said_and_another_than_the_base_s_too(run: Path) -> None:

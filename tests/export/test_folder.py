@@ -210,6 +210,24 @@ def test_a_folder_that_holds_something_is_refused_and_untouched(run: Path, tmp_p
     assert (export(run, out, check=False) / "model.safetensors").exists()
 
 
+def test_what_somebody_puts_there_meanwhile_stays(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from penchant.export import folder
+
+    out = tmp_path / "out"
+
+    def fill(*arguments: Any) -> Any:
+        out.mkdir()
+        (out / "notes.txt").write_text("mine")
+        return real(*arguments)
+
+    real = folder.write_weights
+    monkeypatch.setattr(folder, "write_weights", fill)
+    with pytest.raises(InputError, match="was filled by another program meanwhile"):
+        export(run, out, check=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (out / "notes.txt").read_text() == "mine"
+
+
 def test_files_and_links_in_the_place_of_the_folder_are_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")

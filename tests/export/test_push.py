@@ -164,6 +164,13 @@ def test_without_the_right_to_push_it_says_how_to_get_it(
     assert hub.repositories == {}
 
 
+def test_a_gated_name_is_said_to_be_so(exported: Path, hub: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.gated.add("lab/tiny")
+    assert main(["push", str(exported), "lab/tiny"]) == 2
+    assert "lab/tiny is gated, and your account has no access" in capsys.readouterr().err
+    assert hub.repositories == {}
+
+
 def test_an_owner_that_one_does_not_belong_to_is_named(exported: Path, hub: FakeHub, capsys: Any) -> None:
     assert main(["push", str(exported), "others/tiny"]) == 2
     assert "may not write to others/tiny" in capsys.readouterr().err

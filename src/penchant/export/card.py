@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from penchant.export.card_results import results_text, warnings_text
-from penchant.export.card_training import data_names, training_text
+from penchant.export.card_training import data_sources, training_text
 from penchant.export.card_words import as_code, redacted, size_text
 from penchant.export.citations import papers_of
 from penchant.export.origin import Origin
@@ -77,7 +77,7 @@ def card_text(facts_of_card: CardFacts) -> str:
 def _metadata(c: CardFacts) -> dict[str, object]:
     reward = c.source.kind == "reward model"
     method = c.summary.run.method if c.summary else ""
-    data = data_names(c.summary.run) if c.summary else []
+    data = data_sources(c.summary.run) if c.summary else []
     values: dict[str, object] = {
         "license": c.license or "unknown",
         "base_model": c.origin.hub_id,
@@ -86,7 +86,7 @@ def _metadata(c: CardFacts) -> dict[str, object]:
         "pipeline_tag": "text-classification" if reward else "text-generation",
         "tags": [tag for tag in ("penchant", method, "gguf" if c.format == "gguf" else "",
                                  "reward-model" if reward else "") if tag],
-        "datasets": [name for name, is_hub in data if is_hub],
+        "datasets": [source.name for source in data if source.is_hub],
     }  # fmt: skip
     return {key: value for key, value in values.items() if value}
 
@@ -99,7 +99,7 @@ def _what_it_is(c: CardFacts) -> str:
         return f"{noun}, exported from {as_code(c.origin.name)} with Penchant, which did not train it."
     run = c.summary.run
     before = f" (which was itself trained by {' and then '.join(c.origin.steps)})" if c.origin.steps else ""
-    data = ", ".join(as_code(name) for name, _ in data_names(run)) or "data that the run does not name"
+    data = ", ".join(as_code(source.name) for source in data_sources(run)) or "data that the run does not name"
     lines = [
         f"{noun}, trained from {as_code(c.origin.name)}{before} by **{METHOD_NAMES.get(run.method, run.method)}** on "
         f"{data}, with Penchant, a toolkit for training from preferences."

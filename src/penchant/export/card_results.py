@@ -16,6 +16,7 @@ def results_text(summary: Summary) -> str:
         size = max((point.n for point in summary.held_last.held_out.values()), default=0) if summary.held_last else 0
         lines += [f"On held-out data ({count(size, 'item')}, none of them trained on):", ""]
         lines += ["| | at the start | at the end |", "|---|---|---|", *held, ""]
+    lines += _source_table(summary)
     sampled = _sampled_rows(summary)
     if sampled and summary.sampled:
         draws = max((point.n for point in summary.sampled.policy.values()), default=0)
@@ -47,6 +48,20 @@ def _held_out_rows(summary: Summary) -> list[str]:
         for key in point.held_out
         if key in METRICS
     ]
+
+
+def _source_table(summary: Summary) -> list[str]:
+    """Return a table of the held-out numbers of each source of a mixture; nothing for plain data."""
+    by_source = summary.held_last.by_source if summary.held_last else {}
+    keys = [key for key in ("accuracy", "label_accuracy", "loss") if any(key in part for part in by_source.values())]
+    if not keys:
+        return []
+    rows = [
+        f"| {cell(name)} | {' | '.join(recorded(part.get(key), percent=metric(key).is_share) for key in keys)} |"
+        for name, part in by_source.items()
+    ]
+    titles = " | ".join(_title(key) for key in keys)
+    return ["By source, at the end:", "", f"| source | {titles} |", f"|---|{'---|' * len(keys)}", *rows, ""]
 
 
 def _measured(summary: Summary, key: str, *, last: bool) -> str:

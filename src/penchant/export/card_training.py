@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -15,27 +16,54 @@ from penchant.reports.run.tables import facts
 from penchant.runs.read import Run
 
 
-def data_names(run: Run) -> list[tuple[str, bool]]:
-    """Return the names of the data, and of each whether it is a hub's: a file by its last name alone."""
-    sources = _sources(run)
-    return [(path if is_hub_id(path) and not digest else Path(path).name, is_hub_id(path) and not digest)
-            for path, digest in sources]  # fmt: skip
+@dataclass(frozen=True)
+class DataSource:
+    """A source of a run's data.
+
+    Attributes:
+        path: as the run names it. digest: SHA-256 of its file; empty for a hub id.
+        use: how it was used, where the run had several.
+    """
+
+    path: str
+    digest: str = ""
+    use: str = ""
+
+    @property
+    def is_hub(self) -> bool:
+        """Whether it is a data set of a hub."""
+        return is_hub_id(self.path) and not self.digest
+
+    @property
+    def name(self) -> str:
+        """Its name for others: a file's last name alone."""
+        return self.path if self.is_hub else Path(self.path).name
 
 
-def _sources(run: Run) -> list[tuple[str, str]]:
-    """Return path and digest of each data source, as the run recorded them."""
+def data_sources(run: Run) -> list[DataSource]:
+    """Return what a run was trained on, with the digests that it recorded."""
+    listed = run.setting("data", "sources")
+    if isinstance(listed, list) and listed:
+        return [_mixed(run, source) for source in listed if isinstance(source, Mapping) and source.get("path")]
     record = run.provenance.get("data")
-    entries = record if isinstance(record, list) else [record]
-    recorded_sources = [
-        (str(entry["path"]), str(entry.get("sha256") or ""))
-        for entry in entries
-        if isinstance(entry, Mapping) and entry.get("path")
-    ]
+    if isinstance(record, Mapping) and record.get("path"):
+        return [DataSource(str(record["path"]), str(record.get("sha256") or ""))]
     path = run.setting("data", "path")
-    return recorded_sources or ([(str(path), "")] if isinstance(path, str) else [])
+    return [DataSource(path)] if isinstance(path, str) and path else []
+
+
+def _mixed(run: Run, source: Mapping[str, object]) -> DataSource:
+    """Return one of several sources; its digest stands among the run's inputs."""
+    path, inputs = str(source["path"]), run.provenance.get("inputs")
+    names = (path, Path(path).name, f"{path}[{source.get('split')}]", f"{Path(path).name}[{source.get('split')}]")
+    digests = [inputs.get(f"the source {name}") for name in names] if isinstance(inputs, Mapping) else []
+    weight = source.get("weight")
+    use = "held out as a whole" if source.get("evaluation") else f"weight {weight}" if weight is not None else ""
+    return DataSource(path, str(next((digest for digest in digests if digest), "")), use)
 
 
 def training_text(run: Run, base: str) -> str:
+    """Return the table of what a run was made of, and all its settings folded below."""
     rows = [(label, text) for label, text in facts(run) if label not in ("Started", "Samples", "Model", "Data")]
     table = [("Base", base), *_data_rows(run), *rows, *_chosen_settings(run)]
     lines = ["| | |", "|---|---|", *(f"| {label} | {cell(text)} |" for label, text in table if text)]
@@ -56,8 +84,10 @@ def training_text(run: Run, base: str) -> str:
 
 
 def _data_rows(run: Run) -> Iterator[tuple[str, str]]:
-    for (name, is_hub), (_, digest) in zip(data_names(run), _sources(run), strict=True):
-        yield "Data", f"{name} (hub)" if is_hub else f"{name}, SHA-256 {digest}" if digest else name
+    for source in data_sources(run):
+        parts = [f"{source.name} (hub)" if source.is_hub else source.name]
+        parts += [source.use] if source.use else []
+        yield "Data", ", ".join([*parts, *([f"SHA-256 {source.digest}"] if source.digest else [])])
     nouns = (("groups", "prompt"), ("comparisons", "comparison"), ("responses", "response"),
              ("desirable", "good label"), ("undesirable", "bad label"))  # fmt: skip
     counts = [count(n, noun) for key, noun in nouns if (n := run.data(key))]

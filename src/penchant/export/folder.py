@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ def write_export(settings: ModelFolder, out: Path) -> Exported:
     origin = _origin(source, summary, settings)
     license_name = settings.license or origin.license
     try:
-        with atomic_folder(out) as building:
+        # `shared`: what somebody put there meanwhile is not moved aside, as a folder of ours would be
+        with atomic_folder(out, shared=True) as building:
             description = Description(title_of(source, summary), license_name, origin.hub_id or origin.name)
             written = write_weights(source, building, settings, description)
             _write_record(building, source, settings, license_name)
@@ -68,12 +70,22 @@ def write_export(settings: ModelFolder, out: Path) -> Exported:
             files = files_of(building)
     except PenchantError:
         raise
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise InputError(
+                f"out={out} was filled by another program meanwhile: nothing of that was touched"
+            ) from error
+        raise _cannot_write(out, error) from error
     except Exception as error:  # on a full disk safetensors, tokenizers and the system each raise their own
-        raise RunError(
-            f"cannot write {out}: {error}. Nothing of it is left; make room, or choose another folder, and give the "
-            "same command again"
-        ) from error
+        raise _cannot_write(out, error) from error
     return Exported(out, files, license_name, written.check)
+
+
+def _cannot_write(out: Path, error: Exception) -> RunError:
+    return RunError(
+        f"cannot write {out}: {error}. Nothing of it is left; make room, or choose another folder, and give the same "
+        "command again"
+    )
 
 
 def check_vacant(out: Path) -> None:
