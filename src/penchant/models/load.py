@@ -18,7 +18,7 @@ from penchant.errors import InputError
 from penchant.models import adapters
 from penchant.models.added_tokens import add_marks, add_rows, added_tokens, check_trained, set_end_ids, token_layers
 from penchant.models.builtin import BUILT_IN
-from penchant.models.device import choose_device, weights_type
+from penchant.models.device import check_attention, check_placed, choose_device, weights_type
 from penchant.models.hub import adapter_folder
 from penchant.models.locate import locate
 from penchant.models.saved_template import read_saved_template, resolve_template
@@ -99,6 +99,7 @@ def open_network(
     from penchant.engine.lengths import context_length
 
     torch_device = choose_device(model.device)
+    check_attention(model, torch_device)
     folder = locate(model.name)
     check_saved_files(Path(folder))
     if not scalar:
@@ -108,6 +109,8 @@ def open_network(
     added = add_marks(tokenizer, options.template_args) if is_new else None
     check_trained(added, model.train_top, model.lora.targets if model.lora is not None else "")
     network: PreTrainedModel | PeftModel = _network(folder, model, torch_device, scalar, fresh_head)
+    if model.device_map is not None:
+        torch_device = check_placed(network, model.device_map)
     if added is not None:
         add_rows(network, added)
     context = context_length(network.config.get_text_config())
@@ -226,15 +229,16 @@ def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool
     options: dict[str, object] = {
         "dtype": weights_type(model, device),
         "trust_remote_code": model.trust_remote_code,
-        "attn_implementation": "sdpa",
+        "attn_implementation": "sdpa" if model.attention == "auto" else model.attention,
         "use_safetensors": True,  # never a pickle, which runs code
+        **({"device_map": model.device_map} if model.device_map is not None else {}),
     }
     try:
         try:
             network = _opened(kind, folder, options, fresh_head)
         except ValueError as error:
             # a class without SDPA runs its own attention, and then no trees
-            if "scaled_dot_product_attention" not in str(error):
+            if "scaled_dot_product_attention" not in str(error) or model.attention != "auto":
                 raise
             network = _opened(kind, folder, {**options, "attn_implementation": "eager"}, fresh_head)
     except Exception as error:

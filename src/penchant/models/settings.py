@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from penchant.config import Config
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Attention = Literal["auto", "sdpa", "eager", "flash_attention_2", "flex_attention"]
+DeviceMap = Literal["auto", "balanced", "balanced_low_0", "sequential"]
 
 
 class LoRA(Config):
@@ -53,11 +55,26 @@ class ModelConfig(Config):
     """Of the weights. `auto`: float32, but bfloat16 under LoRA on a GPU that has it."""
     device: str = "auto"
     """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
+    attention: Attention = "auto"
+    """What computes attention. `auto`: PyTorch's own (`sdpa`), with the responses of a prompt as a tree where the model
+    allows it, and `eager` for a model that has no other. `eager` and the packages' kernels run one row per response."""
+    device_map: DeviceMap | None = None
+    """Let Accelerate put the weights in place as they are read, instead of `device`: with less memory of the machine
+    beside the GPU. A model that it would split over devices, or keep on the disk, is refused."""
     sampler: Literal["penchant", "vllm"] = "penchant"
     """What draws samples: our own engine, or vLLM (the extra `penchant[vllm]`, on a GPU), for many samples of a large
     model."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if self.device_map is not None and self.device != "auto":
+            raise ValueError(
+                f"`device: {self.device}` and `device_map: {self.device_map}` both say where the weights go: leave one "
+                "of them out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_train(self) -> Self:
