@@ -145,7 +145,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
             raise InputError(f"{folder} holds adapters of another model: unexpected {result.unexpected_keys[:3]}")
         return
     # all tensors are read before one is put in: a damaged second file must not leave half a model
-    tensors = _read_tensors(folder, _weight_files(folder))
+    tensors = _in_own_form(folder, model, _read_tensors(folder, _weight_files(folder)))
     try:
         result = model.load_state_dict(tensors, strict=False)
     except RuntimeError as error:  # weights of other shapes
@@ -158,6 +158,23 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         raise InputError(
             f"{folder} holds another model: unexpected {result.unexpected_keys[:3]}, missing {missing[:3]}"
         )
+
+
+def _in_own_form(folder: Path, model: nn.Module, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return weights under the names that the network has while it runs.
+
+    `transformers` saves some networks in the form of the hub, such as experts one by one which run as one tensor, and
+    turns it back only where it opens the folder itself.
+    """
+    from transformers import PreTrainedModel
+
+    if not isinstance(model, PreTrainedModel) or {*tensors} <= {*model.state_dict()}:
+        return tensors
+    network, info = type(model).from_pretrained(
+        folder, dtype=model.dtype, use_safetensors=True, output_loading_info=True, local_files_only=True
+    )
+    # of a model with other weights the names as they are saved say more
+    return tensors if info["missing_keys"] or info["unexpected_keys"] else dict(network.state_dict())
 
 
 def _weight_files(folder: Path) -> list[str]:
