@@ -41,8 +41,8 @@ def test_the_first_rows_are_shown_with_marks(show: Callable[..., tuple[int, str]
     assert code == 0
     assert out.count("rows.jsonl:") == 2
     assert "<s> Question 1?\n── chosen: " in out
-    assert "⟦ ⑂Yes 1.⟧⟪</s>⟫" in out
-    assert "⟦ ⑂No 1.⟧⟪</s>⟫" in out
+    assert "⟦ ⋔Yes 1.⟧⟪</s>⟫" in out
+    assert "⟦ ⋔No 1.⟧⟪</s>⟫" in out
 
 
 def test_rows_are_chosen_by_line_and_by_seed(show: Callable[..., tuple[int, str]]) -> None:
@@ -138,12 +138,12 @@ def test_marks_and_colours_show_the_same_pieces() -> None:
     row = MarkedRow("f:1", (MarkedPiece("Q", "given"),), 2, (response,))
     plain = "".join(text for text, _ in row_segments(row, coloured=False, characters=100))
     assert plain == (
-        "\nf:1 · prompt of 2 tokens\nQ\n── chosen: 5 tokens, 4 scored, parts at token 3\n⟮Hm⟯⟦a⏎\n⑂b⟧⟪</s>⟫\n"
+        "\nf:1 · prompt of 2 tokens\nQ\n── chosen: 5 tokens, 4 scored, parts at token 3\n⟮Hm⟯⟦a⏎\n⋔b⟧⟪</s>⟫\n"
     )
     coloured = list(row_segments(row, coloured=True, characters=100))
     marks = str.maketrans("", "", "".join(opening + closing for opening, closing in MARKS.values()))
     assert "".join(text for text, _ in coloured) == plain.translate(marks)
-    assert ("⑂b", "black on green bold underline") in coloured
+    assert ("⋔b", "black on green bold underline") in coloured
 
 
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])

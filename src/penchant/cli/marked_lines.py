@@ -19,7 +19,7 @@ MARKS: dict[PieceKind, tuple[str, str]] = {
     "end": ("⟪", "⟫"),
     "thought": ("⟮", "⟯"),
 }
-PARTING = "⑂"
+PARTING = "⋔"
 _NAMES: dict[PieceKind, str] = {
     "scored": "scored",
     "end": "scored end of a turn",

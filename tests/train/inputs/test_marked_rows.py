@@ -49,7 +49,7 @@ def test_the_report_shows_them(run: Path, tmp_path: Path) -> None:
     page = report([run], tmp_path / "page.html").read_text()
     section = page.split('<section id="rendered">')[1].split("</section>")[0]
     assert section.count("<article") == ROWS_OF_RUN
-    assert "⑂" in section
+    assert "⋔" in section
     assert "&lt;b&gt;</span>" in section
     assert "<b>" not in section
 
