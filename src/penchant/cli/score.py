@@ -118,9 +118,11 @@ def _completed(config: Score, run: TrainedRun | None) -> Score:
     """Return the settings with those of the run that are not given."""
     if run is None:
         return config
-    stated = {name: run.setting(*keys) for name, keys in RUN_SETTINGS.items() if name not in config.model_fields_set}
-    stated["beta"] = config.beta or run.beta
-    return config.replace(**{name: value for name, value in stated.items() if value is not None})
+    run_values = {
+        name: run.setting(*keys) for name, keys in RUN_SETTINGS.items() if name not in config.model_fields_set
+    }
+    run_values["beta"] = config.beta or run.beta
+    return config.replace(**{name: value for name, value in run_values.items() if value is not None})
 
 
 def _prepare(config: Score, run: TrainedRun | None) -> _Work:
@@ -141,15 +143,15 @@ def _prepare(config: Score, run: TrainedRun | None) -> _Work:
         raise InputError(f"{config.path} has prompts and no response to score")
     scoring = _open(config, run)
     renderer = replace(scoring.model.renderer, every_turn=config.turns == "every", thoughts=config.thoughts)
-    kept, rendered, report = render_all(groups, renderer, cache=cache_folder() / "tokens")
+    groups_left, rendered, report = render_all(groups, renderer, cache=cache_folder() / "tokens")
     if config.side != "all":
-        train_side, held_side = split_by_prompt(kept, config.held_out, config.seed)
+        train_side, held_side = split_by_prompt(groups_left, config.held_out, config.seed)
         side = train_side if config.side == "train" else held_side
-        kept, rendered = [kept[index] for index in side], rendered.pick(side)
-    if not kept:
+        groups_left, rendered = [groups_left[index] for index in side], rendered.pick(side)
+    if not groups_left:
         raise InputError(f"{config.path}: no row is left to score (side={config.side}, overflow={config.overflow})")
     budget = config.tokens_per_batch or token_budget(scoring.model.scorer.device, rendered)
-    return _Work(replace(scoring, budget=budget), kept, rendered, report.dropped_too_long)
+    return _Work(replace(scoring, budget=budget), groups_left, rendered, report.dropped_too_long)
 
 
 def _open(config: Score, run: TrainedRun | None) -> Scoring:
@@ -240,8 +242,8 @@ def _summary_lines(config: Score, work: _Work, summary: FileSummary) -> list[str
         lines.append(f"  {count(work.left_out, 'prompt')} left out, being longer than max_length")
     for name, value in summary.estimates.items():
         if isinstance(value, Estimate):
-            known = METRICS.get(name)
-            label, unit = (known.label, known.unit) if known else (name.replace("_", " "), "")
+            metric = METRICS.get(name)
+            label, unit = (metric.label, metric.unit) if metric else (name.replace("_", " "), "")
             lines.append(f"  {label}: {recorded(value, decimals=3)} {unit}".rstrip())
     if isinstance(accuracy := summary.logps_accuracy.get("accuracy"), Estimate):
         lines.append(f"  accuracy by log-probability alone: {recorded(accuracy, decimals=3)}")

@@ -194,9 +194,9 @@ def _resumed(path: Path, origin: Origin) -> list[bytes]:
 
 def _checked_lines(path: Path) -> list[bytes]:
     """Return the whole lines of a partial file, without their digests; one that a kill cut short is left out."""
-    *whole, _ = read_file(path).split(b"\n")
+    *whole_lines, _ = read_file(path).split(b"\n")
     lines = []
-    for number, content in enumerate(whole, start=1):
+    for number, content in enumerate(whole_lines, start=1):
         line = content[DIGEST_LENGTH + 1 :]
         if _with_digest(line) != content + b"\n":
             raise DamagedFile(f"{path}:{number} is not what was written: delete the file, and start anew")

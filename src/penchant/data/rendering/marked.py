@@ -128,7 +128,10 @@ def _labels(group: PromptGroup) -> dict[int, str]:
             sides.setdefault(label.response, set()).add(label.desirable)
     except InputError:  # the scores are ratings
         return {index: f"score {group.scores[index]:g}" for index in indices if group.scores is not None}
-    names = {index: " and ".join("good" if side else "bad" for side in sorted(of)) for index, of in sides.items()}
+    names = {
+        index: " and ".join("good" if side else "bad" for side in sorted(response_sides))
+        for index, response_sides in sides.items()
+    }
     return {index: names.get(index, "response") for index in indices}
 
 
@@ -211,12 +214,12 @@ def _mark_thoughts(pieces: Sequence[MarkedPiece], thoughts: str) -> Iterator[Mar
         position = end
 
 
-def _remark(group: PromptGroup, rendered: Rendered, pair: tuple[int, ...] | None, shown: int) -> str:
+def _remark(group: PromptGroup, rendered: Rendered, pair: tuple[int, ...] | None, shown_count: int) -> str:
     remarks = []
     if pair is not None and rendered.branches[pair[0]] == rendered.branches[pair[1]]:
         remarks.append("the two responses are the same tokens: training drops this comparison")
-    if len(group.responses) > shown:
-        remarks.append(f"{shown} of {len(group.responses)} responses are shown")
+    if len(group.responses) > shown_count:
+        remarks.append(f"{shown_count} of {len(group.responses)} responses are shown")
     if len(group.comparisons) > 1:
         remarks.append(f"the first of {len(group.comparisons)} comparisons")
     if rendered.truncated:

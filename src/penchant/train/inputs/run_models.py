@@ -93,9 +93,9 @@ def start_reference(run: TrainedRun, policy: Policy, *, dtype: Dtype = "auto") -
     Raises:
         InputError: it is not to be had, or its weights are others than when the run began.
     """
-    named = run.setting("reference")
-    if isinstance(named, Mapping):
-        reference = load_reference(FrozenModel(**named), policy)
+    reference_settings = run.setting("reference")
+    if isinstance(reference_settings, Mapping):
+        reference = load_reference(FrozenModel(**reference_settings), policy)
     else:
         reference = _start_of(run, policy, dtype)
     _check_unchanged(run, reference)
@@ -103,10 +103,12 @@ def start_reference(run: TrainedRun, policy: Policy, *, dtype: Dtype = "auto") -
 
 
 def _start_of(run: TrainedRun, policy: Policy, dtype: Dtype) -> Policy:
-    stated = run.setting("model")
-    if not isinstance(stated, (Mapping, str)):
+    model_settings = run.setting("model")
+    if not isinstance(model_settings, (Mapping, str)):
         raise InputError(f"{run.path / 'config.yaml'} names no model: name the reference, as reference=MODEL")
-    settings = ModelConfig(**stated) if isinstance(stated, Mapping) else ModelConfig(name=stated)
+    settings = (
+        ModelConfig(**model_settings) if isinstance(model_settings, Mapping) else ModelConfig(name=model_settings)
+    )
     settings = settings.replace(
         lora=None,
         train_top=None,
