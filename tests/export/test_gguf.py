@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -260,6 +260,31 @@ def test_a_sentencepiece_tokenizer_is_written_with_scores(stories: str, tmp_path
         assert read_ids(out, text) == tokenizer(text).input_ids
     ids = tokenizer("Once upon a time, there was a little girl named Lily.").input_ids
     torch.testing.assert_close(logps(read_network(out), ids), logps(network, ids), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma"])
+def test_the_pieces_of_sentencepiece_are_merged_in_the_order_of_their_scores(kind: str, tmp_path: Path) -> None:
+    """As transformers itself makes tokenizers of Llama 2 and of Gemma."""
+    bytes_of_text = [f"<0x{byte:02X}>" for byte in range(256)]
+    inner = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    if kind == "llama":
+        inner.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=False)
+    else:
+        inner.normalizer = normalizers.Replace(" ", "▁")
+        inner.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    special = ["<unk>", "<s>", "</s>", *bytes_of_text]
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, show_progress=False)
+    inner.train_from_iterator([word for text in CORPUS for word in text.split(".")], trainer)
+    content = json.loads(inner.to_str())
+    content["added_tokens"] = content["added_tokens"][:3]  # the bytes are pieces there, and no tokens that texts hold
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(content)), unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+    out = tmp_path / "model.gguf"
+    write(make_family("gpt2", tokenizer, tmp_path / "model"), out)
+    assert File(out).values["tokenizer.ggml.add_space_prefix"] is (kind == "llama")
+    for text in ("Once upon a time there was a dog", "sing again and again, naïve 日本 friends", "🙂  two spaces"):
+        assert read_ids(out, text) == tokenizer(text).input_ids
 
 
 def test_added_tokens_the_end_of_a_turn_and_the_template_are_in_the_file(tmp_path: Path) -> None:
