@@ -43,7 +43,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "model.train_top": ((), ("model.train_top=1",), "weights"),
     "model.dtype": ((), ("model.dtype=bfloat16",), "weights"),
     "model.device": ((), ("model.device=cuda:99",), "error"),
-    "model.attention": ((), ("model.attention=eager",), "calls"),
+    "model.attention": ((), ("model.attention=eager",), "weights"),
     "model.device_map": ((), ("model.device_map=auto",), "error"),
     "model.sampler": ((), ("model.sampler=vllm",), "error"),
     "model.trust_remote_code": (("model.name=REMOTE",), ("model.trust_remote_code=true",), "error"),
