@@ -71,6 +71,7 @@ def run(command: str, *settings: str, out: Path, limit: int = 4) -> dict[str, ob
     code = main(["study", command, "--preset", "paper", *settings, f"limit={limit}", f"out={out}"])
     study = read_object(out / "study.json")
     assert code == 0, study.get("failures")
+    assert f"A trial of every stage with limit={limit}: its numbers mean nothing." in (out / "report.html").read_text()
     return study
 
 

@@ -64,13 +64,17 @@ def find_subjects(config: EvaluateConfig) -> tuple[Subject, Subject | None]:
     checkpoint = folder / "checkpoint"
     if not checkpoint.is_dir():
         raise InputError(f"{config.model} has no checkpoint to evaluate: let the run end, or give a model's folder")
-    template = config.template or _text(run.setting("data", "template")) or "auto"
-    recorded = run.setting("data", "template_args")
+    # runs of PPO have prompts in place of data
+    part = "data" if isinstance(run.setting("data"), Mapping) else "prompts"
+    template = config.template or _text(run.setting(part, "template")) or "auto"
+    recorded = run.setting(part, "template_args")
     template_args = recorded if isinstance(recorded, Mapping) else {}
     after = Subject(run.name, str(checkpoint), template, template_args, folder)
     if config.before == ALONE:
         return after, None
-    start = config.before or _start_of(run)
+    # an implicit reward is measured from what the run was held to, which may be another model than its start
+    held_to = _text(run.setting("reference", "name")) if config.benchmark else ""
+    start = config.before or held_to or _start_of(run)
     return after, Subject(start, start, template, template_args) if start else None
 
 

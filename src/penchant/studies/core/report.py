@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from penchant.digests import check_files
@@ -40,7 +41,7 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
     # named after the page, so that two pages in one folder keep their figures apart
     figures = target.with_name(f"{target.stem}-figures")
     pictures = page.pictures(summary)
-    html = render_page(page.template, {"folder": figures.name, **page.context(summary, pictures)})
+    html = render_page(page.template, {"folder": figures.name, **_context(summary, page.context(summary, pictures))})
     files = page.files(summary) if page.files else {}
     make_folder(figures)
     for name, picture in pictures.items():
@@ -50,6 +51,15 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
     # the page last, so that a page that is there has its figures beside it
     atomic_write(target, html.encode("utf-8"), shared=True)
     return target
+
+
+def _context(summary: object, context: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what the template is filled with; of a trial, the page says first that its numbers mean nothing."""
+    config, headline = getattr(summary, "config", None), context.get("headline")
+    limit = config.get("limit") if isinstance(config, Mapping) else None
+    if limit is None or not isinstance(headline, Sequence) or isinstance(headline, str):
+        return context
+    return {**context, "headline": [f"A trial of every stage with limit={limit}: its numbers mean nothing.", *headline]}
 
 
 def _read(folder: Path) -> tuple[object, StudyPage[object]]:
