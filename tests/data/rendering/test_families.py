@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conversations import ASKED, CALLED, CONVERSATIONS, GIVEN_TOOLS, RESULT, THOUGHT, rows_of
+from conversations import ASKED, CALL, CALLED, CONVERSATIONS, GIVEN_TOOLS, RESULT, THOUGHT, rows_of
 from penchant.data.rendering.render_groups import render_all
 from penchant.data.rendering.renderer import Renderer
 from penchant.errors import InputError
@@ -187,8 +187,7 @@ def test_a_header_that_only_answers_have_is_not_scored(name: str, header: str) -
     (head, (plain,)), (_, (thoughtful,)) = shown(name, *[groups[0].prompt, *groups[0].responses])
     assert head.endswith(header)
     assert plain == f"The Rhine.{END[name]}"
-    # by the same rule the marks of thoughts are the response's own, where the header of its answer does not have them
-    assert thoughtful.removeprefix("<think>\n") == f"I look.\n</think>\n\nThe Elbe.{END[name]}"
+    assert thoughtful == f"I look.\n</think>\n\nThe Elbe.{END[name]}"
 
 
 @pytest.mark.parametrize("name", ["qwen3", "qwen3_5", "glm4_moe", "nemotron3", "smollm3"])
@@ -287,6 +286,36 @@ def test_functions_and_calls_need_a_template_that_writes_them() -> None:
     assert "must be a JSON object, got '[1]'" in refusal("qwen3", (GIVEN_TOOLS, ASKED), broken)
     # without functions in the prompt, as some files have it
     assert "add" in shown("qwen3", (ASKED,), response)[0][1][0]
+
+
+def test_short_thoughts_are_not_found_in_the_header() -> None:
+    """Single letters, which stand in `assistant` too, and texts that the question and the thoughts have as well."""
+    mixed = (ASKED,), "a", "<think>a</think>a", "<think>\nName a river.\n</think>\n\nName a river."
+    texts = [text for _, (text,) in shown("nemotron3", *mixed)]
+    assert texts == [
+        "a<|im_end|>",
+        "a</think>a<|im_end|>",
+        "Name a river.\n</think>\n\nName a river.<|im_end|>",
+    ]
+    assert [text for _, (text,) in shown("nemotron3", *mixed, thoughts="mask")] == [
+        *("a<|im_end|>", "a<|im_end|>", "Name a river.<|im_end|>"),
+    ]
+    end = END["deepseek_r1"]
+    assert [text for _, (text,) in shown("deepseek_r1", *mixed[:3])] == [f"a{end}", f"a</think>a{end}"]
+    # a function whose name the thoughts say
+    thoughtful = Response("", reasoning="I call add.", tool_calls=(CALL,))
+    ((head, (masked,)),) = shown("qwen3", (GIVEN_TOOLS, ASKED), thoughtful, thoughts="mask")
+    assert head.endswith("<think>\nI call add.\n</think>\n\n")
+    assert masked.startswith("<tool_call>")
+
+
+def test_white_space_that_a_template_leaves_is_scored() -> None:
+    texts = [text for _, (text,) in shown("deepseek_r1", (ASKED,), " The Po.\n", "The Po.")]
+    assert texts == [f" The Po.\n{END['deepseek_r1']}", f"The Po.{END['deepseek_r1']}"]
+
+
+def test_an_empty_think_block_is_no_text_of_a_channel() -> None:
+    assert shown("gpt_oss", (ASKED,), "<think>\n\n</think>\n\nThe Po.") == shown("gpt_oss", (ASKED,), "The Po.")
 
 
 def test_a_template_that_fails_on_one_row_names_the_row() -> None:

@@ -42,7 +42,7 @@ class AnswerBounds:
     """Where a response stands in a text, in characters.
 
     Attributes:
-        start: where what the response itself has begins: the mark of its thoughts, or its text.
+        start: where the response's own text begins: its thoughts, or its answer.
         answer: where the answer starts, behind thoughts and their marks; the same as `start` without a think block.
         end: where its content ends; the end token follows.
         block: whether a think block stands before the answer, an empty one that the template adds too.
@@ -56,41 +56,46 @@ class AnswerBounds:
     lacks_thoughts: bool = False
 
 
-def find_answer(full: str, begin: int, answer: Answer, suffix: str | None, call_end: str) -> AnswerBounds | None:
-    """Find a response behind its prompt.
+@dataclass(frozen=True, slots=True)
+class AnsweredText:
+    """A conversation with its answer, as a template writes it.
 
-    Args:
-        full: the answered conversation. begin: where the prompt ends in it, at the latest.
-        suffix: what the template writes behind an answer, if that is known.
+    Attributes:
+        full: the text.
+        begin: where the prompt ends in it, at the latest. differs: from where on it is not the prompt as it was asked.
+        suffix: what the template writes behind an answer; None where that is not known.
         call_end: the token behind calls; empty without one.
-
-    Returns:
-        None where its text or its calls do not stand there as they are.
     """
+
+    full: str
+    begin: int
+    differs: int
+    suffix: str | None = None
+    call_end: str = ""
+
+
+def find_answer(text: AnsweredText, answer: Answer) -> AnswerBounds | None:
+    """Find a response behind its prompt; None where its text or its calls do not stand there as they are."""
+    full = text.full
     if answer.turn.tool_calls:
-        bounds = _call_bounds(full, begin, answer, call_end)
-    else:
-        bounds = _text_bounds(full, begin, answer, suffix)
+        return _find_calls(text, answer)
+    bounds = _text_bounds(text, answer)
     if bounds is None:
         return None
     first, end = bounds
-    thoughts = full.find(answer.thoughts, begin, first) if answer.thoughts else -1
-    if thoughts < 0:
-        block = _behind_closing(full, begin, first) >= 0
-        return AnswerBounds(first, first, end, block, bool(answer.thoughts))
-    behind = first
-    if not answer.text:
-        closed = _behind_closing(full, thoughts + len(answer.thoughts), end)
-        behind = _skip_space(full, closed, end) if closed >= 0 else first
-    return AnswerBounds(_opening(full, begin, thoughts), behind, end, True)
+    thoughts = _find_thoughts(text, answer.thoughts, first) if answer.thoughts else None
+    if thoughts is None:
+        block = _behind_closing(full, text.begin, first) >= 0
+        return AnswerBounds(_own_space(full, first, answer, text.begin), first, end, block, bool(answer.thoughts))
+    return AnswerBounds(thoughts[0], first if answer.text else thoughts[1], end, True)
 
 
-def _text_bounds(full: str, begin: int, answer: Answer, suffix: str | None) -> tuple[int, int] | None:
+def _text_bounds(text: AnsweredText, answer: Answer) -> tuple[int, int] | None:
     """Return where the text of a response starts and where its content ends."""
-    if suffix is not None and full.endswith(suffix):
-        end = len(full) - len(suffix)
-        trimmed = len(full[:end].rstrip())
-        start = trimmed - len(answer.text)
+    full, begin = text.full, text.begin
+    if text.suffix is not None and full.endswith(text.suffix):
+        end = len(full) - len(text.suffix)
+        start = len(full[:end].rstrip()) - len(answer.text)
         if not answer.text:
             return max(begin, end), max(begin, end)
         if start >= begin and full.startswith(answer.text, start):
@@ -106,27 +111,52 @@ def _text_bounds(full: str, begin: int, answer: Answer, suffix: str | None) -> t
     return start, end + (len(padding) if full.startswith(padding, end) else 0)
 
 
-def _call_bounds(full: str, begin: int, answer: Answer, call_end: str) -> tuple[int, int] | None:
-    """Return where a response with calls starts, behind its thoughts, and where its content ends."""
-    end = full.rfind(call_end) if call_end else -1
-    end = end if end >= begin else len(full.rstrip())
-    region = full[begin:end]
+def _own_space(full: str, start: int, answer: Answer, begin: int) -> int:
+    """Return where a text starts with the white space at its beginning, if the template leaves it there."""
+    content = answer.turn.content
+    space = content[: len(content) - len(content.lstrip())] if answer.text and not answer.thoughts else ""
+    earlier = start - len(space)
+    return earlier if earlier >= begin and full.startswith(space, earlier) else start
+
+
+def _find_calls(text: AnsweredText, answer: Answer) -> AnswerBounds | None:
+    """Find a response with calls; its text stands before them or behind them."""
+    full = text.full
+    end = full.rfind(text.call_end) if text.call_end else -1
+    end = end if end >= text.begin else len(full.rstrip())
+    region = full[text.begin : end]
     if any(not _stands(value, region) for value in call_values(answer.turn)):
         return None
+    thoughts = _find_thoughts(text, answer.thoughts, end) if answer.thoughts else None
+    name = full.find(answer.turn.tool_calls[0].name, thoughts[1] if thoughts else text.differs, end)
+    closed = _behind_closing(full, text.begin, name)
+    first = thoughts[1] if thoughts else _skip_space(full, closed, end) if closed >= 0 else text.differs
     if answer.text:
-        start = full.find(answer.text, begin + max(region.find(answer.thoughts), 0) + len(answer.thoughts), end)
-        call = full.find(answer.turn.tool_calls[0].name, begin, end)
-        if start >= 0:
-            # a template that writes the calls first: the response starts where the prompt ends
-            return (start if start <= call else begin), end
-        return None
-    # calls alone start behind the thoughts, or where the prompt ends
-    begin_thoughts = full.find(answer.thoughts, begin, end) if answer.thoughts else -1
-    if begin_thoughts < 0:
-        name = full.find(answer.turn.tool_calls[0].name, begin, end)
-        closed = _behind_closing(full, begin, name)
-        return (_skip_space(full, closed, end) if closed >= 0 else begin), end
-    return begin_thoughts + len(answer.thoughts), end
+        start = full.find(answer.text, first, end)
+        if start < 0:
+            return None
+        first = min(start, first) if start > name else start
+    block = thoughts is not None or closed >= 0
+    return AnswerBounds(
+        thoughts[0] if thoughts else first, first, end, block, bool(answer.thoughts) and thoughts is None
+    )
+
+
+def _find_thoughts(text: AnsweredText, thoughts: str, end: int) -> tuple[int, int] | None:
+    """Return where thoughts start, and where what follows their closing mark does; None where they do not stand there.
+
+    Short thoughts may stand elsewhere too, in the header of the answer for one, so the mark tells which they are.
+    """
+    full = text.full
+    start = full.find(thoughts, text.begin, end)
+    while start >= 0:
+        behind = _skip_space(full, start + len(thoughts), end)
+        mark = next((mark for mark in CLOSING if full.startswith(mark, behind)), None)
+        if mark is not None:
+            return start, _skip_space(full, behind + len(mark), end)
+        start = full.find(thoughts, start + 1, end)
+    start = full.find(thoughts, text.differs, end)
+    return (start, start + len(thoughts)) if start >= 0 else None
 
 
 def call_values(turn: Message) -> Iterator[str]:
@@ -165,13 +195,6 @@ def _behind_closing(full: str, begin: int, end: int) -> int:
     starts = [(full.rfind(mark, begin, end), len(mark)) for mark in CLOSING]
     start, length = max(starts)
     return start + length if start >= 0 else -1
-
-
-def _opening(full: str, begin: int, thoughts: int) -> int:
-    """Return where the mark before thoughts starts; where the thoughts do if there is none behind the prompt."""
-    lead = full[begin:thoughts].rstrip()
-    mark = next((opening for opening, _ in MARKS if lead.endswith(opening)), "")
-    return begin + len(lead) - len(mark) if mark else thoughts
 
 
 def _skip_space(full: str, start: int, end: int) -> int:

@@ -128,9 +128,10 @@ class ChatTemplate:
 
         def writes(content: object) -> bool:
             try:
-                return PROBE in self._apply([{"role": "user", "content": content}], None, answered=False)
+                text = self._apply([{"role": "user", "content": content}], None, answered=False)
             except InputError:
                 return False
+            return PROBE in text and f"'{PROBE}'" not in text  # in quotes it is the list itself that was written
 
         return not writes(PROBE) and writes(text_parts(PROBE))
 
@@ -187,8 +188,8 @@ class ChatTemplate:
             row |= self._thoughts(turn)
         elif turn.role == "assistant":
             thoughts, answer = split_thoughts(turn.content)
-            if thoughts and self.reasoning_field and not self._takes_marks_apart:
-                row |= {"content": answer, self.reasoning_field: thoughts}
+            if thoughts is not None and self.reasoning_field and not self._takes_marks_apart:
+                row |= {"content": answer} | ({self.reasoning_field: thoughts} if thoughts else {})
         if self._content_as_parts:
             row["content"] = text_parts(str(row["content"]))
         if turn.tool_calls:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from penchant.data.options import Thoughts
 from penchant.data.rendering import templates
-from penchant.data.rendering.answers import Answer, AnswerBounds, find_answer, refuse_unclosed
+from penchant.data.rendering.answers import Answer, AnswerBounds, AnsweredText, find_answer, refuse_unclosed
 from penchant.data.rendering.chat_template import PROBE, ChatTemplate, fold_thoughts
 from penchant.data.rendering.earlier_turns import earlier_spans
 from penchant.data.rendering.end_tokens import EndTokens, find_end_tokens
@@ -158,9 +158,12 @@ class ChatText:
         full = self.template.write([*turns, turn], answered=True)
         shape = self.shape(turns)
         follows = full.startswith(head)
-        begin = len(head) if follows else min(common_length(head, full), len(head) - shape.header)
+        begin = differs = len(head)
+        if not follows:
+            differs = self.ends.token_start(full, common_length(head, full))
+            begin = max(min(differs, len(head) - shape.header), 0)
         answer = Answer.of(turn)
-        bounds = find_answer(full, max(begin, 0), answer, shape.suffix, self.ends.call)
+        bounds = find_answer(AnsweredText(full, begin, differs, shape.suffix, self.ends.call), answer)
         if bounds is None:
             raise InputError(templates.explain_rewriting(self.template, answer))
         if bounds.lacks_thoughts:

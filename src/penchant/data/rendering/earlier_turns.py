@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from penchant.data.rendering.answers import Answer, find_answer
+from penchant.data.rendering.answers import Answer, AnsweredText, find_answer
 from penchant.data.rendering.spans import Span
 from penchant.data.rendering.taught import without_thoughts
 from penchant.data.sources.values import common_length
@@ -68,7 +68,7 @@ def _by_exchange(chat: ChatText, turns: Sequence[Message], full: str, number: in
         return None
     start = common_length(full, other)
     end = len(full) - common_length(full[start:][::-1], other[start:][::-1])
-    bounds = find_answer(full[:end], start, Answer.of(turn), "", "")
+    bounds = find_answer(AnsweredText(full[:end], start, start, ""), Answer.of(turn))
     if bounds is None and Answer.of(turn).text:
         return None
     if chat.thoughts == "mask" and bounds is not None and bounds.block:

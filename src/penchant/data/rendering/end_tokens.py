@@ -29,6 +29,15 @@ class EndTokens:
         token = self.added.match(text, content_end) if self.added else None
         return token.end() if token else content_end
 
+    def token_start(self, text: str, character: int) -> int:
+        """Return where the added token starts that holds a character and the one before; else the character."""
+        longest = 80  # of a mark, in characters
+        if self.added is not None:
+            for token in self.added.finditer(text, max(character - longest, 0), character + longest):
+                if token.start(1) < character < token.end(1):
+                    return token.start(1)
+        return character
+
 
 def find_end_tokens(template: ChatTemplate) -> EndTokens:
     """Return what ends an answer and what ends calls.
