@@ -29,7 +29,8 @@ def show(
 
     def call(rows: list[dict[str, object]], *settings: str) -> tuple[int, str]:
         Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        code = main(["data", "show", "rows.jsonl", f"model={stories}", *settings])
+        words = [*(["rows.jsonl"] if rows else []), f"model={stories}", *settings]
+        code = main(["data", "show", *words])
         out, err = capsys.readouterr()
         return code, out + err
 
@@ -94,6 +95,24 @@ def test_a_long_text_loses_its_middle(show: Callable[..., tuple[int, str]]) -> N
     _, out = show(rows, "characters=40")
     assert "[…168 characters…]" in out  # 204 characters and the start token `<s> ` of 4, less 40
     assert "end?" in out
+
+
+def test_sources_are_shown_each_by_its_own_template(show: Callable[..., tuple[int, str]]) -> None:
+    for name, rows in (("a", ROWS[:3]), ("b", ROWS[2:5])):
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("t.jinja").write_text("{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}")
+    sources = "sources=[{path: a.jsonl, template: t.jinja}, {path: b.jsonl, evaluation: true}]"
+    code, out = show([], sources, "n=3", "held_out=0")
+    assert code == 0
+    assert re.findall(r"([ab]\.jsonl:\d) · ([a-z ]+) ·", out) == [
+        ("a.jsonl:1", "trained on"),
+        ("a.jsonl:2", "trained on"),
+        ("a.jsonl:3", "left out"),  # its prompt is in the source for evaluation
+        *((f"b.jsonl:{line}", "held out") for line in (1, 2, 3)),
+    ]
+    assert out.count("[user] Question") == 3
+    code, out = show([], sources, "row=2")
+    assert (code, "row=2 is a line of one file" in out) == (2, True)
 
 
 class Page(HTMLParser):

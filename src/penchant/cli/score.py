@@ -6,16 +6,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
 from penchant.cli.partial_lines import add_resume_flag, explain_stop
 from penchant.config.limits import Seed, Text
 from penchant.data.options import Ties
-from penchant.data.settings import DataConfig
+from penchant.data.settings import DataConfig, refuse_mixture
 from penchant.errors import InputError
 from penchant.models.settings import Dtype
 
@@ -67,6 +67,11 @@ class Score(DataConfig):
     """Of the weights. `auto`: float32."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+
+    @model_validator(mode="after")
+    def _has_one_file(self) -> Self:
+        refuse_mixture(self, "score")
+        return self
 
 
 RUN_SETTINGS: dict[str, tuple[str, ...]] = {

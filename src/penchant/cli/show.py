@@ -6,20 +6,21 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
 from penchant.cli.marked_lines import print_rows
 from penchant.config.limits import Rows, Seed, Text
-from penchant.data.settings import DataConfig, refuse_mixture
+from penchant.data.settings import DataConfig
 from penchant.errors import InputError
 from penchant.files import write_text
 
 if TYPE_CHECKING:
     from penchant.data.rendering.renderer import Renderer
+    from penchant.train.inputs.marked_rows import ShownPart
     from penchant.types import PromptGroup
 
 WOULD_REFUSE = 2
@@ -36,7 +37,7 @@ class DataShow(DataConfig):
     model: Text
     """The model that is trained: its tokenizer and chat template render the rows. Its weights are not loaded."""
     n: Rows = 3
-    """How many rows are shown."""
+    """How many rows are shown, of each source."""
     row: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
     """The line of the file to begin with; the first one if not given."""
     order: Literal["file", "random"] = "file"
@@ -54,11 +55,6 @@ class DataShow(DataConfig):
     out: Text | None = None
     """Write the rows as a page here too: .html."""
 
-    @model_validator(mode="after")
-    def _has_one_file(self) -> Self:
-        refuse_mixture(self, "data show")
-        return self
-
 
 def _show(arguments: Arguments) -> int:
     config = arguments.load(DataShow)
@@ -67,18 +63,38 @@ def _show(arguments: Arguments) -> int:
     import_early("penchant.train.inputs.sources", "transformers")
     from penchant.data.rendering.marked import RefusedRow
     from penchant.reports.run.marked import marked_page
-    from penchant.train.inputs.kinds import read_rows
     from penchant.train.inputs.marked_rows import mark_rows
 
-    groups = read_rows(config, config.kind).groups
-    indices = _chosen(groups, config)
-    rows = mark_rows(groups, indices, _renderer(config), held_out=config.held_out, seed=config.seed)
+    rows = mark_rows(_parts(config), held_out=config.held_out, seed=config.seed)
     print_rows(rows, characters=config.characters)
     if config.out is not None:
-        write_text(Path(config.out), marked_page(rows, Path(config.path).name, config.model, config.characters))
+        write_text(Path(config.out), marked_page(rows, _title(config), config.model, config.characters))
         print(f"page: {config.out}")
     # as `data check`: a script that trains next must stop here
     return WOULD_REFUSE if any(isinstance(row, RefusedRow) for row in rows) else 0
+
+
+def _title(config: DataShow) -> str:
+    return " + ".join(Path(part.path).name for part in config.parts)
+
+
+def _parts(config: DataShow) -> list[ShownPart]:
+    """Read each source, and choose the rows to show of it.
+
+    Raises:
+        InputError: a source cannot be read, or has no such row.
+    """
+    from penchant.train.inputs.kinds import read_rows
+    from penchant.train.inputs.marked_rows import ShownPart
+
+    if config.sources and config.row is not None:
+        raise InputError(f"row={config.row} is a line of one file: give that file instead of sources")
+    evaluation = [source.evaluation for source in config.sources] or [False]
+    shown_parts = []
+    for part, is_evaluation in zip(config.parts, evaluation, strict=True):
+        groups = read_rows(part, part.kind).groups
+        shown_parts.append(ShownPart(groups, _chosen(groups, part), _renderer(part), is_evaluation))
+    return shown_parts
 
 
 def _chosen(groups: Sequence[PromptGroup], config: DataShow) -> list[int]:

@@ -12,7 +12,7 @@ from penchant.data.rendering.marked import MarkedRow
 from penchant.runs.marked_rows import MARKED_FILE, MarkedRows, read_marked_rows
 from penchant.runs.read import read_runs
 from penchant.studies.report import report
-from penchant.train.inputs.marked_rows import ROWS_OF_RUN, mark_rows
+from penchant.train.inputs.marked_rows import ROWS_OF_RUN, ShownPart, mark_rows
 from penchant.typed_json import to_object
 
 
@@ -38,7 +38,7 @@ def test_a_run_keeps_its_first_rows_as_data_show_has_them(run: Path, tiny_model:
     from penchant.models.load import load_renderer
 
     groups = pt.load_preferences(run.parent / "prefs.jsonl")
-    marked = mark_rows(groups, range(len(groups)), load_renderer(tiny_model), held_out=3, seed=0)
+    marked = mark_rows([ShownPart(groups, range(len(groups)), load_renderer(tiny_model))], held_out=3, seed=0)
     trained = [row for row in marked if isinstance(row, MarkedRow) and row.side == "trained on"]
     assert len(trained) == 6
     assert read_marked_rows(run) == tuple(trained[:ROWS_OF_RUN])

@@ -3,39 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from penchant.data.rendering.marked import MarkedRow, RefusedRow, mark_row
 from penchant.data.rendering.renderer import Rendered, Renderer
 from penchant.errors import InputError
 from penchant.runs.marked_rows import MARKED_FILE, write_marked_rows
 from penchant.runs.run_folder import RunFolder
-from penchant.train.plan import split_by_prompt
+from penchant.train.mixture import split_sources
 from penchant.train.recipe import Prepared
 from penchant.types import PromptGroup
 
 ROWS_OF_RUN = 4  # rows that a run keeps of those it trains on
-TRAINED, HELD_OUT = "trained on", "held out"
+TRAINED, HELD_OUT, LEFT_OUT = "trained on", "held out", "left out"
 
 
-def mark_rows(
-    groups: Sequence[PromptGroup], indices: Sequence[int], renderer: Renderer, *, held_out: float, seed: int
-) -> list[MarkedRow | RefusedRow]:
-    """Render and mark some groups of a data set.
+@dataclass(frozen=True)
+class ShownPart:
+    """A source of the data, and which of its rows are marked.
+
+    Attributes:
+        groups: all of its rows, since the side of a prompt depends on the others.
+        indices: which of them are marked, in the order wanted.
+        renderer: of this source.
+        evaluation: the source is held out as a whole.
+    """
+
+    groups: Sequence[PromptGroup]
+    indices: Sequence[int]
+    renderer: Renderer
+    evaluation: bool = False
+
+
+def mark_rows(parts: Sequence[ShownPart], *, held_out: float, seed: int) -> list[MarkedRow | RefusedRow]:
+    """Render and mark rows of each source of a data set.
 
     Args:
-        groups: all of the data, since the side of a prompt depends on the others.
-        indices: which of them, in the order wanted.
-        held_out, seed: as training splits by them.
+        held_out, seed: as training splits by them. The split is that of training unless training drops rows.
     """
-    _, held_side = split_by_prompt(groups, held_out, seed) if held_out and len(groups) > 1 else ([], [])
-    sides = dict.fromkeys(held_side, HELD_OUT)
-    outcomes = renderer.render_many([groups[index] for index in indices])
-    return [
-        mark_row(renderer, groups[index], outcome, side=sides.get(index, TRAINED))
-        if isinstance(outcome, Rendered)
-        else RefusedRow(groups[index].source, _reason(outcome))
-        for index, outcome in zip(indices, outcomes, strict=True)
-    ]
+    sides = split_sources([part.groups for part in parts], [part.evaluation for part in parts], held_out, seed)
+    names = dict.fromkeys(sides.train, TRAINED) | dict.fromkeys(sides.held, HELD_OUT)
+    rows: list[MarkedRow | RefusedRow] = []
+    first = 0  # the number of the source's first group over all sources
+    for part in parts:
+        chosen = [part.groups[index] for index in part.indices]
+        for index, group, outcome in zip(part.indices, chosen, part.renderer.render_many(chosen), strict=True):
+            if isinstance(outcome, Rendered):
+                # a prompt that a source for evaluation has too is on neither side
+                rows.append(mark_row(part.renderer, group, outcome, side=names.get(first + index, LEFT_OUT)))
+            else:
+                rows.append(RefusedRow(group.source, _reason(outcome)))
+        first += len(part.groups)
+    return rows
 
 
 def _reason(error: InputError) -> str:
