@@ -43,6 +43,10 @@ class MixtureSource(Config):
     """The template of this source's rows; `data.template` if not given."""
     template_args: dict[str, JsonValue] | None = None
     """What the template is told for this source; `data.template_args` if not given."""
+    score: str | dict[str, float] | None = None
+    """The rating that compares responses of this source; `data.score` if not given."""
+    margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """By how much that rating has to be better, at least; `data.margin` if not given."""
     evaluation: bool = False
     """Held out as a whole: nothing of it is trained on, and prompts of it leave the other sources (counted)."""
 
@@ -107,7 +111,18 @@ class PromptsConfig(Config):
         return tuple(self._part(source) for source in self.sources)
 
     def _part(self, source: MixtureSource) -> Self:
-        names = ("limit", "layout", "columns", "system", "split", "bad_rows", "template", "template_args")
+        names = (
+            "limit",
+            "layout",
+            "columns",
+            "system",
+            "split",
+            "bad_rows",
+            "template",
+            "template_args",
+            "score",
+            "margin",
+        )
         stated = {name: value for name in names if (value := getattr(source, name)) is not None}
         return self.replace(path=source.path, sources=(), **stated)
 
