@@ -357,6 +357,44 @@ def test_label_studio_ratings_are_averaged_and_compared(read: Any, refusal: Any)
     assert "'question' and 'context' could be the prompt" in refusal(unclear)
 
 
+def answered(person: str, value: Any, status: str = "submitted") -> dict[str, Any]:
+    return {"user_id": person, "value": value, "status": status}
+
+
+def test_argilla_rankings_compare_the_fields_that_they_name(read: Any, refusal: Any) -> None:
+    ranks = [{"rank": 1, "value": "reply-2"}, {"rank": 2, "value": "reply-1"}, {"rank": 2, "value": "reply-3"}]
+    replies = {"reply_1": "a", "reply_2": "b", "reply_3": "c"}
+    row = {"instruction": "p", **replies, "order": [answered("u1", ranks), answered("u2", ranks, "draft")]}
+    (group,) = read(row).groups
+    assert [response.text for response in group.responses] == ["b", "a", "c"]
+    wins = (Comparison(0, 1, annotator="u1"), Comparison(0, 2, annotator="u1"))
+    assert group.comparisons == (*wins, Comparison(1, 2, tie=True, annotator="u1"))
+    second = {
+        "instruction": "p",
+        **replies,
+        "order.responses": [["reply_3", "reply_1"]],
+        "order.responses.users": ["u"],
+    }
+    assert read(second).groups[0].comparisons == (Comparison(0, 1, annotator="u"),)
+    assert "names 'reply-9', which is no field" in refusal(
+        row | {"order": [answered("u", [{"rank": 1, "value": "reply-9"}, {"rank": 2, "value": "reply-1"}])]}
+    )
+
+
+def test_argilla_ratings_are_averaged_over_those_who_submitted(read: Any, refusal: Any) -> None:
+    given = {"quality.responses": [5, 2, 1], "quality.responses.users": ["u", "v", "w"]}
+    status = {"quality.responses.status": ["submitted", "submitted", "discarded"]}
+    rows = [
+        {"prompt": "p", "response": "a", **given, **status},
+        {"prompt": "p", "response": "b", "quality.responses": [4], "quality.responses.users": ["u"]},
+    ]
+    (group,) = read(*rows).groups
+    assert (group.scores, group.comparisons) == ((3.5, 4.0), (Comparison(1, 0),))
+    both = {"prompt": "p", "response": "a", "style": [answered("u", 3)], "truth": [answered("u", 1)]}
+    assert "the record has several ratings (style, truth): say which compares (data.score=style)" in refusal(both)
+    assert "no submitted ranking" in refusal({"prompt": "p", "response": "a", "style": [answered("u", 3, "draft")]})
+
+
 def test_prompts_of_rated_rows_are_read_once(tmp_path: Path) -> None:
     rows = [{"prompt": "p", "response": text, "score": 1} for text in "ab"]
     assert [group.prompt for group in load_prompts(save(tmp_path / "a.jsonl", *rows))] == ["p"]

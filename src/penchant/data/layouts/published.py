@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penchant.data.layouts import arena, judged, label_studio, rated
+from penchant.data.layouts import arena, argilla, judged, label_studio, rated
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.transcripts import is_open_transcript
 from penchant.data.layouts.unpaired import LABEL_FIELDS
@@ -25,6 +25,20 @@ def _has_ranked_answers(row: RowValues) -> bool:
 
 
 PUBLISHED: tuple[Layout, ...] = (
+    Layout(
+        "argilla-records",
+        (argilla.PROMPT_FIELDS,),
+        argilla.read_record,
+        argilla.has_answers,
+        joined=True,
+        known={
+            "argilla-records-2": "Records of Argilla 2: each question has its columns `QUESTION.responses` and so on.",
+        },
+        about=(
+            "Records as Argilla exports them: a ranking gives comparisons per annotator, ratings give a score (the "
+            "mean over the annotators). Only submitted answers count."
+        ),
+    ),
     Layout(
         "shp",
         (("history",), ("human_ref_A",), ("human_ref_B",), ("labels",)),
