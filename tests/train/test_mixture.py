@@ -21,7 +21,7 @@ from penchant.methods.sft import SFT
 from penchant.methods.sft import run as run_sft
 from penchant.studies.report import report
 from penchant.train.mixture import split_sources
-from penchant.train.plan import Mixing, Unit, content_key, plan_epoch
+from penchant.train.plan import Mixing, Unit, content_key, digest_key, plan_epoch
 from penchant.types import Message, PromptGroup
 
 QUICK = {"optimizer": {"name": "adamw", "learning_rate": 1e-3}, "batch_size": 4, "evaluate": {"samples": None}}
@@ -94,7 +94,8 @@ def test_a_prompt_is_never_on_both_sides(names: list[list[str]], seed: int, eval
     ]
     groups = [[PromptGroup(forms[part](name), ["x"]) for name in part_names] for part, part_names in enumerate(names)]
     evaluation = [False] * (len(groups) - 1) + [evaluates]
-    sides = split_sources(groups, evaluation, 0.3, seed)
+    keys_by_part = [[digest_key(content_key(group), seed) for group in part] for part in groups]
+    sides = split_sources(keys_by_part, evaluation, 0.3)
     flat = [group for part in groups for group in part]
     keys = [content_key(group) for group in flat]
     assert not {keys[number] for number in sides.train} & {keys[number] for number in sides.held}

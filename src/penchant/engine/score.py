@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from penchant.data.rendering.rendered import RenderedRows
 from penchant.data.rendering.renderer import Rendered
 from penchant.engine.attention import evaluating, output_head, predictor_states
 from penchant.engine.logps import log_sum_squares, token_logps
@@ -106,6 +108,9 @@ def token_budget(device: torch.device, rendered: Sequence[Rendered]) -> int:
     it is split all the same, so that memory stays bounded.
     """
     default = DEFAULT_BUDGET if device.type == "cpu" else GPU_BUDGET
+    # a group never has more unique tokens than these, and one that fits the default decides nothing: it is not built
+    if isinstance(rendered, RenderedRows):
+        rendered = rendered.pick(np.flatnonzero(rendered.sizes > default).tolist())
     largest = max((unique_tokens(all_responses([row])) for row in rendered), default=0)
     return max(default, min(largest, 4 * default))
 

@@ -5,12 +5,14 @@ Read data -> split by prompt -> load the model -> render -> reference table -> e
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import replace
 
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
+from penchant.data.group_table import GroupRows, pick_groups
 from penchant.metrics.estimates import Estimate
 from penchant.models.learner import Learner
 from penchant.models.policy import Policy
@@ -134,7 +136,7 @@ def _loop(
         config=config,
         policy=learner,
         data=prepared.train_data,
-        units=[recipe.units(group) for group in prepared.train_groups],
+        units=prepared.units,
         objective=recipe.objective,
         folder=folder,
         accelerator=accelerator,
@@ -153,7 +155,7 @@ def _by_source(recipe: Recipe, learner: Learner, prepared: Prepared) -> Estimate
     # scored once more, source by source: the estimates of all rows cannot be taken apart, for some are no means
     by_source: dict[str, dict[str, Estimate]] = {}
     for name, places in prepared.held_sources.items():
-        groups = [prepared.held_groups[place] for place in places]
+        groups = pick_groups(prepared.held_groups, places)
         estimates = recipe.held_out(learner, groups, prepared.held_data.pick(places), prepared.budget)
         by_source[name] = {key: value for key, value in estimates.items() if isinstance(value, Estimate)}
     return {"by_source": by_source} if by_source else {}
@@ -161,12 +163,19 @@ def _by_source(recipe: Recipe, learner: Learner, prepared: Prepared) -> Estimate
 
 def _inputs(prepared: Prepared) -> dict[str, str]:
     """Return the digests of the rows on both sides: what was read, and the tokens that it became."""
-    rows = [*prepared.train_groups, *prepared.held_groups]
+    train_groups, held_groups = prepared.train_groups, prepared.held_groups
     # on both sides, in their order: another split is another run though the file is the same
-    row_numbers = [*prepared.train_side, *prepared.held_side]
+    rows = prepared.rendered.pick([*prepared.train_side, *prepared.held_side])
+    if isinstance(train_groups, GroupRows) and isinstance(held_groups, GroupRows):
+        # of a table: from the digests of its files, for building each row takes half a minute per million tokens
+        table = f"{train_groups.digest} {held_groups.digest}"
+        return {
+            "the table of rows": hashlib.sha256(table.encode()).hexdigest()[:32],
+            "the table of tokens": rows.digest[:32],
+        }
     return {
-        "the rows of the data": input_digests.digest_groups(rows),
-        "the rendered tokens": input_digests.digest_tokens(prepared.rendered.pick(row_numbers)),
+        "the rows of the data": input_digests.digest_groups([*train_groups, *held_groups]),
+        "the rendered tokens": input_digests.digest_tokens(rows),
     }
 
 

@@ -18,10 +18,10 @@ from penchant.data.rendering.renderer import Renderer
 from penchant.data.settings import RowsConfig
 from penchant.errors import InputError
 from penchant.runs.provenance import digest_data
-from penchant.train.plan import Mixing, content_key, split_by_key, split_key
+from penchant.train.inputs.kept_source import keep_source
+from penchant.train.plan import Mixing, split_by_digest
 from penchant.train.recipe import Counts, Mixture, MixturePart, Recipe
 from penchant.train.settings import GradientConfig
-from penchant.types import PromptGroup
 
 
 def read_source(config: GradientConfig, recipe: Recipe) -> Mixture:
@@ -30,7 +30,11 @@ def read_source(config: GradientConfig, recipe: Recipe) -> Mixture:
     Raises:
         InputError: it cannot be read, holds nothing that the method learns from, or one source stands there twice.
     """
-    parts = tuple(_read_part(recipe, data, name) for data, name in zip(config.data.parts, _names(config), strict=True))
+    # a loss may take rankings alone, so what is read depends on it too
+    reading = f"{config.method} {getattr(config, 'loss', None)!r}"
+    parts = tuple(
+        _read_part(recipe, data, name, reading) for data, name in zip(config.data.parts, _names(config), strict=True)
+    )
     if config.data.sources:
         parts = tuple(
             replace(
@@ -49,8 +53,8 @@ def read_source(config: GradientConfig, recipe: Recipe) -> Mixture:
     return Mixture(parts, counts, tuple(warnings))
 
 
-def _read_part(recipe: Recipe, data: RowsConfig, name: str) -> MixturePart:
-    source = recipe.read(data)
+def _read_part(recipe: Recipe, data: RowsConfig, name: str, reading: str) -> MixturePart:
+    source = keep_source(data, reading, lambda: recipe.read(data))
     # a file of demonstrations given to DPO has rows, and none of them compares anything
     if not any(recipe.units(group) for group in source.groups):
         raise InputError(f"{data.path} holds no {recipe.objective.learns_from} to train on")
@@ -126,24 +130,20 @@ class Sides:
     shared: int = 0
 
 
-def split_sources(
-    groups_by_part: Sequence[Sequence[PromptGroup]], evaluation: Sequence[bool], held_out: float, seed: int
-) -> Sides:
+def split_sources(keys_by_part: Sequence[Sequence[bytes]], evaluation: Sequence[bool], held_out: float) -> Sides:
     """Split the groups of all sources; a prompt is never on both sides, whichever sources it stands in.
 
     Args:
+        keys_by_part: of each source's groups, what `digest_key` says of their prompts.
         evaluation: which sources are held out as a whole.
         held_out: of the other ones, as `split_by_prompt` takes it.
     """
-    if len(groups_by_part) == 1:
-        return Sides(*split_by_key([split_key(group) for group in groups_by_part[0]], held_out, seed))
-    keys_by_part = [[content_key(group) for group in groups] for groups in groups_by_part]
-    repeats = Counter(key for keys in keys_by_part for key in set(keys))
+    repeats = Counter(key for keys in keys_by_part for key in set(keys)) if len(keys_by_part) > 1 else Counter()
     keys = [key for part_keys in keys_by_part for key in part_keys]
     owned = [evaluates for part_keys, evaluates in zip(keys_by_part, evaluation, strict=True) for _ in part_keys]
     reserved = {key for key, is_held in zip(keys, owned, strict=True) if is_held}
     open_groups = [number for number, is_held in enumerate(owned) if not is_held]
-    train, held = split_by_key([keys[number] for number in open_groups], held_out, seed)
+    train, held = split_by_digest([keys[number] for number in open_groups], held_out)
     train_groups = [open_groups[index] for index in train]
     held_groups = {open_groups[index] for index in held} | {number for number, is_held in enumerate(owned) if is_held}
     trained = [number for number in train_groups if keys[number] not in reserved]

@@ -158,16 +158,26 @@ def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -
 
 
 def split_by_key(keys: Sequence[str], held_out: float, seed: int) -> tuple[list[int], list[int]]:
-    """Return the indices of the items to train on and to hold out; items with one key are on one side.
+    """Return the indices of the items to train on and to hold out; items with one key are on one side."""
+    return split_by_digest([digest_key(key, seed) for key in keys], held_out)
 
-    A key's side is fixed by a digest of (seed, key), so it does not move when other rows come or go. At
-    least one key is held out when `held_out` is above 0, and at least one trains.
+
+def digest_key(key: str, seed: int) -> bytes:
+    """Return the digest that decides a key's side: by it, and not by position, a prompt keeps its side."""
+    # a lone surrogate has no UTF-8
+    return hashlib.sha256(f"{seed}|{key}".encode(errors="replace")).digest()
+
+
+def split_by_digest(digests: Sequence[bytes], held_out: float) -> tuple[list[int], list[int]]:
+    """Return the indices of the items to train on and to hold out; items with one digest are on one side.
+
+    A digest's side does not move when other rows come or go. At least one is held out when `held_out` is above 0, and
+    at least one trains.
 
     Args:
-        held_out: a share of the keys below 1, or a number of keys.
+        digests: of `digest_key`, one per item.
+        held_out: a share of the digests below 1, or a number of them.
     """
-    # by digest, not by position: a prompt keeps its side when rows are added; a lone surrogate has no UTF-8
-    digests = [hashlib.sha256(f"{seed}|{key}".encode(errors="replace")).digest() for key in keys]
     prompts = sorted(set(digests))
     # below 1 it is a share of the prompts, not of the rows: how many rows a prompt has must not decide it
     held_out_count = held_out if held_out >= 1 else held_out * len(prompts)

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from penchant.data.group_table import chain_groups, pick_groups
+from penchant.data.rendering.kept_warnings import kept_template_warnings
 from penchant.data.rendering.render_groups import RenderReport, render_all
 from penchant.data.rendering.rendered import RenderedRows
 from penchant.data.rendering.renderer import Renderer
-from penchant.data.rendering.templates import template_warnings
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
 from penchant.files import cache_folder
 from penchant.models.added_tokens import added_tokens
 from penchant.models.learner import Learner
+from penchant.runs.progress import progress_bar
 from penchant.train.batch import Dataset
 from penchant.train.best import check_best
 from penchant.train.mismatched import Mismatched, mismatch
 from penchant.train.mixture import describe_mixture, held_by_source, source_renderer, split_sources
-from penchant.train.plan import split_key
 from penchant.train.recipe import Counts, Mixture, MixturePart, Prepared, Recipe
+from penchant.train.scan import GroupFacts, GroupScan
 from penchant.train.settings import GradientConfig
 from penchant.types import PromptGroup
+
+SHOWN_PROMPTS = 20_000
 
 
 def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: Learner) -> Prepared:
@@ -30,17 +34,20 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
     Raises:
         InputError: nothing is left to train on, or early stopping has nothing to look at.
     """
-    parts = [_render_part(config, recipe, part, learner) for part in mixture.parts]
-    groups = [group for part in parts for group in part.groups]
+    scan = GroupScan(recipe.units, seed=config.seed, by_content=len(mixture.parts) > 1)
+    parts = [_render_part(config, scan, part, learner) for part in mixture.parts]
+    groups = chain_groups([part.groups for part in parts])
+    facts = [group_facts for part in parts for group_facts in part.facts]
     rendered = RenderedRows.chained([part.rendered for part in parts])
     report = RenderReport(*map(sum, zip(*(vars(part.report).values() for part in parts), strict=True)))
     evaluation = [part.evaluation for part in mixture.parts]
-    _check_held_out(config, [part.groups for part, is_held in zip(parts, evaluation, strict=True) if not is_held])
+    keys_by_part = [[group_facts.key for group_facts in part.facts] for part in parts]
+    _check_held_out(config, [keys for keys, is_held in zip(keys_by_part, evaluation, strict=True) if not is_held])
     # after rendering: a row that was dropped must not take a held-out prompt's place
-    sides = split_sources([part.groups for part in parts], evaluation, config.data.held_out, config.seed)
+    sides = split_sources(keys_by_part, evaluation, config.data.held_out)
     _check_early_stopping(config, sides.held)
     check_best(config, held_out=bool(sides.held), samples=getattr(config.evaluate, "samples", None) is not None)
-    train_groups, held_groups = [groups[i] for i in sides.train], [groups[i] for i in sides.held]
+    train_groups, held_groups = pick_groups(groups, sides.train), pick_groups(groups, sides.held)
     mismatched: tuple[Mismatched | None, Mismatched | None] = (None, None)
     if recipe.objective.needs.mismatched:
         _refuse_templates(config, parts, learner)
@@ -50,7 +57,7 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
     for part in parts:
         # a base model's text has no template that could be wrong
         if part.renderer.chat_template is not None:
-            warnings += template_warnings(part.renderer.chat_template, part.groups)
+            warnings += kept_template_warnings(part.renderer.chat_template, part.groups, cache_folder() / "groups")
     if (added := added_tokens(learner.model)) is not None:
         tokens = " ".join(learner.renderer.tokenizer.convert_ids_to_tokens(list(added.ids)))
         warnings.append(
@@ -63,8 +70,8 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
         warnings.append("no prompts were held out: nothing here tells how well the model generalises")
     counts: Counts = {
         "groups": len(groups),
-        "responses": sum(len(group.responses) for group in groups),
-        "comparisons": sum(len(group.comparisons) for group in groups),
+        "responses": int(rendered.branch_counts.sum()),
+        "comparisons": sum(group_facts.comparisons for group_facts in facts),
         "held_out_groups": len(sides.held),
     }
     return Prepared(
@@ -72,6 +79,7 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
         train_side=sides.train,
         held_side=sides.held,
         train_groups=train_groups,
+        units=[facts[number].units for number in sides.train],
         train_data=Dataset(rendered.pick(sides.train), mismatched=mismatched[0]),
         held_groups=held_groups,
         held_data=Dataset(rendered.pick(sides.held), mismatched=mismatched[1]),
@@ -88,29 +96,37 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
 class _RenderedPart:
     """The groups of one source that were kept, as token ids, and what rendered them."""
 
-    groups: list[PromptGroup]
+    groups: Sequence[PromptGroup]
+    facts: Sequence[GroupFacts]
     rendered: RenderedRows
     report: RenderReport
     renderer: Renderer
 
 
-def _render_part(config: GradientConfig, recipe: Recipe, part: MixturePart, learner: Learner) -> _RenderedPart:
+def _render_part(config: GradientConfig, scan: GroupScan, part: MixturePart, learner: Learner) -> _RenderedPart:
     # tokens are kept on disk by content: a second run on the same data does not tokenize it again (decision 0006)
-    usable_groups = [group for group in part.source.groups if recipe.units(group)]
+    read_facts = scan.all_facts(part.source.groups)
+    usable = [number for number, group_facts in enumerate(read_facts) if group_facts.units]
+    usable_groups = pick_groups(part.source.groups, usable)
     renderer = source_renderer(learner.renderer, part, config.data)
-    groups, rendered, report = render_all(usable_groups, renderer, cache=cache_folder() / "tokens")
+    # a bar where tokenizing takes more than some seconds
+    with progress_bar("tokenizing", len(usable), "prompts", quiet=len(usable) < SHOWN_PROMPTS) as advance:
+        groups, rendered, report = render_all(
+            usable_groups, renderer, cache=cache_folder() / "tokens", progress=lambda count: advance(count)
+        )
     # rendering drops rows: what was read may be too long, or two responses may be the same tokens
     if not groups:
         reason = "says nothing: the two responses of each pair are the same tokens"
         if report.dropped_too_long:
             reason = f"is longer than max_length={renderer.max_length}"
         raise InputError(f"{part.data.path}: every row {reason}")
-    return _RenderedPart(groups, rendered, report, renderer)
+    facts = scan.remaining([read_facts[number] for number in usable], usable_groups, groups)
+    return _RenderedPart(groups, facts, rendered, report, renderer)
 
 
-def _check_held_out(config: GradientConfig, groups_by_part: Sequence[Sequence[PromptGroup]]) -> None:
+def _check_held_out(config: GradientConfig, keys_by_part: Sequence[Sequence[bytes]]) -> None:
     """Refuse to hold out as many prompts as there are."""
-    prompts = len({split_key(group) for groups in groups_by_part for group in groups})
+    prompts = len({key for keys in keys_by_part for key in keys})
     if config.data.held_out >= max(prompts, 1) > 1:
         raise InputError(
             f"data.held_out={config.data.held_out:g} of {prompts} prompts leaves nothing to train on; hold out fewer "

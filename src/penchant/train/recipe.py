@@ -119,6 +119,7 @@ class Prepared:
 
     Attributes:
         rendered: all groups; `train_side` and `held_side` say which of them are on which side.
+        units: of each training group, what the steps count of it.
         train_data, held_data: what the loss needs of each side's responses.
         held_sources: by source of a mixture, which of the held-out groups are of it; empty for plain data.
         mixing: how often groups are drawn, where sources have weights.
@@ -130,9 +131,10 @@ class Prepared:
     rendered: RenderedRows
     train_side: list[int]
     held_side: list[int]
-    train_groups: list[PromptGroup]
+    train_groups: Sequence[PromptGroup]
+    units: list[tuple[Unit, ...]]
     train_data: Dataset
-    held_groups: list[PromptGroup]
+    held_groups: Sequence[PromptGroup]
     held_data: Dataset
     counts: Counts
     budget: int

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from penchant.data.group_table import GroupRows, pick_groups
 from penchant.data.rendering.rendered import Arrays, Rendered, RenderedRows, joined, packed
 from penchant.data.rendering.renderer import Renderer, TooLong
 from penchant.data.rendering.token_cache import TokenFile
@@ -40,12 +41,17 @@ class RenderReport:
 
 
 def render_all(
-    groups: Iterable[PromptGroup], renderer: Renderer, *, cache: Path | None = None
-) -> tuple[list[PromptGroup], RenderedRows, RenderReport]:
+    groups: Iterable[PromptGroup],
+    renderer: Renderer,
+    *,
+    cache: Path | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[Sequence[PromptGroup], RenderedRows, RenderReport]:
     """Render a data set under the renderer's policy.
 
     Args:
         cache: a folder where the ids of large data sets are kept, by content, for the next run; None for none.
+        progress: called with a number of groups that are done.
 
     Returns:
         The groups that were kept, their renderings (same order), and counts of what was dropped or cut.
@@ -53,59 +59,90 @@ def render_all(
     Raises:
         InputError: rows that cannot be rendered, or are too long under `overflow=error`: all of them, by name.
     """
-    groups = list(groups)
-    large = sum(len(group.responses) for group in groups) >= WORTH_KEEPING
+    if not isinstance(groups, GroupRows):
+        groups = list(groups)
+    large = isinstance(groups, GroupRows) or sum(len(group.responses) for group in groups) >= WORTH_KEEPING
     file = TokenFile.of(groups, renderer, cache) if cache is not None and large else None
     arrays = file.load() if file else None
     if arrays is None:
-        arrays = _render(groups, renderer)
+        arrays = _render(groups, renderer, progress)
         if file:
             file.keep(arrays)
-    fitting = [groups[index] for index in arrays["kept"].tolist()]
-    rendered = RenderedRows(arrays, [group.source for group in fitting])
-    distinct, indices = _without_equal(fitting, rendered)
-    compared, distinct_compared = (sum(len(group.comparisons) for group in stage) for stage in (fitting, distinct))
+    kept = arrays["kept"].tolist()
+    fitting = groups if len(kept) == len(groups) else pick_groups(groups, kept)
+    rendered = RenderedRows(
+        arrays, _Sources(fitting) if isinstance(fitting, GroupRows) else [g.source for g in fitting]
+    )
+    distinct, indices, equal_pairs = _without_equal(fitting, rendered)
     report = RenderReport(
         dropped_too_long=len(groups) - len(fitting),
         truncated=int(arrays["truncated"].sum()),
         unstable_boundaries=int(arrays["unstable"].sum()),
         moved_boundaries=int(arrays["moved_boundary"].sum()),
         stripped_thoughts=int(arrays["stripped_thoughts"].sum()),
-        equal_pairs=compared - distinct_compared,
+        equal_pairs=equal_pairs,
     )
     return distinct, rendered if len(indices) == len(fitting) else rendered.pick(indices), report
 
 
-def _without_equal(groups: list[PromptGroup], rendered: RenderedRows) -> tuple[list[PromptGroup], list[int]]:
-    """Drop comparisons of responses that are the same tokens; return the groups and their indices.
+class _Sources(Sequence[str]):
+    """Where the groups of a table came from, read as they are asked for."""
+
+    def __init__(self, groups: GroupRows) -> None:
+        self._groups = groups
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        return self._groups[index].source
+
+
+def _without_equal(
+    groups: Sequence[PromptGroup], rendered: RenderedRows
+) -> tuple[Sequence[PromptGroup], list[int], int]:
+    """Drop comparisons of responses that are the same tokens.
 
     A group that had no other comparison is left out.
+
+    Returns:
+        The groups, their indices, and how many comparisons were dropped.
     """
-    remaining, indices = [], []
-    for index, group in enumerate(groups):
-        # without comparisons the group is not even built from its arrays
-        branches = rendered[index].branches if group.comparisons else ()
+    changes: dict[int, PromptGroup] = {}
+    emptied: set[int] = set()
+    equal_pairs = 0
+    # all other groups are not even built
+    for index in rendered.with_twins:
+        group, branches = groups[index], rendered[index].branches
         different = tuple(pair for pair in group.comparisons if branches[pair.winner] != branches[pair.loser])
-        if different or not group.comparisons:
-            remaining.append(group if different == group.comparisons else group.replace(comparisons=different))
-            indices.append(index)
-    return remaining, indices
+        equal_pairs += len(group.comparisons) - len(different)
+        if different != group.comparisons:
+            changes[index] = group.replace(comparisons=different)
+            if not different:
+                emptied.add(index)
+    indices = [index for index in range(len(groups)) if index not in emptied]
+    if not changes:
+        return groups, indices, 0
+    if isinstance(groups, GroupRows):
+        return groups.changed(changes).pick(indices), indices, equal_pairs
+    return [changes.get(index, groups[index]) for index in indices], indices, equal_pairs
 
 
-def _render(groups: list[PromptGroup], renderer: Renderer) -> Arrays:
+def _render(groups: Sequence[PromptGroup], renderer: Renderer, progress: Callable[[int], None]) -> Arrays:
     """Return the packed renderings, and as `kept` which groups they are of."""
     indices: list[int] = []
     parts: list[Arrays] = []
     problems: list[InputError] = []
     for start in range(0, len(groups), BATCH):
         rows: list[Rendered] = []
-        for index, outcome in enumerate(renderer.render_many(groups[start : start + BATCH]), start):
+        for index, outcome in enumerate(renderer.render_many(list(groups[start : start + BATCH])), start):
             if isinstance(outcome, Rendered):
                 indices.append(index)
                 rows.append(outcome)
             elif not (isinstance(outcome, TooLong) and renderer.overflow == "drop"):
                 problems.append(outcome)
         parts.append(packed(rows))
+        progress(min(BATCH, len(groups) - start))
     if problems:
         raise InputError(_listed(problems))
     return {**joined(parts), "kept": np.array(indices, np.int32)}

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,7 @@ class Rendered:
 # -- many groups --------------------------------------------------------------------------------------------------
 
 Arrays = Mapping[str, NDArray[np.generic]]
+Number = TypeVar("Number", np.int64, np.bool_)
 
 LAYOUT: dict[str, type] = {  # one number per ...
     "prompt_lengths": np.int32,  # group
@@ -83,6 +84,7 @@ LAYOUT: dict[str, type] = {  # one number per ...
     "branch_lengths": np.int32,  # branch
     "span_counts": np.int32,  # branch
     "unstable": np.bool_,  # branch
+    "twins": np.int32,  # branch: the first of its group with the same tokens and spans, counted in the group
     "spans": np.int32,  # two per span
     "ids": np.int32,  # token: of each group its prompt, then its branches
 }
@@ -102,10 +104,16 @@ def packed(rows: Sequence[Rendered]) -> Arrays:
         "branch_lengths": (len(branch.ids) for branch in branches),
         "span_counts": (len(branch.spans) for branch in branches),
         "unstable": chain.from_iterable(row.unstable for row in rows),
+        "twins": chain.from_iterable(map(_twins, rows)),
         "spans": spans,
         "ids": ids,
     }
     return {name: np.fromiter(values[name], dtype) for name, dtype in LAYOUT.items()}
+
+
+def _twins(row: Rendered) -> list[int]:
+    first: dict[Branch, int] = {}
+    return [first.setdefault(branch, index) for index, branch in enumerate(row.branches)]
 
 
 def joined(parts: Sequence[Arrays]) -> Arrays:
@@ -130,6 +138,32 @@ class _Table:
     @property
     def longest_response(self) -> int:
         return int(self._arrays["branch_lengths"].max(initial=1))
+
+    @property
+    def branch_counts(self) -> NDArray[np.int64]:
+        """Count the branches of each group."""
+        return np.diff(self._branches)
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Count the tokens of each group: of its prompt once, and of all branches."""
+        return np.diff(self._prompts) + np.diff(self._lengths[self._branches])
+
+    @property
+    def has_twins(self) -> NDArray[np.bool_]:
+        """Return of each group whether two branches are the same tokens."""
+        twins = np.asarray(self._arrays["twins"], np.int64)
+        places = np.arange(len(twins)) - np.repeat(self._branches[:-1], self.branch_counts)
+        repeats = np.concatenate([[0], np.cumsum(twins != places)])
+        return np.diff(repeats[self._branches]) > 0
+
+    def digest(self) -> str:
+        digest = hashlib.sha256()
+        for name in LAYOUT:
+            values = np.ascontiguousarray(self._arrays[name])
+            digest.update(f"{name}{values.dtype}{values.shape}".encode())
+            digest.update(values.data)
+        return digest.hexdigest()
 
     def build(self, group: int) -> Rendered:
         # Each cumulated sum has one entry more than there are items: item i reaches from entry i to entry i + 1.
@@ -191,6 +225,31 @@ class RenderedRows(Sequence[Rendered]):
     def longest_response(self) -> int:
         """Count the tokens of the longest response of these groups and of those they were picked from; at least 1."""
         return max(table.longest_response for table in self._tables)
+
+    @property
+    def branch_counts(self) -> NDArray[np.int64]:
+        """Count the responses of each group."""
+        return self._column([table.branch_counts for table in self._tables])
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Count the tokens of each group: of its prompt once, and of all responses after it."""
+        return self._column([table.sizes for table in self._tables])
+
+    @property
+    def with_twins(self) -> list[int]:
+        """Return the groups in which two responses are the same tokens."""
+        return np.flatnonzero(self._column([table.has_twins for table in self._tables])).tolist()
+
+    @property
+    def digest(self) -> str:
+        """Return a digest of all that is scored and its order, from the arrays and without building a group."""
+        digest = hashlib.sha256(" ".join(table.digest() for table in self._tables).encode())
+        digest.update(np.asarray(self._indices, np.int64).tobytes())
+        return digest.hexdigest()
+
+    def _column(self, columns: Sequence[NDArray[Number]]) -> NDArray[Number]:
+        return np.concatenate(columns)[np.asarray(self._indices, np.int64)]
 
     def pick(self, indices: Sequence[int]) -> RenderedRows:
         """Return some of the groups, in the order given."""

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from penchant import thoughts
+from penchant.data.group_table import GroupRows
 from penchant.data.rendering.rendered import Arrays
 from penchant.data.rendering.renderer import Renderer
 from penchant.data.rendering.tokenizer_digest import digest_tokenizer
@@ -50,6 +51,9 @@ class TokenFile:
             return None
         # surrogatepass: a broken text is refused when it is rendered, with its row, and not here
         digest = hashlib.sha256(_settings(renderer).encode(errors="surrogatepass"))
+        if isinstance(groups, GroupRows):
+            digest.update(groups.digest.encode())
+            return cls(folder / f"{digest.hexdigest()[:32]}.safetensors")
         for group in groups:
             # how often a response was seen changes no ids
             responses = [replace(response, count=1) for response in group.responses]

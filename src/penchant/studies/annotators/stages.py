@@ -66,7 +66,7 @@ def _fitting(groups: Sequence[PromptGroup], job: StageJob[LeftOutSettings]) -> t
     # the shorter of what the model can read and what the settings ask for
     limit = min(filter(None, (renderer.max_length, job.settings.data.max_length)), default=None)
     fitting, _, report = render_all(groups, replace(renderer, max_length=limit, overflow="drop"))
-    return fitting, report.dropped_too_long
+    return list(fitting), report.dropped_too_long
 
 
 def _comparisons_by(group: PromptGroup, annotator: str, is_annotators: bool) -> PromptGroup:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import accumulate
+from typing import overload
 
 import torch
 from accelerate import Accelerator
@@ -18,6 +20,36 @@ from penchant.train.gradient import plan
 from penchant.train.inputs.reference_table import check_identity, reference_numbers, reference_table
 from penchant.train.recipe import Prepared, Recipe
 from penchant.train.settings import GradientConfig
+
+
+class RowNumbers(Sequence[Tensor]):
+    """A tensor per group, in one flat tensor: a tensor of its own for each takes half a KB. NaN where none was put.
+
+    Args:
+        counts: numbers of each group.
+    """
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        self._ends = list(accumulate(counts, initial=0))
+        self._flat = torch.full((self._ends[-1],), torch.nan)
+
+    def put(self, group: int, numbers: Tensor) -> None:
+        """Set the numbers of a group."""
+        self._flat[self._ends[group] : self._ends[group + 1]] = numbers
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Tensor]: ...
+    def __getitem__(self, index: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._flat[self._ends[index] : self._ends[index + 1]]
 
 
 def with_reference(
@@ -44,15 +76,15 @@ def with_reference(
     def scored(rows: Sequence[Rendered]) -> list[Tensor]:
         return reference_numbers(other or policy, rows, table, accelerator, budget=prepared.budget)
 
-    steps = plan(config, [recipe.units(group) for group in prepared.train_groups], prepared.mixing)
+    steps = plan(config, prepared.units, prepared.mixing)
     # groups that `max_steps` leaves unseen are not scored: their numbers would be computed for nothing
     used_groups = sorted({group for step in steps for group, _ in step})
     rows = prepared.rendered.pick([*(prepared.train_side[group] for group in used_groups), *prepared.held_side])
     numbers = scored(rows)
     # NaN, not 0: a group that a step takes although no number was computed must show in the loss
-    train_numbers = [torch.full((len(group.responses),), torch.nan) for group in prepared.train_groups]
+    train_numbers = RowNumbers(prepared.rendered.pick(prepared.train_side).branch_counts.tolist())
     for group, group_numbers in zip(used_groups, numbers, strict=False):
-        train_numbers[group] = group_numbers
+        train_numbers.put(group, group_numbers)
     train_data = replace(prepared.train_data, reference=train_numbers)
     held_data = replace(prepared.held_data, reference=numbers[len(used_groups) :])
     if needs.fronts:
