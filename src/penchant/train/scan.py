@@ -28,6 +28,12 @@ class GroupFacts:
     comparisons: int
 
 
+def prompt_keys(groups_by_part: Sequence[Sequence[PromptGroup]], seed: int) -> list[list[bytes]]:
+    """Return of each source's groups the digests of their prompts, as a run has them."""
+    key = content_key if len(groups_by_part) > 1 else split_key
+    return [[digest_key(key(group), seed) for group in groups] for groups in groups_by_part]
+
+
 class GroupScan:
     """Looks at groups, for one run.
 

@@ -12,6 +12,7 @@ from penchant.runs.marked_rows import MARKED_FILE, write_marked_rows
 from penchant.runs.run_folder import RunFolder
 from penchant.train.mixture import split_sources
 from penchant.train.recipe import Prepared
+from penchant.train.scan import prompt_keys
 from penchant.types import PromptGroup
 
 ROWS_OF_RUN = 4  # rows that a run keeps of those it trains on
@@ -41,7 +42,8 @@ def mark_rows(parts: Sequence[ShownPart], *, held_out: float, seed: int) -> list
     Args:
         held_out, seed: as training splits by them. The split is that of training unless training drops rows.
     """
-    sides = split_sources([part.groups for part in parts], [part.evaluation for part in parts], held_out, seed)
+    keys = prompt_keys([part.groups for part in parts], seed)
+    sides = split_sources(keys, [part.evaluation for part in parts], held_out)
     names = dict.fromkeys(sides.train, TRAINED) | dict.fromkeys(sides.held, HELD_OUT)
     rows: list[MarkedRow | RefusedRow] = []
     first = 0  # the number of the source's first group over all sources
