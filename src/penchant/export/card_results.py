@@ -11,11 +11,11 @@ from penchant.reports.run.summary import Summary
 
 def results_text(summary: Summary) -> str:
     lines = []
-    held = _held_out_rows(summary)
-    if held:
+    held_out = _held_out_rows(summary)
+    if held_out:
         size = max((point.n for point in summary.held_last.held_out.values()), default=0) if summary.held_last else 0
         lines += [f"On held-out data ({count(size, 'item')}, none of them trained on):", ""]
-        lines += ["| | at the start | at the end |", "|---|---|---|", *held, ""]
+        lines += ["| | at the start | at the end |", "|---|---|---|", *held_out, ""]
     lines += _source_table(summary)
     sampled = _sampled_rows(summary)
     if sampled and summary.sampled:

@@ -67,7 +67,7 @@ def training_text(run: Run, base: str) -> str:
     rows = [(label, text) for label, text in facts(run) if label not in ("Started", "Samples", "Model", "Data")]
     table = [("Base", base), *_data_rows(run), *rows, *_chosen_settings(run)]
     lines = ["| | |", "|---|---|", *(f"| {label} | {cell(text)} |" for label, text in table if text)]
-    settings = yaml.safe_dump(_shown(run.config), sort_keys=False, allow_unicode=True)
+    settings = yaml.safe_dump(_public_settings(run.config), sort_keys=False, allow_unicode=True)
     return "\n".join(
         [
             *lines,
@@ -114,12 +114,12 @@ def _chosen_settings(run: Run) -> Iterator[tuple[str, str]]:
             yield label, f"{value} tokens" if label == "Longest row" else str(value)
 
 
-def _shown(value: object) -> object:
+def _public_settings(value: object) -> object:
     """Return settings as others may see them: paths by their last names, `out` left out."""
     if isinstance(value, Mapping):
-        return {str(key): _shown(entry) for key, entry in value.items() if key != "out"}
+        return {str(key): _public_settings(entry) for key, entry in value.items() if key != "out"}
     if isinstance(value, (list, tuple)):
-        return [_shown(entry) for entry in value]
+        return [_public_settings(entry) for entry in value]
     if isinstance(value, str):
         # a whole value may have spaces inside, which the pattern for running text stops at
         absolute = value.startswith(("/", "~", "./", "../")) or re.match(r"[A-Za-z]:\\", value)

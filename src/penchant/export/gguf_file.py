@@ -213,8 +213,8 @@ def _describe(
     writer.add_add_bos_token(vocabulary.starts)
     writer.add_add_eos_token(vocabulary.ends)
     writer.add_add_space_prefix(vocabulary.space_before)
-    named = [{"name": name, "template": text} for name, text in vocabulary.templates.items()]
+    templates = [{"name": name, "template": text} for name, text in vocabulary.templates.items()]
     if list(vocabulary.templates) == ["default"]:
         writer.add_chat_template(vocabulary.templates["default"])
-    elif named:
-        writer.add_chat_template(named)
+    elif templates:
+        writer.add_chat_template(templates)

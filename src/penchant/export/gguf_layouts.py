@@ -97,18 +97,18 @@ def _number(settings: ModelSettings, *names: str) -> float:
 
 def head_width(settings: ModelSettings) -> int:
     """Return the width of an attention head."""
-    given = _value(settings, "head_dim")
+    width = _value(settings, "head_dim")
     heads = int(_number(settings, "num_attention_heads", "n_head"))
-    return int(given) if isinstance(given, int) else int(_number(settings, "hidden_size", "n_embd")) // heads
+    return int(width) if isinstance(width, int) else int(_number(settings, "hidden_size", "n_embd")) // heads
 
 
 def rotary(settings: ModelSettings) -> Mapping[str, object]:
     """Return how a model turns positions into angles: `rope_type`, `rope_theta` and what the type needs."""
     parameters = _value(settings, "rope_parameters", "rope_scaling")
-    found_parameters = dict(parameters) if isinstance(parameters, Mapping) else {}
-    found_parameters.setdefault("rope_theta", _value(settings, "rope_theta") or 10000.0)
-    found_parameters.setdefault("rope_type", found_parameters.get("type", "default"))
-    return found_parameters
+    scaling = dict(parameters) if isinstance(parameters, Mapping) else {}
+    scaling.setdefault("rope_theta", _value(settings, "rope_theta") or 10000.0)
+    scaling.setdefault("rope_type", scaling.get("type", "default"))
+    return scaling
 
 
 def _common(settings: ModelSettings) -> Metadata:

@@ -30,10 +30,10 @@ class Kind(IntEnum):
 
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
-_OTHERS = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SIGNS = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _CASED = rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+%s|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*%s"
-_CASED_OTHERS = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_CASED_SIGNS = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 BYTE_LEVEL = "bytes of GPT-2"
 """Stands for the split that the pre-tokenizer `ByteLevel` makes by itself."""
@@ -41,11 +41,11 @@ DIGITS = "single digits"
 SPLITS: dict[tuple[tuple[str, ...], bool], str] = {
     ((BYTE_LEVEL,), False): "gpt-2",
     ((DIGITS, BYTE_LEVEL), False): "smollm",
-    ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}|{_OTHERS}",), False): "qwen2",
-    ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_OTHERS}",), True): "llama-bpe",
-    ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_OTHERS}",), False): "smaug-bpe",
-    ((rf"{_CASED % ('', '')}|\p{{N}}|{_CASED_OTHERS}",), True): "tekken",
-    ((rf"{_CASED % (f'{_CONTRACTIONS}?', f'{_CONTRACTIONS}?')}|\p{{N}}{{1,3}}|{_CASED_OTHERS}",), False): "gpt-4o",
+    ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}|{_SIGNS}",), False): "qwen2",
+    ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_SIGNS}",), True): "llama-bpe",
+    ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_SIGNS}",), False): "smaug-bpe",
+    ((rf"{_CASED % ('', '')}|\p{{N}}|{_CASED_SIGNS}",), True): "tekken",
+    ((rf"{_CASED % (f'{_CONTRACTIONS}?', f'{_CONTRACTIONS}?')}|\p{{N}}{{1,3}}|{_CASED_SIGNS}",), False): "gpt-4o",
 }
 """llama.cpp's name of a split, by its patterns and by whether a whole word that is a piece skips the merges."""
 

@@ -67,12 +67,12 @@ def _has(template: TurnTemplate, turns: Iterable[Turn]) -> bool:
 
 def _taken_apart(render: Render) -> TurnTemplate | None:
     user, assistant, system = MARKS["user"], MARKS["assistant"], MARKS["system"]
-    one = render([("user", user)])
-    three = render([("user", user), ("assistant", assistant), ("user", user)])
-    if one.count(user) != 1 or three.count(user) != 2 or three.count(assistant) != 1:
+    question = render([("user", user)])
+    two_questions = render([("user", user), ("assistant", assistant), ("user", user)])
+    if question.count(user) != 1 or two_questions.count(user) != 2 or two_questions.count(assistant) != 1:
         return None
-    before, after = one.split(user)
-    first, between, last = three.split(user)
+    before, after = question.split(user)
+    first, between, last = two_questions.split(user)
     if first != before or last != after or assistant not in between:
         return None
     into_answer, after_answer = between.split(assistant)
@@ -80,8 +80,8 @@ def _taken_apart(render: Render) -> TurnTemplate | None:
     start = _common_end(before, after_answer)
     opening, answer_end = before[: len(before) - len(start)], after_answer[: len(after_answer) - len(start)]
     # a user's turn ends as an answer does, or its end is taken for a part of the answer's header
-    ended = bool(answer_end) and after.startswith(answer_end) and into_answer.startswith(answer_end)
-    user_end = answer_end if ended else ""
+    ends_alike = bool(answer_end) and after.startswith(answer_end) and into_answer.startswith(answer_end)
+    user_end = answer_end if ends_alike else ""
     answer, answer_start = after[len(user_end) :], into_answer[len(user_end) :]
     around = {"user": (start, user_end), "assistant": (answer_start, answer_end)}
     try:

@@ -36,27 +36,27 @@ class Origin:
     steps: tuple[str, ...] = ()
 
 
-def origin_of(model: str, given: str | None = None) -> Origin:
+def origin_of(model: str, base: str | None = None) -> Origin:
     """Return the base below a model that a run began with.
 
     Args:
         model: as the run's configuration names it.
-        given: what the user calls the base.
+        base: what the user calls the base.
     """
     steps: list[str] = []
     name = model
     for _ in range(MOST_STEPS):
-        below = _below(Path(name).expanduser())
-        if below is None:
+        step = _trained_from(Path(name).expanduser())
+        if step is None:
             break
-        method, name = below
+        method, name = step
         steps += [method] if method else []
-    shown = given or (name if is_hub_id(name) or name in EMBEDDED else described(name) if name in WHEELS else "")
-    hub_id = (given if is_hub_id(given) else None) if given else name if is_hub_id(name) else HUB_NAMES.get(name)
-    return Origin(shown or Path(name).name, hub_id, license_of(name), tuple(reversed(steps)))
+    public_name = base or (name if is_hub_id(name) or name in EMBEDDED else described(name) if name in WHEELS else "")
+    hub_id = (base if is_hub_id(base) else None) if base else name if is_hub_id(name) else HUB_NAMES.get(name)
+    return Origin(public_name or Path(name).name, hub_id, license_of(name), tuple(reversed(steps)))
 
 
-def _below(path: Path) -> tuple[str, str] | None:
+def _trained_from(path: Path) -> tuple[str, str] | None:
     """Return the method that trained a folder's model, and what it began with; None for a base."""
     # a checkpoint's run is the folder around it
     for folder in (path, path.parent if path.name in ("checkpoint", "best") else path):
@@ -72,15 +72,15 @@ def _below(path: Path) -> tuple[str, str] | None:
 def license_of(name: str) -> str | None:
     """Return the licence that a model's card states, as the hub spells it; None where none is found."""
     if name in EMBEDDED:
-        return _stated(EMBEDDED[name] / "README.md")
+        return _card_license(EMBEDDED[name] / "README.md")
     if name in WHEELS:
         return LICENSES.get(name)
     path = Path(name).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         return _of_gguf(path)
     if path.is_dir():
-        return _stated(path / "README.md")
-    return _stated(card) if is_hub_id(name) and (card := _hub_card(name)) else None
+        return _card_license(path / "README.md")
+    return _card_license(card) if is_hub_id(name) and (card := _hub_card(name)) else None
 
 
 def _hub_card(name: str) -> Path | None:
@@ -103,12 +103,12 @@ def front_matter(text: str) -> dict[str, object]:
     return {}
 
 
-def _stated(card: Path) -> str | None:
+def _card_license(card: Path) -> str | None:
     try:
-        stated = front_matter(read_file(card).decode("utf-8", errors="replace")).get("license")
+        license_name = front_matter(read_file(card).decode("utf-8", errors="replace")).get("license")
     except OSError:
         return None
-    return stated if isinstance(stated, str) and stated not in ("", "unknown") else None
+    return license_name if isinstance(license_name, str) and license_name not in ("", "unknown") else None
 
 
 def _of_gguf(path: Path) -> str | None:

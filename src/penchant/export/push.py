@@ -82,14 +82,14 @@ def exported_folder(settings: Push) -> Iterator[Exported]:
 
 
 def _refuse_settings_of_an_export(settings: Push) -> None:
-    given = [
+    changes = [
         name
         for name, field in ModelFolder.model_fields.items()
         if name != "model" and getattr(settings, name) != field.default
     ]
-    if given:
+    if changes:
         raise InputError(
-            f"{settings.model} is exported already, so {', '.join(given)} would change nothing: export the run again "
+            f"{settings.model} is exported already, so {', '.join(changes)} would change nothing: export the run again "
             "with it, or name the run itself"
         )
 
@@ -160,15 +160,16 @@ def _open_repository(api: HfApi, settings: Push, ask: Question) -> tuple[str | N
             "choose another name"
         )
     # one that an interrupted push left has no file yet
-    if files and not settings.update and not ask(f"{settings.repository} holds {_some(sorted(files))}. Add a commit?"):
+    contents = _listing(sorted(files))
+    if files and not settings.update and not ask(f"{settings.repository} holds {contents}. Add a commit?"):
         raise InputError(
-            f"{settings.repository} is there and holds {_some(sorted(files))}: add a commit to it with update=true, or "
-            "choose another name"
+            f"{settings.repository} is there and holds {contents}: add a commit to it with update=true, or choose "
+            "another name"
         )
     return info.sha, private
 
 
-def _some(names: Sequence[str]) -> str:
+def _listing(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more files" if len(names) > 3 else "")
 
 

@@ -52,10 +52,10 @@ class ModelFolder(Config):
         # a setting of another format would be passed over in silence
         foreign = {"merged": ("type", "converter"), "adapter": ("type", "converter", "dtype", "shard_size"),
                    "gguf": ("dtype", "shard_size")}[self.format]  # fmt: skip
-        given = [name for name in foreign if getattr(self, name) != type(self).model_fields[name].default]
-        if given:
+        changes = [name for name in foreign if getattr(self, name) != type(self).model_fields[name].default]
+        if changes:
             raise ValueError(
-                f"`{given[0]}` says nothing where format={self.format}: leave it out, or change the format"
+                f"`{changes[0]}` says nothing where format={self.format}: leave it out, or change the format"
             )
         return self
 

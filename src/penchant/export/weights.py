@@ -91,8 +91,8 @@ def write_merged(source: Source, folder: Path, settings: ModelFolder) -> Written
     dtype = loading_dtype(source, settings.dtype)
     config = ModelConfig(name=source.weights, dtype=dtype, device="cpu", trust_remote_code=settings.trust_remote_code)
     if source.kind == "reward model":
-        learned = load_reward_model(source.weights, device="cpu", dtype=dtype)
-        network, renderer = learned.model, learned.renderer
+        reward = load_reward_model(source.weights, device="cpu", dtype=dtype)
+        network, renderer = reward.model, reward.renderer
     else:
         network, renderer = open_network(config)
     saved: PreTrainedModel = network.eval()
@@ -106,12 +106,12 @@ def write_merged(source: Source, folder: Path, settings: ModelFolder) -> Written
     renderer.tokenizer.save_pretrained(folder)
     save_template(renderer, network, folder)
     if source.kind == "reward model":
-        learned.save_reading(folder)
+        reward.save_reading(folder)
     stored, check = next(saved.parameters()).dtype, ""
     if before is not None and not settings.trust_remote_code:  # its own code may lie elsewhere
         # the same arithmetic as before, so that what differs is the rounding of the weights
-        again = read_merged(folder, torch.float32 if rounds else stored, scalar=source.kind == "reward model")
-        check = compare(before, score_texts(again, renderer.tokenizer), "`transformers`", exact=not rounds)
+        reopened = read_merged(folder, torch.float32 if rounds else stored, scalar=source.kind == "reward model")
+        check = compare(before, score_texts(reopened, renderer.tokenizer), "`transformers`", exact=not rounds)
     return Written(str(stored).removeprefix("torch."), renderer.chat, check=check)
 
 
@@ -159,10 +159,10 @@ def write_adapter(source: Source, folder: Path, settings: ModelFolder) -> Writte
     return Written("as trained", chat, tuple(notes))
 
 
-def base_name(recorded: str, given: str | None) -> tuple[str, str]:
+def base_name(recorded: str, public_name: str | None) -> tuple[str, str]:
     """Return the name of a base for others, and what to say where that is a folder of this machine."""
-    if given is not None:
-        return given, ""
+    if public_name is not None:
+        return public_name, ""
     if not Path(recorded).is_absolute() and not recorded.startswith((".", "~")):
         return recorded, ""
     name = Path(recorded).name
