@@ -52,7 +52,7 @@ def _rows(layouts: Sequence[Layout]) -> Iterator[tuple[str, str]]:
     for layout in layouts:
         fields = ", ".join(" or ".join(f"`{name}`" for name in spellings) for spellings in layout.required)
         yield layout.name, _row(layout.name, fields, layout.about)
-        for name, about in layout.known.items():
+        for name, about in layout.variants.items():
             yield name, _row(name, f"as `{layout.name}`", about)
 
 

@@ -45,7 +45,7 @@ def test_there_is_no_example_without_a_layout() -> None:
 
 @pytest.mark.parametrize(("layout", "example"), ALL.values(), ids=ALL)
 def test_the_example_is_recognised_and_converted(layout: Layout, example: Path, tmp_path: Path) -> None:
-    assert all(text.endswith(".") for text in (layout.about, *layout.known.values()))
+    assert all(text.endswith(".") for text in (layout.about, *layout.variants.values()))
     table = (
         registry.PREFERENCES
         if layout in registry.PREFERENCES

@@ -32,11 +32,11 @@ def read_battle(row: RowValues) -> PromptGroup:
     sides = [as_turns(row[name], name) for name in ("conversation_a", "conversation_b")]
     if row.get("turn") is not None:
         turn = as_integer(row["turn"], "turn", low=1, high=MOST_TURNS)
-        judged = [_until_answer(turns, turn, name) for turns, name in zip(sides, "ab", strict=True)]
-        for name, whole, part in zip("ab", sides, judged, strict=True):
-            if len(part) < len(whole):
+        answer_sides = [_until_answer(turns, turn, name) for turns, name in zip(sides, "ab", strict=True)]
+        for name, turns, part in zip("ab", sides, answer_sides, strict=True):
+            if len(part) < len(turns):
                 note_nested(row, f"conversation_{name}[{len(part)}:]")
-        sides = judged
+        sides = answer_sides
     _note_copies(row, sides)
     pass_over(row, *MODELS)
     winner = _winner(row["winner"], "winner")
@@ -152,6 +152,6 @@ def _note_copies(row: RowValues, sides: list[tuple[Message, ...]]) -> None:
     turns = dict.get(row, "full_conversation")
     if not isinstance(turns, list):
         return
-    known = {turn.content.strip() for side in sides for turn in side}
-    if all(not text.strip() or text.strip() in known or text == "text" for text in texts_in(turns)):
+    side_texts = {turn.content.strip() for side in sides for turn in side}
+    if all(not text.strip() or text.strip() in side_texts or text == "text" for text in texts_in(turns)):
         row.get("full_conversation")

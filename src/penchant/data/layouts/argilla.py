@@ -132,7 +132,7 @@ def _compared(row: RowValues, rankings: list[Answer]) -> tuple[list[str], list[C
     names: list[str] = []
     comparisons = []
     for answer in rankings:
-        places = []
+        ranked = []
         for label, rank in _ranking(answer.value) or []:
             field = fields.get(label.replace("-", "_").lower())
             if field is None:
@@ -142,9 +142,9 @@ def _compared(row: RowValues, rankings: list[Answer]) -> tuple[list[str], list[C
                     f"it is (data.columns={{{cut(label)}: FIELD}})",
                 )
             names += [field] if field not in names else []
-            places.append((names.index(field), rank))
-        for pair in comparisons_of_ranks([rank for _, rank in places], len(places)):
-            winner, loser = places[pair.winner][0], places[pair.loser][0]
+            ranked.append((names.index(field), rank))
+        for pair in comparisons_of_ranks([rank for _, rank in ranked], len(ranked)):
+            winner, loser = ranked[pair.winner][0], ranked[pair.loser][0]
             comparisons.append(Comparison(winner, loser, pair.tie, answer.person))
     return names, comparisons
 

@@ -82,15 +82,15 @@ def note_nested(row: RowValues, name: str) -> None:
         row.nested.add(name)
 
 
-def note_others(row: RowValues, place: str, record: RowValues, read: Collection[str]) -> None:
+def note_others(row: RowValues, path: str, record: RowValues, read: Collection[str]) -> None:
     """Note the texts of an object inside of a column, but for the fields that are read.
 
     Args:
-        place: where the object stands, such as `answers[]`.
+        path: where the object stands, such as `answers[]`.
     """
     for name, value in record.items():
         if name not in read and is_text(value) and not is_metadata(name, value):
-            note_nested(row, f"{place}.{name}")
+            note_nested(row, f"{path}.{name}")
 
 
 def pass_over(row: RowValues, *names: str) -> None:
@@ -110,11 +110,11 @@ def rename_columns(values: RowValues, columns: Columns) -> RowValues:
     Raises:
         RowError: the row lacks a column that is named.
     """
-    taken = {field: _cell(values, column, field) for field, column in columns.items() if column is not None}
+    cells = {field: _cell(values, column, field) for field, column in columns.items() if column is not None}
     renamed = {column for column in columns.values() if column is not None}
     # A column that stood under a field's name itself is out of the way too, or two would claim the name.
     remaining = {name: value for name, value in values.items() if name not in renamed and name not in columns}
-    return {**taken, **remaining}
+    return {**cells, **remaining}
 
 
 def _cell(values: RowValues, column: str, field: str) -> object:
@@ -285,11 +285,11 @@ def refuse_lost(group: PromptGroup, row: ReadRow, layout: str, *, prescribed: bo
                 (other for other in row if other in row.looked_at and PROMPT_COLUMN.fullmatch(other.strip().lower())),
                 "",
             )
-            beside = f" (it reads {cut(prompt)!r} as the prompt; both could be)" if prompt else ""
+            prompt_note = f" (it reads {cut(prompt)!r} as the prompt; both could be)" if prompt else ""
             raise RowError(
                 "unread",
                 f"field {column!r} is not read by the layout {layout}, though by its name it is part of the prompt"
-                f"{beside}. Say what it is (data.columns={{prompt: {column}}}, or input or system); {leave_out}",
+                f"{prompt_note}. Say what it is (data.columns={{prompt: {column}}}, or input or system); {leave_out}",
             )
 
 

@@ -29,8 +29,8 @@ def read_task(row: RowValues) -> PromptGroup:
     """
     data = as_object(row["data"], "data")
     results = list(_results(row))
-    pairwise = [(who, result) for who, result in results if result.get("type") == "pairwise"]
-    ratings = [(who, result) for who, result in results if result.get("type") in RATING_TYPES]
+    pairwise = [(person, result) for person, result in results if result.get("type") == "pairwise"]
+    ratings = [(person, result) for person, result in results if result.get("type") in RATING_TYPES]
     if pairwise:
         return _compared(row, data, pairwise)
     if ratings:
@@ -118,20 +118,20 @@ def _prompt(row: RowValues, data: RowValues, responses: tuple[str, ...]) -> Prom
     Raises:
         RowError: no field is left, or several that could be the prompt.
     """
-    others = [name for name, value in data.items() if name not in responses and isinstance(value, str | list)]
-    others = [name for name in others if holds(data[name])]
+    spare = [name for name, value in data.items() if name not in responses and isinstance(value, str | list)]
+    spare = [name for name in spare if holds(data[name])]
     if row.get("prompt") is not None:
         prompt = as_prompt(row["prompt"], "prompt")
     else:
-        named = [name for name in others if PROMPT_COLUMN.fullmatch(name.strip().lower())] or others
-        if len(named) != 1:
-            fields = " and ".join(repr(cut(name)) for name in named[:3]) or "none"
+        likely = [name for name in spare if PROMPT_COLUMN.fullmatch(name.strip().lower())] or spare
+        if len(likely) != 1:
+            fields = " and ".join(repr(cut(name)) for name in likely[:3]) or "none"
             raise RowError(
-                "unread" if named else "missing",
+                "unread" if likely else "missing",
                 f"field 'data': {fields} could be the prompt; say which it is (data.columns={{prompt: data.FIELD}})",
             )
-        prompt = as_prompt(data[named[0]], f"data.{named[0]}")
-        others.remove(named[0])
-    for name in others:
+        prompt = as_prompt(data[likely[0]], f"data.{likely[0]}")
+        spare.remove(likely[0])
+    for name in spare:
         note_nested(row, f"data.{name}")
     return prompt

@@ -35,7 +35,7 @@ class Layout:
             not say that nothing else belongs to them.
         codes: a column, and what is uncertain of all its values in a file, unless the layout was prescribed.
         about: what has this layout and what becomes of it, for the reference.
-        known: data sets that are read by this layout though they are published under a name of their own: by that
+        variants: data sets that are read by this layout though they are published under a name of their own: by that
             name, what is particular about them.
         joined: whether rows hold one rated response each, so that those of one prompt are compared by their scores.
     """
@@ -51,7 +51,7 @@ class Layout:
     doubt: Callable[[RowValues], None] | None = None
     codes: tuple[str, Callable[[Collection[object]], str]] | None = None
     about: str = ""
-    known: Mapping[str, str] = field(default_factory=dict, hash=False)
+    variants: Mapping[str, str] = field(default_factory=dict, hash=False)
     joined: bool = False
 
     @property
@@ -61,8 +61,8 @@ class Layout:
 
     @property
     def examples(self) -> dict[str, Path]:
-        """Return files with example rows, which the tests read and the reference shows: by the layout, and `known`."""
-        return {name: EXAMPLES / f"{name}.jsonl" for name in (self.name, *self.known)}
+        """Return files with example rows, which the tests read and the reference shows: by the layout, and its `variants`."""
+        return {name: EXAMPLES / f"{name}.jsonl" for name in (self.name, *self.variants)}
 
     def missing(self, row: RowValues) -> list[tuple[str, ...]]:
         """Return the required fields that a row lacks (absent or null), each with its spellings."""

@@ -31,7 +31,7 @@ PUBLISHED: tuple[Layout, ...] = (
         argilla.read_record,
         argilla.has_answers,
         joined=True,
-        known={
+        variants={
             "argilla-records-2": "Records of Argilla 2: each question has its columns `QUESTION.responses` and so on.",
         },
         about=(
@@ -111,7 +111,7 @@ PUBLISHED: tuple[Layout, ...] = (
         "mt-bench",
         (("conversation_a",), ("conversation_b",), ("winner",)),
         arena.read_battle,
-        known={
+        variants={
             "arena-33k": (
                 "Chatbot Arena, 33,000 conversations: one comparison of the last answers by `judge`, where the turns "
                 "before them agree; `tie (bothbad)` is a tie."
@@ -176,7 +176,7 @@ PUBLISHED: tuple[Layout, ...] = (
         label_studio.read_task,
         label_studio.is_task,
         joined=True,
-        known={
+        variants={
             "label-studio-ratings": (
                 "Label Studio's ratings (`Rating`, `Number`): the mean over the annotators is the score; the "
                 "responses of one prompt are compared by it."

@@ -77,8 +77,8 @@ def read_promptfoo(row: RowValues) -> PromptGroup:
     raw = as_text(rendered.get("raw"), "prompt.raw")
     note_others(row, "prompt", rendered, ("raw",))
     note_others(row, "response", response, ("output",))
-    named = as_object(row.get("namedScores") or {}, "namedScores")
-    ratings: dict[str, object] = {"score": row.get("score"), **named}
+    named_scores = as_object(row.get("namedScores") or {}, "namedScores")
+    ratings: dict[str, object] = {"score": row.get("score"), **named_scores}
     if row.get("success") is not None:
         ratings["success"] = int(flag(row["success"], "success"))
     weights = rating_weights(row, "score")

@@ -41,12 +41,12 @@ def rating_weights(row: RowValues, default: str) -> dict[str, float]:
     return weights
 
 
-def weighted_rating(ratings: Mapping[str, object], weights: Mapping[str, float], place: str = "") -> float:
+def weighted_rating(ratings: Mapping[str, object], weights: Mapping[str, float], path: str = "") -> float:
     """Return the weighted sum of ratings.
 
     Args:
         ratings: by name, numbers; other values may stand beside them.
-        place: where they stand in the row, for messages, with a dot at its end.
+        path: where they stand in the row, for messages, with a dot at its end.
 
     Raises:
         RowError: a rating that is not there, or is no number.
@@ -54,14 +54,14 @@ def weighted_rating(ratings: Mapping[str, object], weights: Mapping[str, float],
     total = 0.0
     for name, weight in weights.items():
         if ratings.get(name) is None:
-            names = [known for known, value in ratings.items() if isinstance(value, int | float)]
+            names = [rating for rating, value in ratings.items() if isinstance(value, int | float)]
             advice = did_you_mean(name, names, form=repr)
             raise RowError(
                 "missing",
-                f"data.score: there is no rating {cut(place + name)!r}{advice}; the ratings are "
+                f"data.score: there is no rating {cut(path + name)!r}{advice}; the ratings are "
                 f"{', '.join(map(cut, names[:20])) or 'none'}",
             )
-        total += weight * as_number(ratings[name], f"{place}{name}")
+        total += weight * as_number(ratings[name], f"{path}{name}")
     return total
 
 

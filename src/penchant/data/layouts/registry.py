@@ -159,7 +159,7 @@ PREFERENCES: tuple[Layout, ...] = (
         (("prompt",), *PAIR),
         pairs.read_trl,
         lambda row: not has_turns(row),
-        known={"rewardbench": "RewardBench: right and wrong answers, with the models that wrote them."},
+        variants={"rewardbench": "RewardBench: right and wrong answers, with the models that wrote them."},
         about="TRL's pairs with an explicit prompt, as text: one comparison.",
     ),
     Layout(
@@ -167,7 +167,7 @@ PREFERENCES: tuple[Layout, ...] = (
         (("prompt",), *PAIR),
         pairs.read_trl_conversational,
         has_turns,
-        known={
+        variants={
             "ultrafeedback-binarized": "UltraFeedback, binarized: one comparison, with the overall scores.",
             "ultrafeedback-cleaned": "UltraFeedback, cleaned by Argilla: one comparison, with the mean ratings.",
         },
