@@ -13,8 +13,11 @@ import pytest
 
 from chat_templates import CHATML, LLAMA2, renderer
 from penchant.data import check, check_preferences
+from penchant.data.rendering.renderer import Renderer
+from penchant.data.rendering.templates import boundary_warnings
 from penchant.errors import InputError
 from penchant.types import PromptGroup
+from template_families import family_tokenizer
 
 
 def trl(prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
@@ -32,6 +35,8 @@ class FakeRendered:
     unstable: tuple[bool, ...]
     lengths: tuple[int, ...]
     branches: tuple[str, ...]
+    moved_boundary: ClassVar = False
+    stripped_thoughts: ClassVar = False
 
 
 @dataclass(frozen=True)
@@ -227,3 +232,20 @@ def test_contradictions_are_refused_where_training_would_be_told_to(tmp_path: Pa
         assert check_preferences(path).refusals == ()
         (refusal,) = check_preferences(path, contradictions="error").refusals
         assert words in refusal
+
+
+def test_a_header_that_is_not_scored_is_told(tmp_path: Path) -> None:
+    """As training tells it: by the same sentence."""
+    turns = [{"role": "user", "content": "p"}, {"role": "assistant", "content": "<think>a</think>b"}]
+    asked = [*turns, {"role": "user", "content": "q"}]
+    row = {
+        "prompt": asked,
+        "chosen": [{"role": "assistant", "content": "yes"}],
+        "rejected": [{"role": "assistant", "content": "no"}],
+    }
+    path = save(tmp_path / "a.jsonl", row)
+    report = check_preferences(path, renderer=Renderer(family_tokenizer("nemotron3")))
+    assert report.tokens is not None
+    assert list(report.tokens.warnings[:2]) == boundary_warnings(1, 1)
+    assert "in 1 groups the chat template writes another header" in report.tokens.warnings[0]
+    assert report.tokens.unrenderable == ()

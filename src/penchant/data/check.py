@@ -18,7 +18,7 @@ from penchant.data.layouts.unpaired import count_labels
 from penchant.data.marks import begins_with_prompt, has_odd_turns, look_alike
 from penchant.data.merge import Merged, count_ties, find_contradictions, merge_groups
 from penchant.data.options import BadRows, Columns, ReadOptions, Score, Ties
-from penchant.data.rendering.templates import template_warnings
+from penchant.data.rendering.templates import boundary_warnings, template_warnings
 from penchant.errors import InputError
 from penchant.types import PromptGroup, prompt_text
 
@@ -195,6 +195,7 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length:
     renderer = dataclasses.replace(renderer, max_length=None)  # lengths before any cut
     lengths: list[tuple[int, ...]] = []
     unstable, unrenderable, too_long, equal = [], [], [], []
+    moved = stripped = 0
     for group in groups:
         try:
             rendered = renderer.render(group) if group.responses else None
@@ -206,9 +207,12 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length:
         if rendered is None:
             continue
         unstable += [group.source for is_unstable in rendered.unstable if is_unstable]
+        moved += rendered.moved_boundary
+        stripped += rendered.stripped_thoughts
         too_long += [group.source for length in rendered.lengths if limit and length > limit]
         branches = rendered.branches
         equal += [group.source for pair in group.comparisons if branches[pair.winner] == branches[pair.loser]]
+    warnings = template_warnings(renderer.chat_template, groups) if renderer.chat_template else []
     return TokenCounts(
         lengths=tuple(lengths),
         unstable=tuple(unstable),
@@ -216,7 +220,7 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length:
         max_length=limit,
         too_long=tuple(too_long),
         equal=tuple(equal),
-        warnings=tuple(template_warnings(renderer.chat_template, groups) if renderer.chat_template else ()),
+        warnings=(*boundary_warnings(moved, stripped), *warnings),
     )
 
 

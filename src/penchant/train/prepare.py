@@ -10,6 +10,7 @@ from penchant.data.rendering.kept_warnings import kept_template_warnings
 from penchant.data.rendering.render_groups import RenderReport, render_all
 from penchant.data.rendering.rendered import RenderedRows
 from penchant.data.rendering.renderer import Renderer
+from penchant.data.rendering.templates import boundary_warnings
 from penchant.engine.score import token_budget
 from penchant.errors import InputError
 from penchant.files import cache_folder
@@ -165,15 +166,7 @@ def _render_warnings(report: RenderReport) -> list[str]:
         warnings.append(
             f"{report.equal_pairs} comparisons were of responses that are the same tokens, and were dropped"
         )
-    if report.moved_boundaries:
-        warnings.append(
-            f"in {report.moved_boundaries} groups the chat template writes another header before a response than the "
-            "one that asks for it: the responses are scored from their texts on, and the header is not"
-        )
-    if report.stripped_thoughts:
-        warnings.append(
-            f"in {report.stripped_thoughts} groups the chat template takes the thoughts of earlier turns out"
-        )
+    warnings += boundary_warnings(report.moved_boundaries, report.stripped_thoughts)
     if report.unstable_boundaries:
         warnings.append(
             f"in {report.unstable_boundaries} responses a token straddles the boundary to the prompt; it is scored "

@@ -92,6 +92,23 @@ def strips_answers(template: ChatTemplate) -> bool:
         return False
 
 
+def boundary_warnings(moved: int, stripped: int) -> list[str]:
+    """Return sentences about groups that were not rendered as their prompt and their turns alone would be.
+
+    Args:
+        moved: groups whose responses are scored from their texts on. stripped: groups whose earlier thoughts are gone.
+    """
+    warnings = []
+    if moved:
+        warnings.append(
+            f"in {moved} groups the chat template writes another header before a response than the one that asks for "
+            "it: the responses are scored from their texts on, and the header is not"
+        )
+    if stripped:
+        warnings.append(f"in {stripped} groups the chat template takes the thoughts of earlier turns out")
+    return warnings
+
+
 def template_warnings(template: ChatTemplate, groups: Sequence[PromptGroup]) -> list[str]:
     """Return sentences about what a template does to texts, for the reader to know.
 
