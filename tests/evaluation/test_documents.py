@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.evaluation.documents import NO_MEAN, NO_PAIRS, compare, group_rows, metric_rows, values_behind
+from penchant.evaluation.documents import NO_MEAN, NO_PAIRS, compare, documents_behind, group_rows, metric_rows
 from penchant.evaluation.harness import read_results
 from penchant.metrics import cluster_mean, paired_difference
 
@@ -56,16 +57,60 @@ def test_verdict_follows_the_direction_of_the_metric() -> None:
         assert compare(*rows)[0].verdict == verdict
 
 
-def test_perplexity_is_no_mean_and_has_no_interval() -> None:
-    log_likelihoods = [-1.0, -2.0, -6.0]
-    perplexity = math.exp(3.0)
-    (row,) = metric_rows("wiki", {"perplexity,none": perplexity}, logged(log_likelihoods, "perplexity"), {})
+def test_a_median_has_no_interval() -> None:
+    (row,) = metric_rows("t", {"length,none": 2.0}, logged([1.0, 2.0, 6.0], "length"), {})
     assert row.values is None
     (score,) = compare([row], [row])
     assert (score.after.low, score.after.reason) == (None, NO_MEAN)
     assert score.change is not None
     assert (score.change.value, score.change.reason) == (0.0, NO_MEAN)
     assert not score.is_share
+
+
+def pairs(values: list[tuple[float, float]], metric: str) -> list[dict[str, object]]:
+    return [{"doc_id": place, "filter": "none", metric: value} for place, value in enumerate(values)]
+
+
+def test_perplexities_are_resampled_by_document() -> None:
+    """Of documents with so many words; per word it is exp(-sum of log-likelihoods / number of words)."""
+    rng = np.random.default_rng(0)
+    words = rng.integers(5, 40, 30).astype(float)
+    logs = [-3 * count + rng.normal() * math.sqrt(count) for count in words]
+    value = math.exp(-sum(logs) / words.sum())
+    (row,) = metric_rows(
+        "wiki", {"word_perplexity,none": value}, pairs(list(zip(logs, words, strict=True)), "word_perplexity"), {}
+    )
+    assert (row.aggregate, len(row.values or {})) == ("perplexity", 30)
+    (score,) = compare([row], [row])
+    assert score.after.low is not None
+    assert score.after.high is not None
+    assert score.after.low < value < score.after.high
+    # 30 documents of about 20 words with a deviation of 1 a word: a standard error of about 1 / sqrt(600) of its log
+    assert (math.log(score.after.high) - math.log(score.after.low)) / 4 == pytest.approx(
+        1 / math.sqrt(words.sum()), rel=0.4
+    )
+    assert score.change is not None
+    assert (score.change.value, score.change.low, score.change.high) == (0.0, 0.0, 0.0)
+    # all of it per byte in bits
+    bits = -sum(logs) / words.sum() / math.log(2)
+    (row,) = metric_rows(
+        "wiki", {"bits_per_byte,none": bits}, pairs(list(zip(logs, words, strict=True)), "bits_per_byte"), {}
+    )
+    assert row.aggregate == "bits"
+    # one that is better by a tenth of a nat per word on every document is better without doubt
+    better = [(total + 0.1 * count, count) for total, count in zip(logs, words, strict=True)]
+    (ahead,) = metric_rows(
+        "wiki",
+        {"bits_per_byte,none": bits - 0.1 / math.log(2)},
+        pairs(better, "bits_per_byte"),
+        {"bits_per_byte": False},
+    )
+    (score,) = compare([ahead], [row])
+    assert score.change is not None
+    assert score.change.high == pytest.approx(-0.1 / math.log(2))
+    assert score.verdict == "better"
+    few = metric_rows("wiki", {"bits_per_byte,none": 1 / math.log(2)}, pairs([(-3.0, 3.0)] * 2, "bits_per_byte"), {})
+    assert compare(few, None)[0].after.reason == "no interval: 2 documents"
 
 
 def test_other_documents_are_not_paired() -> None:
@@ -97,9 +142,11 @@ def test_group_is_the_mean_over_all_documents_of_its_members() -> None:
 @given(st.dictionaries(st.integers(), st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(0.01, 10))
 def test_only_their_mean_is_taken_for_the_number(values: dict[int, float], shift: float) -> None:
     mean = math.fsum(values.values()) / len(values)
-    assert values_behind(mean, values) == values
-    assert values_behind(mean + shift * max(1.0, abs(mean)), values) is None
-    assert values_behind(mean, {**values, "text": "no number"}) is None
+    assert documents_behind(mean, values) == ("mean", values, None)
+    assert documents_behind(mean, {**values, "text": "no number"})[1] is None
+    moved = mean + shift * max(1.0, abs(mean))
+    name, found, _ = documents_behind(moved, values)
+    assert found is None or name != "mean"
 
 
 def test_results_without_a_number_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ from penchant.evaluation.rewardbench import (
     parts_of,
 )
 from penchant.evaluation.ties import ties_scores
+from penchant.judges.contract import Done, Question
 from penchant.metrics.estimates import Coefficient
+from penchant.types import Verdict
 
 
 def row(subset: str, key: str = "0", wrong: int = 1) -> BenchmarkRow:
@@ -202,6 +205,34 @@ def test_a_judge_is_graded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "0% [0%" in capsys.readouterr().out
     assert main([*command, f"out={tmp_path / 'few'}", "limit=2"]) == 0
     assert [task["used"] for task in results(tmp_path / "few")["tasks"]] == [2, 2]  # type: ignore[index, attr-defined]
+
+
+def test_calls_that_failed_are_no_ties(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first call of all fails; the same command makes that one again, and no other."""
+    asked: list[str] = []
+
+    class Flaky:
+        identity = "flaky"
+
+        def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+            for place, question in enumerate(questions):
+                asked.append(question.prompt)
+                failed = len(asked) == 1
+                done(place, Verdict("unparseable", transcript="failed: 503", final=False) if failed else Verdict("a"))
+
+    monkeypatch.setattr("penchant.judges.make_judge", lambda _: Flaky())
+    write_pairs(tmp_path / "bench.jsonl", 4)
+    command = ["evaluate", "benchmark=rewardbench", f"path={tmp_path / 'bench.jsonl'}", "judge=longest", "orders=one"]
+    assert main([*command, f"out={tmp_path / 'out'}"]) == 2
+    assert (
+        "1 of 4 pairs have no verdict, since calls of the judge failed (the first: failed: 503)"
+        in capsys.readouterr().err
+    )
+    assert not list((tmp_path / "out").glob("*.json"))
+    assert main([*command, f"out={tmp_path / 'out'}"]) == 0
+    assert len(asked) == 5
 
 
 def test_a_policy_is_graded_by_its_implicit_reward(tmp_path: Path, tiny_model: str) -> None:

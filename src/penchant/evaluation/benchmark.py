@@ -10,7 +10,8 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penchant.errors import InputError
+from penchant.clean_text import clean
+from penchant.errors import InputError, RunError
 from penchant.evaluation.benchmark_rows import SOURCES, read_benchmark
 from penchant.evaluation.grades import BenchmarkRow, Grade
 from penchant.evaluation.rewardbench import best_of_four_scores, pair_scores, subset_counts
@@ -26,6 +27,7 @@ from penchant.types import PromptGroup
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from penchant.judges import Answer
     from penchant.models.reward import ScoresGroups
 
 BLOCK = 64  # rows that are scored between two steps of the progress bar
@@ -175,10 +177,24 @@ def judge_rows(rows: Sequence[BenchmarkRow], config: EvaluateConfig, folder: Pat
     assert config.judge is not None
     pairs = [Question(row.prompt_key, row.right[0], wrong) for row in rows for wrong in row.wrong]
     with VerdictStore(folder / "judgments.sqlite") as store:
-        answers = iter(ask(make_judge(config.judge), pairs, store=store, orders=config.orders))
-    grades = [Grade(outcomes=tuple(next(answers).outcome for _ in row.wrong)) for row in rows]
+        answers = ask(make_judge(config.judge), pairs, store=store, orders=config.orders)
+    # a call that failed says nothing of the judge, and half a point for it would
+    waiting = [answer for answer in answers if not answer.verdicts or not all(v.final for v in answer.verdicts)]
+    if waiting:
+        first = next((verdict.transcript for answer in waiting for verdict in answer.verdicts if not verdict.final), "")
+        raise RunError(
+            f"{len(waiting):,} of {len(pairs):,} pairs have no verdict, since calls of the judge failed (the first: "
+            f"{clean(first) or 'no answer'}). Those that came are kept: give the same command again"
+        )
+    return _pair_grades(rows, answers)
+
+
+def _pair_grades(rows: Sequence[BenchmarkRow], answers: Sequence[Answer]) -> tuple[list[Grade], list[str]]:
+    """Return the outcomes of each row's pairs, which stand in the order of the rows, and a note on unreadable ones."""
+    following = iter(answers)
+    grades = [Grade(outcomes=tuple(next(following).outcome for _ in row.wrong)) for row in rows]
     unreadable = sum(outcome == "unparseable" for grade in grades for outcome in grade.outcomes or ())
-    notes = [f"{unreadable:,} of {len(pairs):,} pairs have no verdict that can be read, and count as ties."]
+    notes = [f"{unreadable:,} of {len(answers):,} pairs have no verdict that can be read, and count as ties."]
     return grades, notes if unreadable else []
 
 

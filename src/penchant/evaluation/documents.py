@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
 
-from penchant.metrics.estimates import Coefficient
+from penchant.metrics.estimates import FEWEST_CLUSTERS, Coefficient, no_interval
 from penchant.metrics.intervals import cluster_mean, paired_difference
+from penchant.metrics.resampling import Numbers, percentile_interval, resampled_counts
 from penchant.runs.evaluations import OutsideScore
 
 UNIT = "document"
-NO_MEAN = "no interval: the task's number is no mean over documents"
+NO_MEAN = "no interval: the task's number is not made of numbers of its documents"
+RESAMPLES, LEVEL = 2000, 0.95
+AGGREGATES: Mapping[str, Callable[[Numbers], Numbers]] = {
+    "mean": lambda mean: mean,
+    # of log-likelihoods in nats, per word, byte or document
+    "perplexity": lambda mean: np.exp(-mean),
+    "bits": lambda mean: -mean / math.log(2),
+}
+"""How a task's number is made of the weighted mean over its documents."""
 NO_PAIRS = "no interval: both were not asked the same documents"
 
 
@@ -26,7 +35,9 @@ class MetricRows:
     Attributes:
         metric, filter: as lm-eval calls them; `filter` is `none` where a task has one way to read answers.
         value: as lm-eval aggregated it.
-        values: by document; None where the aggregate is another one than their mean.
+        aggregate: a key of `AGGREGATES`: how it is made of the documents' weighted mean.
+        values: by document; None where the aggregate is another one.
+        weights: by document, such as its words; None where all weigh the same.
     """
 
     task: str
@@ -35,6 +46,8 @@ class MetricRows:
     value: float
     values: Mapping[Hashable, float] | None
     higher_is_better: bool | None
+    aggregate: str = "mean"
+    weights: Mapping[Hashable, float] | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -66,16 +79,9 @@ def metric_rows(
             if sample.get("filter") == filter_name and metric in sample
         }
         value, direction = float(number), higher_is_better.get(metric)  # type: ignore[arg-type]
-        rows.append(
-            MetricRows(
-                task,
-                metric,
-                filter_name,
-                value,
-                values_behind(value, logged),
-                direction if isinstance(direction, bool) else None,
-            )
-        )
+        aggregate, values, weights = documents_behind(value, logged)
+        better = direction if isinstance(direction, bool) else None
+        rows.append(MetricRows(task, metric, filter_name, value, values, better, aggregate, weights))
     return rows
 
 
@@ -88,24 +94,48 @@ def group_rows(
     """
     samples: list[dict[str, object]] = []
     for row in members:
-        documents = row.values or {}
         samples += [
-            {"doc_id": (row.task, document), "filter": row.filter, row.metric: value}
-            for document, value in documents.items()
+            {
+                "doc_id": (row.task, document),
+                "filter": row.filter,
+                row.metric: (value * row.weights[document], row.weights[document]) if row.weights else value,
+            }
+            for document, value in (row.values or {}).items()
         ]
     return metric_rows(task, results, samples, higher_is_better)
 
 
-def values_behind(number: float, logged: Mapping[Hashable, object]) -> Mapping[Hashable, float] | None:
-    """Return the numbers of the documents if the task's number is their mean, else None.
+def documents_behind(
+    number: float, logged: Mapping[Hashable, object]
+) -> tuple[str, Mapping[Hashable, float] | None, Mapping[Hashable, float] | None]:
+    """Return how a task's number is made of its documents: the aggregate, their numbers and their weights.
 
-    Perplexities and scores of a whole corpus are no means, and a median would be mistaken for one.
+    It is found out by trying: a median would be mistaken for a mean otherwise. Of a perplexity lm-eval logs each
+    document's log-likelihood with its words or bytes; the number here is then per word or byte.
     """
-    if not logged or not all(map(_is_number, logged.values())):
-        return None
-    values = {document: float(value) for document, value in logged.items()}  # type: ignore[arg-type]
-    mean = math.fsum(values.values()) / len(values)
-    return values if math.isclose(mean, number, rel_tol=1e-9, abs_tol=1e-9) else None
+    pairs = {document: _pair(value) for document, value in logged.items()}
+    known = {document: pair for document, pair in pairs.items() if pair is not None}
+    if not known or len(known) < len(pairs):
+        return "mean", None, None
+    values = {document: total / weight for document, (total, weight) in known.items()}
+    weights = {document: weight for document, (_, weight) in known.items()}
+    mean = math.fsum(total for total, _ in known.values()) / math.fsum(weights.values())
+    is_weighted = any(isinstance(value, Sequence) for value in logged.values())
+    for name, transform in AGGREGATES.items():
+        with np.errstate(over="ignore"):
+            made = float(transform(np.float64(mean)))  # type: ignore[arg-type]
+        if math.isclose(made, number, rel_tol=1e-9, abs_tol=1e-9):
+            return name, values, weights if is_weighted else None
+    return "mean", None, None
+
+
+def _pair(value: object) -> tuple[float, float] | None:
+    """Return a document's number and weight; None for anything else."""
+    if _is_number(value):
+        return float(value), 1.0  # type: ignore[arg-type]
+    if isinstance(value, Sequence) and len(value) == 2 and all(map(_is_number, value)) and value[1] > 0:
+        return float(value[0]), float(value[1])
+    return None
 
 
 def compare(after: Sequence[MetricRows], before: Sequence[MetricRows] | None, *, seed: int = 0) -> list[OutsideScore]:
@@ -133,12 +163,15 @@ def _score(row: MetricRows, other: MetricRows | None, seed: int) -> OutsideScore
 
 
 def _holds_shares(row: MetricRows) -> bool:
-    return row.values is not None and bool(np.isin(list(row.values.values()), (0.0, 0.5, 1.0)).all())
+    is_plain = row.aggregate == "mean" and row.weights is None
+    return row.values is not None and is_plain and bool(np.isin(list(row.values.values()), (0.0, 0.5, 1.0)).all())
 
 
 def _mean(row: MetricRows, seed: int) -> Coefficient:
     if row.values is None:
         return Coefficient(row.value, None, None, 0, 0, NO_MEAN)
+    if row.aggregate != "mean" or row.weights is not None:
+        return _resampled(row.value, _resamples(row, list(row.values), seed), len(row.values))
     values = list(row.values.values())
     return Coefficient.from_estimate(cluster_mean(values, list(row.values), seed=seed, unit=UNIT))
 
@@ -150,8 +183,28 @@ def _difference(row: MetricRows, other: MetricRows, seed: int) -> Coefficient:
     if row.values.keys() != other.values.keys():
         return Coefficient(value, None, None, 0, 0, NO_PAIRS)
     documents = list(row.values)
+    if row.aggregate != "mean" or row.weights is not None:
+        # the same draws on both sides, so that the documents are paired
+        differences = _resamples(row, documents, seed) - _resamples(other, documents, seed)
+        return _resampled(value, differences, len(documents))
     values, other_values = ([side.values[document] for document in documents] for side in (row, other) if side.values)
     return Coefficient.from_estimate(paired_difference(values, other_values, documents, seed=seed, unit=UNIT))
+
+
+def _resamples(row: MetricRows, documents: Sequence[Hashable], seed: int) -> Numbers:
+    """Return the task's number of each resample of the documents, in this order of them."""
+    assert row.values is not None
+    values = np.array([row.values[document] for document in documents])
+    weights = np.array([row.weights[document] if row.weights else 1.0 for document in documents])
+    count = len(documents)
+    draws = np.concatenate(list(resampled_counts(count, RESAMPLES, seed, width=count)))
+    return AGGREGATES[row.aggregate]((draws @ (values * weights)) / (draws @ weights))
+
+
+def _resampled(value: float, resamples: Numbers, count: int) -> Coefficient:
+    if count < FEWEST_CLUSTERS:
+        return Coefficient(value, None, None, count, count, no_interval(count, UNIT))
+    return Coefficient(value, *percentile_interval(resamples, value, LEVEL, count), count, count)
 
 
 def digest_samples(samples: Sequence[Mapping[str, object]]) -> str:
