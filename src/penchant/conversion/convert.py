@@ -183,12 +183,16 @@ def _check(draft: Draft, config: type[Config]) -> list[str]:
     Raises:
         InputError: values that are refused.
     """
+    values, data = dict(draft.settings), draft.settings.get("data", {})
+    absent = isinstance(data, dict) and not {"path", "sources"} & {*data}
+    if absent:  # a name in its place, so that all else is checked
+        values["data"] = {**data, "path": "FILE"}
+    needed = ["data.path"] if absent else []
     try:
-        config.model_validate(draft.settings)
+        config.model_validate(values)
     except ValidationError as error:
-        missing = [".".join(map(str, entry["loc"])) for entry in error.errors() if entry["type"] == "missing"]
-        refusals = [problem.text for problem in problems(config, error) if problem.path not in missing]
+        needed += [".".join(map(str, entry["loc"])) for entry in error.errors() if entry["type"] == "missing"]
+        refusals = [problem.text for problem in problems(config, error) if problem.path not in needed]
         if refusals:
             raise InputError("the values do not fit: " + "; ".join(refusals)) from None
-        return missing
-    return []
+    return needed
