@@ -82,16 +82,17 @@ def expected(pieces: Pieces, answers: list[tuple[str, str, bool]], mask: bool) -
     ]
     follows = all(text.startswith(pieces.opens) for text in written)
     scored = []
+    own_texts = []
     for (thoughts, text, _), full in zip(answers, written, strict=True):
         own = text.strip() if pieces.trim else text if not thoughts else text.strip() + text[len(text.rstrip()) :]
         start = len(pieces.opens) if follows else full.index(thoughts) if thoughts else len(full) - len(own)
         if not follows and thoughts:
             start = len("<think>\n")
-        behind = full[start:]
-        if mask and "</think>" in behind[: len(behind) - len(own)]:
-            behind = own
-        scored.append(behind)
-    return scored
+        scored.append(full[start:])
+        own_texts.append(own)
+    # one rule for the group: the answers alone, as soon as a block stands before one of them
+    blocks = ["</think>" in behind[: len(behind) - len(own)] for behind, own in zip(scored, own_texts, strict=True)]
+    return own_texts if mask and any(blocks) else scored
 
 
 @QUICK

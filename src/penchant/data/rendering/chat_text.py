@@ -41,9 +41,13 @@ class PlacedTurn:
     bounds: AnswerBounds
     follows: bool
 
-    def scored_from(self, head: str, thoughts: Thoughts, *, moved_boundary: bool) -> int:
-        """Return where what is scored starts. moved_boundary: the header that the template adds is not scored."""
-        if thoughts == "mask" and self.bounds.block:
+    def scored_from(self, head: str, *, masked: bool, moved_boundary: bool) -> int:
+        """Return where what is scored starts.
+
+        Args:
+            masked: the answer alone is scored. moved_boundary: the header that the template adds is not scored.
+        """
+        if masked:
             return self.bounds.answer
         return self.bounds.start if moved_boundary else len(head)
 
@@ -122,6 +126,8 @@ class ChatText:
             for response in group.responses
         ]
         moved_boundary = any(turn is not None and not turn.follows for turn in located)
+        # what opens an answer behind thoughts (GPT-OSS: its channel) is then context in a response without any, too
+        masked = self.thoughts == "mask" and any(turn is not None and turn.bounds.block for turn in located)
         numbers = taught.numbers(turns) if not isinstance(group.prompt, str) else []
         rows = []
         for response, turn in zip(group.responses, located, strict=True):
@@ -129,7 +135,7 @@ class ChatText:
             if turn is None:
                 rows.append([Span(head, len(head), len(head), len(head), response.finished)])
                 continue
-            start = turn.scored_from(head, self.thoughts, moved_boundary=moved_boundary)
+            start = turn.scored_from(head, masked=masked, moved_boundary=moved_boundary)
             last = Span(turn.full, start, turn.bounds.end, len(turn.full), response.finished)
             before = earlier_spans(self, turns, response_turn(response), turn.full, numbers) if numbers else []
             rows.append([*before, last])

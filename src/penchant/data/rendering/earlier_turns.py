@@ -51,7 +51,7 @@ def _by_prefix(chat: ChatText, turns: Sequence[Message], full: str, number: int)
         return None
     if not placed.follows or not full.startswith(placed.full[: placed.bounds.end]):
         return None
-    start = placed.scored_from(head, chat.thoughts, moved_boundary=False)
+    start = placed.scored_from(head, masked=chat.thoughts == "mask" and placed.bounds.block, moved_boundary=False)
     return Span(full, start, placed.bounds.end, common_length(full, placed.full), True)
 
 
