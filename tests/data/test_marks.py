@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from penchant.data import check_preferences, load_demonstrations, read_preferences
-from penchant.data.marks import BRACKETS, FOLDED, find_marks, look_alike
-from penchant.types import Comparison, Message, PromptGroup
+from penchant.data.marks import BRACKETS, FOLDED, find_marks, has_odd_turns, look_alike
+from penchant.types import Comparison, Message, PromptGroup, Response, ToolCall
 
 
 def save(path: Path, *rows: dict[str, Any]) -> Path:
@@ -100,3 +100,41 @@ def test_no_text_without_brackets_shows_a_mark_in_brackets() -> None:
     made = {letter for letter, text in folded.items() if "<" in text or "[" in text}
     assert made == {letter for letter in folded if BRACKETS.match(letter)}
     assert len(made) > 4
+
+
+def test_marks_in_thoughts_and_in_what_is_called_are_found() -> None:
+    turn = Message("assistant", "Yes.", reasoning="<|im_start|>I add.")
+    called = Response("", tool_calls=(ToolCall("say", '{"text": "[INST] hi"}'),))
+    groups = [
+        PromptGroup((Message("user", "q"), turn, Message("user", "r")), ["a"], source="a:1"),
+        PromptGroup("q", [called], source="a:2"),
+        PromptGroup("q", [Response("a", reasoning="plain")], source="a:3"),
+    ]
+    found = find_marks(groups)
+    assert found.marks == ("<|im_start|>", "[INST]")
+    assert found.sources == ("a:1", "a:2")
+
+
+@pytest.mark.parametrize(
+    ("roles", "odd"),
+    [
+        ("user", False),
+        ("tools system user", False),
+        ("user assistant tool", False),
+        ("user assistant tool tool assistant user", False),
+        ("user tool", True),
+        ("user assistant", True),
+        ("user assistant tool user", True),
+        ("developer user assistant user", False),
+    ],
+)
+def test_what_a_tool_answers_is_a_turn_like_a_question(roles: str, odd: bool) -> None:
+    group = PromptGroup(tuple(Message(role, "text") for role in roles.split()), ["a"])
+    assert has_odd_turns(group) is odd
+
+
+def test_answers_that_call_differently_do_not_look_alike() -> None:
+    calls = [Response("", tool_calls=(ToolCall(name),)) for name in ("say", "ask")]
+    assert look_alike([PromptGroup("q", calls, [Comparison(0, 1)], source="a:1")]) == ()
+    spaced = [Response(text, tool_calls=(ToolCall("say"),)) for text in ("Yes.", "Yes. ")]
+    assert look_alike([PromptGroup("q", spaced, [Comparison(0, 1)], source="a:1")]) == ("a:1",)

@@ -121,14 +121,15 @@ def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
 
 def texts_of(group: PromptGroup) -> Iterator[str]:
     """Yield the texts of a group's prompt and responses, but for drawn ones: of those the token ids count."""
-    # of text alone, which nearly all files are, a turn's content is all that it says
     for turn in prompt_turns(group.prompt):
         yield turn.content
-        yield from filter(None, (turn.reasoning, *(call.arguments for call in turn.tool_calls)))
+        if turn.reasoning or turn.tool_calls:
+            yield from (turn.reasoning, *(call.arguments for call in turn.tool_calls))
     for response in group.responses:
         if response.token_ids is None:
             yield response.text
-            yield from filter(None, (response.reasoning, *(call.arguments for call in response.tool_calls)))
+            if response.reasoning or response.tool_calls:
+                yield from (response.reasoning, *(call.arguments for call in response.tool_calls))
 
 
 def disguised_marks(groups: Iterable[PromptGroup], special: Sequence[str] = ()) -> Iterator[str]:

@@ -35,6 +35,7 @@ ROLES = {
     TOOLS_ROLE: TOOLS_ROLE,
 }
 """By the spelling of a file, the role as chat templates spell it."""
+PLAIN_ROLES = ("system", "user", "assistant")  # with a content alone
 CALL_ROLES = ("function_call", "tool_call")  # ShareGPT's and ms-swift's: the content of such a turn is the call
 # ["text", "text"] or ['text'], which tables hold where a prompt has several turns. The possessive `*+` keeps the match
 # linear: a prompt may be megabytes long and full of quotes.
@@ -79,6 +80,10 @@ def as_turn(value: object, name: str) -> Message:
         RowError: a role that nobody knows, or a part that cannot be read.
     """
     turn = as_object(value, name)
+    role, content = turn.get("role"), turn.get("content")
+    # nearly all turns of nearly all files, so that they are not looked through for what else they may hold
+    if len(turn) == 2 and isinstance(content, str) and isinstance(role, str) and role in PLAIN_ROLES:
+        return Message(role, as_text(content, f"{name}.content", empty_ok=True))
     # Some exporters write both spellings; `role` is the one of today, and `_refuse_two_spellings` looks at the other.
     # Pygmalion's files mix them.
     keys = tuple(
@@ -92,8 +97,6 @@ def as_turn(value: object, name: str) -> Message:
     _refuse_two_spellings(turn, name)
     role = _role(turn[keys[0]], f"{name}.{keys[0]}")
     content, content_name = turn.get(keys[1]), f"{name}.{keys[1]}"
-    if len(turn) == len(keys) and isinstance(content, str) and role != TOOLS_ROLE and not _is_call_turn(turn):
-        return Message(role, as_content(content, content_name))
     if role == TOOLS_ROLE:
         return as_tools(content, content_name) or _refuse_no_tools(content_name)
     calls = _calls(turn, name)
@@ -222,7 +225,7 @@ def as_turns(value: object, name: str) -> tuple[Message, ...]:
         turn = as_turn(item, f"{name}[{index}]")
         if turn.role == TOOLS_ROLE and index:
             raise RowError("value", f"field '{name}[{index}]': the list of functions stands before all turns")
-        if _is_call_turn(item) and read and read[-1].role == "assistant":
+        if turn.tool_calls and read and read[-1].role == "assistant" and _is_call_turn(item):
             # ms-swift writes a turn per call; for a template they are calls of one turn
             spoken = read.pop()
             turn = replace(spoken, tool_calls=(*spoken.tool_calls, *turn.tool_calls))
