@@ -17,9 +17,10 @@ from penchant.data.layouts import registry
 from penchant.data.layouts.layout import EXAMPLES, Layout
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row
-from penchant.types import PromptGroup
+from penchant.types import PromptGroup, prompt_turns
 from repository import REPOSITORY
 
+TEMPLATES = REPOSITORY / "tests" / "templates"
 DEMONSTRATED = tuple(layout for layout in registry.DEMONSTRATIONS if layout is not registry.OWN_LAYOUT)
 LAYOUTS = {layout.name: layout for layout in chain(registry.PREFERENCES, DEMONSTRATED, registry.PROMPTS)}
 ALL = {name: (layout, path) for layout in LAYOUTS.values() for name, path in layout.examples.items()}
@@ -83,7 +84,10 @@ def test_the_example_says_something_and_is_in_order(layout: Layout, example: Pat
 @pytest.mark.parametrize(("layout", "example"), ALL.values(), ids=ALL)
 def test_the_example_is_rendered(layout: Layout, example: Path) -> None:
     groups = [group for group in read(layout, example) if group.responses]
-    rendering = renderer(CHATML)
+    has_calls = any(turn.tool_calls for group in groups for turn in prompt_turns(group.prompt))
+    has_thoughts = any(response.reasoning for group in groups for response in group.responses)
+    template = (TEMPLATES / "qwen3.jinja").read_text(encoding="utf-8") if has_calls or has_thoughts else CHATML
+    rendering = renderer(template)
     if layout.name == "text":  # which is no turn of anybody's
         rendering = replace(rendering, template="plain")
     for group in groups:

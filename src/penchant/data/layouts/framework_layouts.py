@@ -52,6 +52,7 @@ QUESTION_PAIR = Layout(
     (*ASKING, *PAIR),
     frameworks.read_question_pair,
     lambda row: has_no_columns(row, "prompt", "instruction", "messages", "conversations"),
+    variants={"axolotl-icr": "axolotl's `icr`: the question is called `input`."},
     about="A question with two answers, as Orca's pairs and axolotl's kinds have it: a user's turn, one comparison.",
 )
 
@@ -62,6 +63,7 @@ FRAMEWORK_UNPAIRED = (
         labelled(frameworks.read_labelled_instruction),
         lambda row: has_no_columns(row, "prompt", "messages", "conversations"),
         counts_add=True,
+        variants={"axolotl-kto-intel": "axolotl's `intel` for KTO, with a `question`."},
         about="An instruction or a question with an answer that is labelled good or bad, for `kto`.",
     ),
     Layout(

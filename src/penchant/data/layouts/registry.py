@@ -64,6 +64,10 @@ UNPAIRED = (
         (("messages", "conversations"), LABEL),
         labelled(demonstrations.read_answered),
         counts_add=True,
+        variants={
+            "swift-kto": "ms-swift's labels.",
+            "llamafactory-kto": "LLaMA-Factory's labels (`kto_tag`) of ShareGPT's conversations.",
+        },
         about="Conversations whose last answer is labelled good or bad, for `kto`.",
     ),
     # `kto_tag`, as in LLaMA-Factory
@@ -152,6 +156,9 @@ PREFERENCES: tuple[Layout, ...] = (
         (("conversations", "messages"), *PAIR),
         pairs.read_llamafactory_sharegpt,
         is_sharegpt,
+        variants={
+            "axolotl-chat-template": "axolotl's `chat_template.default`: `messages`, and one turn per side.",
+        },
         about="LLaMA-Factory's rankings of a conversation: one comparison.",
     ),
     Layout(
@@ -159,7 +166,10 @@ PREFERENCES: tuple[Layout, ...] = (
         (("prompt",), *PAIR),
         pairs.read_trl,
         lambda row: not has_turns(row),
-        variants={"rewardbench": "RewardBench: right and wrong answers, with the models that wrote them."},
+        variants={
+            "rewardbench": "RewardBench: right and wrong answers, with the models that wrote them.",
+            "axolotl-prompt-pairs": "axolotl's `prompt_pairs` and `user_defined`, with or without `system`.",
+        },
         about="TRL's pairs with an explicit prompt, as text: one comparison.",
     ),
     Layout(
@@ -170,6 +180,8 @@ PREFERENCES: tuple[Layout, ...] = (
         variants={
             "ultrafeedback-binarized": "UltraFeedback, binarized: one comparison, with the overall scores.",
             "ultrafeedback-cleaned": "UltraFeedback, cleaned by Argilla: one comparison, with the mean ratings.",
+            "axolotl-ultra": "axolotl's `ultra`: the lists repeat the prompt.",
+            "openrlhf-chat": "OpenRLHF with a prompt key, and NeMo-RL's binary form.",
         },
         about="TRL's pairs of messages; the lists may repeat the prompt: one comparison.",
     ),
@@ -193,6 +205,9 @@ PREFERENCES: tuple[Layout, ...] = (
         PAIR,
         pairs.read_trl_implicit_conversational,
         has_lists,
+        variants={
+            "axolotl-argilla-chat": "axolotl's `argilla_chat`, and OpenRLHF without a prompt key.",
+        },
         about="TRL's pairs of messages without a prompt: their common turns are the prompt.",
     ),
     # A system prompt or an input would stand before text that already holds its prompt.
@@ -225,6 +240,13 @@ DEMONSTRATIONS: tuple[Layout, ...] = (
         (("messages", "conversations"),),
         read_messages,
         counts_add=True,
+        variants={
+            "openai-chat": "OpenAI's chat fine-tuning: `tools`, `tool_calls`, `weight` 0 for what is not learned.",
+            "llamafactory-tools": "LLaMA-Factory's ShareGPT form: calls and results as turns, `tools` as text.",
+            "swift-agent": "ms-swift's agents: a turn per call, `tools` as text.",
+            "axolotl-chat": "axolotl's `chat_template` with `train` at each turn.",
+            "reasoning-chat": "Answers with thoughts apart, as Qwen3 and DeepSeek-R1 give them.",
+        },
         about="A conversation that ends with the answer to learn.",
     ),
     Layout(
@@ -283,7 +305,13 @@ PROMPTS: tuple[Layout, ...] = (
     ),
     *FRAMEWORK_PROMPTS,
     *(layout for layout in DEMONSTRATIONS if layout is not OWN_LAYOUT and layout.name not in ("text", "segments")),
-    Layout("prompts", (("prompt",),), demonstrations.read_bare_prompt, about="Prompts alone, to sample from."),
+    Layout(
+        "prompts",
+        (("prompt",),),
+        demonstrations.read_bare_prompt,
+        variants={"verl": "verl's prompts; what its reward reads is not read here."},
+        about="Prompts alone, to sample from.",
+    ),
     QUESTION_PROMPTS,
 )
 
