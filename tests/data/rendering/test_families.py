@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conversations import ASKED, CALL, CALLED, CONVERSATIONS, GIVEN_TOOLS, RESULT, THOUGHT, rows_of
+from conversations import ASKED, CALL, CALLED, CONVERSATIONS, EARLIER, GIVEN_TOOLS, RESULT, THOUGHT, rows_of
 from penchant.data.rendering.render_groups import render_all
 from penchant.data.rendering.renderer import Renderer
 from penchant.errors import InputError
@@ -212,6 +212,19 @@ def test_earlier_turns_are_taught_as_they_stand_in_the_whole_conversation() -> N
             f"The Elbe.{'' if name == 'gpt_oss' else family.end}",
             f"The Rhine.{END[name]}",
         ]
+
+
+@pytest.mark.parametrize("name", ["deepseek_r1", "qwen3", "nemotron3", "glm4_moe"])
+def test_earlier_turns_are_found_before_a_response_with_thoughts(name: str) -> None:
+    prompt = (*EARLIER[:2], Message("user", "Another one?"))
+    ((_, texts),) = shown(name, prompt, f"{THOUGHT}The Rhine.", every_turn=True)
+    end = FAMILIES[name].end
+    assert texts[0].rpartition("</think>")[2].strip() == f"The Po.{end}"
+    assert "I look." in texts[1]
+    cut = Response("<think>\nI look", finished=False)
+    ((_, texts),) = shown(name, prompt, cut, every_turn=True, thoughts="mask")
+    assert texts[0].rpartition("</think>")[2].strip() == f"The Po.{end}"
+    assert texts[1].endswith("I look")
 
 
 def test_calls_of_earlier_turns_are_taught_too() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from penchant.data.options import Thoughts
@@ -35,11 +35,13 @@ class PlacedTurn:
         full: the conversation up to the turn's end.
         bounds: of the turn in it.
         follows: whether the conversation begins with the prompt as a sampler gets it.
+        composed: whether the turn was put behind the prompt here, since the template would write it otherwise.
     """
 
     full: str
     bounds: AnswerBounds
     follows: bool
+    composed: bool = False
 
     def scored_from(self, head: str, *, masked: bool, moved_boundary: bool) -> int:
         """Return where what is scored starts.
@@ -137,9 +139,21 @@ class ChatText:
                 continue
             start = turn.scored_from(head, masked=masked, moved_boundary=moved_boundary)
             last = Span(turn.full, start, turn.bounds.end, len(turn.full), response.finished)
-            before = earlier_spans(self, turns, response_turn(response), turn.full, numbers) if numbers else []
-            rows.append([*before, last])
+            rows.append([*self._previous(turns, response_turn(response), turn, numbers), last])
         return WrittenGroup(head, rows, moved_boundary, stripped)
+
+    def _previous(
+        self, turns: Sequence[Message], response: Message, turn: PlacedTurn, numbers: Sequence[int]
+    ) -> list[Span]:
+        """Return what is taught of the turns before a response. turn: the response, as it was written."""
+        if not numbers:
+            return []
+        written = turn.full
+        if turn.composed:  # what the template itself writes is the same up to the header of the response
+            response = Message("assistant", PROBE)
+            written = self.template.write([*turns, response], answered=True)
+        spans = earlier_spans(self, turns, response, written, numbers)
+        return [replace(span, full=turn.full) for span in spans]
 
     # -- a turn of the assistant ----------------------------------------------------------------------------------
 
@@ -160,7 +174,8 @@ class ChatText:
                 refuse_unclosed(turn)
             # cut while thinking: nothing but the header of the answer can stand before it
             full = head + self._continuation(head, turn.content[block.start :])
-            return PlacedTurn(full, AnswerBounds(len(head), len(full), len(full), True), True)
+            # all of it is scored, as of a sample: masked it would be a response without a token
+            return PlacedTurn(full, AnswerBounds(len(head), len(head), len(full)), True, True)
         full = self.template.write([*turns, turn], answered=True)
         shape = self.shape(turns)
         follows = full.startswith(head)
@@ -207,6 +222,5 @@ class ChatText:
         assert block is not None
         body = self._continuation(head, text[block.start :])
         end = len(head) + len(body)
-        return PlacedTurn(
-            head + body + suffix, AnswerBounds(len(head), end - (len(text) - block.answer), end, True), True
-        )
+        bounds = AnswerBounds(len(head), end - (len(text) - block.answer), end, True)
+        return PlacedTurn(head + body + suffix, bounds, True, True)
