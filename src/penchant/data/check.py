@@ -69,6 +69,7 @@ def check_preferences(
         report,
         # the sentences are made of the report's own numbers, so that text and JSON cannot differ
         problems=tuple(problems_of(report)),
+        margin=margin,
         refusals=(
             *_refusals(report, parsed, ties=ties, bad_rows=bad_rows, overflow=overflow),
             *(_contradictions(report) if contradictions == "error" else ()),

@@ -71,7 +71,7 @@ class CheckReport:
         tokens: counts that need a tokenizer; None without one.
         unread: columns that hold something and are not read, with the number of their rows; unread_texts: those of
             them that hold text of their own.
-        ratings: how ratings were read, with the number of their rows.
+        ratings: how ratings were read, with the number of their rows. margin: by how much one has to be better.
         marks: a sentence about marks of a chat template in the texts; empty without any.
         notes: sentences about columns that judge and are not read, and about texts that may be damaged.
         look_alike: where comparisons stand between responses that differ in white space alone.
@@ -107,6 +107,7 @@ class CheckReport:
     unread: dict[str, int] = field(default_factory=dict)
     unread_texts: tuple[str, ...] = ()
     ratings: dict[str, int] = field(default_factory=dict)
+    margin: float = 0.0
     marks: str = ""
     notes: tuple[str, ...] = ()
     look_alike: tuple[str, ...] = ()
@@ -218,7 +219,7 @@ def _table(report: CheckReport) -> list[str]:
         ("responses", f"{report.responses} (prompts: {sizes})"),
         ("comparisons", report.comparisons),
         ("named annotators", report.annotators),
-        ("rating that compares", _rating_rule(report.ratings)),
+        ("rating that compares", _rating_rule(report)),
         ("ties", report.ties),
         ("duplicates", report.duplicates),
         ("contradictions", f"{report.contradictions} ({report.contradictions_same_annotator} by one annotator)"),
@@ -243,11 +244,11 @@ def _table(report: CheckReport) -> list[str]:
     return [f"  {name:<30} {value}" for name, value in rows]
 
 
-def _rating_rule(ratings: dict[str, int]) -> str:
+def _rating_rule(report: CheckReport) -> str:
     """Return the rule by which ratings were read; where rows have several, each with their number."""
-    if len(ratings) < 2:
-        return cut(next(iter(ratings), "none"))
-    return ", ".join(f"{cut(rule)} ({count} rows)" for rule, count in list(ratings.items())[:5])
+    rules = [f"{cut(rule)} ({count} rows)" for rule, count in list(report.ratings.items())[:5]]
+    text = ", ".join(rules) if len(rules) > 1 else cut(next(iter(report.ratings), "none"))
+    return f"{text}; nearer than {report.margin:g} is a tie" if report.margin else text
 
 
 def _findings(report: CheckReport) -> list[str]:

@@ -57,6 +57,39 @@ def test_two_columns_can_change_places() -> None:
         rename_columns(row, {"prompt": "frage"})
 
 
+def test_a_column_that_is_not_there_is_answered_with_the_nearest() -> None:
+    row = {"problem": "p", "info": {"post": "q"}, "chosen": "a", "rejected": "b"}
+    for column, nearest in (("problm", "problem"), ("info.pots", "info.post")):
+        with pytest.raises(RowError, match=rf"prompt is to be '{column}', .*; did you mean '{nearest}'\?"):
+            rename_columns(row, {"prompt": column})
+
+
+def test_a_path_leads_into_objects_and_lists(tmp_path: Path) -> None:
+    row = {"info": {"post": "p", "by": "someone"}, "turns": [{"text": "a"}, {"text": "b"}], "a.b": "c"}
+    columns = {"prompt": "info.post", "chosen": "turns.0.text", "rejected": "turns.1.text"}
+    loaded = read_preferences(save(tmp_path / "a.jsonl", row), columns=columns)
+    assert loaded.groups == [PromptGroup("p", ["a", "b"], [Comparison(0, 1)])]
+    assert loaded.unread == {"info": 1, "turns": 1, "a.b": 1}
+    assert rename_columns(row, {"prompt": "a.b"})["prompt"] == "c"  # a name with a dot in it goes first
+    with pytest.raises(RowError, match=r"prompt is to be 'turns\.2\.text'"):
+        rename_columns(row, {"prompt": "turns.2.text"})
+
+
+def test_which_of_two_columns_is_the_prompt_is_asked(tmp_path: Path) -> None:
+    both = {"problem": "What is it?", "title": "A riddle", **BARE}
+    message = said(save(tmp_path / "a.jsonl", both))
+    assert "fields 'problem' and 'title' could all be the prompt" in message
+    assert "data.columns={prompt: problem}" in message
+    assert "data.columns={title: null}" in message
+    columns = {"prompt": "problem", "input": "title"}
+    assert load_preferences(tmp_path / "a.jsonl", columns=columns)[0].prompt == (
+        Message("user", "What is it?\n\nA riddle"),
+    )
+    with_prompt = said(save(tmp_path / "b.jsonl", {**TRL, "question": "Which?"}))
+    assert "field 'question' is not read by the layout trl" in with_prompt
+    assert "it reads 'prompt' as the prompt; both could be" in with_prompt
+
+
 @pytest.mark.parametrize(
     ("beside", "prompt"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import LoadedPreferences, load_prompts, read_preferences
+from penchant.data import LoadedPreferences, check_preferences, load_prompts, read_preferences
 from penchant.errors import InputError
 from penchant.types import Comparison, Message
 
@@ -130,10 +130,18 @@ def test_helpsteer_rows_of_one_prompt_are_compared_by_the_rating_that_is_named(r
     # 3 - 0.5 * 4 = 1 is less than 2 - 0.5 * 1 = 1.5
     weighed = read(*rows, score={"helpfulness": 1, "verbosity": -0.5})
     assert (weighed.groups[0].scores, weighed.groups[0].comparisons) == ((1.0, 1.5), (Comparison(1, 0),))
-    assert weighed.ratings == {"helpfulness + -0.5 * verbosity": 3}
+    assert weighed.ratings == {"helpfulness - 0.5 * verbosity": 3}
     assert read(*rows, margin=1).groups[0].comparisons == (Comparison(0, 1),)
     assert read(*rows, margin=1.5).groups[0].comparisons == (Comparison(0, 1, tie=True),)
     assert "no rating 'helpfullness'; did you mean 'helpfulness'?" in refusal(*rows, score="helpfullness")
+
+
+def test_the_check_states_the_rule_that_was_used(tmp_path: Path) -> None:
+    rows = [HELPSTEER | {"prompt": "p", "response": text, "helpfulness": 3, "verbosity": 1} for text in "ab"]
+    path = save(tmp_path / "a.jsonl", *rows)
+    report = check_preferences(path, score={"helpfulness": 2, "verbosity": -1}, margin=0.5)
+    assert "rating that compares           2 * helpfulness - verbosity; nearer than 0.5 is a tie" in report.as_text()
+    assert report.as_dict()["ratings"] == {"2 * helpfulness - verbosity": 2}
 
 
 def test_a_response_that_was_rated_twice_has_the_mean(read: Any) -> None:
@@ -282,6 +290,10 @@ def test_a_choice_of_ratings_that_chooses_nothing_is_refused(refusal: Any) -> No
     own = {"prompt": "p", "responses": ["a", "b"], "comparisons": [{"winner": 0, "loser": 1}]}
     assert "data.score='x' chooses between ratings, and the rows of the layout penchant have none" in refusal(
         own, score="x"
+    )
+    strength = {"prompt": "p", "response_1": "a", "response_2": "b", "preference_strength": 1}
+    assert "the rows have preference_strength and nothing else to compare by, got 'helpfulness'" in refusal(
+        strength, score="helpfulness"
     )
     assert "margin must be a number from 0 up" in refusal(pair, margin=-1)
     assert "at least one rating by a number that is not 0" in refusal(pair, score={"a": 0})

@@ -7,7 +7,7 @@ from itertools import combinations, product
 from penchant.data.layouts.columns import note_others
 from penchant.data.layouts.outcomes import comparisons_of_ranks, refuse_identical
 from penchant.data.layouts.pair_ratings import rated_pair
-from penchant.data.layouts.rating_rules import choice_of, state_rating, strength_comparison
+from penchant.data.layouts.rating_rules import choice_of, state_only_rating, state_rating, strength_comparison
 from penchant.data.layouts.transcripts import is_open_transcript, marked_turns, transcript_turns
 from penchant.data.layouts.turns import as_prompt, as_turns, prompt_or_instruction
 from penchant.data.sources.values import (
@@ -42,6 +42,7 @@ def read_shp(row: RowValues) -> PromptGroup:
 
     The votes of both comments (`score_A`, `score_B`) are the scores.
     """
+    state_only_rating(row, "labels")
     texts = _texts(row, "human_ref_A", "human_ref_B")
     winner = 1 - as_integer(row["labels"], "labels", low=0, high=1)
     group = _group(as_text(row["history"], "history"), texts, [Comparison(winner, 1 - winner)], "human_ref_A")
@@ -67,6 +68,7 @@ def read_webgpt(row: RowValues) -> PromptGroup:
     prompt = as_object(question, "question").get("full_text") if isinstance(question, dict) else question
     if isinstance(question, dict):
         note_others(row, "question", question, ("full_text",))
+    state_only_rating(row, "score")
     texts = _texts(row, "answer_0", "answer_1")
     scores = [as_number(row[name], name) for name in ("score_0", "score_1")]
     tie = scores[0] == scores[1]
@@ -106,7 +108,7 @@ def read_helpsteer2_preference(row: RowValues) -> PromptGroup:
     The strength is the comparison's weight, and 0 is a tie.
     """
     strength = _strength(row["preference_strength"], "preference_strength")
-    state_rating(row, "preference_strength")
+    state_only_rating(row, "preference_strength")
     texts = _texts(row, "response_1", "response_2")
     prompt = row["prompt"]
     prompt = marked_turns(as_text(prompt, "prompt")) if isinstance(prompt, str) else as_prompt(prompt, "prompt")

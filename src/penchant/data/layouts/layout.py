@@ -61,7 +61,7 @@ class Layout:
 
     @property
     def examples(self) -> dict[str, Path]:
-        """Return files with example rows, which the tests read and the reference shows: by the layout, and its `variants`."""
+        """Return files with example rows, which the tests read and the reference shows, by layout and variant."""
         return {name: EXAMPLES / f"{name}.jsonl" for name in (self.name, *self.variants)}
 
     def missing(self, row: RowValues) -> list[tuple[str, ...]]:

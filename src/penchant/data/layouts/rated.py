@@ -8,7 +8,7 @@ from penchant.data.layouts.cells import unfold_turns
 from penchant.data.layouts.columns import note_others, pass_over
 from penchant.data.layouts.demonstrations import read_completion
 from penchant.data.layouts.outcomes import comparisons_of_scores, require_length
-from penchant.data.layouts.rating_rules import number_in, rating_weights, state_rating, weighted_rating
+from penchant.data.layouts.rating_rules import number_in, rating_weights, state_only_rating, weighted_rating
 from penchant.data.layouts.transcripts import marked_turns
 from penchant.data.layouts.turns import as_prompt, prompt_or_instruction
 from penchant.data.sources.values import RowError, RowValues, as_list, as_number, as_object, as_text, flag
@@ -59,7 +59,7 @@ def read_distilabel(row: RowValues) -> PromptGroup:
     values = as_list(row[field], field, of="numbers")
     require_length(field, len(values), len(texts))
     scores = [as_number(number_in(value), f"{field}[{index}]") for index, value in enumerate(values)]
-    state_rating(row, field)
+    state_only_rating(row, field)
     return PromptGroup(prompt_or_instruction(row), texts, comparisons_of_scores(scores, texts), scores)
 
 

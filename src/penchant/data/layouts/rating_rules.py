@@ -36,9 +36,25 @@ def rating_weights(row: RowValues, default: str) -> dict[str, float]:
     """
     score = rules_of(row).score
     weights = {default: 1.0} if score is None else {score: 1.0} if isinstance(score, str) else dict(score)
-    names = [name if weight == 1 else f"{weight:g} * {name}" for name, weight in weights.items()]
-    state_rating(row, " + ".join(names))
+    terms = [f"{'-' if weight < 0 else '+'} {_factor(weight)}{name}" for name, weight in weights.items()]
+    state_rating(row, " ".join(terms).removeprefix("+ "))
     return weights
+
+
+def _factor(weight: float) -> str:
+    return "" if abs(weight) == 1 else f"{abs(weight):g} * "
+
+
+def state_only_rating(row: RowValues, name: str) -> None:
+    """Note that the rows of a layout have one rating or verdict and no other.
+
+    Raises:
+        RowError: `data.score` names another one.
+    """
+    score = rules_of(row).score
+    if score not in (None, name):
+        raise RowError("value", f"data.score: the rows have {name} and nothing else to compare by, got {score!r}")
+    state_rating(row, name)
 
 
 def weighted_rating(ratings: Mapping[str, object], weights: Mapping[str, float], path: str = "") -> float:
