@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from penchant.methods.sft import SFT
 from penchant.methods.sft import run as run_sft
 from penchant.train import gradient_run
 from penchant.train.inputs import kept_source
+from penchant.types import PromptGroup
 
 QUICK: dict[str, Any] = {
     "optimizer": {"name": "adamw", "learning_rate": 1e-3},
@@ -141,3 +144,41 @@ def test_a_run_from_a_table_is_resumed_and_refused_like_any_other(
     rows_of(path, "abcdefgx")
     with pytest.raises(RunMismatchError, match="changed since the run"):
         run_dpo(config, resume=True)
+
+
+@pytest.mark.slow
+def test_the_rows_of_a_large_file_are_no_objects_of_python(tmp_path: Path, tiny_model: str, own_cache: Path) -> None:
+    """Structure, not speed: of each of 20,000 rows a run holds some hundred bytes, and no group is alive."""
+    from penchant.train.inputs.sources import preferences
+    from penchant.train.mixture import read_source
+    from penchant.train.objectives import preference
+    from penchant.train.plan import comparison_unit
+    from penchant.train.prepare import prepare
+    from penchant.train.recipe import Recipe, starting_policy
+
+    count = 20_000
+    texts = (("a b " * 10, f"yes {number} " + "c d " * 12, f"no {number} " + "e f " * 12) for number in range(count))
+    with (tmp_path / "a.jsonl").open("w") as file:
+        for number, (prompt, chosen, rejected) in enumerate(texts):
+            file.write(json.dumps({"prompt": f"{number} {prompt}", "chosen": chosen, "rejected": rejected}) + "\n")
+    config = DPO(model=tiny_model, data={"path": str(tmp_path / "a.jsonl"), "held_out": 64}, **QUICK)
+    recipe = Recipe(
+        read=preferences,
+        units=lambda group: [comparison_unit(comparison) for comparison in group.comparisons],
+        objective=preference(config.loss),
+        held_out=lambda *_: {},
+    )
+    policy = starting_policy(config)
+    prepare(config, recipe, read_source(config, recipe), policy)  # the first time the table is written
+    gc.collect()
+    tracemalloc.start()
+    try:
+        prepared = prepare(config, recipe, read_source(config, recipe), policy)
+        gc.collect()
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(prepared.train_groups) == count - 64
+    assert sum(isinstance(thing, PromptGroup) for thing in gc.get_objects()) < 100
+    assert held / count < 500, f"{held / count:.0f} bytes per row"
+    assert peak / count < 1_500, f"{peak / count:.0f} bytes per row at the peak"

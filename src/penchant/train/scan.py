@@ -13,7 +13,7 @@ from penchant.train.plan import Unit, content_key, digest_key, split_key
 from penchant.types import PromptGroup
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GroupFacts:
     """What a run must know of a group.
 
