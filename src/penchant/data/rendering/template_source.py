@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +10,13 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from penchant.errors import InputError, did_you_mean
-from penchant.files import read_file
+from penchant.files import atomic_write, cache_folder, read_file
 
 MODES = ("auto", "chat", "plain")
 """Templates that are no text of their own: the tokenizer's, or none."""
 FILE = ".jinja"
+CONTENT = "content:"
+"""Before the digest of a template's text that is kept in the cache, in the place of its name (`keep_template`)."""
 LONGEST = 1_000_000  # characters; the longest published template has some thousands
 
 
@@ -33,6 +36,8 @@ def template_text(template: str) -> str | None:
         return None
     if template in shipped_templates():
         return (files("penchant.data.rendering") / "chat_templates" / f"{template}{FILE}").read_text(encoding="utf-8")
+    if template.startswith(CONTENT):
+        return _kept_text(template)
     path = Path(template).expanduser()
     if not path.is_file():
         names = (*MODES, *shipped_templates())
@@ -46,6 +51,40 @@ def template_text(template: str) -> str | None:
         raise InputError(f"the template {template} cannot be read: {error}") from error
     if not text.strip() or len(text) > LONGEST:
         raise InputError(f"the template {template} has {len(text):,} characters, expected a jinja template")
+    return text
+
+
+def keep_template(template: str) -> str:
+    """Return a name for the text of a template, which stands for it wherever and whenever it is used on this machine.
+
+    A file may change or be gone by then, and its path says nothing of its content. `auto`, `chat` and `plain` stay.
+
+    Raises:
+        InputError: there is no such template.
+    """
+    text = template_text(template)
+    if text is None:
+        return template
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    atomic_write(_kept_file(digest), text, shared=True)
+    return f"{CONTENT}{digest}"
+
+
+def _kept_file(digest: str) -> Path:
+    folder = cache_folder() / "templates"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{digest}{FILE}"
+
+
+def _kept_text(template: str) -> str:
+    digest = template.removeprefix(CONTENT)
+    file = _kept_file(digest) if digest.isalnum() else None
+    try:
+        text = read_file(file).decode("utf-8") if file is not None else ""
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    if hashlib.sha256(text.encode()).hexdigest()[:32] != digest:
+        raise InputError(f"the template {template} is not in the cache any more: start from the command that named it")
     return text
 
 

@@ -53,14 +53,14 @@ def start_policy(job: StageJob[StageSettings], settings: PolicySettings) -> Poli
     """Load the model that every method starts from: the one after SFT where there is such a stage."""
     start = job.needs.get("start")
     name = str(start / "checkpoint") if start else job.inputs["model"]
-    return load_policy(settings.model.replace(name=name), template=settings.template)
+    return load_policy(settings.model.replace(name=name), rendering=settings.rendering)
 
 
 def trained_policy(job: StageJob[StageSettings], settings: PolicySettings) -> Policy:
     """Load the model that the run before this stage has trained."""
     name = str(job.needs["run"] / "checkpoint")
     # its adapters lie in the checkpoint; `lora` would begin new ones on top
-    return load_policy(settings.model.replace(name=name, lora=None), template=settings.template)
+    return load_policy(settings.model.replace(name=name, lora=None), rendering=settings.rendering)
 
 
 def with_room(policy: Policy, file: Path, tokens: int) -> list[Prompt]:

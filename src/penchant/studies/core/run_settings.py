@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from penchant.data.options import Template
 from penchant.errors import RunError
 from penchant.models.settings import ModelConfig
 from penchant.studies.core.stage_settings import (
     DrawSettings,
     EvaluationSettings,
     OfflineRunSettings,
+    PolicySettings,
     PPORunSettings,
     RewardModelSettings,
     RunSettings,
@@ -64,12 +64,12 @@ class RunPaths:
         start = self.needs.get("start")
         return model.replace(name=str(start / "checkpoint") if start else self.inputs["model"])
 
-    def comparisons(self, template: Template, limit: int | None = None) -> dict[str, object]:
+    def comparisons(self, policy: PolicySettings, limit: int | None = None) -> dict[str, object]:
         """Return where a run reads comparisons, and how."""
         # the groups of a prompt stay apart: merged they would be compared all with all
         file = self.needs["comparisons"] / "comparisons.jsonl"
         # ties are dropped, as they were when the stage counted what a run will see
-        data: dict[str, object] = {"path": str(file), "merge": False, "ties": "drop", "template": template}
+        data: dict[str, object] = {"path": str(file), "merge": False, "ties": "drop", **policy.data}
         return data if limit is None else {**data, "limit": limit}
 
 
@@ -107,7 +107,7 @@ def run_settings(
                 "seed": settings.seed,
                 "epochs": settings.epochs,
                 "batch_size": settings.batch_size,
-                "data": {**paths.comparisons(settings.policy.template), "held_out": settings.held_out},
+                "data": {**paths.comparisons(settings.policy), "held_out": settings.held_out},
             }
         case PPORunSettings():
             method_settings = _ppo(kind, settings, paths)
@@ -151,7 +151,7 @@ def _offline(kind: str, settings: OfflineRunSettings, paths: RunPaths, counts: C
         "model": paths.model(settings.policy.model),
         "seed": settings.seed,
         # nothing is held out: methods are measured on prompts of their own, and learn from equal data
-        "data": {**paths.comparisons(settings.policy.template, settings.prompts), "held_out": 0},
+        "data": {**paths.comparisons(settings.policy, settings.prompts), "held_out": 0},
         "batch_size": settings.batch_size,
         # enough passes for the steps that are asked for, which then end the run
         "epochs": ceil(steps / steps_per_pass),
@@ -161,7 +161,7 @@ def _offline(kind: str, settings: OfflineRunSettings, paths: RunPaths, counts: C
 
 
 def _ppo(kind: str, settings: PPORunSettings, paths: RunPaths) -> dict[str, object]:
-    data = {"path": str(paths.needs["prompts"] / "train.jsonl"), "held_out": 0, "template": settings.policy.template}
+    data = {"path": str(paths.needs["prompts"] / "train.jsonl"), "held_out": 0, **settings.policy.data}
     return {
         "model": paths.model(settings.policy.model),
         "seed": settings.seed,

@@ -94,7 +94,7 @@ def judged_stage(job: StageJob[PolicySettings], folder: Path) -> dict[str, objec
     groups = load_preferences(job.needs["held"] / "comparisons.jsonl", merge=False, ties="drop")
     run = job.needs["run"]
     if (run / "checkpoint" / "reward.json").exists():
-        scores = load_reward_model(run, template=job.settings.template).score(groups)
+        scores = load_reward_model(run).score(groups)
     else:
         # DPO's implicit reward: beta times this log-ratio. The factor changes no order, so it is left out
         start = start_policy(job, job.settings).score(groups)

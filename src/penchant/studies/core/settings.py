@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed
-from penchant.data.options import Template
+from penchant.data.rendering.template_source import TemplateName
 from penchant.data.settings import RowsConfig, refuse_mixture
 from penchant.models.settings import ModelConfig
 
@@ -204,8 +204,11 @@ class StudyConfig(LimitedStudy):
 
     model: ModelConfig
     """The model to start from: a name, or its settings."""
-    template: Template = "plain"
-    """How prompts are rendered."""
+    template: TemplateName = "plain"
+    """How prompts are rendered: `plain` joins texts as they are, `chat` takes the model's chat template. Or `chatml`
+    and others that come with this package, or a `.jinja` file."""
+    template_args: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the template is told beside the conversation, such as `{enable_thinking: false}`."""
     # the paper's; presets take AdamW, as RMSprop without a long warm-up costs nats of KL for no reward (decision 8)
     optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
     """Of every method; PPO's included."""

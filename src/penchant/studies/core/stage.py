@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from penchant.config import Config
+from penchant.data.rendering.template_source import keep_template
 from penchant.models.builtin import BUILT_IN, ENCODERS
 from penchant.studies.core.address import address, data_content, model_content, reward_content
 from penchant.studies.core.kinds import RUN, maker_of, stage_makers
@@ -127,7 +128,9 @@ class StageFactory:
             settings = SFTSettings(
                 model=policy.model,
                 learning=learning,
-                data=config.sft.data.replace(path=data_content(config.sft.data.path)),
+                data=config.sft.data.replace(
+                    path=data_content(config.sft.data.path), template=keep_template(config.sft.data.template)
+                ),
                 learning_rate=config.sft.learning_rate,
                 epochs=config.sft.epochs,
                 max_steps=config.sft.max_steps,
@@ -215,7 +218,11 @@ def plain(config: Config) -> dict[str, object]:
 
 def policy_settings(config: StudyConfig) -> PolicySettings:
     """Return the model that every stage starts from, by its content."""
-    return PolicySettings(model=config.model.replace(name=model_content(config.model.name)), template=config.template)
+    return PolicySettings(
+        model=config.model.replace(name=model_content(config.model.name)),
+        template=keep_template(config.template),
+        template_args=config.template_args or None,
+    )
 
 
 def learning_settings(config: StudyConfig) -> LearningSettings:

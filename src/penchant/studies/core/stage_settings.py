@@ -6,10 +6,11 @@ new one leaves the addresses of the stages that do not use it as they are. Impor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from penchant.data.options import Template
+from penchant.data.options import RenderOptions, Template
 from penchant.data.settings import RowsConfig
 from penchant.models.settings import ModelConfig
 from penchant.typed_json import INLINED, OMITTED, StoredAs
@@ -34,6 +35,18 @@ class PolicySettings(StageSettings):
 
     model: ModelConfig
     template: Template
+    template_args: Annotated[Mapping[str, object] | None, OMITTED] = None
+
+    @property
+    def rendering(self) -> RenderOptions:
+        """Return how texts become token ids."""
+        return RenderOptions(self.template, self.template_args or {})
+
+    @property
+    def data(self) -> dict[str, object]:
+        """Return the settings of a run's data that say the same."""
+        settings: dict[str, object] = {"template": self.template}
+        return settings | ({"template_args": dict(self.template_args)} if self.template_args else {})
 
 
 @dataclass(frozen=True)
@@ -134,6 +147,7 @@ class PreferredResponses:
 
     template: Template
     held_out: int = 0
+    template_args: Annotated[Mapping[str, object] | None, OMITTED] = None
 
 
 @dataclass(frozen=True)

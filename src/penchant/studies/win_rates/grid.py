@@ -201,7 +201,7 @@ class _GridBuilder:
             settings = SFTSettings(
                 model=self.policy.model,
                 learning=self.learning,
-                data=PreferredResponses(config.template),
+                data=PreferredResponses(self.policy.template, template_args=self.policy.template_args),
                 learning_rate=config.sft.learning_rate,
                 epochs=config.sft.epochs,
                 max_steps=config.sft.max_steps,
@@ -220,7 +220,8 @@ class _GridBuilder:
             rows=from_json(RowSettings, {**plain(rows), "path": data_content(path)}),
             # Its tokenizer does the cutting, so another model gets other rows.
             model=model_content(self.config.model.name),
-            template=self.config.template,
+            template=self.policy.template,
+            template_args=self.policy.template_args,
             prompt_tokens=self.config.prompt_tokens,
             response_tokens=self.config.response_tokens,
         )

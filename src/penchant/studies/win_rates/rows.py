@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from penchant.data.merge import merge_groups
+from penchant.data.options import RenderOptions
 from penchant.data.rendering.renderer import Renderer
 from penchant.judges.contract import digest
 from penchant.models.load import load_renderer
@@ -56,7 +57,8 @@ class Cutter:
     @classmethod
     def from_settings(cls, settings: CutSettings, model: str) -> Cutter:
         """Return the cutter of a stage; `model` is where its tokenizer lies."""
-        renderer, rows = load_renderer(model, template=settings.template), settings.rows
+        rendering = RenderOptions(settings.template, settings.template_args or {})
+        renderer, rows = load_renderer(model, rendering=rendering), settings.rows
         return cls(renderer, settings.prompt_tokens, settings.response_tokens, rows.prompt_end, rows.answer_end)
 
     def cut(self, groups: Sequence[PromptGroup]) -> list[PromptGroup]:

@@ -40,6 +40,7 @@ class CutSettings(StageSettings):
     template: Template
     prompt_tokens: int | None
     response_tokens: int | None
+    template_args: Annotated[Mapping[str, object] | None, OMITTED] = None
 
 
 @dataclass(frozen=True)
