@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from penchant.errors import InputError, did_you_mean
+from penchant.metrics.directions import HIGHER_IS_BETTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,6 @@ class Metric:
         unit: what follows a number in a sentence; empty for shares and plain numbers.
         axis: the unit in full, at an axis; the unit if not given.
         is_share: whether it is printed in percent.
-        higher_is_better: None where neither is.
         level: a value that means something, such as the accuracy of chance; drawn as a line.
     """
 
@@ -31,13 +31,17 @@ class Metric:
     unit: str = ""
     axis: str = ""
     is_share: bool = False
-    higher_is_better: bool | None = None
     level: float | None = None
 
     def __post_init__(self) -> None:
         # only the first letter: names such as "KL" stay as they are
         object.__setattr__(self, "label", self.label or self.title[0].lower() + self.title[1:])
         object.__setattr__(self, "column", self.column or self.title)
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """Whether more of it is better; None where neither is."""
+        return HIGHER_IS_BETTER.get(self.key)
 
     @property
     def axis_unit(self) -> str:
@@ -47,12 +51,12 @@ class Metric:
 
 _share = partial(Metric, is_share=True)
 _TRAINED = (
-    Metric("loss", "Loss", column="Held-out loss", higher_is_better=False),
-    _share("accuracy", "Accuracy", axis="share of comparisons", higher_is_better=True, level=0.5),
+    Metric("loss", "Loss", column="Held-out loss"),
+    _share("accuracy", "Accuracy", axis="share of comparisons", level=0.5),
     _share("longest_wins", "Longest wins"),
-    _share("label_accuracy", "Label accuracy", axis="share of labels", higher_is_better=True),
+    _share("label_accuracy", "Label accuracy", axis="share of labels"),
     _share("desirable_share", "Good labels"),
-    Metric("margin", "Margin", column="Margin, nats", unit="nats", higher_is_better=True, level=0.0),
+    Metric("margin", "Margin", column="Margin, nats", unit="nats", level=0.0),
     Metric("mean_logps", "Mean log-probability", column="Mean, nats", unit="nats per token"),
     Metric("chosen_logps", "Chosen log-probability", column="Chosen, nats", unit="nats"),
     Metric("rejected_logps", "Rejected log-probability", column="Rejected, nats", unit="nats"),
@@ -74,7 +78,7 @@ _TRAINED = (
         unit="nats",
         level=0.0,
     ),
-    Metric("true_reward", "True reward of the rollouts", "true reward", "True reward", higher_is_better=True),
+    Metric("true_reward", "True reward of the rollouts", "true reward", "True reward"),
     Metric("kl_coefficient", "Coefficient of the KL penalty", "coefficient", "KL coefficient"),
     _share("clip_fraction", "Clipped tokens", "share of clipped tokens", axis="share of tokens"),
     _share(
@@ -83,13 +87,12 @@ _TRAINED = (
         "explained share",
         "Explained variance",
         axis="share",
-        higher_is_better=True,
         level=0.0,
     ),
     Metric("grad_norm", "Gradient norm", axis="before clipping"),
 )
 _SAMPLED = (
-    Metric("reward", "Reward", higher_is_better=True),
+    Metric("reward", "Reward"),
     Metric("kl_nats", "KL from the reference", "KL", "KL, nats", "nats", axis="nats per response"),
     Metric("tokens", "Length of sampled responses", "length", "Tokens", "tokens"),
     _share("repetition", "Repetition", axis="share of 4-grams"),
@@ -98,27 +101,27 @@ _SAMPLED = (
 )
 # tables of judgments have their columns in lower case
 _JUDGMENTS = (
-    _share("rate", "Win rate", column="win rate", higher_is_better=True, level=0.5),
+    _share("rate", "Win rate", column="win rate", level=0.5),
     _share("high", "Win rate at most", "at most", "at most"),
-    _share("wins", "Wins", column="wins", higher_is_better=True),
+    _share("wins", "Wins", column="wins"),
     _share("ties", "Ties", column="ties"),
-    _share("losses", "Losses", column="losses", higher_is_better=False),
-    _share("unparseable", "No verdict", "unparseable", "no verdict", higher_is_better=False),
-    _share("length_controlled", "At equal lengths", column="at equal lengths", higher_is_better=True, level=0.5),
+    _share("losses", "Losses", column="losses"),
+    _share("unparseable", "No verdict", "unparseable", "no verdict"),
+    _share("length_controlled", "At equal lengths", column="at equal lengths", level=0.5),
     _share("flipped", "Winner changed with the order", "winner changed", "winner changed with the order"),
     _share("first_place", "First response named", column="first response named"),
     _share("longest", "By who takes the longer", "longest", "by who takes the longer"),
     _share("random", "By a coin", "random", "by a coin"),
 )
 _AGREEMENT = (
-    _share("raw", "Share of the same verdicts", "the same", "the same", higher_is_better=True),
-    Metric("kappa", "Cohen's kappa", "kappa", higher_is_better=True, level=0.0),
-    Metric("alpha", "Krippendorff's alpha", "alpha", higher_is_better=True, level=0.0),
+    _share("raw", "Share of the same verdicts", "the same", "the same"),
+    Metric("kappa", "Cohen's kappa", "kappa", level=0.0),
+    Metric("alpha", "Krippendorff's alpha", "alpha", level=0.0),
 )
 _WEAK = (
-    Metric("pgr", "Performance gap recovered", "PGR", "PGR", higher_is_better=True, level=0.0),
-    _share("calibration_error", "Calibration error", column="calibration error", higher_is_better=False),
-    Metric("brier", "Brier score", "Brier score", higher_is_better=False),
+    Metric("pgr", "Performance gap recovered", "PGR", "PGR", level=0.0),
+    _share("calibration_error", "Calibration error", column="calibration error"),
+    Metric("brier", "Brier score", "Brier score"),
 )
 METRICS = {metric.key: metric for metric in (*_TRAINED, *_SAMPLED, *_JUDGMENTS, *_AGREEMENT, *_WEAK)}
 """Every metric by its key."""

@@ -43,6 +43,7 @@ class ModelConfig(Config):
     """A causal language model."""
 
     shorthand: ClassVar[str] = "name"
+    added_fields: ClassVar[frozenset[str]] = frozenset({"attention", "device_map"})
 
     name: Annotated[str, Field(min_length=1)]
     """A built-in name (`smollm2-135m`), a folder, a GGUF file, or a hub id."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from penchant.errors import InputError, did_you_mean
-from penchant.metrics.catalogue import METRICS
+from penchant.metrics.directions import HIGHER_IS_BETTER
 from penchant.train.settings import RunConfig
 
 LOSS = "held_out.loss"
@@ -37,8 +37,7 @@ def _values(side: str, estimates: object) -> Iterator[tuple[str, float | None]]:
 
 def better_is_higher(name: str) -> bool | None:
     """Return whether more of a metric is better; None where neither is, and where nobody knows the metric."""
-    known = METRICS.get(name.rpartition(".")[2])
-    return None if known is None else known.higher_is_better
+    return HIGHER_IS_BETTER.get(name.rpartition(".")[2])
 
 
 def improves(name: str, value: float, best: float | None, min_delta: float = 0.0) -> bool:
@@ -64,8 +63,7 @@ def check_best(config: RunConfig, *, held_out: bool, samples: bool) -> None:
     if side not in SIDES:
         raise _unknown(name, [f"{known}.{key}" for known in SIDES])
     if better_is_higher(key) is None:
-        directed = [f"{side}.{known.key}" for known in METRICS.values() if known.higher_is_better is not None]
-        raise _unknown(name, directed)
+        raise _unknown(name, [f"{side}.{known}" for known in HIGHER_IS_BETTER])
     if side == "held_out" and not held_out:
         raise InputError(
             f"checkpoint.best={config.checkpoint.best} is measured on held-out prompts, but none are held out: set "
