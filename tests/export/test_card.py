@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ from penchant.cli.train import TRAINABLE
 from penchant.export import citations
 from penchant.export.card import METHOD_NAMES, CardFacts, card_text
 from penchant.export.card_words import as_code, redacted, size_text
-from penchant.export.folder import write_export
+from penchant.export.folder import summary_of, write_export
 from penchant.export.origin import Origin, front_matter, license_of, origin_of
 from penchant.export.settings import Export
-from penchant.export.source import Source
+from penchant.export.source import Source, open_source
 from penchant.losses.settings import PAIR_LOSSES
+from penchant.metrics.estimates import Coefficient
 from penchant.reports.run.summary import summarize
+from penchant.runs.evaluations import OutsideEvaluation, OutsideScore, write_evaluation
 from penchant.runs.read import read_runs
 
 
@@ -151,11 +155,45 @@ def test_each_source_of_a_mixture_has_its_digest_and_its_results(tiny_model: str
     assert "on `prefs.jsonl`, `other.jsonl`, with Penchant" in card
     for path, weight in ((rows, "2.0"), (other, "1.0")):
         assert f"| Data | {path.name}, weight {weight}, SHA-256 {sha256(path.read_bytes()).hexdigest()} |" in card
-    table = card.split("By source, at the end:")[1]
+    table = card.split("By source:")[1]
     assert {line.split(" | ")[0] for line in table.splitlines() if ".jsonl" in line} == {
         "| prefs.jsonl",
         "| other.jsonl",
     }
+
+
+def test_the_numbers_are_those_of_the_weights_and_not_of_a_later_step(make_run: Any) -> None:
+    run = make_run(steps=72, every=12)
+    (run / "checkpoint").mkdir()
+    (run / "checkpoint" / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    result = json.loads((run / "result.json").read_text())
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    best = next(line for line in lines if line["kind"] == "eval" and line["step"] == 36)
+    (run / "result.json").write_text(json.dumps(result | {"final": best, "best_step": 36, "status": "stopped_early"}))
+    source = open_source(str(run))
+    assert source.step == 36
+    summary = summary_of(source)
+    assert summary is not None
+    card = card_of(run, source=source, summary=summary)
+    assert "| | at step 0 | at step 36 |" in card
+    assert "drawn at step 36" in card
+    assert "| Weights | of step 36 of 72 |" in card
+    kept = run / "checkpoint-24"
+    shutil.copytree(run / "checkpoint", kept)
+    assert open_source(str(kept)).step == 24
+
+
+def test_tasks_from_outside_stand_with_their_change(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    ends = ((0.5, 0.4, 0.6), (0.375, 0.3, 0.45), (0.125, 0.0625, 0.1875))
+    numbers = [Coefficient(*interval, n=40, clusters=40) for interval in ends]
+    score = OutsideScore("mine", "acc", *numbers, higher_is_better=True, is_share=True)
+    evaluation = OutsideEvaluation(benchmark="lm-eval", model="x", scores=(score,))
+    write_evaluation(evaluation, copy / "evaluations" / "a.json")
+    card = card_of(copy)
+    row = next(line for line in card.splitlines() if line.startswith("| mine, acc |"))
+    assert row == "| mine, acc | 38% [30%, 45%] | 50% [40%, 60%] | +12% [+6%, +19%] |"
 
 
 def test_an_unknown_licence_is_said_and_another_than_the_base_s_too(run: Path) -> None:

@@ -60,7 +60,7 @@ def card_text(facts_of_card: CardFacts) -> str:
         _what_it_is(c),
         "## How to use it",
         _usage(c),
-        *(["## How it was trained", training_text(c.summary.run, c.origin.name)] if c.summary else []),
+        *(["## How it was trained", training_text(c.summary.run, c.origin.name, c.source.step)] if c.summary else []),
         *(["## Results", results_text(c.summary)] if c.summary else []),
         *(["## Warnings", warnings_text(c.summary)] if c.summary else []),
         "## Files",

@@ -15,7 +15,8 @@ def results_text(summary: Summary) -> str:
     if held_out:
         size = max((point.n for point in summary.held_last.held_out.values()), default=0) if summary.held_last else 0
         lines += [f"On held-out data ({count(size, 'item')}, none of them trained on):", ""]
-        lines += ["| | at the start | at the end |", "|---|---|---|", *held_out, ""]
+        first, last = (point.step if point else 0 for point in (summary.held_first, summary.held_last))
+        lines += [f"| | at step {first:,} | at step {last:,} |", "|---|---|---|", *held_out, ""]
     lines += _source_table(summary)
     sampled = _sampled_rows(summary)
     if sampled and summary.sampled:
@@ -30,6 +31,7 @@ def results_text(summary: Summary) -> str:
                 f"Change of the reward: {change}{' (paired by prompt)' if summary.gain.paired else ''}{chance}.",
                 "",
             ]
+    lines += _outside_tables(summary)
     if not lines:
         return "Nothing was measured on held-out data or samples."
     lines.append(
@@ -37,6 +39,19 @@ def results_text(summary: Summary) -> str:
         "reference: the mean log-probability ratio of a response, in nats."
     )
     return "\n".join(lines)
+
+
+def _outside_tables(summary: Summary) -> list[str]:
+    """Return a table of each evaluation by tasks from outside."""
+    lines = []
+    for evaluation in summary.run.outside:
+        lines += [f"By {cell(evaluation.benchmark)}:", "", "| | before | after | change |", "|---|---|---|---|"]
+        for score in evaluation.scores:
+            before, after = (recorded(measure, percent=score.is_share) for measure in (score.before, score.after))
+            change = recorded(score.change, percent=score.is_share, sign=True)
+            lines.append(f"| {cell(score.task)}, {cell(score.metric)} | {before} | {after} | {change} |")
+        lines.append("")
+    return lines
 
 
 def _held_out_rows(summary: Summary) -> list[str]:
@@ -61,7 +76,7 @@ def _source_table(summary: Summary) -> list[str]:
         for name, part in by_source.items()
     ]
     titles = " | ".join(_title(key) for key in keys)
-    return ["By source, at the end:", "", f"| source | {titles} |", f"|---|{'---|' * len(keys)}", *rows, ""]
+    return ["By source:", "", f"| source | {titles} |", f"|---|{'---|' * len(keys)}", *rows, ""]
 
 
 def _measured(summary: Summary, key: str, *, last: bool) -> str:

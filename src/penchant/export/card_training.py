@@ -62,10 +62,11 @@ def _mixed(run: Run, source: Mapping[str, object]) -> DataSource:
     return DataSource(path, str(next((digest for digest in digests if digest), "")), use)
 
 
-def training_text(run: Run, base: str) -> str:
+def training_text(run: Run, base: str, step: int | None) -> str:
     """Return the table of what a run was made of, and all its settings folded below."""
     rows = [(label, text) for label, text in facts(run) if label not in ("Started", "Samples", "Model", "Data")]
-    table = [("Base", base), *_data_rows(run), *rows, *_chosen_settings(run)]
+    weights = f"of step {step:,} of {run.last_step():,}" if step is not None and step != run.last_step() else ""
+    table = [("Base", base), *_data_rows(run), *rows, ("Weights", weights), *_chosen_settings(run)]
     lines = ["| | |", "|---|---|", *(f"| {label} | {cell(text)} |" for label, text in table if text)]
     settings = yaml.safe_dump(_public_settings(run.config), sort_keys=False, allow_unicode=True)
     return "\n".join(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.metadata
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penchant.digests import SUMS, DamagedFile, check_files, has_own_sums, read_sums, write_sums
@@ -56,7 +56,7 @@ def write_export(settings: ModelFolder, out: Path) -> Exported:
     source = open_source(settings.model)
     if out.resolve().is_relative_to(Path(source.weights).resolve()):
         raise InputError(f"out={out} lies inside of the model that is exported: choose another folder")
-    summary = summarize(read_runs([source.run])[0]) if source.run else None
+    summary = summary_of(source)
     origin = _origin(source, summary, settings)
     license_name = settings.license or origin.license
     try:
@@ -116,6 +116,19 @@ def files_of(folder: Path) -> dict[str, int]:
 def title_of(source: Source, summary: Summary | None) -> str:
     """Return what a model is called: its run's or folder's name."""
     return summary.run.name if summary else Path(source.name).expanduser().resolve().name
+
+
+def summary_of(source: Source) -> Summary | None:
+    """Return the run of a model with its numbers up to the step of the weights; None without a run."""
+    if source.run is None:
+        return None
+    run = read_runs([source.run])[0]
+    if source.step is not None:
+        # later evaluations are of weights that are not exported
+        evals = tuple(point for point in run.evals if point.step <= source.step)
+        samples = tuple(sample for sample in run.samples if sample.step <= source.step)
+        run = replace(run, evals=evals, samples=samples)
+    return summarize(run)
 
 
 def _origin(source: Source, summary: Summary | None, settings: ModelFolder) -> Origin:

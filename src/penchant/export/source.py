@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,8 @@ from penchant.models.finished import check_finished
 from penchant.models.locate import locate
 from penchant.models.weights import check_kind
 
+KEPT = re.compile(r"checkpoint-(\d+)")
+"""A checkpoint that a run keeps beside the last one, by its step."""
 RUN_FILES = ("config.yaml", "provenance.json", "result.json", "metrics.jsonl")
 
 
@@ -26,6 +29,7 @@ class Source:
         run: the run that trained them; None for a model that Penchant did not train.
         kind: whether it writes or scores.
         adapter: whether the weights are adapters on a base.
+        step: the run's step that the weights are of, where it is known.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Source:
     run: Path | None
     kind: Literal["policy", "reward model"]
     adapter: bool
+    step: int | None = None
 
 
 def open_source(name: str) -> Source:
@@ -57,15 +62,30 @@ def open_source(name: str) -> Source:
             "folder (with config.json), found neither"
         )
     folder = locate(weights)
-    return Source(name, folder, run, _kind(Path(folder)), (Path(folder) / "adapter_config.json").is_file())
+    step = None if run is None else _step_of(run, Path(weights).name)
+    return Source(name, folder, run, _kind(Path(folder)), (Path(folder) / "adapter_config.json").is_file(), step)
+
+
+def _step_of(run: Path, folder: str) -> int | None:
+    """Return the step that the weights in a run's folder are of: the best one's, where the run kept those."""
+    if match := KEPT.fullmatch(folder):
+        return int(match[1])
+    try:
+        result = read_json(run / "result.json")
+        # the final numbers are those of the weights in `checkpoint`, which a run with a best step put there
+        step = result.get("best_step") if folder == "best" else (result.get("final") or {}).get("step")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return step if isinstance(step, int) else None
 
 
 def _run_of(path: Path) -> Path | None:
-    """Return the run that a path belongs to: the path itself, or the folder around its `checkpoint` or `best`."""
+    """Return the run that a path belongs to: the path itself, or the folder around one of its checkpoints."""
     if (path / "config.yaml").is_file() or (path / "result.json").is_file():
         return path
     parent = path.resolve().parent
-    if path.resolve().name in ("checkpoint", "best") and (parent / "config.yaml").is_file():
+    name = path.resolve().name
+    if (name in ("checkpoint", "best") or KEPT.fullmatch(name)) and (parent / "config.yaml").is_file():
         return parent
     return None
 
