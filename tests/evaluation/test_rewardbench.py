@@ -269,6 +269,10 @@ def test_a_policy_without_a_reference_is_refused(
     write_pairs(tmp_path / "bench.jsonl", 2)
     assert main(["evaluate", tiny_model, "benchmark=rewardbench", f"path={tmp_path / 'bench.jsonl'}"]) == 2
     assert "Give before=MODEL" in capsys.readouterr().err
+    taken = str(tmp_path / "bench.jsonl")
+    for grader in (["judge=longest"], [tiny_model, f"before={tiny_model}"]):
+        assert main(["evaluate", *grader, "benchmark=rewardbench", f"path={taken}", f"out={taken}"]) == 2
+        assert "is a file, expected a folder" in capsys.readouterr().err
 
 
 def test_a_reward_model_is_graded_best_of_four(tmp_path: Path, tiny_model: str, preference_file: Path) -> None:

@@ -16,10 +16,10 @@ from penchant.evaluation.benchmark_rows import SOURCES, read_benchmark
 from penchant.evaluation.grades import BenchmarkRow, Grade
 from penchant.evaluation.rewardbench import best_of_four_scores, pair_scores, subset_counts
 from penchant.evaluation.settings import EvaluateConfig
-from penchant.evaluation.subjects import ALONE, Subject, find_subjects, open_subject
+from penchant.evaluation.subjects import ALONE, Subject, find_subjects, open_subject, output_folder
 from penchant.files import read_json
 from penchant.models.hub import kept_folder
-from penchant.runs.evaluations import FOLDER, OutsideEvaluation, TaskRecord
+from penchant.runs.evaluations import OutsideEvaluation, TaskRecord
 from penchant.runs.provenance import surroundings
 from penchant.typed_json import to_object
 from penchant.types import PromptGroup
@@ -55,12 +55,12 @@ def grade_benchmark(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
     after: Subject | None = None
     before: Subject | None = None
     if config.judge is not None:
-        folder = Path(config.out or FOLDER).expanduser()
+        folder = output_folder(config, None)
         grades, judge_notes = judge_rows(rows, config, folder)
         name, notes = f"judge {config.judge.name}", [*notes, *judge_notes]
     else:
         after, before = find_subjects(config)
-        name, folder = after.name, _folder(config, after)
+        name, folder = after.name, output_folder(config, after)
         if _is_reward(after.path):
             grades = _rewards(rows, after, config)
             others = _rewards(rows, before, config) if before is not None else None
@@ -85,12 +85,6 @@ def grade_benchmark(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
         citation=CITATIONS[config.benchmark],
     )
     return evaluation, folder
-
-
-def _folder(config: EvaluateConfig, subject: Subject) -> Path:
-    if config.out is not None:
-        return Path(config.out).expanduser()
-    return subject.run / FOLDER if subject.run is not None else Path(FOLDER)
 
 
 def _is_reward(path: str) -> bool:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from penchant.evaluation.settings import EvaluateConfig
-from penchant.evaluation.subjects import Subject, find_subjects, open_subject
-from penchant.runs.evaluations import FOLDER, OutsideEvaluation, write_evaluation
+from penchant.evaluation.subjects import find_subjects, open_subject, output_folder
+from penchant.runs.evaluations import OutsideEvaluation, write_evaluation
 from penchant.runs.provenance import surroundings
 from penchant.typed_json import to_object
 
@@ -37,13 +37,6 @@ def evaluate(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
     return evaluation, file
 
 
-def output_folder(config: EvaluateConfig, subject: Subject | None) -> Path:
-    """Return the folder for results: the one that was given, or the run's own."""
-    if config.out is not None:
-        return Path(config.out).expanduser()
-    return subject.run / FOLDER if subject is not None and subject.run is not None else Path(FOLDER)
-
-
 def _by_tasks(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
     """Return the evaluation of a model, and of the one before it, by tasks of lm-eval."""
     from penchant.evaluation.documents import compare
@@ -52,6 +45,7 @@ def _by_tasks(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
     started, begin = datetime.now(UTC), time.monotonic()
     harness_version = check_harness(config.tasks)
     after, before = find_subjects(config)
+    folder = output_folder(config, after)
     harness = Harness.from_tasks(config.tasks)  # before any weights: a mistyped task is answered at once
     notes = []
     policy = open_subject(after, config)
@@ -79,7 +73,7 @@ def _by_tasks(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
         provenance={**to_object(surroundings()), "lm_eval": harness_version, "chat_template": after_chat},
         citation=CITATION,
     )
-    return evaluation, output_folder(config, after)
+    return evaluation, folder
 
 
 def _digest(config: EvaluateConfig) -> str:

@@ -13,6 +13,7 @@ from penchant.evaluation.settings import EvaluateConfig
 from penchant.models.finished import check_finished
 from penchant.models.settings import ModelConfig
 from penchant.rewards.content import model_content
+from penchant.runs.evaluations import FOLDER
 from penchant.runs.read import Run, read_runs
 
 if TYPE_CHECKING:
@@ -90,6 +91,21 @@ def _start_of(run: Run) -> str:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def output_folder(config: EvaluateConfig, subject: Subject | None) -> Path:
+    """Return the folder for results: the one that was given, the run's own, or one in the current folder.
+
+    Raises:
+        InputError: something else lies there. Said before the work, not after it.
+    """
+    if config.out is not None:
+        folder = Path(config.out).expanduser()
+    else:
+        folder = subject.run / FOLDER if subject is not None and subject.run is not None else Path(FOLDER)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"out: {folder} is a file, expected a folder for the results: give another `out`")
+    return folder
 
 
 def open_subject(subject: Subject, config: EvaluateConfig, *, overflow: bool = False) -> Policy:
