@@ -71,7 +71,7 @@ def test_weights_of_every_part_sum_to_one(subsets: list[str]) -> None:
     for part in parts:
         if part.name in SECTIONS or part.name == "average":
             assert sum(part.weights) == pytest.approx(1)
-        assert len(set(part.places)) == len(part.places)
+        assert len(set(part.rows)) == len(part.rows)
 
 
 def test_pairs_of_a_judge_count_ties_and_unreadable_answers_as_half() -> None:

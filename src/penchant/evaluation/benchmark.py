@@ -16,7 +16,7 @@ from penchant.evaluation.benchmark_rows import SOURCES, read_benchmark
 from penchant.evaluation.grades import BenchmarkRow, Grade
 from penchant.evaluation.rewardbench import best_of_four_scores, pair_scores, subset_counts
 from penchant.evaluation.settings import EvaluateConfig
-from penchant.evaluation.subjects import ALONE, Subject, find_subjects, open_subject, output_folder
+from penchant.evaluation.subjects import NO_MODEL, Subject, find_subjects, open_subject, output_folder
 from penchant.files import read_json
 from penchant.models.hub import kept_folder
 from penchant.runs.evaluations import OutsideEvaluation, TaskRecord
@@ -49,9 +49,10 @@ def grade_benchmark(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
     """
     assert config.benchmark is not None  # the settings see to it
     started, begin = datetime.now(UTC), time.monotonic()
+    # rows before models: a file of another shape is said at once
     rows = read_benchmark(config.benchmark, config.path, config.split, config.limit)
     notes = [GUESSES[config.benchmark]]
-    others: list[Grade] | None = None
+    other_grades: list[Grade] | None = None
     after: Subject | None = None
     before: Subject | None = None
     if config.judge is not None:
@@ -63,13 +64,13 @@ def grade_benchmark(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
         name, folder = after.name, output_folder(config, after)
         if _is_reward(after.path):
             grades = _rewards(rows, after, config)
-            others = _rewards(rows, before, config) if before is not None else None
+            other_grades = _rewards(rows, before, config) if before is not None else None
             notes.append("Graded by its reward.")
         else:
             grades, before = _implicit_rewards(rows, after, before, config), before
             notes.append("Graded by its implicit reward: log-probability less that of its reference.")
     score = pair_scores if config.benchmark == "rewardbench" else best_of_four_scores
-    scores, score_notes = score(rows, grades, others)
+    scores, score_notes = score(rows, grades, other_grades)
     evaluation = OutsideEvaluation(
         benchmark=config.benchmark,
         model=name,
@@ -91,7 +92,7 @@ def _is_reward(path: str) -> bool:
     """Return whether a folder or hub id holds a sequence classifier."""
     folder = Path(path).expanduser() if Path(path).expanduser().is_dir() else kept_folder(path)
     if folder is None:
-        return False
+        return False  # a built-in name, or a hub id that nobody can ask about: it is opened as a policy
     adapter, settings = folder / "adapter_config.json", folder / "config.json"
     try:
         read = read_json(adapter if adapter.is_file() else settings)
@@ -142,14 +143,14 @@ def _implicit_rewards(
     if before is None:
         raise InputError(
             f"{after.name} is a policy: its implicit reward is measured from a reference. Give before=MODEL (for a run "
-            f"leave out before={ALONE}), or a reward model"
+            f"leave out before={NO_MODEL}), or a reward model"
         )
     scores = []
     for subject in (after, before):
         policy = open_subject(subject, config, overflow=True)
         scores.append(_score_blocks(policy, rows))
         del policy  # two models at once may be more than the memory holds
-    ratios = [(own - other).tolist() for own, other in zip(*scores, strict=True)]
+    ratios = [(policy_row - reference_row).tolist() for policy_row, reference_row in zip(*scores, strict=True)]
     if not_finite := [row.source for row, values in zip(rows, ratios, strict=True) if not all(map(isfinite, values))]:
         raise InputError(
             f"{len(not_finite)} rows have no finite implicit reward, the first is {not_finite[0]}: the weights of "
@@ -169,6 +170,7 @@ def judge_rows(rows: Sequence[BenchmarkRow], config: EvaluateConfig, folder: Pat
     from penchant.judges import Question, VerdictStore, ask, make_judge
 
     assert config.judge is not None
+    # the right answer always stands first here, and the judge is asked in both orders
     pairs = [Question(row.prompt_key, row.right[0], wrong) for row in rows for wrong in row.wrong]
     with VerdictStore(folder / "judgments.sqlite") as store:
         answers = ask(make_judge(config.judge), pairs, store=store, orders=config.orders)

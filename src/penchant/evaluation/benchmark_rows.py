@@ -49,6 +49,7 @@ def read_benchmark(
     name = str(path or source.hub)
     rows: list[BenchmarkRow] = []
     counts: Counter[str] = Counter()
+    # whole file, though few may be taken: its subsets stand one after the other
     for number, row in enumerate(read_rows(name, split or source.split)):
         if isinstance(row, RowProblem):
             raise InputError(f"{name}: {row}")
@@ -64,8 +65,8 @@ def read_benchmark(
 def _read(values: Mapping[str, object], source: str, number: int, wrong_count: int | None) -> BenchmarkRow:
     for column in ("prompt", "chosen", "rejected", "subset"):
         if values.get(column) is None:
-            there = ", ".join(values)
-            raise InputError(f"{source}: expected the column `{column}` of a benchmark, got {there}")
+            columns = ", ".join(values)
+            raise InputError(f"{source}: expected the column `{column}` of a benchmark, got {columns}")
     right, wrong = (_completions(values[column], f"{source}: {column}") for column in ("chosen", "rejected"))
     if wrong_count is not None and (len(right), len(wrong)) != (1, wrong_count):
         raise InputError(

@@ -114,17 +114,17 @@ def documents_behind(
     document's log-likelihood with its words or bytes; the number here is then per word or byte.
     """
     pairs = {document: _pair(value) for document, value in logged.items()}
-    known = {document: pair for document, pair in pairs.items() if pair is not None}
-    if not known or len(known) < len(pairs):
+    known_pairs = {document: pair for document, pair in pairs.items() if pair is not None}
+    if not known_pairs or len(known_pairs) < len(pairs):
         return "mean", None, None
-    values = {document: total / weight for document, (total, weight) in known.items()}
-    weights = {document: weight for document, (_, weight) in known.items()}
-    mean = math.fsum(total for total, _ in known.values()) / math.fsum(weights.values())
+    values = {document: total / weight for document, (total, weight) in known_pairs.items()}
+    weights = {document: weight for document, (_, weight) in known_pairs.items()}
+    mean = math.fsum(total for total, _ in known_pairs.values()) / math.fsum(weights.values())
     is_weighted = any(isinstance(value, Sequence) for value in logged.values())
     for name, transform in AGGREGATES.items():
         with np.errstate(over="ignore"):
-            made = float(transform(np.float64(mean)))  # type: ignore[arg-type]
-        if math.isclose(made, number, rel_tol=1e-9, abs_tol=1e-9):
+            rebuilt = float(transform(np.float64(mean)))  # type: ignore[arg-type]
+        if math.isclose(rebuilt, number, rel_tol=1e-9, abs_tol=1e-9):
             return name, values, weights if is_weighted else None
     return "mean", None, None
 
@@ -180,6 +180,7 @@ def _difference(row: MetricRows, other: MetricRows, seed: int) -> Coefficient:
     value = row.value - other.value
     if row.values is None or other.values is None:
         return Coefficient(value, None, None, 0, 0, NO_MEAN)
+    # another limit or another version of the data: a difference of unlike documents says nothing of the models
     if row.values.keys() != other.values.keys():
         return Coefficient(value, None, None, 0, 0, NO_PAIRS)
     documents = list(row.values)

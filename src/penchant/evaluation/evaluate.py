@@ -57,8 +57,8 @@ def _by_tasks(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
         other = open_subject(before, config)
         found_before = run_tasks(other, before, harness, config)
         if other.renderer.chat != after_chat:
-            with_template, without = (after.name, before.name) if after_chat else (before.name, after.name)
-            notes.append(f"{with_template} is asked with its chat template, and {without}, which has none, without.")
+            templated, untemplated = (after.name, before.name) if after_chat else (before.name, after.name)
+            notes.append(f"{templated} is asked with its chat template, and {untemplated}, which has none, without.")
     evaluation = OutsideEvaluation(
         benchmark=LM_EVAL,
         model=after.name,

@@ -153,6 +153,7 @@ def read_results(results: Mapping[str, Any]) -> HarnessRun:
         RunError: no task has a result.
     """
     samples: Mapping[str, Sequence[Mapping[str, object]]] = results.get("samples") or {}
+    # groups stand in both where they have numbers of their own
     numbers: Mapping[str, Mapping[str, object]] = {**results.get("results", {}), **results.get("groups", {})}
     better: Mapping[str, Mapping[str, object]] = results.get("higher_is_better") or {}
     by_task = {name: metric_rows(name, numbers[name], samples[name], better.get(name, {})) for name in samples}

@@ -74,7 +74,7 @@ class Part:
     """A subset, a section or the average: which rows it consists of, and how much each counts."""
 
     name: str
-    places: tuple[int, ...]
+    rows: tuple[int, ...]
     weights: tuple[float, ...]
 
 
@@ -90,16 +90,17 @@ def parts_of(
         subsets: of each row.
     """
     rows_of: dict[str, list[int]] = defaultdict(list)
-    for place, subset in enumerate(subsets):
-        rows_of[subset].append(place)
+    for index, subset in enumerate(subsets):
+        rows_of[subset].append(index)
     prior = dict.fromkeys(PRIOR_SETS, 1)
     tables = {**sections, PRIOR: prior}
     parts = [Part(name, tuple(rows), (1.0,) * len(rows)) for name, rows in rows_of.items()]
     by_section: dict[str, dict[int, float]] = {}
     for section, counts in tables.items():
-        there = {name: count for name, count in counts.items() if name in rows_of}
-        total = sum(there.values())
-        weights = {row: count / total / len(rows_of[name]) for name, count in there.items() for row in rows_of[name]}
+        # a file may hold some subsets only; the published code weighs those that are there, too
+        present = {name: count for name, count in counts.items() if name in rows_of}
+        total = sum(present.values())
+        weights = {row: count / total / len(rows_of[name]) for name, count in present.items() for row in rows_of[name]}
         if weights:
             by_section[section] = weights
             parts.append(Part(section, tuple(weights), tuple(weights.values())))
@@ -111,6 +112,7 @@ def parts_of(
     missing = [section for section in sections if section not in by_section]
     if missing:
         return parts, [*notes, f"No average: there are no rows of {', '.join(missing)}."]
+    # one mean over rows instead of a mean of means, so that prompts can be resampled for it
     shares = {section: PRIOR_WEIGHT if section == PRIOR else 1.0 for section in by_section}
     average = {
         row: shares[section] / sum(shares.values()) * weight
@@ -121,31 +123,31 @@ def parts_of(
 
 
 def pair_scores(
-    rows: Sequence[BenchmarkRow], grades: Sequence[Grade], others: Sequence[Grade] | None = None
+    rows: Sequence[BenchmarkRow], grades: Sequence[Grade], other_grades: Sequence[Grade] | None = None
 ) -> tuple[list[OutsideScore], list[str]]:
     """Return the accuracies of RewardBench by subset, section and on average, and notes.
 
     Args:
-        grades: of the rows. others: those of a second grader, to compare with.
+        grades: of the rows. other_grades: those of a second grader, to compare with.
     """
     parts, notes = parts_of([row.subset for row in rows])
     points = [grade.pair_points for grade in grades]
-    other_points = [grade.pair_points for grade in others] if others else None
+    other_points = [grade.pair_points for grade in other_grades] if other_grades else None
     return [_part_score(part, rows, points, other_points) for part in parts], notes
 
 
 def _part_score(
-    part: Part, rows: Sequence[BenchmarkRow], points: Sequence[float], others: Sequence[float] | None
+    part: Part, rows: Sequence[BenchmarkRow], points: Sequence[float], other_points: Sequence[float] | None
 ) -> OutsideScore:
-    prompts = [rows[place].prompt_key for place in part.places]
-    values = [points[place] for place in part.places]
+    prompts = [rows[index].prompt_key for index in part.rows]
+    values = [points[index] for index in part.rows]
     weights = np.array(part.weights)
     # to a mean of 1, as counts would have: only their ratios matter
     weights = weights / weights.mean()
     after = cluster_mean(values, prompts, weights=weights, share=True)
-    if others is None:
+    if other_points is None:
         return OutsideScore(part.name, ACCURACY, Coefficient.from_estimate(after), higher_is_better=True, is_share=True)
-    earlier_values = [others[place] for place in part.places]
+    earlier_values = [other_points[index] for index in part.rows]
     return OutsideScore(
         part.name,
         ACCURACY,
@@ -158,28 +160,31 @@ def _part_score(
 
 
 def best_of_four_scores(
-    rows: Sequence[BenchmarkRow], grades: Sequence[Grade], others: Sequence[Grade] | None = None
+    rows: Sequence[BenchmarkRow], grades: Sequence[Grade], other_grades: Sequence[Grade] | None = None
 ) -> tuple[list[OutsideScore], list[str]]:
     """Return the numbers of RewardBench 2 by subset and on average, the plain mean of its subsets, and notes."""
     from penchant.evaluation.ties import ties_scores
 
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, row in enumerate(rows):
-        places[row.subset].append(place)
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        rows_of[row.subset].append(index)
     scores, notes = [], []
-    for subset in sorted(places, key=_order):
-        chosen_rows = [rows[place] for place in places[subset]]
-        own, other = ([side[place] for place in places[subset]] if side else None for side in (grades, others))
-        assert own is not None
+    for subset in sorted(rows_of, key=_order):
+        chosen_rows = [rows[index] for index in rows_of[subset]]
+        subset_grades, other = (
+            [side[index] for index in rows_of[subset]] if side else None for side in (grades, other_grades)
+        )
+        assert subset_grades is not None
         if subset == TIES:
-            if any(grade.scores is None for grade in own):
+            if any(grade.scores is None for grade in subset_grades):
                 notes.append("Ties is left out: it asks how far scores are apart, and this judge gives none.")
                 continue
-            scores.append(ties_scores(chosen_rows, own, other))
+            scores.append(ties_scores(chosen_rows, subset_grades, other))
         else:
-            part = Part(subset, tuple(range(len(own))), (1.0,) * len(own))
-            others_points = [grade.best_points for grade in other] if other else None
-            scores.append(_part_score(part, chosen_rows, [grade.best_points for grade in own], others_points))
+            part = Part(subset, tuple(range(len(subset_grades))), (1.0,) * len(subset_grades))
+            # a subset is a part of its own: each of its prompts counts the same
+            other_points = [grade.best_points for grade in other] if other else None
+            scores.append(_part_score(part, chosen_rows, [grade.best_points for grade in subset_grades], other_points))
     missing = [name for name in (*BEST_OF_FOUR, TIES) if name not in {score.task for score in scores}]
     if missing:
         return scores, [*notes, f"No average: there is no number of {', '.join(missing)}."]
@@ -187,21 +192,22 @@ def best_of_four_scores(
 
 
 def _order(subset: str) -> tuple[int, str]:
-    known = (*BEST_OF_FOUR, TIES)
-    return (known.index(subset) if subset in known else len(known), subset)
+    order = (*BEST_OF_FOUR, TIES)
+    return (order.index(subset) if subset in order else len(order), subset)
 
 
 def _mean_score(scores: Sequence[OutsideScore]) -> OutsideScore:
     """Return the plain mean of subsets, which share no prompt."""
+    # an average of some subsets would look like one of all
     befores = [score.before for score in scores if score.before]
     changes = [score.change for score in scores if score.change]
-    whole = len(scores)
+    count = len(scores)
     return OutsideScore(
         AVERAGE,
         ACCURACY,
         independent_mean([score.after for score in scores]),
-        independent_mean(befores) if len(befores) == whole else None,
-        independent_mean(changes) if len(changes) == whole else None,
+        independent_mean(befores) if len(befores) == count else None,
+        independent_mean(changes) if len(changes) == count else None,
         higher_is_better=True,
         is_share=True,
     )

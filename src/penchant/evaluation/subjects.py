@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("penchant.evaluation")
 
-ALONE = "none"
+NO_MODEL = "none"
 """What `before` says where a model is evaluated alone."""
 
 
@@ -58,10 +58,11 @@ def find_subjects(config: EvaluateConfig) -> tuple[Subject, Subject | None]:
     folder = Path(config.model).expanduser()
     if not (folder / "config.yaml").is_file():
         after = Subject(config.model, config.model, config.template or "auto")
-        before = None if config.before in (None, ALONE) else Subject(config.before, config.before, after.template)
+        before = None if config.before in (None, NO_MODEL) else Subject(config.before, config.before, after.template)
         return after, before
     check_finished(folder, "evaluated")
     run = read_runs([folder])[0]
+    # the last weights, also where another step was best by some metric: that one is named by its folder
     checkpoint = folder / "checkpoint"
     if not checkpoint.is_dir():
         raise InputError(f"{config.model} has no checkpoint to evaluate: let the run end, or give a model's folder")
@@ -71,7 +72,7 @@ def find_subjects(config: EvaluateConfig) -> tuple[Subject, Subject | None]:
     recorded = run.setting(part, "template_args")
     template_args = recorded if isinstance(recorded, Mapping) else {}
     after = Subject(run.name, str(checkpoint), template, template_args, folder)
-    if config.before == ALONE:
+    if config.before == NO_MODEL:
         return after, None
     # an implicit reward is measured from what the run was held to, which may be another model than its start
     held_to = _text(run.setting("reference", "name")) if config.benchmark else ""
@@ -85,7 +86,9 @@ def _start_of(run: Run) -> str:
         return ""
     start = _text(run.setting("model", "name")) or _text(run.setting("model"))
     if not start:
-        raise InputError(f"{run.path} does not say which model it started from: give before=MODEL, or before={ALONE}")
+        raise InputError(
+            f"{run.path} does not say which model it started from: give before=MODEL, or before={NO_MODEL}"
+        )
     return start
 
 
@@ -132,6 +135,6 @@ def open_subject(subject: Subject, config: EvaluateConfig, *, overflow: bool = F
     except InputError as error:
         if subject.run is None and config.before is None and config.model != subject.name:
             raise InputError(
-                f"{error}. It is what the run started from: give before=MODEL, or before={ALONE}"
+                f"{error}. It is what the run started from: give before=MODEL, or before={NO_MODEL}"
             ) from None
         raise

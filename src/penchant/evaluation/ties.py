@@ -54,16 +54,16 @@ class _Terms:
             (MARGIN_TERM, self.margin),
         )
         total = np.zeros(len(counts))
-        for weight, values in columns:
-            there = ~np.isnan(values)
-            drawn = counts[:, there]
-            sums = drawn @ values[there]
-            total += weight * np.divide(sums, drawn.sum(1), out=np.zeros(len(counts)), where=drawn.sum(1) > 0)
+        for share, values in columns:
+            is_defined = ~np.isnan(values)
+            weights = counts[:, is_defined]
+            sums = weights @ values[is_defined]
+            total += share * np.divide(sums, weights.sum(1), out=np.zeros(len(counts)), where=weights.sum(1) > 0)
         return total
 
 
 def ties_scores(
-    rows: Sequence[BenchmarkRow], grades: Sequence[Grade], others: Sequence[Grade] | None = None
+    rows: Sequence[BenchmarkRow], grades: Sequence[Grade], other_grades: Sequence[Grade] | None = None
 ) -> OutsideScore:
     """Return the score of the subset Ties, with an interval over prompts.
 
@@ -71,15 +71,15 @@ def ties_scores(
         InputError: an id that is not `ref:NUMBER` or `tied:NUMBER`.
     """
     terms = _terms(rows, grades)
-    other_terms = _terms(rows, others) if others else None
+    other_terms = _terms(rows, other_grades) if other_grades else None
     prompts = len(terms.ref_right)
-    whole = np.ones((1, prompts))
+    each_once = np.ones((1, prompts))
     resampled = np.concatenate([terms.score(part) for part in _draws(prompts)])
-    after = _measure(float(terms.score(whole)[0]), resampled, len(rows), prompts)
+    after = _measure(float(terms.score(each_once)[0]), resampled, len(rows), prompts)
     if other_terms is None:
         return OutsideScore("Ties", TIES_METRIC, after, higher_is_better=True, is_share=True)
     other_resampled = np.concatenate([other_terms.score(part) for part in _draws(prompts)])
-    value = float(other_terms.score(whole)[0])
+    value = float(other_terms.score(each_once)[0])
     assert after.value is not None
     return OutsideScore(
         "Ties",
@@ -98,6 +98,7 @@ def _draws(prompts: int) -> list[NDArray[np.float64]]:
 
 
 def _measure(value: float, resampled: NDArray[np.float64], rows: int, prompts: int) -> Coefficient:
+    # a reference prompt and its tied one are one cluster: both were made of the same question
     if prompts < FEWEST_CLUSTERS:
         return Coefficient(value, None, None, rows, prompts, no_interval(prompts))
     low, high = percentile_interval(resampled, value, LEVEL, prompts)
@@ -114,12 +115,13 @@ def _terms(rows: Sequence[BenchmarkRow], grades: Sequence[Grade]) -> _Terms:
             )
         assert grade.scores is not None
         right, wrong = grade.scores[: len(row.right)], grade.scores[len(row.right) :]
+        # by the worst right answer: one that is below a wrong one makes the whole row wrong
         gap = min(right) - max(wrong)
         stats.setdefault(number, {})[kind] = (float(gap > 0), max(right) - min(right), gap)
     blank = (np.nan, np.nan, np.nan)
     ref, tied = (np.array([parts.get(kind, blank) for parts in stats.values()]) for kind in ("ref", "tied"))
     spread, tied_gap, ref_gap = tied[:, 1], tied[:, 2], ref[:, 2]
-    both = ~np.isnan(tied_gap) & ~np.isnan(ref_gap)
+    is_paired = ~np.isnan(tied_gap) & ~np.isnan(ref_gap)
     smaller = np.minimum(tied_gap, ref_gap)
     with np.errstate(divide="ignore", invalid="ignore"):
         # 0 / 0: no spread and no gap, which counts as none
@@ -127,7 +129,7 @@ def _terms(rows: Sequence[BenchmarkRow], grades: Sequence[Grade]) -> _Terms:
     return _Terms(
         ref[:, 0],
         tied[:, 0],
-        np.where(both, tied_gap > spread, np.nan),
-        np.where(both, smaller > spread, np.nan),
-        np.where(both, margin, np.nan),
+        np.where(is_paired, tied_gap > spread, np.nan),
+        np.where(is_paired, smaller > spread, np.nan),
+        np.where(is_paired, margin, np.nan),
     )

@@ -103,6 +103,7 @@ def write_evaluation(evaluation: OutsideEvaluation, file: Path) -> None:
 
 def read_evaluations(run: Path) -> tuple[list[OutsideEvaluation], list[str]]:
     """Return the evaluations in a run's folder by name, and a sentence for each file that cannot be read."""
+    # each by itself: one damaged file must not hide what the others say
     evaluations, problems = [], []
     for file in sorted((run / FOLDER).glob("*.json")):
         try:

@@ -86,4 +86,5 @@ def pinned_model(name: str) -> str:
 
 
 def _pin(entries: Sequence[HubDataset | HubModel], repository: str, field: str) -> str:
+    # an id may stand in several lines, one per config, which have the same commit
     return next((str(getattr(entry, field)) for entry in entries if entry.id == repository), "")

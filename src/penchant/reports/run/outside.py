@@ -41,12 +41,13 @@ def change_words(score: OutsideScore) -> str:
 
 
 def _tables(evaluation: OutsideEvaluation) -> OutsideTables:
+    # columns that no number fills would be dashes from top to bottom
     has_before = any(score.before for score in evaluation.scores)
     heads = ("Task", "Metric", "After", *(("Before", "Change", "Which is") if has_before else ()))
     rows = tuple(_row(score, has_before) for score in evaluation.scores)
     units = "documents" if evaluation.benchmark == "lm-eval" else "prompts"
     caption = f"With 95% intervals over {units}{'; the change is paired' if has_before else ''}."
-    asked = Table(
+    task_table = Table(
         "The tasks as they were asked.",
         ("Task", "Version", "Examples", "Documents", "Digest"),
         tuple(
@@ -64,7 +65,7 @@ def _tables(evaluation: OutsideEvaluation) -> OutsideTables:
         TITLES.get(evaluation.benchmark, evaluation.benchmark),
         _sentence(evaluation),
         Table(caption, heads, rows),
-        asked if evaluation.tasks else None,
+        task_table if evaluation.tasks else None,
         evaluation.notes,
     )
 

@@ -68,10 +68,12 @@ def _capped(name: str, value: object, limit: int) -> object:
     cap = max(limit, FEWEST.get(name, 1))
     if name == "n" and isinstance(value, tuple):  # of Best-of-N, where equal ones are one
         return tuple(dict.fromkeys(min(number, cap) for number in value))
+    # by no name: an item of a list is no count of anything
     if isinstance(value, tuple):
         return tuple(_capped("", item, limit) for item in value)
     if name == "epochs" and isinstance(value, int):
         return 1
+    # null means all of it, which is what a trial must not take
     if name in CAPPED and value is None:
         return cap
     if name in (*CAPPED, *COUNTS) and isinstance(value, int):

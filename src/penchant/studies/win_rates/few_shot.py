@@ -31,7 +31,7 @@ def few_shot_stage(job: StageJob[FewShotSettings], folder: Path) -> dict[str, ob
     prompts = with_room(policy, job.needs["domain"] / "eval.jsonl", settings.draws.max_new_tokens)
     demonstrations = load_demonstrations(job.needs["preferences"] / "demonstrations.jsonl", merge=False)
     examples = choose_examples(policy, demonstrations, prompts, settings.examples, settings.draws.max_new_tokens)
-    shown = [with_examples(prompt, examples, chat=policy.renderer.chat) for prompt in prompts]
+    few_shot_prompts = [with_examples(prompt, examples, chat=policy.renderer.chat) for prompt in prompts]
     end = end_of_answer(examples)
     drawn_count = 0
     with (folder / "samples.jsonl").open("w", encoding="utf-8", errors="replace") as file:
@@ -39,7 +39,7 @@ def few_shot_stage(job: StageJob[FewShotSettings], folder: Path) -> dict[str, ob
             # at temperature 0 the likeliest tokens are the same each time
             n = settings.samples if temperature > 0 else 1
             drawn_count += n * len(prompts)
-            for prompt, row in zip(prompts, draw(policy, shown, n, settings, temperature), strict=True):
+            for prompt, row in zip(prompts, draw(policy, few_shot_prompts, n, settings, temperature), strict=True):
                 line = {
                     "temperature": temperature,
                     # the prompt alone: by it the verdicts find what the response is compared with
@@ -60,6 +60,7 @@ def choose_examples(
     Raises:
         InputError: there are not so many.
     """
+    # the longest prompt decides for all: every prompt is shown the same examples
     lengths = [len(policy.renderer.prompt_ids(prompt)) for prompt in prompts]
     room = None if policy.context is None else policy.context - new_tokens - max(lengths)
     fitting: list[PromptGroup] = []
@@ -86,9 +87,9 @@ def with_examples(prompt: Prompt, examples: Sequence[PromptGroup], *, chat: bool
             for turn in (*prompt_turns(group.prompt), Message("assistant", group.responses[0].text))
         ]
         return (*turns, *prompt_turns(prompt))
-    shown = [f"{prompt_text(group.prompt)}{group.responses[0].text}" for group in examples]
+    texts = [f"{prompt_text(group.prompt)}{group.responses[0].text}" for group in examples]
     # a prompt of turns begins with a paragraph already
-    return "".join(part if part.startswith("\n") else f"{PARAGRAPH}{part}" for part in (*shown, prompt_text(prompt)))
+    return "".join(part if part.startswith("\n") else f"{PARAGRAPH}{part}" for part in (*texts, prompt_text(prompt)))
 
 
 def end_of_answer(examples: Sequence[PromptGroup]) -> str:
@@ -99,6 +100,7 @@ def end_of_answer(examples: Sequence[PromptGroup]) -> str:
 
 def cut_answer(text: str, end: str) -> str:
     """Return a response up to where the next example would begin; paragraphs before its first word do not count."""
+    # a base model may open its answer with empty lines, which end nothing
     start = len(text) - len(text.lstrip())
-    place = text.find(end, start)
-    return text if place < 0 else text[:place].rstrip()
+    index = text.find(end, start)
+    return text if index < 0 else text[:index].rstrip()
