@@ -59,6 +59,7 @@ def _call(value: object, name: str) -> ToolCall:
     if item.get("type") not in (None, "", "function"):
         raise RowError("value", f"field '{name}.type': expected 'function', got {describe(item['type'])}")
     inner = as_object(item["function"], f"{name}.function") if item.get("function") is not None else item
+    # a call with both would say two things, and a field that nobody reads might be a third
     arguments = [field for field in ARGUMENT_FIELDS if inner.get(field) is not None]
     fields = {**item, **inner}
     spare = [field for field in fields if field not in (*CALL_FIELDS, *ARGUMENT_FIELDS) and holds(fields[field])]

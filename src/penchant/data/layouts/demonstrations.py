@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from penchant.data.layouts.answers import as_response, refuse_untaught, response_turns
 from penchant.data.layouts.calls import TOOLS_ROLE
-from penchant.data.layouts.turns import (
-    as_prompt,
-    as_response,
-    as_turns,
-    instruction_turns,
-    refuse_untaught,
-    response_turns,
-)
+from penchant.data.layouts.turns import as_prompt, as_turns, instruction_turns
 from penchant.data.sources.values import RowError, RowValues, as_text, holds
 from penchant.types import Message, PromptGroup, prompt_turns
 

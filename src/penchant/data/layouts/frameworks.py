@@ -5,17 +5,11 @@ A reader raises `RowError` for what it cannot use; `load` and `check` name the r
 
 from __future__ import annotations
 
+from penchant.data.layouts.answers import as_response, response_turns, without_switches
 from penchant.data.layouts.calls import as_tools
 from penchant.data.layouts.outcomes import comparisons_of_scores, refuse_identical
 from penchant.data.layouts.pairs import pair_of_turns, shared_history
-from penchant.data.layouts.turns import (
-    as_prompt,
-    as_response,
-    as_turns,
-    instruction_turns,
-    response_turns,
-    without_switches,
-)
+from penchant.data.layouts.turns import as_prompt, as_turns, instruction_turns
 from penchant.data.sources.values import (
     RowError,
     RowValues,
@@ -42,6 +36,7 @@ def read_openai_preference(row: RowValues) -> PromptGroup:
     if unknown := [name for name, value in request.items() if name not in REQUEST_FIELDS and holds(value)]:
         raise RowError("unread", f"field 'input.{cut(unknown[0])}' is not read, so what it says would be lost")
     history = as_turns(request.get("messages"), "input.messages")
+    # inside of `input`, where `add_context`, which looks at columns, does not see them
     for name in ("tools", "functions"):
         if (tools := as_tools(request.get(name), f"input.{name}")) is not None and tools not in history:
             history = (tools, *history)
@@ -66,6 +61,7 @@ def read_swift_messages(row: RowValues) -> PromptGroup:
 
 def read_nemo(row: RowValues) -> PromptGroup:
     """Read NeMo-RL's rankings: `context` as turns, and `completions` with a `rank` each, the lowest the best."""
+    # the turns of a context say nothing of what is learned from completions
     context = without_switches(prompt_turns(as_prompt(row["context"], "context")))
     completions = as_records(row["completions"], "completions")
     if len(completions) < 2:
@@ -81,6 +77,7 @@ def read_nemo(row: RowValues) -> PromptGroup:
         if len(turns) != 1:
             raise RowError("history", f"field {name!r}: expected one turn, the assistant's, got {len(turns)}")
         responses.append(as_response(turns[0], name))
+    # in NeMo-RL's files 0 is the best place, where ours is 1: only the order counts
     ranks = [as_number(completion.get("rank"), f"completions[{i}].rank") for i, completion in enumerate(completions)]
     comparisons = comparisons_of_scores(ranks, range(len(ranks)), lower_wins=True)
     refuse_identical(responses, comparisons, "completions")
@@ -157,6 +154,7 @@ def read_message_pair(row: RowValues) -> PromptGroup:
 
 def read_article_question(row: RowValues) -> PromptGroup:
     """Read a question about an article: a user's turn of both, the article first."""
+    # the article first, as in axolotl's prompt: what is asked stands next to the answer
     article, question = (as_text(row[name], name) for name in ("article", "question"))
     return PromptGroup((Message("user", f"{article}\n\n{question}"),), [as_text(row["answer"], "answer")])
 
@@ -182,6 +180,7 @@ def read_segments(row: RowValues) -> PromptGroup:
     for index, segment in enumerate(as_records(row["segments"], "segments")):
         name = f"segments[{index}]"
         is_taught = flag(segment.get("label"), f"{name}.label")
+        # one span is scored per text; only the turns of a conversation can be scored apart
         if texts[True] and not is_taught:
             raise RowError(
                 "value",

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from penchant.data.layouts.answers import refuse_open_thoughts
 from penchant.data.layouts.columns import NO_RULES, ReadRow, add_context, refuse_lost, refuse_pointers, refuse_texts
 from penchant.data.layouts.rating_rules import apply_margin
-from penchant.data.layouts.turns import refuse_open_thoughts
 from penchant.data.options import RatingRules
 from penchant.data.sources.values import RowError, RowValues
 from penchant.types import PromptGroup

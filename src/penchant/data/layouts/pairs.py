@@ -8,16 +8,9 @@ from __future__ import annotations
 import re
 
 from penchant.data.layouts import demonstrations
+from penchant.data.layouts.answers import as_response, refuse_untaught, response_turns, without_switches
 from penchant.data.layouts.pair_ratings import pair, rated_pair
-from penchant.data.layouts.turns import (
-    as_prompt,
-    as_response,
-    as_turns,
-    instruction_turns,
-    refuse_untaught,
-    response_turns,
-    without_switches,
-)
+from penchant.data.layouts.turns import as_prompt, as_turns, instruction_turns
 from penchant.data.sources.values import RowError, RowValues, as_text, common_length, holds
 from penchant.types import Message, PromptGroup, prompt_text
 

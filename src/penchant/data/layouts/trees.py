@@ -65,6 +65,7 @@ def unfold_trees(items: Iterator[Row | RowProblem]) -> Iterator[Row | RowProblem
 def _assembled(messages: dict[str, tuple[str, RowValues]]) -> Iterator[Row | RowProblem]:
     """Yield the answered turns of the trees that single messages make up."""
     roots = []
+    # Links are made when all rows are known: a table may hold an answer before its question.
     for identity, (source, message) in messages.items():
         parent = message["parent_id"]
         if not holds(parent):
@@ -109,6 +110,7 @@ def _answered_rows(tree: Row) -> Iterator[Row | RowProblem]:
         yield RowProblem(tree.source, "empty", "field 'prompt': nobody answered it, so the tree has nothing to learn")
     for path, answers in paths:
         node: RowValues = {**path[-1], "replies": answers}
+        # from the leaf up, each turn with one reply: what is beside the path is another row
         for message in reversed(path[:-1]):
             node = {**message, "replies": [node]}
         yield Row(tree.source, {**tree.values, "prompt": node})
@@ -117,6 +119,7 @@ def _answered_rows(tree: Row) -> Iterator[Row | RowProblem]:
 def _answered_paths(root: RowValues) -> Iterator[tuple[MessagePath, Sequence[RowValues]]]:
     """Yield each turn of a person's that was answered, with the turns before it and its answers."""
     waiting: list[tuple[RowValues, MessagePath]] = [(root, ())]
+    # a loop and not a function that calls itself: a hostile tree is deeper than Python's stack
     while waiting:
         message, above = waiting.pop(0)
         if len(above) >= MOST_LEVELS:
@@ -168,6 +171,7 @@ def _turn(message: RowValues) -> Message:
 
 
 def _comparisons(replies: Sequence[RowValues]) -> list[Comparison]:
+    # a reply that nobody ranked is no worse than the others; it is only not compared
     ranked = [index for index, reply in enumerate(replies) if holds(reply.get("rank"))]
     ranks = [as_number(replies[index]["rank"], "rank") for index in ranked]
     by_rank = comparisons_of_scores(ranks, ranked, lower_wins=True)
