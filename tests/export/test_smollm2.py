@@ -22,7 +22,7 @@ TEXT = "The capital of France is Paris, and 8 legs are what a spider has.\nIt's 
 def logps(network: Any, ids: list[int]) -> torch.Tensor:
     row = torch.tensor([ids])
     with torch.no_grad():
-        return network.float().eval()(row).logits.log_softmax(-1)[0, :-1].gather(1, row[0, 1:, None]).squeeze(1)
+        return network.eval()(row).logits.float().log_softmax(-1)[0, :-1].gather(1, row[0, 1:, None]).squeeze(1)
 
 
 @pytest.mark.slow
