@@ -107,6 +107,7 @@ def chain_groups(parts: Sequence[Sequence[PromptGroup]]) -> Sequence[PromptGroup
     """Return the groups of several data sets, one behind the other; those of tables are not built."""
     if len(parts) == 1:
         return parts[0]
+    # one list among them is in memory anyway, and small: its groups are listed with the others
     if not all(isinstance(part, GroupRows) for part in parts):
         return [group for part in parts for group in part]
     starts = list(accumulate(map(len, parts), initial=0))
@@ -125,9 +126,9 @@ def chain_groups(parts: Sequence[Sequence[PromptGroup]]) -> Sequence[PromptGroup
 def _filled(item: Message | Response | Comparison | ToolCall) -> list[object]:
     """Return the fields' values in their order, without those at the end that have their default value."""
     # by position and not by name: names would take as much space as the texts of short rows
-    named = fields(item)
-    values = [getattr(item, field.name) for field in named]
-    while values and values[-1] == named[len(values) - 1].default:
+    item_fields = fields(item)
+    values = [getattr(item, field.name) for field in item_fields]
+    while values and values[-1] == item_fields[len(values) - 1].default:
         values.pop()
     return [[_filled(call) for call in value] if _is_calls(value) else value for value in values]
 
@@ -147,9 +148,10 @@ def encode_group(group: PromptGroup) -> str:
 
 # `Any`: values of JSON by position, which the file's digest vouches for and the classes themselves check
 def _with_calls(values: list[Any], names: Sequence[str]) -> list[Any]:
-    place = names.index("tool_calls")
-    if len(values) > place:
-        values[place] = tuple(ToolCall(*call) for call in values[place])
+    index = names.index("tool_calls")
+    # values at the end that have their default are not written
+    if len(values) > index:
+        values[index] = tuple(ToolCall(*call) for call in values[index])
     return values
 
 
@@ -243,7 +245,9 @@ def _mapped(path: Path) -> GroupTable:
         _check(file, start - size, size, content["offsets"])
         file.seek(start - size)
         offsets = np.frombuffer(file.read(size), np.int64)
+        # stays mapped as long as a group may be asked for; the file itself may be closed, replaced or removed
         view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    # the digests vouch for the bytes, and this for a writer of another version
     facts, responses = content["facts"], content["responses"]
     if not isinstance(facts, dict) or not isinstance(responses, int) or int(offsets[-1]) != start - size:
         raise ValueError("its footer does not fit its content")

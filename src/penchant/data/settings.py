@@ -123,8 +123,9 @@ class PromptsConfig(Config):
             "score",
             "margin",
         )
-        stated = {name: value for name in names if (value := getattr(source, name)) is not None}
-        return self.replace(path=source.path, sources=(), **stated)
+        # null means "as the others": a source cannot take a limit or a system turn of `data` back
+        own_settings = {name: value for name in names if (value := getattr(source, name)) is not None}
+        return self.replace(path=source.path, sources=(), **own_settings)
 
     @property
     def rendering(self) -> RenderOptions:
@@ -192,6 +193,7 @@ def check_mixture(sources: Sequence[MixtureSource]) -> None:
     Raises:
         ValueError: one stands there twice, some have weights and others none, or nothing is trained on.
     """
+    # `a.jsonl` and `./a.jsonl` are one file; two splits of a data set are two sources
     first: dict[tuple[str, str | None], int] = {}
     for number, source in enumerate(sources):
         key = (os.path.abspath(os.path.expanduser(source.path)), source.split)
@@ -208,6 +210,7 @@ def check_mixture(sources: Sequence[MixtureSource]) -> None:
         raise ValueError(
             f"sources: {weighted.path} is for evaluation alone, where a weight means nothing: leave it out"
         )
+    # a missing weight could mean 1, or the size of the source: nobody should have to guess
     unweighted = [source.path for source in trained if source.weight is None]
     if unweighted and len(unweighted) < len(trained):
         raise ValueError(

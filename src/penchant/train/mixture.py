@@ -67,7 +67,7 @@ def _names(config: GradientConfig) -> list[str]:
     repeats = Counter(Path(path).name for path in paths)
     names = [path if repeats[Path(path).name] > 1 else Path(path).name for path in paths]
     repeats = Counter(names)
-    # one path, two splits
+    # one path, two splits: the name of the file says nothing of which it is
     return [
         f"{name}[{data.split}]" if repeats[name] > 1 else name
         for name, data in zip(names, config.data.parts, strict=True)
@@ -92,6 +92,7 @@ def _refuse_equal(parts: Sequence[MixturePart]) -> None:
 
 def _sum(counts: Sequence[Counts]) -> Counts:
     """Return the counts of all sources together: numbers added, names of layouts listed."""
+    # plain data keeps its counts as they are, whatever their types
     if len(counts) == 1:
         return counts[0]
     total: Counts = {}
@@ -143,9 +144,13 @@ def split_sources(keys_by_part: Sequence[Sequence[bytes]], evaluation: Sequence[
     owned = [evaluates for part_keys, evaluates in zip(keys_by_part, evaluation, strict=True) for _ in part_keys]
     reserved = {key for key, is_held in zip(keys, owned, strict=True) if is_held}
     open_groups = [number for number, is_held in enumerate(owned) if not is_held]
-    train, held = split_by_digest([keys[number] for number in open_groups], held_out)
+    # the share is one of the prompts that may be trained on: a source for evaluation comes on top
+    train, held_out_indices = split_by_digest([keys[number] for number in open_groups], held_out)
     train_groups = [open_groups[index] for index in train]
-    held_groups = {open_groups[index] for index in held} | {number for number, is_held in enumerate(owned) if is_held}
+    held_groups = {open_groups[index] for index in held_out_indices} | {
+        number for number, is_held in enumerate(owned) if is_held
+    }
+    # dropped and not held out: a number on the evaluation's prompts must be of the evaluation's own responses
     trained = [number for number in train_groups if keys[number] not in reserved]
     return Sides(
         train=trained,
@@ -165,10 +170,10 @@ def held_by_source(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> dict
     owners = owners_of(sizes)
     if len(mixture.parts) == 1:
         return {}
-    held: dict[str, list[int]] = {}
-    for place, group in enumerate(sides.held):
-        held.setdefault(mixture.parts[owners[group]].name, []).append(place)
-    return held
+    indices: dict[str, list[int]] = {}
+    for index, group in enumerate(sides.held):
+        indices.setdefault(mixture.parts[owners[group]].name, []).append(index)
+    return indices
 
 
 def describe_mixture(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> tuple[Mixing | None, Counts, list[str]]:
@@ -184,19 +189,20 @@ def describe_mixture(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> tu
         return None, {}, []
     owners = owners_of(sizes)
     trained = np.bincount(owners[sides.train], minlength=len(sizes)).tolist()
-    held = np.bincount(owners[sides.held], minlength=len(sizes)).tolist()
+    held_counts = np.bincount(owners[sides.held], minlength=len(sizes)).tolist()
     for part, count in zip(mixture.parts, trained, strict=True):
         if not count and not part.evaluation:
             raise InputError(
                 f"data.sources: nothing of {part.data.path} is left to train on: its prompts are held out, or stand in "
                 "a source for evaluation"
             )
+    # a source for evaluation has no group to draw, and so the weight 0
     weights = [part.weight or 0.0 for part in mixture.parts]
     mixing = Mixing(owners[sides.train], tuple(weights)) if any(weights) else None
     passes = mixing.passes if mixing else tuple(float(not part.evaluation) for part in mixture.parts)
     sources = {
         part.name: {"groups": float(size), "held_out_groups": float(held_count), "passes_per_epoch": share}
-        for part, size, held_count, share in zip(mixture.parts, sizes, held, passes, strict=True)
+        for part, size, held_count, share in zip(mixture.parts, sizes, held_counts, passes, strict=True)
     }
     warnings = []
     if sides.shared:

@@ -90,7 +90,7 @@ class Mixing:
         Each source is gone through in passes, each in an order of its own, and an epoch goes on where the last one
         ended. So two groups of a source never differ by more than one draw.
         """
-        drawn: list[int] = []
+        group_numbers: list[int] = []
         for source, count in enumerate(self.draws):
             members = np.flatnonzero(self.owners == source)
             start, stop = epoch * count, (epoch + 1) * count
@@ -98,8 +98,8 @@ class Mixing:
                 # 2 keeps these draws apart from those of the epoch's order, which has the seed and the epoch's number
                 order = members[np.random.default_rng([seed, 2, source, number]).permutation(len(members))]
                 offset = number * len(members)
-                drawn += order[max(0, start - offset) : stop - offset].tolist()
-        return drawn
+                group_numbers += order[max(0, start - offset) : stop - offset].tolist()
+        return group_numbers
 
 
 def plan_epoch(
@@ -113,13 +113,13 @@ def plan_epoch(
     Args:
         mixing: which groups an epoch draws, where sources have weights; else every group once.
     """
-    drawn: Sequence[int] = range(len(units)) if mixing is None else mixing.drawn_groups(seed, epoch)
+    numbers: Sequence[int] = range(len(units)) if mixing is None else mixing.drawn_groups(seed, epoch)
     # a function of seed and epoch: a resumed run needs no state of a generator
-    order = np.random.default_rng([seed, epoch]).permutation(len(drawn))
+    order = np.random.default_rng([seed, epoch]).permutation(len(numbers))
     steps: list[list[Part]] = []
     room = 0
-    for place in order.tolist():
-        group = drawn[place]
+    for position in order.tolist():
+        group = numbers[position]
         rest = tuple(units[group])
         while rest:
             if room == 0:
@@ -142,6 +142,7 @@ def content_key(group: PromptGroup) -> str:
 
     One question stands in two sources as a text and as a conversation, or under another system turn.
     """
+    # thoughts and calls of earlier turns are left out too: what matters is whether the question is the same
     turns = [turn for turn in prompt_turns(group.prompt) if turn.role not in ("system", "developer", "tools")]
     if len(turns) == 1:
         return turns[0].content.strip() or split_key(group)

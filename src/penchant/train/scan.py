@@ -47,13 +47,13 @@ class GroupScan:
         self._units, self._seed = units, seed
         self._key = content_key if by_content else split_key
         # most pairs of a file have the same unit: one object for all of them
-        self._known: dict[tuple[Unit, ...], tuple[Unit, ...]] = {}
+        self._interned: dict[tuple[Unit, ...], tuple[Unit, ...]] = {}
 
     def facts(self, group: PromptGroup) -> GroupFacts:
         """Return the facts of a group."""
         units = tuple(self._units(group))
         return GroupFacts(
-            self._known.setdefault(units, units), digest_key(self._key(group), self._seed), len(group.comparisons)
+            self._interned.setdefault(units, units), digest_key(self._key(group), self._seed), len(group.comparisons)
         )
 
     def all_facts(self, groups: Sequence[PromptGroup]) -> list[GroupFacts]:
@@ -70,8 +70,9 @@ class GroupScan:
         """
         if not (isinstance(groups, GroupRows) and isinstance(remaining, GroupRows)):
             return self.all_facts(remaining)
-        known = dict(zip(groups.numbers, before, strict=True))
+        facts_by_number = dict(zip(groups.numbers, before, strict=True))
+        # groups of a table are built anew each time: what is known of one is not looked up by the group
         return [
-            self.facts(remaining[index]) if number in remaining.changes else known[number]
+            self.facts(remaining[index]) if number in remaining.changes else facts_by_number[number]
             for index, number in enumerate(remaining.numbers)
         ]

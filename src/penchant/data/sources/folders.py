@@ -40,6 +40,7 @@ def data_files(path: Path, split: str, suffix_of: Callable[[Path], str | None]) 
         return _same_kind(path, sorted(map(Path, glob.glob(str(path)))), suffix_of)
     if not path.is_dir():
         return [path]
+    # before the state: a folder of splits has none of its own
     if (path / SPLITS).is_file():
         return _saved_files(_split_folder(path, split))
     if (path / STATE).is_file():
@@ -52,10 +53,12 @@ def _split_folder(path: Path, split: str) -> Path:
     splits = content.get("splits")
     names = [name for name in splits if isinstance(name, str)] if isinstance(splits, list) else []
     if split not in names:
-        near = near_names(split, names, count=1)
-        advice = f"did you mean data.split={near[0]}?" if near else f"choose one: data.split={(names or ['...'])[0]}"
+        similar = near_names(split, names, count=1)
+        advice = (
+            f"did you mean data.split={similar[0]}?" if similar else f"choose one: data.split={(names or ['...'])[0]}"
+        )
         raise InputError(f"{path}: no split {split!r} in this folder; it has {', '.join(map(cut, names))}; {advice}")
-    return _inside(path, split)
+    return _path_inside(path, split)
 
 
 def _saved_files(path: Path) -> list[Path]:
@@ -72,7 +75,7 @@ def _saved_files(path: Path) -> list[Path]:
     names = [entry.get("filename") for entry in entries if isinstance(entry, dict)]
     if not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{state} names no files of the data set; expected `_data_files`, as `save_to_disk` writes it")
-    files = [_inside(path, str(name)) for name in names]
+    files = [_path_inside(path, str(name)) for name in names]
     if absent := [file.name for file in files if not file.is_file()]:
         raise InputError(
             f"{path}: {len(absent)} of {len(files)} files are missing, the first: {absent[0]}; copy it too"
@@ -90,7 +93,7 @@ def _content(path: Path) -> dict[str, object]:
     return content
 
 
-def _inside(folder: Path, name: str) -> Path:
+def _path_inside(folder: Path, name: str) -> Path:
     """Return a file of the folder; refuse a name or a link that leads out of it."""
     path = folder / name
     # a folder from elsewhere may name any file of this machine, and what is trained on may be published
@@ -106,6 +109,7 @@ def _shards(path: Path, split: str, suffix_of: Callable[[Path], str | None]) -> 
     if not entries and (path / "data").is_dir():  # as data sets of the hub are laid out
         return _shards(path / "data", split, suffix_of)
     matches = {entry: SHARD.fullmatch(entry.name) for entry in entries}
+    # `train-00000-of-00002.parquet`: what stands before the number tells splits apart
     stems = {match["stem"] for match in matches.values() if match}
     if not entries or not all(matches.values()) or (len(stems) > 1 and split not in stems):
         names = [entry.name for entry in entries]
@@ -118,7 +122,7 @@ def _shards(path: Path, split: str, suffix_of: Callable[[Path], str | None]) -> 
         raise InputError(f"{path} is a folder, expected a file; it holds {content}. {advice}")
     chosen = [entry for entry, match in matches.items() if match and (len(stems) == 1 or match["stem"] == split)]
     for entry in chosen:
-        _inside(path, entry.name)
+        _path_inside(path, entry.name)
         _refuse_gap(path, entry, len(chosen))
     return _same_kind(path, chosen, suffix_of)
 

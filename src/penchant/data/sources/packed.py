@@ -115,11 +115,12 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         with path.open("rb") as raw:
             begin = raw.read(4)
             raw.seek(0)
-            packed = next((suffix for suffix, magic in MAGIC.items() if begin.startswith(magic)), None)
-            named = path.suffix.lower()
-            if named in MAGIC and named != packed and begin:
+            packed = next((ending for ending, magic in MAGIC.items() if begin.startswith(magic)), None)
+            suffix = path.suffix.lower()
+            # an empty file has no first bytes: its reader says that it is empty
+            if suffix in MAGIC and suffix != packed and begin:
                 raise InputError(
-                    f"{path}: named {named}, but its content is not {PROGRAMS[named]}; rename it or pack it"
+                    f"{path}: named {suffix}, but its content is not {PROGRAMS[suffix]}; rename it or pack it"
                 )
             if packed is None:
                 yield _as_utf8(path, raw)

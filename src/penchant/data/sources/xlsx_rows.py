@@ -58,14 +58,14 @@ def read_xlsx(path: Path, sheet: str) -> Iterator[Row | RowProblem]:
         ) from error
 
 
-def _sheet_name(path: Path, workbook: Workbook, wanted: str) -> str:
+def _sheet_name(path: Path, workbook: Workbook, split: str) -> str:
     sheets = [sheet.title for sheet in workbook.worksheets]
-    if wanted in sheets:
-        return wanted
+    if split in sheets:
+        return split
     filled_sheets = [name for name in sheets if next(workbook[name].iter_rows(max_row=1), None)]
     names = ", ".join(map(cut, sheets[:8]))
-    if wanted != DEFAULT_SPLIT:
-        raise InputError(f"{path}: no sheet {cut(wanted)!r}; it has {names}")
+    if split != DEFAULT_SPLIT:
+        raise InputError(f"{path}: no sheet {cut(split)!r}; it has {names}")
     if not filled_sheets:
         raise InputError(f"{path}: the workbook is empty; expected the columns' names in the first row of a sheet")
     if len(filled_sheets) > 1:
@@ -82,6 +82,7 @@ def _sheet_rows(
         if not header:
             if not any(value is not None for value in values):
                 continue
+            # cells that only have a format count as cells
             while values and values[-1] is None:
                 values.pop()
             header = ["" if value is None else str(value) for value in values]
@@ -98,9 +99,10 @@ def _sheet_rows(
 
 def _problem(header: Sequence[str], cells: Sequence[ReadOnlyCell], written: Sequence[ReadOnlyCell]) -> str | None:
     """Return why a row cannot be used: a formula without its value, an error of Excel, a cell beyond the header."""
-    for place, (cell, source) in enumerate(zip(cells, written, strict=True)):
-        name = header[place] if place < len(header) else ""
+    for index, (cell, source) in enumerate(zip(cells, written, strict=True)):
+        name = header[index] if index < len(header) else ""
         column = f"the cell {cell.coordinate}" if hasattr(cell, "coordinate") else f"the column {cut(name)!r}"
+        # programs that never computed it write a formula alone; read as an empty cell it would be lost
         if source.value is not None and cell.value is None:
             return f"{column} holds a formula without its value: open the file in Excel and save it, or paste values"
         if cell.value is not None and not name:

@@ -54,8 +54,8 @@ def keep_source(data: RowsConfig, reading: str, read: Callable[[], Source]) -> S
         return source
     # from the file from now on: the objects that were read would stay in memory for the whole run
     table = read_table(path)
-    kept = _source_of(table) if table is not None else None
-    return source if kept is None else kept
+    mapped_source = _source_of(table) if table is not None else None
+    return source if mapped_source is None else mapped_source
 
 
 def _watched(groups: Sequence[PromptGroup], done: Callable[[], None]) -> Iterator[PromptGroup]:
@@ -75,6 +75,7 @@ def _key(data: RowsConfig, reading: str, digest: str) -> str:
     """Return a digest of all that decides what is read: content, settings, and the code that reads."""
     key = hashlib.sha256(f"{digest} {reading} {data!r}".encode(errors="surrogatepass"))
     folder = Path(penchant.data.__file__).parent
+    # every file of the package that reads: which of them a layout reaches would be too fine a question
     for file in [Path(penchant.types.__file__), *sorted(folder.rglob("*.py"))]:
         key.update(file.read_bytes())
     return key.hexdigest()[:32]
