@@ -111,6 +111,23 @@ def test_a_run_scores_as_its_own_evaluation(score: Callable[..., tuple[int, str,
     assert len(score(dpo_run, "side=train", "held_out=1", out="train.jsonl")[2]) == 9
 
 
+@pytest.mark.slow
+def test_adapters_with_added_tokens_score_as_their_own_evaluation(
+    score: Callable[..., tuple[int, str, Rows]], tiny_model: str, folder: Path
+) -> None:
+    """The reference is the base with the rows of the added tokens, as when the run began."""
+    settings = config(tiny_model, folder, "adapters")
+    settings["model"]["lora"] = {"rank": 2}
+    settings["data"]["template"] = "chatml"
+    run = pt.train(pt.DPO(**settings, evaluate={"samples": None})).path
+    code, _, rows = score(run, "side=held_out")
+    assert code == 0
+    final = json.loads((run / "result.json").read_text())["final"]["held_out"]
+    margins = [margin for row in rows for margin in row["margins"]]
+    assert sum(margins) / len(margins) == pytest.approx(final["margin"]["value"], abs=1e-5)
+    assert any(margins)
+
+
 def test_the_reference_can_be_named_or_left_out(
     score: Callable[..., tuple[int, str, Rows]], dpo_run: Path, tiny_model: str
 ) -> None:
@@ -133,6 +150,23 @@ def test_a_reference_with_other_weights_is_refused(
     assert code == 2
     assert "has other weights than when the run" in text
     assert "reference=MODEL" in text
+
+
+def test_scores_that_are_not_finite_are_refused_by_the_row(
+    score: Callable[..., tuple[int, str, Rows]], tiny_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = file_scores.score
+
+    def spoil(*arguments: Any, **names: Any) -> list[torch.Tensor]:
+        scores = plain(*arguments, **names)
+        scores[2][1] = torch.nan
+        return scores
+
+    monkeypatch.setattr(file_scores, "score", spoil)
+    code, text, rows = score(tiny_model)
+    assert (code, rows) == (2, [])
+    assert "prefs.jsonl:3: the scores of" in text
+    assert "are not finite" in text
 
 
 def test_a_reward_model_gives_rewards(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from penchant.data.rendering.rendered import Rendered, RenderedRows
 from penchant.data.write import group_to_row
 from penchant.engine.score import Progress, score
 from penchant.engine.token_scores import score_tokens
+from penchant.errors import InputError
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import cluster_mean
 from penchant.models.policy import Policy
@@ -106,6 +108,12 @@ class Scoring:
     def _row(self, group: PromptGroup, row: Rendered, columns: FileRow) -> FileRow:
         values = columns[self.column]
         assert isinstance(values, list)
+        # JSON has no word for such a number, and a comparison by it says nothing
+        if not all(map(math.isfinite, values)):
+            raise InputError(
+                f"{group.source or 'a row'}: the scores of {self.model.name} are not finite: its weights are damaged, "
+                "or its dtype is too narrow (dtype=float32)"
+            )
         margins = [values[pair.winner] - values[pair.loser] for pair in group.comparisons]
         return {
             **group_to_row(group),
