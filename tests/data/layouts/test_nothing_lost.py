@@ -92,7 +92,7 @@ def rows_with_columns(draw: st.DrawFn) -> tuple[dict[str, Any], list[str]]:
     return row, names
 
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+FAST = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 @FAST
