@@ -62,6 +62,7 @@ def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_lm_eval
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_is_evaluated_before_and_after(
     tmp_path: Path, tiny_model: str, preference_file: Path, caches: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_run_is_evaluated_before_and_after(
 
 @needs_lm_eval
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_chat_template_is_handed_on(tmp_path: Path, tiny_model: str, caches: None) -> None:
     """With a template that shouts, prompts are others, and so are what the digest is of."""
     from transformers import AutoTokenizer

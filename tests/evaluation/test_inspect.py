@@ -16,6 +16,7 @@ PAGE = REPOSITORY / "docs" / "tutorials" / "evaluation.md"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(
     importlib.util.find_spec("inspect_ai") is None, reason="needs inspect_ai: pip install 'penchant[inspect]'"
 )

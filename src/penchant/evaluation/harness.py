@@ -103,6 +103,7 @@ def run_tasks(policy: Policy, subject: Subject, harness: Harness, config: Evalua
     Raises:
         RunError: lm-eval stopped.
     """
+    from accelerate.utils import set_seed as set_seeds
     from lm_eval import evaluator
     from lm_eval.models.huggingface import HFLM
 
@@ -115,24 +116,37 @@ def run_tasks(policy: Policy, subject: Subject, harness: Harness, config: Evalua
                 max_length=policy.context,
                 chat_template_args=dict(policy.renderer.template_args),
             )
-        results = evaluator.simple_evaluate(
-            model=model,
-            tasks=list(harness.names),  # names, not tasks: these keep the requests of the model before
-            task_manager=harness.manager,
-            num_fewshot=config.few_shot,
+        set_seeds(config.seed)
+        # not `simple_evaluate`, which spends half a minute on a report of the machine that nobody reads here
+        results = evaluator.evaluate(
+            lm=model,
+            task_dict=_prepared_tasks(harness, config),
             limit=config.limit,
             bootstrap_iters=0,  # intervals are ours: its standard errors know no pairs
             log_samples=True,
             apply_chat_template=policy.renderer.chat,
             fewshot_as_multiturn=policy.renderer.chat,
-            random_seed=config.seed,
-            numpy_random_seed=config.seed,
-            torch_random_seed=config.seed,
-            fewshot_random_seed=config.seed,
         )
     except Exception as error:  # boundary: tasks are foreign code
         raise RunError(f"lm-eval stopped on {subject.name}: {_reason(error)}") from error
     return read_results(results or {})
+
+
+def _prepared_tasks(harness: Harness, config: EvaluateConfig) -> object:
+    """Return the tasks anew, with the number of examples and the seed that choose them.
+
+    The tasks of the model before keep its requests. A task that says 0 examples keeps 0, as lm-eval's own command has
+    it: its prompt has no place for any.
+    """
+    loaded = harness.manager.load(list(harness.names))
+    for task in loaded["tasks"].values():
+        stated = task.get_config("num_fewshot")
+        if config.few_shot is not None and stated != 0:
+            task.set_config(key="num_fewshot", value=config.few_shot)
+        elif stated is None:
+            task.set_config(key="num_fewshot", value=0)
+        task.set_fewshot_seed(seed=config.seed)
+    return loaded
 
 
 @contextmanager
