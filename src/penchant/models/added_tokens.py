@@ -38,11 +38,12 @@ class AddedTokens:
     """Tokens that were added to a model.
 
     Attributes:
-        ids: their numbers. known: how many tokens the model knew; the mean of their rows is the start of each new one.
+        ids: their numbers.
+        vocabulary: how many tokens the model knew; the mean of their rows is the start of each new one.
     """
 
     ids: tuple[int, ...]
-    known: int
+    vocabulary: int
 
 
 def add_marks(tokenizer: Tokenizer, args: TemplateArgs) -> AddedTokens | None:
@@ -61,16 +62,16 @@ def add_marks(tokenizer: Tokenizer, args: TemplateArgs) -> AddedTokens | None:
 
     turns = [Message("user", QUESTION), Message("assistant", ANSWER)]
     template = ChatTemplate(tokenizer, None, args)
-    answered = template.write(turns, answered=True)
-    texts = [answered, template.write([*turns, turns[0]], answered=False), *_with_system(template, turns)]
-    known, vocabulary = len(tokenizer), tokenizer.get_vocab()
+    conversation = template.write(turns, answered=True)
+    texts = [conversation, template.write([*turns, turns[0]], answered=False), *_with_system(template, turns)]
+    size, vocabulary = len(tokenizer), tokenizer.get_vocab()
     marks = [mark for mark in dict.fromkeys(MARK.findall("\n".join(texts))) if mark not in vocabulary]
     if marks:
         tokens = [AddedToken(mark, special=True, normalized=False) for mark in marks]
         tokenizer.add_tokens(tokens, special_tokens=True)
         log.warning("%d tokens of the chat template are added to the model: %s", len(marks), " ".join(marks))
-    _set_end_token(tokenizer, answered.partition(ANSWER)[2].lstrip())
-    return AddedTokens(tuple(tokenizer.convert_tokens_to_ids(marks)), known) if marks else None
+    _set_end_token(tokenizer, conversation.partition(ANSWER)[2].lstrip())
+    return AddedTokens(tuple(tokenizer.convert_tokens_to_ids(marks)), size) if marks else None
 
 
 def add_missing_tokens(network: PreTrainedModel, tokenizer: Tokenizer, larger: Tokenizer) -> None:
@@ -83,12 +84,12 @@ def add_missing_tokens(network: PreTrainedModel, tokenizer: Tokenizer, larger: T
 
     vocabulary, added = tokenizer.get_vocab(), larger.get_added_vocab()
     missing = sorted((number, token) for token, number in added.items() if token not in vocabulary)
-    known = len(tokenizer)
-    if not missing or [number for number, _ in missing] != [*range(known, known + len(missing))]:
+    size = len(tokenizer)
+    if not missing or [number for number, _ in missing] != [*range(size, size + len(missing))]:
         return
     special = {*larger.all_special_tokens}
     tokenizer.add_tokens([AddedToken(token, special=token in special, normalized=False) for _, token in missing])
-    add_rows(network, AddedTokens(tuple(number for number, _ in missing), known))
+    add_rows(network, AddedTokens(tuple(number for number, _ in missing), size))
     log.warning(
         "%d tokens that the reference lacks are added to it: the mean of its rows stands for each", len(missing)
     )
@@ -122,15 +123,15 @@ def add_rows(network: PreTrainedModel, added: AddedTokens) -> None:
     A vocabulary that is padded, with more rows than tokens, has room already; its spare rows become the tokens'.
     """
     embeddings = network.get_input_embeddings().weight
-    known = min(added.known, embeddings.shape[0])
+    size = min(added.vocabulary, embeddings.shape[0])
     if max(added.ids) >= embeddings.shape[0]:
         network.resize_token_embeddings(max(added.ids) + 1, mean_resizing=False)
     with torch.no_grad():
         for layer in _ends(network):
             for table in (layer.weight, getattr(layer, "bias", None)):
                 if isinstance(table, Tensor):
-                    table[list(added.ids)] = _mean(table[:known])
-    setattr(network, _ADDED, AddedTokens(added.ids, known))
+                    table[list(added.ids)] = _mean(table[:size])
+    setattr(network, _ADDED, AddedTokens(added.ids, size))
 
 
 def set_end_ids(network: PreTrainedModel, tokenizer: Tokenizer, end_ids: Iterable[int]) -> None:
@@ -221,7 +222,7 @@ def read_added(content: Mapping[str, object]) -> AddedTokens | None:
         return None
     if not isinstance(record, dict):
         raise TypeError("added_tokens is no object")
-    ids, known = record["ids"], record["known"]
-    if not ids or not all(isinstance(number, int) and number >= 0 for number in (*ids, known)):
+    ids, size = record["ids"], record["vocabulary"]
+    if not ids or not all(isinstance(number, int) and number >= 0 for number in (*ids, size)):
         raise ValueError("added_tokens has no ids")
-    return AddedTokens(tuple(ids), known)
+    return AddedTokens(tuple(ids), size)

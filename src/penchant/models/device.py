@@ -57,7 +57,7 @@ def check_placed(network: PreTrainedModel, device_map: str) -> torch.device:
     placed: dict[str, object] = getattr(network, "hf_device_map", None) or {"": network.device}
     # our engine reads the head beside the forward pass, and trains all blocks on one device
     devices = list(
-        dict.fromkeys(f"cuda:{place}" if isinstance(place, int) else str(place) for place in placed.values())
+        dict.fromkeys(f"cuda:{device}" if isinstance(device, int) else str(device) for device in placed.values())
     )
     if len(devices) > 1 or "disk" in devices:
         raise InputError(

@@ -153,21 +153,24 @@ class LearnedReward:
         That is with their token ids where `tokenizer`, which made them, has the same vocabulary, else (or if it is
         None) by their text.
         """
-        same = tokenizer is not None and tokenizer.get_vocab() == self.tokenizer.get_vocab()
-        return [group.replace(responses=[self._readable(r, same=same) for r in group.responses]) for group in groups]
+        same_vocabulary = tokenizer is not None and tokenizer.get_vocab() == self.tokenizer.get_vocab()
+        return [
+            group.replace(responses=[self._readable(r, same_vocabulary=same_vocabulary) for r in group.responses])
+            for group in groups
+        ]
 
-    def _readable(self, response: Response, *, same: bool) -> Response:
+    def _readable(self, response: Response, *, same_vocabulary: bool) -> Response:
         """Return a response as this model reads it.
 
         Args:
-            same: its token ids are of this model's vocabulary.
+            same_vocabulary: its token ids are of this model's vocabulary.
         """
         if self.renderer.thoughts == "drop" and has_thoughts(response):
             _, answer = split_thoughts(response.text)
             # a sample that was cut among its thoughts has no answer, and is read as an empty one
             ends = response.finished or not (answer or response.tool_calls)
             return replace(response, text=answer, token_ids=None, reasoning="", finished=ends)
-        return response if same else replace(response, token_ids=None)
+        return response if same_vocabulary else replace(response, token_ids=None)
 
     def save(self, folder: str | Path) -> None:
         """Write the model (or its adapters), tokenizer and what else it reads by, for `load_reward_model`."""

@@ -63,7 +63,7 @@ def save_template(renderer: Renderer, model: nn.Module, folder: Path) -> None:
     }
     # of adapters alone: a whole model is saved with the rows of its tokens
     if hasattr(model, "peft_config") and (added := added_tokens(model)) is not None:
-        content["added_tokens"] = {"ids": added.ids, "known": added.known}
+        content["added_tokens"] = {"ids": added.ids, "vocabulary": added.vocabulary}
     atomic_write(folder / SAVED_TEMPLATE, json.dumps(content, ensure_ascii=False) + "\n")
 
 

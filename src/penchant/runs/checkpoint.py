@@ -72,8 +72,8 @@ def keep_last(run: Path, step: int, count: int) -> None:
                 _link(file, building / file.name)
             sums = {name: digest for name, digest in (read_sums(source) or {}).items() if "/" not in name}
             write_sums(building, sums)
-        for kept in sorted(_kept_steps(run))[:-count]:
-            remove(run / f"checkpoint-{kept}")
+        for old_step in sorted(_kept_steps(run))[:-count]:
+            remove(run / f"checkpoint-{old_step}")
     except OSError as error:
         raise cannot_write(target, error) from error
 

@@ -61,9 +61,9 @@ def check_best(config: RunConfig, *, held_out: bool, samples: bool) -> None:
         return
     side, _, key = name.partition(".")
     if side not in SIDES:
-        raise _unknown(name, [f"{known}.{key}" for known in SIDES])
+        raise _unknown(name, [f"{other_side}.{key}" for other_side in SIDES])
     if better_is_higher(key) is None:
-        raise _unknown(name, [f"{side}.{known}" for known in HIGHER_IS_BETTER])
+        raise _unknown(name, [f"{side}.{metric}" for metric in HIGHER_IS_BETTER])
     if side == "held_out" and not held_out:
         raise InputError(
             f"checkpoint.best={config.checkpoint.best} is measured on held-out prompts, but none are held out: set "
@@ -93,8 +93,8 @@ def value_of(name: str, line: Mapping[str, object]) -> float | None:
 
 
 def _unknown(name: str, names: Mapping[str, object] | list[str]) -> InputError:
-    known = ", ".join(names) or "none"
+    choices = ", ".join(names) or "none"
     return InputError(
         f"checkpoint.best={name} is no metric that this run measures and that has a better and a worse: expected one "
-        f"of {known}{did_you_mean(name, names)}"
+        f"of {choices}{did_you_mean(name, names)}"
     )

@@ -192,5 +192,5 @@ def _use_best(loop: Loop) -> list[str]:
     lines = [row for row in loop.folder.rows("metrics.jsonl") if row["kind"] == "eval" and row["step"] == step]
     loop.state.last = lines[-1] if lines else loop.state.last
     metric = best_metric(loop.config) or LOSS
-    found = "the held-out loss was lowest" if metric == LOSS else f"{metric} was best"
-    return [f"{found} after step {step} of {loop.state.step}: the checkpoint and the final numbers are of that step"]
+    finding = "the held-out loss was lowest" if metric == LOSS else f"{metric} was best"
+    return [f"{finding} after step {step} of {loop.state.step}: the checkpoint and the final numbers are of that step"]

@@ -63,7 +63,7 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
         tokens = " ".join(learner.renderer.tokenizer.convert_ids_to_tokens(list(added.ids)))
         warnings.append(
             f"the model lacked {len(added.ids)} tokens of the chat template ({tokens}): they were added; each began "
-            f"as the mean of the {added.known} rows that were there"
+            f"as the mean of the {added.vocabulary} rows that were there"
         )
     mixing, source_counts, mixture_warnings = describe_mixture(mixture, [len(part.groups) for part in parts], sides)
     warnings += mixture_warnings

@@ -91,8 +91,8 @@ def _unfinished(s: Summary) -> Iterator[Finding]:
     elif status == "stopped_early":
         best = finite((s.run.result or {}).get("best_step"))
         metric = (s.run.result or {}).get("best_metric")
-        found = f"its best {metric}" if isinstance(metric, str) else "its lowest held-out loss"
-        checkpoint_note = "" if best is None else f"; {found} was at step {best:,.0f}, which the checkpoint holds"
+        best_words = f"its best {metric}" if isinstance(metric, str) else "its lowest held-out loss"
+        checkpoint_note = "" if best is None else f"; {best_words} was at step {best:,.0f}, which the checkpoint holds"
         detail = f"It stopped at step {s.run.last_step():,}{checkpoint_note}."
         yield Finding("stopped_early", "note", "The run stopped before its planned end", detail)
 
