@@ -122,6 +122,16 @@ def joined(parts: Sequence[Arrays]) -> Arrays:
     return {name: np.concatenate([part[name] for part in (packed([]), *parts)]) for name in LAYOUT}
 
 
+def digest_arrays(arrays: Arrays) -> str:
+    """Return a digest of the arrays of a data set."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        values = arrays[name]
+        digest.update(f"{name}{values.dtype}{values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
+
+
 class _Table:
     """Groups in the packed form of one data set, built one by one."""
 
@@ -158,12 +168,8 @@ class _Table:
         return np.diff(repeats[self._branches]) > 0
 
     def digest(self) -> str:
-        digest = hashlib.sha256()
-        for name in LAYOUT:
-            values = np.ascontiguousarray(self._arrays[name])
-            digest.update(f"{name}{values.dtype}{values.shape}".encode())
-            digest.update(values.data)
-        return digest.hexdigest()
+        # of a mapped file it is known: computing it again would bring all of the file into the memory
+        return getattr(self._arrays, "digest", None) or digest_arrays(self._arrays)
 
     def build(self, group: int) -> Rendered:
         # Each cumulated sum has one entry more than there are items: item i reaches from entry i to entry i + 1.

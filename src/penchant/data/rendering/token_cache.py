@@ -9,21 +9,24 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import inspect
+import json
 import logging
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penchant import thoughts
 from penchant.data.group_table import GroupRows
-from penchant.data.rendering.rendered import Arrays
+from penchant.data.rendering.rendered import Arrays, digest_arrays
 from penchant.data.rendering.renderer import Renderer
 from penchant.data.rendering.tokenizer_digest import digest_tokenizer
 from penchant.data.sources.values import common_length
-from penchant.files import atomic_write
+from penchant.files import atomic_write, open_ordinary
 from penchant.types import PromptGroup, prompt_turns
 
 log = logging.getLogger("penchant.data")
@@ -35,6 +38,19 @@ RENDERING = (
 """Modules of this package that decide the ids: where one of them changes, they are computed anew."""
 SHARED = (common_length, prompt_turns, thoughts)
 """Functions and modules of other packages that decide them too."""
+
+
+DTYPES = {"I32": "int32", "I64": "int64", "BOOL": "bool"}
+"""What numpy calls the types of the arrays, by what their file calls them."""
+PIECE = 2**20  # bytes that are digested in one go
+
+
+class MappedArrays(dict[str, NDArray[np.generic]]):
+    """The arrays of a file, and their digest."""
+
+    def __init__(self, arrays: Arrays, digest: str) -> None:
+        super().__init__(arrays)
+        self.digest = digest
 
 
 @dataclass(frozen=True)
@@ -69,12 +85,13 @@ class TokenFile:
         try:
             with safe_open(self.path, "pt") as file:  # of its readers the one that maps instead of copying
                 arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
-                if (file.metadata() or {}).get("sha256") != _digest(arrays):
+                digest = _file_digest(self.path)
+                if (file.metadata() or {}).get("sha256") != digest:
                     raise ValueError("the content does not fit its digest")
         except Exception as error:  # whatever a damaged file makes the reader raise
             log.warning("the token ids in %s cannot be read (%s): computing anew", self.path, error)
             return None
-        return arrays
+        return MappedArrays(arrays, digest)
 
     def keep(self, arrays: Arrays) -> None:
         """Write the file whole; two runs at once write the same."""
@@ -82,7 +99,7 @@ class TokenFile:
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            content = save(dict(arrays), {"sha256": _digest(arrays)})
+            content = save(dict(arrays), {"sha256": digest_arrays(arrays)})
             atomic_write(self.path, content, private=True, shared=True)  # private, as the texts are that it was made of
         except OSError as error:
             log.warning("the token ids cannot be kept in %s (%s): the next run computes them again", self.path, error)
@@ -103,10 +120,24 @@ def _settings(renderer: Renderer) -> str:
     )
 
 
-def _digest(arrays: Arrays) -> str:
+def _file_digest(path: Path) -> str:
+    """Return what `digest_arrays` says of a file's arrays, in pieces that are read and forgotten.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: it cannot be read, or is no file of arrays.
+    """
     digest = hashlib.sha256()
-    for name in sorted(arrays):
-        values = arrays[name]
-        digest.update(f"{name}{values.dtype}{values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).data)
+    with open_ordinary(path) as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        # before it is read: a damaged length may say that the header is larger than any memory
+        if length > path.stat().st_size:
+            raise ValueError("its header is cut short")
+        header = json.loads(file.read(length))
+        for name in sorted(header.keys() - {"__metadata__"}):
+            entry = header[name]
+            digest.update(f"{name}{DTYPES[entry['dtype']]}{tuple(entry['shape'])}".encode())
+            start, stop = entry["data_offsets"]
+            file.seek(8 + length + start)
+            for offset in range(start, stop, PIECE):
+                digest.update(file.read(min(PIECE, stop - offset)))
     return digest.hexdigest()
