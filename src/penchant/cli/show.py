@@ -20,7 +20,7 @@ from penchant.files import write_text
 
 if TYPE_CHECKING:
     from penchant.data.rendering.renderer import Renderer
-    from penchant.train.inputs.marked_rows import ShownPart
+    from penchant.train.marked_rows import ShownPart
     from penchant.types import PromptGroup
 
 WOULD_REFUSE = 2
@@ -63,7 +63,7 @@ def _show(arguments: Arguments) -> int:
     import_early("penchant.train.inputs.sources", "transformers")
     from penchant.data.rendering.marked import RefusedRow
     from penchant.reports.run.marked import marked_page
-    from penchant.train.inputs.marked_rows import mark_rows
+    from penchant.train.marked_rows import mark_rows
 
     rows = mark_rows(_parts(config), held_out=config.held_out, seed=config.seed)
     print_rows(rows, characters=config.characters)
@@ -85,7 +85,7 @@ def _parts(config: DataShow) -> list[ShownPart]:
         InputError: a source cannot be read, or has no such row.
     """
     from penchant.train.inputs.kinds import read_rows
-    from penchant.train.inputs.marked_rows import ShownPart
+    from penchant.train.marked_rows import ShownPart
 
     if config.sources and config.row is not None:
         raise InputError(f"row={config.row} is a line of one file: give that file instead of sources")

@@ -26,9 +26,9 @@ from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.gradient import Loop, train
 from penchant.train.inputs.frozen_states import with_frozen_states
-from penchant.train.inputs.marked_rows import keep_marked_rows
 from penchant.train.inputs.reference_columns import with_reference
 from penchant.train.inputs.reference_table import load_reference, reference_of
+from penchant.train.marked_rows import keep_marked_rows
 from penchant.train.mixture import read_source
 from penchant.train.prepare import prepare
 from penchant.train.recipe import Prepared, Recipe

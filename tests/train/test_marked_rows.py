@@ -12,7 +12,7 @@ from penchant.data.rendering.marked import MarkedRow
 from penchant.runs.marked_rows import MARKED_FILE, MarkedRows, read_marked_rows
 from penchant.runs.read import read_runs
 from penchant.studies.report import report
-from penchant.train.inputs.marked_rows import ROWS_OF_RUN, ShownPart, mark_rows
+from penchant.train.marked_rows import ROWS_OF_RUN, ShownPart, mark_rows
 from penchant.typed_json import to_object
 
 
