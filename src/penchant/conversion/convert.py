@@ -184,9 +184,10 @@ def _check(draft: Draft, config: type[Config]) -> list[str]:
         InputError: values that are refused.
     """
     values, data = dict(draft.settings), draft.settings.get("data", {})
-    absent = isinstance(data, dict) and not {"path", "sources"} & {*data}
-    if absent:  # a name in its place, so that all else is checked
-        values["data"] = {**data, "path": "FILE"}
+    absent = False
+    if isinstance(data, dict) and not {"path", "sources"} & {*data}:
+        absent = True
+        values["data"] = data | {"path": "FILE"}  # a name in its place, so that all else is checked
     needed = ["data.path"] if absent else []
     try:
         config.model_validate(values)
