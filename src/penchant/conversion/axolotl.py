@@ -60,6 +60,7 @@ def find_method(values: Values) -> str | None:
     if values.get("reward_model") is True:
         return "reward_model"
     objective = values.get("rl")
+    # fine-tuning is what axolotl does unless told otherwise
     if not objective:
         return "sft"
     if objective in PAIR_LOSSES or objective is True:
@@ -79,6 +80,7 @@ def _write_datasets(draft: Draft, value: object, _: Values) -> None:
 
 def _source(draft: Draft, entry: dict[str, object]) -> dict[str, object]:
     """Return one data set as ours, and name what of it is not carried over."""
+    # with local files `path` names their kind (`json`), and `data_files` the files
     path = entry.get("data_files") or entry.get("path")
     if isinstance(path, list):
         if len(path) > 1:
@@ -89,6 +91,7 @@ def _source(draft: Draft, entry: dict[str, object]) -> dict[str, object]:
     if entry.get("split"):
         source["split"] = entry["split"]
     kind = entry.get("type")
+    # a type of the user's own is a mapping with the names of fields
     fields = {**entry, **kind} if isinstance(kind, dict) else entry
     columns = {
         field_name: fields[key] for key, field_name in FIELDS.items() if fields.get(key) not in (None, field_name)
@@ -96,12 +99,14 @@ def _source(draft: Draft, entry: dict[str, object]) -> dict[str, object]:
     if columns:
         source["columns"] = columns
     if isinstance(kind, str):
+        # text without turns, which a chat template would put into one
         if kind in PLAIN_TYPES:
             source["template"] = "plain"
         else:
             draft.remark(
                 f"datasets.type {kind}: the layout is recognised by the columns here; see `penchant data check`"
             )
+    # what nobody carries over is named by key: a shard or a field may decide which rows are read
     known_keys = {"path", "data_files", "name", "split", "type", "ds_type", *FIELDS}
     for key in entry:
         if key not in known_keys:
@@ -115,6 +120,7 @@ def _write_adapter(draft: Draft, value: object, values: Values) -> None:
         draft.put("model.lora.alpha", as_number(values.get("lora_alpha")) or 16.0)
         draft.put("model.lora.dropout", as_number(values.get("lora_dropout")) or 0.0)
         targets = values.get("lora_target_modules")
+        # axolotl asks for one of the two; without either peft would choose by the type of model
         if values.get("lora_target_linear") is True or not targets:
             targets = "all-linear"
         draft.put("model.lora.targets", targets)
@@ -166,6 +172,7 @@ def _finish(draft: Draft, values: Values, devices: int) -> None:
     objective = str(values.get("rl"))
     name = PAIR_LOSSES.get(objective, "sigmoid")
     loss: dict[str, object] = {"name": name}
+    # each trainer of TRL below axolotl calls its strength `beta`, and orpo's is a weight
     if name == "orpo":
         weight = as_number(values.get("orpo_alpha"))
         loss["weight"] = 0.1 if weight is None else weight
@@ -175,6 +182,7 @@ def _finish(draft: Draft, values: Values, devices: int) -> None:
         gamma = as_number(values.get("simpo_gamma"))
         loss["gamma"] = 0.5 if gamma is None else gamma
     smoothing = as_number(values.get("dpo_label_smoothing"))
+    # TRL's other trainers take no smoothing from axolotl
     if name == "sigmoid" and smoothing:
         loss["label_smoothing"] = smoothing
     if name == "sigmoid" and as_number(values.get("rpo_alpha")):
@@ -202,6 +210,7 @@ RULES = [
         "data.template (a file)",
         reason="write it into a .jinja file and set data.template to that",
     ),
+    # rows beyond it are dropped by axolotl too
     Rule("sequence_len", "data.max_length", _write_length, default=512),
     Rule("val_set_size", "data.held_out", _write_held_out, default=0.0),
     Rule("adapter", "model.lora", _write_adapter),

@@ -95,6 +95,7 @@ def find_library(values: Values, path: Path) -> Library:
         InputError: no table has enough of its keys, or two have as many.
     """
     scores = {name: len(library.keys & {*values}) for name, library in LIBRARIES.items()}
+    # TRL and LLaMA-Factory share the keys of `transformers`, so the number of a library's own ones decides
     best = max(scores.values())
     winners = [name for name, score in scores.items() if score == best]
     if best < FEWEST_KEYS or len(winners) > 1:
@@ -155,6 +156,7 @@ def _not_carried(values: Values, library: Library, draft: Draft) -> tuple[list[t
             omissions.append((key, value, draft.omissions[key]))
         elif rule.methods and draft.method not in rule.methods:
             omissions.append((key, value, f"it belongs to {' and '.join(rule.methods)}"))
+        # a switch that is off would have changed nothing
         elif rule.write is None and not (rule.harmless or rule.together) and value not in (None, False, ""):
             omissions.append((key, value, rule.reason))
     listed_keys = {key for key, _, _ in omissions}
@@ -188,12 +190,12 @@ def _check(draft: Draft, config: type[Config]) -> list[str]:
     if isinstance(data, dict) and not {"path", "sources"} & {*data}:
         absent = True
         values["data"] = data | {"path": "FILE"}  # a name in its place, so that all else is checked
-    needed = ["data.path"] if absent else []
+    required = ["data.path"] if absent else []
     try:
         config.model_validate(values)
     except ValidationError as error:
-        needed += [".".join(map(str, entry["loc"])) for entry in error.errors() if entry["type"] == "missing"]
-        refusals = [problem.text for problem in problems(config, error) if problem.path not in needed]
+        required += [".".join(map(str, entry["loc"])) for entry in error.errors() if entry["type"] == "missing"]
+        refusals = [problem.text for problem in problems(config, error) if problem.path not in required]
         if refusals:
             raise InputError("the values do not fit: " + "; ".join(refusals)) from None
-    return needed
+    return required

@@ -38,6 +38,7 @@ TEMPLATES = {"default": "plain", "chatml": "chatml", "llama3": "llama3", "gemma"
 def find_method(values: Values) -> str | None:
     """Return our method."""
     stage = values.get("stage", "sft")
+    # pre-training is fine-tuning on rows of plain text
     return "sft" if stage == "pt" else STAGES.get(str(stage))
 
 
@@ -47,11 +48,13 @@ def _write_finetuning(draft: Draft, value: object, values: Values) -> None:
         draft.put("model.lora.rank", int(rank))
         draft.put("model.lora.alpha", as_number(values.get("lora_alpha")) or 2 * rank)
         draft.put("model.lora.dropout", as_number(values.get("lora_dropout")) or 0.0)
+        # a list is written as one text with commas
         target = values.get("lora_target", "all")
         names = [part.strip() for part in str(target).split(",")]
         draft.put("model.lora.targets", "all-linear" if target == "all" else names)
     elif value == "freeze":
         layers = int(as_number(values.get("freeze_trainable_layers")) or 2)
+        # a negative number means the first blocks
         if layers > 0:
             draft.put("model.train_top", layers)
         else:
@@ -62,6 +65,7 @@ def _write_finetuning(draft: Draft, value: object, values: Values) -> None:
 
 def _write_dataset(draft: Draft, value: object, values: Values) -> None:
     names = [part.strip() for part in str(value).split(",") if part.strip()]
+    # the names stand for entries of a file that only the user has
     folder = values.get("dataset_dir", "data")
     files = [f"{folder}/{name}.json" for name in names]
     if len(files) == 1:
@@ -129,6 +133,7 @@ def _finish(draft: Draft, values: Values, devices: int) -> None:
     put_batch_size(draft, values, devices, ("per_device_train_batch_size", 8))
     put_optimizer(draft, values, "optim")
     put_schedule(draft, values, "lr_scheduler_type", "linear")
+    # that of `transformers`, which LLaMA-Factory leaves as it is
     if values.get("learning_rate") is None:
         draft.put("optimizer.learning_rate", 5e-5)
     beta = as_number(values.get("pref_beta"))
@@ -159,11 +164,13 @@ def _put_pair_loss(draft: Draft, values: Values, beta: float) -> None:
             draft.lose("dpo_label_smoothing", "it goes with pref_loss sigmoid")
     anchor = as_number(values.get("pref_ftx"))
     if anchor:
+        # the anchor is the mean loss per token in both libraries
         if name == "orpo":
             draft.lose("pref_ftx", "orpo has the chosen response's loss in it")
         else:
             loss["nll_weight"] = anchor
     if values.get("ld_alpha") is not None:
+        # LD-DPO is a loss of its own here, without further switches
         if name == "sigmoid" and not smoothing:
             loss = {
                 "name": "ld_dpo",

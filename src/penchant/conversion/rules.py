@@ -121,6 +121,7 @@ def number(path: str, kind: type[int] | type[float] = float) -> Write:
     def write(draft: Draft, value: object, _: Values) -> None:
         if value is None:
             return
+        # text that is no number stays, and is refused with its setting when the result is checked
         converted = as_number(value)
         draft.put(path, value if converted is None else kind(converted))
 

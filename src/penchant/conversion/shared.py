@@ -66,6 +66,7 @@ def pair_loss(name: str, beta: float, values: Values, draft: Draft) -> dict[str,
     loss: dict[str, object] = {"name": loss_name}
     if loss_name == "sft":
         return loss
+    # IPO's tau has the name of beta in TRL
     loss["tau" if loss_name == "ipo_mean" else "beta"] = beta
     smoothing = as_number(values.get("label_smoothing")) or 0.0
     if smoothing and loss_name in SMOOTHED:
@@ -102,6 +103,7 @@ def put_optimizer(draft: Draft, values: Values, key: str, betas: tuple[float, fl
         key: what the optimizer is called in the file.
     """
     name = str(values.get(key) or "adamw_torch_fused").lower()
+    # our own default is RMSprop, so AdamW is always written out
     if name == "rmsprop":
         draft.put("optimizer.name", "rmsprop")
     else:
@@ -147,6 +149,7 @@ def put_epochs(draft: Draft, key: str, value: object) -> None:
 def write_epochs(draft: Draft, value: object, values: Values) -> None:
     """Put `num_train_epochs`, unless `max_steps` overrides it as it does in `transformers`."""
     steps = as_number(values.get("max_steps"))
+    # there the number of steps alone decides, however many epochs it takes
     if steps and steps > 0:
         draft.put("epochs", 10_000)  # steps alone decide
     else:
@@ -170,12 +173,12 @@ def write_clip(draft: Draft, value: object, _: Values) -> None:
 def write_trackers(draft: Draft, value: object, _: Values) -> None:
     """Put the trackers that we have too."""
     names = [value] if isinstance(value, str) else list(value) if isinstance(value, list) else []
-    known = [name for name in names if name in ("tensorboard", "wandb", "trackio")]
+    trackers = [name for name in names if name in ("tensorboard", "wandb", "trackio")]
     for name in names:
-        if name not in (*known, "none", "all"):
+        if name not in (*trackers, "none", "all"):
             draft.lose("report_to", f"there is no tracker {name}")
-    if known:
-        draft.put("trackers", known)
+    if trackers:
+        draft.put("trackers", trackers)
 
 
 def write_evaluation_steps(draft: Draft, value: object, _: Values) -> None:
@@ -191,6 +194,7 @@ def write_evaluation_steps(draft: Draft, value: object, _: Values) -> None:
 
 def write_bf16(draft: Draft, value: object, _: Values) -> None:
     """Put the precision of the arithmetic."""
+    # float32 where it is switched off: `auto` would take bfloat16 on a GPU
     if value in (True, "true", "auto"):
         draft.put("precision", "bfloat16" if value != "auto" else "auto")
     elif value in (False, "false"):

@@ -45,6 +45,7 @@ DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16", "a
 
 def find_method(values: Values) -> str | None:
     """Return the method that keys of one trainer alone stand for; TRL's files do not name it."""
+    # from the rarest keys to the most common: `beta` stands in several trainers' files
     if {"num_generations", "max_completion_length", "reward_funcs"} & {*values}:
         return "ppo"
     if {"desirable_weight", "undesirable_weight"} & {*values} or values.get("loss_type") in (
@@ -73,6 +74,7 @@ def _write_datasets(draft: Draft, value: object, _: Values) -> None:
         if source.get("columns"):
             draft.lose("datasets.columns", "the columns that are kept follow from the layout; see data.columns")
         sources.append(entry)
+    # one source is no mixture, and reads better as plain settings
     if len(sources) == 1:
         for name, part in sources[0].items():
             draft.put(f"data.{name}", part)
@@ -128,6 +130,7 @@ def _finish(draft: Draft, values: Values, devices: int) -> None:
     put_batch_size(draft, values, devices, ("per_device_train_batch_size", 8))
     put_optimizer(draft, values, "optim")
     put_schedule(draft, values, "lr_scheduler_type", "linear")
+    # TRL's trainers differ in this default alone
     optimizer = draft.settings.setdefault("optimizer", {})
     if isinstance(optimizer, dict):
         optimizer.setdefault("learning_rate", RATES.get(draft.method, 1e-6))
@@ -143,11 +146,13 @@ def _put_pair_loss(draft: Draft, values: Values) -> None:
     """Put the loss that `loss_type` and the switches beside it stand for."""
     beta = as_number(values.get("beta"))
     beta = 0.1 if beta is None else beta
-    stated = values.get("loss_type", "sigmoid")
-    names = [str(name) for name in stated] if isinstance(stated, list) else [str(stated)]
+    # one name, or a list of terms to add
+    loss_type = values.get("loss_type", "sigmoid")
+    names = [str(name) for name in loss_type] if isinstance(loss_type, list) else [str(loss_type)]
     if names == ["simpo"]:
         gamma = as_number(values.get("simpo_gamma"))
         draft.put("loss", {"name": "simpo", "beta": beta, "gamma": 0.5 if gamma is None else gamma})
+        # CPO adds the chosen response's loss unless it is switched off, and then it is no SimPO
         if as_number(values.get("cpo_alpha", 1.0)):
             draft.lose(
                 "cpo_alpha", "TRL adds this times the chosen response's loss: set loss.nll_weight, or cpo_alpha 0"
@@ -157,6 +162,7 @@ def _put_pair_loss(draft: Draft, values: Values) -> None:
         if name not in LOSSES:
             draft.lose("loss_type", f"there is no loss {name}; `penchant train dpo --help` lists the losses")
             return
+    # a loss that is not here is named above, and the default stands
     terms = [pair_loss(name, beta, values, draft) for name in names]
     if len(terms) == 1:
         draft.put("loss", _switched(terms[0], values, draft))
@@ -180,6 +186,7 @@ def _switched(loss: dict[str, object], values: Values, draft: Draft) -> dict[str
         switches["use_weighting"] = {"name": "wpo"}
     if values.get("ld_alpha") is not None:
         switches["ld_alpha"] = {"name": "ld_dpo", "alpha": values["ld_alpha"]}
+    # each switch makes a loss with a name of its own here, so two at once have none
     plain = loss["name"] == "sigmoid" and "label_smoothing" not in loss
     if switches and (len(switches) > 1 or not plain):
         for key in switches:

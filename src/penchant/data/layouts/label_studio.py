@@ -41,19 +41,23 @@ def read_task(row: RowValues) -> PromptGroup:
 def _results(row: RowValues) -> Iterator[tuple[str | None, RowValues]]:
     """Yield the results of all annotations that were not cancelled, each with who made it."""
     for index, annotation in enumerate(as_records(row["annotations"], "annotations")):
+        # whoever cancelled a task said nothing about it
         if annotation.get("was_cancelled") is True:
             continue
         person = annotation.get("completed_by")
+        # a number in most exports, the whole account in others
         if isinstance(person, dict):
             person = person.get("email") or person.get("id")
         name = f"annotations[{index}].result"
         for result in as_records(annotation.get("result"), name):
+            # comments and choices of an annotator are no comparison, and are named as unread
             if result.get("type") not in ("pairwise", *RATING_TYPES):
                 note_nested(row, f"annotations[].result[{result.get('from_name')}]")
             yield (None if person is None else str(person)), result
 
 
 def _compared(row: RowValues, data: RowValues, results: list[tuple[str | None, RowValues]]) -> PromptGroup:
+    # annotators of one task may have seen different pairs where a project changed meanwhile
     names = list(dict.fromkeys(tuple(_targets(result)) for _, result in results))
     if len(names) != 1 or len(names[0]) != len(SIDES):
         raise RowError("value", f"field 'annotations': expected comparisons of one pair, got {names}")
@@ -82,6 +86,7 @@ def _rated(row: RowValues, data: RowValues, results: list[tuple[str | None, RowV
         for name in _targets(result):
             values.setdefault(name, {}).setdefault(control, []).append(number)
     controls = list(dict.fromkeys(control for by_control in values.values() for control in by_control))
+    # which of several ratings counts decides who wins, so nobody guesses it
     if len(controls) > 1 and rules_of(row).score is None:
         names = ", ".join(map(cut, controls))
         raise RowError(
