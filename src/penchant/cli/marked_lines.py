@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from penchant.clean_text import clean
-from penchant.reports.run.marked import response_facts, row_facts, shorten_middle
 
 if TYPE_CHECKING:
     from penchant.data.rendering.marked import MarkedPiece, MarkedRow, PieceKind, RefusedRow
@@ -78,6 +77,7 @@ def _legend(coloured: bool) -> Iterator[Segment]:
 def row_segments(row: MarkedRow | RefusedRow, *, coloured: bool, characters: int) -> Iterator[Segment]:
     """Yield a row as texts with styles; without colours, marks stand around the pieces."""
     from penchant.data.rendering.marked import RefusedRow
+    from penchant.reports.run.marked import response_facts, row_facts  # brings matplotlib, which no help needs
 
     yield f"\n{clean(row.source) or 'a row'}", "bold"
     if isinstance(row, RefusedRow):
@@ -92,6 +92,8 @@ def row_segments(row: MarkedRow | RefusedRow, *, coloured: bool, characters: int
 
 
 def _pieces(pieces: Sequence[MarkedPiece], coloured: bool, characters: int) -> Iterator[Segment]:
+    from penchant.reports.run.marked import shorten_middle
+
     for number, piece in enumerate(pieces):
         text = shorten_middle(clean(piece.text.translate(_OWN_MARKS)), characters)
         # line breaks are tokens too, and may be scored

@@ -72,6 +72,15 @@ CONFIGS: dict[str, Study] = {
         ppo=None,
         best_of_n=None,
     ),
+    "win rates, beside a prompted model": TldrConfig(
+        model=MODEL,
+        preferences=DATA,
+        measured=DATA,
+        judge={"name": "longest"},
+        few_shot=2,
+        ppo=None,
+        best_of_n=None,
+    ),
     "weak to strong": WeakToStrongConfig(
         tasks=["sst2"],
         weak=[{"name": "tfidf", "rows": 20}, {"model": MODEL, "layer": 2}, LM | {"reading": WORDS, "training": None}],

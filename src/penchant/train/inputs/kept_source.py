@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import penchant.data
-import penchant.types
 from penchant.data.group_table import GroupTable, read_table, write_table
 from penchant.data.settings import RowsConfig
 from penchant.files import cache_folder
@@ -74,8 +73,8 @@ def _source_of(table: GroupTable) -> Source | None:
 def _key(data: RowsConfig, reading: str, digest: str) -> str:
     """Return a digest of all that decides what is read: content, settings, and the code that reads."""
     key = hashlib.sha256(f"{digest} {reading} {data!r}".encode(errors="surrogatepass"))
-    folder = Path(penchant.data.__file__).parent
+    folder = Path(inspect.getfile(RowsConfig)).parent
     # every file of the package that reads: which of them a layout reaches would be too fine a question
-    for file in [Path(penchant.types.__file__), *sorted(folder.rglob("*.py"))]:
+    for file in [Path(inspect.getfile(PromptGroup)), *sorted(folder.rglob("*.py"))]:
         key.update(file.read_bytes())
     return key.hexdigest()[:32]
