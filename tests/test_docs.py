@@ -26,6 +26,7 @@ LONG = {
         "python",
         "rewards",
         "studies",
+        "using",
         "weak",
         "weak-to-strong",
     )

@@ -304,6 +304,7 @@ def test_a_killed_run_ends_with_the_same_bits(
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_report_speaks_of_labels(train: Callable[..., pt.RunResult], tmp_path: Path) -> None:
     samples = {"samples": {"max_new_tokens": 5, "reward": "vader"}}
     runs = [train(name, evaluate=samples, beta=beta).path for name, beta in (("a", 0.1), ("b", 0.5))]

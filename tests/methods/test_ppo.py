@@ -123,6 +123,7 @@ def test_without_a_penalty_it_finds_the_best_arm(train: Callable[..., pt.RunResu
     assert lines(run.path)[-1]["reward"] > 0.9
 
 
+@pytest.mark.slow
 def test_with_a_penalty_it_finds_the_optimum_in_closed_form(
     train: Callable[..., pt.RunResult], tiny_model: str
 ) -> None:
@@ -239,6 +240,7 @@ def test_at_a_rate_of_nothing_the_kl_stays_zero(train: Callable[..., pt.RunResul
     assert run.metrics["final"]["samples"]["policy"]["kl_nats"]["value"] == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_adapters_and_the_plain_path_learn_too(
     train: Callable[..., pt.RunResult], tiny_model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,7 @@ def test_who_leans_to_a_length_is_named() -> None:
     assert "Cleo leans" not in said
 
 
+@pytest.mark.slow
 def test_many_raters_are_cut_and_said_to_be(tmp_path: Path) -> None:
     numbers = made_up(tuple(f"rater {n}" for n in range(MOST_RATERS + 3)))
     pictures = agreement_pictures(numbers)

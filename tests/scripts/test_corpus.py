@@ -88,6 +88,7 @@ def test_the_known_overlaps_are_found(corpus: Any, data: Path) -> None:
         assert 0.08 < counts["held_out"] / counts["read"] < 0.12
 
 
+@pytest.mark.slow
 def test_the_same_files_give_the_same_corpus(data: Path) -> None:
     first, second = (corpora.build(data, CORPORA[2:], PROTECTED[:2]) for _ in range(2))
     assert first.fingerprint() == second.fingerprint()
@@ -96,6 +97,7 @@ def test_the_same_files_give_the_same_corpus(data: Path) -> None:
     assert other.fingerprint() != first.fingerprint()
 
 
+@pytest.mark.slow
 def test_running_text_is_fluent(corpus: Any) -> None:
     assert not any("<br" in document.text or "\n" in document.text for document in corpus.train)
     reviews = [document.text for document in corpus.train if document.source == "movie_reviews"]

@@ -214,6 +214,7 @@ def test_where_there_is_nothing_to_resume_it_says_so(penchant: Callable[..., Any
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_with_the_best_weights_and_is_resumed_to_them(
     penchant: Callable[..., Any], settings: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -196,7 +196,7 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length:
     renderer = dataclasses.replace(renderer, max_length=None)  # lengths before any cut
     lengths: list[tuple[int, ...]] = []
     unstable, unrenderable, too_long, equal = [], [], [], []
-    moved = stripped = 0
+    moved_groups = stripped = 0
     for group in groups:
         try:
             rendered = renderer.render(group) if group.responses else None
@@ -208,7 +208,7 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length:
         if rendered is None:
             continue
         unstable += [group.source for is_unstable in rendered.unstable if is_unstable]
-        moved += rendered.moved_boundary
+        moved_groups += rendered.moved_boundary
         stripped += rendered.stripped_thoughts
         too_long += [group.source for length in rendered.lengths if limit and length > limit]
         branches = rendered.branches
@@ -221,7 +221,7 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length:
         max_length=limit,
         too_long=tuple(too_long),
         equal=tuple(equal),
-        warnings=(*boundary_warnings(moved, stripped), *warnings),
+        warnings=(*boundary_warnings(moved_groups, stripped), *warnings),
     )
 
 

@@ -140,10 +140,10 @@ def _prepared_tasks(harness: Harness, config: EvaluateConfig) -> object:
     """
     loaded = harness.manager.load(list(harness.names))
     for task in loaded["tasks"].values():
-        stated = task.get_config("num_fewshot")
-        if config.few_shot is not None and stated != 0:
+        few_shot = task.get_config("num_fewshot")
+        if config.few_shot is not None and few_shot != 0:
             task.set_config(key="num_fewshot", value=config.few_shot)
-        elif stated is None:
+        elif few_shot is None:
             task.set_config(key="num_fewshot", value=0)
         task.set_fewshot_seed(seed=config.seed)
     return loaded

@@ -14,7 +14,7 @@ from penchant.models.finished import check_finished
 from penchant.models.locate import locate
 from penchant.models.weights import check_kind
 
-KEPT = re.compile(r"checkpoint-(\d+)")
+STEP_FOLDER = re.compile(r"checkpoint-(\d+)")
 """A checkpoint that a run keeps beside the last one, by its step."""
 RUN_FILES = ("config.yaml", "provenance.json", "result.json", "metrics.jsonl")
 
@@ -68,7 +68,7 @@ def open_source(name: str) -> Source:
 
 def _step_of(run: Path, folder: str) -> int | None:
     """Return the step that the weights in a run's folder are of: the best one's, where the run kept those."""
-    if match := KEPT.fullmatch(folder):
+    if match := STEP_FOLDER.fullmatch(folder):
         return int(match[1])
     try:
         result = read_json(run / "result.json")
@@ -85,7 +85,7 @@ def _run_of(path: Path) -> Path | None:
         return path
     parent = path.resolve().parent
     name = path.resolve().name
-    if (name in ("checkpoint", "best") or KEPT.fullmatch(name)) and (parent / "config.yaml").is_file():
+    if (name in ("checkpoint", "best") or STEP_FOLDER.fullmatch(name)) and (parent / "config.yaml").is_file():
         return parent
     return None
 

@@ -12,7 +12,7 @@ SETTINGS = ("adapter_config.json", "config.json", "penchant_template.json")
 """Files that tell what a model is; to fetch one of them settles the commit that a revision stands for."""
 ADAPTER = ("adapter_model.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 """Files of adapters and of the tokenizer beside them."""
-WHOLE = ("*.safetensors", *ADAPTER[1:])
+MODEL_FILES = ("*.safetensors", *ADAPTER[1:])
 """Files of a whole model. Weights in `.bin` are fetched only where there are no others."""
 
 
@@ -58,9 +58,9 @@ def pinned_folder(name: str) -> str | None:
     commit = pinned_model(name) if is_hub_id(name) else ""
     if not commit:
         return None
-    folder = _fetched(name, commit, WHOLE, _cache_folder())
+    folder = _fetched(name, commit, MODEL_FILES, _cache_folder())
     if folder is not None and not any(folder.glob("*.safetensors")):
-        folder = _fetched(name, commit, (*WHOLE, "*.bin"), _cache_folder())
+        folder = _fetched(name, commit, (*MODEL_FILES, "*.bin"), _cache_folder())
     if folder is None:
         raise InputError(f"{name}: neither the hub nor its cache has the commit {commit}, which hub_table.yaml pins")
     return str(folder)

@@ -154,9 +154,9 @@ def _by_source(recipe: Recipe, learner: Learner, prepared: Prepared) -> Estimate
     """Return the held-out estimates of each source of a mixture; nothing for plain data."""
     # scored once more, source by source: the estimates of all rows cannot be taken apart, for some are no means
     by_source: dict[str, dict[str, Estimate]] = {}
-    for name, places in prepared.held_sources.items():
-        groups = pick_groups(prepared.held_groups, places)
-        estimates = recipe.held_out(learner, groups, prepared.held_data.pick(places), prepared.budget)
+    for name, indices in prepared.held_sources.items():
+        groups = pick_groups(prepared.held_groups, indices)
+        estimates = recipe.held_out(learner, groups, prepared.held_data.pick(indices), prepared.budget)
         by_source[name] = {key: value for key, value in estimates.items() if isinstance(value, Estimate)}
     return {"by_source": by_source} if by_source else {}
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import penchant as pt
 from penchant.reports.run import curves
 from penchant.reports.run.sentences import sentences
@@ -65,6 +67,7 @@ def test_ppo_shows_what_it_optimised_beside_what_that_stands_for(tmp_path: Path)
     assert "stands for" not in sentences([summarize(alone)])["rollout_reward"]
 
 
+@pytest.mark.slow
 def test_the_pages_are_written(tmp_path: Path) -> None:
     folders = [reward_model(tmp_path / "reward"), ppo(tmp_path / "ppo")]
     for runs, shown in (

@@ -54,6 +54,7 @@ def test_changes_have_their_unit_and_sign() -> None:
     assert (SCORE.verdict, WORSE.verdict) == ("better", "no clear change")
 
 
+@pytest.mark.slow
 def test_the_page_has_it(tmp_path: Path, make_run: Callable[..., Path]) -> None:
     run = make_run()
     without = runs_report([run], tmp_path / "without.html").read_text()

@@ -170,6 +170,7 @@ def test_there_is_always_a_next_setting_and_it_is_new(
     assert found == next_setting(method, paths, gaps_of(MATCHED, paths, TRUSTED), TRUSTED)
 
 
+@pytest.mark.slow
 def test_a_search_runs_to_its_end_and_a_second_call_adds_nothing(
     study: Callable[..., FrontierConfig], workers: Workers
 ) -> None:

@@ -159,6 +159,7 @@ def test_students_of_several_sizes_are_drawn_against_them(
     assert weak_pictures(study)["size"] == weak_pictures(study)["size"]  # ids in the SVG too: a page is the same twice
 
 
+@pytest.mark.slow
 def test_how_salient_a_task_is_by_layer_and_by_what_is_learned(
     page: Callable[[dict[str, Any]], str], tmp_path: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_how_salient_a_task_is_by_layer_and_by_what_is_learned(
     assert not any("salient" in text for text in findings(made_up(cell())))
 
 
+@pytest.mark.slow
 def test_what_models_read_before_is_told(page: Callable[[dict[str, Any]], str]) -> None:
     record = {"task": "sst2", "model": "m", "texts": 200, "pieces": 230, "held_out": 23, "dropped": 0}
     assert "m on sst2: 200 texts in 230 pieces, 23 of these held out" in page(
@@ -308,6 +310,7 @@ def test_students_that_are_shown_their_supervisors_label_stand_beside_those_that
     assert "Shown their" not in " ".join(findings(study))
 
 
+@pytest.mark.slow
 def test_how_little_it_takes(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
     """A student that saw 25 labels beside one that saw all 100: their ratios, looks and weights."""
     curve = [{"after": 1, "accuracy": 0.71}, {"after": 20, "accuracy": 0.746}, {"after": 100, "accuracy": 0.75}]
@@ -346,6 +349,7 @@ def test_without_a_gap_or_a_student_it_says_so(page: Callable[[dict[str, Any]], 
     assert "No student was trained yet." in page(made_up())
 
 
+@pytest.mark.slow
 def test_a_figure_of_many_students_goes_across_the_page(page: Callable[[dict[str, Any]], str]) -> None:
     study = made_up(*(cell(strong=f"student {n}") for n in range(9)))
     study["strong"] = [strong(f"student {n}", 1_000_000) for n in range(9)]
@@ -384,6 +388,7 @@ def test_overfitting_is_said_where_its_interval_says_so() -> None:
     assert "by up to 3.0 points [2.0, 4.0]: they overfit" in said
 
 
+@pytest.mark.slow
 def test_gains_are_measured_on_the_rows_that_were_looked_at(page: Callable[[dict[str, Any]], str]) -> None:
     """A supervisor that is better on these rows than on all: what looked like a gain was none."""
     assert "nine tenths" in page(made_up(cell()))
@@ -417,6 +422,7 @@ def test_the_flow_says_how_many_rows_teach(changes: dict[str, int], words: list[
     assert "of 20 to 100" in weak_pictures(made_up(cell(), cell(learned_from=20)))["flow"].light
 
 
+@pytest.mark.slow
 def test_the_flow_says_what_happens_before_and_between() -> None:
     study = made_up(cell()) | {"chain": ["small"]}
     assert "texts first" not in weak_pictures(study)["flow"].light

@@ -718,6 +718,7 @@ def _page(config: WeakToStrongConfig) -> str:
     return (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_page_says_what_was_measured(
     make: Callable[..., WeakToStrongConfig], workers: Workers, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_real_model_learns_the_same_from_states_kept_once(
         torch.testing.assert_close(kept["weights"][name], weight, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_bits_though_the_cache_is_gone(
     penchant: Callable[..., Any], tiny_model: str, preference_file: Path, tmp_path: Path, own_cache: Path
 ) -> None:

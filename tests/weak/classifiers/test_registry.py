@@ -68,6 +68,7 @@ def test_it_learns_three_classes(make: Make) -> None:
     assert (found.argmax(-1) == truth).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_a_class_that_no_example_has_gets_a_column(make: Make) -> None:
     texts, labels = _texts(0)
     found = make().fit(texts, labels, classes=3).predict_proba(texts)

@@ -52,6 +52,7 @@ def make(request: pytest.FixtureRequest, stories: str) -> Make:
     return lambda: make_classifier(specs[request.param])
 
 
+@pytest.mark.slow
 def test_the_options_order_does_not_matter(make: Make) -> None:
     """Nearly, for a probe: the mean that it takes off and its bias come from rows in a random order."""
     rows, labels = _pairs(0)

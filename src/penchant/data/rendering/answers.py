@@ -115,8 +115,8 @@ def _own_space(full: str, start: int, answer: Answer, begin: int) -> int:
     """Return where a text starts with the white space at its beginning, if the template leaves it there."""
     content = answer.turn.content
     space = content[: len(content) - len(content.lstrip())] if answer.text and not answer.thoughts else ""
-    earlier = start - len(space)
-    return earlier if earlier >= begin and full.startswith(space, earlier) else start
+    space_start = start - len(space)
+    return space_start if space_start >= begin and full.startswith(space, space_start) else start
 
 
 def _find_calls(text: AnsweredText, answer: Answer) -> AnswerBounds | None:

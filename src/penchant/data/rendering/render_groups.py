@@ -68,8 +68,8 @@ def render_all(
         arrays = _render(groups, renderer, progress)
         if file:
             file.keep(arrays)
-    kept = arrays["kept"].tolist()
-    fitting = groups if len(kept) == len(groups) else pick_groups(groups, kept)
+    fitting_indices = arrays["kept"].tolist()
+    fitting = groups if len(fitting_indices) == len(groups) else pick_groups(groups, fitting_indices)
     rendered = RenderedRows(
         arrays, _Sources(fitting) if isinstance(fitting, GroupRows) else [g.source for g in fitting]
     )

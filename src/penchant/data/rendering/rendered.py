@@ -163,8 +163,8 @@ class _Table:
     def has_twins(self) -> NDArray[np.bool_]:
         """Return of each group whether two branches are the same tokens."""
         twins = np.asarray(self._arrays["twins"], np.int64)
-        places = np.arange(len(twins)) - np.repeat(self._branches[:-1], self.branch_counts)
-        repeats = np.concatenate([[0], np.cumsum(twins != places)])
+        own_indices = np.arange(len(twins)) - np.repeat(self._branches[:-1], self.branch_counts)
+        repeats = np.concatenate([[0], np.cumsum(twins != own_indices)])
         return np.diff(repeats[self._branches]) > 0
 
     def digest(self) -> str:

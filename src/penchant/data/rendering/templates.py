@@ -92,17 +92,18 @@ def strips_answers(template: ChatTemplate) -> bool:
         return False
 
 
-def boundary_warnings(moved: int, stripped: int) -> list[str]:
+def boundary_warnings(moved_groups: int, stripped: int) -> list[str]:
     """Return sentences about groups that were not rendered as their prompt and their turns alone would be.
 
     Args:
-        moved: groups whose responses are scored from their texts on. stripped: groups whose earlier thoughts are gone.
+        moved_groups: those whose responses are scored from their texts on.
+        stripped: groups whose earlier thoughts are gone.
     """
     warnings = []
-    if moved:
+    if moved_groups:
         warnings.append(
-            f"in {moved} groups the chat template writes another header before a response than the one that asks for "
-            "it: the responses are scored from their texts on, and the header is not"
+            f"in {moved_groups} groups the chat template writes another header before a response than the one that asks "
+            "for it: the responses are scored from their texts on, and the header is not"
         )
     if stripped:
         warnings.append(f"in {stripped} groups the chat template takes the thoughts of earlier turns out")

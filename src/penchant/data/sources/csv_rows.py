@@ -94,12 +94,12 @@ def _separator(path: Path, header: str, default_separator: str) -> str:
     # only the header: texts hold commas and semicolons, names of columns hardly ever do
     unquoted = QUOTED.sub("", header)
     counts = {separator: unquoted.count(separator) for separator in default_separator + SEPARATORS}
-    most = max(counts.values())
-    candidates = [separator for separator, count in counts.items() if count == most]
-    if most and len(candidates) > 1:
+    largest = max(counts.values())
+    candidates = [separator for separator, count in counts.items() if count == largest]
+    if largest and len(candidates) > 1:
         names = " and ".join(map(repr, candidates))
         raise InputError(
-            f"{path}: the header has the separators {names} {most} times each; rename the columns that hold one, or "
+            f"{path}: the header has the separators {names} {largest} times each; rename the columns that hold one, or "
             f"write the line 'sep={candidates[0]}' above the header"
         )
     return candidates[0]

@@ -131,8 +131,8 @@ def _suffix_or_none(path: Path) -> str | None:
     name = path.name.lower()
     if path.suffix.lower() in PACKED_SUFFIXES:
         name = name.removesuffix(path.suffix.lower())
-    known = TEXT_SUFFIXES if name != path.name.lower() else SUFFIXES
-    return next((suffix for suffix in known if name.endswith(suffix) and name != suffix), None)
+    suffixes = TEXT_SUFFIXES if name != path.name.lower() else SUFFIXES
+    return next((suffix for suffix in suffixes if name.endswith(suffix) and name != suffix), None)
 
 
 def _suffix(path: Path) -> str:
