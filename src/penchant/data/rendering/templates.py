@@ -102,8 +102,8 @@ def boundary_warnings(moved_groups: int, stripped: int) -> list[str]:
     warnings = []
     if moved_groups:
         warnings.append(
-            f"in {moved_groups} groups the chat template writes another header before a response than the one that asks "
-            "for it: the responses are scored from their texts on, and the header is not"
+            f"in {moved_groups} groups the chat template writes another header before a response than that which asks"
+            " for it: the responses are scored from their texts on, and the header is not"
         )
     if stripped:
         warnings.append(f"in {stripped} groups the chat template takes the thoughts of earlier turns out")
