@@ -243,6 +243,21 @@ def test_the_written_file_is_a_configuration_and_an_old_one_stays(tmp_path, caps
     assert "exists" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "template", "named"),
+    [
+        ("chatml", "chatml", False),
+        ("tokenizer_default", None, False),
+        ("qwen_25", None, True),
+        ("no.jinja", None, True),
+    ],
+)
+def test_a_template_that_is_not_here_is_named_and_ends_nothing(name, template, named):
+    converted = convert(AXOLOTL_FILE | {"chat_template": name}, AXOLOTL)
+    assert converted.settings["data"].get("template") == template
+    assert [key for key, _, _ in converted.omissions] == ["chat_template"] * named
+
+
 def test_a_setting_that_is_missing_is_asked_for():
     converted = convert({"base_model": "m", "learning_rate": 1e-5}, AXOLOTL)
     assert converted.missing == ("data.path",)

@@ -23,6 +23,7 @@ from penchant.conversion.shared import (
     write_clip,
     write_evaluation_steps,
     write_steps,
+    write_template,
 )
 
 VERSION = "commit 002a637"
@@ -202,7 +203,7 @@ RULES = [
     Rule(
         "chat_template",
         "data.template",
-        copy_value("data.template"),
+        write_template,
         reason="`penchant data show` shows what it writes",
     ),
     Rule(

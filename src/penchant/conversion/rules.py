@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from penchant.config.problems import format_value
-
 Values = Mapping[str, object]
 NO_DEFAULT = object()
 """Stands where a library has no default, so that a setting that is not given writes nothing."""
@@ -157,8 +155,3 @@ def together(setting: str, *keys: str, reason: str = "") -> list[Rule]:
 def without_counterpart(reason: str, *keys: str) -> list[Rule]:
     """Return the rules of keys that have no counterpart."""
     return [Rule(key, reason=reason) for key in keys]
-
-
-def describe_lost(key: str, value: object, reason: str) -> str:
-    """Return a line about a key that is not carried over."""
-    return f"{key}: {format_value(value)} - {reason}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from penchant.conversion.rules import (
     Draft,
     Rule,
@@ -13,8 +15,8 @@ from penchant.conversion.rules import (
     whole_number,
     without_counterpart,
 )
+from penchant.data.rendering.template_source import shipped_templates
 
-PAIRED = ("dpo",)
 SCHEDULES = {
     "linear": "linear",
     "cosine": "cosine",
@@ -161,6 +163,21 @@ def write_steps(draft: Draft, value: object, _: Values) -> None:
     steps = as_number(value)
     if steps is not None and steps > 0:
         draft.put("max_steps", int(steps))
+
+
+def write_template(draft: Draft, value: object, values: Values) -> None:
+    """Put a chat template that we have under the same name, or a file; the tokenizer's own stands for all others."""
+    name = str(value or "tokenizer_default")
+    if name == "tokenizer_default":
+        return
+    # of a file the other library may have been told on another machine
+    if name in shipped_templates() or Path(name).is_file():
+        draft.put("data.template", name)
+    else:
+        draft.lose(
+            "chat_template" if "chat_template" in values else "chat_template_path",
+            "there is no such template here, and the tokenizer's own is used: name a .jinja file (data.template)",
+        )
 
 
 def write_clip(draft: Draft, value: object, _: Values) -> None:

@@ -24,6 +24,7 @@ from penchant.conversion.shared import (
     put_batch_size,
     put_optimizer,
     put_schedule,
+    write_template,
 )
 
 VERSION = "1.16.0"
@@ -214,7 +215,7 @@ RULES = [
     Rule("max_seq_length", "data.max_length", _write_length),
     Rule("max_prompt_length", reason="one limit holds for prompt and response together: data.max_length"),
     Rule("truncation_mode", "data.overflow", reason="rows that are too long are dropped or their prompt is cut"),
-    Rule("chat_template_path", "data.template", copy_value("data.template")),
+    Rule("chat_template_path", "data.template", write_template),
     Rule("use_peft", "model.lora", _write_adapters),
     *together("model.lora.rank", "lora_r"),
     *together("model.lora.alpha", "lora_alpha"),
