@@ -301,6 +301,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow  # half a second and more for each of thirty
 @pytest.mark.parametrize("setting", CHANGES)
 def test_every_setting_changes_something(
     train: Callable[..., pt.RunResult], prompts: Path, tiny_model: str, tmp_path: Path, setting: str

@@ -105,6 +105,7 @@ def test_running_text_is_fluent(corpus: Any) -> None:
     assert sum(len(re.findall(r" [.,;!?] ", text)) for text in reviews) < len(reviews)
 
 
+@pytest.mark.slow  # builds the whole corpus
 def test_the_shipped_models_are_of_the_corpus_that_the_script_builds(corpus: Any) -> None:
     records = [json.loads((folder / "record.json").read_text()) for folder in EMBEDDED.values()]
     assert {record["corpus"]["fingerprint"] for record in records} == {corpus.fingerprint()}

@@ -235,7 +235,16 @@ def test_another_seed_gives_other_halves_and_the_same_seed_the_same() -> None:
     assert balanced(examples) == balanced(list(reversed(examples)))
 
 
-@pytest.mark.parametrize("name", ["sst2", "imdb", "sciq", "emotion", "ethics_justice", "ethics_deontology"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sst2",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("imdb", "sciq", "emotion", "ethics_justice", "ethics_deontology")
+        ),
+    ],
+)
 def test_the_real_splits_share_no_text_and_no_group(name: str, shared_data: Any) -> None:
     shared_data(task_spec(name).local[0])
     data = load_task(name, folder=shared_data("README.md").parent)

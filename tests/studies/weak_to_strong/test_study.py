@@ -70,6 +70,7 @@ def cell(result: StudyResult, loss: str = "naive", weak: str = "TF-IDF on 20 row
     return dict(found)
 
 
+@pytest.mark.slow
 def test_the_study_from_end_to_end(make: Callable[..., WeakToStrongConfig], workers: Workers) -> None:
     config = make()
     result = run_study(config, workers=workers)

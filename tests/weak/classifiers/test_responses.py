@@ -172,7 +172,7 @@ def test_what_is_written_around_a_long_prompt_is_read(stories: str, kind: str) -
     assert "So much: Tom saw" in reading.policy.renderer.decode((), before[0])
 
 
-@pytest.mark.parametrize("kind", [pytest.param("head", marks=pytest.mark.slow), "words"])
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.slow) for kind in ("head", "words")])
 def test_a_student_that_is_told_the_labels_imitates_them(stories: str, kind: str) -> None:
     """Labels that nothing in a row gives away: without the hint there is nothing to learn."""
     rng = np.random.default_rng(0)
