@@ -23,6 +23,7 @@ from penchant.cli.data import DATA
 from penchant.cli.evaluate import EVALUATE
 from penchant.cli.export import EXPORT
 from penchant.cli.judge import JUDGE
+from penchant.cli.models import MODELS
 from penchant.cli.push import PUSH
 from penchant.cli.rank import RANK
 from penchant.cli.report import REPORT
@@ -53,6 +54,7 @@ COMMANDS = (
     EXPORT,
     PUSH,
     CONVERT_CONFIG,
+    MODELS,
 )
 
 

@@ -169,6 +169,15 @@ def gibibytes(memory: float, decimals: int | None = None) -> str:
     return f"{number(memory / 2**30, decimals)} GiB"
 
 
+def file_size(size: float) -> str:
+    """Format bytes on a disk in the decimal units that its maker counts in: `1.2 MB`, `135 GB`."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        # the next unit from the rounded value on: 999.6 kB would else be printed as 1,000 kB
+        if size >= 0.9995 * unit:
+            return f"{number(size / unit, 0 if size >= 99.95 * unit else 1)} {name}"
+    return count(int(size), "byte")
+
+
 def duration(seconds: float) -> str:
     """Format a time in seconds: `48 s`, `2 min 10 s`, `3 h 05 min`."""
     # The unit follows the rounded time: 59.7 s would else be printed as 60 s.
