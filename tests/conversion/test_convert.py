@@ -183,6 +183,7 @@ def test_the_method_follows_from_keys_or_is_asked_for():
     assert TRL.method({"desirable_weight": 1.0, "beta": 0.1}) == "kto"
     assert AXOLOTL.method({"rl": "kto"}) == "kto"
     assert AXOLOTL.method({}) == "sft"
+    assert AXOLOTL.method({"rl": ["dpo"]}) is None
     assert LLAMA_FACTORY.method({"stage": "rm"}) == "reward_model"
     with pytest.raises(InputError, match="does not say which method"):
         convert({"model_name_or_path": "m", "dataset_name": "d"}, TRL)
@@ -256,6 +257,24 @@ def test_a_template_that_is_not_here_is_named_and_ends_nothing(name, template, n
     converted = convert(AXOLOTL_FILE | {"chat_template": name}, AXOLOTL)
     assert converted.settings["data"].get("template") == template
     assert [key for key, _, _ in converted.omissions] == ["chat_template"] * named
+
+
+@pytest.mark.parametrize("library", [TRL, AXOLOTL])
+@pytest.mark.parametrize("value", ["sdpa", "flash_attention_3", "kernels-community/flash-attn3", ["sdpa"]])
+def test_attention_that_is_not_here_is_named_and_ends_nothing(library, value):
+    file = AXOLOTL_FILE if library is AXOLOTL else {"model_name_or_path": "m", "dataset_name": "a/b", "beta": 0.2}
+    converted = convert({**file, "flash_attention": None, "attn_implementation": value}, library, method="dpo")
+    named = [(key, reason) for key, _, reason in converted.omissions if key == "attn_implementation"]
+    if value == "sdpa":
+        assert (converted.settings["model"]["attention"], named) == ("sdpa", [])
+    else:
+        assert "attention" not in converted.settings["model"]
+        assert named == [
+            (
+                "attn_implementation",
+                "choose auto, sdpa, eager, flash_attention_2 or flex_attention (model.attention)",
+            )
+        ]
 
 
 def test_a_setting_that_is_missing_is_asked_for():

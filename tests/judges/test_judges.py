@@ -270,6 +270,54 @@ def test_a_model_with_the_same_weights_and_another_part_is_another_judge(
         assert said[0] != said[1]
 
 
+def test_a_policy_judge_is_asked_with_template_args(tiny_model: str, tmp_path: Path) -> None:
+    """The scores are those of the text that `transformers` writes with the same arguments, token by token."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder, asks = shutil.copytree(tiny_model, tmp_path / "model"), tmp_path / "which.j2"
+    asks.write_text("{{ prompt }}: {{ a }} or {{ b }}?")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    tokenizer.chat_template = (
+        "{% set mark = '!' if quick else '' %}"
+        "{% for m in messages %}[{{ m.role }}]{{ mark if m.role == 'assistant' }}{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{{ mark }}{% endif %}"
+    )
+    tokenizer.save_pretrained(folder)
+    settings: dict[str, Any] = {"name": "policy", "model": str(folder), "template": str(asks), "device": "cpu"}
+    network = AutoModelForCausalLM.from_pretrained(folder).eval()
+    said, identities = [], set()
+    for args in ({}, {"quick": True}):
+        judge = make(**settings, template_args=args)
+        said.append(judge_one(judge, "Say hi", "Hi", "Go").transcript)
+        identities.add(judge.identity)
+        sums = []
+        for word in ("Verdict: A", "Verdict: B"):
+            turns = [{"role": "user", "content": "Say hi: Hi or Go?\n"}]
+            text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **args)
+            head, answer = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in (text, word))
+            with torch.no_grad():
+                logps = network(torch.tensor([head + answer])).logits[0].log_softmax(-1)
+            sums.append(sum(float(logps[len(head) + place - 1, token]) for place, token in enumerate(answer)))
+        kept = [float(number) for number in said[-1].removeprefix("logps ").split(" and ")]
+        assert kept == pytest.approx(sums, abs=2e-4)
+    assert said[0] != said[1]
+    assert len(identities) == 2
+    with pytest.raises(InputError, match=r"does not read the argument 'quik'.*quick"):
+        make(**settings, template_args={"quik": True})
+
+
+def test_template_args_that_are_not_given_leave_addresses_as_they_were() -> None:
+    for settings in (
+        {"name": "policy", "model": "m"},
+        {"name": "endpoint", "model": "m"},
+    ):
+        spec = TypeAdapter(JudgeSpec).validate_python(settings)
+        assert "template_args" not in spec.addressed()
+        given = spec.replace(template_args={"enable_thinking": False})
+        assert given.addressed()["template_args"] == {"enable_thinking": False}
+
+
 def test_the_version_of_vader_is_in_the_key() -> None:
     assert f" vader {importlib.metadata.version('vaderSentiment')} " in make(name="reward").identity
 

@@ -19,6 +19,7 @@ from penchant.conversion.shared import (
     put_epochs,
     put_optimizer,
     put_schedule,
+    write_attention,
     write_bf16,
     write_clip,
     write_evaluation_steps,
@@ -64,7 +65,7 @@ def find_method(values: Values) -> str | None:
     # fine-tuning is what axolotl does unless told otherwise
     if not objective:
         return "sft"
-    if objective in PAIR_LOSSES or objective is True:
+    if str(objective) in PAIR_LOSSES or objective is True:  # as text: a list is no key
         return "dpo"
     return str(objective) if objective == "kto" else None
 
@@ -199,6 +200,7 @@ RULES = [
         lambda draft, value, _: draft.put("model.trust_remote_code", True) if value is True else None,
     ),
     Rule("flash_attention", "model.attention=flash_attention_2", _write_flash),
+    Rule("attn_implementation", "model.attention", write_attention("attn_implementation")),
     Rule("datasets", "data.path, data.sources", _write_datasets),
     Rule(
         "chat_template",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from penchant.conversion.rules import (
     Draft,
     Rule,
     Values,
+    Write,
     as_number,
     harmless,
     number,
@@ -16,6 +18,7 @@ from penchant.conversion.rules import (
     without_counterpart,
 )
 from penchant.data.rendering.template_source import shipped_templates
+from penchant.models.settings import Attention
 
 SCHEDULES = {
     "linear": "linear",
@@ -287,3 +290,17 @@ TRAINER_RULES: list[Rule] = [
     *together("schedule.warmup_steps", "warmup_ratio"),
 ]
 """Keys of `transformers.TrainingArguments` (5.x)."""
+
+
+def write_attention(key: str) -> Write:
+    """Return what puts an attention implementation in; one that is not here is named, and the model's default holds."""
+    known = get_args(Attention)
+
+    def write(draft: Draft, value: object, _: Values) -> None:
+        # kernels of the hub (`kernels-community/flash-attn3`) and `flash_attention_3` change speed, and no result
+        if value in known:
+            draft.put("model.attention", value)
+        elif value is not None:
+            draft.lose(key, f"choose {', '.join(known[:-1])} or {known[-1]} (model.attention)")
+
+    return write

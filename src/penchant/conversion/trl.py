@@ -24,6 +24,7 @@ from penchant.conversion.shared import (
     put_batch_size,
     put_optimizer,
     put_schedule,
+    write_attention,
     write_template,
 )
 
@@ -201,7 +202,7 @@ RULES = [
     Rule("model_revision", reason="name the revision in the hub id's cache, or load a folder", harmless=False),
     Rule("dtype", "model.dtype", _write_dtype),
     Rule("torch_dtype", "model.dtype", _write_dtype),
-    Rule("attn_implementation", "model.attention", copy_value("model.attention")),
+    Rule("attn_implementation", "model.attention", write_attention("attn_implementation")),
     Rule(
         "dataset_name",
         "data.path",

@@ -84,6 +84,8 @@ class EndpointJudge:
         call_settings = (address, settings.model, settings.temperature, settings.max_tokens, settings.structured)
         # timeouts and attempts are left out: they decide whether an answer comes, and not which
         self.identity = f"endpoint {' '.join(map(str, call_settings))} {self.template.digest}"
+        if settings.template_args:  # only then, so that verdicts of earlier versions are found again
+            self.identity += f" template_args {json.dumps(settings.template_args, sort_keys=True)}"
 
     @classmethod
     def from_settings(cls, settings: Endpoint) -> Self:
@@ -167,6 +169,8 @@ class EndpointJudge:
         settings = self.settings
         content: dict[str, object] = {"model": settings.model, "messages": [{"role": "user", "content": text}]}
         content |= {} if plain else {"response_format": FORM}
+        # OpenAI's own interface has no such field and refuses it, so it is sent only where it is asked for
+        content |= {"chat_template_kwargs": settings.template_args} if settings.template_args else {}
         limits = {"temperature": settings.temperature, "max_tokens": settings.max_tokens}
         content |= {name: value for name, value in limits.items() if value is not None}
         reply = await post_json(client, self._url, content, self._headers, self._limits)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from penchant.data.options import TemplateArgs
 from penchant.data.rendering.tokenizer_digest import digest_end_ids, digest_tokenizer
 from penchant.engine.reference import fingerprint, model_digest
 from penchant.judges.contract import Done, Question, higher
@@ -31,14 +32,23 @@ class PolicyJudge:
         template: what the model is asked.
         device: where it runs.
         margin: a smaller difference in nats is a tie.
+        template_args: what its chat template is told beside the question, over what the model was trained with.
 
     Raises:
-        InputError: no such model, or one whose training did not end.
+        InputError: no such model, one whose training did not end, or an argument that its chat template does not read.
     """
 
-    def __init__(self, model: str, template: Template, *, device: str = "auto", margin: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: str,
+        template: Template,
+        *,
+        device: str = "auto",
+        margin: float = 0.0,
+        template_args: TemplateArgs | None = None,
+    ) -> None:
         check_finished(Path(model).expanduser(), "a judge")
-        self.policy = load_policy(model, device=device)
+        self.policy = load_policy(model, device=device, template_args=template_args)
         self.template, self.margin = template, margin
         weights = fingerprint(self.policy.model)
         self.identity = f"policy {_content_of(self.policy, weights)} {template.digest} margin {margin}"
@@ -48,7 +58,13 @@ class PolicyJudge:
     def from_settings(cls, settings: LocalPolicy) -> Self:
         """Return the judge that settings describe."""
         template = load_template(settings.template)
-        return cls(settings.model, template, device=settings.device, margin=settings.margin)
+        return cls(
+            settings.model,
+            template,
+            device=settings.device,
+            margin=settings.margin,
+            template_args=settings.template_args,
+        )
 
     def judge_many(self, questions: Sequence[Question], done: Done) -> None:
         """Score the two verdicts of each question, with the question's tokens forwarded once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, JsonValue
 
 from penchant.config import Config
 from penchant.config.addresses import split_http_address
@@ -20,6 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Difference = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Seconds = Annotated[float, Field(gt=0)]
+ChatArgs = dict[str, JsonValue]
 
 
 def _check_address(address: str) -> str:
@@ -80,12 +81,16 @@ class LocalPolicy(JudgeSettings):
     """A language model on this machine, which scores both verdicts and generates nothing."""
 
     implementation: ClassVar[str] = "penchant.judges.local_model:PolicyJudge"
+    added_fields: ClassVar[frozenset[str]] = frozenset({"template_args"})
 
     name: Literal["policy"] = "policy"
     model: Text
     """A built-in name, a folder or a hub id."""
     template: Text = "instruction"
     """What it is asked: `instruction`, `summary`, `summary_concise`, `helpfulness`, `harmlessness`, or a file."""
+    template_args: ChatArgs = Field(default_factory=dict)
+    """What its chat template is told beside the question, such as `{enable_thinking: false}`; what it was trained with
+    is the default."""
     margin: Difference = 0.0
     """A smaller difference between the verdicts, in nats, is a tie."""
     device: str = "auto"
@@ -96,6 +101,7 @@ class Endpoint(JudgeSettings):
     """A model behind an OpenAI-compatible address: vLLM, llama.cpp, Ollama, or a hosted one."""
 
     implementation: ClassVar[str] = "penchant.judges.endpoint:EndpointJudge"
+    added_fields: ClassVar[frozenset[str]] = frozenset({"template_args"})
 
     name: Literal["endpoint"] = "endpoint"
     model: Text
@@ -106,6 +112,9 @@ class Endpoint(JudgeSettings):
     """The environment variable that holds the key. It is sent to the endpoint and written nowhere."""
     template: Text = "instruction"
     """What it is asked: `instruction`, `summary`, `summary_concise`, `helpfulness`, `harmlessness`, or a file."""
+    template_args: ChatArgs = Field(default_factory=dict)
+    """What the server tells the model's chat template, such as `{enable_thinking: false}`. It is sent as
+    `chat_template_kwargs`, which vLLM, SGLang and llama.cpp take, and only where it is given."""
     temperature: Annotated[float | None, Field(ge=0, le=2)] = 0.0
     """Sampling temperature of the answers; null leaves it to the endpoint, as some models want."""
     max_tokens: Count | None = 400
