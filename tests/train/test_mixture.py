@@ -146,6 +146,15 @@ def test_weights_limits_and_sources_change_what_is_trained(tmp_path: Path, tiny_
     assert len(set(losses.values())) == 3
 
 
+def test_a_weight_too_small_for_one_prompt_is_warned_of(tmp_path: Path, tiny_model: str) -> None:
+    a, b = pairs(tmp_path / "a.jsonl", "abcdef"), pairs(tmp_path / "b.jsonl", "uvwxyz", start="R")
+    sources = [{"path": str(a), "weight": 1e-12}, {"path": str(b), "weight": 1}]
+    result = train(tmp_path, tiny_model, {"sources": sources, "held_out": 2}, "run")
+    assert result["data"]["sources"]["a.jsonl"]["passes_per_epoch"] == 0
+    (warning,) = [warning for warning in result["warnings"] if "nothing of" in warning]
+    assert f"nothing of {a} is trained on: beside the other weights, 1e-12 is too small" in warning
+
+
 def test_held_out_results_of_each_source_are_those_of_its_rows_alone(tmp_path: Path, tiny_model: str) -> None:
     a, b = pairs(tmp_path / "a.jsonl", "abcdefgh"), pairs(tmp_path / "b.jsonl", "stuvwxyz", start="R")
     result = train(tmp_path, tiny_model, {"sources": [str(a), str(b)], "held_out": 6}, "run")

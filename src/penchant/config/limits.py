@@ -24,3 +24,5 @@ Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
 """A length in tokens, or a budget of them."""
 Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]
 """A number of rows, prompts or calls."""
+Weight = Annotated[float, Field(gt=0, le=1_000_000_000)]
+"""A share beside those of others: the sum of very large ones would be infinite, and every share zero."""

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, JsonValue, model_validator
 
 from penchant.config import Config
-from penchant.config.limits import Rows, Text
+from penchant.config.limits import Rows, Text, Weight
 from penchant.data.options import BadRows, Overflow, ReadKeywords, RenderOptions, Thoughts, Ties
 from penchant.data.rendering.template_source import TemplateName
 
@@ -24,7 +24,7 @@ class MixtureSource(Config):
 
     path: Annotated[str, Field(min_length=1)]
     """A file, folder, pattern or hub id, as `data.path`."""
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    weight: Weight | None = None
     """Share of an epoch's prompts, relative to the other sources' weights. Without weights each prompt of each source
     is used once."""
     limit: Rows | None = None

@@ -213,4 +213,11 @@ def describe_mixture(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> tu
         warnings.append(
             f"{sides.overlapping} groups were left out of training: a source for evaluation has their prompts"
         )
+    # draws are the same in every epoch: a share below half a group is never made up for
+    warnings += [
+        f"nothing of {part.data.path} is trained on: beside the other weights, {part.weight:g} is too small for one "
+        "of its prompts per epoch"
+        for part, share in zip(mixture.parts, passes, strict=True)
+        if not part.evaluation and not share
+    ]
     return mixing, {"sources": sources}, warnings

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penchant.data import load_preferences
-from penchant.data.sources import packed
+from penchant.data.sources import packed, xlsx_rows
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row
 from penchant.errors import InputError
@@ -106,6 +107,35 @@ def test_damaged_and_hostile_workbooks_are_refused(tmp_path: Path, monkeypatch: 
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/worksheets/sheet1.xml", b"0" * 8 * 2**20)
     assert "unpacks to more than 1 MiB" in refusal(path)
+
+
+def rewritten(path: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
+    """Change one entry of a workbook."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {entry: archive.read(entry) for entry in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for entry, content in entries.items():
+            archive.writestr(entry, change(content) if entry == name else content)
+    return path
+
+
+def test_flipped_bits_are_a_message_wherever_they_lie(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", S=[HEADER, ["p", "a", "b"]])
+    content = path.read_bytes()
+    start = content.index(b"xl/worksheets/sheet1.xml") + len("xl/worksheets/sheet1.xml")
+    # inside of what is packed, and the number that says how it is packed
+    directory = content.rindex(b"xl/workbook.xml") - 46
+    for place in (start + 9, start + 20, directory + 10):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        assert "damaged or no Excel workbook" in refusal(path)
+
+
+def test_a_row_below_the_last_one_of_excel_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = workbook(tmp_path / "a.xlsx", S=[HEADER, ["p", "a", "b"]])
+    far = b'<row r="999999999"><c r="A999999999"><v>1</v></c></row></sheetData>'
+    rewritten(path, "xl/worksheets/sheet1.xml", lambda sheet: sheet.replace(b"</sheetData>", far))
+    monkeypatch.setattr(xlsx_rows, "MAX_ROWS", 500)
+    assert "a row says that it stands below row 500, the last one of Excel" in refusal(path)
 
 
 def test_without_the_package_the_message_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,8 @@ def read_arrow(path: Path) -> Iterator[Row]:
     try:
         with pyarrow.memory_map(str(path)) as content:
             for batch in _record_batches(path, content):
+                # a reader of Arrow trusts the file: an offset beyond the texts would end the process without a word
+                batch.validate(full=True)
                 # buffers may be compressed inside of the file
                 unpacked += batch.nbytes
                 refuse_bomb(path, unpacked)
@@ -93,11 +95,10 @@ def _record_batches(path: Path, content: pyarrow.MemoryMappedFile) -> Iterator[p
 
 def _batch_size(metadata: pyarrow.parquet.FileMetaData) -> int:
     """Return how many rows stay within the memory, though a dictionary may stand for a long text in each."""
-    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
-    largest = max(
-        (group.column(c).total_uncompressed_size for group in groups for c in range(group.num_columns)), default=1
-    )
-    # A batch as Python objects is at most 2 GiB, if each of its rows were as long as the largest column in one go.
+    # of whole groups: pyarrow ends the process where it is asked for a damaged column's description
+    sizes = (metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+    largest = max(sizes, default=1)
+    # A batch as Python objects is at most 2 GiB, if each of its rows were as long as the largest group in one go.
     return max(1, min(ROWS_AT_ONCE, 2**31 // max(1, largest)))
 
 

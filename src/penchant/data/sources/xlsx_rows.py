@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from openpyxl.cell import ReadOnlyCell
 
 DEFAULT_SPLIT = "train"  # of the settings: nobody named a sheet
+MAX_ROWS = 1_048_576  # that Excel has; a row that says it stands further down would be waited for
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, ParseError, NotImplementedError, RuntimeError),
+    *(KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError),
+)
+"""What openpyxl and zipfile raise at a damaged, encrypted or foreign file."""
 
 
 def read_xlsx(path: Path, sheet: str) -> Iterator[Row | RowProblem]:
@@ -52,7 +59,7 @@ def read_xlsx(path: Path, sheet: str) -> Iterator[Row | RowProblem]:
         formulas.close()
     except InputError:
         raise
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, ParseError, EOFError) as error:
+    except DAMAGE as error:
         raise InputError(
             f"{path}: damaged or no Excel workbook ({cut(error, 200)}); save it again as .xlsx, or as CSV (UTF-8)"
         ) from error
@@ -78,6 +85,11 @@ def _sheet_rows(
 ) -> Iterator[Row | RowProblem]:
     header: list[str] = []
     for number, (cells, written) in enumerate(zip(rows, formulas, strict=True), start=1):
+        if number > MAX_ROWS:
+            raise InputError(
+                f"{path}: a row says that it stands below row {MAX_ROWS:,}, the last one of Excel; save the sheet "
+                "again, or as CSV (UTF-8)"
+            )
         values = [cell.value for cell in cells]
         if not header:
             if not any(value is not None for value in values):
