@@ -227,6 +227,33 @@ def test_earlier_turns_are_found_before_a_response_with_thoughts(name: str) -> N
     assert texts[1].endswith("I look")
 
 
+@pytest.mark.parametrize("thoughts", ["score", "mask", "drop"])
+@pytest.mark.parametrize("name", sorted({name for name, family in FAMILIES.items() if family.thoughts}))
+def test_earlier_turns_are_taught_without_the_words_of_others(name: str, thoughts: str) -> None:
+    """Whatever the thoughts of the turns are, and where they stand."""
+    more = Message("user", "Another one?")
+    thinking = Message("assistant", f"{THOUGHT}The Po.")
+    prompts = [(ASKED, thinking, more), (*EARLIER[:2], more, Message("assistant", "The Elbe."), more)]
+    opened = {"template_args": {"thinking": True}} if name == "deepseek_v31" else {}
+    answers = [Response("The Rhine."), Response(f"{THOUGHT}The Rhine."), Response("The Rhine.", reasoning="I look.")]
+    for prompt in prompts:
+        for response in answers:
+            ((_, texts),) = shown(name, prompt, response, every_turn=True, thoughts=thoughts, **opened)
+            assert len(texts) == (len(prompt) + 1) // 2
+            assert not any("Another one?" in text for text in texts)
+            assert "The Po." in texts[0]
+            assert "The Rhine." in texts[-1]
+            assert thoughts == "score" or not any("I look." in text for text in texts)
+
+
+def test_a_call_behind_masked_thoughts_is_scored_as_one_without_them() -> None:
+    prompt = (GIVEN_TOOLS, ASKED)
+    plain, thoughtful = Response("", tool_calls=(CALL,)), Response("", reasoning="I look.", tool_calls=(CALL,))
+    for name in set(CALLS) - {"deepseek_v31", "llama32", "mistral"}:  # these have no place for both
+        (_, (first,)), (_, (second,)) = shown(name, prompt, plain, thoughtful, thoughts="mask")
+        assert first == second
+
+
 def test_calls_of_earlier_turns_are_taught_too() -> None:
     prompt = (GIVEN_TOOLS, ASKED, CALLED, RESULT)
     for name in CALLS:

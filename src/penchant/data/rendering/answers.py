@@ -131,6 +131,7 @@ def _find_calls(text: AnsweredText, answer: Answer) -> AnswerBounds | None:
     name = full.find(answer.turn.tool_calls[0].name, thoughts[1] if thoughts else text.differs, end)
     closed = _behind_closing(full, text.begin, name)
     first = thoughts[1] if thoughts else _skip_space(full, closed, end) if closed >= 0 else text.differs
+    first = _skip_header(text, first, name)
     if answer.text:
         start = full.find(answer.text, first, end)
         if start < 0:
@@ -140,6 +141,19 @@ def _find_calls(text: AnsweredText, answer: Answer) -> AnswerBounds | None:
     return AnswerBounds(
         thoughts[0] if thoughts else first, first, end, block, bool(answer.thoughts) and thoughts is None
     )
+
+
+def _skip_header(text: AnsweredText, start: int, end: int) -> int:
+    """Return where calls start that stand behind the prompt's header once more, as behind GPT-OSS's thoughts.
+
+    A call without thoughts stands behind the prompt's own header, and the same of both is scored.
+    """
+    prompt = text.full[: text.begin]
+    shortest = 3  # characters: a bracket or a line break may end a prompt and begin a call
+    for stop in range(end, start + shortest - 1, -1):
+        if prompt.endswith(text.full[start:stop]):
+            return stop
+    return start
 
 
 def _find_thoughts(text: AnsweredText, thoughts: str, end: int) -> tuple[int, int] | None:

@@ -149,6 +149,8 @@ class ChatText:
         if not numbers:
             return []
         written = turn.full
+        if self.thoughts == "drop":  # it was written without them, and what differs from that is searched for
+            response = without_thoughts(response)
         if turn.composed:  # what the template itself writes is the same up to the header of the response
             response = Message("assistant", PROBE)
             written = self.template.write([*turns, response], answered=True)

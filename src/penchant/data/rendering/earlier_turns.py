@@ -67,7 +67,11 @@ def _by_exchange(chat: ChatText, turns: Sequence[Message], full: str, number: in
     except InputError:
         return None
     start = common_length(full, other)
-    end = len(full) - common_length(full[start:][::-1], other[start:][::-1])
+    behind = common_length(full[start:][::-1], other[start:][::-1])
+    end = len(full) - behind
+    # what differs behind the turn would be taught as a part of it: words of the user, for one
+    if not other[start : len(other) - behind].rstrip().endswith(word):
+        return None
     bounds = find_answer(AnsweredText(full[:end], start, start, ""), Answer.of(turn))
     if bounds is None and Answer.of(turn).text:
         return None

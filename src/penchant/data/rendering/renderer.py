@@ -202,7 +202,9 @@ class Renderer:
             unstable |= start < len(ids) and tokens.offsets[start][0] < span.start
             text_end = tokens.first_from(span.text_end, start)
             stop = text_end
-            if span.finished:  # the end token of the turn, if the template writes one
+            # The end token of the turn, if the template writes one. Where an earlier turn ends with another token than
+            # the last one (GPT-OSS: `<|end|>`, which ends no sample), a model that learned it would talk on.
+            if span.finished:
                 turn_end = tokens.first_from(span.end, text_end)
                 stop = next((i + 1 for i in range(text_end, turn_end) if ids[i] in self.end_ids), text_end)
             marks.append((start, stop))
