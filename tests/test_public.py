@@ -21,9 +21,19 @@ def test_all_is_what_there_is() -> None:
     missing = [name for name in penchant.__all__ if not hasattr(penchant, name)]
     assert not missing
     own = {name for name, value in vars(penchant).items() if not name.startswith("_") and not inspect.ismodule(value)}
-    own -= {"annotations", "import_module", "TYPE_CHECKING", "Any"}  # what any module needs
+    own -= {"annotations", "import_module", "find_spec", "ModuleType", "TYPE_CHECKING", "Any"}  # what any module needs
     assert own | set(penchant._LATER) | {"losses"} == set(penchant.__all__)
     assert penchant.__all__ == sorted(penchant.__all__, key=lambda name: (not name.isupper(), name))
+
+
+def test_train_is_the_function_whatever_was_imported_of_the_folder() -> None:
+    check = (
+        "import sys, penchant.train.settings, penchant as pt\n"
+        "from penchant.methods import train\n"
+        "assert pt.train is train and sys.modules['penchant.train'].__path__\n"
+        "assert pt.metrics is sys.modules['penchant.metrics']"
+    )
+    subprocess.run([sys.executable, "-c", check], timeout=60, check=True)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
