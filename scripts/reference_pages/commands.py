@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from penchant.cli.arguments import CommandParser, make_parser
-from penchant.cli.main import COMMANDS
+from penchant.cli.commands import load_commands
 from penchant.config import Config
 from reference_pages.fields import explanation, prose, settings_table
 
@@ -63,7 +63,7 @@ class Command:
 
 def commands() -> Iterator[Command]:
     """Yield every command that does something, in the order of the help."""
-    yield from _walk(make_parser("", COMMANDS), "penchant", "")
+    yield from _walk(make_parser("", load_commands()), "penchant", "")
 
 
 def _walk(parser: argparse.ArgumentParser, name: str, summary: str) -> Iterator[Command]:

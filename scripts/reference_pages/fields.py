@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from penchant.config import Config
+from penchant.config.descriptions import describe_field
 from penchant.config.fields import TAG, default_of, expected, is_tag, shape_of, tag_of, words
 from penchant.config.listing import format_setting
 
@@ -44,7 +45,7 @@ def settings_table(config: type[Config], page: str) -> list[str]:
         return ["No settings of its own.", ""]
     rows = ["| setting | value | default | meaning |", "|---|---|---|---|"]
     for name, field in fields.items():
-        cells = f"`{name}`", _value(field, page), _default(field), prose(field.description or "")
+        cells = f"`{name}`", _value(field, page), _default(field), prose(describe_field(config, name))
         rows.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     return [*rows, ""]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from penchant.cli.arguments import Arguments, Command, make_parser, read_arguments
-from penchant.cli.main import COMMANDS
+from penchant.cli.commands import load_commands
 
 ALL = {
     (*group, command.name): command
-    for entry in COMMANDS
+    for entry in load_commands()
     for group, commands in ([((), [entry])] if isinstance(entry, Command) else [((entry.name,), entry.commands)])
     for command in commands
 }
@@ -46,7 +46,7 @@ FLAGS_OF_BEFORE = [
 
 
 def read(line: str) -> Arguments:
-    return read_arguments(make_parser("", COMMANDS), line.split())
+    return read_arguments(make_parser("", load_commands()), line.split())
 
 
 def refusal(line: str, capsys: pytest.CaptureFixture[str]) -> str:

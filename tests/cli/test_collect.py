@@ -9,7 +9,8 @@ import pytest
 
 from penchant.cli.arguments import make_parser, read_arguments
 from penchant.cli.collect import _listener, key_file, startup_lines
-from penchant.cli.main import COMMANDS, main
+from penchant.cli.commands import load_commands
+from penchant.cli.main import main
 from penchant.errors import InputError
 from penchant.web.app import known_hosts
 from penchant.web.settings import Collect
@@ -17,7 +18,7 @@ from penchant.web.signing_keys import ADMIN, Keys
 
 
 def config(*words: str) -> Collect:
-    return read_arguments(make_parser("", COMMANDS), ["collect", *words]).load(Collect)
+    return read_arguments(make_parser("", load_commands()), ["collect", *words]).load(Collect)
 
 
 def test_flags_and_settings_are_one_configuration(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from penchant.cli.arguments import Command
-from penchant.cli.main import COMMANDS, main
+from penchant.cli.commands import load_commands
+from penchant.cli.main import main
 
-NAMES = [(), *((entry.name,) for entry in COMMANDS)]
+NAMES = [(), *((entry.name,) for entry in load_commands())]
 NAMES += [
-    (entry.name, command.name) for entry in COMMANDS if not isinstance(entry, Command) for command in entry.commands
+    (entry.name, command.name) for entry in load_commands() if not isinstance(entry, Command) for command in entry.commands
 ]
 
 

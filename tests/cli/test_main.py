@@ -232,7 +232,6 @@ def test_a_config_file_with_mistakes_names_their_lines(run: Callable[..., Run], 
 @pytest.mark.parametrize(
     "arguments",
     [
-        (),
         ("train",),
         ("train", "trpo"),
         ("data",),

@@ -72,7 +72,6 @@ AGREE = Command(
     "agree",
     Agree,
     _agree,
-    help="how far judges and people agree: raw, Cohen's kappa, Krippendorff's alpha, with intervals",
     positionals={"files": "FILE"},
     example="people=[people.jsonl] bad_rows=skip",
     retired={"--people": lambda files: f"people={json.dumps(files, ensure_ascii=False)}"},

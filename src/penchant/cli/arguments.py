@@ -45,7 +45,7 @@ class Command:
         name: as it is typed.
         settings: the class of its configuration, whose fields the help lists.
         run: called with what was typed; returns the exit code.
-        help: a line for the list of commands; the first sentence about the class unless given.
+        help: a line for the list of commands: from the table of commands, or the first sentence about the class.
         positionals: settings that words without `=` stand for, in order, and what the help calls them. The last takes
             all words that are left where it is a list.
         example: settings that the help shows.
@@ -75,9 +75,9 @@ class CommandGroup:
     """Commands under a common word, such as `penchant train METHOD`."""
 
     name: str
-    help: str
     metavar: str
     commands: Sequence[Command]
+    help: str = ""
 
 
 @dataclass(frozen=True)

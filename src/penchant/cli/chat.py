@@ -241,7 +241,6 @@ CHAT = Command(
     "chat",
     Chat,
     _chat,
-    help="talk with a model, and with what it was held to beside it",
     positionals={"model": "RUN|MODEL"},
     example='prompt="Who are you?" temperature=0.7',
 )

@@ -182,7 +182,6 @@ COLLECT = Command(
     "collect",
     Collect,
     _collect,
-    help="let people compare responses, on a page",
     positionals={"data": "FILE"},
     example="annotators=3 overlap=2 ask=pairs",
     add_flags=_add_flags,

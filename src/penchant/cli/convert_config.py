@@ -69,7 +69,6 @@ CONVERT_CONFIG = Command(
     "convert-config",
     ConvertConfig,
     _convert,
-    help="write a configuration of TRL, axolotl or LLaMA-Factory as ours",
     positionals={"path": "FILE"},
     example="train=dpo out=dpo.yaml",
     takes_config=False,  # the file of settings is what is converted

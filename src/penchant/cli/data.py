@@ -166,7 +166,6 @@ RETIRED: dict[str, RetiredForm] = retired_flags("layout", "split", "ties", "bad_
 """Flags that both commands had."""
 DATA = CommandGroup(
     "data",
-    help="look at data, or convert it",
     metavar="ACTION",
     commands=(
         Command(

@@ -23,7 +23,6 @@ EVALUATE = Command(
     "evaluate",
     EvaluateConfig,
     _evaluate,
-    help="evaluate by tasks of lm-eval before and after training, or by RewardBench",
     positionals={"model": "RUN"},
     example="tasks=[sciq] limit=100",
 )

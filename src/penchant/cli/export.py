@@ -31,7 +31,6 @@ EXPORT = Command(
     "export",
     Export,
     _export,
-    help="write a trained model as merged weights, adapters or GGUF, with a model card",
     positionals={"model": "RUN"},
     example="out=exported format=gguf type=q8_0",
 )

@@ -24,7 +24,6 @@ JUDGE = Command(
     "judge",
     JudgeConfig,
     _judge,
-    help="say whose responses win, by a judge",
     positionals={"responses": "RUN"},
     example="against=chosen judge=longest n=2",
     retired=retired_flags("against", "judge", "max_calls")

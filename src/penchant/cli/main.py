@@ -14,48 +14,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from penchant.cli.agree import AGREE
-from penchant.cli.arguments import make_parser, read_arguments
-from penchant.cli.chat import CHAT
-from penchant.cli.collect import COLLECT
-from penchant.cli.convert_config import CONVERT_CONFIG
-from penchant.cli.data import DATA
-from penchant.cli.evaluate import EVALUATE
-from penchant.cli.export import EXPORT
-from penchant.cli.judge import JUDGE
-from penchant.cli.models import MODELS
-from penchant.cli.push import PUSH
-from penchant.cli.rank import RANK
-from penchant.cli.report import REPORT
-from penchant.cli.sample import SAMPLE
-from penchant.cli.score import SCORE
-from penchant.cli.study import STUDY
-from penchant.cli.train import TRAIN
-from penchant.cli.weak import WEAK
+from penchant.cli.front import DESCRIPTION, chosen_entry
 from penchant.errors import InputError, PenchantError
 from penchant.redact import hide_credentials
 
 # 130 is 128 + SIGINT, as shells report what Ctrl-C ended
 DONE, BAD, INTERRUPTED = 0, 2, 130
-COMMANDS = (
-    TRAIN,
-    DATA,
-    SAMPLE,
-    SCORE,
-    CHAT,
-    COLLECT,
-    REPORT,
-    STUDY,
-    WEAK,
-    JUDGE,
-    AGREE,
-    RANK,
-    EVALUATE,
-    EXPORT,
-    PUSH,
-    CONVERT_CONFIG,
-    MODELS,
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,10 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler.setFormatter(_WithoutCredentials("%(levelname)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("penchant").setLevel(logging.INFO)
-    parser = make_parser("Align language models from preferences.", COMMANDS)
     try:
         with _interruptible():
-            read = read_arguments(parser, arguments)
+            entry, words = chosen_entry(sys.argv[1:] if arguments is None else arguments)
+            # after that word: the settings of all commands take half a second to import, those of one a fraction
+            from penchant.cli.arguments import make_parser, read_arguments
+
+            read = read_arguments(make_parser(DESCRIPTION, [entry.load()]), words)
             # after the arguments, so that help and a mistyped word are answered in such a folder too
             _check_current_folder()
             code = read.command.run(read)

@@ -80,5 +80,4 @@ MODELS = Command(
     "models",
     Models,
     _models,
-    help="list the names that model= takes, and the models in the hub's cache",
 )

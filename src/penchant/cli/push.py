@@ -36,7 +36,6 @@ PUSH = Command(
     "push",
     Push,
     _push,
-    help="upload a run or an exported folder to a hub, private unless you say otherwise",
     positionals={"model": "RUN", "repository": "OWNER/NAME"},
     example="dry_run=true",
 )

@@ -63,8 +63,6 @@ RANK = Command(
     "rank",
     Rank,
     _rank,
-    help="strengths from comparisons or rankings of models, responses or annotators, with intervals and a check that "
-    "they exist",
     positionals={"file": "FILE"},
     example="by=annotators prior=0.1",
 )

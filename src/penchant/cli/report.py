@@ -33,7 +33,6 @@ REPORT = Command(
     "report",
     Report,
     _report,
-    help="make one HTML page (and PNGs) of some runs, or of a study",
     positionals={"runs": "RUN"},
     example="out=runs.html",
 )

@@ -196,7 +196,6 @@ SAMPLE = Command(
     "sample",
     Sample,
     _sample,
-    help="draw responses to prompts, so that someone can rank them",
     positionals={"model": "MODEL", "prompts": "PROMPTS"},
     example="n=4 reward=vader out=prefs.jsonl",
     add_flags=add_resume_flag,

@@ -259,7 +259,6 @@ SCORE = Command(
     "score",
     Score,
     _score,
-    help="score responses: log-probabilities, implicit rewards, margins, rewards",
     positionals={"model": "RUN|MODEL", "path": "FILE"},
     example="out=scores.jsonl tokens=true",
     add_flags=add_resume_flag,

@@ -103,7 +103,6 @@ def _seeds(numbers: Sequence[str]) -> str:
 
 STUDY = CommandGroup(
     "study",
-    help="compare methods over their sweeps, on one page",
     metavar="STUDY",
     commands=tuple(_command(definition, config) for definition in definitions() for config in definition.configs),
 )

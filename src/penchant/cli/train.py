@@ -116,7 +116,6 @@ def _change(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 TRAIN = CommandGroup(
     "train",
-    help="train a model by one of the methods",
     metavar="METHOD",
     commands=tuple(
         Command(name, settings, _train, example="loss.beta=0.2 out=runs/b02", add_flags=_add_flags)

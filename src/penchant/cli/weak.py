@@ -50,7 +50,6 @@ def _train(arguments: Arguments) -> int:
 
 WEAK = CommandGroup(
     "weak",
-    help="label rows by a weak supervisor, train a student on weak labels",
     metavar="ACTION",
     commands=(
         Command("label", WeakLabel, _label, example="data=rows.jsonl train=labelled.csv out=weak.jsonl"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
+from penchant.config.descriptions import describe_field
 from penchant.config.fields import TAG, default_of, expected, is_tag, shape_of, tag_of
 from penchant.config.schema import Schema
 
@@ -34,7 +35,7 @@ def undocumented_fields(config: type[Schema]) -> list[str]:
     missing: list[str] = []
     for name, field in config.model_fields.items():
         shape = shape_of(field.annotation)
-        if not field.description and not is_tag(name, config):
+        if not describe_field(config, name) and not is_tag(name, config):
             missing.append(name)
         for inner in shape.configs:
             where = f"{name}[{tag_of(inner)}]" if shape.is_union else name
@@ -54,7 +55,7 @@ def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int
         # what counts is the default that a user meets: `loss.beta` of DPO, not that of the loss's class
         default = getattr(base, name) if base is not None else default_of(field)
         yield from _wrapped(f"{path}: {expected(field)}{_default_words(default)}", depth, width, hang=2)
-        yield from _wrapped(field.description or "", depth + 1, width)
+        yield from _wrapped(describe_field(config, name), depth + 1, width)
         for inner in shape.configs:
             # only where the class is the same: another branch has its own defaults, and none of these values
             inner_base = default if type(default) is inner else None

@@ -23,9 +23,8 @@ class Schema(BaseModel):
     # forbid: a key that is accepted and ignored would look as if it had worked
     # defer_build: a validator is built at the first use. Those of all losses and judges took half a second, and a
     # command uses few of them
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, defer_build=True
-    )
+    # the docstrings below fields are read when they are asked for: `penchant.config.descriptions`
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     method: ClassVar[str] = ""
     command: ClassVar[str] = ""

@@ -1,0 +1,106 @@
+"""The table of commands. Imports none of them: `penchant --help` and a mistyped word need no settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penchant.cli.arguments import Command, CommandGroup
+
+
+GROUPS = ("prepare", "train", "use", "compare", "share", "look up")
+"""What the overview lists commands under, in this order."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command, or a word that several stand under, before it is imported.
+
+    Attributes:
+        name: as it is typed.
+        help: a line for the list of commands.
+        location: `module:NAME` of its `Command` or `CommandGroup`.
+        group: one of `GROUPS`, under which the overview lists it.
+    """
+
+    name: str
+    help: str
+    location: str
+    group: str
+
+    def load(self) -> Command | CommandGroup:
+        """Import the command."""
+        module, _, name = self.location.partition(":")
+        command: Command | CommandGroup = getattr(import_module(module), name)
+        return replace(command, help=self.help)
+
+
+# in the order of the help: a line per command, and nothing else names it
+ENTRIES = (
+    Entry("train", "train a model by one of the methods", "penchant.cli.train:TRAIN", "train"),
+    Entry("data", "look at data, or convert it", "penchant.cli.data:DATA", "prepare"),
+    Entry("sample", "draw responses to prompts, so that someone can rank them", "penchant.cli.sample:SAMPLE", "use"),
+    Entry(
+        "score",
+        "score responses: log-probabilities, implicit rewards, margins, rewards",
+        "penchant.cli.score:SCORE",
+        "use",
+    ),
+    Entry("chat", "talk with a model, and with what it was held to beside it", "penchant.cli.chat:CHAT", "use"),
+    Entry("collect", "let people compare responses, on a page", "penchant.cli.collect:COLLECT", "prepare"),
+    Entry(
+        "report", "make one HTML page (and PNGs) of some runs, or of a study", "penchant.cli.report:REPORT", "compare"
+    ),
+    Entry("study", "compare methods over their sweeps, on one page", "penchant.cli.study:STUDY", "train"),
+    Entry("weak", "label rows by a weak supervisor, train a student on weak labels", "penchant.cli.weak:WEAK", "train"),
+    Entry("judge", "say whose responses win, by a judge", "penchant.cli.judge:JUDGE", "compare"),
+    Entry(
+        "agree",
+        "how far judges and people agree: raw, Cohen's kappa, Krippendorff's alpha, with intervals",
+        "penchant.cli.agree:AGREE",
+        "compare",
+    ),
+    Entry(
+        "rank",
+        "strengths of models, responses or annotators from comparisons or rankings, with intervals",
+        "penchant.cli.rank:RANK",
+        "compare",
+    ),
+    Entry(
+        "evaluate",
+        "evaluate by tasks of lm-eval before and after training, or by RewardBench",
+        "penchant.cli.evaluate:EVALUATE",
+        "compare",
+    ),
+    Entry(
+        "export",
+        "write a trained model as merged weights, adapters or GGUF, with a model card",
+        "penchant.cli.export:EXPORT",
+        "share",
+    ),
+    Entry(
+        "push",
+        "upload a run or an exported folder to a hub, private unless you say otherwise",
+        "penchant.cli.push:PUSH",
+        "share",
+    ),
+    Entry(
+        "convert-config",
+        "write a configuration of TRL, axolotl or LLaMA-Factory as ours",
+        "penchant.cli.convert_config:CONVERT_CONFIG",
+        "prepare",
+    ),
+    Entry(
+        "models",
+        "list the names that model= takes, and the models in the hub's cache",
+        "penchant.cli.models:MODELS",
+        "look up",
+    ),
+)
+
+
+def load_commands() -> list[Command | CommandGroup]:
+    """Import every command, in the order of the help."""
+    return [entry.load() for entry in ENTRIES]

@@ -1,0 +1,58 @@
+"""Words that people try, and what they are here: commands and methods. Settings: `penchant.config.problems`."""
+
+from __future__ import annotations
+
+COMMAND_FORMS = {
+    # methods, typed without `train`
+    "sft": "train sft",
+    "preferred-ft": "train preferred_ft",
+    "unlikelihood": "train unlikelihood",
+    "dpo": "train dpo",
+    "kto": "train kto",
+    "reward-model": "train reward_model",
+    "ppo": "train ppo",
+    "ppo-gt": "train ppo_gt",
+    "online-rlhf": "train online_rlhf",
+    "rlhf": "train online_rlhf",
+    "reward": "train reward_model",
+    # what other programs call a command
+    "fit": "train dpo",
+    "finetune": "train dpo",
+    "fine-tune": "train dpo",
+    "check": "data check",
+    "validate": "data check",
+    "show": "data show",
+    "inspect": "data show",
+    "convert": "data convert",
+    "generate": "sample",
+    "infer": "sample",
+    "inference": "sample",
+    "predict": "score",
+    "eval": "evaluate",
+    "benchmark": "evaluate",
+    "lm-eval": "evaluate",
+    "serve": "chat",
+    "annotate": "collect",
+    "label": "weak label",
+    "plot": "report",
+    "merge": "export",
+    "gguf": "export",
+    "upload": "push",
+    "sweep": "study",
+    "elo": "rank",
+    "kappa": "agree",
+    "agreement": "agree",
+    "version": "--version",
+}
+"""By a word that is no command, what is typed for it."""
+
+METHOD_FORMS = {
+    "reward": "reward_model",
+    "rm": "reward_model",
+    "preferred": "preferred_ft",
+    "rlhf": "online_rlhf",
+    "online_dpo": "online_rlhf",
+    "grpo": "ppo_gt",
+    "finetune": "sft",
+}
+"""By a word that is no method, what is typed for it behind `train`. The losses of `dpo` are found by their names."""
