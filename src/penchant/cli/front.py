@@ -34,6 +34,7 @@ def chosen_entry(typed: Sequence[str]) -> tuple[Entry, list[str]]:
     """
     words = list(typed)
     loudness = []
+    # `penchant -q train ...` is `penchant train ... -q`: only commands have a parser
     while words and words[0] in LOUDNESS_FLAGS:
         loudness.append(words.pop(0))
     if words and words[0] == "help":  # as git and others have it
@@ -56,7 +57,7 @@ def _end(text: str) -> NoReturn:
 
 
 def _version() -> str:
-    from importlib.metadata import version
+    from importlib.metadata import version  # slow enough to be felt, and needed here alone
 
     return version("penchant")
 

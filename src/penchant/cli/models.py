@@ -29,7 +29,7 @@ class Models(Config):
 
 def _models(arguments: Arguments) -> int:
     config = arguments.load(Models)
-    print("\n".join([*_built_in_lines(), "", *_form_lines(), *([""] + _hub_lines() if config.hub else [])]))
+    print("\n".join([*_built_in_lines(), "", *_form_lines(), *(["", *_hub_lines()] if config.hub else [])]))
     return 0
 
 

@@ -1,0 +1,132 @@
+"""What is answered before any command is imported: the overview, the version, first steps, mistyped commands."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+
+import pytest
+
+from penchant.cli.arguments import Command, CommandGroup, make_parser, read_arguments
+from penchant.cli.commands import ENTRIES, GROUPS
+from penchant.cli.front import FIRST_STEPS
+from penchant.cli.main import main
+from penchant.cli.other_words import COMMAND_FORMS, METHOD_FORMS
+from penchant.cli.train import TRAINABLE
+
+SETTLED = {"penchant", "penchant.module_path", "penchant.errors", "penchant.redact"}
+"""What an answer without a command may import, besides `penchant.cli`."""
+
+
+def answer(capsys: pytest.CaptureFixture[str], line: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        main(shlex.split(line))
+    return (int(end.value.code or 0), *capsys.readouterr())
+
+
+def test_alone_it_says_what_to_do_next_with_commands_that_are_read(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = answer(capsys, "")
+    assert (code, err) == (0, "")
+    commands = [line.strip() for line in out.splitlines() if line.startswith("  penchant")]
+    assert commands == [command for _, command in FIRST_STEPS]
+    for command in commands:
+        words = command.split()[1:]
+        entry = next(entry for entry in ENTRIES if entry.name == words[0])
+        arguments = read_arguments(make_parser("", [entry.load()]), words)
+        arguments.load(arguments.command.settings)
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(capsys, "--version") == (0, f"penchant {version('penchant')}\n", "")
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_the_overview_names_every_command_on_one_screen(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _ = answer(capsys, "--help")
+    assert code == 0
+    # an example is there to be copied, and is not broken
+    assert all(len(line) <= columns for line in out.splitlines() if not line.startswith("  penchant"))
+    assert columns < 80 or len(out.splitlines()) <= 24
+    assert {entry.name for entry in ENTRIES} <= set(out.split())
+    assert answer(capsys, "--help-all")[1].count("\n") > len(ENTRIES)
+    assert {entry.group for entry in ENTRIES} == set(GROUPS)
+
+
+def test_help_and_version_import_no_settings() -> None:
+    """A count, and no time: `--help` took five times as long as the import of NumPy."""
+    check = (
+        "import sys, penchant_start\n"
+        "for words in (['--help'], ['--help-all'], ['--version'], [], ['trian', 'dpo']):\n"
+        "    sys.argv = ['penchant', *words]\n"
+        "    try: penchant_start.main()\n"
+        "    except SystemExit as end: assert end.code == (2 if 'trian' in words else 0)\n"
+        "ours = {name for name in sys.modules if name.startswith('penchant')} - {'penchant_start'}\n"
+        f"ours -= {SETTLED!r}\n"
+        "allowed = {f'penchant.cli.{name}' for name in ('main', 'front', 'commands', 'other_words')} | {'penchant.cli'}\n"
+        "assert ours <= allowed, ours\n"
+        "assert not {'pydantic', 'yaml', 'argparse', 'numpy'} & set(sys.modules)\n"
+        "assert len(sys.modules) < 220, len(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("trian dpo model=m data=d", "penchant train dpo model=m data=d"),
+        ("dpo model=m 'data=a b.jsonl'", "penchant train dpo model=m 'data=a b.jsonl'"),
+        ("eval runs/first", "penchant evaluate runs/first"),
+        ("Reward_Model data=d", "penchant train reward_model data=d"),
+        ("exprot runs/a", "penchant export runs/a"),
+        ("check f.jsonl", "penchant data check f.jsonl"),
+    ],
+)
+def test_a_mistyped_command_is_answered_with_the_line_that_is_meant(
+    typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = answer(capsys, typed)
+    assert (code, out) == (2, "")
+    assert err.endswith(f"; did you mean this?\n  {meant}\n")
+    assert err.startswith("usage: penchant COMMAND ...\npenchant: error: there is no command ")
+
+
+def test_what_is_like_no_command_names_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no command 'xyzzy'; penchant --help lists them" in answer(capsys, "xyzzy")[2]
+    assert "--model stands before the command: penchant COMMAND ... --model m" in answer(capsys, "--model m")[2]
+
+
+def test_help_may_be_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(capsys, "help train dpo") == answer(capsys, "train dpo --help")
+    assert answer(capsys, "help") == answer(capsys, "--help")
+
+
+def test_other_words_lead_to_commands_that_there_are() -> None:
+    commands = {entry.name: entry.load() for entry in ENTRIES}
+    for form in COMMAND_FORMS.values():
+        word, *inner = form.split()
+        if word == "--version":
+            continue
+        command = commands[word]
+        if isinstance(command, CommandGroup):
+            assert set(inner) <= {each.name for each in command.commands}
+        else:
+            assert not inner
+    assert {name.replace("_", "-") for name in TRAINABLE} <= set(COMMAND_FORMS)
+    assert {form.split()[0] for form in METHOD_FORMS.values()} <= set(TRAINABLE)
+    assert not set(COMMAND_FORMS) & set(commands)
+
+
+def test_the_table_says_what_each_command_is_for() -> None:
+    for entry in ENTRIES:
+        command = entry.load()
+        assert command.name == entry.name
+        assert command.help == entry.help
+        assert isinstance(command, Command | CommandGroup)
+    assert replace(ENTRIES[0], help="other").load().help == "other"
