@@ -24,7 +24,18 @@ STACK = (
     ("engine", "tasks"),
     ("data", "losses"),
     ("config", "metrics", "types", "thoughts"),
-    ("files", "digests", "errors", "http_client", "redact", "clean_text", "module_path", "typed_json", "extension"),
+    (
+        "files",
+        "digests",
+        "errors",
+        "http_client",
+        "redact",
+        "clean_text",
+        "module_path",
+        "typed_json",
+        "extension",
+        "session",
+    ),
 )
 """Rooms from the top down. Rooms of one line may import each other in one direction."""
 LEVEL = {room: level for level, rooms in enumerate(STACK) for room in rooms}

@@ -15,6 +15,7 @@ from penchant.config.overrides import apply_overrides
 from penchant.config.problems import Problem, format_value, problems, report, title_of
 from penchant.config.yaml_text import MOST_CHARACTERS, Dumper, parse_with_lines
 from penchant.errors import InputError, near_names
+from penchant.session.store import search_inputs_of
 
 logger = logging.getLogger("penchant.config")
 
@@ -44,6 +45,8 @@ def load_config(
             comes from.
     """
     values, lines = read_yaml(Path(path)) if path is not None else ({}, {})
+    if path is not None:  # what a Python session handed over to a run lies beside its settings
+        search_inputs_of(Path(path).parent)
     _check_method(config, values, path)
     values |= positional or {}
     # The order matters: overrides are applied to what file and words say, before anything is checked, so that an

@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Rows, Text, Weight
+from penchant.data.in_memory import DataPath
 from penchant.data.options import BadRows, Overflow, ReadKeywords, RenderOptions, Thoughts, Ties
 from penchant.data.rendering.template_source import TemplateName
 
@@ -22,7 +23,7 @@ class MixtureSource(Config):
 
     shorthand: ClassVar[str] = "path"
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[DataPath, Field(min_length=1)]
     """A file, folder, pattern or hub id, as `data.path`."""
     weight: Weight | None = None
     """Share of an epoch's prompts, relative to the other sources' weights. Without weights each prompt of each source
@@ -57,9 +58,10 @@ class PromptsConfig(Config):
     shorthand: ClassVar[str] = "path"
     added_fields: ClassVar[frozenset[str]] = frozenset({"sources", "system", "template_args", "thoughts"})
 
-    path: str = ""
+    path: DataPath = ""
     """A file (JSONL, JSON, CSV, Parquet, Arrow, .xlsx, text also as .gz or .zst; prompts alone also one per line), a
-    folder of shards or of `save_to_disk`, a pattern or a hub id, in any layout that `penchant data check` knows."""
+    folder of shards or of `save_to_disk`, a pattern or a hub id, in any layout that `penchant data check` knows. In
+    Python, rows too: prompt groups, mappings, or a DataFrame."""
     sources: tuple[MixtureSource, ...] = ()
     """Several sources in place of `path`: paths, or settings such as `{path: a.jsonl, weight: 2, limit: 1000}`."""
     layout: str | None = None

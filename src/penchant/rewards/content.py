@@ -15,6 +15,7 @@ from penchant.models.builtin import EMBEDDED, ENCODERS, WHEELS, packaged
 from penchant.models.hub import is_hub_id, kept_folder
 from penchant.redact import hide_credentials
 from penchant.rewards.names import FUNCTIONS, classifier_name, reward_kind, split_thoughts_mark
+from penchant.session.store import session_path
 
 LENGTH = 12  # hexadecimal digits
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
@@ -24,8 +25,9 @@ PACKAGES = WHEELS | ENCODERS
 
 def data_content(path: str) -> str:
     """Return the digest of a data file; a hub id stands for itself, with its commit where one is pinned."""
-    if Path(path).expanduser().is_file():
-        return _file(Path(path).expanduser())
+    file = Path(session_path(path)).expanduser()
+    if file.is_file():
+        return _file(file)
     pinned = pinned_parquet(path.partition(":")[0]) if is_hub_id(path) else ""
     # other rows under the same name are other data
     return f"{path} {pinned}" if pinned else path

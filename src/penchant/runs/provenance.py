@@ -16,6 +16,7 @@ from penchant.data.sources.files import source_files
 from penchant.data.sources.folders import is_pattern
 from penchant.digests import digest_file
 from penchant.redact import hide_credentials
+from penchant.session.store import session_path
 from penchant.typed_json import INLINED, OMITTED
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def _file_record(path: str, split: str = "train") -> FileRecord:
 
 def digest_data(data: str, split: str = "train") -> str | None:
     """Return the digest of a file, or of the files of a folder; None for a hub id, whose cache names its content."""
-    path = Path(data).expanduser()
+    path = Path(session_path(data)).expanduser()
     if path.is_dir() or is_pattern(path):
         files = source_files(path, split)
         return digest_file(files[0], *files[1:])

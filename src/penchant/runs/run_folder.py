@@ -1,6 +1,7 @@
 """The run directory: what every run leaves behind, written so that a kill at any moment leaves it usable.
 
-`config.yaml` (runs again as it is), `provenance.json`, `metrics.jsonl`, `samples.jsonl`, `result.json`, `checkpoint/`.
+`config.yaml` (runs again as it is), `inputs/` (what a Python session handed over), `provenance.json`, `metrics.jsonl`,
+`samples.jsonl`, `result.json`, `checkpoint/`.
 `SHA256SUMS` has the digests of the files that are written once. A digest is written before its file: after a kill
 between the two the file is missing, never unlisted.
 """
@@ -24,6 +25,7 @@ from penchant.files import atomic_write, locked_folder, read_file, remove
 from penchant.files import read_json as load_json
 from penchant.runs.provenance import RunRecord
 from penchant.runs.run_lines import Digest, Row, RunLines, read_rows
+from penchant.session.store import INPUTS, keep_inputs
 from penchant.typed_json import from_json
 
 BEGINS = ("config.yaml", "provenance.json")
@@ -98,6 +100,8 @@ class RunFolder:
     def _begin(self) -> None:
         """Write the configuration, or nothing."""
         try:
+            with self._writing(INPUTS):
+                keep_inputs(self.path, self.config.recorded())
             self.write("config.yaml", to_yaml(self.config))
         except RunError:
             self._remove_beginning()
@@ -106,9 +110,9 @@ class RunFolder:
     def _remove_beginning(self) -> None:
         # the folder was empty when it was opened: what is listed was written since
         listed = [name for name in read_sums(self.path) or () if "/" not in name]
-        for name in (*BEGINS, *listed, SUMS):
+        for name in (*BEGINS, *listed, SUMS, INPUTS):
             with contextlib.suppress(OSError):
-                (self.path / name).unlink(missing_ok=True)
+                remove(self.path / name)
 
     def _check_first(self) -> None:
         try:
@@ -176,8 +180,6 @@ class RunFolder:
         self.close()
         with contextlib.suppress(OSError):
             self.path.rmdir()
-
-    # -- files --------------------------------------------------------------------------------------------------
 
     def write(self, name: str, text: str) -> None:
         """Write a whole file, atomically.

@@ -24,6 +24,7 @@ from penchant.data.sources.rows import Row, RowProblem
 from penchant.data.sources.values import RowError, RowValues, describe
 from penchant.data.sources.xlsx_rows import read_xlsx
 from penchant.errors import InputError, near_names
+from penchant.session.store import session_path
 
 TEXT_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt")
 """Kinds of files that may be packed."""
@@ -42,6 +43,7 @@ def read_rows(source: str | Path, split: str = "train") -> Iterator[Row | RowPro
     Raises:
         InputError: no such file (names similar ones), an unknown ending, a file damaged as a whole.
     """
+    source = session_path(source)
     path = Path(source)
     if not path.exists() and _is_hub_id(str(source)):  # a file of that name goes before the hub
         # `datasets` takes seconds to import, and files need none of it
@@ -60,7 +62,7 @@ def source_files(source: str | Path, split: str = "train") -> list[Path]:
     Raises:
         InputError: as `read_rows`.
     """
-    path = Path(source)
+    path = Path(session_path(source))
     if not path.is_dir() and not is_pattern(path):
         _require_file(path)
     files = data_files(path, split, _suffix_or_none)
@@ -96,7 +98,7 @@ def check_source(source: str | Path) -> None:
     Raises:
         InputError: no such file (names similar ones), or a folder, a pipe, an unknown ending.
     """
-    path = Path(source).expanduser()
+    path = Path(session_path(source)).expanduser()
     # which split of a folder is meant is known only once it is read
     if path.is_dir() or is_pattern(path):
         return

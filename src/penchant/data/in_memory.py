@@ -1,0 +1,126 @@
+"""Rows that a Python session holds, as a file: prompt groups, mappings, a DataFrame, a data set.
+
+Groups are written in Penchant's own layout. Other rows are written as they are, so that `data.columns`, `data.ties` and
+the like mean what they mean for a file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, time
+from pathlib import PurePath
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from penchant.data.write import group_line
+from penchant.errors import InputError
+from penchant.session.store import store_file
+from penchant.types import PromptGroup
+
+KINDS = "a list of PromptGroup or of mappings, a DataFrame (pandas, polars), or a datasets.Dataset"
+
+
+def data_source(value: object) -> str:
+    """Return the path that a value stands for as data: its own, or the name of the rows that it holds.
+
+    Raises:
+        InputError: it is no data, or holds what no file can.
+    """
+    if isinstance(value, str | PurePath):
+        return str(value)
+    kind, rows = rows_of(value)
+    # an empty list is a slip of the cell before, and a file of no bytes would say "empty" under a name nobody gave
+    if not rows:
+        raise InputError(f"the {kind} is empty; expected one row or more")
+    # any, not all: the message then names the item that is none
+    if any(isinstance(row, PromptGroup) for row in rows):
+        return store_file("groups", b"".join(_group_lines(kind, rows)), ".jsonl")
+    stem = "dataframe" if kind == "DataFrame" else "rows"
+    return store_file(stem, b"".join(_row_line(kind, number, row) for number, row in enumerate(rows)), ".jsonl")
+
+
+DataPath = Annotated[str, BeforeValidator(data_source)]
+"""A path or hub id in settings; rows of a Python session may stand in its place."""
+
+
+def rows_of(value: object) -> tuple[str, Sequence[object]]:
+    """Return what a value is called in messages, and its rows.
+
+    Raises:
+        InputError: it holds no rows.
+    """
+    root = type(value).__module__.partition(".")[0]
+    kind = type(value).__name__
+    to_dict, to_dicts, to_list = (getattr(value, name, None) for name in ("to_dict", "to_dicts", "to_pylist"))
+    if kind == "DataFrame" and root == "pandas" and callable(to_dict):
+        # pandas numbers columns without names, which no layout could be recognised by
+        _check_columns(getattr(value, "columns", ()))
+        return "DataFrame", to_dict("records")
+    if kind == "DataFrame" and callable(to_dicts):  # polars
+        return "DataFrame", to_dicts()
+    if root == "pyarrow" and callable(to_list):
+        return kind, to_list()
+    # the splits of a data set: which of them is meant, only its owner knows
+    if isinstance(value, Mapping):
+        splits = ", ".join(map(str, list(value)[:5]))
+        raise InputError(f"expected {KINDS}, got a {kind} with {splits or 'nothing in it'}: give one of its values")
+    if not isinstance(value, Iterable) or isinstance(value, bytes):
+        raise InputError(f"expected a path, {KINDS}, got {_excerpt(value)}")
+    return kind, list(value)
+
+
+def _check_columns(columns: Iterable[object]) -> None:
+    unnamed = [column for column in columns if not isinstance(column, str)]
+    if unnamed:
+        raise InputError(
+            f"the DataFrame has the column {unnamed[0]!r}, expected names that are text: "
+            "frame.columns = ['prompt', 'chosen', 'rejected']"
+        )
+
+
+def _group_lines(kind: str, rows: Sequence[object]) -> Iterable[bytes]:
+    for number, row in enumerate(rows):
+        if not isinstance(row, PromptGroup):
+            raise InputError(f"item {number} of the {kind} is {_excerpt(row)}, expected a PromptGroup as the others")
+        yield group_line(row, f"group {number}")
+
+
+def _row_line(kind: str, number: int, row: object) -> bytes:
+    """Return a row as a line of JSON."""
+    if not isinstance(row, Mapping):
+        raise InputError(f"item {number} of the {kind} is {_excerpt(row)}, expected {KINDS}")
+    values = {str(column): _json_value(value, kind, number, str(column)) for column, value in row.items()}
+    try:
+        return json.dumps(values, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    except UnicodeEncodeError as error:
+        raise InputError(f"row {number} of the {kind} holds half a character, which is no text ({error})") from None
+
+
+def _json_value(value: object, kind: str, number: int, column: str) -> object:
+    """Return a cell as JSON has it; what stands for a missing value (NaN, NaT, NA) becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _json_value(entry, kind, number, column) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(entry, kind, number, column) for entry in value]
+    to_list = getattr(value, "tolist", None)  # numpy's arrays and numbers
+    if callable(to_list) and type(value).__module__.partition(".")[0] in ("numpy", "torch"):
+        return _json_value(to_list(), kind, number, column)
+    if value is None or type(value).__name__ in ("NaTType", "NAType"):
+        return None
+    if isinstance(value, float):  # a missing text in a column of a DataFrame is NaN
+        return value if math.isfinite(value) else None
+    if isinstance(value, str | int | bool):
+        return value
+    if isinstance(value, date | time):
+        return value.isoformat()
+    raise InputError(
+        f"row {number} of the {kind} has {_excerpt(value)} in `{column}`; expected text, numbers, lists or mappings"
+    )
+
+
+def _excerpt(value: object) -> str:
+    text = repr(value)
+    return f"a {type(value).__name__} ({text if len(text) <= 40 else text[:37] + '...'})"

@@ -1,0 +1,88 @@
+"""Rows of a session as data: what is taken, what they become, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from datasets import Dataset
+
+import penchant as pt
+from penchant.data.in_memory import data_source
+from penchant.session.store import session_path
+
+ROWS = [{"prompt": f"How was film {number}?", "chosen": "Good.", "rejected": "Dull."} for number in range(3)]
+GROUP = pt.PromptGroup("Hi", ["a", "b"], [pt.Comparison(0, 1)], scores=[1.0, 0.5])
+
+
+def lines(name: str) -> str:
+    return Path(session_path(name)).read_text()
+
+
+def test_groups_are_kept_in_our_own_layout_and_read_back_equal() -> None:
+    name = data_source([GROUP, GROUP.replace(prompt="Ho", source="elsewhere:3")])
+    assert name.startswith("session:groups-")
+    assert pt.load_preferences(name) == [GROUP, GROUP.replace(prompt="Ho")]
+    assert data_source((GROUP,)) == data_source([GROUP]) != data_source([GROUP.replace(prompt="Ho")])
+
+
+@pytest.mark.parametrize("make", [list, tuple, pd.DataFrame, Dataset.from_list, pa.Table.from_pylist])
+def test_rows_of_any_kind_become_the_same_groups(make) -> None:  # type: ignore[no-untyped-def]
+    groups = pt.load_preferences(data_source(make(ROWS)))
+    assert [group.prompt for group in groups] == [row["prompt"] for row in ROWS]
+    assert {(group.responses[0].text, group.responses[1].text) for group in groups} == {("Good.", "Dull.")}
+
+
+def test_cells_become_json_and_missing_ones_null() -> None:
+    frame = pd.DataFrame(
+        {"a": ["x", None], "b": [np.nan, 2.0], "c": [np.arange(2), [1]], "d": [date(2026, 1, 31), pd.NaT]}
+    )
+    frame["e"] = [np.int64(3), {"k": (1, np.float32(0.5))}]
+    assert lines(data_source(frame)) == (
+        '{"a": "x", "b": null, "c": [0, 1], "d": "2026-01-31", "e": 3}\n'
+        '{"a": null, "b": 2.0, "c": [1], "d": null, "e": {"k": [1, 0.5]}}\n'
+    )
+
+
+def test_paths_are_taken_as_they_are(tmp_path: Path) -> None:
+    assert data_source("prefs.jsonl") == "prefs.jsonl"
+    assert pt.DPO(model="m", data=tmp_path / "prefs.jsonl").data.path == str(tmp_path / "prefs.jsonl")
+
+
+def test_the_settings_of_a_file_hold_for_rows(tiny_model: str) -> None:
+    frame = pd.DataFrame(ROWS).rename(columns={"prompt": "question"})
+    config = pt.DPO(model=tiny_model, data={"path": frame, "columns": {"prompt": "question"}, "limit": 2})
+    assert len(pt.load_preferences(config.data.path, **config.data.reading)) == 2
+    mixture = pt.DPO(model=tiny_model, data={"sources": [{"path": ROWS, "weight": 2}, {"path": [GROUP], "weight": 1}]})
+    assert [source.path.partition("-")[0] for source in mixture.data.sources] == ["session:rows", "session:groups"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "the list is empty; expected one row or more"),
+        (3, r"expected a path, a list of PromptGroup or of mappings, .*, got a int \(3\)"),
+        ([GROUP, {}], r"item 1 of the list is a dict \(\{\}\), expected a PromptGroup as the others"),
+        ([ROWS[0], "text"], r"item 1 of the list is a str \('text'\), expected a list of PromptGroup"),
+        (pd.DataFrame([["a", "b"]]), r"the DataFrame has the column 0, expected names that are text"),
+        ([{"prompt": {1, 2}}], r"row 0 of the list has a set \(\{1, 2\}\) in `prompt`; expected text, numbers"),
+        ([{"prompt": "\ud800"}], "row 0 of the list holds half a character"),
+    ],
+)
+def test_what_is_no_data_is_refused_with_its_place(value: object, message: str) -> None:
+    with pytest.raises(pt.InputError, match=r"configuration of dpo: `data.path`: " + message):
+        pt.DPO(model="m", data=value)
+
+
+def test_splits_are_no_rows() -> None:
+    with pytest.raises(pt.InputError, match="got a dict with train, test: give one of its values"):
+        data_source({"train": ROWS, "test": ROWS})
+
+
+def test_a_frame_without_a_known_column_names_its_columns() -> None:
+    with pytest.raises(pt.InputError, match=r"dataframe-\w+.jsonl:1: unknown layout. The rows have a, b"):
+        pt.load_preferences(data_source(pd.DataFrame([{"a": 1, "b": 2}])))
