@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,34 @@ def test_the_chat_template_is_handed_on(tmp_path: Path, tiny_model: str, caches:
     assert digests["chat"] != digests["plain"]
 
 
+DATED = (
+    "{% if thinking is not defined %}{% set thinking = true %}{% endif %}"
+    "[{{ strftime_now('%d %b %Y') }}{{ ' thinking' if thinking }}]"
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@needs_lm_eval
+def test_the_fixed_date_and_the_end_tokens_are_handed_on(tiny_model: str) -> None:
+    """lm-eval gives every argument to the template, which reads no `today`: its text holds the date instead."""
+    from penchant.evaluation.harness import _harness_model
+    from penchant.evaluation.settings import EvaluateConfig
+    from penchant.models.load import load_policy
+
+    policy = load_policy(tiny_model, device="cpu")
+    policy.tokenizer.chat_template = DATED
+    renderer = replace(
+        policy.renderer,
+        template="chat",
+        template_args={"today": "2024-02-03", "thinking": False},
+        end_ids=policy.renderer.end_ids | {5},
+    )
+    model = _harness_model(replace(policy, renderer=renderer), EvaluateConfig(model=tiny_model, tasks=("sciq",)))
+    assert model.apply_chat_template([{"role": "user", "content": "Hi"}]) == "[03 Feb 2024]<user>Hi</s><assistant>"
+    assert 5 in model.model.generation_config.eos_token_id
+
+
 @needs_lm_eval
 def test_what_cannot_be_loaded_is_said(tmp_path: Path, tiny_model: str, capsys: pytest.CaptureFixture[str]) -> None:
     hub_task = tmp_path / "hub.yaml"
@@ -159,6 +188,11 @@ def test_the_extra_is_named(tiny_model: str, capsys: pytest.CaptureFixture[str])
         (["m", "tasks=[a]", "path=x"], "`path` is for a `benchmark`"),
         (["benchmark=rewardbench"], "give one of both"),
         (["m", "benchmark=rewardbench", "judge=longest"], "give one of both"),
+        (["m", "tasks=[a]", "orders=one"], "`orders` is for a `benchmark`"),
+        (["m", "benchmark=rewardbench", "few_shot=2"], "`few_shot` is for `tasks`"),
+        (["m", "benchmark=rewardbench", "orders=one"], "`orders` is for a `judge`"),
+        (["benchmark=rewardbench", "judge=longest", "template=chat"], "`template` is for a `model`"),
+        (["benchmark=rewardbench", "judge=longest", "before=m"], "`before` is for a `model`"),
     ],
 )
 def test_settings_that_do_not_go_together(

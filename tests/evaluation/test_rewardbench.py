@@ -155,9 +155,6 @@ def test_average_of_the_second_benchmark_is_the_plain_mean_of_its_subsets() -> N
     scores, _ = best_of_four_scores([*rows, *pairs], [*grades, *perfect])
     assert scores[-1].task == "average"
     assert scores[-1].after.value == pytest.approx((5 * 0.5 + 1.01) / 6)
-    judged, notes = best_of_four_scores(pairs, [Grade(outcomes=("a",))] * len(pairs))
-    assert not judged
-    assert "Ties is left out" in notes[0]
 
 
 def test_independent_mean_adds_in_quadrature() -> None:
@@ -205,6 +202,40 @@ def test_a_judge_is_graded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "0% [0%" in capsys.readouterr().out
     assert main([*command, f"out={tmp_path / 'few'}", "limit=2"]) == 0
     assert [task["used"] for task in results(tmp_path / "few")["tasks"]] == [2, 2]  # type: ignore[index, attr-defined]
+
+
+def test_a_judge_is_not_asked_about_ties_and_the_result_says_how_it_was_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sqlite3
+
+    turns = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Yes?"}]
+    rows: list[dict[str, object]] = [
+        {"prompt": f"Name {n}.", "chosen": ["7"], "rejected": ["8 a", "9 b", "10"], "subset": "Math", "id": str(n)}
+        for n in range(3)
+    ]
+    rows.append({"prompt": turns, "chosen": ["7"], "rejected": ["8 a", "9 b", "1 c"], "subset": "Focus", "id": "3"})
+    tied = {
+        "prompt": "A color?",
+        "chosen": ["red", "blue"],
+        "rejected": ["dog", "cat"],
+        "subset": "Ties",
+        "id": "tied:0",
+    }
+    bench, out = tmp_path / "bench.json", tmp_path / "out"
+    bench.write_text(json.dumps([*rows, tied]))
+    command = ["evaluate", "benchmark=rewardbench2", f"path={bench}", "judge=longest", "orders=one", f"out={out}"]
+    assert main(command) == 0
+    found = results(out)
+    assert [task["name"] for task in found["tasks"]] == ["Math", "Focus"]  # type: ignore[attr-defined]
+    notes = "\n".join(found["notes"])  # type: ignore[arg-type]
+    for words in ("Ties is left out", "one wrong answer at a time", "several turns (1)"):
+        assert words in notes
+    with sqlite3.connect(out / "judgments.sqlite") as store:
+        assert store.execute("SELECT count(*) FROM verdicts").fetchone() == (12,)
+    bench.write_text(json.dumps([tied]))
+    assert main(command) == 2
+    assert "a judge is not asked about Ties" in capsys.readouterr().err
 
 
 def test_calls_that_failed_are_no_ties(

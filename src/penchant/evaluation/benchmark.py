@@ -14,7 +14,7 @@ from penchant.clean_text import clean
 from penchant.errors import InputError, RunError
 from penchant.evaluation.benchmark_rows import SOURCES, read_benchmark
 from penchant.evaluation.grades import BenchmarkRow, Grade
-from penchant.evaluation.rewardbench import best_of_four_scores, pair_scores, subset_counts
+from penchant.evaluation.rewardbench import TIES, best_of_four_scores, pair_scores, subset_counts
 from penchant.evaluation.settings import EvaluateConfig
 from penchant.evaluation.subjects import NO_MODEL, Subject, find_subjects, open_subject, output_folder
 from penchant.files import read_json
@@ -57,6 +57,7 @@ def grade_benchmark(config: EvaluateConfig) -> tuple[OutsideEvaluation, Path]:
     before: Subject | None = None
     if config.judge is not None:
         folder = output_folder(config, None)
+        rows, notes = _judged_rows(rows, notes)
         grades, judge_notes = judge_rows(rows, config, folder)
         name, notes = f"judge {config.judge.name}", [*notes, *judge_notes]
     else:
@@ -114,6 +115,7 @@ def _rewards(rows: Sequence[BenchmarkRow], subject: Subject, config: EvaluateCon
         device=config.device,
         dtype=config.dtype,
         template=config.template,
+        template_args=config.template_args,
         overflow=config.overflow,
     )
     return [Grade(tuple(row.tolist())) for row in _score_blocks(model, rows)]
@@ -157,6 +159,28 @@ def _implicit_rewards(
             f"{after.name} or {before.name} are damaged"
         )
     return [Grade(tuple(values)) for values in ratios]
+
+
+def _judged_rows(rows: Sequence[BenchmarkRow], notes: Sequence[str]) -> tuple[list[BenchmarkRow], list[str]]:
+    """Return the rows that a judge is asked about, and what about them is other than for a reward."""
+    # each of its rows has up to dozens of pairs, whose verdicts would be paid for and enter no number
+    asked = [row for row in rows if row.subset != TIES]
+    notes = list(notes)
+    if len(asked) < len(rows):
+        notes.append("Ties is left out: it asks how far scores are apart, and a judge gives none.")
+    if any(len(row.wrong) > 1 for row in asked):
+        notes.append(
+            "The judge compares the right answer with one wrong answer at a time; the authors show it all four."
+        )
+    if turns := sum(not isinstance(row.prompt, str) for row in asked):
+        notes.append(
+            f"Prompts of several turns ({turns:,}) are shown to the judge as one text with the speakers' names."
+        )
+    if not asked:
+        raise InputError(
+            "a judge is not asked about Ties, and there are no rows of other subsets: grade a reward model"
+        )
+    return asked, notes
 
 
 def judge_rows(rows: Sequence[BenchmarkRow], config: EvaluateConfig, folder: Path) -> tuple[list[Grade], list[str]]:

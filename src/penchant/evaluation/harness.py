@@ -17,6 +17,7 @@ from penchant.evaluation.settings import EvaluateConfig
 from penchant.runs.evaluations import TaskRecord
 
 if TYPE_CHECKING:
+    from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
     from penchant.evaluation.subjects import Subject
@@ -105,17 +106,9 @@ def run_tasks(policy: Policy, subject: Subject, harness: Harness, config: Evalua
     """
     from accelerate.utils import set_seed as set_seeds
     from lm_eval import evaluator
-    from lm_eval.models.huggingface import HFLM
 
     try:
-        with _quiet():  # it warns that a model which is loaded already takes none of its settings for loading
-            model = HFLM(
-                pretrained=policy.model,
-                tokenizer=policy.tokenizer,
-                batch_size=config.batch_size,
-                max_length=policy.context,
-                chat_template_args=dict(policy.renderer.template_args),
-            )
+        model = _harness_model(policy, config)
         set_seeds(config.seed)
         # not `simple_evaluate`, which spends half a minute on a report of the machine that nobody reads here
         results = evaluator.evaluate(
@@ -130,6 +123,31 @@ def run_tasks(policy: Policy, subject: Subject, harness: Harness, config: Evalua
     except Exception as error:  # boundary: tasks are foreign code
         raise RunError(f"lm-eval stopped on {subject.name}: {_reason(error)}") from error
     return read_results(results or {})
+
+
+def _harness_model(policy: Policy, config: EvaluateConfig) -> HFLM:
+    """Return a policy as lm-eval's model, which renders prompts and ends responses as the policy does.
+
+    The policy's tokenizer and end tokens are changed for it.
+    """
+    from lm_eval.models.huggingface import HFLM
+
+    from penchant.models.added_tokens import set_end_ids
+
+    template = policy.renderer.chat_template
+    if template is not None:
+        # lm-eval hands `today` to a template that does not read it: the fixed date stands in this text alone
+        policy.tokenizer.chat_template = template.texts[0]
+    # a base model with a template of ours: its own settings do not end a sample where a turn ends
+    set_end_ids(policy.model, policy.tokenizer, policy.renderer.end_ids)
+    with _quiet():  # it warns that a model which is loaded already takes none of its settings for loading
+        return HFLM(
+            pretrained=policy.model,
+            tokenizer=policy.tokenizer,
+            batch_size=config.batch_size,
+            max_length=policy.context,
+            chat_template_args=dict(template.keywords) if template is not None else {},
+        )
 
 
 def _prepared_tasks(harness: Harness, config: EvaluateConfig) -> object:

@@ -168,7 +168,7 @@ def best_of_four_scores(
     rows_of: dict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         rows_of[row.subset].append(index)
-    scores, notes = [], []
+    scores: list[OutsideScore] = []
     for subset in sorted(rows_of, key=_order):
         chosen_rows = [rows[index] for index in rows_of[subset]]
         subset_grades, other = (
@@ -176,9 +176,6 @@ def best_of_four_scores(
         )
         assert subset_grades is not None
         if subset == TIES:
-            if any(grade.scores is None for grade in subset_grades):
-                notes.append("Ties is left out: it asks how far scores are apart, and this judge gives none.")
-                continue
             scores.append(ties_scores(chosen_rows, subset_grades, other))
         else:
             part = Part(subset, tuple(range(len(subset_grades))), (1.0,) * len(subset_grades))
@@ -187,8 +184,8 @@ def best_of_four_scores(
             scores.append(_part_score(part, chosen_rows, [grade.best_points for grade in subset_grades], other_points))
     missing = [name for name in (*BEST_OF_FOUR, TIES) if name not in {score.task for score in scores}]
     if missing:
-        return scores, [*notes, f"No average: there is no number of {', '.join(missing)}."]
-    return [*scores, _mean_score([score for score in scores if score.task in (*BEST_OF_FOUR, TIES)])], notes
+        return scores, [f"No average: there is no number of {', '.join(missing)}."]
+    return [*scores, _mean_score([score for score in scores if score.task in (*BEST_OF_FOUR, TIES)])], []
 
 
 def _order(subset: str) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import BatchSize, Rows, Seed, Text
@@ -12,6 +12,10 @@ from penchant.judges.settings import JudgeSpec
 from penchant.models.settings import Dtype
 
 Benchmark = Literal["rewardbench", "rewardbench2"]
+OF_TASKS = ("few_shot", "batch_size", "seed")
+OF_BENCHMARKS = ("path", "split", "judge", "orders", "overflow")
+OF_MODELS = ("before", "template", "template_args", "overflow", "device", "dtype", "trust_remote_code")
+"""Settings that change nothing where a judge is graded: it has its own."""
 
 
 class EvaluateConfig(Config):
@@ -40,6 +44,9 @@ class EvaluateConfig(Config):
     template: Text | None = None
     """How prompts are rendered: `auto`, `chat`, `plain`, the name of a template or a `.jinja` file. A run's own if not
     given, `auto` for other models."""
+    template_args: dict[str, JsonValue] = Field(default_factory=dict)
+    """What the template is told beside the conversation, such as `{enable_thinking: false}`; what a run trained with is
+    the default, unless another template is named."""
     few_shot: Annotated[int, Field(ge=0, le=1000)] | None = None
     """Examples before each question (lm-eval: `num_fewshot`); the task's own number if not given."""
     limit: Rows | None = None
@@ -67,11 +74,21 @@ class EvaluateConfig(Config):
         if bool(self.tasks) == (self.benchmark is not None):
             raise ValueError("give `tasks` (such as tasks=[sciq]) or `benchmark` (such as benchmark=rewardbench)")
         if self.benchmark is None:
-            for name in ("path", "split", "judge"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"`{name}` is for a `benchmark`: leave it out with `tasks`")
+            self._refuse(OF_BENCHMARKS, "is for a `benchmark`: leave it out with `tasks`")
             if self.model is None:
                 raise ValueError("`tasks` need a `model`: a run directory or a model")
-        elif (self.model is None) == (self.judge is None):
+            return self
+        self._refuse(OF_TASKS, "is for `tasks`: leave it out with a `benchmark`")
+        if (self.model is None) == (self.judge is None):
             raise ValueError("a `benchmark` grades a `model` or a `judge`: give one of both")
+        if self.judge is None:
+            self._refuse(("orders",), "is for a `judge`: leave it out with a `model`")
+        else:
+            self._refuse(OF_MODELS, "is for a `model`: a judge has its own settings, such as judge.device")
         return self
+
+    def _refuse(self, names: tuple[str, ...], reason: str) -> None:
+        """Refuse settings that would be ignored."""
+        for name in names:
+            if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
+                raise ValueError(f"`{name}` {reason}")

@@ -57,9 +57,10 @@ def find_subjects(config: EvaluateConfig) -> tuple[Subject, Subject | None]:
     assert config.model is not None  # the settings see to it
     folder = Path(config.model).expanduser()
     if not (folder / "config.yaml").is_file():
-        after = Subject(config.model, config.model, config.template or "auto")
-        before = None if config.before in (None, NO_MODEL) else Subject(config.before, config.before, after.template)
-        return after, before
+        after = Subject(config.model, config.model, config.template or "auto", config.template_args)
+        if config.before in (None, NO_MODEL):
+            return after, None
+        return after, Subject(config.before, config.before, after.template, after.template_args)
     check_finished(folder, "evaluated")
     run = read_runs([folder])[0]
     # the last weights, also where another step was best by some metric: that one is named by its folder
@@ -68,9 +69,13 @@ def find_subjects(config: EvaluateConfig) -> tuple[Subject, Subject | None]:
         raise InputError(f"{config.model} has no checkpoint to evaluate: let the run end, or give a model's folder")
     # runs of PPO have prompts in place of data
     part = "data" if isinstance(run.setting("data"), Mapping) else "prompts"
-    template = config.template or _text(run.setting(part, "template")) or "auto"
-    recorded = run.setting(part, "template_args")
-    template_args = recorded if isinstance(recorded, Mapping) else {}
+    recorded_template = _text(run.setting(part, "template")) or "auto"
+    template, template_args = config.template or recorded_template, config.template_args
+    recorded_args = run.setting(part, "template_args")
+    # the arguments of one template may be unknown to another
+    is_same = template == recorded_template or {template, recorded_template} == {"auto", "chat"}
+    if is_same and isinstance(recorded_args, Mapping):
+        template_args = {**recorded_args, **template_args}
     after = Subject(run.name, str(checkpoint), template, template_args, folder)
     if config.before == NO_MODEL:
         return after, None

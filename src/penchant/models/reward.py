@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from penchant.data.options import Overflow, RenderOptions, Template, Thoughts
+from penchant.data.options import Overflow, RenderOptions, Template, TemplateArgs, Thoughts
 from penchant.digests import DamagedFile, read_sums, write_sums
 from penchant.engine.attention import states_at, unwrap
 from penchant.engine.foreign_types import Tokenizer
@@ -219,6 +219,7 @@ def load_reward_model(
     device: str = "auto",
     dtype: Dtype = "auto",
     template: Template | None = None,
+    template_args: TemplateArgs | None = None,
     thoughts: Thoughts | None = None,
     overflow: Overflow = "error",
 ) -> LearnedReward:
@@ -228,6 +229,7 @@ def load_reward_model(
         folder: a `reward_model` run, its `checkpoint`, or any sequence classifier with one label.
         device, dtype: as in `penchant.models.load.load_policy`.
         template: how prompts are rendered; None for what the model was trained with.
+        template_args: what the template is told beside the conversation, beyond what the model was trained with.
         thoughts: `score` reads the thoughts before an answer, `drop` the answer alone; None for what the model was
             trained with, and the answer alone for a model of somebody else's.
         overflow: what is done about a row that is longer than the model's context.
@@ -245,7 +247,8 @@ def load_reward_model(
         raise DamagedFile(f"{file} cannot be read ({error}): put back a good copy") from error
     # `penchant_template.json` has the rest; models of earlier versions have none
     thoughts = thoughts or reading.get("thoughts", "score" if reading else "drop")
-    options = RenderOptions(template or reading.get("template", "auto"), thoughts=thoughts, overflow=overflow)
+    template = template or reading.get("template", "auto")
+    options = RenderOptions(template, template_args or {}, thoughts=thoughts, overflow=overflow)
     network, renderer = open_network(settings, options, scalar=True)
     unwrap(network).score.float()  # as in `new_reward`
     # a tokenizer's file may name fewer end tokens than the run that trained the model had

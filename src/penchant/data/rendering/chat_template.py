@@ -74,7 +74,8 @@ class ChatTemplate:
         return template_variables(self.source)
 
     @cached_property
-    def _keywords(self) -> dict[str, object]:
+    def keywords(self) -> dict[str, object]:
+        """The arguments that are variables of the template: all but the date, which `texts` hold."""
         return {name: value for name, value in self.args.items() if name != TODAY}
 
     @property
@@ -173,7 +174,7 @@ class ChatTemplate:
                 chat_template=self.texts[1 if tools else 0],
                 tokenize=False,
                 add_generation_prompt=not answered,
-                **self._keywords,
+                **self.keywords,
             )
         except Exception as error:  # templates raise jinja errors and whatever their authors chose
             raise InputError(
