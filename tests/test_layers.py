@@ -16,7 +16,7 @@ STACK = (
     ("cli",),
     ("",),  # the package's face
     ("studies",),
-    ("rounds", "conversion"),
+    ("rounds", "conversion", "upkeep"),
     ("web", "raters", "judges", "weak", "methods", "evaluation", "export"),
     ("reports", "train"),
     ("runs", "rewards"),

@@ -98,6 +98,12 @@ ENTRIES = (
         "penchant.cli.models:MODELS",
         "look up",
     ),
+    Entry(
+        "cache",
+        "list what is kept of earlier runs, or remove what was not used for long",
+        "penchant.cli.cache:CACHE",
+        "look up",
+    ),
 )
 
 

@@ -61,6 +61,7 @@ def _hub_lines() -> list[str]:
     from penchant.reports.kit.text import file_size
 
     cache = hub_cache()
+    # a damaged entry is one line: the others are listed all the same
     problems = [f"  not readable: {problem}" for problem in cache.problems]
     if not cache.models:
         return [f"The hub's cache ({cache.folder}) holds no model.", *problems]

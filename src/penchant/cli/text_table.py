@@ -23,10 +23,12 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent: 
         rows: as many cells per row; an empty cell is left out of a block.
         indent: stands before each line.
     """
+    # names come from files of others: no control character of theirs may reach the terminal
     cells = [[" ".join(clean(cell).split()) for cell in row] for row in rows]
     widths = [max(map(_columns, column)) for column in zip(header, *cells, strict=True)]
     if sum(widths) + len(GAP) * (len(widths) - 1) + len(indent) <= terminal_width():
         return [_line(row, widths, indent) for row in (header, *cells)]
+    # the first cell names the row, and so stands alone
     blocks = []
     for row in cells:
         blocks.append(f"{indent}{row[0]}")

@@ -110,6 +110,7 @@ def hub_cache() -> HubCache:
         # a folder that is not there yet is an empty cache; a file in its place is a problem
         missing = not folder.exists()
         return HubCache(folder, (), () if missing else (f"{folder} cannot be read ({_first_line(error)})",))
+    # data sets lie in the same cache, and are no models
     models = [
         CachedModel(
             repository.repo_id,
@@ -134,6 +135,7 @@ def _problem(files: list[Path]) -> str:
     names = {file.name for file in files}
     if not names & {"config.json", "adapter_config.json"}:
         return "no config.json: other files of it were fetched"
+    # a download that was stopped leaves some of the shards that the list names
     index = next((file for file in files if file.name == "model.safetensors.index.json"), None)
     if index is not None:
         try:
@@ -142,6 +144,7 @@ def _problem(files: list[Path]) -> str:
             return "its list of weight files cannot be read"
         missing = shards - names
         return f"{len(missing)} of {len(shards)} weight files are missing" if missing else ""
+    # the settings are fetched by a look at a model alone, so a kept model may be nothing but its settings
     if not any(name.endswith((".safetensors", ".bin", ".gguf")) for name in names):
         return "no weights yet: they are fetched at the first use"
     return ""

@@ -23,6 +23,7 @@ from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read
 from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.files import atomic_write, locked_folder, read_file, remove
 from penchant.files import read_json as load_json
+from penchant.runs.cache_use import using_cache
 from penchant.runs.provenance import RunRecord
 from penchant.runs.run_lines import Digest, Row, RunLines, read_rows
 from penchant.session.store import INPUTS, keep_inputs
@@ -162,6 +163,7 @@ class RunFolder:
         """Lock the directory, for one run at a time: the lock goes with the process, however that ends."""
         try:
             self._lock.enter_context(locked_folder(self.path, remove_after=True))
+            self._lock.enter_context(using_cache(self.path))
         except BlockingIOError:
             raise InputError(
                 f"another process is working in {self.path}: wait for it, or choose another out="

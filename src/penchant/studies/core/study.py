@@ -15,6 +15,7 @@ from penchant.config import to_yaml
 from penchant.digests import DamagedFile, check_files, write_sums
 from penchant.errors import InputError, RunError
 from penchant.files import locked_folder, remove, write_text
+from penchant.runs.cache_use import using_cache
 from penchant.studies.core.address import summary_version
 from penchant.studies.core.checks import check_names, warn_of_earlier_stages
 from penchant.studies.core.definition import Grid, StudyDefinition, definition_of
@@ -173,6 +174,7 @@ def _study_folder(folder: Path) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock_stack.enter_context(locked_folder(folder))
+            lock_stack.enter_context(using_cache(folder))
         except BlockingIOError:
             raise InputError(f"another process is working in {folder}: wait for it, or choose another folder") from None
         except OSError as error:

@@ -1,0 +1,148 @@
+"""What the cache keeps, what is removed of it, and what is left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from penchant.cli.main import main
+from penchant.errors import InputError
+from penchant.runs.cache_use import USERS, cache_users, using_cache
+from penchant.upkeep.cache_entries import prune_cache, read_cache
+
+DAY = 86_400.0
+NAME = "0123456789abcdef" * 2
+
+
+def put(path: Path, size: int, *, days: float) -> Path:
+    """Write a file that was used so long ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * size)
+    moment = time.time() - days * DAY
+    os.utime(path, (moment, moment))
+    return path
+
+
+def test_what_was_not_used_for_long_goes_and_the_rest_stays(own_cache: Path) -> None:
+    old = put(own_cache / "reference" / f"{NAME}.sqlite", 100, days=40)
+    log = put(own_cache / "reference" / f"{NAME}.sqlite-wal", 10, days=40)
+    fresh = put(own_cache / "groups" / f"{NAME}.groups", 100, days=20)
+    model = put(own_cache / "models" / f"tiny-{NAME[:16]}" / "config.json", 5, days=31).parent
+    entries = {entry.path: entry for entry in read_cache().entries}
+    assert entries[old].size == 110
+    assert prune_cache(30 * DAY, dry_run=True).kept == 1
+    assert old.exists()
+    pruned = prune_cache(30 * DAY)
+    assert [entry.path for entry in pruned.removed] == [old, model]
+    assert not old.exists()
+    assert not log.exists()
+    assert not model.exists()
+    assert fresh.exists()
+
+
+def test_a_read_counts_as_a_use(own_cache: Path) -> None:
+    path = put(own_cache / "frozen" / f"{NAME}.bin", 10, days=40)
+    os.utime(path, (time.time(), path.stat().st_mtime))
+    assert prune_cache(30 * DAY).removed == ()
+
+
+def test_foreign_and_half_written_files_are_left_and_named(own_cache: Path, tmp_path: Path) -> None:
+    target = put(tmp_path / "precious.txt", 10, days=99)
+    strays = [
+        put(own_cache / "mine.txt", 10, days=99),
+        put(own_cache / "verdicts" / f".{NAME}.json.abcd0123.tmp", 10, days=99),
+        put(own_cache / "tokens" / "notes.md", 10, days=99),
+        put(own_cache / "reference" / "f00.sqlite-wal", 10, days=99),
+    ]
+    link = own_cache / "groups" / f"{NAME}.groups"
+    link.parent.mkdir()
+    link.symlink_to(target)
+    pruned = prune_cache(0)
+    assert pruned.removed == ()
+    assert {stray.path for stray in pruned.strays} == {*strays, link}
+    assert all(path.exists() for path in (*strays, link, target))
+    reasons = {stray.path: stray.reason for stray in pruned.strays}
+    assert reasons[link] == "a symbolic link"
+    assert "half-written" in reasons[strays[1]]
+
+
+def test_a_link_to_a_folder_is_not_followed(own_cache: Path, tmp_path: Path) -> None:
+    elsewhere = put(tmp_path / "elsewhere" / f"{NAME}.bin", 10, days=99)
+    (own_cache / "frozen").symlink_to(elsewhere.parent)
+    assert prune_cache(0).removed == ()
+    assert elsewhere.exists()
+
+
+def test_templates_stay_since_runs_name_them(own_cache: Path) -> None:
+    template = put(own_cache / "templates" / f"{NAME}.jinja", 10, days=99)
+    assert prune_cache(0).kept == 1
+    assert template.exists()
+
+
+def test_pruning_is_refused_while_a_run_uses_the_cache(
+    own_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = put(own_cache / "frozen" / f"{NAME}.bin", 10, days=99)
+    with using_cache(tmp_path / "runs" / "first"):
+        with pytest.raises(
+            InputError, match=rf"nothing was removed: 1 run uses the cache \(.*first, process {os.getpid()}"
+        ):
+            prune_cache(0)
+        assert main(["cache", "prune", "older=0d"]) == 2
+        assert "runs/first" in capsys.readouterr().err
+        assert main(["cache"]) == 0
+        assert "in use by" in capsys.readouterr().out
+    assert path.exists()
+    assert [entry.path for entry in prune_cache(0).removed] == [path]
+
+
+def test_the_note_of_a_process_that_was_killed_hinders_nobody(own_cache: Path) -> None:
+    code = (
+        "import os, pathlib\nfrom penchant.runs.cache_use import using_cache\n"
+        "with using_cache(pathlib.Path('runs/killed')):\n    print('in', flush=True)\n    os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-9, "in\n")
+    assert len(list((own_cache / USERS).iterdir())) == 2
+    assert cache_users() == []
+    assert list((own_cache / USERS).iterdir()) == []
+
+
+def test_a_run_that_trains_uses_the_cache(own_cache: Path, tmp_path: Path) -> None:
+    from penchant.config import load_config
+    from penchant.methods import METHODS
+    from penchant.runs.run_folder import RunFolder
+
+    settings = ["model=penchant-0.5m", "data=x.jsonl", f"out={tmp_path / 'run'}"]
+    folder = RunFolder(str(tmp_path / "run"), load_config(METHODS["dpo"], None, settings))
+    folder.open()
+    assert [user.folder for user in cache_users()] == [str(tmp_path / "run")]
+    folder.close()
+    assert cache_users() == []
+
+
+def test_a_cache_that_cannot_be_written_costs_no_run(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own_cache / "file").write_text("")
+    monkeypatch.setenv("PENCHANT_CACHE", str(own_cache / "file" / "below"))
+    with using_cache(own_cache):
+        pass
+
+
+def test_nothing_is_made_by_a_look_at_a_cache_that_is_not_there(
+    own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_cache.rmdir()
+    assert main(["cache"]) == 0
+    assert "is empty" in capsys.readouterr().out
+    assert main(["cache", "prune"]) == 0
+    assert not own_cache.exists()
+
+
+def test_an_age_that_cannot_be_read_is_answered_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cache", "prune", "older=soon"]) == 2
+    assert "such as 90m, 12h, 30d or 8w; got 'soon'" in capsys.readouterr().err
