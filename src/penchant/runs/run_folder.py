@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +20,11 @@ from penchant.config import Config, load_config, to_yaml
 from penchant.config.loading import read_yaml
 from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read_sums, write_sums
 from penchant.errors import InputError, RunError, RunMismatchError
-from penchant.files import atomic_write, locked_folder, read_file, remove
+from penchant.files import atomic_write, read_file, remove
 from penchant.files import read_json as load_json
-from penchant.runs.cache_use import using_cache
 from penchant.runs.provenance import RunRecord
 from penchant.runs.run_lines import Digest, Row, RunLines, read_rows
+from penchant.runs.run_lock import check_lock_file, run_lock
 from penchant.session.store import INPUTS, keep_inputs
 from penchant.typed_json import from_json
 
@@ -78,7 +77,7 @@ class RunFolder:
         # the lock comes first: between the look when the object was made and now, another run may have taken the folder
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
+            self._lock.enter_context(run_lock(self.path))
             if self.resume:
                 # a result of an earlier session must not stand beside lines that go on after it
                 self._forget_end()
@@ -117,7 +116,7 @@ class RunFolder:
 
     def _check_first(self) -> None:
         try:
-            self._check_lock()
+            check_lock_file(self.path)
             self._check_resumable() if self.resume else self._check_empty()
         except OSError as error:  # a name that is too long, or a folder that others may not look into
             raise InputError(f"cannot use the run directory {self.path}: {error}; choose another with out=") from error
@@ -131,15 +130,6 @@ class RunFolder:
             choices = "choose another directory" + ("," if self._restart_folder is None else " or") + " delete it"
             resume = ", or continue that run with --resume" if self._restart_folder is None else ""
             raise InputError(f"out={self.path} already holds {contents}: {choices}{resume}")
-
-    def _check_lock(self) -> None:
-        """Refuse a link where the lock file goes: a folder that somebody packed may lead anywhere by it."""
-        lock = self.path / ".lock"
-        if lock.is_symlink():
-            raise InputError(
-                f"{lock} is a symbolic link (to {os.readlink(lock)}), and the lock of a run is never opened through "
-                "one: remove the link, or choose another out="
-            )
 
     def _check_resumable(self) -> None:
         file = self.path / "config.yaml"
@@ -158,16 +148,6 @@ class RunFolder:
                 f"the configuration differs from that of the run in {self.path} in {', '.join(differing)}: resume "
                 f"with the same one, or leave it out: penchant {command} --resume out={self.path}"
             )
-
-    def _take_lock(self) -> None:
-        """Lock the directory, for one run at a time: the lock goes with the process, however that ends."""
-        try:
-            self._lock.enter_context(locked_folder(self.path, remove_after=True))
-            self._lock.enter_context(using_cache(self.path))
-        except BlockingIOError:
-            raise InputError(
-                f"another process is working in {self.path}: wait for it, or choose another out="
-            ) from None
 
     def close(self) -> None:
         """Release the lock, for other processes."""
