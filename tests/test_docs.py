@@ -1,4 +1,7 @@
-"""Every tutorial runs: its Python blocks in one session, its console lines in a shell, in the order of the page."""
+"""Every tutorial runs: its Python blocks in one session, its console lines in a shell, in the order of the page.
+
+It runs as a stranger would run it: in an empty folder, with the models that come with Penchant and no shared data.
+"""
 
 from __future__ import annotations
 
@@ -77,6 +80,19 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         server.kill()
 
 
+def environment_of_a_stranger(command: Path) -> dict[str, str]:
+    """Return the environment of a reader who has Penchant and nothing else: `PENCHANT_DATA` names no folder."""
+    paths = os.pathsep.join([str(command), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {name: value for name, value in os.environ.items() if name != "PENCHANT_DATA"} | {"PATH": paths}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_block_that_runs_names_what_a_stranger_lacks(page: Path) -> None:
+    for _, code in blocks(page):
+        assert "stories260K" not in code
+        assert "../shared" not in code
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -85,20 +101,21 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         if blocks(page)
     ],
 )
-def test_the_page_runs(page: Path, tmp_path: Path, stories: str, command: Path) -> None:
-    (tmp_path / "stories260K").symlink_to(stories)
-    places = os.pathsep.join([str(command), str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PATH": places}
+def test_the_page_runs(page: Path, tmp_path: Path, command: Path) -> None:
+    folder = tmp_path / "stranger" / "folder"
+    folder.mkdir(parents=True)
     for language, code in blocks(page):
         if language.startswith("file "):
-            (tmp_path / language.removeprefix("file ")).write_text(code)
+            (folder / language.removeprefix("file ")).write_text(code)
             continue
         if language == "console":
             lines = [line.removeprefix("$ ") for line in code.splitlines() if line.startswith("$ ")]
             words = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
         else:
             words = [str(command / "penchant"), "-c", code]
-        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(
+            words, cwd=folder, env=environment_of_a_stranger(command), capture_output=True, text=True, timeout=240
+        )
         assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}\n{done.stderr}"
 
 

