@@ -1,4 +1,6 @@
-"""Penchant aligns language models from preferences without reinforcement learning.
+"""Penchant aligns language models from preferences and trains models on weak labels.
+
+PPO is there as the baseline that the methods without reinforcement learning are compared with.
 
 >>> import penchant as pt
 >>> groups = pt.load_preferences("prefs.jsonl")            # doctest: +SKIP
