@@ -19,6 +19,7 @@ from penchant.errors import InputError
 from penchant.export.gguf_file import Description, Quantization, write_gguf
 from penchant.export.gguf_layouts import LAYOUTS, changed, interleaved, layout_of
 from penchant.export.gguf_vocabulary import Kind, read_vocabulary
+from penchant.models.builtin import convert_gguf
 from tiny_families import FAMILIES, make_family
 
 TEXT = "Once upon a time, in 1984 3 friends'd met.\n\n  They'll SING   again — naïve 日本 🙂 it's 12345!\n"
@@ -241,10 +242,22 @@ def test_a_split_has_the_name_by_which_llama_cpp_gives_the_same_tokens(
 ) -> None:
     tokenizer = byte_tokenizer(*steps, ignore_merges=ignore_merges)
     out = tmp_path / "model.gguf"
-    write(make_family("gpt2", tokenizer, tmp_path / "model"), out)
+    write(make_family("llama", tokenizer, tmp_path / "model"), out)
     assert File(out).values["tokenizer.ggml.pre"] == name
-    for text in (TEXT, *CORPUS[:2], "a\r\n\r\nb /x/ 'Tis I'D go 1234567 X1Y2 ÉCOLE Éa"):
-        assert read_ids(out, text) == tokenizer(text).input_ids
+    opened = AutoTokenizer.from_pretrained(convert_gguf(out))
+    for text in (TEXT, *CORPUS[:2], "a\r\n\r\nb /x/ 'Tis I'D go 1234567 X1Y2 ÉCOLE Éa", "in  1984\n 12345  \n7"):
+        assert read_ids(out, text) == opened(text).input_ids == tokenizer(text).input_ids
+
+
+def test_a_file_with_a_split_that_is_not_known_is_opened_with_a_warning(
+    tokenizer: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "model.gguf"
+    write(make_family("llama", tokenizer, tmp_path / "model"), out)
+    out.write_bytes(out.read_bytes().replace(b"gpt-2", b"dbrx9"))
+    opened = AutoTokenizer.from_pretrained(convert_gguf(out))
+    assert "model.gguf cuts texts by 'dbrx9', which is not known here" in caplog.text
+    assert opened("Once upon a time").input_ids == tokenizer("Once upon a time").input_ids
 
 
 def test_a_sentencepiece_tokenizer_is_written_with_scores(stories: str, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from penchant.cli.main import main
 from penchant.models.builtin import find_packaged
 
 QUESTIONS = ("What is the capital of France?", "Name a colour.", "Say hello.", "How many legs has a spider?")
-TEXT = "The capital of France is Paris, and 8 legs are what a spider has.\nIt's naïve to think otherwise!"
+TEXT = "The capital of France is Paris (since  1789), and 8 legs are what a spider has.\nIt's naïve to think otherwise!"
 
 
 def logps(network: Any, ids: list[int]) -> torch.Tensor:

@@ -1,8 +1,6 @@
-r"""A tokenizer as GGUF has it: pieces with their kinds, merges or scores, and how a text is split before.
+"""A tokenizer as GGUF has it: pieces with their kinds, merges or scores, and how a text is split before.
 
-llama.cpp does not read a split's pattern from the file: the file names one of its own (`tokenizer.ggml.pre`), and a
-wrong name gives other tokens without a word. So the pattern of the tokenizer is looked up here, and one that is not in
-the table is refused. The table was read in llama.cpp's `llama-vocab.cpp`.
+The pattern of the split is looked up in `penchant.models.text_splits`, and one that is not there is refused.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from typing import Literal
 
 from penchant.engine.foreign_types import Tokenizer
 from penchant.errors import InputError
+from penchant.models.text_splits import BYTE_LEVEL, DIGITS, SPLITS
 
 
 class Kind(IntEnum):
@@ -26,28 +25,6 @@ class Kind(IntEnum):
     USER_DEFINED = 4
     UNUSED = 5
     BYTE = 6
-
-
-_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
-_SIGNS = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-_CASED = rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+%s|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*%s"
-_CASED_SIGNS = r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-
-BYTE_LEVEL = "bytes of GPT-2"
-"""Stands for the split that the pre-tokenizer `ByteLevel` makes by itself."""
-DIGITS = "single digits"
-SPLITS: dict[tuple[tuple[str, ...], bool], str] = {
-    ((BYTE_LEVEL,), False): "gpt-2",
-    ((DIGITS, BYTE_LEVEL), False): "smollm",
-    ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}|{_SIGNS}",), False): "qwen2",
-    ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_SIGNS}",), True): "llama-bpe",
-    ((rf"{_CONTRACTIONS}|{_WORDS}|\p{{N}}{{1,3}}|{_SIGNS}",), False): "smaug-bpe",
-    ((rf"{_CASED % ('', '')}|\p{{N}}|{_CASED_SIGNS}",), True): "tekken",
-    ((rf"{_CASED % (f'{_CONTRACTIONS}?', f'{_CONTRACTIONS}?')}|\p{{N}}{{1,3}}|{_CASED_SIGNS}",), False): "gpt-4o",
-}
-"""llama.cpp's name of a split, by its patterns and by whether a whole word that is a piece skips the merges."""
 
 
 @dataclass(frozen=True, kw_only=True)

