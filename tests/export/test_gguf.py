@@ -10,10 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from byte_tokenizers import CORPUS, byte_tokenizer
 from gguf_reading import File, read_ids, read_network
 from penchant.errors import InputError
 from penchant.export.gguf_file import Description, Quantization, write_gguf
@@ -23,25 +24,8 @@ from penchant.models.builtin import convert_gguf
 from tiny_families import FAMILIES, make_family
 
 TEXT = "Once upon a time, in 1984 3 friends'd met.\n\n  They'll SING   again — naïve 日本 🙂 it's 12345!\n"
-CORPUS = [
-    "Once upon a time there was a dog. It's 1984.",
-    "They'll sing again and again, naïve 日本 friends met 12 or 345 more!",
-] * 3
 READ_BY_TRANSFORMERS = ("llama", "qwen2", "qwen3", "gemma3")
 """Families whose settings `transformers` reads from GGUF; of scaled angles and GPT-2's vocabulary it reads none."""
-
-
-def byte_tokenizer(*steps: Any, ignore_merges: bool = False) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer that learned a few merges."""
-    inner = Tokenizer(models.BPE(ignore_merges=ignore_merges))
-    inner.pre_tokenizer = pre_tokenizers.Sequence(list(steps)) if len(steps) != 1 else steps[0]
-    inner.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=340, initial_alphabet=alphabet, special_tokens=["<|end|>"], show_progress=False
-    )
-    inner.train_from_iterator(CORPUS, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|end|>")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gguf_reading import File, read_ids, read_network
+from llama_cpp_server import Served, assert_same_scores
 from penchant.cli.main import main
 from penchant.models.builtin import find_packaged
 
@@ -76,6 +77,13 @@ def test_from_a_chat_file_to_files_that_others_open(tmp_path: Path, capsys: pyte
         torch.testing.assert_close(read, again, atol=1e-4, rtol=0)  # two readers, one file
         torch.testing.assert_close(read, expected, atol=bound, rtol=0)
         assert read_ids(out / "model.gguf", TEXT) == tokenizer(TEXT).input_ids
+        if find_spec("xllamacpp") is not None:  # llama.cpp itself
+            served = Served(out / "model.gguf")
+            assert served.ids(TEXT) == tokenizer(TEXT).input_ids
+            prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+            assert served.ask("apply-template", messages=turns)["prompt"] == prompt
+            assert_same_scores(served, network, ids, 5e-3 if stored == "f32" else 1.0)
+            del served
     values = File(tmp_path / "f32" / "model.gguf").values
     assert (values["tokenizer.ggml.pre"], values["general.license"]) == ("smollm", "apache-2.0")
     assert values["tokenizer.chat_template"] == tokenizer.chat_template
