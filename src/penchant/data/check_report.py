@@ -55,7 +55,7 @@ class CheckReport:
     Attributes:
         source, layout: the file and the name of its layout.
         rows: all rows. bad_rows: those that cannot be used, with where and why. bad_kinds: how many of each
-            kind (`empty`, `identical`, `missing`, `type`, `value`, `history`, `damaged`, `mixed`).
+            kind (`empty`, `identical`, `missing`, `type`, `value`, `history`, `damaged`, `mixed`, `unread`, `column`).
         groups, responses, comparisons: prompts, their different responses, verdicts in usable rows (with
             ties).
         responses_per_prompt: how many prompts have so many responses.

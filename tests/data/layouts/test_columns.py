@@ -64,6 +64,23 @@ def test_a_column_that_is_not_there_is_answered_with_the_nearest() -> None:
             rename_columns(row, {"prompt": column})
 
 
+def test_a_map_to_a_field_that_nobody_reads_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jsonl", {"question": "q", "task": "p", "chosen": "a", "rejected": "b"})
+    message = said(path, columns={"promt": "task"})
+    assert "data.columns={promt: task} does nothing" in message
+    assert "did you mean 'prompt'? (layout question-pair" in message
+    assert load_preferences(path, columns={"prompt": "task", "question": None})[0].prompt == "p"
+    tagged = save(tmp_path / "b.jsonl", {**TRL, "persona": "Be kind."})
+    assert load_preferences(tagged, columns={"system": "persona"})[0].prompt[0] == Message("system", "Be kind.")
+
+
+def test_a_column_that_no_row_has_is_said_once(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jsonl", *({"problem": f"p{number}", **BARE} for number in range(30)))
+    message = said(path, columns={"prompt": "problm"})
+    assert message.count("did you mean 'problem'?") == 1
+    assert "(and 29 more rows)" in message
+
+
 def test_a_path_leads_into_objects_and_lists(tmp_path: Path) -> None:
     row = {"info": {"post": "p", "by": "someone"}, "turns": [{"text": "a"}, {"text": "b"}], "a.b": "c"}
     columns = {"prompt": "info.post", "chosen": "turns.0.text", "rejected": "turns.1.text"}

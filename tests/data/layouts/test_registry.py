@@ -41,6 +41,10 @@ def test_an_unknown_layout_names_what_it_found_and_the_nearest(tmp_path: Path) -
     assert "lacks prompt; rename 'post' to 'prompt'" in message
     message = said(save(tmp_path / "b.jsonl", {"prompt": "p", "choosen": "a", "rejected": "b"}))
     assert "rename 'choosen' to 'chosen'" in message
+    message = said(save(tmp_path / "d.jsonl", {"problem": "p", "good": "a", "bad": "b"}))
+    assert "set data.columns={prompt: problem, chosen: good, rejected: bad}" in message
+    message = said(save(tmp_path / "e.jsonl", {"task": "p", "winner_text": "a", "text_loser": "b"}))
+    assert "set data.columns={prompt: task, chosen: winner_text, rejected: text_loser}" in message
     message = said(save(tmp_path / "c.jsonl", {"foo": 1}))
     assert "The nearest known layout is penchant (prompt, responses)" in message
     for layout in formats.PREFERENCES:

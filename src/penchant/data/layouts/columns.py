@@ -131,10 +131,22 @@ def _cell(values: RowValues, column: str, field: str) -> object:
             paths = [f"{name}.{key}" for name, item in values.items() if isinstance(item, dict) for key in item]
             advice = did_you_mean(column, [*values, *paths], form=repr, cutoff=0.5)
             names = ", ".join(cut(name) for name in list(values)[:20])
-            raise RowError(
-                "missing", f"data.columns: {field} is to be {cut(column)!r}, but the row has {names}{advice}"
-            )
+            raise RowError("column", f"data.columns: {field} is to be {cut(column)!r}, but the row has {names}{advice}")
     return value
+
+
+def unused_field(columns: Columns, unread: Collection[str], known: Collection[str]) -> str:
+    """Return which map to a field does nothing, and the nearest field; empty where all are read.
+
+    Args:
+        unread: columns that no reader took in any row. known: fields that some layout has.
+    """
+    unused = [field for field, column in columns.items() if column is not None and field in unread]
+    if not unused:
+        return ""
+    field, column = cut(unused[0]), cut(str(columns[unused[0]]))
+    nearest = did_you_mean(field, known, form=repr)
+    return f"data.columns={{{field}: {column}}} does nothing: no reader of these rows takes {field!r}{nearest}"
 
 
 def is_text(value: object) -> bool:

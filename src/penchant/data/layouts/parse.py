@@ -9,7 +9,15 @@ from pathlib import Path
 
 from penchant.data.layouts import registry as formats
 from penchant.data.layouts.cells import unfold_turns
-from penchant.data.layouts.columns import ReadRow, add_system, rename_columns, text_columns
+from penchant.data.layouts.columns import (
+    CONTEXT_COLUMNS,
+    TOOL_COLUMNS,
+    ReadRow,
+    add_system,
+    rename_columns,
+    text_columns,
+    unused_field,
+)
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.quality import judging_columns, quality_columns
 from penchant.data.layouts.rating_rules import join_ratings
@@ -23,6 +31,7 @@ from penchant.errors import InputError
 from penchant.types import Prompt, PromptGroup
 
 SHOWN_PROBLEMS = 20
+OF_ALL_ROWS = ("unread", "column")  # kinds of problems that a column causes, in each row alike
 PEEKED_ROWS = 1000  # so many rows without a known layout are enough to give up; they are held in memory
 EXAMPLE = '{"prompt": "...", "chosen": "...", "rejected": "..."}'
 
@@ -120,6 +129,7 @@ def parse_source(
     if parsed is None:
         raise InputError(f"{source}: {_why_unknown(waiting, layouts, hints)}")
     _require_ratings(source, parsed, options.rules)
+    _require_fields(source, parsed, options.columns or {}, layouts)
     if parsed.layout.joined:
         parsed.groups = join_ratings(parsed.groups, options.rules)
     if options.system is not None:
@@ -143,6 +153,21 @@ def _require_ratings(source: str | Path, parsed: Parsed, rules: RatingRules) -> 
         )
     if rules.margin and not scored:
         raise InputError(f"{source}: data.margin={rules.margin:g} compares ratings, and no row has any; leave it out")
+
+
+def _require_fields(source: str | Path, parsed: Parsed, columns: Columns, layouts: Sequence[Layout]) -> None:
+    """Refuse a map to a field that was read in no row, such as a misspelt one.
+
+    Raises:
+        InputError: names the field, and the nearest one.
+    """
+    rows = len(parsed.groups)
+    unread = {name for name, count in parsed.unread.items() if count == rows}
+    known = [*CONTEXT_COLUMNS, *TOOL_COLUMNS]
+    for layout in (parsed.layout, *layouts):  # the layout of the rows first: of equally near names the first is given
+        known += [spelling for spellings in layout.required for spelling in spellings if spelling not in known]
+    if fault := unused_field(columns, unread, known):
+        raise InputError(f"{source}: {fault} (layout {parsed.layout.name}: {parsed.layout.fields})")
 
 
 def _add_system(parsed: Parsed, text: str, source: str) -> None:
@@ -262,8 +287,8 @@ def listed(problems: Sequence[RowProblem], rows: int, limit: int = SHOWN_PROBLEM
 
     What a column or a layout is not read for is the same in every row, and said once.
     """
-    repeats = Counter(problem.message for problem in problems if problem.kind == "unread")
-    once = {problem.message: problem for problem in reversed(problems) if problem.kind == "unread"}
+    repeats = Counter(problem.message for problem in problems if problem.kind in OF_ALL_ROWS)
+    once = {problem.message: problem for problem in reversed(problems) if problem.kind in OF_ALL_ROWS}
     single = [problem for problem in problems if once.get(problem.message, problem) is problem]
     repetitions = [repeats[problem.message] - 1 for problem in single]
     entries = [

@@ -16,6 +16,12 @@ from penchant.errors import InputError, near_names
 
 MOST_COLUMNS = 20  # in a message
 LONGEST_NAME = 100  # characters of a column's name that is compared with others
+OTHER_WORDS = {
+    "prompt": ("problem", "task", "request", "ask", "user", "human", "query_text"),
+    "chosen": ("good", "better", "best", "preferred", "winner", "winning", "win", "accepted", "positive"),
+    "rejected": ("bad", "worse", "worst", "dispreferred", "loser", "losing", "lose", "refused", "negative"),
+}
+"""By field, words that people name a column of it by. A guess is offered, and never made."""
 
 
 def describe_unknown(row: RowValues, layouts: Sequence[Layout]) -> str:
@@ -73,7 +79,7 @@ def _nearness(layout: Layout, row: RowValues, names: list[str]) -> tuple[float, 
     """
     absent = layout.missing(row)
     if not absent:  # all there, but of another kind, such as pairs whose prompt has an unknown name
-        return 0.7, False, False, False
+        return 0.7 if len(layout.required) > 1 else 0.4, False, False, False
     similar = sum(bool(_guess(spellings, names)) for spellings in absent)
     share = 1 - (len(absent) - 0.5 * similar) / len(layout.required)
     return share, similar == len(absent), layout not in PUBLISHED, layout.name == "penchant"
@@ -93,4 +99,5 @@ def _guess(spellings: Sequence[str], spare: Sequence[str]) -> str | None:
         similar = similar or [column for column in short if name in re.split(r"[_\-. ]", column.lower())]
         if similar:
             return similar[0]
-    return None
+    words = OTHER_WORDS.get(spellings[0], ())
+    return next((column for column in short if {*words} & {*re.split(r"[_\-. ]", column.strip().lower())}), None)
