@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from penchant.cli.arguments import CommandParser, make_parser
 from penchant.cli.commands import load_commands
+from penchant.cli.help_text import COMMON_FLAGS
 from penchant.config import Config
 from reference_pages.fields import explanation, prose, settings_table
 
@@ -28,6 +29,16 @@ Settings come from a YAML file, from `key=value` on the command line, or both; t
 - Some groups take a bare value for their main setting: `data=prefs.jsonl` is `data.path=prefs.jsonl`. The tables below
   then say "`path` or DataConfig".
 - Groups are explained on [the page of settings](settings.md). "As there" means that the group has its own defaults.
+
+## Flags that every command has
+
+| flag | meaning |
+|---|---|
+| `--help`, `--help-all` | what fits on a screen, with an example; every setting |
+| `--print-config` | print all settings as YAML, which the command takes as its file, and do nothing |
+| `-q`, `--quiet` | no progress, and only warnings and results |
+| `-v`, `--verbose` | more of what is done, also from libraries |
+| `-o OUT`, `--out OUT` | short for `out=OUT` where there is such a setting; both at once must agree |
 
 A setting that does not exist is refused, and the message names the nearest one that does.
 
@@ -90,6 +101,7 @@ def commands_page() -> str:
             *_described(command),
             "```",
             _usage(command),
+            *_example(command),
             "```",
             "",
             *_options(command),
@@ -120,6 +132,11 @@ def _usage(command: Command) -> str:
     return " ".join(words)
 
 
+def _example(command: Command) -> list[str]:
+    example = command.parser.command.example if isinstance(command.parser, CommandParser) else ""
+    return ["", f"{command.name} {example}"] if example else []
+
+
 def _positional(action: argparse.Action) -> str:
     name = _metavar(action)
     return {"*": f"[{name} ...]", "+": f"{name} [{name} ...]", "?": f"[{name}]"}.get(str(action.nargs), name)
@@ -135,7 +152,11 @@ def _metavar(action: argparse.Action) -> str:
 
 def _options(command: Command) -> list[str]:
     """Return the table of arguments and options, without `--help`."""
-    actions = [a for a in command.parser._actions if a.dest != "help" and a.help != argparse.SUPPRESS]
+    actions = [
+        action
+        for action in command.parser._actions
+        if action.help != argparse.SUPPRESS and not set(COMMON_FLAGS) & set(action.option_strings)
+    ]
     if not actions:
         return []
     rows = ["| argument | meaning |", "|---|---|"]

@@ -266,7 +266,7 @@ def paths_of(config: Any, prefix: str = "") -> set[str]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_help_names_every_setting(run: Callable[..., Run], method: str) -> None:
-    done = run("train", method, "--help")
+    done = run("train", method, "--help-all")
     assert done.code == 0
     for path in paths_of(METHODS[method]):
         if not path.endswith(".name") or path.count(".") > 1:

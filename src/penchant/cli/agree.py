@@ -73,6 +73,6 @@ AGREE = Command(
     Agree,
     _agree,
     positionals={"files": "FILE"},
-    example="people=[people.jsonl] bad_rows=skip",
+    example="judge.jsonl 'people=[people.jsonl]' out=agreement",
     retired={"--people": lambda files: f"people={json.dumps(files, ensure_ascii=False)}"},
 )

@@ -15,13 +15,16 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from penchant.config import Config, describe, load_config
+from penchant.config import Config, load_config
 from penchant.config.base import is_unicode
 from penchant.config.fields import shape_of
 from penchant.config.problems import NO_UNICODE, nearest_settings
 from penchant.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 log = logging.getLogger("penchant.cli")
 
@@ -48,7 +51,9 @@ class Command:
         help: a line for the list of commands: from the table of commands, or the first sentence about the class.
         positionals: settings that words without `=` stand for, in order, and what the help calls them. The last takes
             all words that are left where it is a list.
-        example: settings that the help shows.
+        example: a whole line of words behind the command's name, which the help shows first.
+        shown: dotted paths of the settings that the short help lists first.
+        resolve: returns the configuration that `run` will use, for `--print-config`; reading it is all it does.
         takes_config: whether a first word that ends in `.yaml` is a file of settings.
         add_flags: adds flags for what is no setting to the command's parser.
         retired: flags of the version before, and how each is written now.
@@ -60,6 +65,8 @@ class Command:
     help: str = ""
     positionals: Mapping[str, str] = field(default_factory=dict)
     example: str = ""
+    shown: Sequence[str] = ()
+    resolve: Callable[[Arguments], Config] = lambda arguments: arguments.load(arguments.command.settings)
     takes_config: bool = True
     add_flags: Callable[[argparse.ArgumentParser], None] = lambda _: None
     retired: Mapping[str, RetiredForm] = field(default_factory=dict)
@@ -72,12 +79,13 @@ class Command:
 
 @dataclass(frozen=True)
 class CommandGroup:
-    """Commands under a common word, such as `penchant train METHOD`."""
+    """Commands under a common word, such as `penchant train METHOD`; `shown` is the one whose example the help has."""
 
     name: str
     metavar: str
     commands: Sequence[Command]
     help: str = ""
+    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,9 +118,11 @@ class Arguments:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Shows every setting with its default below the flags, made only when help is asked for."""
+    """Lays its help out on one screen, or with every setting, made only when it is asked for."""
 
     command: Command | None = None
+    group: CommandGroup | None = None
+    full_help = False
 
     def error(self, message: str) -> NoReturn:
         """End with the message, and with the choice that is most like a word that is none."""
@@ -128,10 +138,30 @@ class CommandParser(argparse.ArgumentParser):
         return [flag for flag, action in actions if flag.startswith("--") and action.help != argparse.SUPPRESS]
 
     def format_help(self) -> str:
-        """Return what argparse says, and below it every setting."""
-        # made here and not with the parser: a command that runs needs no description of any settings
-        listing = f"\nsettings:\n{describe(self.command.settings)}\n" if self.command else ""
-        return super().format_help() + listing
+        """Return the help of a command or of a group of commands."""
+        from penchant.cli.help_text import full_help, group_help, short_help
+
+        # a command has settings; a word that several stand under, such as `train`, has none
+        if self.command:
+            layout = full_help if self.full_help else short_help
+            return layout(self.command, self.prog, self._actions)
+        return group_help(self.group, self.prog) if self.group else super().format_help()
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help: to nobody where the output is closed, where argparse would take stderr."""
+        print(self.format_help(), end="", file=file)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # at exit, a closed pipe would be a traceback
+
+
+class _FullHelp(argparse.Action):
+    """Prints every setting and ends the program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        if isinstance(parser, CommandParser):
+            parser.full_help = True
+        parser.print_help()
+        parser.exit()
 
 
 def make_parser(description: str, commands: Sequence[Command | CommandGroup]) -> CommandParser:
@@ -142,14 +172,20 @@ def make_parser(description: str, commands: Sequence[Command | CommandGroup]) ->
         if isinstance(entry, Command):
             _add_command(subparsers, entry)
         else:
-            group = subparsers.add_parser(entry.name, help=entry.help, allow_abbrev=False)
-            inner = group.add_subparsers(required=True, metavar=entry.metavar, parser_class=CommandParser)
+            usage = f"penchant {entry.name} {entry.metavar} ..."
+            group = subparsers.add_parser(entry.name, help=entry.help, allow_abbrev=False, usage=usage)
+            group.group = entry
+            group.add_argument("--help-all", action=_FullHelp, nargs=0, help=argparse.SUPPRESS)
+            inner = group.add_subparsers(required=True, metavar=entry.metavar, parser_class=CommandParser,
+                                         prog=f"penchant {entry.name}")  # fmt: skip
             for command in entry.commands:
                 _add_command(inner, command)
     return parser
 
 
 def _add_command(subparsers: argparse._SubParsersAction[CommandParser], command: Command) -> None:
+    from penchant.cli.help_text import usage
+
     parser = subparsers.add_parser(
         command.name,
         help=command.help or command.description,
@@ -157,17 +193,21 @@ def _add_command(subparsers: argparse._SubParsersAction[CommandParser], command:
         allow_abbrev=False,  # `--seed` must not be taken for `--seeds`
     )
     parser.command = command
+    parser.usage = f"{parser.prog} {usage(command)}"
     names = " ".join(command.positionals.values()) or "CONFIG.yaml"
     config = ", or a CONFIG.yaml with settings" if command.positionals else " holds settings"
     config = config if command.takes_config else ""
-    example = f", such as {command.example}" if command.example else ""
     parser.add_argument(
-        "words", nargs="*", metavar=f"{names} key=value", help=f"{names}{config}; key=value changes one{example}"
+        "words", nargs="*", metavar=f"{names} key=value", help=f"{names}{config}; key=value changes one"
     )
+    command.add_flags(parser)
     if "out" in command.settings.model_fields:
         # all are collected: argparse would keep the last, and results would lie where nobody looks for them
         parser.add_argument("-o", "--out", action="append", default=[], metavar="OUT", help="short for out=OUT")
-    command.add_flags(parser)
+    if command.takes_config:  # what is printed is a file to start from
+        text = "print all settings as YAML, and do nothing"
+        parser.add_argument("--print-config", action="store_true", help=text)
+    _add_common_flags(parser)
     for flag, form in command.retired.items():  # each is kept under its own name, which no setting has
         if callable(form) or "=" not in form:
             # all values are kept: a form that is a function may take every one, as that of `--column` does
@@ -176,6 +216,12 @@ def _add_command(subparsers: argparse._SubParsersAction[CommandParser], command:
             parser.add_argument(flag, dest=flag, action="append_const", const="", help=argparse.SUPPRESS)
     # argparse returns a namespace and nothing else, so what belongs to the chosen command travels in it
     parser.set_defaults(command=command, error=parser.error, flags=parser.shown_flags)
+
+
+def _add_common_flags(parser: CommandParser) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, and only warnings and results")
+    parser.add_argument("-v", "--verbose", action="store_true", help="more of what is done, also from libraries")
+    parser.add_argument("--help-all", action=_FullHelp, nargs=0, help="show every setting, and exit")
 
 
 def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Arguments:

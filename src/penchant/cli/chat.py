@@ -242,5 +242,5 @@ CHAT = Command(
     Chat,
     _chat,
     positionals={"model": "RUN|MODEL"},
-    example='prompt="Who are you?" temperature=0.7',
+    example='runs/first prompt="Who are you?" temperature=0.7',
 )

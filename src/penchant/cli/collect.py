@@ -183,7 +183,7 @@ COLLECT = Command(
     Collect,
     _collect,
     positionals={"data": "FILE"},
-    example="annotators=3 overlap=2 ask=pairs",
+    example="samples.jsonl annotators=3 overlap=2 out=people.sqlite",
     add_flags=_add_flags,
     retired=retired_flags("annotators", "overlap", "host", "port"),
 )

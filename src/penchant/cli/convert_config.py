@@ -70,6 +70,6 @@ CONVERT_CONFIG = Command(
     ConvertConfig,
     _convert,
     positionals={"path": "FILE"},
-    example="train=dpo out=dpo.yaml",
+    example="trl.yaml train=dpo out=dpo.yaml",
     takes_config=False,  # the file of settings is what is converted
 )

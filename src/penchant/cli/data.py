@@ -174,7 +174,7 @@ DATA = CommandGroup(
             _check,
             help="say what a preference file holds and what is wrong with it",
             positionals={"path": "FILE"},
-            example="ties=drop model=smollm2-135m",
+            example="prefs.jsonl ties=drop model=penchant-0.5m",
             add_flags=_add_check_flags,
             retired=RETIRED
             | retired_flags("model", "template", "max_length", "overflow")
@@ -186,7 +186,7 @@ DATA = CommandGroup(
             _convert,
             help="write any known layout as our JSONL",
             positionals={"path": "FILE"},
-            example="ties=drop out=ours.jsonl.gz",
+            example="prefs.jsonl ties=drop out=ours.jsonl.gz",
             retired=RETIRED | {"--no-merge": "merge=false"},
         ),
         SHOW,

@@ -24,5 +24,5 @@ EVALUATE = Command(
     EvaluateConfig,
     _evaluate,
     positionals={"model": "RUN"},
-    example="tasks=[sciq] limit=100",
+    example="runs/first 'tasks=[sciq]' limit=100",
 )

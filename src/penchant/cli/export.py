@@ -32,5 +32,5 @@ EXPORT = Command(
     Export,
     _export,
     positionals={"model": "RUN"},
-    example="out=exported format=gguf type=q8_0",
+    example="runs/first format=gguf type=q8_0 out=exported",
 )

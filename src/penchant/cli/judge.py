@@ -25,7 +25,7 @@ JUDGE = Command(
     JudgeConfig,
     _judge,
     positionals={"responses": "RUN"},
-    example="against=chosen judge=longest n=2",
+    example="runs/first against=chosen judge=longest n=2",
     retired=retired_flags("against", "judge", "max_calls")
     | {"--temperatures": lambda values: f"temperatures=[{values[-1]}]"},
 )

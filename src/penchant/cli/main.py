@@ -13,13 +13,21 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from penchant.cli.front import DESCRIPTION, chosen_entry
 from penchant.errors import InputError, PenchantError
 from penchant.redact import hide_credentials
 
+if TYPE_CHECKING:
+    import argparse
+
+    from penchant.cli.arguments import Arguments
+
 # 130 is 128 + SIGINT, as shells report what Ctrl-C ended
 DONE, BAD, INTERRUPTED = 0, 2, 130
+QUIET = "PENCHANT_QUIET"
+"""The variable of the environment that switches progress off: `penchant.runs.progress`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,9 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from penchant.cli.arguments import make_parser, read_arguments
 
             read = read_arguments(make_parser(DESCRIPTION, [entry.load()]), words)
+            _set_loudness(read.flags)
             # after the arguments, so that help and a mistyped word are answered in such a folder too
             _check_current_folder()
-            code = read.command.run(read)
+            code = _print_config(read) if getattr(read.flags, "print_config", False) else read.command.run(read)
         if sys.stdout is not None:  # `>&-` closes it, and Python then has none
             sys.stdout.flush()  # at exit, a full disk or a closed pipe would be a traceback
         return code
@@ -58,6 +67,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {_write_failure(error)}", file=sys.stderr)
         return BAD
+
+
+def _print_config(arguments: Arguments) -> int:
+    """Print the settings that the command would run with, as a file to start from."""
+    from penchant.config import to_yaml
+
+    print(to_yaml(arguments.command.resolve(arguments)), end="")
+    return DONE
+
+
+def _set_loudness(flags: argparse.Namespace) -> None:
+    """Let `-q` leave warnings, errors and results alone on the screen, and `-v` show what libraries have to say."""
+    if flags.quiet:
+        logging.getLogger("penchant").setLevel(logging.WARNING)
+        os.environ[QUIET] = "1"  # the processes of a study start with it too
+    elif flags.verbose:
+        logging.getLogger().setLevel(logging.INFO)
+        logging.getLogger("penchant").setLevel(logging.DEBUG)
 
 
 class _WithoutCredentials(logging.Formatter):

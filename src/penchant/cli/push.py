@@ -37,5 +37,5 @@ PUSH = Command(
     Push,
     _push,
     positionals={"model": "RUN", "repository": "OWNER/NAME"},
-    example="dry_run=true",
+    example="runs/first me/first dry_run=true",
 )

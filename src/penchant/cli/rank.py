@@ -64,5 +64,5 @@ RANK = Command(
     Rank,
     _rank,
     positionals={"file": "FILE"},
-    example="by=annotators prior=0.1",
+    example="models.jsonl prior=0.1 out=strengths",
 )

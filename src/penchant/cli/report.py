@@ -34,5 +34,5 @@ REPORT = Command(
     Report,
     _report,
     positionals={"runs": "RUN"},
-    example="out=runs.html",
+    example="runs/first runs/second out=runs.html",
 )

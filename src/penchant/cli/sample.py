@@ -197,7 +197,7 @@ SAMPLE = Command(
     Sample,
     _sample,
     positionals={"model": "MODEL", "prompts": "PROMPTS"},
-    example="n=4 reward=vader out=prefs.jsonl",
+    example="penchant-0.5m prompts.txt n=4 reward=vader out=prefs.jsonl",
     add_flags=add_resume_flag,
     retired=retired_flags(
         *("temperature", "max_new_tokens", "top_k", "top_p", "seed", "template", "reward", "pairs", "device", "dtype")

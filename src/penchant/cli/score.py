@@ -260,6 +260,6 @@ SCORE = Command(
     Score,
     _score,
     positionals={"model": "RUN|MODEL", "path": "FILE"},
-    example="out=scores.jsonl tokens=true",
+    example="runs/first prefs.jsonl tokens=true out=scores.jsonl",
     add_flags=add_resume_flag,
 )

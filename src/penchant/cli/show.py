@@ -142,5 +142,5 @@ SHOW = Command(
     _show,
     help="show rows as a model is given them, with what is taught marked",
     positionals={"path": "FILE"},
-    example="model=smollm2-135m n=3",
+    example="prefs.jsonl model=penchant-0.5m n=3",
 )

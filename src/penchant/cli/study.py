@@ -66,6 +66,7 @@ def run_to_page(config: Study, jobs: int, page: str | None = None) -> int:
 
 
 def _config(arguments: Arguments) -> Study:
+    """Return the settings of the study, of a preset or a file, changed by what was typed."""
     settings, flags, path = arguments.command.settings, arguments.flags, arguments.path
     assert issubclass(settings, Study)
     # as a setting, `preset=demo` would be answered with the nearest setting, which is another thing
@@ -102,6 +103,7 @@ def _command(definition: StudyDefinition, config: type[Study]) -> Command:
         config.method,
         config,
         _study,
+        resolve=_config,
         example=definition.example,
         add_flags=add_flags,
         retired={"--seeds": _seeds},

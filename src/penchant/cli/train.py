@@ -19,6 +19,22 @@ from penchant.types import RunResult
 
 TRAINABLE = METHODS | ROUNDS
 INTERRUPTED = 130
+EXAMPLES = {
+    "sft": "model=penchant-0.5m data=answers.jsonl out=runs/sft",
+    "preferred_ft": "model=penchant-0.5m data=prefs.jsonl out=runs/ft",
+    "unlikelihood": "model=penchant-0.5m data=prefs.jsonl out=runs/ul",
+    "dpo": "model=penchant-0.5m data=prefs.jsonl loss.beta=0.2 out=runs/dpo",
+    "kto": "model=penchant-0.5m data=labels.jsonl out=runs/kto",
+    "reward_model": "model=penchant-0.5m data=prefs.jsonl out=runs/reward",
+    "ppo": "model=penchant-0.5m data=prompts.txt reward=runs/reward",
+    "ppo_gt": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/gt",
+    "online_rlhf": "model=penchant-0.5m data=prompts.txt out=runs/online",
+}
+SHOWN = (
+    *("model", "data", "reward", "labeller", "out", "loss", "loss.beta", "optimizer.learning_rate"),
+    *("epochs", "steps", "rounds", "max_steps", "batch_size", "model.lora", "data.held_out"),
+)
+"""What is set most often; the help has it first."""
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -27,12 +43,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: Arguments) -> int:
-    settings = TRAINABLE[arguments.command.name]
-    path, resume = arguments.path, arguments.flags.resume
-    if resume and path is None:
-        path = saved_config(settings, arguments.overrides)
     # all settings are checked before the first heavy import: a slip is answered in a second
-    config = load_config(settings, path, arguments.overrides)
+    config, resume = _resolve(arguments), arguments.flags.resume
     import_early("penchant.train.gradient_run", "transformers.modeling_utils")
     result = train(config, resume=resume)
     if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes
@@ -46,6 +58,14 @@ def _train(arguments: Arguments) -> int:
         print(f"continue with: penchant train {result.method} --resume out={result.path}")
         return INTERRUPTED
     return 0
+
+
+def _resolve(arguments: Arguments) -> Config:
+    """Return the configuration; of a run to resume its own, changed by what was typed."""
+    settings, path = TRAINABLE[arguments.command.name], arguments.path
+    if arguments.flags.resume and path is None:
+        path = saved_config(settings, arguments.overrides)
+    return load_config(settings, path, arguments.overrides)
 
 
 def saved_config(method: type[Config], overrides: Sequence[str]) -> str:
@@ -118,7 +138,16 @@ TRAIN = CommandGroup(
     "train",
     metavar="METHOD",
     commands=tuple(
-        Command(name, settings, _train, example="loss.beta=0.2 out=runs/b02", add_flags=_add_flags)
+        Command(
+            name,
+            settings,
+            _train,
+            example=EXAMPLES[name],
+            shown=SHOWN,
+            resolve=_resolve,
+            add_flags=_add_flags,
+        )
         for name, settings in TRAINABLE.items()
     ),
+    shown="dpo",
 )

@@ -30,11 +30,16 @@ def _add_resume(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue the interrupted run in out")
 
 
-def _train(arguments: Arguments) -> int:
-    path, resume = arguments.path, arguments.flags.resume
-    if resume and path is None:
+def _resolve(arguments: Arguments) -> WeakTrain:
+    """Return the configuration; of a run to resume its own, changed by what was typed."""
+    path = arguments.path
+    if arguments.flags.resume and path is None:
         path = saved_config(WeakTrain, arguments.overrides)
-    config = load_config(WeakTrain, path, arguments.overrides)
+    return load_config(WeakTrain, path, arguments.overrides)
+
+
+def _train(arguments: Arguments) -> int:
+    config, resume = _resolve(arguments), arguments.flags.resume
 
     from penchant.typed_json import from_json
     from penchant.weak.page import console_lines
@@ -57,7 +62,8 @@ WEAK = CommandGroup(
             "train",
             WeakTrain,
             _train,
-            example="data=weak.jsonl student.model=smollm2-135m out=runs/student",
+            resolve=_resolve,
+            example="data=weak.jsonl student.model=penchant-5m out=runs/student",
             add_flags=_add_resume,
         ),
     ),

@@ -6,6 +6,7 @@ import inspect
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from penchant.config.fields import TAG, default_of, expected, is_tag, shape_of, 
 from penchant.config.schema import Schema
 
 INDENT = 4
+NARROW = 60
 
 
 def describe(config: type[Schema], width: int | None = None) -> str:
@@ -25,9 +27,36 @@ def describe(config: type[Schema], width: int | None = None) -> str:
         config: the class to describe.
         width: of a line, in characters; that of the terminal where it is None.
     """
-    # a pipe has no width: 100. Narrower than 50 there would be a word per line, wider than 110 is hard to read.
-    width = width or min(110, max(50, shutil.get_terminal_size((100, 24)).columns))
+    # a pipe has no width: 100. Narrower than 24 there would be a word per line, wider than 110 is hard to read.
+    width = width or min(110, max(24, shutil.get_terminal_size((100, 24)).columns))
     return "\n".join(_settings(config, None, "", 0, width))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting as help shows it: its default (`PydanticUndefined` where it must be given) and its text."""
+
+    default: object
+    text: str
+
+
+def find_setting(config: type[Schema], path: str) -> Setting | None:
+    """Return the setting at a dotted path, in the default branches of unions; None where there is none."""
+    base: object = None
+    for number, key in enumerate(keys := path.split(".")):
+        field = config.model_fields.get(key)
+        if field is None:
+            return None
+        default = getattr(base, key) if isinstance(base, Schema) else default_of(field)
+        if number == len(keys) - 1:
+            return Setting(default, describe_field(config, key))
+        inner = shape_of(field.annotation).configs
+        if not inner:
+            return None
+        # `model.lora.rank`: where the default is null or must be given, its class has the defaults
+        base = default if isinstance(default, Schema) else None
+        config = type(default) if isinstance(default, Schema) else inner[0]
+    return None
 
 
 def undocumented_fields(config: type[Schema]) -> list[str]:
@@ -67,7 +96,8 @@ def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int
 
 
 def _wrapped(text: str, depth: int, width: int, hang: int = 0) -> list[str]:
-    margin = " " * (INDENT * depth)
+    # half the margin in a narrow terminal, where a step of four would leave no room for the text
+    margin = " " * ((INDENT if width >= NARROW else INDENT // 2) * depth)
     return textwrap.wrap(
         " ".join(text.split()),
         max(width, len(margin) + 24),  # deep down, a few words must still fit on a line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ _display: Progress | None = None
 def progress_bar(title: str, total: int, unit: str, *, done: int = 0, quiet: bool = False) -> Iterator[Advance]:
     """Yield `advance(count=1, note="")`: on a terminal a bar, in a log one line per 15 s, both on stderr."""
     # several processes would write over each other's bars: all but the first are quiet
-    if quiet:
+    if quiet or os.environ.get("PENCHANT_QUIET"):  # `penchant -q` sets it
         yield lambda count=1, note="": None
     elif sys.stderr.isatty():
         # rich refuses a second live display: a bar inside another (samples in an evaluation) becomes a line of it

@@ -7,7 +7,7 @@ from penchant.studies.core.definition import StudyDefinition
 
 STUDY = StudyDefinition(
     configs=(AnnotatorsConfig,),
-    example="data=comparisons.jsonl beta=null",
+    example="model=penchant-0.5m data=comparisons.jsonl beta=null out=annotators",
     grid="penchant.studies.annotators.grid:annotators_grid",
     summarize="penchant.studies.annotators.summarize:summarize_annotators",
     page="penchant.studies.annotators.page:PAGE",

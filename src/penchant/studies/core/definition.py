@@ -43,7 +43,7 @@ class StudyDefinition:
     Attributes:
         configs: its settings, a class for each command; the class's `method` is the command's name.
         names: how `study.json` names it, where that is not the command.
-        example: settings that the help shows, such as "dpo.beta=[0.1,1]".
+        example: what the help shows behind the command's name, such as "--preset demo ppo=null".
         grid: `module:function`, settings -> stages.
         grow: `module:function`, (settings, what is measured so far) -> stages, where results may add some; it is asked
             again until it adds none.

@@ -9,7 +9,7 @@ from penchant.studies.frontier.settings import FrontierConfig
 
 STUDY = StudyDefinition(
     configs=(FrontierConfig,),
-    example="dpo.beta=[0.1,1] ppo=null",
+    example="--preset demo ppo=null out=runs/demo",
     grid="penchant.studies.frontier.grid:grid",
     # Asked again with what is measured so far: a search adds runs by it.
     grow="penchant.studies.frontier.grid:grid",

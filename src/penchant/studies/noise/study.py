@@ -7,7 +7,7 @@ from penchant.studies.noise.settings import NoiseConfig
 
 STUDY = StudyDefinition(
     configs=(NoiseConfig,),
-    example="shares=[0,0.2] few=null",
+    example="model=penchant-0.5m prompts=train.txt eval_prompts=unseen.txt few=null",
     grid="penchant.studies.noise.grid:noise_grid",
     summarize="penchant.studies.noise.summarize:summarize_noise",
     page="penchant.studies.noise.page:PAGE",

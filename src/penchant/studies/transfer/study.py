@@ -9,7 +9,7 @@ from penchant.studies.transfer.settings import TransferConfig
 
 STUDY = StudyDefinition(
     configs=(TransferConfig,),
-    example="domains.news=news.txt ppo=null; with judge=... also those of `tldr`",
+    example="model=penchant-0.5m prompts=a.txt eval_prompts=b.txt domains.news=news.txt",
     grid="penchant.studies.transfer.grid:transfer_grid",
     summarize="penchant.studies.transfer.summarize:summarize_transfer",
     page="penchant.studies.transfer.page:PAGE",

@@ -9,7 +9,7 @@ from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 
 STUDY = StudyDefinition(
     configs=(WeakToStrongConfig,),
-    example="tasks=[sciq] strong=[{model: penchant-5m}]",
+    example="--preset laptop 'tasks=[sciq]' out=runs/w2s",
     grid="penchant.studies.weak_to_strong.grid:weak_grid",
     summarize="penchant.studies.weak_to_strong.summarize:summarize_weak",
     summary="penchant.studies.weak_to_strong.summary:WeakToStrongSummary",

@@ -13,7 +13,7 @@ STUDY = StudyDefinition(
     # `study.json` names the study of transfer with a judge so: its numbers are of another kind than those by a reward.
     names=("judged-transfer",),
     takes_over={"transfer": ("judge", JudgedTransferConfig)},
-    example="judge=longest temperatures=[0,1] ppo=null",
+    example="--preset small judge=longest limit=8",
     grid="penchant.studies.win_rates.grid:win_rate_grid",
     prepare="penchant.studies.win_rates.endpoints:check_endpoints",
     summarize="penchant.studies.win_rates.summarize:summarize_win_rates",
