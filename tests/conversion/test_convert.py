@@ -300,3 +300,76 @@ def test_read_foreign_reads_json_and_yaml_alike(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(TRL_FILE))
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(TRL_FILE))
     assert read_foreign(tmp_path / "a.json") == read_foreign(tmp_path / "a.yaml") == TRL_FILE
+
+
+def test_a_dpo_file_with_a_length_of_completions_is_no_rollout():
+    """TRL's trainers on pairs had `max_completion_length` before 0.20; GRPO, which is not here, is not guessed at."""
+    assert TRL.method({"beta": 0.1, "max_completion_length": 128}) == "dpo"
+    assert TRL.method({"beta": 0.1, "num_generations": 8, "max_completion_length": 128}) is None
+
+
+def test_rollouts_leave_out_what_their_prompts_have_no_setting_for():
+    converted = convert(TRL_FILE, TRL, method="ppo")
+    assert converted.settings["data"] == {"path": "org/data", "held_out": 0.0}
+    assert any(remark.startswith("data.max_length=1024 is left out") for remark in converted.remarks)
+    assert "reward" in converted.missing
+
+
+@pytest.mark.parametrize(
+    ("strategy", "held_out"), [({}, 0.0), ({"eval_strategy": "no"}, 0.0), ({"eval_strategy": "steps"}, None)]
+)
+def test_trl_trains_on_every_row_and_so_does_the_converted_file(strategy, held_out):
+    converted = convert(TRL_FILE | strategy, TRL, method="dpo")
+    assert converted.settings["data"].get("held_out") == held_out
+    assert any("TRL evaluates on another split" in remark for remark in converted.remarks) == (held_out is None)
+
+
+def test_more_of_trls_keys_are_carried_over():
+    keys = {
+        "rpo_alpha": 0.5,
+        "lr_scheduler_type": "SchedulerType.COSINE",
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "eval_loss",
+        "fsdp": [],
+    }
+    converted = convert(TRL_FILE | keys, TRL, method="dpo")
+    assert converted.settings["loss"] == {"name": "sigmoid", "beta": 0.1, "nll_weight": 0.5}
+    assert converted.settings["schedule"]["name"] == "cosine"
+    assert converted.settings["checkpoint"] == {"best": "loss"}
+    assert not converted.omissions
+    other = convert(TRL_FILE | {"rpo_alpha": 0.5, "loss_type": "hinge"}, TRL, method="dpo")
+    assert [key for key, _, _ in other.omissions] == ["rpo_alpha"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_said"), [({}, True), ({"completion_only_loss": True}, False), ({"assistant_only_loss": True}, False)]
+)
+def test_that_trl_teaches_prompts_too_is_said(keys, is_said):
+    converted = convert(TRL_FILE | keys, TRL, method="sft")
+    assert any("TRL teaches whole conversations" in remark for remark in converted.remarks) == is_said
+
+
+def chat_source(**keys):
+    return {"datasets": [{"path": "chat.jsonl", "type": "chat_template", **keys}]}
+
+
+def test_axolotl_teaches_every_answer_of_a_conversation():
+    usual = {"roles_to_train": ["assistant"], "train_on_eos": "turn", "message_property_mappings": {"role": "from"}}
+    converted = convert(AXOLOTL_FILE | chat_source(**usual), AXOLOTL)
+    assert converted.settings["turns"] == "every"
+    assert not converted.omissions
+    other = {"roles_to_train": ["user"], "train_on_eos": "last", "message_property_mappings": {"content": "said"}}
+    named = {key for key, _, _ in convert(AXOLOTL_FILE | chat_source(**other), AXOLOTL).omissions}
+    assert named == {f"datasets.{key}" for key in other}
+
+
+def test_axolotls_own_warmup_and_steps_beyond_its_epochs():
+    converted = convert(AXOLOTL_FILE | {"max_steps": 50}, AXOLOTL)
+    assert converted.settings["schedule"]["warmup_steps"] == 0.03
+    assert any("warms up over 3%" in remark for remark in converted.remarks)
+    # steps alone decide, as in `transformers`: one epoch of a small file must not end the run
+    assert (converted.settings["max_steps"], converted.settings["epochs"]) == (50, 10_000)
+    assert not any("val_set_size" in remark for remark in converted.remarks)
+    given = convert(AXOLOTL_FILE | {"warmup_ratio": 0.1}, AXOLOTL)
+    assert given.settings["schedule"]["warmup_steps"] == 0.1
+    assert not any("warms up" in remark for remark in given.remarks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from penchant.conversion.axolotl_datasets import write_datasets
 from penchant.conversion.rules import (
     Draft,
     Library,
@@ -15,8 +16,8 @@ from penchant.conversion.rules import (
     without_counterpart,
 )
 from penchant.conversion.shared import (
+    epochs_writer,
     put_batch_size,
-    put_epochs,
     put_optimizer,
     put_schedule,
     write_attention,
@@ -40,21 +41,8 @@ METHODS = {
     "reward_model: true": "reward_model",
     "rl: grpo": "no counterpart yet; `ppo` is the nearest",
 }
-PLAIN_TYPES = ("completion", "pretraining")
-FIELDS = {
-    "field_messages": "messages",
-    "field_prompt": "prompt",
-    "field_chosen": "chosen",
-    "field_rejected": "rejected",
-    "field_system": "system",
-    "field_instruction": "instruction",
-    "field_input": "input",
-    "field_output": "output",
-    "field_completion": "completion",
-    "field_label": "label",
-    "field": "text",
-}
-"""By axolotl's key of a data set, the field of our layouts (`data.columns`)."""
+WARMUP = 0.03
+"""axolotl's warm-up where a file gives none: `_configure_warmup_and_logging` in `core/builders/base.py`."""
 
 
 def find_method(values: Values) -> str | None:
@@ -68,52 +56,6 @@ def find_method(values: Values) -> str | None:
     if str(objective) in PAIR_LOSSES or objective is True:  # as text: a list is no key
         return "dpo"
     return str(objective) if objective == "kto" else None
-
-
-def _write_datasets(draft: Draft, value: object, _: Values) -> None:
-    """Put the data sets, each with its columns."""
-    sources = [_source(draft, entry) for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-    if len(sources) == 1:
-        for name, part in sources[0].items():
-            draft.put(f"data.{name}", part)
-    elif sources:
-        draft.put("data.sources", sources)
-
-
-def _source(draft: Draft, entry: dict[str, object]) -> dict[str, object]:
-    """Return one data set as ours, and name what of it is not carried over."""
-    # with local files `path` names their kind (`json`), and `data_files` the files
-    path = entry.get("data_files") or entry.get("path")
-    if isinstance(path, list):
-        if len(path) > 1:
-            draft.lose("datasets.data_files", "name each file as a data set of its own")
-        path = path[0]
-    name = entry.get("name")
-    source: dict[str, object] = {"path": f"{path}:{name}" if name else str(path)}
-    if entry.get("split"):
-        source["split"] = entry["split"]
-    kind = entry.get("type")
-    # a type of the user's own is a mapping with the names of fields
-    fields = {**entry, **kind} if isinstance(kind, dict) else entry
-    columns = {
-        field_name: fields[key] for key, field_name in FIELDS.items() if fields.get(key) not in (None, field_name)
-    }
-    if columns:
-        source["columns"] = columns
-    if isinstance(kind, str):
-        # text without turns, which a chat template would put into one
-        if kind in PLAIN_TYPES:
-            source["template"] = "plain"
-        else:
-            draft.remark(
-                f"datasets.type {kind}: the layout is recognised by the columns here; see `penchant data check`"
-            )
-    # what nobody carries over is named by key: a shard or a field may decide which rows are read
-    known_keys = {"path", "data_files", "name", "split", "type", "ds_type", *FIELDS}
-    for key in entry:
-        if key not in known_keys:
-            draft.lose(f"datasets.{key}", "there is no such setting of a data set here")
-    return source
 
 
 def _write_adapter(draft: Draft, value: object, values: Values) -> None:
@@ -136,6 +78,7 @@ def _write_held_out(draft: Draft, value: object, _: Values) -> None:
     share = as_number(value)
     if share is not None:
         draft.put("data.held_out", share if share < 1 else int(share))
+    if share:
         draft.remark("val_set_size holds out rows there, and prompts here (data.held_out)")
 
 
@@ -165,7 +108,9 @@ def _write_early_stopping(draft: Draft, value: object, _: Values) -> None:
 def _finish(draft: Draft, values: Values, devices: int) -> None:
     put_batch_size(draft, values, devices, ("micro_batch_size", 1))
     put_optimizer(draft, values, "optimizer")
-    put_schedule(draft, values, "lr_scheduler", "cosine")
+    put_schedule(draft, values, "lr_scheduler", "cosine", warmup=WARMUP)
+    if not (as_number(values.get("warmup_steps")) or as_number(values.get("warmup_ratio"))):
+        draft.remark(f"axolotl warms up over {WARMUP:.0%} of the steps, at most 100, where the file does not say")
     beta = as_number(values.get("rl_beta", values.get("dpo_beta")))
     if draft.method == "kto":
         draft.put("beta", 0.1 if beta is None else beta)
@@ -201,7 +146,7 @@ RULES = [
     ),
     Rule("flash_attention", "model.attention=flash_attention_2", _write_flash),
     Rule("attn_implementation", "model.attention", write_attention("attn_implementation")),
-    Rule("datasets", "data.path, data.sources", _write_datasets),
+    Rule("datasets", "data.path, data.sources", write_datasets),
     Rule(
         "chat_template",
         "data.template",
@@ -238,7 +183,7 @@ RULES = [
     *together("optimizer.weight_decay", "weight_decay"),
     *together("schedule.name", "lr_scheduler"),
     *together("schedule.warmup_steps", "warmup_steps", "warmup_ratio"),
-    Rule("num_epochs", "epochs", lambda draft, value, _: put_epochs(draft, "num_epochs", value), default=1.0),
+    Rule("num_epochs", "epochs", epochs_writer("num_epochs"), default=1.0),
     Rule("max_steps", "max_steps", write_steps),
     Rule("max_grad_norm", "clip", write_clip, default=1.0),
     Rule("bf16", "precision", write_bf16),

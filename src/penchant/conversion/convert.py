@@ -157,7 +157,7 @@ def _not_carried(values: Values, library: Library, draft: Draft) -> tuple[list[t
         elif rule.methods and draft.method not in rule.methods:
             omissions.append((key, value, f"it belongs to {' and '.join(rule.methods)}"))
         # a switch that is off would have changed nothing
-        elif rule.write is None and not (rule.harmless or rule.together) and value not in (None, False, ""):
+        elif rule.write is None and not (rule.harmless or rule.together) and value not in (None, False, "", [], {}):
             omissions.append((key, value, rule.reason))
     listed_keys = {key for key, _, _ in omissions}
     # parts of a key, such as `datasets.shards`
@@ -171,9 +171,16 @@ def _not_carried(values: Values, library: Library, draft: Draft) -> tuple[list[t
 
 def _drop_foreign(draft: Draft, config: type[Config]) -> None:
     """Take out settings that the method does not have, and name them."""
-    for name in [name for name in draft.settings if name not in config.model_fields]:
-        value = draft.settings.pop(name)
-        draft.remark(f"{name}={format_value(value)} is left out: {draft.method} has no such setting")
+    data = draft.settings.get("data")
+    # of rollouts, whose data are prompts alone
+    data_fields = getattr(config.model_fields["data"].annotation, "model_fields", None)
+    branches = [("", draft.settings, config.model_fields)]
+    if isinstance(data, dict) and data_fields:
+        branches.append(("data.", data, data_fields))
+    for prefix, settings, fields in branches:
+        for name in [name for name in settings if name not in fields]:
+            value = settings.pop(name)
+            draft.remark(f"{prefix}{name}={format_value(value)} is left out: {draft.method} has no such setting")
 
 
 def _check(draft: Draft, config: type[Config]) -> list[str]:

@@ -242,6 +242,7 @@ RULES = [
         "reward_model_type",
     ),
     *harmless(
+        "eval_strategy",
         "packing",
         "neat_packing",
         "streaming",

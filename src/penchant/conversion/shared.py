@@ -123,20 +123,22 @@ def put_optimizer(draft: Draft, values: Values, key: str, betas: tuple[float, fl
     draft.put("optimizer.weight_decay", as_number(values.get("weight_decay")) or 0.0)
 
 
-def put_schedule(draft: Draft, values: Values, key: str, default: str) -> None:
+def put_schedule(draft: Draft, values: Values, key: str, default: str, *, warmup: float = 0.0) -> None:
     """Put the schedule and its warm-up.
 
     Args:
         key: what the schedule is called in the file. default: its value where the file has none.
+        warmup: the library's own, as a share of the steps, where the file has none.
     """
-    name = str(values.get(key) or default)
+    # saved arguments may have the name of the enumeration's member
+    name = str(values.get(key) or default).removeprefix("SchedulerType.").lower()
     schedule_name = SCHEDULES.get(name)
     if schedule_name is None:
         draft.lose(key, f"there is no schedule {name}; choose constant, linear or cosine")
     else:
         draft.put("schedule.name", schedule_name)
     # steps go before a share, as in `transformers`; below 1 its newer versions take steps for a share as well
-    warmup = as_number(values.get("warmup_steps")) or as_number(values.get("warmup_ratio")) or 0.0
+    warmup = as_number(values.get("warmup_steps")) or as_number(values.get("warmup_ratio")) or warmup
     if warmup:
         draft.put("schedule.warmup_steps", warmup if warmup < 1 else int(warmup))
 
@@ -151,14 +153,34 @@ def put_epochs(draft: Draft, key: str, value: object) -> None:
     draft.put("epochs", max(1, int(epochs)))
 
 
-def write_epochs(draft: Draft, value: object, values: Values) -> None:
-    """Put `num_train_epochs`, unless `max_steps` overrides it as it does in `transformers`."""
-    steps = as_number(values.get("max_steps"))
-    # there the number of steps alone decides, however many epochs it takes
-    if steps and steps > 0:
-        draft.put("epochs", 10_000)  # steps alone decide
+def epochs_writer(key: str) -> Write:
+    """Return what puts the number of epochs, unless `max_steps` overrides it as it does in `transformers`.
+
+    Args:
+        key: what the number of epochs is called in the file.
+    """
+
+    def write(draft: Draft, value: object, values: Values) -> None:
+        steps = as_number(values.get("max_steps"))
+        # there the number of steps alone decides, however many epochs it takes
+        if steps and steps > 0:
+            draft.put("epochs", 10_000)  # steps alone decide
+        else:
+            put_epochs(draft, key, value)
+
+    return write
+
+
+def write_best(draft: Draft, value: object, values: Values) -> None:
+    """Put the metric of the best checkpoint where the library goes back to it."""
+    if value is not True:
+        return
+    metric = str(values.get("metric_for_best_model") or "loss").removeprefix("eval_")
+    if metric == "loss":
+        draft.put("checkpoint.best", metric)
+        draft.remark("the weights of the best evaluation are in the run's folder `best`, the last in `checkpoint`")
     else:
-        put_epochs(draft, "num_train_epochs", value)
+        draft.lose("metric_for_best_model", f"there may be no metric {metric}: set checkpoint.best")
 
 
 def write_steps(draft: Draft, value: object, _: Values) -> None:
@@ -224,13 +246,15 @@ def write_bf16(draft: Draft, value: object, _: Values) -> None:
 TRAINER_RULES: list[Rule] = [
     Rule("output_dir", "out", lambda draft, value, _: draft.put("out", value), harmless=True),
     Rule("learning_rate", "optimizer.learning_rate", number("optimizer.learning_rate")),
-    Rule("num_train_epochs", "epochs", write_epochs, default=3.0),
+    Rule("num_train_epochs", "epochs", epochs_writer("num_train_epochs"), default=3.0),
     Rule("max_steps", "max_steps", write_steps, reason="-1 is null here"),
     Rule("max_grad_norm", "clip", write_clip, default=1.0),
     Rule("seed", "seed", number("seed", int), default=42, reason="the same seed draws another order of the data"),
     Rule("bf16", "precision", write_bf16),
     Rule("report_to", "trackers", write_trackers, harmless=True),
     Rule("eval_steps", "evaluate.every_steps", write_evaluation_steps, harmless=True),
+    Rule("load_best_model_at_end", "checkpoint.best", write_best),
+    *together("checkpoint.best", "metric_for_best_model"),
     Rule("save_steps", "checkpoint_every", number("checkpoint_every", int), harmless=True),
     Rule(
         "gradient_checkpointing",
@@ -250,7 +274,6 @@ TRAINER_RULES: list[Rule] = [
             "logging_first_step",
             "logging_dir",
             "run_name",
-            "eval_strategy",
             "plot_loss",
         ),
         *(

@@ -47,9 +47,10 @@ DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16", "a
 
 def find_method(values: Values) -> str | None:
     """Return the method that keys of one trainer alone stand for; TRL's files do not name it."""
-    # from the rarest keys to the most common: `beta` stands in several trainers' files
-    if {"num_generations", "max_completion_length", "reward_funcs"} & {*values}:
-        return "ppo"
+    # GRPO and RLOO, which are not here; `beta` stands in their files too
+    if {"num_generations", "reward_funcs"} & {*values}:
+        return None
+    # from the rarest keys to the most common
     if {"desirable_weight", "undesirable_weight"} & {*values} or values.get("loss_type") in (
         "kto",
         "apo_zero_unpaired",
@@ -123,9 +124,22 @@ def _write_length(draft: Draft, value: object, _: Values) -> None:
     draft.remark("rows longer than max_length are dropped and counted; TRL cuts their end off")
 
 
-def _write_assistant_turns(draft: Draft, value: object, _: Values) -> None:
+def _write_assistant_turns(draft: Draft, value: object, values: Values) -> None:
     if value is True:
         draft.put("turns", "every")
+    elif values.get("completion_only_loss") is not True:
+        draft.remark(
+            "TRL teaches whole conversations and texts, prompts too, unless a row has its completion apart; here "
+            "responses are taught (turns=every: those of all turns; data.template=plain: texts without turns)"
+        )
+
+
+def _write_held_out(draft: Draft, value: object, _: Values) -> None:
+    """Hold nothing out where TRL does not evaluate, so that it is all trained on."""
+    if value in (None, False, "no"):
+        draft.put("data.held_out", 0.0)
+    else:
+        draft.remark("held-out prompts are taken out of the data (data.held_out); TRL evaluates on another split")
 
 
 def _finish(draft: Draft, values: Values, devices: int) -> None:
@@ -167,7 +181,12 @@ def _put_pair_loss(draft: Draft, values: Values) -> None:
     # a loss that is not here is named above, and the default stands
     terms = [pair_loss(name, beta, values, draft) for name in names]
     if len(terms) == 1:
-        draft.put("loss", _switched(terms[0], values, draft))
+        loss = _switched(terms[0], values, draft)
+        if as_number(values.get("rpo_alpha")) and loss["name"] == "sigmoid":
+            loss["nll_weight"] = as_number(values["rpo_alpha"])
+        elif values.get("rpo_alpha"):
+            draft.lose("rpo_alpha", "it goes with loss_type=sigmoid alone here")
+        draft.put("loss", loss)
         return
     loss: dict[str, object] = {"name": "sum", "losses": terms}
     if values.get("loss_weights"):
@@ -239,9 +258,12 @@ RULES = [
     *together("loss=ld_dpo, loss.alpha", "ld_alpha"),
     *together("loss=simpo, loss.gamma", "simpo_gamma"),
     *together("loss.nll_weight", "cpo_alpha", reason="not carried over"),
+    *together("loss.nll_weight", "rpo_alpha", reason="of TRL before 0.20"),
+    Rule("max_completion_length", reason="one limit holds for prompt and response together: data.max_length"),
     Rule("desirable_weight", "desirable_weight", number("desirable_weight"), methods=("kto",)),
     Rule("undesirable_weight", "undesirable_weight", number("undesirable_weight"), methods=("kto",)),
-    Rule("assistant_only_loss", "turns", _write_assistant_turns, methods=("sft",)),
+    Rule("assistant_only_loss", "turns", _write_assistant_turns, default=False, methods=("sft",)),
+    Rule("eval_strategy", "data.held_out", _write_held_out, default="no"),
     Rule(
         "center_rewards_coefficient",
         reason="rewards are centred after training here (the model's offset)",
