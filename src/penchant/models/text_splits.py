@@ -41,7 +41,7 @@ _SYNONYMS = {"llama3": "llama-bpe", "llama-v3": "llama-bpe"}
 def set_split(tokenizer: tokenizers.Tokenizer, name: str, origin: str) -> None:
     """Make a byte-level tokenizer cut texts as llama.cpp does by a name.
 
-    `transformers` gives the tokenizer of a GGUF file the split of GPT-2 or of its architecture, whatever the file names.
+    `transformers` gives the tokenizer of a GGUF file the split of GPT-2 or of its architecture, whatever it names.
 
     Args:
         name: the value of `tokenizer.ggml.pre`. One that is not in the table leaves the tokenizer as it is, and is
