@@ -181,17 +181,23 @@ def _put_pair_loss(draft: Draft, values: Values) -> None:
     # a loss that is not here is named above, and the default stands
     terms = [pair_loss(name, beta, values, draft) for name in names]
     if len(terms) == 1:
-        loss = _switched(terms[0], values, draft)
-        if as_number(values.get("rpo_alpha")) and loss["name"] == "sigmoid":
-            loss["nll_weight"] = as_number(values["rpo_alpha"])
-        elif values.get("rpo_alpha"):
-            draft.lose("rpo_alpha", "it goes with loss_type=sigmoid alone here")
-        draft.put("loss", loss)
+        draft.put("loss", _with_likelihood(_switched(terms[0], values, draft), values, draft))
         return
     loss: dict[str, object] = {"name": "sum", "losses": terms}
     if values.get("loss_weights"):
         loss["weights"] = values["loss_weights"]
     draft.put("loss", loss)
+
+
+def _with_likelihood(loss: dict[str, object], values: Values, draft: Draft) -> dict[str, object]:
+    """Return the loss with the chosen response's own, which TRL before 0.20 added by `rpo_alpha`."""
+    weight = as_number(values.get("rpo_alpha"))
+    if not weight:
+        return loss
+    if loss["name"] == "sigmoid":
+        return {**loss, "nll_weight": weight}
+    draft.lose("rpo_alpha", "it goes with loss_type=sigmoid alone here")
+    return loss
 
 
 def _switched(loss: dict[str, object], values: Values, draft: Draft) -> dict[str, object]:
