@@ -165,6 +165,9 @@ def test_an_argument_that_the_template_does_not_read_is_refused_by_name() -> Non
         ("{% set x = 1 %}{{ x }}{% for m in messages %}{{ m.y }}{% endfor %}{{ bos_token }}", {"bos_token"}),
         ("{% generation %}{{ x }}{%- endgeneration -%}{% for m in messages %}{% break %}{% endfor %}", {"x"}),
         ("{% if not d is defined %}{% set d = strftime_now('%d') %}{% endif %}{{ d }}", {"d"}),
+        # what a branch sets and the rest reads is the template's own
+        ("{% if bos_token %}{% set t = 1 %}{% else %}{% set t = 2 %}{% endif %}{{ t }}", {"bos_token"}),
+        ("{% if x %}{% set x = x or 1 %}{% endif %}{% for m in messages if keep %}{{ m }}{% endfor %}", {"x", "keep"}),
         ("{% for %}", set()),
     ],
 )

@@ -7,8 +7,12 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from penchant.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
 
 TODAY = "today"
 """The argument that is no variable of the template: it stands for the date that `strftime_now` gives."""
@@ -26,10 +30,34 @@ def template_variables(text: str) -> frozenset[str]:
 
     environment = Environment(extensions=["jinja2.ext.loopcontrols"])
     try:
-        names = meta.find_undeclared_variables(environment.parse(GENERATION.sub("", text)))
+        tree = environment.parse(GENERATION.sub("", text))
+        names = meta.find_undeclared_variables(tree)
     except TemplateError:  # each row that it refuses will tell
         return frozenset()
-    return frozenset(names) - SUPPLIED - FUNCTIONS
+    return frozenset(names) - SUPPLIED - FUNCTIONS - _own_names(tree)
+
+
+def _own_names(tree: nodes.Template) -> set[str]:
+    """Return the names that a template sets before it reads them.
+
+    Jinja counts a name that is set within an `if` as one that somebody else has to give.
+    """
+    from jinja2 import nodes
+
+    first_use: dict[str, str] = {}
+
+    def visit(node: nodes.Node) -> None:
+        if isinstance(node, nodes.Name):
+            first_use.setdefault(node.name, node.ctx)
+        children = list(node.iter_child_nodes())
+        # the value of `set x = x or 1` is read before x is set, and what a loop runs over before its variable
+        if isinstance(node, nodes.Assign | nodes.For):
+            children = children[1:2] + children[:1] + children[2:]
+        for child in children:
+            visit(child)
+
+    visit(tree)
+    return {name for name, use in first_use.items() if use == "store"}
 
 
 def check_args(args: Mapping[str, object], text: str, name: str) -> None:
