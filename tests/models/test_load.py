@@ -132,6 +132,14 @@ def test_dtype_and_max_length(stories: str) -> None:
     assert abs(float(policy.score([GROUP])[0] - full.score([GROUP])[0])) < 0.5
 
 
+def test_messages_name_the_template_file_and_not_the_model(tiny_model: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.jinja"
+    file.write_text("{{ raise_exception('not today') }}")
+    policy = load_policy(tiny_model, device="cpu", template=str(file))
+    with pytest.raises(InputError, match=r"^the template \S+mine\.jinja refuses this conversation: not today"):
+        policy.renderer.text((Message("user", "Hi."),))
+
+
 def test_lora_trains_adapters_only_and_unknown_targets_are_refused(stories: str) -> None:
     policy = load_policy(stories, lora=LoRA(rank=3, targets=["q_proj"]))
     trainable = {name for name, p in policy.model.named_parameters() if p.requires_grad}

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from penchant.data.options import Overflow, RenderOptions, Template, TemplateArgs, Thoughts
+from penchant.data.rendering.template_source import shown_name
 from penchant.digests import SUMS, check_files, has_own_sums, read_sums, warn_without_digests
 from penchant.engine.foreign_types import AutoClass, PeftModel, PreTrainedConfig, PreTrainedModel, Tokenizer
 from penchant.errors import InputError
@@ -124,6 +125,7 @@ def open_network(
         max_length=min(filter(None, (options.max_length, context)), default=None),
         overflow=options.overflow,
         embeddings=embedding_rows(network),
+        template_name=shown_name(rendering.template) if rendering is not None else "",
     )
     if is_new:
         set_end_ids(network, tokenizer, renderer.end_ids)
@@ -159,7 +161,8 @@ def load_renderer(
     folder = locate(settings.name)
     check_saved_files(Path(folder), weights=False)
     tokenizer, saved = open_tokenizer(folder, settings), read_saved_template(folder)
-    options, is_new = resolve_template(tokenizer, saved, rendering or RenderOptions(template))
+    rendering = rendering or RenderOptions(template)
+    options, is_new = resolve_template(tokenizer, saved, rendering)
     rows = _stated_rows(folder, settings)
     if is_new and add_marks(tokenizer, options.template_args) is not None and rows is not None:
         rows = max(rows, len(tokenizer))  # whoever loads the weights gives them rows
@@ -172,6 +175,7 @@ def load_renderer(
         max_length=options.max_length,
         overflow=options.overflow,
         embeddings=rows,
+        template_name=shown_name(rendering.template),
     )
 
 

@@ -290,6 +290,11 @@ def test_a_think_block_that_is_never_closed_is_refused_but_for_samples() -> None
     assert cut == "<think>\nI look"
     ((_, (cut,)),) = shown("qwen3_5", (ASKED,), Response("<think>\nI look", finished=False))
     assert cut == "I look"
+    earlier = (ASKED, Message("assistant", "<think>\nI look"), Message("user", "More."))
+    assert shown("qwen3", earlier, "The Rhine.", thoughts="mask")[0][1] == ["The Rhine.<|im_end|>"]  # context alone
+    for name in ("qwen3", "qwen2_5_base"):
+        with pytest.raises(InputError, match=r"^prefs.jsonl:7: a think block is never closed"):
+            render(name, earlier, "The Rhine.", every_turn=True)
     ids = tuple(tokenizer("qwen3").encode("<think>\nI look"))
     for thoughts in ("score", "mask", "drop"):
         drawn = Response("<think>\nI look", ids, finished=False)

@@ -216,7 +216,7 @@ def _skip_space(full: str, start: int, end: int) -> int:
 
 
 def refuse_unclosed(turn: Message) -> None:
-    """Refuse a response that says it ended, and whose think block never does.
+    """Refuse a turn that is taught to its end, and whose think block never ends.
 
     Raises:
         InputError: it is one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from penchant.data.rendering.answers import Answer, AnsweredText, find_answer
+from penchant.data.rendering.answers import Answer, AnsweredText, find_answer, refuse_unclosed
 from penchant.data.rendering.spans import Span
 from penchant.data.rendering.taught import without_thoughts
 from penchant.data.sources.values import common_length
@@ -28,10 +28,11 @@ def earlier_spans(
         turns: the prompt. response: the turn behind it. full: both, as written. numbers: of the taught turns, from 0.
 
     Raises:
-        InputError: a turn cannot be found.
+        InputError: a turn cannot be found, or has a think block that is never closed.
     """
     spans = []
     for number in numbers:
+        refuse_unclosed(turns[number])
         span = _by_prefix(chat, turns, full, number) or _by_exchange(chat, [*turns, response], full, number)
         if span is None:
             raise InputError(

@@ -56,6 +56,7 @@ class Renderer:
         every_turn: score every assistant turn of a conversation, not only the response (for SFT).
         switches: score the earlier turns that the file says are taught (for SFT and labels).
         embeddings: rows of the model's embeddings, which every token must have one of; None where that is not known.
+        template_name: what messages call the template, where the tokenizer was given it; else that of the tokenizer.
         chat_template: the template that prompts go through; None for plain text.
     """
 
@@ -69,6 +70,7 @@ class Renderer:
     every_turn: bool = False
     switches: bool = False
     embeddings: int | None = None
+    template_name: str = field(default="", repr=False, compare=False)
     chat_template: ChatTemplate | None = field(default=None, init=False, repr=False, compare=False)
     _writer: ChatText | PlainText = field(default_factory=PlainText, init=False, repr=False, compare=False)
 
@@ -110,7 +112,7 @@ class Renderer:
                     f"({'template=plain' if self.template == 'plain' else 'the tokenizer has no chat template'})"
                 )
             return None
-        return ChatTemplate(self.tokenizer, None, self.template_args)
+        return ChatTemplate(self.tokenizer, None, self.template_args, self.template_name)
 
     @property
     def chat(self) -> bool:

@@ -54,6 +54,13 @@ def template_text(template: str) -> str | None:
     return text
 
 
+def shown_name(template: str) -> str:
+    """Return what messages call a template that is named or a file; empty for `auto`, `chat` and `plain`."""
+    if template in MODES:
+        return ""
+    return "the template" if template.startswith(CONTENT) else f"the template {template}"
+
+
 def keep_template(template: str) -> str:
     """Return a name for the text of a template, which stands for it wherever and whenever it is used on this machine.
 
