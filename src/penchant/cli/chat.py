@@ -97,9 +97,7 @@ def _open(config: Chat) -> Conversation:
     from penchant.engine.sampling import Sampling
     from penchant.models.conversation import Conversation
     from penchant.models.load import load_policy
-    from penchant.models.settings import FrozenModel
-    from penchant.train.inputs.reference_table import load_reference
-    from penchant.train.inputs.run_models import find_run, start_reference
+    from penchant.train.inputs.run_models import find_run, open_reference
 
     run = find_run(config.model)
     policy = load_policy(
@@ -110,12 +108,9 @@ def _open(config: Chat) -> Conversation:
         dtype=config.dtype,
         trust_remote_code=config.trust_remote_code,
     )
-    reference = None
-    if config.reference == "run":
-        reference = start_reference(run, policy, dtype=config.dtype) if run is not None else None
-    elif config.reference is not None:
-        frozen = FrozenModel(name=config.reference, dtype=config.dtype, trust_remote_code=config.trust_remote_code)
-        reference = load_reference(frozen, policy)
+    reference = open_reference(
+        config.reference, run, policy, dtype=config.dtype, trust_remote_code=config.trust_remote_code
+    )
     sampling = Sampling(1, config.temperature, config.max_new_tokens, config.top_k, config.top_p, config.seed)
     by_turns = policy.renderer.chat if config.style == "auto" else config.style == "turns"
     return Conversation(policy, reference, sampling, config.system, by_turns)

@@ -86,14 +86,12 @@ def _sample(arguments: Arguments) -> int:
     import_early("penchant.models.load", "transformers.modeling_utils")
     from penchant.data import load_prompts, write_groups
     from penchant.data.layouts.own import read_penchant
-    from penchant.data.write import check_name
     from penchant.models.load import load_policy
     from penchant.rewards import load_reward
     from penchant.runs.partial_file import check_startable, open_partial
 
     out = Path(config.out)
-    check_name(out)  # before the work, not after it
-    if not check_startable(out, resume=resume):
+    if not check_startable(out, resume=resume):  # before the work, not after it
         return 0
     prompt_groups = load_prompts(config.prompts, system=config.system)
     # before the model: a mistyped reward is found in a second, weights take a minute

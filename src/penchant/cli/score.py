@@ -97,14 +97,12 @@ class _Work:
 def _score(arguments: Arguments) -> int:
     config, resume = arguments.load(Score), arguments.flags.resume
     import_early("penchant.train.inputs.run_models", "transformers.modeling_utils")
-    from penchant.data.write import check_name
     from penchant.runs.partial_file import check_startable, open_partial
     from penchant.train.evaluation.file_scores import CHUNK, summarize_rows
     from penchant.train.inputs.run_models import find_run
 
     out = Path(config.out)
-    check_name(out)  # before the work, not after it
-    if not check_startable(out, resume=resume):
+    if not check_startable(out, resume=resume):  # before the work, not after it
         return 0
     run = find_run(config.model)
     config = _completed(config, run)
@@ -162,11 +160,10 @@ def _prepare(config: Score, run: TrainedRun | None) -> _Work:
 def _open(config: Score, run: TrainedRun | None) -> Scoring:
     from penchant.models.load import load_policy
     from penchant.models.reward import load_reward_model
-    from penchant.models.settings import FrozenModel, ModelConfig
+    from penchant.models.settings import ModelConfig
     from penchant.models.weights import is_reward_model
     from penchant.train.evaluation.file_scores import Scoring
-    from penchant.train.inputs.reference_table import load_reference
-    from penchant.train.inputs.run_models import start_reference
+    from penchant.train.inputs.run_models import open_reference
 
     folder = config.model if run is None else str(run.folder)
     if is_reward_model(Path(folder).expanduser()):
@@ -183,12 +180,9 @@ def _open(config: Score, run: TrainedRun | None) -> Scoring:
         name=folder, device=config.device, dtype=config.dtype, trust_remote_code=config.trust_remote_code
     )
     policy = load_policy(settings, rendering=config.rendering)
-    reference = None
-    if config.reference == "run":
-        reference = start_reference(run, policy, dtype=config.dtype) if run is not None else None
-    elif config.reference is not None:
-        frozen = FrozenModel(name=config.reference, dtype=config.dtype, trust_remote_code=config.trust_remote_code)
-        reference = load_reference(frozen, policy)
+    reference = open_reference(
+        config.reference, run, policy, dtype=config.dtype, trust_remote_code=config.trust_remote_code
+    )
     return Scoring(policy, reference, config.beta or 1.0, config.tokens)
 
 

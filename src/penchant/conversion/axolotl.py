@@ -11,11 +11,15 @@ from penchant.conversion.rules import (
     as_number,
     copy_value,
     harmless,
+    held_out_writer,
+    length_writer,
     number,
+    refusal,
     together,
     without_counterpart,
 )
 from penchant.conversion.shared import (
+    NO_PROMPTS,
     epochs_writer,
     put_batch_size,
     put_optimizer,
@@ -74,29 +78,9 @@ def _write_adapter(draft: Draft, value: object, values: Values) -> None:
         draft.lose("adapter", f"there are no adapters of the kind {value}")
 
 
-def _write_held_out(draft: Draft, value: object, _: Values) -> None:
-    share = as_number(value)
-    if share is not None:
-        draft.put("data.held_out", share if share < 1 else int(share))
-    if share:
-        draft.remark("val_set_size holds out rows there, and prompts here (data.held_out)")
-
-
-def _write_length(draft: Draft, value: object, _: Values) -> None:
-    length = as_number(value)
-    if length is not None:
-        draft.put("data.max_length", int(length))
-        draft.put("data.overflow", "drop")
-
-
 def _write_flash(draft: Draft, value: object, _: Values) -> None:
     if value is True:
         draft.put("model.attention", "flash_attention_2")
-
-
-def _refuse_inputs(draft: Draft, value: object, _: Values) -> None:
-    if value is True:
-        draft.lose("train_on_inputs", "prompts are never trained on here")
 
 
 def _write_early_stopping(draft: Draft, value: object, _: Values) -> None:
@@ -159,8 +143,13 @@ RULES = [
         reason="write it into a .jinja file and set data.template to that",
     ),
     # rows beyond it are dropped by axolotl too
-    Rule("sequence_len", "data.max_length", _write_length, default=512),
-    Rule("val_set_size", "data.held_out", _write_held_out, default=0.0),
+    Rule("sequence_len", "data.max_length", length_writer(512), default=512),
+    Rule(
+        "val_set_size",
+        "data.held_out",
+        held_out_writer("val_set_size holds out rows there, and prompts here (data.held_out)"),
+        default=0.0,
+    ),
     Rule("adapter", "model.lora", _write_adapter),
     *together("model.lora.rank", "lora_r"),
     *together("model.lora.alpha", "lora_alpha"),
@@ -198,7 +187,7 @@ RULES = [
         lambda draft, value, _: draft.put("gradient_checkpointing", value) if isinstance(value, bool) else None,
         harmless=True,
     ),
-    Rule("train_on_inputs", write=_refuse_inputs, reason="prompts are never trained on here"),
+    Rule("train_on_inputs", write=refusal("train_on_inputs", NO_PROMPTS), reason=NO_PROMPTS),
     Rule(
         "batch_size",
         reason="axolotl derives the steps of accumulation from it: give those (gradient_accumulation_steps)",

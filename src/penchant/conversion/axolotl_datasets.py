@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penchant.conversion.rules import Draft, Values
+from penchant.conversion.shared import put_sources
 
 PLAIN_TYPES = ("completion", "pretraining")
 CHAT_TYPES = ("chat_template", "sharegpt")
@@ -28,11 +29,7 @@ FIELDS = {
 def write_datasets(draft: Draft, value: object, _: Values) -> None:
     """Put the data sets, each with its columns."""
     sources = [_source(draft, entry) for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-    if len(sources) == 1:
-        for name, part in sources[0].items():
-            draft.put(f"data.{name}", part)
-    elif sources:
-        draft.put("data.sources", sources)
+    put_sources(draft, sources)
 
 
 def _source(draft: Draft, entry: dict[str, object]) -> dict[str, object]:

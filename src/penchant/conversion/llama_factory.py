@@ -10,17 +10,28 @@ from penchant.conversion.rules import (
     as_number,
     copy_value,
     harmless,
+    held_out_writer,
+    length_writer,
     number,
+    refusal,
     together,
     without_counterpart,
 )
-from penchant.conversion.shared import TRAINER_RULES, put_batch_size, put_optimizer, put_schedule
+from penchant.conversion.shared import (
+    NO_PROMPTS,
+    TRAINER_RULES,
+    put_batch_size,
+    put_optimizer,
+    put_schedule,
+    put_sources,
+)
 
 VERSION = "commit 00577a8"
 STAGES = {"sft": "sft", "dpo": "dpo", "kto": "kto", "rm": "reward_model", "ppo": "ppo"}
 """By LLaMA-Factory's `stage`, our method."""
 PAIR_LOSSES = {"sigmoid": "sigmoid", "hinge": "hinge", "ipo": "ipo_mean", "orpo": "orpo", "simpo": "simpo"}
 """By LLaMA-Factory's `pref_loss`, our loss on pairs."""
+CUT = "rows longer than cutoff_len are dropped and counted; LLaMA-Factory cuts both ends to a share"
 METHODS = {
     "stage: sft": "sft",
     "stage: dpo": "dpo",
@@ -68,10 +79,7 @@ def _write_dataset(draft: Draft, value: object, values: Values) -> None:
     # the names stand for entries of a file that only the user has
     folder = values.get("dataset_dir", "data")
     files = [f"{folder}/{name}.json" for name in names]
-    if len(files) == 1:
-        draft.put("data.path", files[0])
-    elif files:
-        draft.put("data.sources", [{"path": file} for file in files])
+    put_sources(draft, [{"path": file} for file in files])
     draft.remark(
         "data sets are names in LLaMA-Factory's dataset_info.json: put the file_name or hub id of each in the place of "
         f"{', '.join(files)}, and its `columns` into data.columns"
@@ -88,37 +96,13 @@ def _write_template(draft: Draft, value: object, _: Values) -> None:
         )
 
 
-def _write_length(draft: Draft, value: object, _: Values) -> None:
-    length = as_number(value)
-    if length is not None:
-        draft.put("data.max_length", int(length))
-        draft.put("data.overflow", "drop")
-        draft.remark("rows longer than cutoff_len are dropped and counted; LLaMA-Factory cuts both ends to a share")
-
-
-def _write_held_out(draft: Draft, value: object, _: Values) -> None:
-    share = as_number(value)
-    if share is not None:
-        draft.put("data.held_out", share if share < 1 else int(share))
-
-
 def _write_masked_history(draft: Draft, value: object, _: Values) -> None:
     draft.put("turns", "last" if value is True else "every")
-
-
-def _refuse_prompts(draft: Draft, value: object, _: Values) -> None:
-    if value is True:
-        draft.lose("train_on_prompt", "prompts are never trained on here")
 
 
 def _write_thinking(draft: Draft, value: object, _: Values) -> None:
     if isinstance(value, bool):
         draft.put("data.template_args", {"enable_thinking": value})
-
-
-def _write_resizing(draft: Draft, value: object, _: Values) -> None:
-    if value is True:
-        draft.lose("resize_vocab", "the table of embeddings grows by itself where data.template names new marks")
 
 
 def _write_flash(draft: Draft, value: object, _: Values) -> None:
@@ -197,13 +181,17 @@ RULES = [
     Rule("template", "data.template", _write_template),
     Rule("enable_thinking", "data.template_args", _write_thinking),
     Rule("default_system", "data.system", copy_value("data.system")),
-    Rule("cutoff_len", "data.max_length", _write_length, default=2048),
+    Rule("cutoff_len", "data.max_length", length_writer(2048, CUT), default=2048),
     Rule("max_samples", "data.limit", number("data.limit", int), reason="rows there, prompts here"),
-    Rule("val_size", "data.held_out", _write_held_out, default=0.0),
+    Rule("val_size", "data.held_out", held_out_writer(), default=0.0),
     Rule("mask_history", "turns", _write_masked_history, default=False, methods=("sft",)),
-    Rule("train_on_prompt", write=_refuse_prompts, reason="prompts are never trained on here"),
+    Rule("train_on_prompt", write=refusal("train_on_prompt", NO_PROMPTS), reason=NO_PROMPTS),
     Rule("flash_attn", "model.attention", _write_flash),
-    Rule("resize_vocab", write=_write_resizing, reason="done where data.template names new marks"),
+    Rule(
+        "resize_vocab",
+        write=refusal("resize_vocab", "the table of embeddings grows by itself where data.template names new marks"),
+        reason="done where data.template names new marks",
+    ),
     *together("loss.beta, loss.tau, loss.weight, beta (kto)", "pref_beta"),
     *together("loss.name", "pref_loss", reason="`ipo` is ipo_mean"),
     *together("loss.nll_weight", "pref_ftx"),

@@ -155,3 +155,49 @@ def together(setting: str, *keys: str, reason: str = "") -> list[Rule]:
 def without_counterpart(reason: str, *keys: str) -> list[Rule]:
     """Return the rules of keys that have no counterpart."""
     return [Rule(key, reason=reason) for key in keys]
+
+
+def length_writer(default: int, remark: str = "") -> Write:
+    """Return what puts the length of a row at most; longer ones are dropped and counted.
+
+    Args:
+        default: what stands for a text that is no number.
+        remark: what the library does about longer rows, where it is something else.
+    """
+
+    def write(draft: Draft, value: object, _: Values) -> None:
+        if value is None:
+            return
+        draft.put("data.max_length", int(as_number(value) or default))
+        draft.put("data.overflow", "drop")
+        if remark:
+            draft.remark(remark)
+
+    return write
+
+
+def held_out_writer(remark: str = "") -> Write:
+    """Return what puts the share or number of held-out prompts.
+
+    Args:
+        remark: what is different here, said where some are held out.
+    """
+
+    def write(draft: Draft, value: object, _: Values) -> None:
+        share = as_number(value)
+        if share is not None:
+            draft.put("data.held_out", share if share < 1 else int(share))
+        if share and remark:
+            draft.remark(remark)
+
+    return write
+
+
+def refusal(key: str, reason: str) -> Write:
+    """Return what names a switch that is on and has no counterpart."""
+
+    def write(draft: Draft, value: object, _: Values) -> None:
+        if value is True:
+            draft.lose(key, reason)
+
+    return write

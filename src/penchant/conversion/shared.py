@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -58,6 +59,7 @@ LOSSES = {
 """By TRL's `loss_type`, our loss. TRL's IPO averages log-ratios over tokens, which is `ipo_mean` here."""
 DIVERGENCES = {"forward_kl": "forward_kl", "js_divergence": "jensen_shannon", "alpha_divergence": "alpha_divergence"}
 """By TRL's `f_divergence_type`, our loss."""
+NO_PROMPTS = "prompts are never trained on here"
 SMOOTHED = ("sigmoid", "robust", "exo_pair", "aot", "aot_unpaired")
 
 
@@ -190,6 +192,15 @@ def write_steps(draft: Draft, value: object, _: Values) -> None:
         draft.put("max_steps", int(steps))
 
 
+def put_sources(draft: Draft, sources: Sequence[Mapping[str, object]]) -> None:
+    """Put data sets; one alone is no mixture, and reads better as plain settings."""
+    if len(sources) == 1:
+        for name, part in sources[0].items():
+            draft.put(f"data.{name}", part)
+    elif sources:
+        draft.put("data.sources", sources)
+
+
 def write_template(draft: Draft, value: object, values: Values) -> None:
     """Put a chat template that we have under the same name, or a file; the tokenizer's own stands for all others."""
     name = str(value or "tokenizer_default")
@@ -317,13 +328,13 @@ TRAINER_RULES: list[Rule] = [
 
 def write_attention(key: str) -> Write:
     """Return what puts an attention implementation in; one that is not here is named, and the model's default holds."""
-    known = get_args(Attention)
+    attentions = get_args(Attention)
 
     def write(draft: Draft, value: object, _: Values) -> None:
         # kernels of the hub (`kernels-community/flash-attn3`) and `flash_attention_3` change speed, and no result
-        if value in known:
+        if value in attentions:
             draft.put("model.attention", value)
         elif value is not None:
-            draft.lose(key, f"choose {', '.join(known[:-1])} or {known[-1]} (model.attention)")
+            draft.lose(key, f"choose {', '.join(attentions[:-1])} or {attentions[-1]} (model.attention)")
 
     return write

@@ -12,6 +12,7 @@ from penchant.conversion.rules import (
     as_number,
     copy_value,
     harmless,
+    length_writer,
     number,
     together,
     without_counterpart,
@@ -24,6 +25,7 @@ from penchant.conversion.shared import (
     put_batch_size,
     put_optimizer,
     put_schedule,
+    put_sources,
     write_attention,
     write_template,
 )
@@ -31,6 +33,8 @@ from penchant.conversion.shared import (
 VERSION = "1.16.0"
 RATES: Mapping[str, float] = {"sft": 2e-5, "reward_model": 1e-4}
 """By our method, TRL's learning rate where it is not 1e-6."""
+# TRL cuts the end of a longer row, which takes the response's end away
+write_length = length_writer(1024, "rows longer than max_length are dropped and counted; TRL cuts their end off")
 METHODS = {
     "SFTTrainer (`trl sft`)": "sft",
     "DPOTrainer (`trl dpo`)": "dpo",
@@ -77,12 +81,7 @@ def _write_datasets(draft: Draft, value: object, _: Values) -> None:
         if source.get("columns"):
             draft.lose("datasets.columns", "the columns that are kept follow from the layout; see data.columns")
         sources.append(entry)
-    # one source is no mixture, and reads better as plain settings
-    if len(sources) == 1:
-        for name, part in sources[0].items():
-            draft.put(f"data.{name}", part)
-    elif sources:
-        draft.put("data.sources", sources)
+    put_sources(draft, sources)
 
 
 def _hub_path(name: object, config: object) -> str:
@@ -113,15 +112,6 @@ def _write_dtype(draft: Draft, value: object, _: Values) -> None:
         draft.put("model.dtype", DTYPES[name])
     else:
         draft.lose("dtype", "choose auto, float32, bfloat16 or float16")
-
-
-def _write_length(draft: Draft, value: object, _: Values) -> None:
-    if value is None:
-        return
-    draft.put("data.max_length", int(as_number(value) or 1024))
-    # TRL cuts the end of a longer row, which takes the response's end away
-    draft.put("data.overflow", "drop")
-    draft.remark("rows longer than max_length are dropped and counted; TRL cuts their end off")
 
 
 def _write_assistant_turns(draft: Draft, value: object, values: Values) -> None:
@@ -237,8 +227,8 @@ RULES = [
     Rule("dataset_train_split", "data.split", copy_value("data.split")),
     Rule("dataset_test_split", "data.held_out", reason="held-out prompts are taken out of the data (data.held_out)"),
     Rule("datasets", "data.sources", _write_datasets),
-    Rule("max_length", "data.max_length", _write_length, default=1024),
-    Rule("max_seq_length", "data.max_length", _write_length),
+    Rule("max_length", "data.max_length", write_length, default=1024),
+    Rule("max_seq_length", "data.max_length", write_length),
     Rule("max_prompt_length", reason="one limit holds for prompt and response together: data.max_length"),
     Rule("truncation_mode", "data.overflow", reason="rows that are too long are dropped or their prompt is cut"),
     Rule("chat_template_path", "data.template", write_template),

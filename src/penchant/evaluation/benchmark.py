@@ -164,23 +164,23 @@ def _implicit_rewards(
 def _judged_rows(rows: Sequence[BenchmarkRow], notes: Sequence[str]) -> tuple[list[BenchmarkRow], list[str]]:
     """Return the rows that a judge is asked about, and what about them is other than for a reward."""
     # each of its rows has up to dozens of pairs, whose verdicts would be paid for and enter no number
-    asked = [row for row in rows if row.subset != TIES]
+    pair_rows = [row for row in rows if row.subset != TIES]
     notes = list(notes)
-    if len(asked) < len(rows):
+    if len(pair_rows) < len(rows):
         notes.append("Ties is left out: it asks how far scores are apart, and a judge gives none.")
-    if any(len(row.wrong) > 1 for row in asked):
+    if any(len(row.wrong) > 1 for row in pair_rows):
         notes.append(
             "The judge compares the right answer with one wrong answer at a time; the authors show it all four."
         )
-    if turns := sum(not isinstance(row.prompt, str) for row in asked):
+    if turns := sum(not isinstance(row.prompt, str) for row in pair_rows):
         notes.append(
             f"Prompts of several turns ({turns:,}) are shown to the judge as one text with the speakers' names."
         )
-    if not asked:
+    if not pair_rows:
         raise InputError(
             "a judge is not asked about Ties, and there are no rows of other subsets: grade a reward model"
         )
-    return asked, notes
+    return pair_rows, notes
 
 
 def judge_rows(rows: Sequence[BenchmarkRow], config: EvaluateConfig, folder: Path) -> tuple[list[Grade], list[str]]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from penchant.data.write import write_lines
+from penchant.data.write import check_name, write_lines
 from penchant.digests import DamagedFile
 from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.files import APPEND, atomic_write, locked_file, open_safely, parse_object, read_file
@@ -120,9 +120,11 @@ def check_startable(out: Path, *, resume: bool) -> bool:
         False where the file is complete and `resume` asks to go on.
 
     Raises:
-        InputError: lines of an earlier start are there and `resume` is not asked for.
+        InputError: a name where our own JSONL could not be written; lines of an earlier start are there and `resume`
+            is not asked for.
         RunMismatchError: there is nothing to resume.
     """
+    check_name(out)
     path = partial_path(out)
     if not resume:
         if path.exists():

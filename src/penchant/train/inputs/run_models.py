@@ -102,6 +102,25 @@ def start_reference(run: TrainedRun, policy: Policy, *, dtype: Dtype = "auto") -
     return reference
 
 
+def open_reference(
+    name: str | None, run: TrainedRun | None, policy: Policy, *, dtype: Dtype = "auto", trust_remote_code: bool = False
+) -> Policy | None:
+    """Open the reference that a command names.
+
+    Args:
+        name: a model, `run` for what the run was held to (nothing without a run), or None for none.
+        policy, dtype: as in `start_reference`.
+
+    Raises:
+        InputError: it is not to be had.
+    """
+    if name is None:
+        return None
+    if name == "run":
+        return start_reference(run, policy, dtype=dtype) if run is not None else None
+    return load_reference(FrozenModel(name=name, dtype=dtype, trust_remote_code=trust_remote_code), policy)
+
+
 def _start_of(run: TrainedRun, policy: Policy, dtype: Dtype) -> Policy:
     model_settings = run.setting("model")
     if not isinstance(model_settings, (Mapping, str)):
