@@ -6,7 +6,7 @@ and exits with 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
 MOST_NAMES = 5  # that a message asks about: in a folder of numbered files all are as near as the first
@@ -18,6 +18,18 @@ class PenchantError(Exception):
 
 class InputError(PenchantError, ValueError):
     """Raised for bad input or configuration: a file, a row, a field, a model name, a setting."""
+
+
+class SettingsError(InputError):
+    """Raised for a configuration that is wrong.
+
+    Attributes:
+        corrections: by dotted path what is meant instead, a path or `path=value`, where that mends all that is wrong.
+    """
+
+    def __init__(self, message: str, corrections: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.corrections = corrections
 
 
 class RunMismatchError(InputError):

@@ -126,7 +126,7 @@ def test_a_flag_is_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
         ("data check a.jsonl out=x -o y", "`out` is given as x and as y: name one of them"),
         ("data check a.jsonl model=m --model n", "`model` is given as m and as n: name one of them"),
         ("train dpp", "did you mean ppo or dpo?"),
-        ("train dpo --nonsense=a", "--nonsense=a; there is no such flag, and no such setting: --help lists them"),
+        ("train dpo --nonsense=a", "--nonsense=a; there is no such flag, and no such setting: --help-all lists them"),
         ("train dpo --loss.beta=1", "a setting is written without dashes: loss.beta=1"),
         ("train dpo --beta 1", "a setting is written without dashes: loss.beta=1"),
         ("train dpo --lr 1", "a setting is written without dashes: optimizer.learning_rate=1"),

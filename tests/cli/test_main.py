@@ -538,10 +538,10 @@ TRAIN = "train dpo model=penchant-0.5m data=good.jsonl"
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
-        ("trian dpo", "did you mean train?"),
-        ("train dop", "did you mean dpo?"),
-        ("study fronter", "did you mean frontier?"),
-        ("data chek good.jsonl", "did you mean check?"),
+        ("trian dpo", "did you mean this?\n  penchant train dpo\n"),
+        ("train dop", "did you mean this?\n  penchant train dpo\n"),
+        ("study fronter", "did you mean this?\n  penchant study frontier\n"),
+        ("data chek good.jsonl", "did you mean this?\n  penchant data check good.jsonl\n"),
         (f"{TRAIN} --max-steps 3", "max_steps=3"),
         (f"{TRAIN} --max_steps=3", "max_steps=3"),
         (f"{TRAIN} --batch-size", "batch_size=VALUE"),

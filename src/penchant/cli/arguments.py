@@ -15,12 +15,13 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from penchant.cli.slips import explain_bare_words, explain_flags, explain_inner_word
 from penchant.config import Config, load_config
 from penchant.config.base import is_unicode
 from penchant.config.fields import shape_of
-from penchant.config.problems import NO_UNICODE, nearest_settings
+from penchant.config.problems import NO_UNICODE
 from penchant.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Command:
         positionals: settings that words without `=` stand for, in order, and what the help calls them. The last takes
             all words that are left where it is a list.
         example: a whole line of words behind the command's name, which the help shows first.
-        shown: dotted paths of the settings that the short help lists first.
+        main_settings: dotted paths of those that the short help lists first.
         resolve: returns the configuration that `run` will use, for `--print-config`; reading it is all it does.
         takes_config: whether a first word that ends in `.yaml` is a file of settings.
         add_flags: adds flags for what is no setting to the command's parser.
@@ -65,7 +66,7 @@ class Command:
     help: str = ""
     positionals: Mapping[str, str] = field(default_factory=dict)
     example: str = ""
-    shown: Sequence[str] = ()
+    main_settings: Sequence[str] = ()
     resolve: Callable[[Arguments], Config] = lambda arguments: arguments.load(arguments.command.settings)
     takes_config: bool = True
     add_flags: Callable[[argparse.ArgumentParser], None] = lambda _: None
@@ -79,13 +80,21 @@ class Command:
 
 @dataclass(frozen=True)
 class CommandGroup:
-    """Commands under a common word, such as `penchant train METHOD`; `shown` is the one whose example the help has."""
+    """Commands under a common word, such as `penchant train METHOD`.
+
+    Attributes:
+        name: the common word.
+        metavar: what the help calls the word behind it.
+        commands: in the order of the help.
+        help: a line for the list of commands, from the table of commands.
+        example_of: the name of the command whose example the help has.
+    """
 
     name: str
     metavar: str
     commands: Sequence[Command]
     help: str = ""
-    shown: str = ""
+    example_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,10 @@ class CommandParser(argparse.ArgumentParser):
     command: Command | None = None
     group: CommandGroup | None = None
     full_help = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.inner: dict[str, CommandParser] = {}  # of words that several commands stand under
 
     def error(self, message: str) -> NoReturn:
         """End with the message, and with the choice that is most like a word that is none."""
@@ -175,6 +188,7 @@ def make_parser(description: str, commands: Sequence[Command | CommandGroup]) ->
             usage = f"penchant {entry.name} {entry.metavar} ..."
             group = subparsers.add_parser(entry.name, help=entry.help, allow_abbrev=False, usage=usage)
             group.group = entry
+            parser.inner[entry.name] = group
             group.add_argument("--help-all", action=_FullHelp, nargs=0, help=argparse.SUPPRESS)
             inner = group.add_subparsers(required=True, metavar=entry.metavar, parser_class=CommandParser,
                                          prog=f"penchant {entry.name}")  # fmt: skip
@@ -230,12 +244,18 @@ def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Ar
     # first of all: such a text cannot be printed, and argparse would try to
     if undecodable := next((word for word in typed if not is_unicode(word)), None):
         parser.error(f"{undecodable!a} {NO_UNICODE}")
+    inner = parser.inner.get(typed[0]) if len(typed) > 1 and not typed[1].startswith("-") else None
+    if inner and inner.group and typed[1] not in [command.name for command in inner.group.commands]:
+        inner.error(explain_inner_word(inner.group, typed))
     options, rest = parser.parse_known_args(typed)
     command: Command = options.command
     if any(word.startswith("-") for word in rest):
-        options.error(f"unrecognized arguments: {' '.join(rest)}{_flag_advice(rest, typed, options)}")
+        advice = explain_flags(command, options.flags, rest, typed)
+        options.error(f"unrecognized arguments: {' '.join(rest)}{advice}")
     # argparse takes positional words from one place only; `train dpo a.yaml --resume out=b` has more
     words = [*options.words, *rest]
+    if not command.positionals and (meant := explain_bare_words(command.settings, words, typed)):
+        options.error(meant)
     path = None
     # where words stand for settings, only the ending tells a file of settings from a file of data
     may_be_config = command.takes_config and words and (not command.positionals or words[0].endswith((".yaml", ".yml")))
@@ -315,23 +335,3 @@ def _refuse_two_values(setting: str, values: Sequence[str], error: Callable[[str
     """End the program where a flag and `key=value` differ; nobody can tell which of them was meant."""
     if len(different := dict.fromkeys(values)) > 1:
         error(f"`{setting}` is given as {' and as '.join(different)}: name one of them")
-
-
-def _flag_advice(rest: Sequence[str], typed: Sequence[str], options: argparse.Namespace) -> str:
-    """Return what may be meant by a flag that there is not: a setting, which is written without dashes, or a flag."""
-    flag = next(word for word in rest if word.startswith("-"))
-    name, equals, value = flag.lstrip("-").partition("=")
-    if not equals:  # the value is the next word, which argparse may have taken for a positional one
-        following = typed[typed.index(flag) + 1 :]
-        value = next((word for word in following[:1] if not word.startswith("-")), "VALUE")
-    name, settings = name.replace("-", "_"), options.command.settings
-    if name.partition(".")[0] in settings.model_fields:
-        nearest = [name]  # whoever reads a nested setting names what is wrong below its first key
-    else:
-        flags = {long_flag.lstrip("-"): long_flag for long_flag in options.flags}
-        nearest = nearest_settings(settings, name, flags)
-        if meant := [flags[key] for key in nearest if key in flags]:
-            return f"; did you mean {' or '.join(meant)}?"
-    if not nearest:
-        return "; there is no such flag, and no such setting: --help lists them"
-    return f"; a setting is written without dashes: {' or '.join(f'{key}={value}' for key in nearest)}"

@@ -70,7 +70,7 @@ def full_help(command: Command, prog: str, actions: Sequence[argparse.Action]) -
 def group_help(group: CommandGroup, prog: str) -> str:
     """Return what stands under a common word: a line per command, an example first."""
     width = screen_width()
-    first = next((command for command in group.commands if command.name == group.shown), group.commands[0])
+    first = next((command for command in group.commands if command.name == group.example_of), group.commands[0])
     lines = [*textwrap.wrap(group.help[:1].upper() + group.help[1:] + ".", width), ""]
     if first.example:
         lines += ["Example:", f"  {prog} {first.name} {first.example}", ""]
@@ -84,18 +84,19 @@ def group_help(group: CommandGroup, prog: str) -> str:
 
 def _setting_lines(command: Command, room: int, width: int) -> Iterator[str]:
     """Yield a line per setting, those that are given most first; the last says how many there are beside them."""
-    paths = [path for path in command.shown if find_setting(command.settings, path)]
+    paths = [path for path in command.main_settings if find_setting(command.settings, path)]
     # what must be given comes first, then as the class has it
     fields = command.settings.model_fields
     paths += sorted(set(fields) - {path.partition(".")[0] for path in paths} - {"method"},
                     key=lambda name: (not fields[name].is_required(), list(fields).index(name)))  # fmt: skip
-    shown = paths[: room - (len(paths) > room)]
-    names = [_assignment(command.settings, path) for path in shown]
+    left_out = len(paths) > room
+    paths = paths[: room - left_out]
+    names = [_assignment(command.settings, path) for path in paths]
     column = min(30, max(map(len, names), default=0) + 4)
-    for path, name in zip(shown, names, strict=True):
+    for path, name in zip(paths, names, strict=True):
         setting = find_setting(command.settings, path)
         yield from _one_line(f"  {name}", setting.text if setting else "", column, width)
-    if len(paths) > len(shown):
+    if left_out:
         yield "  ..."
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from penchant.cli.front import DESCRIPTION, chosen_entry
-from penchant.errors import InputError, PenchantError
+from penchant.errors import InputError, PenchantError, SettingsError
 from penchant.redact import hide_credentials
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler.setFormatter(_WithoutCredentials("%(levelname)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("penchant").setLevel(logging.INFO)
+    words: list[str] = []
     try:
         with _interruptible():
             entry, words = chosen_entry(sys.argv[1:] if arguments is None else arguments)
@@ -53,6 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except PenchantError as error:
         print(f"error: {hide_credentials(str(error))}", file=sys.stderr)
+        if isinstance(error, SettingsError) and error.corrections:
+            from penchant.cli.slips import corrected_line
+
+            if line := corrected_line(words, error.corrections):
+                print(hide_credentials(line), file=sys.stderr)
         return BAD
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

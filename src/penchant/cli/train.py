@@ -30,7 +30,7 @@ EXAMPLES = {
     "ppo_gt": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/gt",
     "online_rlhf": "model=penchant-0.5m data=prompts.txt out=runs/online",
 }
-SHOWN = (
+MAIN_SETTINGS = (
     *("model", "data", "reward", "labeller", "out", "loss", "loss.beta", "optimizer.learning_rate"),
     *("epochs", "steps", "rounds", "max_steps", "batch_size", "model.lora", "data.held_out"),
 )
@@ -143,11 +143,11 @@ TRAIN = CommandGroup(
             settings,
             _train,
             example=EXAMPLES[name],
-            shown=SHOWN,
+            main_settings=MAIN_SETTINGS,
             resolve=_resolve,
             add_flags=_add_flags,
         )
         for name, settings in TRAINABLE.items()
     ),
-    shown="dpo",
+    example_of="dpo",
 )

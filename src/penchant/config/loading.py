@@ -14,7 +14,7 @@ from penchant.config.base import Config
 from penchant.config.overrides import apply_overrides
 from penchant.config.problems import Problem, format_value, problems, report, title_of
 from penchant.config.yaml_text import MOST_CHARACTERS, Dumper, parse_with_lines
-from penchant.errors import InputError, near_names
+from penchant.errors import InputError, SettingsError, near_names
 from penchant.session.store import search_inputs_of
 
 logger = logging.getLogger("penchant.config")
@@ -64,7 +64,8 @@ def load_config(
     except ValidationError as error:
         problem_list += problems(config, error)
     if problem_list:
-        raise InputError(report(title_of(config), [_with_origin(problem, origins) for problem in problem_list]))
+        texts = [_with_origin(problem, origins) for problem in problem_list]
+        raise SettingsError(report(title_of(config), texts), _corrections(problem_list))
     return built
 
 
@@ -138,6 +139,16 @@ def _check_method(config: type[Config], values: dict[str, object], path: Path | 
     method = values.pop("method")  # it is no field, and would be an unknown key
     if method != config.method:
         raise InputError(f"{path}: expected settings of the method {config.method}, got `method: {method}`")
+
+
+def _corrections(problem_list: Sequence[Problem]) -> dict[str, str]:
+    """Return by path what is meant instead; empty unless that mends every problem."""
+    corrections = {problem.path: problem.meant for problem in problem_list if problem.meant}
+    # `mdoel=m` is unknown, and so `model` is missing: one correction mends both
+    meant_fields = {meant.partition("=")[0].partition(".")[0] for meant in corrections.values()}
+    others = [problem for problem in problem_list if not problem.meant]
+    mended = all(problem.path in meant_fields and f"`{problem.path}` is missing" in problem.text for problem in others)
+    return corrections if mended else {}
 
 
 def _with_origin(problem: Problem, origins: Mapping[str, str]) -> str:

@@ -11,37 +11,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from penchant.config.fields import TAG, Shape, expected, literals_of, shape_of, tag_of, words
+from penchant.config.other_names import OTHER_CHOICES, OTHER_NAMES
 from penchant.config.schema import Schema
 from penchant.errors import did_you_mean, near_names
 
 MAX_VALUE_LENGTH = 60
 """Characters of a wrong value that a message shows."""
-
-OTHER_NAMES = {
-    "lr": "learning_rate",
-    "dataset": "data",
-    "dataset_name": "data",
-    "train_file": "data",
-    "model_name": "model",
-    "model_name_or_path": "model",
-    "output_dir": "out",
-    "num_train_epochs": "epochs",
-    "num_epochs": "epochs",
-    "per_device_train_batch_size": "batch_size",
-    "train_batch_size": "batch_size",
-    "loss_type": "loss",
-    "max_grad_norm": "clip",
-    "max_seq_length": "max_length",
-    "lora_r": "rank",
-    "lora_rank": "rank",
-    "lora_alpha": "alpha",
-    "random_seed": "seed",
-    "ref_model": "reference",
-    "eval_steps": "every_steps",
-    "save_steps": "checkpoint_every",
-}
-"""What other programs call a setting, and its name here."""
-
 
 NO_UNICODE = "holds bytes that are no text in UTF-8, or half a character: rename the file, and give its new name"
 """Why a value is refused that no file of ours could hold, and no message show."""
@@ -49,10 +24,17 @@ NO_UNICODE = "holds bytes that are no text in UTF-8, or half a character: rename
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: the dotted path of the setting (empty for the whole), and what to say."""
+    """One thing that is wrong.
+
+    Attributes:
+        path: the dotted path of the setting; empty for the whole.
+        text: what to say.
+        meant: the dotted path that is meant, or `path=value`, where nothing else can be.
+    """
 
     path: str
     text: str
+    meant: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +82,7 @@ def problems(config: type[Schema], error: ValidationError) -> list[Problem]:
 
 def suggestion(word: object, choices: Sequence[str]) -> str:
     """Return `; did you mean X?` where some choice is like the word, else nothing."""
-    return did_you_mean(str(word), choices, form="`{}`".format)
+    return did_you_mean(str(word), _near_choices(word, choices), form="`{}`".format, cutoff=0)
 
 
 def format_value(value: object) -> str:
@@ -116,7 +98,7 @@ def _problem(config: type[Schema], detail: ErrorDetails) -> Problem:
     path, value = ".".join(location.keys), detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return Problem(path, _unknown(config, location, value))
+            return _unknown(config, location, value)
         case "missing":
             expectation = expected(location.field) if location.field else "a value"
             return Problem(path, f"`{path}` is missing; expected {expectation}")
@@ -130,10 +112,11 @@ def _problem(config: type[Schema], detail: ErrorDetails) -> Problem:
             return Problem(path, f"`{path}`: {reason}" if path else reason)
     # for an item of a list the item's own type: that of the whole list would not tell what is wrong with it
     expectation = words(location.item) if location.item else expected(location.field) if location.field else "settings"
-    nearest = (
-        suggestion(value, literals_of(location.field.annotation)) if location.field and isinstance(value, str) else ""
+    choices = literals_of(location.field.annotation) if location.field and isinstance(value, str) else []
+    text = (
+        f"`{path or title_of(config)}`: expected {expectation}, got {format_value(value)}{suggestion(value, choices)}"
     )
-    return Problem(path, f"`{path or title_of(config)}`: expected {expectation}, got {format_value(value)}{nearest}")
+    return Problem(path, text, _meant_value(path, value, choices))
 
 
 def _locate(config: type[Schema], pydantic_location: Sequence[int | str]) -> _Location:
@@ -177,12 +160,23 @@ def _item(annotation: object, key: int | str) -> object:
     return None
 
 
-def _unknown(config: type[Schema], location: _Location, value: object) -> str:
+def _meant_value(path: str, value: object, choices: Sequence[str]) -> str:
+    """Return `path=choice` with the choice that a value is meant for; empty where it is like several or none."""
+    nearest = _near_choices(value, choices)
+    return f"{path}={nearest[0]}" if len(nearest) == 1 else ""
+
+
+def _near_choices(value: object, choices: Sequence[str]) -> list[str]:
+    other = OTHER_CHOICES.get(str(value).lower(), "")
+    return [other] if other in choices else near_names(str(value), choices)
+
+
+def _unknown(config: type[Schema], location: _Location, value: object) -> Problem:
     """Explain a key that no field answers to: whose it is, or what it is like, and what there is."""
     *parents, key = location.keys
     path = ".".join(location.keys)
     if location.owner is None:  # below a plain value or an unknown name, where nothing is known of what there is
-        return f"`{path}` is unknown"
+        return Problem(path, f"`{path}` is unknown")
     names = ", ".join(name for name in location.owner.model_fields if name != TAG) or "none"
     holder = f"`{'.'.join(parents)}`" if parents else config.method or config.__name__
     if location.reached_through and location.reached_through.is_union:
@@ -192,7 +186,7 @@ def _unknown(config: type[Schema], location: _Location, value: object) -> str:
         if owners:  # the settings of another branch: whose they are says more than what is near
             branches = ", ".join(owners[:4]) + (f" and {len(owners) - 4} more" if len(owners) > 4 else "")
             explanation = f"`{key}` does not belong to {holder}; it belongs to {branches}"
-            return f"`{path}`: {explanation}. Settings of {holder}: {names}"
+            return Problem(path, f"`{path}`: {explanation}. Settings of {holder}: {names}")
     like = _namesakes(config, key) or [
         ".".join([*parents, name]) for name in near_names(key, location.owner.model_fields)
     ]
@@ -200,7 +194,8 @@ def _unknown(config: type[Schema], location: _Location, value: object) -> str:
         # `data.ties=drop`, as training has it, where the command's own setting is `ties`
         like = [name for name in value if name in location.owner.model_fields][:1]
     nearest = f"; did you mean {' or '.join(f'`{path}`' for path in like)}?" if like else "."
-    return f"`{path}` is unknown{nearest} Settings of {holder}: {names}"
+    meant = like[0] if len(like) == 1 else ""
+    return Problem(path, f"`{path}` is unknown{nearest} Settings of {holder}: {names}", meant)
 
 
 def nearest_settings(config: type[Schema], name: str, flags: Iterable[str] = ()) -> list[str]:
@@ -235,4 +230,5 @@ def _wrong_branch(location: _Location, value: object) -> Problem:
     expectation = f"expected one of {', '.join(tags)}{', or module:attribute' if shape.extension_branch else ''}"
     if not isinstance(value, Mapping) or TAG not in value:
         return Problem(path, f"`{path}` is missing; {expectation}")
-    return Problem(path, f"`{path}`: {expectation}, got {format_value(value[TAG])}{suggestion(value[TAG], tags)}")
+    text = f"`{path}`: {expectation}, got {format_value(value[TAG])}{suggestion(value[TAG], tags)}"
+    return Problem(path, text, _meant_value(path, value[TAG], tags))
