@@ -16,7 +16,7 @@ from penchant.errors import InputError
 from penchant.models.builtin import convert_gguf
 from penchant.models.load import load_policy
 from penchant.models.settings import LoRA, ModelConfig
-from penchant.types import PromptGroup
+from penchant.types import Message, PromptGroup
 
 GROUP = PromptGroup("Once upon a time", [" there was a dog."])
 
@@ -134,10 +134,18 @@ def test_dtype_and_max_length(stories: str) -> None:
 
 def test_messages_name_the_template_file_and_not_the_model(tiny_model: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.jinja"
-    file.write_text("{{ raise_exception('not today') }}")
+    file.write_text(
+        "{% if messages | length > 2 %}{{ raise_exception('one question') }}{% endif %}"
+        "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
     policy = load_policy(tiny_model, device="cpu", template=str(file))
-    with pytest.raises(InputError, match=r"^the template \S+mine\.jinja refuses this conversation: not today"):
-        policy.renderer.text((Message("user", "Hi."),))
+    asked = Message("user", "Hi.")
+    assert policy.renderer.text((asked,)) == "[user]Hi.[assistant]"
+    with pytest.raises(InputError, match=r"^the template \S+mine\.jinja refuses this conversation: one question"):
+        policy.renderer.text((asked, Message("assistant", "Ho."), asked))
+    with pytest.raises(InputError, match=r"^the template \S+mine\.jinja does not read the argument 'x'"):
+        load_policy(tiny_model, device="cpu", template=str(file), template_args={"x": 1})
 
 
 def test_lora_trains_adapters_only_and_unknown_targets_are_refused(stories: str) -> None:

@@ -46,11 +46,11 @@ class AddedTokens:
     vocabulary: int
 
 
-def add_marks(tokenizer: Tokenizer, args: TemplateArgs) -> AddedTokens | None:
+def add_marks(tokenizer: Tokenizer, args: TemplateArgs, name: str = "") -> AddedTokens | None:
     """Give a tokenizer the marks of its chat template that it lacks; what ends an answer becomes its end token.
 
     Args:
-        args: what the template is told.
+        args: what the template is told. name: what messages call it.
 
     Returns:
         What was added; None where the tokenizer knew every mark.
@@ -61,9 +61,12 @@ def add_marks(tokenizer: Tokenizer, args: TemplateArgs) -> AddedTokens | None:
     from tokenizers import AddedToken
 
     turns = [Message("user", QUESTION), Message("assistant", ANSWER)]
-    template = ChatTemplate(tokenizer, None, args)
+    template = ChatTemplate(tokenizer, None, args, name)
     conversation = template.write(turns, answered=True)
-    texts = [conversation, template.write([*turns, turns[0]], answered=False), *_with_system(template, turns)]
+    asked = template.write(turns[:1], answered=False)
+    # some templates know no second question, and some no system's turn
+    longer = ([*turns, turns[0]], False), ([Message("system", "zq system"), *turns], True)
+    texts = [conversation, asked, *(_written(template, rows, answered=answered) for rows, answered in longer)]
     size, vocabulary = len(tokenizer), tokenizer.get_vocab()
     marks = [mark for mark in dict.fromkeys(MARK.findall("\n".join(texts))) if mark not in vocabulary]
     if marks:
@@ -95,11 +98,12 @@ def add_missing_tokens(network: PreTrainedModel, tokenizer: Tokenizer, larger: T
     )
 
 
-def _with_system(template: ChatTemplate, turns: Sequence[Message]) -> list[str]:
+def _written(template: ChatTemplate, turns: Sequence[Message], *, answered: bool) -> str:
+    """Return what the template writes; nothing where it refuses the conversation."""
     try:
-        return [template.write([Message("system", "zq system"), *turns], answered=True)]
-    except InputError:  # some templates know no system's turn
-        return []
+        return template.write(turns, answered=answered)
+    except InputError:
+        return ""
 
 
 def _set_end_token(tokenizer: Tokenizer, tail: str) -> None:

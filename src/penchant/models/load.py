@@ -106,8 +106,10 @@ def open_network(
     if not scalar:
         check_kind(Path(folder), "policy")
     tokenizer, saved = open_tokenizer(folder, model), read_saved_template(folder)
-    options, is_new = resolve_template(tokenizer, saved, rendering or RenderOptions())
-    added = add_marks(tokenizer, options.template_args) if is_new else None
+    rendering = rendering or RenderOptions()
+    template_name = shown_name(rendering.template)
+    options, is_new = resolve_template(tokenizer, saved, rendering)
+    added = add_marks(tokenizer, options.template_args, template_name) if is_new else None
     check_trained(added, model.train_top, model.lora.targets if model.lora is not None else "")
     network: PreTrainedModel | PeftModel = _network(folder, model, torch_device, scalar, fresh_head)
     if model.device_map is not None:
@@ -125,7 +127,7 @@ def open_network(
         max_length=min(filter(None, (options.max_length, context)), default=None),
         overflow=options.overflow,
         embeddings=embedding_rows(network),
-        template_name=shown_name(rendering.template) if rendering is not None else "",
+        template_name=template_name,
     )
     if is_new:
         set_end_ids(network, tokenizer, renderer.end_ids)
@@ -162,9 +164,10 @@ def load_renderer(
     check_saved_files(Path(folder), weights=False)
     tokenizer, saved = open_tokenizer(folder, settings), read_saved_template(folder)
     rendering = rendering or RenderOptions(template)
+    template_name = shown_name(rendering.template)
     options, is_new = resolve_template(tokenizer, saved, rendering)
     rows = _stated_rows(folder, settings)
-    if is_new and add_marks(tokenizer, options.template_args) is not None and rows is not None:
+    if is_new and add_marks(tokenizer, options.template_args, template_name) is not None and rows is not None:
         rows = max(rows, len(tokenizer))  # whoever loads the weights gives them rows
     return Renderer(
         tokenizer,
@@ -175,7 +178,7 @@ def load_renderer(
         max_length=options.max_length,
         overflow=options.overflow,
         embeddings=rows,
-        template_name=shown_name(rendering.template),
+        template_name=template_name,
     )
 
 
