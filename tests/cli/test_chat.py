@@ -85,6 +85,29 @@ def test_policy_and_reference_answer_with_one_seed(chat: Chat, run: Path, chat_m
     assert "2 turns written to chat.jsonl" in out
 
 
+def test_bytes_that_are_no_text_end_nothing(
+    chat: Chat, chat_model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a \xff b\nWho?\n"), encoding="utf-8"))
+    assert main(["chat", chat_model, "device=cpu", "max_new_tokens=8"]) == 0
+    out, err = capsys.readouterr()
+    assert "error: field 'the line': half of a surrogate pair (\\udcff) at character 3, which is no text" in err
+    assert out.count("model: ") == 1
+
+
+def test_a_run_is_opened_though_its_template_file_is_gone(chat: Chat, tiny_model: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.jinja").write_text(TEMPLATE)
+    rows = [{"prompt": f"Q{number}?", "chosen": "Yes.", "rejected": "No."} for number in range(6)]
+    (tmp_path / "prefs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = ["model.device=cpu", "evaluate.samples=null", "max_steps=1", "data.held_out=0", "out=run"]
+    call = ["train", "dpo", f"model={tiny_model}", "data=prefs.jsonl", "data.template=mine.jinja", *settings]
+    assert main(call) == 0
+    (tmp_path / "mine.jinja").unlink()
+    code, out, _ = chat("run", "prompt=Who?")
+    assert code == 0
+    assert "reference: " in out
+
+
 def test_one_question_of_a_model_alone(chat: Chat, chat_model: str, tmp_path: Path) -> None:
     code, out, _ = chat(chat_model, "prompt=Who?", "temperature=0", "out=one.jsonl")
     assert code == 0

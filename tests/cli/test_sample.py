@@ -122,3 +122,35 @@ def test_a_system_turn_stands_before_every_prompt(sample: Callable[..., tuple[in
     rows = [json.loads(line) for line in Path("told.jsonl").read_text().splitlines()]
     assert [[turn["role"] for turn in row["prompt"]] for row in rows] == [["system", "user"]] * len(WORDS)
     assert {row["prompt"][0]["content"] for row in rows} == {"Be brief."}
+
+
+def test_what_was_drawn_stays_where_scoring_is_stopped(
+    sample: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("penchant.rewards.score_groups", stop)
+        code, text = sample("scored.jsonl", "reward=vader")
+    assert code == 130
+    assert "8 prompts are in scored.jsonl.partial; continue with the same command and --resume" in text
+    drawn = Path("scored.jsonl.partial").read_text().splitlines()[1:]
+    monkeypatch.setattr(Policy, "sample", stop)  # nothing is left to draw
+    assert sample("scored.jsonl", "reward=vader", "--resume")[0] == 0
+    rows = [json.loads(line) for line in Path("scored.jsonl").read_text().splitlines()]
+    assert [row["prompt"] for row in rows] == list(WORDS)
+    assert len(drawn) == len(rows)
+    assert all("scores" in row for row in rows)
+    assert not Path("scored.jsonl.partial").exists()
+
+
+def test_the_prompts_are_never_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("p.jsonl").write_text('{"prompt": "The dog"}\n')
+    for call in (["sample", stories, "p.jsonl", "out=p.jsonl"], ["score", stories, "p.jsonl", "out=p.jsonl"]):
+        assert main(call) == 2
+        assert "p.jsonl is the file that is read, which would be lost" in capsys.readouterr().err
+    assert Path("p.jsonl").read_text() == '{"prompt": "The dog"}\n'

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from penchant.data import load_preferences, write_groups
 from penchant.data.sources.values import BLANK, holds
+from penchant.data.write import refuse_overwriting
 from penchant.errors import InputError, RunError
 from penchant.types import Comparison, Message, PromptGroup, Response, ToolCall
 
@@ -168,3 +169,17 @@ def test_real_files_survive_conversion(shared_data, tmp_path: Path) -> None:  # 
     groups = load_preferences(shared_data("finegrained_rlhf/dev_feedback.json.gz"), ties="half")
     write_groups(groups, tmp_path / "a.jsonl.gz")
     assert load_preferences(tmp_path / "a.jsonl.gz", ties="half") == groups
+
+
+def test_what_is_read_is_never_written_over(tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"train-0000{number}-of-00002.jsonl").write_text('{"prompt": "a"}\n')
+    shard, link = tmp_path / "train-00001-of-00002.jsonl", tmp_path / "links" / "link.jsonl"
+    link.parent.mkdir()
+    link.symlink_to(shard)
+    for source in (shard, link, tmp_path, tmp_path / "*.jsonl"):
+        with pytest.raises(InputError, match="is the file that is read, which would be lost"):
+            refuse_overwriting(shard, source)
+    refuse_overwriting(tmp_path / "new.jsonl", shard)
+    refuse_overwriting(shard, tmp_path / "train-00000-of-00002.jsonl")
+    refuse_overwriting(shard, "owner/name")

@@ -11,7 +11,7 @@ import torch
 import penchant as pt
 from penchant.config import load_config
 from penchant.digests import check_files, read_sums
-from penchant.errors import InputError, RunMismatchError
+from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.methods import DPO, RewardModel, train
 from penchant.models.reward import load_reward_model
 from penchant.train import gradient
@@ -54,6 +54,15 @@ def test_the_best_evaluation_is_kept(settings: tuple[str, ...], metric: str, sig
     # without early stopping the last weights stay the run's result
     last = pt.load_policy(run.path / "checkpoint", device="cpu").score([GROUP])[0]
     assert torch.equal(last, pt.load_policy(run.path / "checkpoint-4", device="cpu").score([GROUP])[0])
+
+
+def test_weights_that_diverged_take_no_checkpoints_place(settings: tuple[str, ...]) -> None:
+    """They may be finite, and only what is computed of them is not."""
+    diverging = (*settings, "optimizer.learning_rate=1e30", "checkpoint_every=1", "out=run")
+    with pytest.raises(RunError, match="the held-out loss after step 1 is not finite") as caught:
+        train(load_config(DPO, None, diverging))
+    assert "There was no checkpoint yet." in str(caught.value)
+    assert not Path("run/checkpoint").exists()
 
 
 def test_the_last_few_checkpoints_stay(settings: tuple[str, ...]) -> None:

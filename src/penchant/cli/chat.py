@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -142,6 +143,9 @@ def _lines(watched: bool) -> Iterator[str]:
     """Yield what is typed, or the lines of a file or pipe, without their ends."""
     if sys.stdin is None:  # `<&-` closes it, and Python then has none
         return
+    # bytes that are no text become halves of surrogate pairs, which the conversation refuses by the line
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
     if not watched:
         for line in sys.stdin:
             yield line.rstrip("\r\n")

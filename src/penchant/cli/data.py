@@ -137,10 +137,10 @@ def _check(arguments: Arguments) -> int:
 def _convert(arguments: Arguments) -> int:
     config = arguments.load(DataConvert)
     from penchant.data import read_preferences, write_groups
+    from penchant.data.write import refuse_overwriting
 
-    path, out = Path(config.path), Path(config.out)
-    if out.exists() and path.exists() and out.samefile(path):  # under another name too, such as a link
-        raise InputError(f"{out} is the file to convert, which would be lost; write to another name")
+    out = Path(config.out)
+    refuse_overwriting(out, config.path, config.split)
     loaded = read_preferences(config.path, ties=config.ties, merge=config.merge, **config.reading())
     write_groups(loaded.groups, out)
     print(f"{config.path} ({loaded.layout}): {len(loaded.groups)} prompts written to {config.out}")

@@ -86,11 +86,13 @@ def _sample(arguments: Arguments) -> int:
     import_early("penchant.models.load", "transformers.modeling_utils")
     from penchant.data import load_prompts, write_groups
     from penchant.data.layouts.own import read_penchant
+    from penchant.data.write import refuse_overwriting
     from penchant.models.load import load_policy
     from penchant.rewards import load_reward
     from penchant.runs.partial_file import check_startable, open_partial
 
     out = Path(config.out)
+    refuse_overwriting(out, config.prompts)
     if not check_startable(out, resume=resume):  # before the work, not after it
         return 0
     prompt_groups = load_prompts(config.prompts, system=config.system)
@@ -116,10 +118,9 @@ def _sample(arguments: Arguments) -> int:
         else:
             # scored after all sampling: the reward is asked once, for everything
             groups = [read_penchant(json.loads(line)) for line in partial.lines]
-            try:
-                write_groups(_scored(groups, reward, config.pairs, out), out)
-            finally:
-                partial.remove()  # what was drawn is in the file, or in the one without scores
+            with explain_stop(partial, "prompts"):
+                write_groups(_scored(groups, reward, config.pairs, partial), out)
+            partial.remove()
     print(f"{len(prompts)} prompts with {config.n} responses each written to {out}")
     return 0
 
@@ -176,16 +177,21 @@ def _check_room(policy: Policy, groups: Sequence[PromptGroup], max_new_tokens: i
         )
 
 
-def _scored(groups: list[PromptGroup], reward: Reward, pairs: str | None, out: Path) -> list[PromptGroup]:
-    """Return the groups with scores and the comparisons that these make."""
+def _scored(groups: list[PromptGroup], reward: Reward, pairs: str | None, partial: PartialFile) -> list[PromptGroup]:
+    """Return the groups with scores and the comparisons that these make.
+
+    Raises:
+        RunError: the reward failed; what was drawn is in a file without scores, and no more in the partial one.
+    """
     from penchant.data import write_groups
     from penchant.rewards import best_worst_pairs, compare_by_score, score_groups
 
     try:
         groups = score_groups(groups, reward)
     except PenchantError as error:  # drawing took long: what was drawn is kept
-        unscored = out.with_name(f"unscored-{out.name}")
+        unscored = partial.out.with_name(f"unscored-{partial.out.name}")
         write_groups(groups, unscored)
+        partial.remove()
         raise RunError(f"{error}. The samples are in {unscored}, without scores") from error
     return best_worst_pairs(groups) if pairs == "best-worst" else compare_by_score(groups)
 

@@ -97,11 +97,13 @@ class _Work:
 def _score(arguments: Arguments) -> int:
     config, resume = arguments.load(Score), arguments.flags.resume
     import_early("penchant.train.inputs.run_models", "transformers.modeling_utils")
+    from penchant.data.write import refuse_overwriting
     from penchant.runs.partial_file import check_startable, open_partial
     from penchant.train.evaluation.file_scores import CHUNK, summarize_rows
     from penchant.train.inputs.run_models import find_run
 
     out = Path(config.out)
+    refuse_overwriting(out, config.path, config.split)
     if not check_startable(out, resume=resume):  # before the work, not after it
         return 0
     run = find_run(config.model)

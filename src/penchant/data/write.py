@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
+from penchant.data.sources.files import source_files
 from penchant.data.sources.values import RowValues
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_stream
@@ -65,6 +66,26 @@ def check_name(path: Path) -> None:
         raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
     if path.is_dir():
         raise InputError(f"{path} is a folder, expected the name of a file")
+
+
+def refuse_overwriting(out: str | Path, source: str | Path, split: str = "train") -> None:
+    """Refuse to write over what is read, also under another name, such as a link.
+
+    Args:
+        source: a file, folder or pattern; a hub id is no file.
+
+    Raises:
+        InputError: `out` is a file that is read.
+    """
+    out = Path(out)
+    if not out.exists():
+        return
+    try:
+        files = source_files(source, split)
+    except InputError:  # a hub id, or what reading will refuse with more words
+        return
+    if any(out.samefile(file) for file in files if file.exists()):
+        raise InputError(f"{out} is the file that is read, which would be lost; write to another name")
 
 
 def group_line(group: PromptGroup, name: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from penchant.data.sources.values import as_text
 from penchant.engine.sampling import Sampling
 from penchant.errors import InputError
 from penchant.models.policy import Policy, merge_identical
@@ -52,6 +53,8 @@ class Conversation:
             ContextFullError: no room is left for an answer.
             InputError: the template refuses the conversation. It is as it was before.
         """
+        # a terminal may send bytes that are no text, which no tokenizer takes
+        as_text(line, "the line", empty_ok=True, nul_ok=True)
         prompt = self._prompt(line)
         sampling = replace(self.sampling, n=1, max_new_tokens=self._room(prompt))
         answers = [model.draw([prompt], sampling)[0][0] for model in (self.policy, self.reference) if model is not None]

@@ -215,14 +215,14 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
     try:
         evaluated = run.evaluate(state.step, epoch)
     except PenchantError as error:
-        if state.step:  # before the first one nothing was done that could be lost
-            save(run, optimizer)
         if isinstance(error, NotFiniteLoss):
+            # nothing is saved: weights that diverge would take the place of the last good ones
             raise RunError(
                 f"the held-out loss after step {state.step} is not finite. Rows: {listed(error.rows)}. {run.advice}"
             ) from error
-        if not state.step:
+        if not state.step:  # nothing was done that could be lost
             raise
+        save(run, optimizer)
         raise RunError(
             f"{error} (in the evaluation after step {state.step}; the steps done are kept: set it right and continue "
             "with --resume)"

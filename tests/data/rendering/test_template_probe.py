@@ -33,6 +33,12 @@ MISTRAL = (  # writes the system turn into the last question
 )
 
 
+def refusal_when_opened(chat_template: str) -> str:
+    with pytest.raises(InputError) as caught:
+        renderer(chat_template).text(EARLIER)
+    return str(caught.value)
+
+
 def refusal(chat_template: str, prompt: tuple[Message, ...]) -> str:
     with pytest.raises(InputError) as caught:
         renderer(chat_template).render(PromptGroup(prompt, ["The Etna."], source="prefs.jsonl:7"))
@@ -101,6 +107,16 @@ def test_templates_of_the_field_are_not(template: str) -> None:
     for roles in (("user",), ("user", "assistant", "user"), ("user", "assistant") * 3 + ("user",)):
         assert find_fault(chat, tuple(map(TurnKind, roles))) is None
     assert renderer(template).render(PromptGroup(EARLIER, ["The Etna."])).branches
+
+
+def test_a_template_that_draws_random_numbers_is_refused() -> None:
+    chance = "{{ range(1000) | random }}" + CHATML
+    assert "writes the same conversation in several ways, at random" in refusal(chance, EARLIER)
+
+
+def test_a_template_that_writes_without_an_end_is_refused_before_anything_is_searched() -> None:
+    endless = "{{ '%20000000s' % 'a' }}" + CHATML
+    assert "characters of this conversation, more than 10,000,000" in refusal_when_opened(endless)
 
 
 def test_a_system_turn_may_stand_in_the_last_question() -> None:

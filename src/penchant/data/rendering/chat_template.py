@@ -18,6 +18,8 @@ from penchant.types import Message, ToolCall
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+LONGEST = 10_000_000
+"""Characters of a conversation. No model has room for as many; a template may write any number in a blink."""
 REASONING_FIELDS = ("reasoning_content", "thinking", "reasoning")
 """Names under which templates look for the thoughts of a turn."""
 PROBE = "zqanswerqz"  # a word that stands in no template
@@ -180,7 +182,13 @@ class ChatTemplate:
             raise InputError(
                 f"{self.name} refuses this conversation: {cut(error, 300)} ({type(error).__name__})"
             ) from error
-        return str(rendered)
+        text = str(rendered)
+        if len(text) > LONGEST:
+            raise InputError(
+                f"{self.name} makes a text of {len(text):,} characters of this conversation, more than {LONGEST:,}; "
+                "shorten the conversation, or use another template (template=NAME)"
+            )
+        return text
 
     def _row(self, turn: Message) -> dict[str, object]:
         """Return a turn as templates take it; a field that a turn does not have is left out."""

@@ -18,6 +18,7 @@ from penchant.data.rendering.template_probe import (
     AnswerShape,
     TemplateFault,
     TurnKind,
+    find_chance,
     find_misnaming,
     probe_answer,
 )
@@ -73,8 +74,8 @@ class ChatText:
         return find_end_tokens(self.template)
 
     @cached_property
-    def _misnaming(self) -> TemplateFault | None:
-        return find_misnaming(self.template)
+    def _fault(self) -> TemplateFault | None:
+        return find_misnaming(self.template) or find_chance(self.template)
 
     def shape(self, turns: Sequence[Message]) -> AnswerShape:
         """Return how an answer to these turns is written; one probe per sequence of kinds of turns."""
@@ -106,7 +107,7 @@ class ChatText:
         else:
             head = self.template.write(turns, answered=False)
         stripped = templates.refuse_lost_turns(self.template, turns, head)
-        fault = self._misnaming or shape.fault
+        fault = self._fault or shape.fault
         # A turn without text is no loss where it is left out.
         if fault is not None and all(turns[turn - 1].content.strip() for turn in fault.turns):
             raise InputError(f"{self.template.name} {fault.words}. {templates.remedy(fault.turns)}")

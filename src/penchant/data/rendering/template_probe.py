@@ -21,6 +21,7 @@ USER_NAMES = {"user", "human", "prompter", "instruction", "question", "query", "
 ASSISTANT_NAMES = {"assistant", "model", "bot", "chatbot", "gpt", "ai", "answer", "response", "agent"}
 CLOSING = re.compile(r"<\|?/[^<>]*>|\[/[^][]*\]|<\|?end[a-z_]*\|?>")  # ends a turn, so it names the one before
 MARK = re.compile(r"<[^<>\n]{0,60}>|\[[^][\n]{0,60}\]|\{[^{}\n]{0,60}\}")
+CHANCES = 8  # texts of one conversation: two choices at random are taken for none once in 128 templates
 FEWEST_WORDS = 4  # of a default system prompt; fewer are names and marks
 TOOL = "zqtoolqz"
 FUNCTION = {"name": TOOL, "description": "zqaboutqz", "parameters": {"type": "object", "properties": {}}}
@@ -188,6 +189,12 @@ def find_misnaming(template: ChatTemplate) -> TemplateFault | None:
         name = cut(written.between(1))
         return TemplateFault((), f"writes the turns of the user and the assistant under the same name ({name!r})")
     return None
+
+
+def find_chance(template: ChatTemplate) -> TemplateFault | None:
+    """Return what is wrong with a template that draws random numbers: no two texts of it are the same prompt."""
+    texts = {written.text for _ in range(CHANCES) if (written := _write(template, (USER,))) is not None}
+    return TemplateFault((), "writes the same conversation in several ways, at random") if len(texts) > 1 else None
 
 
 def speakers_look_alike(template: ChatTemplate) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from penchant.config.loading import read_yaml
 from penchant.data.options import RenderOptions
+from penchant.data.rendering.template_source import FILE
 from penchant.digests import check_files
 from penchant.engine.reference import fingerprint
 from penchant.errors import InputError
@@ -137,6 +138,10 @@ def _start_of(run: TrainedRun, policy: Policy, dtype: Dtype) -> Policy:
     )
     # by the template of the run: one that adds tokens resizes the embeddings, as when the run began
     template, args = run.setting("data", "template"), run.setting("data", "template_args")
+    # a file may be gone or another one by now; the checkpoint has its text
+    saved_text = run.folder / "chat_template.jinja"
+    if isinstance(template, str) and template.endswith(FILE) and saved_text.is_file():
+        template = str(saved_text)
     rendering = RenderOptions(
         template if isinstance(template, str) else "auto", dict(args) if isinstance(args, Mapping) else {}
     )
