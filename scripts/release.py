@@ -44,7 +44,7 @@ def problems_of(tag: str, notes: str | None) -> list[str]:
 
 def notes_of(version: str, changelog: str) -> str | None:
     """Return the text of a version's section; None where there is none."""
-    section = re.search(rf"^## \[{re.escape(version)}\].*\n(.*?)(?=^## \[|\Z)", changelog, re.MULTILINE | re.DOTALL)
+    section = re.search(rf"^## \[{re.escape(version)}\][^\n]*\n(.*?)(?=^## \[|\Z)", changelog, re.MULTILINE | re.DOTALL)
     return section[1].strip() if section else None
 
 
