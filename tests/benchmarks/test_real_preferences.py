@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
 import real_preferences
-from pytest import approx
 
 import penchant as pt
 
@@ -28,13 +28,13 @@ def test_conversations_that_begin_alike_are_on_one_side_and_none_is_lost() -> No
 
 def test_the_smallest_effect_is_that_of_a_test_of_a_proportion() -> None:
     # (1.96 + 0.842) * sqrt(0.25 / 400), by hand
-    assert real_preferences.smallest_visible_effect(400) == approx(0.07005)
+    assert real_preferences.smallest_visible_effect(400) == pytest.approx(0.07005)
     assert real_preferences.smallest_visible_effect(400, tests=2) > real_preferences.smallest_visible_effect(400)
 
 
 def test_the_interval_of_one_test_is_wilsons() -> None:
     # 60 of 100: [0.5020, 0.6906], Wilson 1927
-    assert real_preferences.shared_interval(0.6, 100, 1) == approx((0.5020, 0.6906), abs=1e-4)
+    assert real_preferences.shared_interval(0.6, 100, 1) == pytest.approx((0.5020, 0.6906), abs=1e-4)
 
 
 def estimate(value: float) -> dict[str, float]:
