@@ -87,6 +87,18 @@ def test_what_is_smaller_stays_and_what_is_all_is_capped() -> None:
     assert trial.judge == study.judge
 
 
+def test_a_step_of_ppo_leaves_room_for_rows_that_are_left_out() -> None:
+    """Of 16 comparisons a few are too long, repeated or broken: a step of 16 prompts would have too few."""
+    sizes = []
+    for limit in (2, 4, 16, 1000):
+        trial = as_trial(preset("dialogue", limit=limit))
+        assert isinstance(trial, DialogueConfig)
+        assert trial.ppo is not None
+        sizes.append(trial.ppo.prompts_per_step)
+    assert sizes == [1, 1, 4, 64]
+    assert as_trial(trial) == trial
+
+
 @settings(max_examples=20)
 @given(st.integers(2, 300))
 def test_a_trial_is_a_study_that_can_be_run(limit: int) -> None:

@@ -22,7 +22,6 @@ CAPPED = ("limit", "max_steps", "train", "test")
 COUNTS = (
     "steps",
     "batch_size",
-    "prompts_per_step",
     "samples_per_prompt",
     "warmup_steps",
     "samples",
@@ -32,6 +31,9 @@ COUNTS = (
     "reference_samples",
 )
 """Settings that are capped where they are given: counts of rows, steps and samples."""
+SPARE = 4
+"""How many times the prompts of a PPO step a trial reads: bad, long and repeated rows leave fewer than `limit`, and a
+step that wants more than there are is refused."""
 StudyT = TypeVar("StudyT", bound=Study)
 ConfigT = TypeVar("ConfigT", bound=Config)
 
@@ -73,6 +75,8 @@ def _capped(name: str, value: object, limit: int) -> object:
         return tuple(_capped("", item, limit) for item in value)
     if name == "epochs" and isinstance(value, int):
         return 1
+    if name == "prompts_per_step" and isinstance(value, int):
+        return min(value, max(1, limit // SPARE))
     # null means all of it, which is what a trial must not take
     if name in CAPPED and value is None:
         return cap
