@@ -16,7 +16,7 @@ STACK = (
     ("cli",),
     ("",),  # the package's face
     ("studies",),
-    ("rounds", "conversion", "upkeep"),
+    ("rounds", "conversion", "upkeep", "drafts"),
     ("web", "raters", "judges", "weak", "methods", "evaluation", "export"),
     ("reports", "train"),
     ("runs", "rewards"),

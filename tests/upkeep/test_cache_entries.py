@@ -35,7 +35,7 @@ def test_what_was_not_used_for_long_goes_and_the_rest_stays(own_cache: Path) -> 
     model = put(own_cache / "models" / f"tiny-{NAME[:16]}" / "config.json", 5, days=31).parent
     entries = {entry.path: entry for entry in read_cache().entries}
     assert entries[old].size == 110
-    assert prune_cache(30 * DAY, dry_run=True).kept == 1
+    assert prune_cache(30 * DAY, dry_run=True).remaining == 1
     assert old.exists()
     pruned = prune_cache(30 * DAY)
     assert [entry.path for entry in pruned.removed] == [old, model]
@@ -80,7 +80,7 @@ def test_a_link_to_a_folder_is_not_followed(own_cache: Path, tmp_path: Path) -> 
 
 def test_templates_stay_since_runs_name_them(own_cache: Path) -> None:
     template = put(own_cache / "templates" / f"{NAME}.jinja", 10, days=99)
-    assert prune_cache(0).kept == 1
+    assert prune_cache(0).remaining == 1
     assert template.exists()
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from penchant.upkeep.cache_entries import Contents, Entry, Pruned, Stray
 
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
-SHOWN = 40  # entries that are listed one by one; verdicts alone may be thousands
+MOST_LISTED = 40  # entries that are listed one by one; verdicts alone may be thousands
 
 
 AGE = re.compile(r"\s*(\d{1,6})\s*([mhdw])\s*")
@@ -78,7 +78,9 @@ def _contents_lines(contents: Contents) -> list[str]:
         # a row of zeros says nothing
         if entries:
             size = file_size(sum(entry.size for entry in entries))
-            sums.append((kind.folder, str(len(entries)), size, _date(max(entry.used for entry in entries)), kind.about))
+            sums.append(
+                (kind.folder, str(len(entries)), size, _date(max(entry.used for entry in entries)), kind.description)
+            )
     total = file_size(sum(entry.size for entry in contents.entries))
     lines = [f"The cache ({contents.folder}) has {count(len(contents.entries), 'entry', 'entries')}, {total}:"]
     lines += text_table(("folder", "entries", "size", "last used", "what"), sums)
@@ -96,10 +98,10 @@ def _pruned_lines(pruned: Pruned, config: Cache) -> list[str]:
     # the same lines in both cases, so that a dry run can be compared with what was done
     verb = "would be removed" if config.dry_run else "removed"
     size = file_size(sum(entry.size for entry in pruned.removed))
-    head = f"{count(len(pruned.removed), 'entry', 'entries')} {verb} ({size}), {pruned.kept} kept"
-    lines = [head, *_entry_lines(pruned.removed[:SHOWN])]
-    if len(pruned.removed) > SHOWN:
-        lines.append(f"  and {len(pruned.removed) - SHOWN} more")
+    head = f"{count(len(pruned.removed), 'entry', 'entries')} {verb} ({size}), {pruned.remaining} kept"
+    lines = [head, *_entry_lines(pruned.removed[:MOST_LISTED])]
+    if len(pruned.removed) > MOST_LISTED:
+        lines.append(f"  and {len(pruned.removed) - MOST_LISTED} more")
     lines += [f"not removed: {stray.path}: {stray.reason}" for stray in pruned.failed]
     return lines + _stray_lines(pruned.strays)
 

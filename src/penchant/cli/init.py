@@ -1,0 +1,75 @@
+"""`penchant init`: look at a file, and write a configuration that trains on it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import ClassVar
+
+from penchant.cli.arguments import Arguments, Command
+from penchant.cli.early_imports import import_early
+from penchant.config import Config, load_config
+from penchant.config.limits import Text
+from penchant.errors import InputError
+from penchant.files import write_text
+
+
+class Init(Config):
+    """Look at a file and write a commented configuration for it: method, model, sizes, and what training takes.
+
+    `penchant train METHOD FILE.yaml` runs it as it is. Nothing is overwritten.
+    """
+
+    method: ClassVar[str] = "init"
+
+    path: Text
+    """The file, a folder or a hub id: comparisons, labels or demonstrations in any layout that is known."""
+    model: Text | None = None
+    """The model to train, as `model=` of training takes it; a small built-in one if not given."""
+    split: str = "train"
+    """Which split of a hub data set or folder."""
+    out: Text = "penchant.yaml"
+    """The file to write."""
+
+
+def _init(arguments: Arguments) -> int:
+    config = arguments.load(Init)
+    out = Path(config.out)
+    # before the work, not after it
+    if out.exists() or out.is_symlink():
+        raise InputError(f"{out} exists and is not overwritten: name another file with out=, or remove it")
+    if out.suffix not in (".yaml", ".yml"):
+        raise InputError(f"out={out}: give a name that ends in .yaml, by which `penchant train` knows it as settings")
+    from penchant.drafts.look import look_at
+
+    # bad data is refused at once; only then torch is imported
+    look = look_at(config.path, split=config.split)
+    import_early("penchant.train.costs", "transformers.modeling_utils")
+    from penchant.drafts.draft import default_model, make_draft
+    from penchant.drafts.yaml_draft import cost_words, draft_yaml
+    from penchant.methods import METHODS
+    from penchant.reports.kit.text import count
+
+    model, reason = (config.model, "") if config.model else default_model()
+    draft = make_draft(config.path, config.split, look, model)
+    write_text(out, draft_yaml(draft, shlex.quote(config.out)))
+    # what was just written is read as `train` reads it: a draft that does not run would be a mistake of ours
+    load_config(METHODS[draft.method], str(out))
+    print(f"{config.path}: {count(len(look.groups), 'prompt')}, {count(look.units, look.noun)}: for {draft.method}")
+    print(f"model: {model}" + (f" ({reason}; model=... takes another)" if reason else ""))
+    print(f"estimate: {count(draft.steps, 'step')}, {cost_words(draft)}")
+    for problem in draft.lengths.unrendered[:3]:
+        print(f"warning: {problem}")
+    command = shlex.join(["penchant", "train", draft.method, config.out])
+    print(f"{out} is written: read its comments, then\n  {command}")
+    return 0
+
+
+INIT = Command(
+    "init",
+    Init,
+    _init,
+    positionals={"path": "FILE"},
+    example="model=smollm2-135m out=first.yaml",
+    takes_config=False,  # a name that ends in .yaml is the data, or a slip
+)

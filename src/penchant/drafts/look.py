@@ -1,0 +1,123 @@
+"""Look at a file of unknown content: what its rows are, and what they can teach. Imports no torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts
+from penchant.data.check_report import CheckReport
+from penchant.data.options import Ties
+from penchant.errors import InputError
+from penchant.types import PromptGroup
+
+Method = Literal["dpo", "kto", "sft"]
+
+
+@dataclass(frozen=True)
+class FileLook:
+    """What a file holds.
+
+    Attributes:
+        method: the training method that its rows are for.
+        layout: the name of their layout; empty where the reader of demonstrations found it.
+        rows: all rows; 0 where they are not counted.
+        groups: the usable ones, one per prompt.
+        units: what a step counts: comparisons, labels or responses.
+        noun: what a unit is called.
+        bad_rows: those that cannot be used, with where and why.
+        ties: tied comparisons.
+        notes: sentences of `penchant data check` about what is worth a look.
+    """
+
+    method: Method
+    layout: str
+    rows: int
+    groups: Sequence[PromptGroup]
+    units: int
+    noun: str
+    bad_rows: tuple[str, ...] = ()
+    ties: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def look_at(path: str, *, split: str = "train") -> FileLook:
+    """Return what a file holds.
+
+    Raises:
+        InputError: it cannot be read, or there is nothing in it that a method learns from; with what to do.
+    """
+    logger = logging.getLogger("penchant.data")
+    level = logger.level
+    # the readers warn of what the draft's comments say, and each file is read by several of them
+    logger.setLevel(logging.ERROR)
+    try:
+        return _look_at(path, split)
+    finally:
+        logger.setLevel(level)
+
+
+def _look_at(path: str, split: str) -> FileLook:
+    try:
+        report = check_preferences(path, split=split, ties="half", bad_rows="skip")
+    except InputError as error:
+        return _demonstrations(path, split, error)
+    if report.labels is None and not report.comparisons:
+        # prompts with responses that nobody compared may still be demonstrations
+        refusal = InputError(report.refusals[0] if report.refusals else f"{path} holds no comparisons")
+        return _demonstrations(path, split, refusal)
+    if report.refusals:
+        raise InputError(f"{path}: training would refuse it: {'; '.join(report.refusals)}")
+    return _preferences(path, split, report)
+
+
+def _preferences(path: str, split: str, report: CheckReport) -> FileLook:
+    # `drop` is what the draft writes, so these are the comparisons that training will have
+    ties: Ties = "drop" if report.ties else "error"
+    groups = load_preferences(path, split=split, ties=ties, bad_rows="skip", contradictions="keep")
+    if report.labels is not None:
+        good, bad, _ = report.labels
+        return FileLook(
+            "kto", report.layout, report.rows, groups, good + bad, "label", report.bad_rows, notes=report.problems
+        )
+    # of what is left once ties and bad rows are out
+    units = sum(len(group.comparisons) for group in groups)
+    if not units:
+        raise InputError(f"{path}: all {report.ties} comparisons are ties: there is nothing to learn which is better")
+    return FileLook(
+        "dpo", report.layout, report.rows, groups, units, "comparison", report.bad_rows, report.ties, report.problems
+    )
+
+
+def _demonstrations(path: str, split: str, refusal: InputError) -> FileLook:
+    """Read a file that holds no preferences as demonstrations.
+
+    Raises:
+        InputError: it holds none either; what is wrong with it as preferences, or what prompts alone are good for.
+    """
+    try:
+        groups = load_demonstrations(path, split=split)
+    except InputError:
+        _explain_prompts(path, split)
+        # what is wrong with it as preferences names its fields, and which ones are needed
+        raise refusal from None
+    return FileLook("sft", "", 0, groups, sum(len(group.responses) for group in groups), "response")
+
+
+def _explain_prompts(path: str, split: str) -> None:
+    """Refuse a file of prompts with the steps that lead to one with responses.
+
+    Raises:
+        InputError: it is one.
+    """
+    try:
+        prompts = load_prompts(path, split=split)
+    except InputError:
+        return
+    raise InputError(
+        f"{path} holds {len(prompts)} prompts and no responses, so there is nothing to train on yet. Draw some and let "
+        f"a reward rank them:\n  penchant sample penchant-0.5m {path} reward=vader out=ranked.jsonl\n"
+        "or draw some, let people or a judge compare them (penchant collect, penchant judge), and give the result"
+    )

@@ -1,0 +1,118 @@
+"""`penchant init`: a file becomes a configuration that trains, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import penchant.train.costs  # noqa: F401 - for the table of modules
+from penchant.cli.main import main
+from penchant.config import load_config
+from penchant.drafts import draft as draft_module
+from penchant.drafts.look import look_at
+from penchant.methods import METHODS
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: str, rows: list[dict[str, Any]]) -> None:
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def pairs(count: int) -> list[dict[str, Any]]:
+    return [{"prompt": f"How was film {n}?", "chosen": "I loved it.", "rejected": "It was dull."} for n in range(count)]
+
+
+def test_what_is_written_trains_as_it_is(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("prefs.jsonl", pairs(20))
+    assert main(["init", "prefs.jsonl", "model=penchant-0.5m"]) == 0
+    printed = capsys.readouterr().out
+    assert "20 prompts, 20 comparisons: for dpo" in printed
+    assert printed.endswith("\n  penchant train dpo penchant.yaml\n")
+    text = Path("penchant.yaml").read_text()
+    assert "# Rows in tokens of penchant-0.5m: half have at most" in text
+    assert "layout trl, 20 rows" in text
+    assert all(len(line) <= 100 for line in text.splitlines())
+    assert main(["train", "dpo", "penchant.yaml", "max_steps=2", "evaluate.samples=null"]) == 0
+    assert Path("runs/prefs/result.json").exists()
+
+
+def test_a_second_draft_names_a_new_folder_and_a_file_is_never_overwritten(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("prefs.jsonl", pairs(12))
+    Path("runs/prefs").mkdir(parents=True)
+    Path("penchant.yaml").write_text("mine")
+    assert main(["init", "prefs.jsonl", "model=penchant-0.5m"]) == 2
+    assert "penchant.yaml exists and is not overwritten" in capsys.readouterr().err
+    assert Path("penchant.yaml").read_text() == "mine"
+    assert main(["init", "prefs.jsonl", "model=penchant-0.5m", "out=second.yaml"]) == 0
+    assert load_config(METHODS["dpo"], "second.yaml").out == "runs/prefs-2"
+
+
+def test_ties_bad_rows_and_long_rows_are_settled_in_the_file(here: Path) -> None:
+    rows = pairs(12)
+    rows += [{"prompt": "long " * 400, "chosen": "I loved it.", "rejected": "It was dull."}]
+    rows += [{"prompt": "same", "chosen": "x", "rejected": "x"}]
+    write("spoiled.jsonl", rows)
+    assert main(["init", "spoiled.jsonl", "model=penchant-0.5m"]) == 0
+    text = Path("penchant.yaml").read_text()
+    assert "1 row cannot be used and is left out, such as" in text
+    config = load_config(METHODS["dpo"], "penchant.yaml")
+    assert (config.data.bad_rows, config.data.overflow) == ("skip", "drop")
+    assert main(["train", "dpo", "penchant.yaml", "max_steps=1", "evaluate.samples=null"]) == 0
+
+
+@pytest.mark.parametrize("method", ["kto", "sft"])
+def test_labels_and_demonstrations_get_their_method(here: Path, method: str) -> None:
+    if method == "kto":
+        write("rows.jsonl", [{"prompt": f"p {n}", "completion": f"t {n}", "label": n % 3 > 0} for n in range(12)])
+    else:
+        write("rows.jsonl", [{"prompt": f"p {n}", "completion": f"t {n}"} for n in range(12)])
+    assert main(["init", "rows.jsonl", "model=penchant-0.5m"]) == 0
+    assert Path("penchant.yaml").read_text().startswith(f"# Run it: penchant train {method} penchant.yaml\n")
+    load_config(METHODS[method], "penchant.yaml")
+
+
+def test_an_unreadable_file_is_answered_and_nothing_is_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.jsonl").write_text('{"prompt": \n')
+    assert main(["init", "bad.jsonl"]) == 2
+    assert "bad.jsonl" in capsys.readouterr().err
+    assert main(["init", "missing.jsonl"]) == 2
+    assert "missing.jsonl" in capsys.readouterr().err
+    assert not Path("penchant.yaml").exists()
+
+
+def test_names_with_signs_survive_the_way_through_yaml(here: Path) -> None:
+    name = "my: file #1 (päärit).jsonl"
+    write(name, pairs(12))
+    assert main(["init", name, "model=penchant-0.5m", "out=a b.yaml"]) == 0
+    assert load_config(METHODS["dpo"], "a b.yaml").data.path == name
+
+
+def test_out_is_named_as_settings(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("prefs.jsonl", pairs(12))
+    assert main(["init", "prefs.jsonl", "out=draft"]) == 2
+    assert "ends in .yaml" in capsys.readouterr().err
+
+
+def test_batches_epochs_and_held_out_follow_the_size_of_the_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # by its name in the table of modules: `penchant.train` is the function of that name
+    monkeypatch.setattr(sys.modules["penchant.train.costs"], "measure_speed", lambda device=None: 1e11)
+
+    sizes = {}
+    for count in (8, 40, 4000):
+        write("rows.jsonl", pairs(count))
+        draft = draft_module.make_draft("rows.jsonl", "train", look_at("rows.jsonl"), "penchant-0.5m")
+        sizes[count] = (draft.held_out, draft.batch_size, draft.epochs, draft.steps)
+    # 8 comparisons, 4 per step, three passes; 36 and 9 steps; 3,600 and 64 per step
+    assert sizes == {8: (0, 4, 3, 6), 40: (4, 4, 3, 27), 4000: (400, 64, 1, 57)}
+    assert draft.lengths.measured == draft_module.MEASURED
