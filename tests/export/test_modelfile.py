@@ -59,6 +59,23 @@ def test_the_derived_template_renders_as_the_original(family: str) -> None:
             assert run_go(go, turns) == render(turns)
 
 
+def test_a_system_turn_that_is_written_by_default_stays_whole() -> None:
+    """As in SmolLM2's template: no turn is cut within its marks."""
+
+    def render(turns: Any) -> str:
+        turns = turns if turns[0][0] == "system" else [("system", "You help."), *turns]
+        return "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns) + "<|im_start|>assistant\n"
+
+    derived = derive(render)
+    assert derived is not None
+    assert derived.without_system == "<|im_start|>system\nYou help.<|im_end|>\n"
+    assert derived.around == {
+        role: (f"<|im_start|>{role}\n", "<|im_end|>\n") for role in ("system", "user", "assistant")
+    }
+    for turns in CONVERSATIONS:
+        assert run_go(go_template(derived), turns) == render(turns)
+
+
 def test_a_template_that_writes_more_than_turns_gives_none() -> None:
     assert (
         derive(lambda turns: f"{len(turns)}: " + "".join(f"<{role}>{text}" for role, text in turns) + "<assistant>")

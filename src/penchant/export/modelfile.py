@@ -77,7 +77,9 @@ def _taken_apart(render: Render) -> TurnTemplate | None:
         return None
     into_answer, after_answer = between.split(assistant)
     # what stands before a user's turn: the first has the opening before it, a later one the end of an answer
-    start = _common_end(before, after_answer)
+    start = _turn_start(question, after_answer, after)
+    if not start or not before.endswith(start):
+        start = _common_end(before, after_answer)
     opening, answer_end = before[: len(before) - len(start)], after_answer[: len(after_answer) - len(start)]
     # a user's turn ends as an answer does, or its end is taken for a part of the answer's header
     ends_alike = bool(answer_end) and after.startswith(answer_end) and into_answer.startswith(answer_end)
@@ -91,8 +93,22 @@ def _taken_apart(render: Render) -> TurnTemplate | None:
     if with_system.count(system) != 1 or not with_system.endswith(f"{start}{user}{after}"):
         return TurnTemplate(opening, "", around, answer)
     head, tail = with_system.removesuffix(f"{start}{user}{after}").split(system)
-    shared = _common_start(opening, head)
+    # where the opening is a whole turn of the system's, it is the one that is written if there is no other
+    whole = bool(tail) and opening.startswith(head) and opening.endswith(tail)
+    shared = "" if whole else _common_start(opening, head)
     return TurnTemplate(shared, opening[len(shared) :], around | {"system": (head[len(shared) :], tail)}, answer)
+
+
+def _turn_start(conversation: str, after_answer: str, after_question: str) -> str:
+    """Return what begins a user's turn behind an answer; empty where it cannot be told from the end of the answer.
+
+    Both kinds of turns end alike, and then another begins by the mark that begins the conversation.
+    """
+    shared = _common_start(after_answer, after_question)
+    for place in range(1, len(shared)):
+        if conversation.startswith(shared[place:]):
+            return after_answer[place:]
+    return ""
 
 
 def _common_start(left: str, right: str) -> str:
