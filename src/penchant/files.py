@@ -67,6 +67,18 @@ def _own_copy(path: Path) -> int:
     return os.open(path, APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
+def open_to_readers(folder: Path) -> None:
+    """Give the weights in a folder the permissions of every other new file there.
+
+    `safetensors` writes a file that its owner alone may read, so a server under another user could not open the model.
+    """
+    mask = os.umask(0o077)  # the only way to read it is to set it
+    os.umask(mask)
+    for file in folder.glob("*.safetensors"):
+        if not file.is_symlink():
+            file.chmod(0o666 & ~mask)
+
+
 def open_ordinary(path: Path) -> BufferedReader:
     """Open a file to read it: no pipe, which may never have a writer, and no device, which may never end.
 

@@ -530,6 +530,14 @@ def test_only_an_interrupted_run_hides_numbers_of_an_earlier_step(tmp_path: Path
         assert ("not evaluated since step 4" in text) != shown, status
 
 
+def test_a_run_says_where_its_best_weights_are(tmp_path: Path) -> None:
+    metrics = {"status": "done", "steps": 8, "seconds": 1.0, "warnings": [], "first": None, "final": None}
+    best = {"best_metric": "held_out.loss", "best_step": 4}
+    text = train_command._summary(pt.RunResult("dpo", tmp_path, metrics | best))
+    assert f"  best held_out.loss: at step 4, weights in {tmp_path / 'best'}" in text.splitlines()
+    assert "best" not in train_command._summary(pt.RunResult("dpo", Path("out"), metrics | {"best_step": 4}))
+
+
 # -- hints --------------------------------------------------------------------------------------------------------
 
 TRAIN = "train dpo model=penchant-0.5m data=good.jsonl"

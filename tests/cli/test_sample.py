@@ -154,3 +154,24 @@ def test_the_prompts_are_never_written_over(
         assert main(call) == 2
         assert "p.jsonl is the file that is read, which would be lost" in capsys.readouterr().err
     assert Path("p.jsonl").read_text() == '{"prompt": "The dog"}\n'
+
+
+def test_the_model_s_attention_and_device_map_are_settings(
+    sample: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from penchant.models import load
+
+    opened: list[Any] = []
+    plain = load.open_network
+
+    def keep(model: Any, *rest: Any, **names: Any) -> Any:
+        network, renderer = plain(model, *rest, **names)
+        opened.append(network.config._attn_implementation)
+        return network, renderer
+
+    monkeypatch.setattr(load, "open_network", keep)
+    assert sample("eager.jsonl", "attention=eager")[0] == 0
+    assert opened == ["eager"]
+    code, text = sample("x.jsonl", "device_map=auto")  # beside device=cpu
+    assert code == 2
+    assert "both say where the weights go" in text

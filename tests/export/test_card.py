@@ -18,12 +18,14 @@ from penchant.cli.main import main
 from penchant.cli.train import TRAINABLE
 from penchant.export import citations
 from penchant.export.card import METHOD_NAMES, CardFacts, card_text
+from penchant.export.card_results import MEANINGS
 from penchant.export.card_words import as_code, redacted, size_text
 from penchant.export.folder import summary_of, write_export
 from penchant.export.origin import Origin, front_matter, license_of, origin_of
 from penchant.export.settings import Export
 from penchant.export.source import Source, open_source
 from penchant.losses.settings import PAIR_LOSSES
+from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Coefficient
 from penchant.reports.run.summary import summarize
 from penchant.runs.evaluations import OutsideEvaluation, OutsideScore, write_evaluation
@@ -79,6 +81,23 @@ def test_a_card_says_what_a_stranger_asks(run: Path, rows: Path) -> None:
         "`mit`, as the base model",
     ):
         assert words in card, words
+
+
+def test_a_card_explains_the_numbers_that_it_shows(run: Path) -> None:
+    results = card_of(run).split("## Results")[1].split("## Warnings")[0]
+    for key, meaning in MEANINGS.items():
+        shown = any(line.startswith(f"| {metric(key).title}") for line in results.splitlines())
+        assert (f"- {meaning}" in results) == shown, key
+    assert "- Accuracy: " in results
+    assert "Nothing else was measured" in results
+
+
+def test_what_was_planned_is_not_what_was_done(run: Path) -> None:
+    training = card_of(run).split("## How it was trained")[1].split("<details>")[0]
+    config = read_runs([run])[0].config
+    assert f"| Planned | {config['epochs']} epoch" in training
+    assert (f"at most {config['max_steps']} step" in training) == (config["max_steps"] is not None)
+    assert "| Thoughts" not in training  # the default of data without thoughts
 
 
 def test_held_out_numbers_stand_with_their_intervals_before_and_after(make_run: Any) -> None:

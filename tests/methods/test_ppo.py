@@ -19,6 +19,7 @@ import penchant as pt
 from penchant.engine.tree import ROWS
 from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.metrics.estimates import Estimate
+from penchant.runs.marked_rows import read_marked_rows
 from penchant.train.rollout import chosen_prompts
 from penchant.train.rollout_run import missed_target
 
@@ -343,8 +344,12 @@ def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.Run
     samples = {"max_new_tokens": 4, "reward": "vader"}
     run = train("run", evaluate={"every_steps": 2, "samples": samples}, true_reward="vader")
     names = {path.name for path in run.path.iterdir()}
-    files = {"config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json"}
+    files = {"config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json", "rendered.json"}
     assert names == files | {"checkpoint", "SHA256SUMS"}
+    marked = read_marked_rows(run.path)
+    assert len(marked) == 4
+    assert all(response.label.startswith("reward ") for row in marked for response in row.responses)
+    assert all(response.scored for row in marked for response in row.responses)
     assert [row["step"] for row in lines(run.path)] == [1, 2, 3]
     assert [row["step"] for row in lines(run.path, "eval")] == [0, 2, 3]
     logged = {"reward", "true_reward", "kl_nats", "kl_coefficient", "tokens", "clip_fraction", "policy_loss"}
@@ -353,7 +358,8 @@ def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.Run
     assert run.metrics["data"] == {"groups": 6, "prompts": 4, "held_out_groups": 2}
     opened = pt.load_policy(run.path / "checkpoint", device="cpu")
     assert opened.generate(["Ann went"], max_new_tokens=3)
-    assert pt.report([run], run.path.parent / "report.html").exists()
+    page = pt.report([run], run.path.parent / "report.html").read_text()
+    assert page.split('<section id="rendered">')[1].split("</section>")[0].count("<article") == 4
 
 
 def test_ppo_learns_from_a_reward_model_and_logs_the_truth_beside_it(

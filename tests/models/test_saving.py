@@ -506,3 +506,10 @@ def test_half_precision_reward_models_keep_their_scores(lora: LoRA | None, tied:
     reward.save(tmp_path)
     again = load_reward_model(tmp_path, device="cpu", dtype="bfloat16")
     assert torch.allclose(flat(again.score(GROUPS)), before, atol=0.1 if lora else 1e-6, rtol=0.01)
+
+
+def test_weights_are_as_readable_as_other_files(tiny_model: str, tmp_path: Path) -> None:
+    """A server under another user opens a checkpoint: safetensors alone would leave it to its owner."""
+    pt.load_policy(tiny_model, device="cpu").save(tmp_path / "saved")
+    modes = {file.suffix: file.stat().st_mode & 0o777 for file in (tmp_path / "saved").iterdir()}
+    assert modes[".safetensors"] == modes[".json"]

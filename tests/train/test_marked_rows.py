@@ -12,7 +12,7 @@ from penchant.data.rendering.marked import MarkedRow
 from penchant.runs.marked_rows import MARKED_FILE, MarkedRows, read_marked_rows
 from penchant.runs.read import read_runs
 from penchant.studies.report import report
-from penchant.train.marked_rows import ROWS_OF_RUN, ShownPart, mark_rows
+from penchant.train.marked_rows import ROWS_OF_RUN, ShownPart, chosen_rows, mark_rows
 from penchant.typed_json import to_object
 
 
@@ -43,6 +43,30 @@ def test_a_run_keeps_its_first_rows_as_data_show_has_them(run: Path, tiny_model:
     assert len(trained) == 6
     assert read_marked_rows(run) == tuple(trained[:ROWS_OF_RUN])
     assert MARKED_FILE in (run / "SHA256SUMS").read_text()
+
+
+def test_a_mixture_keeps_rows_of_every_source() -> None:
+    assert chosen_rows(9, []) == [0, 1, 2, 3]
+    assert chosen_rows(2, []) == [0, 1]
+    assert chosen_rows(9, [0] * 6 + [1] * 3) == [0, 1, 6, 7]
+    assert chosen_rows(7, [0, 0, 0, 0, 0, 0, 2]) == [0, 1, 2, 6]
+    assert chosen_rows(8, [0, 0, 1, 2, 3, 4, 5, 5]) == [0, 2, 3, 4, 5, 6]
+
+
+def test_a_run_of_a_mixture_shows_every_source(tiny_model: str, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        rows = [{"prompt": f"{name} {i}?", "chosen": f" Yes {i}.", "rejected": " No."} for i in range(6)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = pt.DPO(
+        model={"name": tiny_model, "device": "cpu"},
+        data={"sources": [str(tmp_path / f"{name}.jsonl") for name in ("first", "second")], "held_out": 0},
+        evaluate={"samples": None},
+        max_steps=1,
+        batch_size=2,
+        out=str(tmp_path / "run"),
+    )
+    sources = [row.source.rpartition("/")[2].split(".")[0] for row in read_marked_rows(pt.train(config).path)]
+    assert sources == ["first", "first", "second", "second"]
 
 
 def test_the_report_shows_them(run: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from penchant.config import Config
 from penchant.config.limits import Draws, Seed, Text, Tokens
 from penchant.data.rendering.template_source import TemplateName
 from penchant.errors import InputError, PenchantError, RunError
-from penchant.models.settings import Dtype
+from penchant.models.settings import Attention, DeviceMap, Dtype
 from penchant.types import Prompt, PromptGroup
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class Sample(Config):
     """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
     dtype: Dtype = "auto"
     """Of the weights. `auto`: float32."""
+    attention: Attention = "auto"
+    """What computes attention: `sdpa`, `eager`, or the package of a faster one, as `model.attention` of training."""
+    device_map: DeviceMap | None = None
+    """Let Accelerate put the weights in place as they are read, instead of `device`; as `model.device_map` of
+    training."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
 
@@ -88,6 +93,7 @@ def _sample(arguments: Arguments) -> int:
     from penchant.data.layouts.own import read_penchant
     from penchant.data.write import refuse_overwriting
     from penchant.models.load import load_policy
+    from penchant.models.settings import ModelConfig
     from penchant.rewards import load_reward
     from penchant.runs.partial_file import check_startable, open_partial
 
@@ -98,14 +104,15 @@ def _sample(arguments: Arguments) -> int:
     prompt_groups = load_prompts(config.prompts, system=config.system)
     # before the model: a mistyped reward is found in a second, weights take a minute
     reward = load_reward(config.reward) if config.reward else None
-    policy = load_policy(
-        config.model,
-        template=config.template,
-        template_args=config.template_args,
+    settings = ModelConfig(
+        name=config.model,
         device=config.device,
         dtype=config.dtype,
+        attention=config.attention,
+        device_map=config.device_map,
         trust_remote_code=config.trust_remote_code,
     )
+    policy = load_policy(settings, template=config.template, template_args=config.template_args)
     # all prompts at once, not where sampling comes to them after an hour
     _check_room(policy, prompt_groups, config.max_new_tokens)
     prompts = [group.prompt for group in prompt_groups]

@@ -17,7 +17,7 @@ from penchant.config.limits import Seed, Text
 from penchant.data.options import Ties
 from penchant.data.settings import DataConfig, refuse_mixture
 from penchant.errors import InputError
-from penchant.models.settings import Dtype
+from penchant.models.settings import Attention, DeviceMap, Dtype
 
 if TYPE_CHECKING:
     from penchant.data.rendering.rendered import RenderedRows
@@ -65,6 +65,11 @@ class Score(DataConfig):
     """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
     dtype: Dtype = "auto"
     """Of the weights. `auto`: float32."""
+    attention: Attention = "auto"
+    """What computes attention: `sdpa`, `eager`, or the package of a faster one, as `model.attention` of training."""
+    device_map: DeviceMap | None = None
+    """Let Accelerate put the weights in place as they are read, instead of `device`; as `model.device_map` of
+    training."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
 
@@ -179,7 +184,12 @@ def _open(config: Score, run: TrainedRun | None) -> Scoring:
         )
         return Scoring(reward)
     settings = ModelConfig(
-        name=folder, device=config.device, dtype=config.dtype, trust_remote_code=config.trust_remote_code
+        name=folder,
+        device=config.device,
+        dtype=config.dtype,
+        attention=config.attention,
+        device_map=config.device_map,
+        trust_remote_code=config.trust_remote_code,
     )
     policy = load_policy(settings, rendering=config.rendering)
     reference = open_reference(

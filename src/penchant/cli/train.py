@@ -120,6 +120,8 @@ def _summary(result: RunResult) -> str:
             lines.append(f"  {metric('reward').label}: {_change(reference['reward'], policy['reward'])}")
         kl = metric("kl_nats")
         lines.append(f"  {kl.title}: {_format_estimate(policy[kl.key])} {kl.unit}")
+    if (best := metrics.get("best_metric")) and metrics["best_step"] is not None:
+        lines.append(f"  best {best}: at step {metrics['best_step']}, weights in {result.path / 'best'}")
     lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
     return "\n".join([*lines, f"run directory: {result.path}"])
 

@@ -8,8 +8,22 @@ from penchant.reports.kit.text import DASH, count, recorded
 from penchant.reports.run.findings import findings
 from penchant.reports.run.summary import Summary
 
+MEANINGS = {
+    "margin": "Margin: by how much the chosen response leads the rejected one.",
+    "accuracy": "Accuracy: the share of comparisons in which the model ranks the chosen response first. Guessing gets "
+    "50%.",
+    "longest_wins": "Longest wins: the accuracy of always taking the longer response, without any model.",
+    "label_accuracy": "Label accuracy: the share of labels, good or bad, that the model gives too.",
+    "distinct_2": "Variety: the share of pairs of neighbouring tokens that are distinct within a response.",
+    "repetition": "Repetition: the share of four tokens in a row that the response had before.",
+    "finished": "Ended by itself: the share of samples that were not cut at the length limit.",
+    "kl_nats": "KL: how far the model moved from its reference, as the mean log-probability ratio of a response.",
+}
+"""What a reader who knows none of these numbers is told of each that a card shows."""
+
 
 def results_text(summary: Summary) -> str:
+    """Return the tables of results, and what their numbers mean."""
     lines = []
     held_out = _held_out_rows(summary)
     if held_out:
@@ -34,10 +48,12 @@ def results_text(summary: Summary) -> str:
     lines += _outside_tables(summary)
     if not lines:
         return "Nothing was measured on held-out data or samples."
-    lines.append(
-        "In brackets: 95% intervals, for which whole prompts were resampled. KL is how far the model moved from its "
-        "reference: the mean log-probability ratio of a response, in nats."
-    )
+    lines.append("In brackets: 95% intervals, for which whole prompts were resampled.")
+    shown = {*(summary.held_last.held_out if summary.held_last else ()), *(summary.sampled.policy if sampled and
+             summary.sampled else ())}  # fmt: skip
+    if meanings := [meaning for key, meaning in MEANINGS.items() if key in shown]:
+        lines += ["", *(f"- {meaning}" for meaning in meanings)]
+    lines += ["", "Nothing else was measured: these numbers say nothing of knowledge, safety or other kinds of texts."]
     return "\n".join(lines)
 
 

@@ -12,8 +12,11 @@ import yaml
 from penchant.export.card_words import cell, redacted
 from penchant.models.hub import is_hub_id
 from penchant.reports.kit.text import count
-from penchant.reports.run.tables import facts
+from penchant.reports.run.tables import facts, rating_rule
 from penchant.runs.read import Run
+
+AUTO_TEMPLATE = "that of the base model, where it has one; else plain text"
+THOUGHTS = {"mask": "in the context, not learned", "drop": "left out"}  # what stands where nothing is set needs no word
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def _data_rows(run: Run) -> Iterator[tuple[str, str]]:
     counts = [count(n, noun) for key, noun in nouns if (n := run.data(key))]
     held_out = run.data("held_out_groups")
     yield "Amount", ", ".join([*counts, *([f"{count(held_out, 'prompt')} held out"] if held_out else [])])
+    yield "Ratings", rating_rule(run)
 
 
 def _chosen_settings(run: Run) -> Iterator[tuple[str, str]]:
@@ -102,17 +106,26 @@ def _chosen_settings(run: Run) -> Iterator[tuple[str, str]]:
     if isinstance(optimizer, Mapping):
         yield "Optimizer", f"{optimizer.get('name')}, learning rate {optimizer.get('learning_rate')}"
     if (size := run.setting("batch_size")) is not None:
-        yield "Batch", f"{size} per step, {run.setting('epochs')} epochs"
+        yield "Batch", f"{size} per step"
+        yield "Planned", _planned(run)
     if isinstance(lora, Mapping):
         yield "Adapters", f"LoRA of rank {lora.get('rank')}, alpha {lora.get('alpha')}"
+    template = run.setting("data", "template")
+    yield "Template", AUTO_TEMPLATE if template == "auto" else str(template or "")
     for label, keys in (
-        ("Template", ("data", "template")),
         ("Template's arguments", ("data", "template_args")),
-        ("Thoughts", ("data", "thoughts")),
         ("Longest row", ("data", "max_length")),
     ):
         if (value := run.setting(*keys)) not in (None, {}, ""):
             yield label, f"{value} tokens" if label == "Longest row" else str(value)
+    if (thoughts := run.setting("data", "thoughts")) in THOUGHTS:
+        yield "Thoughts in responses", THOUGHTS[str(thoughts)]
+
+
+def _planned(run: Run) -> str:
+    epochs, steps = run.setting("epochs"), run.setting("max_steps")
+    texts = [count(epochs, "epoch")] if isinstance(epochs, int) else []
+    return ", ".join([*texts, *([f"at most {count(steps, 'step')}"] if isinstance(steps, int) else [])])
 
 
 def _public_settings(value: object) -> object:

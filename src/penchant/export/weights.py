@@ -21,6 +21,7 @@ from penchant.export.read_back import compare, read_gguf, read_merged, reads_ggu
 from penchant.export.settings import ExportedDtype, ModelFolder
 from penchant.export.source import Source, stored_dtype
 from penchant.export.template_defaults import put_defaults
+from penchant.files import open_to_readers
 from penchant.models.adapters import CONFIG as ADAPTER_CONFIG
 from penchant.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
 from penchant.models.load import check_saved_files, open_network, open_tokenizer
@@ -101,6 +102,7 @@ def write_merged(source: Source, folder: Path, settings: ModelFolder) -> Written
     if rounds:
         saved = saved.to(getattr(torch, settings.dtype))
     saved.save_pretrained(folder, max_shard_size=settings.shard_size.replace(" ", ""))
+    open_to_readers(folder)
     _drop_local_names(folder / "config.json")
     put_defaults(renderer.tokenizer, renderer.template_args)
     renderer.tokenizer.save_pretrained(folder)

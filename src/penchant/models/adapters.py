@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -120,7 +121,9 @@ def load_adapters(network: PreTrainedModel, folder: str) -> PeftModel:
     from safetensors import safe_open
 
     try:
-        model = PeftModel.from_pretrained(network, folder)
+        with warnings.catch_warnings():  # peft asks transformers by a name that the latter is about to drop
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+            model = PeftModel.from_pretrained(network, folder)
     except KeyError as error:  # of a whole layer, such as a head
         raise InputError(f"its adapters do not fit: {error.args[0]} are missing") from error
     # peft leaves what a file lacks at its random start, and passes over what it does not know

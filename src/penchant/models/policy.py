@@ -17,6 +17,7 @@ from penchant.engine.lengths import context_length
 from penchant.engine.sampling import Sampler, Sampling
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.errors import InputError
+from penchant.files import open_to_readers
 from penchant.models.adapters import clear_saved, join_saved
 from penchant.models.saved_template import save_template
 from penchant.types import Prompt, PromptGroup, Response
@@ -182,6 +183,7 @@ def save_network(model: nn.Module, folder: str | Path) -> None:
     rows_only = settings is not None and settings["default"].trainable_token_indices is not None
     network.save_pretrained(folder, safe_serialization=True, **({"save_embedding_layers": False} if rows_only else {}))
     join_saved(model, Path(folder))
+    open_to_readers(Path(folder))
 
 
 def merge_identical(responses: Sequence[Response]) -> list[Response]:

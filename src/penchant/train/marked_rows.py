@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penchant.data.rendering.marked import MarkedRow, RefusedRow, mark_row
 from penchant.data.rendering.renderer import Rendered, Renderer
@@ -68,9 +68,52 @@ def keep_marked_rows(folder: RunFolder, prepared: Prepared, renderer: Renderer) 
     """Write the first rows that a run trains on, marked, into its directory; a resumed run keeps those that it has."""
     if not folder.writes or (folder.path / MARKED_FILE).exists():
         return
-    rendered = prepared.rendered.pick(prepared.train_side[:ROWS_OF_RUN])
+    indices = chosen_rows(len(prepared.train_side), prepared.train_sources)
+    rendered = prepared.rendered.pick([prepared.train_side[index] for index in indices])
     rows = [
-        mark_row(renderer, group, row, side=TRAINED)
-        for group, row in zip(prepared.train_groups, rendered, strict=False)
+        mark_row(renderer, prepared.train_groups[index], row, side=TRAINED)
+        for index, row in zip(indices, rendered, strict=True)
     ]
     write_marked_rows(folder, rows)
+
+
+def chosen_rows(count: int, sources: Sequence[int]) -> list[int]:
+    """Return which training rows a run keeps: the first ones, of a mixture the first ones of every source in turn.
+
+    Args:
+        count: of the training rows. sources: of each the number of its source; empty for plain data.
+    """
+    if not sources:
+        return list(range(min(ROWS_OF_RUN, count)))
+    first: dict[int, list[int]] = {}
+    for index, source in enumerate(sources):
+        first.setdefault(source, []).append(index)
+    # each source may have a template of its own: one that is not shown may be the one that is wrong
+    turns = sorted(
+        (turn, source, index) for source, indices in first.items() for turn, index in enumerate(indices[:ROWS_OF_RUN])
+    )
+    return sorted(index for _, _, index in turns[: max(ROWS_OF_RUN, len(first))])
+
+
+def keep_marked_samples(
+    folder: RunFolder, renderer: Renderer, groups: Sequence[PromptGroup], rendered: Sequence[Rendered]
+) -> None:
+    """Write the first samples that a run draws and learns from, marked, with their rewards; later ones are passed over.
+
+    Args:
+        groups: the samples with their rewards as scores. rendered: as the loss takes them.
+    """
+    if not folder.writes or (folder.path / MARKED_FILE).exists():
+        return
+    pairs = zip(groups[:ROWS_OF_RUN], rendered, strict=False)
+    write_marked_rows(folder, [_mark_samples(renderer, group, row) for group, row in pairs])
+
+
+def _mark_samples(renderer: Renderer, group: PromptGroup, rendered: Rendered) -> MarkedRow:
+    """Mark samples of a prompt; each has its reward as its label, which rewards of 0 and 1 would not have as scores."""
+    row = mark_row(renderer, group.replace(scores=None), rendered, side=TRAINED)
+    scores = group.scores or ()
+    responses = [
+        replace(response, label=f"reward {score:g}") for response, score in zip(row.responses, scores, strict=False)
+    ]
+    return replace(row, responses=tuple(responses))

@@ -6,7 +6,7 @@ Plain data is a mixture of one source, and goes the same way.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,6 +101,8 @@ def _sum(counts: Sequence[Counts]) -> Counts:
             present = total.get(name)
             if isinstance(value, int | float) and isinstance(present, int | float):
                 total[name] = present + value
+            elif isinstance(value, dict) and isinstance(present, dict):
+                total[name] = {key: _rows(value, key) + _rows(present, key) for key in present | value}
             elif isinstance(value, str) and isinstance(present, str):
                 total[name] = present if value in present.split(" + ") else f"{present} + {value}"
             else:
@@ -163,6 +165,16 @@ def split_sources(keys_by_part: Sequence[Sequence[bytes]], evaluation: Sequence[
 def owners_of(sizes: Sequence[int]) -> NDArray[np.int32]:
     """Return (groups,) the number of each group's source, from the number of each source's groups."""
     return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+
+
+def _rows(table: Mapping[str, object], key: str) -> int:
+    rows = table.get(key)
+    return rows if isinstance(rows, int) else 0
+
+
+def train_sources(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> list[int]:
+    """Return of each training group the number of its source; nothing for plain data."""
+    return owners_of(sizes)[sides.train].tolist() if len(mixture.parts) > 1 else []
 
 
 def held_by_source(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> dict[str, list[int]]:

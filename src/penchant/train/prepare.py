@@ -20,7 +20,7 @@ from penchant.runs.progress import progress_bar
 from penchant.train.batch import Dataset
 from penchant.train.best import check_best
 from penchant.train.mismatched import Mismatched, mismatch
-from penchant.train.mixture import describe_mixture, held_by_source, source_renderer, split_sources
+from penchant.train.mixture import describe_mixture, held_by_source, source_renderer, split_sources, train_sources
 from penchant.train.recipe import Counts, Mixture, MixturePart, Prepared, Recipe
 from penchant.train.scan import GroupFacts, GroupScan
 from penchant.train.settings import GradientConfig
@@ -88,6 +88,7 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
         # the longest group decides it, held out or not: one budget serves training and evaluation
         budget=config.tokens_per_batch or token_budget(learner.scorer.device, rendered),
         warnings=tuple(warnings),
+        train_sources=train_sources(mixture, [len(part.groups) for part in parts], sides),
         held_sources=held_by_source(mixture, [len(part.groups) for part in parts], sides),
         mixing=mixing,
     )

@@ -25,8 +25,9 @@ from penchant.types import PromptGroup
 # `Any`: a recipe's `load` and `held_out` agree on the learner, which the loop between them never looks into
 HeldOut = Callable[[Any, Sequence[PromptGroup], Dataset, int], Estimates]
 """(learner, groups, data, token budget) -> what is measured on held-out data. Each method's takes its own learner."""
-Counts = dict[str, str | float | dict[str, dict[str, float]]]
-"""What reading and rendering did, by the names in result.json; of a mixture, `sources` has the counts of each."""
+Counts = dict[str, str | float | dict[str, int] | dict[str, dict[str, float]]]
+"""What reading and rendering did, by the names in result.json; of a mixture, `sources` has the counts of each.
+`ratings` has how ratings became comparisons, with the number of their rows; it is absent where there are none."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class Prepared:
         rendered: all groups; `train_side` and `held_side` say which of them are on which side.
         units: of each training group, what the steps count of it.
         train_data, held_data: what the loss needs of each side's responses.
+        train_sources: of each training group of a mixture, the number of its source; empty for plain data.
         held_sources: by source of a mixture, which of the held-out groups are of it; empty for plain data.
         mixing: how often groups are drawn, where sources have weights.
         counts: of the data, for result.json.
@@ -139,5 +141,6 @@ class Prepared:
     counts: Counts
     budget: int
     warnings: tuple[str, ...] = ()
+    train_sources: Sequence[int] = ()
     held_sources: Mapping[str, list[int]] = field(default_factory=dict)
     mixing: Mixing | None = None

@@ -28,6 +28,7 @@ from penchant.errors import PenchantError, RunError
 from penchant.losses import policy_gradient as pg
 from penchant.models.policy import Policy
 from penchant.train.loop import RunContext, Step, drive, save
+from penchant.train.marked_rows import keep_marked_samples
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
 from penchant.types import Prompt, PromptGroup
@@ -153,6 +154,7 @@ def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> d
     coefficient = state.kl_coefficient
     with loop.accelerator.autocast():
         rollout = _read(loop, groups)
+    keep_marked_samples(loop.folder, loop.policy.renderer, groups, rollout.rendered)
     updated = _update(loop, rollout, optimizer, number)
     if isinstance(config.kl, AdaptiveKL):
         state.kl_coefficient = pg.adapted(coefficient, rollout.kl_nats, config.kl.target_nats, config.kl.gain)

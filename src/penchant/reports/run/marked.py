@@ -111,7 +111,7 @@ def marked_page(rows: Sequence[MarkedRow | RefusedRow], name: str, model: str, c
         "marked.html.j2",
         {
             "title": f"What {name} teaches",
-            "headline": [f"Rows of {name} as `{model}` is given them: what is coloured is scored."],
+            "headline": [f"Rows of {name} as {model} is given them: what is coloured is scored."],
             "cards": marked_cards(rows, characters),
         },
     )

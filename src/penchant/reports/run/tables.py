@@ -160,7 +160,18 @@ def _data(run: Run) -> str:
     held_out_count = run.data("held_out_groups")
     counts += [f"{count(held_out_count, 'prompt')} held out"] if held_out_count else []
     counts += [f"{n:,} {label}" for key, label in _SPOILED.items() if (n := run.data(key))]
-    return ", ".join([*([str(path)] if path else []), *counts])
+    return ", ".join([*([str(path)] if path else []), *counts, *([rule] if (rule := rating_rule(run)) else [])])
+
+
+def rating_rule(run: Run) -> str:
+    """Return by which rule the ratings of a run's data became comparisons; nothing where it has no ratings."""
+    table = run.result.get("data") if run.result else None
+    rules = table.get("ratings") if isinstance(table, Mapping) else None
+    if not isinstance(rules, Mapping) or not rules:
+        return ""
+    margin = finite(run.setting("data", "margin"))
+    least = f", ties where nearer than {margin:g}" if margin else ""
+    return f"compared by {' or '.join(map(str, rules))}{least}"
 
 
 def _training(run: Run) -> str:

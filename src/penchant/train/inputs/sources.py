@@ -25,6 +25,8 @@ def preferences(data: DataConfig) -> Source:
         "contradictions": loaded.contradictions,
         "duplicates": loaded.duplicates,
     }
+    if loaded.ratings:
+        counts["ratings"] = loaded.ratings
     return Source(loaded.groups, counts, loaded.warnings)
 
 
