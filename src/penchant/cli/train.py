@@ -120,6 +120,7 @@ def _summary(result: RunResult) -> str:
             lines.append(f"  {metric('reward').label}: {_change(reference['reward'], policy['reward'])}")
         kl = metric("kl_nats")
         lines.append(f"  {kl.title}: {_format_estimate(policy[kl.key])} {kl.unit}")
+    # the run's own directory holds the last weights: somebody who asked for the best ones must learn where they are
     if (best := metrics.get("best_metric")) and metrics["best_step"] is not None:
         lines.append(f"  best {best}: at step {metrics['best_step']}, weights in {result.path / 'best'}")
     lines += [f"  warning: {warning}" for warning in metrics["warnings"]]

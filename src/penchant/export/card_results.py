@@ -49,9 +49,10 @@ def results_text(summary: Summary) -> str:
     if not lines:
         return "Nothing was measured on held-out data or samples."
     lines.append("In brackets: 95% intervals, for which whole prompts were resampled.")
-    shown = {*(summary.held_last.held_out if summary.held_last else ()), *(summary.sampled.policy if sampled and
+    # a reader of another field: each number that stands above is explained, and no other
+    measured = {*(summary.held_last.held_out if summary.held_last else ()), *(summary.sampled.policy if sampled and
              summary.sampled else ())}  # fmt: skip
-    if meanings := [meaning for key, meaning in MEANINGS.items() if key in shown]:
+    if meanings := [meaning for key, meaning in MEANINGS.items() if key in measured]:
         lines += ["", *(f"- {meaning}" for meaning in meanings)]
     lines += ["", "Nothing else was measured: these numbers say nothing of knowledge, safety or other kinds of texts."]
     return "\n".join(lines)

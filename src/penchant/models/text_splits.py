@@ -51,8 +51,8 @@ def set_split(tokenizer: tokenizers.Tokenizer, name: str, origin: str) -> None:
     from tokenizers import Regex, pre_tokenizers
 
     name = _SYNONYMS.get(name, name)
-    found = [key for key, known in SPLITS.items() if known == name]
-    if not found:
+    matches = [key for key, split_name in SPLITS.items() if split_name == name]
+    if not matches:
         log.warning(
             "%s cuts texts by %r, which is not known here: some texts may become other tokens than those that the "
             "model was trained on. Use the model's own folder instead of the GGUF file",
@@ -60,7 +60,7 @@ def set_split(tokenizer: tokenizers.Tokenizer, name: str, origin: str) -> None:
             name,
         )
         return
-    ((patterns, ignore_merges),) = found
+    ((patterns, ignore_merges),) = matches
     steps: list[pre_tokenizers.PreTokenizer] = []
     for pattern in patterns:
         if pattern == DIGITS:

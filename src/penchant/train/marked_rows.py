@@ -83,6 +83,7 @@ def chosen_rows(count: int, sources: Sequence[int]) -> list[int]:
     Args:
         count: of the training rows. sources: of each the number of its source; empty for plain data.
     """
+    # the order of the file, never a draw: a reader finds them again at its top
     if not sources:
         return list(range(min(ROWS_OF_RUN, count)))
     first: dict[int, list[int]] = {}

@@ -168,6 +168,7 @@ def owners_of(sizes: Sequence[int]) -> NDArray[np.int32]:
 
 
 def _rows(table: Mapping[str, object], key: str) -> int:
+    # a rule that one source alone has
     rows = table.get(key)
     return rows if isinstance(rows, int) else 0
 

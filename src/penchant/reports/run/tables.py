@@ -170,8 +170,9 @@ def rating_rule(run: Run) -> str:
     if not isinstance(rules, Mapping) or not rules:
         return ""
     margin = finite(run.setting("data", "margin"))
-    least = f", ties where nearer than {margin:g}" if margin else ""
-    return f"compared by {' or '.join(map(str, rules))}{least}"
+    # a margin of 0 makes no ties that the ratings themselves are not
+    threshold = f", ties where nearer than {margin:g}" if margin else ""
+    return f"compared by {' or '.join(map(str, rules))}{threshold}"
 
 
 def _training(run: Run) -> str:
