@@ -16,11 +16,7 @@ if TYPE_CHECKING:
     from penchant.upkeep.cache_entries import Contents, Entry, Pruned, Stray
 
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
-<<<<<<< HEAD
 MOST_LISTED = 40  # entries that are listed one by one; verdicts alone may be thousands
-=======
-LISTED_ENTRIES = 40  # entries that are listed one by one; verdicts alone may be thousands
->>>>>>> f86c44cb (Reference of commands; comments and names of the new code)
 
 
 AGE = re.compile(r"\s*(\d{1,6})\s*([mhdw])\s*")
@@ -102,17 +98,10 @@ def _pruned_lines(pruned: Pruned, config: Cache) -> list[str]:
     # the same lines in both cases, so that a dry run can be compared with what was done
     verb = "would be removed" if config.dry_run else "removed"
     size = file_size(sum(entry.size for entry in pruned.removed))
-<<<<<<< HEAD
     head = f"{count(len(pruned.removed), 'entry', 'entries')} {verb} ({size}), {pruned.remaining} kept"
     lines = [head, *_entry_lines(pruned.removed[:MOST_LISTED])]
     if len(pruned.removed) > MOST_LISTED:
         lines.append(f"  and {len(pruned.removed) - MOST_LISTED} more")
-=======
-    head = f"{count(len(pruned.removed), 'entry', 'entries')} {verb} ({size}), {pruned.kept} kept"
-    lines = [head, *_entry_lines(pruned.removed[:LISTED_ENTRIES])]
-    if len(pruned.removed) > LISTED_ENTRIES:
-        lines.append(f"  and {len(pruned.removed) - LISTED_ENTRIES} more")
->>>>>>> f86c44cb (Reference of commands; comments and names of the new code)
     lines += [f"not removed: {stray.path}: {stray.reason}" for stray in pruned.failed]
     return lines + _stray_lines(pruned.strays)
 
