@@ -145,6 +145,14 @@ def test_a_hostile_text_stays_text(show: Callable[..., tuple[int, str]]) -> None
     assert {"here the two responses part"} <= set(re.findall(r'title="([^"]*)"', Path("page.html").read_text()))
 
 
+def test_the_line_breaks_of_windows_are_shown(show: Callable[..., tuple[int, str]]) -> None:
+    rows: list[dict[str, object]] = [{"prompt": "Say\r\nit.", "chosen": "One.\r\nTwo.", "rejected": "No."}]
+    _, text = show(rows, "n=1", "out=rows.html")
+    assert "Say␍⏎\nit." in text
+    assert "One.␍⏎\nTwo." in text
+    assert Path("rows.html").read_text(encoding="utf-8").count("␍") == 2
+
+
 def test_a_page_has_a_name_of_one(show: Callable[..., tuple[int, str]]) -> None:
     code, out = show(ROWS, "out=page.txt")
     assert code == 2

@@ -92,10 +92,10 @@ def row_segments(row: MarkedRow | RefusedRow, *, coloured: bool, characters: int
 
 
 def _pieces(pieces: Sequence[MarkedPiece], coloured: bool, characters: int) -> Iterator[Segment]:
-    from penchant.reports.run.marked import shorten_middle
+    from penchant.reports.run.marked import shorten_middle, show_returns
 
     for number, piece in enumerate(pieces):
-        text = shorten_middle(clean(piece.text.translate(_OWN_MARKS)), characters)
+        text = shorten_middle(clean(show_returns(piece.text.translate(_OWN_MARKS))), characters)
         # line breaks are tokens too, and may be scored
         text = text.replace("\n", "⏎\n")
         style = _STYLES[piece.kind]

@@ -58,8 +58,8 @@ def test_two_columns_can_change_places() -> None:
 
 
 def test_a_column_that_is_not_there_is_answered_with_the_nearest() -> None:
-    row = {"problem": "p", "info": {"post": "q"}, "chosen": "a", "rejected": "b"}
-    for column, nearest in (("problm", "problem"), ("info.pots", "info.post")):
+    row = {"problem": "p", "info": {"post": "q", "more": {"ask": "?"}}, "chosen": "a", "rejected": "b"}
+    for column, nearest in (("problm", "problem"), ("info.pots", "info.post"), ("info.more.aks", "info.more.ask")):
         with pytest.raises(RowError, match=rf"prompt is to be '{column}', .*; did you mean '{nearest}'\?"):
             rename_columns(row, {"prompt": column})
 

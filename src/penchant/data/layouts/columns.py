@@ -41,6 +41,7 @@ COMMENTARY = re.compile(
     r"quote|principle|analysis|response|completion|generation|chosen|rejected|answer|output).*",
     re.IGNORECASE,
 )
+MOST_PATHS, MOST_LEVELS = 500, 8  # that a misspelt path is compared with: a row may hold thousands
 LONGEST_POINTER = 40  # characters of a text that may be a column's name
 NO_RULES = RatingRules()
 
@@ -128,11 +129,19 @@ def _cell(values: RowValues, column: str, field: str) -> object:
         elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
             value = value[int(part)]
         else:
-            paths = [f"{name}.{key}" for name, item in values.items() if isinstance(item, dict) for key in item]
-            advice = did_you_mean(column, [*values, *paths], form=repr, cutoff=0.5)
+            advice = did_you_mean(column, [*values, *_paths(values)][:MOST_PATHS], form=repr, cutoff=0.5)
             names = ", ".join(cut(name) for name in list(values)[:20])
             raise RowError("column", f"data.columns: {field} is to be {cut(column)!r}, but the row has {names}{advice}")
     return value
+
+
+def _paths(values: RowValues, before: str = "") -> Iterator[str]:
+    """Yield what leads into the objects of a row, and into those inside of them."""
+    for name, item in values.items():
+        if isinstance(item, dict):
+            yield from (f"{before}{name}.{key}" for key in item)
+            if before.count(".") < MOST_LEVELS:
+                yield from _paths(item, f"{before}{name}.")
 
 
 def unused_field(columns: Columns, unread: Collection[str], known: Collection[str]) -> str:

@@ -180,7 +180,8 @@ class ChatTemplate:
             )
         except Exception as error:  # templates raise jinja errors and whatever their authors chose
             raise InputError(
-                f"{self.name} refuses this conversation: {cut(error, 300)} ({type(error).__name__})"
+                f"{self.name} refuses this conversation: {cut(error, 300)} ({type(error).__name__}). Change it, take "
+                "it out of the file, or use another template (template=NAME, or a .jinja file)"
             ) from error
         text = str(rendered)
         if len(text) > LONGEST:

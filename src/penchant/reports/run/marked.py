@@ -70,6 +70,11 @@ def shorten_middle(text: str, limit: int) -> str:
     return f"{text[:head]} […{len(text) - limit:,} characters…] {text[len(text) - tail :]}"
 
 
+def show_returns(text: str) -> str:
+    """Return a text with the carriage returns of Windows' line breaks shown: they are tokens, and pages drop them."""
+    return text.replace("\r\n", "\N{SYMBOL FOR CARRIAGE RETURN}\n")
+
+
 def marked_cards(rows: Sequence[MarkedRow | RefusedRow], characters: int = PAGE_CHARACTERS) -> tuple[MarkedCard, ...]:
     """Return the rows as a template lays them out.
 
@@ -93,7 +98,7 @@ def _lines(pieces: Sequence[MarkedPiece], characters: int) -> tuple[PieceLine, .
     """Return pieces by lines: a line break is a token too, and shown where it may be scored."""
     lines: list[PieceLine] = []
     for piece in pieces:
-        texts = shorten_middle(piece.text, characters).split("\n")
+        texts = shorten_middle(show_returns(piece.text), characters).split("\n")
         for number, text in enumerate(texts, start=1):
             if text or number < len(texts):
                 lines.append(PieceLine(text, piece.kind, number < len(texts), piece.parts and number == 1))
