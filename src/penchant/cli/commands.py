@@ -101,6 +101,12 @@ ENTRIES = (
         "look up",
     ),
     Entry(
+        "doctor",
+        "say what this machine has, what is missing, and what will be slow",
+        "penchant.cli.doctor:DOCTOR",
+        "look up",
+    ),
+    Entry(
         "cache",
         "list what is kept of earlier runs, or remove what was not used for long",
         "penchant.cli.cache:CACHE",
