@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import json
+import linecache
 import os
 import resource
 import signal
@@ -92,6 +93,8 @@ def become(order: dict[str, Any], command: Any, client: socket.socket | None = N
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_limit"], resource.RLIM_INFINITY))
         sys.argv = ["penchant", *order["start"]]
         if order["start"][:1] == ["-c"]:
+            # as a notebook does: of its functions Python finds the source, of those of `-c` it does not
+            linecache.cache["<tutorial>"] = (0, None, order["start"][1].splitlines(keepends=True), "<tutorial>")
             exec(compile(order["start"][1], "<tutorial>", "exec"), {"__name__": "__main__"})
             code = 0
         elif [part for part in order["start"] if part != "-P"][:2] == ["-m", worker_server.__name__]:

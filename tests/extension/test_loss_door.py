@@ -115,7 +115,11 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         ("mine.py:logistc", {}, "the loss `mine.py:logistc`: mine.py has no `logistc`; did you mean `logistic`"),
         ("mien.py:logistic", {}, "there is no file mien.py; did you mean `mine.py`"),
         ("mine.py:constant", {}, "expected a function, but it is a int"),
-        ("mine.py:logistic", {"bta": 1}, "failed: TypeError.*bta"),
+        (
+            "mine.py:logistic",
+            {"bta": 1},
+            "it is called with four tensors .*, but got an unexpected keyword argument 'bta'",
+        ),
         ("mine.py:mean", {}, r"it returned the shape \(\), expected \(4,\): one loss per pair, without a mean"),
         ("mine.py:number", {}, "it returned a float, expected a tensor"),
         ("mine.py:without_gradient", {}, "their gradient is cut"),

@@ -79,6 +79,6 @@ def test_bad_rows_leave_no_folder(config: pt.DPO) -> None:
 def _stop_after_one_step(*, saves: bool = True):  # type: ignore[no-untyped-def]
     from contextlib import nullcontext
 
-    from penchant.train.loop import Interrupt
+    from penchant.train.interrupt import Interrupt
 
     return nullcontext(Interrupt(requested=True))

@@ -236,9 +236,10 @@ def test_an_interrupted_reward_model_is_not_climbed(
 ) -> None:
     """The first Ctrl-C comes while the reward model is fitted; the same command ends as if it had not."""
     from penchant.train import loop
+    from penchant.train.interrupt import Interrupt
 
     straight = pt.train(online("straight"))
-    asked = loop.Interrupt()
+    asked = Interrupt()
     asked.requested = True
     with monkeypatch.context() as patch:
         patch.setattr(loop, "interruptible", lambda **_: contextlib.nullcontext(asked))

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 import penchant as pt
 from penchant.errors import RunMismatchError
 from penchant.train import loop
+from penchant.train.interrupt import Interrupt
 
 NAMES = ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn")
 DATED = (
@@ -77,7 +78,7 @@ class Stopped:
 
     def start(self, config: Any) -> None:
         """Begin a run and stop it after its first step."""
-        stop = loop.Interrupt()
+        stop = Interrupt()
         stop.requested = True
         with self.inside(), pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "interruptible", lambda **_: contextlib.nullcontext(stop))

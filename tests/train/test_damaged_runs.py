@@ -20,6 +20,7 @@ from old_folders import unpack
 from penchant.cli.main import main
 from penchant.digests import SUMS
 from penchant.train import loop
+from penchant.train.interrupt import Interrupt
 
 TRAIN = ("train", "dpo", "model=model", "model.device=cpu", "data=prefs.jsonl", "data.held_out=1", "batch_size=4")
 SMALL = ("evaluate.samples.max_new_tokens=4", "evaluate.samples.n=1", "optimizer.learning_rate=1e-3", "max_steps=4")
@@ -60,7 +61,7 @@ class Inputs:
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inputs]:
     folder = unpack(tmp_path_factory.mktemp("inputs"), "unfinished")
-    stop = loop.Interrupt()
+    stop = Interrupt()
     stop.requested = True
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

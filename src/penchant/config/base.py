@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import ClassVar, Self
@@ -15,6 +15,7 @@ from penchant.config.schema import Schema
 from penchant.errors import InputError
 from penchant.extension.door import is_extension
 from penchant.redact import hide_credentials
+from penchant.session.objects import code_name
 
 
 def is_unicode(text: str) -> bool:
@@ -125,6 +126,11 @@ def shallow(config: Schema) -> dict[str, object]:
     return {name: getattr(config, name) for name in type(config).model_fields}
 
 
+def is_settings_class(value: object) -> bool:
+    """Return whether a value is a class of settings, and no object of it."""
+    return isinstance(value, type) and issubclass(value, Schema)
+
+
 def as_mapping(shape: Shape, value: object) -> object:
     """Return a bare value as the mapping it stands for; anything else as it is.
 
@@ -137,6 +143,9 @@ def as_mapping(shape: Shape, value: object) -> object:
     if branch is None or not isinstance(value, Mapping):
         return value
     name = value.get(TAG)
+    # a function, a class or an object of the session; a class of settings was meant to be called
+    if not isinstance(name, str | int | float | Sequence | Mapping | NoneType | Config) and not is_settings_class(name):
+        name = code_name(name)
     if not isinstance(name, str) or not is_extension(name):
         return value
     return {**value, TAG: tag_of(branch), branch.extension: name}

@@ -23,6 +23,8 @@ from penchant.extension.user_code import (
     raising_line,
     suggest,
 )
+from penchant.session.objects import absent_reason, find_object, find_source, shown_name
+from penchant.session.store import PREFIX, is_session_name
 
 
 def is_extension(name: str) -> bool:
@@ -52,6 +54,8 @@ class Door:
         Raises:
             InputError: it has no such form; the message says what is too much or missing, or the nearest built-in name.
         """
+        if is_session_name(name):
+            return PREFIX.rstrip(":"), name.removeprefix(PREFIX)
         full = self.built_in.get(name, name) if isinstance(self.built_in, Mapping) else name
         # the last colon: the path of a file may have one
         source, colon, attribute = full.rpartition(":")
@@ -88,6 +92,10 @@ class Door:
         Raises:
             InputError: no such file or module, no such attribute in it, or a file that is no Python.
         """
+        if is_session_name(name):
+            if find_object(name) is None and find_source(name) is None:
+                raise self.refusal(name, absent_reason(name))
+            return
         source, attribute = self.split(name)
         check_function(source, attribute, lambda reason: self.refusal(name, reason))
 
@@ -97,13 +105,26 @@ class Door:
         Raises:
             InputError: as `check`, and code that fails while it is imported.
         """
-        source, attribute = self.split(name)
+        if (handed_over := find_object(name)) is not None:
+            return handed_over.value
+        source, attribute = self._stored(name) if is_session_name(name) else self.split(name)
         module = load_module(source, lambda reason: self.refusal(name, reason))
         try:
             return getattr(module, attribute)
         except AttributeError:
             public = [key for key in vars(module) if not key.startswith("_")]
             raise self.refusal(name, f"{source} has no `{attribute}`{suggest(attribute, public)}") from None
+
+    def _stored(self, name: str) -> tuple[str, str]:
+        """Return the file and the attribute of a function that a session handed over.
+
+        Raises:
+            InputError: only that session has it.
+        """
+        stored = find_source(name)
+        if stored is None:
+            raise self.refusal(name, absent_reason(name))
+        return str(stored[0]), stored[1]
 
     def load_callable(self, name: str, expected: str = "a function") -> Callable[..., object]:
         """Run the code behind a name, anew each time, and return the attribute, which can be called.
@@ -125,6 +146,8 @@ class Door:
         Raises:
             InputError: as `check`.
         """
+        if is_session_name(name):
+            return name  # which ends in a digest of the source
         source, attribute = self.split(name)
         # the attribute belongs to it: two functions of one file are two rewards
         content = code_content(source)
@@ -134,7 +157,7 @@ class Door:
 
     def refusal(self, name: str, reason: str) -> InputError:
         """Return the error that a name is refused with."""
-        return InputError(f"the {self.noun} `{name}`: {reason}")
+        return InputError(f"the {self.noun} `{shown_name(name)}`: {reason}")
 
     def failure(self, name: str, error: BaseException, doing: str = "failed") -> InputError:
         """Return the error of user code that raised one while it ran."""

@@ -12,6 +12,7 @@ import builtins
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import logging
 import pkgutil
 import sys
@@ -127,6 +128,20 @@ def raising_line(error: BaseException, source: str) -> str:
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file.resolve())
     ]
     return f" ({file.name}, line {passed[-1]})" if passed else ""
+
+
+def call_problem(function: Callable[..., object], arguments: int, names: Mapping[str, object] | None = None) -> str:
+    """Return why a function cannot be called with so many values and these named ones; empty where it can.
+
+    Asked of the signature alone: nothing is called.
+    """
+    try:
+        inspect.signature(function).bind(*range(arguments), **(names or {}))
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # code in C says nothing of its arguments
+        return ""
+    return ""
 
 
 def suggest(word: str, choices: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, Self, SupportsFloat, SupportsIndex
 
 from penchant.clean_text import clean
+from penchant.extension.user_code import call_problem
 from penchant.judges.contract import SWAPPED, Done, Judge, Question
 from penchant.judges.settings import OWN_JUDGES, Custom
 from penchant.types import Verdict
@@ -127,6 +128,43 @@ class CustomJudge:
         )
 
 
+class FunctionJudge:
+    """A function of one question, as a judge.
+
+    Args:
+        factory: the name of the function, for messages.
+        answer: gives `"a"`, `"b"`, `"tie"` or a `Verdict`, of a question and the settings by name.
+    """
+
+    def __init__(self, factory: str, answer: Callable[..., object], settings: Mapping[str, object]) -> None:
+        self.factory, self.answer, self.settings = factory, answer, settings
+        self.identity = ""  # the digest of its code and its settings say all
+
+    def judge_many(self, questions: Sequence[Question], done: Done) -> None:
+        """Answer the questions in their order.
+
+        Raises:
+            InputError: an answer that is none, with the question's number.
+        """
+        for number, question in enumerate(questions):
+            answer = self.answer(question, **self.settings)
+            if not isinstance(answer, Verdict) and answer not in ("a", "b", "tie"):
+                raise OWN_JUDGES.refusal(
+                    self.factory,
+                    f"it returned {_excerpt(answer)} for question {number}, expected 'a', 'b', 'tie', or a "
+                    "penchant.types.Verdict",
+                )
+            done(number, answer if isinstance(answer, Verdict) else Verdict(answer))
+
+
+def answers_alone(candidate: object, settings: Mapping[str, object]) -> bool:
+    """Return whether a function answers a question itself, and makes no judge that does."""
+    # a factory can be called with the settings alone, a function of a question lacks the question then
+    if not inspect.isfunction(candidate) or hasattr(candidate, "judge_many"):
+        return False
+    return bool(call_problem(candidate, 0, settings)) and not call_problem(candidate, 1, settings)
+
+
 def _make(factory: str, settings: Mapping[str, object]) -> Judge:
     """Return the judge that an attribute is or makes.
 
@@ -134,6 +172,8 @@ def _make(factory: str, settings: Mapping[str, object]) -> Judge:
         InputError: there is no such attribute, it fails, or what it makes is no judge.
     """
     candidate = OWN_JUDGES.load(factory)
+    if answers_alone(candidate, settings):
+        return FunctionJudge(factory, candidate, settings)
     with OWN_JUDGES.named_errors(factory, "it cannot be made of `judge.settings`"):
         if isinstance(candidate, type) or (callable(candidate) and not hasattr(candidate, "judge_many")):
             candidate = candidate(**settings)

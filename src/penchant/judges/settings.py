@@ -12,6 +12,7 @@ from penchant.config.addresses import split_http_address
 from penchant.config.fields import tag_of
 from penchant.config.limits import Seed
 from penchant.extension.door import Door
+from penchant.session.objects import CodeName
 
 OWN_JUDGES = Door("judge")
 """Judges of the user's, by `module:attribute`."""
@@ -69,7 +70,7 @@ class Reward(JudgeSettings):
     implementation: ClassVar[str] = "penchant.judges.scored:RewardJudge"
 
     name: Literal["reward"] = "reward"
-    reward: Text = "vader"
+    reward: Annotated[CodeName, Field(min_length=1)] = "vader"
     """A name such as `vader`, `classifier:MODEL`, `module:function`, an address, or the folder of a reward model."""
     margin: Difference = 0.0
     """A smaller difference is a tie."""
@@ -148,7 +149,7 @@ class Custom(JudgeSettings):
     extension: ClassVar[str] = "factory"
 
     name: Literal["custom"] = "custom"
-    factory: Text
+    factory: Annotated[CodeName, Field(min_length=1)]
     """`module:attribute`, or `path/to/file.py:attribute`: a class or a function that makes the judge."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Its arguments, by name."""

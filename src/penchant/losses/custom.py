@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from penchant.errors import InputError
+from penchant.extension.user_code import call_problem
 from penchant.losses.settings import OWN_LOSSES, CustomLoss, PairLoss, custom_losses
 
 # sums of log-probabilities in nats: policy chosen and rejected, reference chosen and rejected
@@ -71,6 +72,16 @@ def _checked(function: Callable[..., object], reference: str) -> Callable[..., T
                 f"it returned the shape {tuple(losses.shape)}, expected {tuple(logps[0].shape)}: one loss per pair, "
                 "without a mean over pairs",
             )
+        if not losses.dtype.is_floating_point:
+            raise OWN_LOSSES.refusal(
+                reference, f"it returned numbers of type {losses.dtype}, expected {logps[0].dtype}"
+            )
+        if losses.device != logps[0].device:
+            raise OWN_LOSSES.refusal(
+                reference,
+                f"it returned a tensor on {losses.device}, expected {logps[0].device}, where the log-probabilities "
+                "lie: make new tensors with `device=policy_chosen.device`",
+            )
         return losses
 
     return loss
@@ -78,6 +89,12 @@ def _checked(function: Callable[..., object], reference: str) -> Callable[..., T
 
 def _try(settings: CustomLoss) -> None:
     # pairs that the policy ranks rightly and wrongly, and one with sums of -30 and -40 nats: tiny exponentials
+    if problem := call_problem(custom_function(settings.function), len(TRIAL), settings.arguments()):
+        raise _refusal(
+            settings,
+            "it is called with four tensors of shape (pairs,), the summed log-probabilities of chosen and rejected "
+            f"under the policy and then the reference, and `loss.settings` by name, but {problem}",
+        )
     rows = [torch.tensor(row) for row in TRIAL]
     policy: Sequence[Tensor] = [row.requires_grad_() for row in rows[:2]]
     losses = custom_function(settings.function)(*policy, *rows[2:], **settings.arguments())

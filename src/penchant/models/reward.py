@@ -95,6 +95,11 @@ class LearnedReward:
         return RewardScorer(self.model)
 
     @property
+    def penchant_name(self) -> str:
+        """The name that settings hold for it."""
+        return self.name
+
+    @property
     def head(self) -> list[Tensor]:
         """The weights of the scalar head that train."""
         return [weight for weight in unwrap(self.model).score.parameters() if weight.requires_grad]

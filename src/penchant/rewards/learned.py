@@ -47,6 +47,11 @@ class RewardEnsemble:
                 )
 
     @property
+    def penchant_name(self) -> str | None:
+        """The name that settings hold for it; None where they cannot, for they know no caution."""
+        return None if self.caution else ",".join(member.name for member in self.members)
+
+    @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer of all members: they share their vocabulary."""
         return self.members[0].tokenizer

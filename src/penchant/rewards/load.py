@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from penchant.clean_text import clean
 from penchant.errors import InputError, PenchantError
-from penchant.extension.user_code import describe_error, raising_line
-from penchant.rewards.names import FUNCTIONS, reward_kind, split_thoughts_mark
+from penchant.extension.user_code import call_problem, describe_error, raising_line
+from penchant.rewards.names import FUNCTIONS, THOUGHTS, reward_kind, split_thoughts_mark
+from penchant.session.objects import NAME, shown_name
 
 if TYPE_CHECKING:
-    from penchant.data.options import Overflow
+    from penchant.data.options import Overflow, Thoughts
 
 Reward = Callable[[Sequence[tuple[str, str]]], list[float]]
 """(prompt, response) texts in, one finite number for each out, in the same order; larger is better."""
@@ -52,28 +53,38 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
     """
     reads_thoughts, spec = split_thoughts_mark(spec)
     if reads_thoughts and reward_kind(spec) != "learned":
-        return _with_thoughts(load_reward(spec, device=device, overflow=overflow))
+        reading = _with_thoughts(load_reward(spec, device=device, overflow=overflow))
+        return _named(reading, f"{THOUGHTS}{spec}")
     match reward_kind(spec):
         case "classifier":
             from penchant.rewards.classifier import load_classifier
 
-            return checked_reward(load_classifier(spec, device=device), spec)
+            return _named(checked_reward(load_classifier(spec, device=device), spec), spec)
         case "address":
             from penchant.rewards.http import HTTPReward
 
-            return checked_reward(HTTPReward(spec))
+            return _named(checked_reward(HTTPReward(spec)), spec)
         case "learned":
             from penchant.rewards.learned import learned_reward  # brings torch
 
-            return learned_reward(
-                spec.split(","), device=device, overflow=overflow, thoughts="score" if reads_thoughts else None
-            )
+            thoughts: Thoughts | None = "score" if reads_thoughts else None
+            return learned_reward(spec.split(","), device=device, overflow=overflow, thoughts=thoughts)
     function = FUNCTIONS.load(spec)
     if not callable(function):
         raise FUNCTIONS.refusal(
             spec, f"expected a function, but {spec.rpartition(':')[2]} is a {type(function).__name__}"
         )
-    return checked_reward(function, spec)
+    if problem := call_problem(function, 1):
+        raise FUNCTIONS.refusal(
+            spec, f"it is called with one argument, a list of (prompt, response) texts, but {problem}"
+        )
+    return _named(checked_reward(function, spec), spec)
+
+
+def _named(reward: Reward, spec: str) -> Reward:
+    """Note the name of a reward, so that settings take the reward itself as well."""
+    setattr(reward, NAME, spec)
+    return reward
 
 
 def _with_thoughts(reward: Reward) -> Reward:
@@ -101,7 +112,7 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
     """
     if getattr(function, "is_checked_reward", False):
         return function
-    reward_name = f"the reward `{name or getattr(function, '__name__', repr(function))}`"
+    reward_name = f"the reward `{shown_name(name or '') or getattr(function, '__name__', repr(function))}`"
 
     @wraps(function, updated=())
     def reward(pairs: Sequence[tuple[str, str]]) -> list[float]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +22,9 @@ from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.files import atomic_write, read_file, remove
 from penchant.files import read_json as load_json
 from penchant.runs.provenance import RunRecord
-from penchant.runs.run_lines import Digest, Row, RunLines, read_rows
+from penchant.runs.run_lines import Digest, Row, RunLines, finite, read_rows
 from penchant.runs.run_lock import check_lock_file, run_lock
+from penchant.session.objects import code_warnings
 from penchant.session.store import INPUTS, keep_inputs
 from penchant.typed_json import from_json
 
@@ -57,7 +57,8 @@ class RunFolder:
         self.path = Path(path).expanduser() if path else made_up
         self.config, self.resume, self.writes = config, resume, writes
         self._restart_folder = None if resumable else self.path
-        self.warnings: list[str] = []  # what was wrong with the files of a resumed run
+        # of code that only a Python session has; then what was wrong with the files of a resumed run
+        self.warnings = code_warnings(config.recorded())
         self._lock = contextlib.ExitStack()
         self._lines = {name: RunLines(self.path / name) for name in LINES}
         if writes:
@@ -110,7 +111,7 @@ class RunFolder:
     def _remove_beginning(self) -> None:
         # the folder was empty when it was opened: what is listed was written since
         listed = [name for name in read_sums(self.path) or () if "/" not in name]
-        for name in (*BEGINS, *listed, SUMS, INPUTS):
+        for name in (*BEGINS, *LINES, *listed, SUMS, INPUTS):
             with contextlib.suppress(OSError):
                 remove(self.path / name)
 
@@ -224,14 +225,14 @@ class RunFolder:
 
     def write_json(self, name: str, content: Mapping[str, object]) -> None:
         """Write a JSON file, atomically; what is not finite becomes null."""
-        self.write(name, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+        self.write(name, json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n")
 
     def append(self, name: str, row: Mapping[str, object]) -> None:
         """Append one line to a JSONL file."""
         if not self.writes:
             return
         with self._writing(name):
-            self._lines[name].append(json.dumps(_finite(row), ensure_ascii=False))
+            self._lines[name].append(json.dumps(finite(row), ensure_ascii=False))
 
     def rows(self, name: str) -> list[Row]:
         """Return the lines of a JSONL file. Damaged ones, and a last one that a kill cut short, are left out."""
@@ -348,20 +349,3 @@ def cannot_write(path: Path, error: Exception, *, restart_folder: Path | None = 
     if restart_folder is not None:
         advice = f"Make room, remove {restart_folder}, and give the same command again"
     return RunError(f"cannot write {path}: {error}. {advice}")
-
-
-def _finite(value: object) -> object:
-    """Replace numbers that are not finite by None.
-
-    JSON knows no NaN: it becomes null. Text that is no valid Unicode keeps its place as a question mark.
-    """
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    # a sampled text may end in the middle of a surrogate pair, which UTF-8 cannot hold
-    if isinstance(value, str):
-        return value.encode("utf-8", errors="replace").decode("utf-8")
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value

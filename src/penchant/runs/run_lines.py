@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
@@ -143,3 +145,20 @@ def _lines(numbers: list[int]) -> str:
     # a damaged file may have thousands of bad lines
     omitted = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     return f"lines {', '.join(map(str, numbers[:5]))}{omitted}"
+
+
+def finite(value: object) -> object:
+    """Replace numbers that are not finite by None.
+
+    JSON knows no NaN: it becomes null. Text that is no valid Unicode keeps its place as a question mark.
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    # a sampled text may end in the middle of a surrogate pair, which UTF-8 cannot hold
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value

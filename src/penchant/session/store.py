@@ -146,9 +146,11 @@ def keep_inputs(run: Path, settings: object) -> None:
         OSError: it cannot be written.
         InputError: one is not what was handed over.
     """
-    for file in (name.removeprefix(PREFIX) for name in names_in(settings)):
+    stems = [name.removeprefix(PREFIX) for name in names_in(settings)]
+    # code has no ending in its name, for that says whether the text can stand alone
+    for file in (f"{stem}{suffix}" for stem in stems for suffix in ("", ".py", ".txt")):
         source, target = find_stored(file), run / INPUTS / file
-        # a function that only its session has is in no file; a resumed run has its inputs already
+        # what has no source is in no file; a resumed run has its inputs already
         if source is None or target.exists():
             continue
         make_folder(target.parent)

@@ -44,6 +44,11 @@ class TaskSpec:
     local: tuple[str, ...] = ()
     relate: Relate | None = None
 
+    @property
+    def __wrapped__(self) -> Reader:
+        """The function that the decorator was put on, as `inspect.unwrap` looks for it."""
+        return self.read
+
 
 def task(
     *,

@@ -22,6 +22,7 @@ from penchant.runs.provenance import provenance
 from penchant.runs.run_folder import RunFolder
 from penchant.train import setup
 from penchant.train.best import LOSS, best_metric
+from penchant.train.callbacks import Callbacks, callback_inputs
 from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.gradient import Loop, train
@@ -64,6 +65,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         inputs = input_digests.model_inputs(start, frozen) | input_digests.template_inputs(learner.renderer)
         inputs |= _inputs(prepared) | {f"the source {part.name}": part.digest for part in source.parts if part.digest}
         inputs |= {**input_digests.sample_inputs(samples, setup.sample_settings(config)), **recipe.objective.code}
+        inputs |= callback_inputs(config.callbacks)
         input_digests.check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
         keep_marked_rows(folder, prepared, learner.renderer)
         loop = _loop(config, recipe, learner, samples, prepared, folder, accelerator)
@@ -147,6 +149,7 @@ def _loop(
         head_rate=recipe.head_rate,
         mixing=prepared.mixing,
         own_losses=recipe.objective.own_losses,
+        callbacks=Callbacks(config.callbacks),
     )
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -22,7 +19,9 @@ from penchant.runs.progress import progress_bar
 from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import Row
 from penchant.train.best import best_metric, improves, value_of
+from penchant.train.callbacks import Callbacks
 from penchant.train.evaluation.estimates import NotFiniteLoss, listed
+from penchant.train.interrupt import interruptible
 from penchant.train.optimizer import take_memory
 from penchant.train.settings import RunConfig
 
@@ -101,6 +100,7 @@ class RunContext:
     extra_modules: dict[str, nn.Module] = field(default_factory=dict)
     saves_result: bool = True
     own_losses: Sequence[str] = ()
+    callbacks: Callbacks = field(default_factory=Callbacks)
 
     def parameters(self) -> list[Tensor]:
         """Return all parameters that train."""
@@ -175,13 +175,13 @@ def drive(
                 run.folder.append("metrics.jsonl", line)
                 run.accelerator.log({k: v for k, v in result.row.items() if isinstance(v, float)}, step=state.step)
                 advance(1, f"{progress_metric} {result.row[progress_metric]:.4f}")
-                last = state.step == total or bool(result.stop)
+                _tell(run, optimizer, line)
+                last = state.step == total or bool(result.stop or run.callbacks.stopped_by)
                 evaluation = run.config.evaluate
                 evaluated = last or _due(evaluation.every_steps, state.step) or state.step in evaluation.at_steps
                 if evaluated:
                     evaluate(run, optimizer, result.epoch)
-                status = result.stop or ("done" if last else "stopped_early" if _stale(run) else "")
-                status = status or ("interrupted" if interrupt.requested else "")
+                status = _status(run, result, total, is_interrupted=interrupt.requested)
                 # only the main process evaluates, and a signal may reach some only: all must stop at one step
                 if run.accelerator.num_processes > 1:
                     (status,) = broadcast_object_list([status])
@@ -198,6 +198,17 @@ def drive(
                 if status:
                     return status
     return "done"
+
+
+def _status(run: RunContext, result: Step, total: int, *, is_interrupted: bool) -> str:
+    """Return why the run ends with this step; empty where it goes on."""
+    if result.stop:
+        return result.stop
+    if run.state.step == total:  # the end, also where the last evaluation was no better
+        return "done"
+    if _stale(run) or run.callbacks.stopped_by:
+        return "stopped_early"
+    return "interrupted" if is_interrupted else ""
 
 
 def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) -> None:
@@ -220,7 +231,10 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
             raise RunError(
                 f"the held-out loss after step {state.step} is not finite. Rows: {listed(error.rows)}. {run.advice}"
             ) from error
-        if not state.step:  # nothing was done that could be lost
+        if not state.step:
+            # a reward of the user's that is wrong leaves nothing behind: the next call may use the folder
+            if isinstance(error, InputError):
+                _undo_start(run)
             raise
         save(run, optimizer)
         raise RunError(
@@ -233,6 +247,7 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
     run.folder.append("metrics.jsonl", evaluated.line)
     run.accelerator.log(dict(_values(evaluated.line)), step=state.step)
     state.first, state.last = state.first or evaluated.line, evaluated.line
+    _tell(run, optimizer, evaluated.line)
     if metric is None or value is None:
         return
     if improves(metric, value, state.best_loss, stopping.min_delta if stopping is not None else 0.0):
@@ -242,6 +257,30 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
             checkpoint.save(run.folder.path / "best", run.policy, None)
     else:
         state.stale += 1
+
+
+def _undo_start(run: RunContext) -> None:
+    """Leave nothing behind of a run that fails before its first step."""
+    if not run.state.step and not run.folder.resume:
+        run.folder.discard()
+
+
+def _tell(run: RunContext, optimizer: torch.optim.Optimizer, line: Row) -> None:
+    """Call the user's callbacks with a line of metrics.
+
+    Raises:
+        RunError: one failed; a checkpoint of the steps done was written.
+    """
+    if run.evaluate is None:  # only the main process has it
+        return
+    try:
+        run.callbacks.call(line)
+    except InputError as error:
+        if not run.state.step:
+            _undo_start(run)
+            raise
+        save(run, optimizer)
+        raise RunError(f"{error}. The steps done are kept: set it right and continue with --resume") from error
 
 
 def _best_value(run: RunContext, metric: str | None, evaluated: Evaluated) -> float | None:
@@ -255,8 +294,7 @@ def _best_value(run: RunContext, metric: str | None, evaluated: Evaluated) -> fl
     try:
         return value_of(metric, evaluated.line)
     except InputError:
-        if not run.state.step and not run.folder.resume:
-            run.folder.discard()
+        _undo_start(run)
         raise
 
 
@@ -324,39 +362,3 @@ def _restore(run: RunContext, optimizer: torch.optim.Optimizer) -> bool:
     run.folder.rewind(run.state.step, saved.get("lines"))
     log.warning("resuming after step %d", run.state.step)
     return True
-
-
-@dataclass
-class Interrupt:
-    """A flag that is set once the user asked to stop, by the first Ctrl-C or SIGTERM."""
-
-    requested: bool = False
-
-
-@contextmanager
-def interruptible(*, saves: bool = True) -> Iterator[Interrupt]:
-    """Let the first Ctrl-C (or SIGTERM) finish the step and write a checkpoint; the second one stops hard.
-
-    Args:
-        saves: whether there will be a checkpoint, which is said to the user.
-    """
-    interrupt = Interrupt()
-
-    def handle(number: int, frame: object) -> None:
-        if interrupt.requested:
-            raise KeyboardInterrupt
-        interrupt.requested = True
-        what = "stopping after this step, with a checkpoint" if saves else "stopping after this step"
-        print(f"{what} (again to stop at once)", file=sys.stderr, flush=True)
-
-    previous = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, handle)
-    except ValueError:  # not the main thread: whoever runs us handles signals
-        previous.clear()
-    try:
-        yield interrupt
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -27,6 +27,7 @@ from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import Row
 from penchant.train import setup
 from penchant.train.best import check_best
+from penchant.train.callbacks import Callbacks, callback_inputs
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.inputs.reference_table import load_reference, reference_of
 from penchant.train.inputs.sources import prompts
@@ -83,6 +84,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         inputs |= input_digests.prompt_inputs(policy, train_groups, held_groups)
         inputs |= input_digests.reward_inputs(config.reward, config.true_reward)
         inputs |= input_digests.sample_inputs(samples, config.evaluate.samples)
+        inputs |= callback_inputs(config.callbacks)
         input_digests.check_unchanged_since_start(folder, provenance(config, policy, start, frozen, inputs))
         loop = _loop(config, policy, train_groups, rewards, reference_of(other, policy), samples, folder, accelerator)
         setup.start_trackers(accelerator, config)
@@ -125,6 +127,7 @@ def _loop(
         reward=rewards[0],
         true_reward=rewards[1],
         budget=budget,
+        callbacks=Callbacks(config.callbacks),
     )
 
 

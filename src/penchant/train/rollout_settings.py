@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from penchant.config import Config
 from penchant.config.limits import Draws, Rows, Steps, Tokens
 from penchant.models.settings import FrozenModel
+from penchant.session.objects import CodeName
 from penchant.train.settings import Evaluate, RunConfig
 
 Coefficient = Annotated[float, Field(ge=0)]
@@ -45,10 +46,10 @@ class RolloutConfig(RunConfig):
 
     evaluate: Evaluate = Evaluate()
     """Evaluation."""
-    reward: Annotated[str, Field(min_length=1)]
+    reward: Annotated[CodeName, Field(min_length=1)]
     """What is optimised: the folder of a reward model (several with commas between: their mean), `vader`,
     `module:function`, or a URL."""
-    true_reward: str | None = None
+    true_reward: CodeName | None = None
     """What the reward stands for; logged beside it in every step, never trained on. As `reward`."""
     reference: FrozenModel | None = None
     """The model that the policy is held to; the policy's own start if not given."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from penchant.config import Config
 from penchant.config.limits import BatchSize, Draws, Epochs, Rows, Seed, Steps, Tokens
 from penchant.data.settings import PromptsConfig, RowsConfig
 from penchant.models.settings import ModelConfig
+from penchant.session.objects import CodeName
 
 LearningRate = Annotated[float, Field(gt=0)]
 WarmupSteps = Annotated[
@@ -88,7 +89,7 @@ class Samples(Config):
     """Draw among the smallest set of tokens with this probability; 1 for all."""
     seed: Seed = 0
     """Fixes the draws, with the prompt and the sample's index."""
-    reward: str | None = None
+    reward: CodeName | None = None
     """The true reward of a response: `vader`, `module:function` taking a list of (prompt, response), or the address of
     an endpoint (`http://...`)."""
 
@@ -135,6 +136,8 @@ class Checkpoints(Config):
 class RunConfig(Config):
     """Settings that every run has, whatever its loop."""
 
+    added_fields: ClassVar[frozenset[str]] = frozenset({"callbacks"})
+
     model: ModelConfig
     """The model to train: a name, or its settings (`model.lora.rank=8`)."""
     data: PromptsConfig
@@ -166,6 +169,9 @@ class RunConfig(Config):
     """The best checkpoint, and how many are kept."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Trackers that get the metrics too."""
+    callbacks: tuple[CodeName, ...] = ()
+    """Functions of your own, as `module:function`. Each is called with every line of metrics, a mapping with `kind`
+    (`train` or `eval`) and `step`; one that returns true stops the run after that step."""
 
 
 class GradientConfig(RunConfig):

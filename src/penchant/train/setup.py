@@ -25,7 +25,9 @@ from penchant.rewards import load_reward
 from penchant.rewards.names import check_reward
 from penchant.runs.run_folder import RunFolder, finished
 from penchant.runs.run_lines import Row
+from penchant.session.objects import shown_name
 from penchant.train.best import best_metric
+from penchant.train.callbacks import Callbacks
 from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.loop import Evaluated, Evaluation, RunContext
@@ -156,6 +158,7 @@ def refuse_early(config: RunConfig, *, resume: bool, rewards: Sequence[str | Non
     for reward in (*rewards, samples.reward if samples is not None else None):
         if reward:
             check_reward(reward)
+    Callbacks(config.callbacks)
     # other processes must not look: the first one may have filled the folder by then
     if not resume and is_first_process():
         RunFolder(config.out, config)
@@ -246,6 +249,8 @@ def end_run(run: RunContext, counts: Counts, warnings: list[str], status: str, s
     seconds = time.monotonic() - started
     # those of the folder come last: a resumed run knows of damaged lines only once it has read them
     warnings = warnings + run.folder.warnings
+    if stopped_by := run.callbacks.stopped_by:
+        warnings.append(f"the callback `{shown_name(stopped_by)}` stopped the run after step {state.step}")
     if scorer.plain:
         warnings.append(f"every response was forwarded with its own prompt: {scorer.plain_reason}")
     outcome = {

@@ -12,6 +12,7 @@ from penchant.config.limits import Seed
 from penchant.data.rendering.template_source import TemplateName
 from penchant.data.settings import RowsConfig, refuse_mixture
 from penchant.models.settings import ModelConfig
+from penchant.session.objects import CodeName
 
 LearningRate = Annotated[float, Field(gt=0, description="Peak learning rate.")]
 Sweep = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
@@ -230,7 +231,7 @@ class SampledConfig(StudyConfig):
     """Texts to train on."""
     eval_prompts: Prompts
     """Texts to measure on. Those that are among the prompts to train on are left out."""
-    reward: str = "vader"
+    reward: CodeName = "vader"
     """The true reward, which ranks samples and measures methods: `vader`, `classifier:MODEL`, `module:function`."""
     max_new_tokens: Count = 40
     """Length at which a response is cut, everywhere."""

@@ -16,6 +16,8 @@ from penchant.digests import DamagedFile, check_files, write_sums
 from penchant.errors import InputError, RunError
 from penchant.files import locked_folder, remove, write_text
 from penchant.runs.cache_use import using_cache
+from penchant.session.objects import refuse_session_objects
+from penchant.session.store import keep_inputs
 from penchant.studies.core.address import summary_version
 from penchant.studies.core.checks import check_names, warn_of_earlier_stages
 from penchant.studies.core.definition import Grid, StudyDefinition, definition_of
@@ -68,6 +70,7 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
     """
     definition = definition_of(type(config))
     config = as_trial(config)
+    refuse_session_objects(config.recorded(), "a study")
     grid: Grid = resolve(definition.grid)(config)
     if definition.prepare:
         resolve(definition.prepare)(config, grid)
@@ -76,6 +79,7 @@ def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -
     check_names(stages)
     folder = Path(config.out or Path("runs") / config.method).expanduser().resolve()
     with _study_folder(folder):
+        keep_inputs(folder, config.recorded())
         for leftover in (folder / "stages").glob(".*.new"):  # a process that was killed built it
             remove(leftover)
         warn_of_earlier_stages(folder, stages)

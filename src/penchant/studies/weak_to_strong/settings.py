@@ -10,6 +10,7 @@ from penchant.config import Config
 from penchant.extension import is_extension, suggest
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.models.builtin import ENCODERS
+from penchant.session.objects import CodeName
 from penchant.studies.core.settings import Count, LimitedStudy
 from penchant.tasks.load import NAMES, task_spec
 from penchant.weak.labels import labels, loss_labels
@@ -50,7 +51,7 @@ class WeakToStrongConfig(LimitedStudy):
 
     method: ClassVar[str] = "weak-to-strong"
 
-    tasks: Annotated[tuple[str, ...], Field(min_length=1)] = ("sst2",)
+    tasks: Annotated[tuple[CodeName, ...], Field(min_length=1)] = ("sst2",)
     """Names of tasks: files in the folder that PENCHANT_DATA names, or the hub. A task of your own is named as
     `module:attribute`, such as `mine.py:reviews`."""
     train: Annotated[int | None, Field(ge=40, le=1_000_000_000)] = 5000

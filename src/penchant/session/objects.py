@@ -1,0 +1,180 @@
+"""Functions and other objects of a Python session, under names that settings can hold."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from penchant.errors import InputError
+from penchant.session.source_text import Unreadable, is_installed, source_text
+from penchant.session.store import PREFIX, content_digest, find_stored, is_session_name, names_in, write_once
+
+NAME = "penchant_name"
+"""The attribute of what Penchant loaded by a name, such as a reward: the name."""
+_DIGEST = re.compile(r"_(?:[0-9a-f]{16}|unread\d*)$")
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """An object that a session handed over.
+
+    Attributes:
+        missing: what its stored source does not hold, by name; None where it has no source at all.
+    """
+
+    value: object
+    missing: tuple[str, ...] | None
+
+
+_objects: dict[str, HandedOver] = {}
+
+
+def code_name(value: object) -> object:
+    """Return the name under which settings hold a function, a class or an object of the session.
+
+    A text is such a name already, and plain data is returned for the check of settings. A function of a module is
+    named by the module, so that it counts with all that the module imports. Any other's source is stored under a digest
+    of its text.
+
+    Raises:
+        InputError: the source cannot be stored.
+    """
+    # plain data is no code, and is refused as what it is where the settings are checked
+    if isinstance(value, str | int | float | list | tuple | dict | None):
+        return value
+    if isinstance(name := getattr(value, NAME, None), str):
+        return name
+    # what a decorator hides: a task, a checked reward, a function under `functools.wraps`
+    definition: object = value
+    while hasattr(definition, "__wrapped__"):
+        definition = definition.__wrapped__
+    if (name := _module_name(value, definition)) is not None:
+        return name
+    stem = _identifier(definition)
+    try:
+        text = source_text(stem, definition)
+    except Unreadable:
+        return _register(_unread_name(stem, value), value, None)
+    content = text.text.encode(errors="surrogatepass")
+    name = f"{stem}_{content_digest(content)}"
+    # another ending where it cannot stand alone: nobody is to run half of a function
+    write_once(f"{name}{'.txt' if text.missing else '.py'}", content)
+    return _register(name, value, tuple(f"`{key}` ({words})" for key, words in text.missing.items()))
+
+
+CodeName = Annotated[str, BeforeValidator(code_name)]
+"""The name of code in settings; a function of a Python session may stand in its place."""
+
+
+def _module_name(value: object, definition: object) -> str | None:
+    """Return `module:attribute`, or `path/to/file.py:attribute`, for what a module has; None for anything else."""
+    module = sys.modules.get(getattr(definition, "__module__", None) or "")
+    attribute = getattr(definition, "__qualname__", "")
+    # `__main__` is a script or a notebook: to load it again would run all of it
+    if module is None or module.__name__ == "__main__" or vars(module).get(attribute) is not value:
+        return None
+    file = getattr(module, "__file__", None)
+    if file is None or is_installed(module.__name__):
+        return f"{module.__name__}:{attribute}"
+    path = Path(file).resolve()
+    is_below = path.is_relative_to(Path.cwd())
+    return f"{path.relative_to(Path.cwd()) if is_below else path}:{attribute}"
+
+
+def _identifier(value: object) -> str:
+    name = getattr(value, "__name__", "") or type(value).__name__
+    name = "lambda_" if name == "<lambda>" else name
+    return name if name.isidentifier() else "code"
+
+
+def _unread_name(stem: str, value: object) -> str:
+    """Return a name for what has no source: the first is `NAME_unread`, another object's has a number."""
+    names = [f"{stem}_unread", *(f"{stem}_unread{number}" for number in range(2, 1000))]
+    return next(name for name in names if name not in _objects or _objects[name].value is value)
+
+
+def _register(name: str, value: object, missing: tuple[str, ...] | None) -> str:
+    _objects[name] = HandedOver(value, missing)
+    return PREFIX + name
+
+
+def shown_name(name: str) -> str:
+    """Return a name as messages show it: of a session's function what the session calls it."""
+    return _attribute(name).rstrip("_") if is_session_name(name) else name
+
+
+def _attribute(name: str) -> str:
+    """Return what a stored file calls a function or class; `lambda` is no name in Python, and has a line below it."""
+    return _DIGEST.sub("", name.removeprefix(PREFIX))
+
+
+def find_object(name: str) -> HandedOver | None:
+    """Return the object behind a name where this process has it."""
+    return _objects.get(name.removeprefix(PREFIX))
+
+
+def find_source(name: str) -> tuple[Path, str] | None:
+    """Return the stored file that gives the object behind a name, and the attribute; None where none stands alone.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    file = find_stored(f"{name.removeprefix(PREFIX)}.py")
+    return None if file is None else (file, _attribute(name))
+
+
+def absent_reason(name: str) -> str:
+    """Return why nothing can be loaded by a name, and what to do."""
+    text = find_stored(f"{name.removeprefix(PREFIX)}.txt")
+    source = f" Its source is in {text}, but needs what only that session has." if text is not None else ""
+    return (
+        f"it was handed over by a Python session, and this is another one.{source} Give the same call in Python "
+        "again, or put the function into a file and name that: path/to/file.py:NAME"
+    )
+
+
+def code_warnings(settings: object) -> list[str]:
+    """Return sentences about the code in settings that a record cannot hold whole."""
+    warnings = []
+    for name in names_in(settings):
+        handed_over = find_object(name)
+        if handed_over is None:
+            continue
+        if handed_over.missing is None:
+            warnings.append(
+                f"the source of `{shown_name(name)}` cannot be read: the record does not hold it, and resuming takes "
+                "it as unchanged"
+            )
+        elif handed_over.missing:
+            warnings.append(
+                f"`{shown_name(name)}` uses {', '.join(handed_over.missing)}, which the record does not hold: "
+                "resuming takes that as unchanged"
+            )
+    return warnings
+
+
+def refuse_session_objects(settings: object, use: str) -> None:
+    """Refuse code that only this process has, where other processes are to run it.
+
+    Args:
+        use: what needs it, for the message.
+
+    Raises:
+        InputError: names the first, and what it lacks.
+    """
+    for name in names_in(settings):
+        handed_over = find_object(name)
+        if handed_over is None or handed_over.missing == ():
+            continue
+        lack = "its source cannot be read"
+        if handed_over.missing:
+            lack = f"it uses {', '.join(handed_over.missing)}"
+        raise InputError(
+            f"{use} runs code in processes of its own, where `{shown_name(name)}` cannot be made again: {lack}. Put it "
+            "into a file, and name that: path/to/file.py:NAME"
+        )
