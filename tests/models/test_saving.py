@@ -424,6 +424,21 @@ def test_adapters_that_cannot_be_merged_are_refused(tied: str, tmp_path: Path) -
         pt.load_policy(tmp_path / "theirs", device="cpu")
 
 
+def test_merged_adapters_and_their_base_train_as_a_whole(tied: str, tmp_path: Path) -> None:
+    """Peft freezes what lies below its adapters."""
+    pt.load_policy(tied, device="cpu", lora=LoRA(rank=2)).save(tmp_path / "policy")
+    new_reward(ModelConfig(name=tied, device="cpu", lora=LoRA(rank=2))).save(tmp_path / "reward")
+    policy = pt.load_policy(tmp_path / "policy", device="cpu")
+    reward = new_reward(ModelConfig(name=str(tmp_path / "reward"), device="cpu"))
+    for opened in (policy, reward):
+        assert all(weight.requires_grad for weight in opened.model.parameters())
+    # new adapters alone train where they are asked for
+    over = pt.load_policy(tmp_path / "policy", device="cpu", lora=LoRA(rank=2))
+    trained = [name for name, weight in over.model.named_parameters() if weight.requires_grad]
+    assert trained
+    assert all("lora_" in name for name in trained)
+
+
 def test_adapters_are_not_saved_over_their_own_base(tied: str, tmp_path: Path) -> None:
     pt.load_policy(tied, device="cpu").save(tmp_path / "base")
     policy = pt.load_policy(tmp_path / "base", device="cpu", lora=LoRA(rank=2))

@@ -146,6 +146,8 @@ def merge_adapters(model: PeftModel, folder: str) -> PreTrainedModel:
     merged = _merged(model, folder)
     _untie(model.get_base_model())
     network = model.merge_and_unload()
+    # peft froze them below its adapters: whoever trains this model without adapters would train nothing of it
+    network.requires_grad_(True)
     setattr(network, _UNDER, merged)
     return network
 
