@@ -90,6 +90,19 @@ def test_demonstrations_are_shown_by_their_turns(show: Callable[..., tuple[int, 
     assert "demonstrations" in out
 
 
+def test_turns_that_the_file_teaches_are_marked(show: Callable[..., tuple[int, str]]) -> None:
+    turns = [{"role": role, "content": text} for role, text in zip(("user", "assistant") * 2, "abcd", strict=True)]
+    taught = [turn | ({"train": True} if turn["role"] == "assistant" else {}) for turn in turns]
+    opening, closing = MARKS["scored"]
+    for extra in ({}, {"label": True}):
+        for messages, marked in ((turns, 1), (taught, 2)):
+            rows: list[dict[str, object]] = [{"messages": messages, **extra}]
+            rows += [{"messages": [{**turns[0], "content": "e"}, turns[1]], "label": False}] if extra else []
+            _, text = show(rows, "n=1", "template=chatml")
+            response = text.partition("──")[2]
+            assert response.count(opening) == response.count(closing) == marked
+
+
 def test_a_long_text_loses_its_middle(show: Callable[..., tuple[int, str]]) -> None:
     rows = [{"prompt": "word " * 40 + "end?", "chosen": " a.", "rejected": " b."}]
     _, out = show(rows, "characters=40")

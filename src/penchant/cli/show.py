@@ -93,7 +93,11 @@ def _parts(config: DataShow) -> list[ShownPart]:
     shown_parts = []
     for part, is_evaluation in zip(config.parts, evaluation, strict=True):
         groups = read_rows(part, part.kind).groups
-        shown_parts.append(ShownPart(groups, _chosen(groups, part), _renderer(part), is_evaluation))
+        chosen = _chosen(groups, part)
+        # as `sft` and `kto`: what the file says of earlier turns decides, but for comparisons, which are of responses
+        switches = not any(groups[index].comparisons for index in chosen)
+        renderer = replace(_renderer(part), switches=switches)
+        shown_parts.append(ShownPart(groups, chosen, renderer, is_evaluation))
     return shown_parts
 
 
