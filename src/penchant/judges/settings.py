@@ -12,6 +12,7 @@ from penchant.config.addresses import split_http_address
 from penchant.config.fields import tag_of
 from penchant.config.limits import Seed
 from penchant.extension.door import Door
+from penchant.models.in_memory import ModelName
 from penchant.session.objects import CodeName
 
 OWN_JUDGES = Door("judge")
@@ -85,7 +86,7 @@ class LocalPolicy(JudgeSettings):
     added_fields: ClassVar[frozenset[str]] = frozenset({"template_args"})
 
     name: Literal["policy"] = "policy"
-    model: Text
+    model: Annotated[ModelName, Field(min_length=1)]
     """A built-in name, a folder or a hub id."""
     template: Text = "instruction"
     """What it is asked: `instruction`, `summary`, `summary_concise`, `helpfulness`, `harmlessness`, or a file."""

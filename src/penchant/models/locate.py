@@ -7,6 +7,7 @@ from pathlib import Path
 from penchant.errors import InputError, did_you_mean
 from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
 from penchant.models.hub import adapter_folder, pinned_folder
+from penchant.session.store import session_path
 
 
 def locate(name: str) -> str:
@@ -17,6 +18,7 @@ def locate(name: str) -> str:
     Raises:
         InputError: a path that does not exist, with near names.
     """
+    name = str(session_path(name))
     check_model(name)
     if name in BUILT_IN:
         return str(built_in(name))
@@ -36,6 +38,7 @@ def check_model(name: str) -> None:
     Raises:
         InputError: a path that does not exist, with near names; a file or a folder that is no model.
     """
+    name = str(session_path(name))
     if name in BUILT_IN or name in ENCODERS:
         return
     path = Path(name).expanduser()

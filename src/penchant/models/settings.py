@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.models.in_memory import ModelName
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["auto", "sdpa", "eager", "flash_attention_2", "flex_attention"]
@@ -31,7 +32,7 @@ class FrozenModel(Config):
 
     shorthand: ClassVar[str] = "name"
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[ModelName, Field(min_length=1)]
     """A built-in name (`smollm2-135m`), a folder (with adapters too), a GGUF file, or a hub id."""
     dtype: Dtype = "auto"
     """Of the weights. `auto`: float32."""
@@ -45,7 +46,7 @@ class ModelConfig(Config):
     shorthand: ClassVar[str] = "name"
     added_fields: ClassVar[frozenset[str]] = frozenset({"attention", "device_map"})
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[ModelName, Field(min_length=1)]
     """A built-in name (`smollm2-135m`), a folder, a GGUF file, or a hub id."""
     lora: LoRA | None = None
     """Train low-rank adapters instead of all weights: `lora: {}` takes their defaults."""

@@ -55,6 +55,7 @@ def model_content(name: str, *, cached: bool = False) -> str:
 
 def _content_and_folder(name: str, revision: str | None, cached: bool) -> tuple[str, Path | None]:
     """Return the digest of a model without its base, and the folder that may say which base it has."""
+    name = str(session_path(name))
     path = EMBEDDED.get(name) or _packaged(name) or Path(name).expanduser()
     cached_folder = None if path.exists() else kept_folder(name, revision)
     if cached_folder is None and not path.exists():
