@@ -119,6 +119,13 @@ def test_the_page_runs(page: Path, tmp_path: Path, command: Path) -> None:
         assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}\n{done.stderr}"
 
 
+def test_blocks_of_other_pages_say_why_they_do_not_run() -> None:
+    """Results take minutes to days and data of others; a block without its reason would look as if it were tested."""
+    others = [page for page in (*DOCS.rglob("*.md"), ROOT / "CONTRIBUTING.md") if page not in PAGES]
+    assert len(others) > 30
+    assert [(name_of(page), code) for page in others for _, code in blocks(page)] == []
+
+
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
