@@ -354,11 +354,17 @@ def chat_source(**keys):
 
 
 def test_axolotl_teaches_every_answer_of_a_conversation():
-    usual = {"roles_to_train": ["assistant"], "train_on_eos": "turn", "message_property_mappings": {"role": "from"}}
+    usual = {
+        "roles_to_train": ["assistant"],
+        "train_on_eos": "turn",
+        "message_property_mappings": {"role": "from"},
+        "roles": {"user": ["human", "user"], "assistant": ["gpt"]},
+    }
     converted = convert(AXOLOTL_FILE | chat_source(**usual), AXOLOTL)
     assert converted.settings["turns"] == "every"
     assert not converted.omissions
     other = {"roles_to_train": ["user"], "train_on_eos": "last", "message_property_mappings": {"content": "said"}}
+    other |= {"roles": {"user": ["pupil"]}}
     named = {key for key, _, _ in convert(AXOLOTL_FILE | chat_source(**other), AXOLOTL).omissions}
     assert named == {f"datasets.{key}" for key in other}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penchant.conversion.rules import Draft, Values
 from penchant.conversion.shared import put_sources
+from penchant.data.layouts.turns import ROLES
 
 PLAIN_TYPES = ("completion", "pretraining")
 CHAT_TYPES = ("chat_template", "sharegpt")
@@ -78,4 +79,8 @@ def _is_usual(key: str, value: object) -> bool:
         return value == "turn"  # a taught answer's end is taught
     if key == "message_property_mappings" and isinstance(value, dict):
         return all(name in TURN_NAMES.get(part, ()) for part, name in value.items())
+    if key == "roles" and isinstance(value, dict):
+        # other names of a speaker that our layouts know by themselves
+        names = {role: others if isinstance(others, list) else [others] for role, others in value.items()}
+        return all(ROLES.get(str(name)) == role for role, others in names.items() for name in others)
     return False
