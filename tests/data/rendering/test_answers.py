@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat_templates import renderer
+from chat_templates import CHATML, QWEN3, renderer
+from penchant.data.options import Thoughts
+from penchant.errors import InputError
 from penchant.types import Message, PromptGroup, Response
 
 SPLIT = (
@@ -111,3 +114,21 @@ def test_what_is_scored_follows_from_the_pieces(
         assert text == scored + "<|im_end|>", (pieces, answers)
         head = "".join(words([*rendered.prompt_ids, *branch.ids[:start]]))
         assert head.count("Name a river.") >= 1
+
+
+THOUGHTS_ALONE = PromptGroup("q", [Response("<think>hm</think>"), Response("an answer")], source="a.jsonl:3")
+
+
+@pytest.mark.parametrize("template", [CHATML, QWEN3])
+@pytest.mark.parametrize("thoughts", ["mask", "drop"])
+def test_thoughts_that_leave_no_answer_are_refused_by_the_row(template: str, thoughts: Thoughts) -> None:
+    words = rf"a\.jsonl:3: a response is thoughts alone \('hm'\), and thoughts={thoughts} leaves no answer of it"
+    chat = renderer(template, thoughts=thoughts)
+    for rows in (chat, replace(chat, template="plain")):
+        with pytest.raises(InputError, match=words):
+            rows.render(THOUGHTS_ALONE)
+
+
+def test_thoughts_alone_are_a_response_where_they_are_scored() -> None:
+    chosen, _ = renderer(CHATML).render(THOUGHTS_ALONE).branches
+    assert chosen.scored == len("<think>hm</think>") + 1

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from penchant.data.options import Thoughts
 from penchant.data.rendering.chat_template import parse_object
+from penchant.data.sources.values import cut
 from penchant.errors import InputError
 from penchant.thoughts import MARKS, find_thoughts
 from penchant.types import Message
@@ -226,4 +228,18 @@ def refuse_unclosed(turn: Message) -> None:
         raise InputError(
             "a think block is never closed: the response has an opening mark without its closing one (</think>), so it "
             "has no answer. Mend the text, leave the row out (bad_rows=skip), or say that it was cut (finished: false)"
+        )
+
+
+def refuse_thoughts_alone(turn: Message, thoughts: Thoughts) -> None:
+    """Refuse a response of which nothing but its end is left where its thoughts are not scored.
+
+    Raises:
+        InputError: it is one: what would be taught is to say nothing.
+    """
+    answer = Answer.of(turn)
+    if thoughts != "score" and answer.thoughts and not answer.text and not turn.tool_calls:
+        raise InputError(
+            f"a response is thoughts alone ({cut(answer.thoughts)!r}), and thoughts={thoughts} leaves no answer of it: "
+            "leave the row out, or score them (thoughts=score)"
         )

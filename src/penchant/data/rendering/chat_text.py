@@ -8,7 +8,14 @@ from functools import cached_property
 
 from penchant.data.options import Thoughts
 from penchant.data.rendering import templates
-from penchant.data.rendering.answers import Answer, AnswerBounds, AnsweredText, find_answer, refuse_unclosed
+from penchant.data.rendering.answers import (
+    Answer,
+    AnswerBounds,
+    AnsweredText,
+    find_answer,
+    refuse_thoughts_alone,
+    refuse_unclosed,
+)
 from penchant.data.rendering.chat_template import PROBE, ChatTemplate, fold_thoughts
 from penchant.data.rendering.earlier_turns import earlier_spans
 from penchant.data.rendering.end_tokens import EndTokens, find_end_tokens
@@ -120,6 +127,9 @@ class ChatText:
             InputError: as `head`; a response that the template does not write as it is, or whose think block is never
                 closed.
         """
+        for response in group.responses:
+            if response.token_ids is None and response.finished:
+                refuse_thoughts_alone(response_turn(response), self.thoughts)
         turns = self.turns(group.prompt)
         head, stripped = self.write_prompt(turns)
         located = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penchant.data.options import Thoughts
-from penchant.data.rendering.answers import refuse_unclosed
+from penchant.data.rendering.answers import refuse_thoughts_alone, refuse_unclosed
 from penchant.data.rendering.spans import Span, WrittenGroup
 from penchant.data.rendering.taught import TaughtTurns, response_turn, without_thoughts
 from penchant.errors import InputError
@@ -53,6 +53,7 @@ class PlainText:
             turn = response_turn(response)
             if response.finished:
                 refuse_unclosed(turn)
+                refuse_thoughts_alone(turn, self.thoughts)
             rows.append([*previous, self._span(head, turn, response.finished, spaced=not isinstance(prompt, str))])
         return WrittenGroup(head, rows)
 
