@@ -55,6 +55,12 @@ ENTRIES = (
     Entry(
         "report", "make one HTML page (and PNGs) of some runs, or of a study", "penchant.cli.report:REPORT", "compare"
     ),
+    Entry(
+        "compare",
+        "compare runs: what differs in their settings, and by how much their numbers differ",
+        "penchant.cli.compare:COMPARE",
+        "compare",
+    ),
     Entry("study", "compare methods over their sweeps, on one page", "penchant.cli.study:STUDY", "train"),
     Entry("weak", "label rows by a weak supervisor, train a student on weak labels", "penchant.cli.weak:WEAK", "train"),
     Entry("judge", "say whose responses win, by a judge", "penchant.cli.judge:JUDGE", "compare"),

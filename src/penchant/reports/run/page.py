@@ -9,6 +9,7 @@ from penchant.errors import InputError
 from penchant.files import atomic_write, make_folder
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context, file_name, render_page
+from penchant.reports.kit.tables import Table
 from penchant.reports.run import tables
 from penchant.reports.run.curves import SIDES, kl_paths, panels
 from penchant.reports.run.figures import kl_picture, panel_picture
@@ -18,6 +19,7 @@ from penchant.reports.run.outside import outside_tables
 from penchant.reports.run.samples import samples
 from penchant.reports.run.sentences import headline, sentences
 from penchant.reports.run.summary import Summary, summarize
+from penchant.reports.run.versus import versus_table
 from penchant.runs.read import Run, read_runs
 from penchant.types import RunResult
 
@@ -53,16 +55,32 @@ FIGURE_KEYS = {REWARD_KL, *(key for part in (SECTIONS, SECTIONS_ACROSS) for keys
 
 def runs_report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
     """Write the page of one run or of several; see `penchant.studies.report.report`."""
-    target = Path(out)
+    check_page_name(Path(out))  # before the runs are read, which may take long
+    return runs_page(read_runs(runs), Path(out))
+
+
+def check_page_name(target: Path) -> None:
+    """Refuse a folder where a page is to be written.
+
+    Raises:
+        InputError: it is one.
+    """
     if target.is_dir():
         raise InputError(f"out must be a file such as {target / 'report.html'}, but {target} is a folder")
-    read = read_runs(runs)
+
+
+def runs_page(read: Sequence[Run], target: Path, unread: Table | None = None) -> Path:
+    """Write the page of runs that were read.
+
+    Args:
+        unread: folders that are named on the page as not read.
+    """
     summaries = [summarize(run) for run in read]
     pictures = _pictures(read)
     # Named after the page, so that two reports in one folder keep their figures apart.
     folder = target.with_name(f"{target.stem}-figures")
     # The page is filled in before anything is written: a failure leaves the old report whole.
-    page = render_page("run.html.j2", {"folder": folder.name, **_context(summaries, pictures)})
+    page = render_page("run.html.j2", {"folder": folder.name, "unread": unread, **_context(summaries, pictures)})
     target.parent.mkdir(parents=True, exist_ok=True)
     _write_figures(folder, pictures)
     atomic_write(target, page.encode("utf-8"), shared=True)
@@ -105,6 +123,7 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
         "tiles": tables.tiles(summaries[0]) if single_run else [],
         "comparison": None if single_run else tables.comparison(summaries),
         "differences": None if single_run else tables.differences(runs),
+        "versus": None if single_run else versus_table(summaries),
         "warnings": grouped(summaries),
         "reward_kl": _figure(REWARD_KL, pictures, passages),
         "no_reward_kl": _why_no_plane(summaries),

@@ -10,6 +10,7 @@ from penchant.models.builtin import described
 from penchant.reports.kit.tables import Mark, Table, Tile, flatten
 from penchant.reports.kit.text import DASH, count, duration, estimate, gibibytes, number, recorded, value_and_interval
 from penchant.reports.run.summary import Summary
+from penchant.reports.run.versus import state
 from penchant.runs.read import EvalPoint, Run, finite
 
 MOST_DIFFERENCES = 40
@@ -209,7 +210,7 @@ def comparison(summaries: Sequence[Summary]) -> Table:
     columns: dict[str, list[str]] = {
         "Run": [s.run.name for s in summaries],
         "Method": [s.run.method for s in summaries],
-        "Status": [str(result.get("status") or "not ended") for result in results],
+        "Status": [state(s.run) for s in summaries],
         "Steps": [f"{s.run.last_step():,}" for s in summaries],
         metric("reward").column: sampled("reward"),
         "Change": [recorded(s.gain.estimate if s.gain else None, sign=True) for s in summaries],

@@ -1,0 +1,79 @@
+"""`penchant compare`: what differs between runs, in the terminal and on a page. Imports no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from penchant.cli.arguments import Arguments, Command
+from penchant.cli.text_table import text_table
+from penchant.config import Config
+from penchant.config.limits import Text
+from penchant.errors import InputError
+
+if TYPE_CHECKING:
+    from penchant.reports.kit.tables import Table
+
+
+class Compare(Config):
+    """Compare runs: what differs in their settings first, then their numbers, and each against the first run.
+
+    Runs that failed or have not ended have a row too.
+    """
+
+    method: ClassVar[str] = "compare"
+
+    runs: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Run directories; the first is what the others are compared with."""
+    against: Text | None = None
+    """The run to compare with, where it is not the first: its folder."""
+    out: Text | None = None
+    """Write the page of these runs here too, such as compare.html."""
+
+
+def _compare(arguments: Arguments) -> int:
+    config = arguments.load(Compare)
+    if config.out is not None and not config.out.endswith((".html", ".htm")):
+        raise InputError(f"out={config.out}: the page needs a name that ends in .html")
+    from penchant.reports.run.page import check_page_name, runs_page
+    from penchant.reports.run.summary import summarize
+    from penchant.reports.run.tables import comparison, differences
+    from penchant.reports.run.versus import read_each, unread_table, versus_table
+
+    if config.out is not None:
+        check_page_name(Path(config.out))
+    runs, unread = read_each(_ordered(config))
+    summaries = [summarize(run) for run in runs]
+    tables = [differences(runs) if len(runs) > 1 else None, comparison(summaries)]
+    tables += [versus_table(summaries), unread_table(unread)]
+    if len(runs) > 1 and tables[0] is None:
+        print("The settings of these runs are the same.\n")
+    print("\n\n".join(_lines(table) for table in tables if table is not None))
+    if config.out is not None:
+        print(f"\npage: {runs_page(runs, Path(config.out), unread_table(unread))}")
+    # as `data check --strict`: a script has to know that a run is missing from the table
+    return 1 if unread else 0
+
+
+def _ordered(config: Compare) -> list[str]:
+    """Return the folders with the one to compare with first, each once."""
+    runs = list(dict.fromkeys(str(Path(run)) for run in config.runs))
+    if config.against is None:
+        return runs
+    first = str(Path(config.against))
+    return [first, *(run for run in runs if run != first)]
+
+
+def _lines(table: Table) -> str:
+    return "\n".join([table.caption, *text_table(table.columns, table.rows)])
+
+
+COMPARE = Command(
+    "compare",
+    Compare,
+    _compare,
+    positionals={"runs": "RUN"},
+    example="out=compare.html",
+)

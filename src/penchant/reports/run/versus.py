@@ -1,0 +1,155 @@
+"""Compare runs with one of them: what differs in their settings, and by how much their numbers differ."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from penchant.errors import InputError
+from penchant.files import locked_file
+from penchant.metrics.catalogue import metric
+from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import independent_difference, paired_difference
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import DASH, recorded
+from penchant.reports.run.summary import Summary, shown_samples
+from penchant.runs.read import Run, read_runs
+
+SAMPLED = ("reward", "kl_nats", "tokens")
+"""Numbers of single draws, which pair by prompt."""
+HELD_OUT = ("accuracy", "label_accuracy", "loss")
+"""Numbers of which a run keeps the mean alone."""
+
+
+@dataclass(frozen=True)
+class UnreadRun:
+    """A folder that is no run, or one that cannot be read."""
+
+    path: Path
+    reason: str
+
+
+def read_each(paths: Sequence[str]) -> tuple[tuple[Run, ...], list[UnreadRun]]:
+    """Read run directories; one that cannot be read does not keep the others.
+
+    Raises:
+        InputError: none can be read.
+    """
+    readable, unread = [], []
+    for path in paths:
+        try:
+            read_runs([path])
+            readable.append(path)
+        except InputError as error:
+            unread.append(UnreadRun(Path(path), str(error)))
+    if not readable:
+        raise InputError("; ".join(run.reason for run in unread) or "there is no run to compare")
+    # together, so that their names tell them apart
+    return read_runs(readable), unread
+
+
+def state(run: Run) -> str:
+    """Return how a run stands: as its result says, `running`, or where it stopped without one."""
+    if run.result:
+        return str(run.result.get("status") or "ended")
+    if _is_locked(run.path):
+        return "running"
+    step = run.last_step()
+    return f"stopped after step {step:,} without a result" if step else "failed before the first step"
+
+
+def _is_locked(folder: Path) -> bool:
+    lock = folder / ".lock"
+    # a run removes its lock at the end; one that was killed leaves the file, which nobody holds
+    if not lock.is_file() or lock.is_symlink():
+        return False
+    try:
+        with locked_file(lock):
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:  # somebody else's folder, which cannot be locked from here
+        return False
+
+
+def versus_table(summaries: Sequence[Summary]) -> Table | None:
+    """Return by how much each run's numbers differ from those of the first; None where they share none."""
+    first = summaries[0]
+    rows = [
+        (other.run.name, metric(key).column, text, "paired" if paired else "not paired", _verdict(difference))
+        for other in summaries[1:]
+        for key, difference, paired in differences_from(other, first)
+        for text in (recorded(difference, percent=metric(key).is_share, sign=True),)
+    ]
+    if not rows:
+        return None
+    caption = (
+        f"Each run minus {first.run.name}, with 95% intervals. Samples of the same prompts are paired. Of held-out "
+        "numbers a run keeps the mean alone, so their intervals are wider than pairing would make them."
+    )
+    return Table(caption, ("Run", "Number", f"Minus {first.run.name}", "Prompts", "Differs"), tuple(rows))
+
+
+def differences_from(run: Summary, first: Summary) -> list[tuple[str, Estimate, bool]]:
+    """Return the differences of a run's last numbers from another's.
+
+    Returns:
+        By number: its key, run minus the other, and whether it is paired by prompt.
+    """
+    # what only one of the two measured is in the table of runs, and has no difference
+    differences = []
+    for key in SAMPLED:
+        paired = _paired(key, run.run, first.run)
+        a, b = run.policy(key), first.policy(key)
+        if paired is not None:
+            differences.append((key, paired, True))
+        elif a is not None and b is not None:
+            differences.append((key, independent_difference(a, b), False))
+    for key in HELD_OUT:
+        a, b = run.held_out_estimate(key), first.held_out_estimate(key)
+        # losses of other methods, and of a reference that was another, are other numbers
+        if a is not None and b is not None and (key != "loss" or run.run.setting("loss") == first.run.setting("loss")):
+            differences.append((key, independent_difference(a, b), False))
+    return differences
+
+
+def _paired(key: str, run: Run, first: Run) -> Estimate | None:
+    """Return the difference of the mean over shared prompts; None where fewer than all prompts are shared."""
+    a, b = _by_prompt(key, run), _by_prompt(key, first)
+    shared = a.keys() & b.keys()
+    # a mean over a part of the prompts would be another number than the table of runs shows
+    if not shared or len(shared) < max(len(a), len(b)):
+        return None
+    prompts = sorted(shared)
+    return paired_difference([a[prompt] for prompt in prompts], [b[prompt] for prompt in prompts], prompts)
+
+
+def _by_prompt(key: str, run: Run) -> Mapping[str, float]:
+    """Return the mean of a number over the last draws of each prompt; nothing where a draw lacks it."""
+    values = defaultdict(list)
+    for sample in shown_samples(run):
+        for draw in sample.policy:
+            value = getattr(draw, key)
+            if value is None:
+                return {}
+            values[sample.prompt].append(float(value))
+    return {prompt: mean(numbers) for prompt, numbers in values.items()}
+
+
+def _verdict(difference: Estimate) -> str:
+    if difference.low is None or difference.high is None:
+        return DASH
+    if difference.low > 0:
+        return "yes, higher"
+    return "yes, lower" if difference.high < 0 else "not shown"
+
+
+def unread_table(unread: Sequence[UnreadRun]) -> Table | None:
+    """Return the folders that could not be read, and why."""
+    if not unread:
+        return None
+    rows = tuple((str(run.path), run.reason) for run in unread)
+    return Table("Folders that are no run, or cannot be read.", ("Folder", "Reason"), rows)
