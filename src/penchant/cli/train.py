@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.cli.arguments import Arguments, Command, CommandGroup
+from penchant.cli.dry_run import dry_run
 from penchant.cli.early_imports import import_early
 from penchant.config import Config, load_config
 from penchant.digests import check_files
@@ -39,13 +40,19 @@ MAIN_SETTINGS = (
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue the interrupted run in out")
+    text = "show settings, data, rows, steps, time and memory; train nothing"
+    parser.add_argument("--dry-run", action="store_true", help=text)
     parser.add_argument("--report", metavar="FILE.html", help="write a report when done")
 
 
 def _train(arguments: Arguments) -> int:
     # all settings are checked before the first heavy import: a slip is answered in a second
     config, resume = _resolve(arguments), arguments.flags.resume
+    if resume and arguments.flags.dry_run:
+        arguments.error("--dry-run shows what a new run would do, and --resume continues one: leave one of them out")
     import_early("penchant.train.gradient_run", "transformers.modeling_utils")
+    if arguments.flags.dry_run:
+        return dry_run(config)
     result = train(config, resume=resume)
     if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes
         return 0

@@ -146,8 +146,10 @@ def _corrections(problem_list: Sequence[Problem]) -> dict[str, str]:
     corrections = {problem.path: problem.meant for problem in problem_list if problem.meant}
     # `mdoel=m` is unknown, and so `model` is missing: one correction mends both
     meant_fields = {meant.partition("=")[0].partition(".")[0] for meant in corrections.values()}
-    others = [problem for problem in problem_list if not problem.meant]
-    mended = all(problem.path in meant_fields and f"`{problem.path}` is missing" in problem.text for problem in others)
+    uncorrected = [problem for problem in problem_list if not problem.meant]
+    mended = all(
+        problem.path in meant_fields and f"`{problem.path}` is missing" in problem.text for problem in uncorrected
+    )
     return corrections if mended else {}
 
 

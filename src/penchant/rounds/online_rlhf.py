@@ -158,6 +158,7 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
     folder = RunFolder(config.out, config, resume=resume or (out / "config.yaml").exists())
     sides = _split(config)
     inputs = _inputs(config, sides)
+    _end_if_planned(config, sides)
     # one lock for all rounds: otherwise two processes would train the same stages
     folder.open()
     try:
@@ -194,6 +195,22 @@ def _split(config: OnlineRLHF) -> dict[str, list[PromptGroup]]:
     groups = load_prompts(data.path, **data.reading)
     trained, held_out = split_by_prompt(groups, data.held_out, config.seed)
     return {"train": [groups[index] for index in trained], "held-out": [groups[index] for index in held_out]}
+
+
+def _end_if_planned(config: OnlineRLHF, sides: Mapping[str, Sequence[PromptGroup]]) -> None:
+    """End the run here if it is only planned; how long rounds take depends on what is sampled and labelled in them."""
+    from penchant.models.device import choose_device
+    from penchant.models.load import load_renderer
+    from penchant.train.run_plan import PLANNED_ROWS, RunPlan, end_if_planned, prompt_rows
+
+    def plan() -> RunPlan:
+        model = config.model
+        renderer = load_renderer(model.name, rendering=config.data.rendering, trust_remote_code=model.trust_remote_code)
+        rows = prompt_rows(renderer, sides["train"][:PLANNED_ROWS])
+        counts = {"prompts": float(len(sides["train"])), "held_out_groups": float(len(sides["held-out"]))}
+        return RunPlan(config.rounds, {**counts}, (), rows, str(choose_device(model.device)), unit="round")
+
+    end_if_planned(plan)
 
 
 def _inputs(config: OnlineRLHF, sides: Mapping[str, Sequence[PromptGroup]]) -> dict[str, str]:

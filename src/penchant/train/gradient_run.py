@@ -25,7 +25,7 @@ from penchant.train.best import LOSS, best_metric
 from penchant.train.callbacks import Callbacks, callback_inputs
 from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.samples import SampleEvaluation
-from penchant.train.gradient import Loop, train
+from penchant.train.gradient import Loop, plan, train
 from penchant.train.inputs.frozen_states import with_frozen_states
 from penchant.train.inputs.reference_columns import with_reference
 from penchant.train.inputs.reference_table import load_reference, reference_of
@@ -33,6 +33,7 @@ from penchant.train.marked_rows import keep_marked_rows
 from penchant.train.mixture import read_source
 from penchant.train.prepare import prepare
 from penchant.train.recipe import Prepared, Recipe
+from penchant.train.run_plan import RunPlan, end_if_planned, gradient_plan
 from penchant.train.settings import GradientConfig
 from penchant.types import RunResult
 
@@ -57,6 +58,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     # all that can be refused comes before the folder is made: bad input leaves none behind
     prepared = prepare(config, recipe, source, learner)
     other, samples, sample_warnings = _compared(config, recipe, learner, prepared)
+    end_if_planned(lambda: _plan(config, recipe, learner, prepared))
     with setup.open_run(folder, accelerator):
         # the weights are still those of the start: a checkpoint to resume from is put in place by the loop, later
         start, frozen, prepared, state_warnings = _compute_fixed(config, recipe, learner, other, prepared, accelerator)
@@ -77,6 +79,13 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
             recipe.finish(learner, prepared, folder)
         warnings = [*prepared.warnings, *sample_warnings, *state_warnings, *best_warnings]
         return setup.end_run(loop, prepared.counts, warnings, status, started)
+
+
+def _plan(config: GradientConfig, recipe: Recipe, learner: Learner, prepared: Prepared) -> RunPlan:
+    """Return what the run would do."""
+    steps = plan(config, prepared.units, prepared.mixing)
+    samples = setup.sample_settings(config)
+    return gradient_plan(config, learner, prepared, steps, samples, needs_reference=recipe.objective.needs.reference)
 
 
 def _compared(

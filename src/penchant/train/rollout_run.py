@@ -35,6 +35,7 @@ from penchant.train.plan import split_by_prompt
 from penchant.train.recipe import Counts
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
+from penchant.train.run_plan import end_if_planned, rollout_plan
 from penchant.types import PromptGroup, RunResult
 
 TARGET_SLACK = 0.25  # of a KL target, by which a run may miss it without a word
@@ -77,6 +78,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
             system=config.data.system,
         )
         warnings += sample_warnings
+    end_if_planned(lambda: rollout_plan(config, policy, train_groups, counts, warnings))
     with setup.open_run(folder, accelerator):
         start = input_digests.ModelIdentity.from_learner(policy)
         frozen = input_digests.ModelIdentity.from_learner(other) if other is not None else start

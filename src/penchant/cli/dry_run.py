@@ -1,0 +1,96 @@
+"""`penchant train METHOD --dry-run`: what a run would do, without its directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from penchant.cli.marked_lines import print_rows
+from penchant.config import Config
+from penchant.config.fields import TAG, is_tag, tag_of
+from penchant.config.listing import format_setting
+from penchant.config.schema import Schema
+
+if TYPE_CHECKING:
+    from penchant.train.costs import Cost
+    from penchant.train.run_plan import RunPlan
+
+CHARACTERS = 600  # of a piece of text that is shown at most
+COUNTS = {
+    "groups": "prompts",
+    "prompts": "prompts to train on",
+    "responses": "responses",
+    "comparisons": "comparisons",
+    "held_out_groups": "prompts held out",
+}
+"""Counts of the data that are shown, and what they count."""
+
+
+def dry_run(config: Config) -> int:
+    """Print what training by a configuration would do, and make no run directory.
+
+    Raises:
+        InputError: whatever training would refuse.
+    """
+    from penchant.methods import train
+    from penchant.train.run_plan import plan_run
+
+    plan = plan_run(lambda: train(config))
+    if plan is None:
+        print("there is nothing to do: the run has come to its end")
+        return 0
+    print("\n".join(_summary_lines(config, plan)))
+    print_rows(plan.rows, characters=CHARACTERS)
+    return 0
+
+
+def _summary_lines(config: Config, plan: RunPlan) -> Iterator[str]:
+    from penchant.reports.kit.text import count
+
+    yield f"{config.method}: this is what training would do; no run directory is made"
+    yield f"settings: {' '.join(changed_settings(config))}"
+    yield "  (all others have their defaults: --print-config)"
+    counts = [(plan.counts.get(name), words) for name, words in COUNTS.items()]
+    yield f"data: {', '.join(f'{number:,.0f} {words}' for number, words in counts if isinstance(number, int | float))}"
+    for warning in plan.warnings:
+        yield f"  warning: {warning}"
+    yield f"length: {count(plan.steps, plan.unit)}, on {plan.device}"
+    yield from _cost_lines(plan.cost)
+    yield ""
+
+
+def _cost_lines(cost: Cost | None) -> Iterator[str]:
+    from penchant.reports.kit.text import file_size
+
+    if cost is None:
+        yield "time: not estimated, since it depends on what is sampled and labelled in each round"
+        return
+    yield f"time: between {duration(cost.fastest_s)} and {duration(cost.slowest_s)}, by how fast this machine is now"
+    yield f"memory: about {file_size(int(cost.memory))}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time that is roughly known, in one unit."""
+    for limit, size, unit in ((120.0, 1.0, "s"), (7200.0, 60.0, "minutes"), (172800.0, 3600.0, "hours")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400.0:.0f} days"
+
+
+def changed_settings(config: Schema, prefix: str = "") -> Iterator[str]:
+    """Yield the settings that were given or differ from their defaults, as they are typed."""
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        # `model.name=m` is typed `model=m`
+        path = prefix.removesuffix(".") if prefix and name == type(config).shorthand else prefix + name
+        default = field.get_default(call_default_factory=True)
+        if value == default:
+            continue
+        if not isinstance(value, Schema):
+            yield f"{path}={format_setting(value)}"
+            continue
+        # a sub-configuration of another class is named first, and shows what it changes in its own defaults
+        inner = list(changed_settings(value, f"{path}."))
+        if type(value) is not type(default) and isinstance(default, Schema) and is_tag(TAG, type(value)):
+            yield f"{path}={tag_of(type(value))}"
+        yield from inner

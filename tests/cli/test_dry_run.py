@@ -1,0 +1,123 @@
+"""`--dry-run`: what training would do, and nothing of it done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from penchant.cli.dry_run import changed_settings, duration
+from penchant.cli.main import main
+from penchant.config import load_config
+from penchant.methods import DPO, METHODS
+from penchant.rounds import ROUNDS
+
+ROWS = [{"prompt": f"Who is number {n}?", "chosen": " It is me.", "rejected": " You."} for n in range(9)]
+SETTINGS = {
+    "sft": (),
+    "kto": (),
+    "ppo": ("reward=vader", "prompts_per_step=2", "steps=5"),
+    "ppo_gt": ("reward=vader", "prompts_per_step=2", "steps=5"),
+    "online_rlhf": ("rounds=3", "out=new"),
+}
+FILES = {"sft": "answers.jsonl", "kto": "labels.jsonl"} | dict.fromkeys(("ppo", "ppo_gt", "online_rlhf"), "prompts.txt")
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> Call:
+    monkeypatch.chdir(tmp_path)
+
+    def write(name: str, rows: list[dict[str, object]]) -> None:
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    write("prefs.jsonl", list(ROWS))
+    write("answers.jsonl", [{"prompt": row["prompt"], "completion": row["chosen"]} for row in ROWS])
+    labels = [{"prompt": row["prompt"], "completion": row["chosen"], "label": n % 2 > 0} for n, row in enumerate(ROWS)]
+    write("labels.jsonl", labels)
+    (tmp_path / "prompts.txt").write_text("".join(f"{row['prompt']}\n" for row in ROWS))
+
+    def run(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        return (main(list(words)), *capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.parametrize("method", [*METHODS, *ROUNDS])
+def test_every_method_shows_what_it_would_do_and_writes_nothing(
+    method: str, call: Call, tiny_model: str, tmp_path: Path
+) -> None:
+    before = sorted(path.name for path in tmp_path.iterdir())
+    data = FILES.get(method, "prefs.jsonl")
+    words = [f"model={tiny_model}", f"data={data}", "data.held_out=2", *SETTINGS.get(method, ())]
+    code, out, err = call("train", method, *words, "--dry-run")
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    lines = out.splitlines()
+    assert lines[0] == f"{method}: this is what training would do; no run directory is made"
+    assert f" data={data} " in f"{lines[1]} "
+    assert "2 prompts held out" in lines[3]
+    assert out.count(f"\n{data}:") == 3
+    length = {"ppo": "5 optimizer steps", "ppo_gt": "5 optimizer steps", "online_rlhf": "3 rounds"}
+    assert f"\nlength: {length.get(method, '1 optimizer step')}, on cpu\n" in out
+    assert ("\ntime: between " in out) == (method != "online_rlhf")
+    # what is scored is marked as `data show` marks it
+    assert ("⟦" in out.partition("⋔")[2]) == (method in METHODS and not method.startswith("ppo"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data=nowhere.jsonl",),
+        ("data=broken.jsonl",),
+        ("data=prefs.jsonl", "data.held_out=9"),
+        ("data=prefs.jsonl", "loss=dpo"),
+        ("data=prefs.jsonl", "out=prefs.jsonl"),
+        ("data=prefs.jsonl", "data.max_length=4"),
+    ],
+)
+def test_what_training_refuses_ends_a_dry_run_in_the_same_words(
+    words: tuple[str, ...], call: Call, tiny_model: str, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.jsonl").write_text(f'{json.dumps(ROWS[0])}\n{{"prompt": "x", "chos\n')
+    line = ["train", "dpo", f"model={tiny_model}", *words]
+    dry, wet = call(*line, "--dry-run"), call(*line)
+    assert dry[0] == wet[0] == 2
+    assert dry[1] == wet[1] == ""
+    # the line that is offered to be copied has the flag
+    assert dry[2].replace(" --dry-run", "") == wet[2]
+
+
+def test_a_dry_run_continues_nothing(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("model: m\ndata: d\n")
+    with pytest.raises(SystemExit, match="2"):
+        call("train", "dpo", "c.yaml", "--resume", "--dry-run")
+
+
+def test_a_run_after_a_dry_run_is_as_if_there_had_been_none(call: Call, tiny_model: str, tmp_path: Path) -> None:
+    line = ["train", "dpo", f"model={tiny_model}", "data=prefs.jsonl", "data.held_out=2", "evaluate.samples=null"]
+    assert call(*line, "out=first")[0] == 0
+    assert call(*line, "out=second", "--dry-run")[0] == 0
+    assert call(*line, "out=second")[0] == 0
+    losses = [
+        [json.loads(row).get("loss") for row in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("first", "second")
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_settings_are_shown_as_they_are_typed() -> None:
+    typed = ["model=m", "data=d", "loss=ipo", "loss.tau=0.2", "model.lora.rank=4", "epochs=2", "evaluate.samples=null"]
+    shown = list(changed_settings(load_config(DPO, None, typed)))
+    assert set(shown) == set(typed)
+    assert load_config(DPO, None, shown) == load_config(DPO, None, typed)
+    assert [duration(seconds) for seconds in (45.0, 600.0, 9000.0, 300000.0)] == [
+        "45 s",
+        "10 minutes",
+        "2 hours",
+        "3 days",
+    ]
