@@ -32,6 +32,7 @@ STACK = (
         "redact",
         "clean_text",
         "module_path",
+        "face",
         "typed_json",
         "extension",
         "session",

@@ -10,14 +10,14 @@ PPO is there as the baseline that the methods without reinforcement learning are
 Everything is imported when it is first used, so that `penchant --help` is instant.
 """
 
-import penchant.module_path  # noqa: F401 - before any other import could take a file of the current folder for its own
+import penchant.module_path  # before any other import could take a file of the current folder for its own
 
 # isort: split
-import sys
 from importlib import import_module
 from importlib.util import find_spec
-from types import ModuleType
 from typing import TYPE_CHECKING
+
+import penchant.face  # noqa: F401 - `train` stays the function, whatever is imported of the folder
 
 if TYPE_CHECKING:
     from penchant import losses
@@ -44,26 +44,49 @@ if TYPE_CHECKING:
     from penchant.weak.label import weak_label
     from penchant.weak.train import weak_train
 
-_MODULES = {
-    "penchant.data": ("check_preferences", "load_demonstrations", "load_preferences", "load_prompts", "write_groups"),
-    "penchant.engine.sampling": ("Sampling",),
-    "penchant.errors": ("InputError", "PenchantError", "RunError"),
-    "penchant.methods": ("DPO", "KTO", "PPO", "PPOGT", "SFT", "PreferredFT", "RewardModel", "Unlikelihood", "train"),
-    "penchant.methods.best_of_n": ("BestOfN",),
-    "penchant.models.load": ("load_policy",),
-    "penchant.models.policy": ("Policy",),
-    "penchant.models.reward": ("LearnedReward", "load_reward_model"),
-    "penchant.models.settings": ("LoRA", "ModelConfig"),
-    "penchant.rewards": ("best_worst_pairs", "compare_by_score", "load_reward", "score_groups"),
-    "penchant.rounds": ("OnlineRLHF",),
-    "penchant.studies.report": ("report",),
-    "penchant.types": ("Comparison", "Message", "PromptGroup", "Response", "RunResult"),
-    "penchant.weak.command_settings": ("WeakLabel", "WeakTrain"),
-    "penchant.weak.label": ("weak_label",),
-    "penchant.weak.train": ("weak_train",),
+_LATER = {
+    "BestOfN": "penchant.methods.best_of_n",
+    "Comparison": "penchant.types",
+    "DPO": "penchant.methods",
+    "InputError": "penchant.errors",
+    "KTO": "penchant.methods",
+    "LearnedReward": "penchant.models.reward",
+    "LoRA": "penchant.models.settings",
+    "Message": "penchant.types",
+    "ModelConfig": "penchant.models.settings",
+    "OnlineRLHF": "penchant.rounds",
+    "PPO": "penchant.methods",
+    "PPOGT": "penchant.methods",
+    "PenchantError": "penchant.errors",
+    "Policy": "penchant.models.policy",
+    "PreferredFT": "penchant.methods",
+    "PromptGroup": "penchant.types",
+    "Response": "penchant.types",
+    "RewardModel": "penchant.methods",
+    "RunError": "penchant.errors",
+    "RunResult": "penchant.types",
+    "SFT": "penchant.methods",
+    "Sampling": "penchant.engine.sampling",
+    "Unlikelihood": "penchant.methods",
+    "WeakLabel": "penchant.weak.command_settings",
+    "WeakTrain": "penchant.weak.command_settings",
+    "best_worst_pairs": "penchant.rewards",
+    "check_preferences": "penchant.data",
+    "compare_by_score": "penchant.rewards",
+    "load_demonstrations": "penchant.data",
+    "load_policy": "penchant.models.load",
+    "load_preferences": "penchant.data",
+    "load_prompts": "penchant.data",
+    "load_reward": "penchant.rewards",
+    "load_reward_model": "penchant.models.reward",
+    "report": "penchant.studies.report",
+    "score_groups": "penchant.rewards",
+    "train": "penchant.methods",
+    "weak_label": "penchant.weak.label",
+    "weak_train": "penchant.weak.train",
+    "write_groups": "penchant.data",
 }
-"""What users import, by the module that has it. Each is imported when it is first asked for."""
-_LATER = {name: module for module, names in _MODULES.items() for name in names}
+"""What users import, and the module that has it. Each is imported when it is first asked for."""
 
 __all__ = [
     "DPO",
@@ -117,19 +140,3 @@ def __getattr__(name: str) -> object:
     if not name.startswith("_") and find_spec(f"penchant.{name}"):
         return import_module(f"penchant.{name}")
     raise AttributeError(f"module 'penchant' has no attribute {name!r}")
-
-
-class _Face(ModuleType):
-    """The package, in which `train` is the function although a folder has that name too."""
-
-    @property
-    def train(self) -> object:
-        """The function that runs a method."""
-        return __getattr__("train")
-
-    @train.setter
-    def train(self, value: object) -> None:
-        """Keep the function: Python hands over the folder as soon as a module of it is imported."""
-
-
-sys.modules[__name__].__class__ = _Face

@@ -17,7 +17,7 @@ from penchant.cli.main import main
 from penchant.cli.other_words import COMMAND_FORMS, METHOD_FORMS
 from penchant.cli.train import TRAINABLE
 
-SETTLED = {"penchant", "penchant.module_path", "penchant.errors", "penchant.redact"}
+SETTLED = {"penchant", "penchant.module_path", "penchant.face", "penchant.errors", "penchant.redact"}
 """What an answer without a command may import, besides `penchant.cli`."""
 
 
