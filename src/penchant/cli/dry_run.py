@@ -36,6 +36,7 @@ def dry_run(config: Config) -> int:
     from penchant.train.run_plan import plan_run
 
     plan = plan_run(lambda: train(config))
+    # a run ends before it is planned only where it has nothing to do
     if plan is None:
         print("there is nothing to do: the run has come to its end")
         return 0

@@ -117,12 +117,13 @@ def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
 def _refuse(words: Sequence[str]) -> NoReturn:
     """End with the command that was meant, as it is typed."""
     word, *rest = words
-    if word.startswith("-"):
+    if word.startswith("-"):  # a setting of some command, which nobody can tell
         message = f"{word} stands before the command: penchant COMMAND ... {shlex.join(words)}"
     else:
         form = COMMAND_FORMS.get(word.lower().replace("_", "-"))
         nearest = [form] if form else near_names(word, [entry.name for entry in ENTRIES])
         message = f"there is no command {word!r}"
+        # of several that are as near, none is offered as the line to copy
         if len(nearest) == 1:
             message += f"; did you mean this?\n  penchant {shlex.join([*nearest[0].split(), *rest])}"
         else:

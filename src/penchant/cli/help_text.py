@@ -43,6 +43,7 @@ def usage(command: Command) -> str:
 def short_help(command: Command, prog: str, actions: Sequence[argparse.Action]) -> str:
     """Return what fits on a screen: what the command is for, an example, the first settings, the flags."""
     width = screen_width()
+    # the example comes first: it is read by more people than the rest
     above = [*textwrap.wrap(command.description, width), ""]
     if command.example:
         above += ["Example:", f"  {prog} {command.example}", ""]
@@ -136,7 +137,7 @@ def _flag_lines(actions: Sequence[argparse.Action], width: int) -> Iterator[str]
 
 def _flag_name(action: argparse.Action) -> str:
     name = ", ".join(action.option_strings)
-    if action.nargs == 0:
+    if action.nargs == 0:  # a switch
         return name
     return f"{name} {action.metavar or '|'.join(map(str, action.choices or ['VALUE']))}"
 

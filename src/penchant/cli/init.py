@@ -70,6 +70,6 @@ INIT = Command(
     Init,
     _init,
     positionals={"path": "FILE"},
-    example="model=smollm2-135m out=first.yaml",
+    example="prefs.jsonl model=smollm2-135m out=first.yaml",
     takes_config=False,  # a name that ends in .yaml is the data, or a slip
 )

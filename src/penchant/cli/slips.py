@@ -46,6 +46,7 @@ def _inner_forms(group: CommandGroup, word: str) -> list[str]:
     """Return what a word that other programs have is here: a method, or a loss of `dpo`."""
     if group.name != "train":
         return []
+    # words of programs and papers are written in many ways; ours are in lower case with underscores
     name = word.lower().replace("-", "_")
     if name in METHOD_FORMS:
         return [METHOD_FORMS[name]]
@@ -98,6 +99,7 @@ def _flag_advice(
     settings: type[Schema], flags: Sequence[str], flag: str, typed: Sequence[str]
 ) -> tuple[str, str | None]:
     """Return what to say of a flag, and the setting that is meant by it where only one can be."""
+    # a flag of ours comes first: `--resme` is nearer to it than to any setting
     nearest, near_flags = _settings_meant(settings, flags, flag)
     if near_flags:
         return f"; did you mean {' or '.join(near_flags)}?", None
@@ -129,7 +131,7 @@ def _without_dashes(
 ) -> list[str]:
     """Return the typed words with flags written as settings; none where one of them cannot be."""
     words: list[str] = []
-    skip = False
+    skip = False  # the next word, which is the value of the flag before it
     for word in typed:
         if skip:
             skip = False

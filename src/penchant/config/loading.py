@@ -143,6 +143,7 @@ def _check_method(config: type[Config], values: dict[str, object], path: Path | 
 
 def _corrections(problem_list: Sequence[Problem]) -> dict[str, str]:
     """Return by path what is meant instead; empty unless that mends every problem."""
+    # a line that mends one of two mistakes would be copied in vain
     corrections = {problem.path: problem.meant for problem in problem_list if problem.meant}
     # `mdoel=m` is unknown, and so `model` is missing: one correction mends both
     meant_fields = {meant.partition("=")[0].partition(".")[0] for meant in corrections.values()}

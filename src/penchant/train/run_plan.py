@@ -141,6 +141,7 @@ def rollout_plan(
     config: RolloutConfig, learner: Learner, groups: Sequence[PromptGroup], counts: Counts, warnings: Sequence[str]
 ) -> RunPlan:
     """Return what a run of the rollout loop would do."""
+    # every step draws anew, so the number of samples does not depend on that of the prompts
     samples = config.steps * config.prompts_per_step * config.samples_per_prompt
     tokens = float(samples * config.max_new_tokens)
     # each sample is drawn, scored by policy and reference, and learned from in every pass over its rollout

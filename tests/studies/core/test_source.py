@@ -206,7 +206,7 @@ NO_STAGE = {
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.command_rows", "weak.diagnostics",
         "weak.results",
         "evaluation", "evaluation.*", "runs.evaluations", "conversion.*", "export.*", "engine.token_scores",
-        "models.conversation", "models.catalogue", "train.costs", "runs.partial_file", "train.evaluation.file_scores",
+        "models.conversation", "models.catalogue", "runs.partial_file", "train.evaluation.file_scores",
         "train.inputs.kinds", "train.inputs.run_models",
         "methods.best_of_n"),
     "what is computed of finished stages, see `summary_version`": ("studies.*.summary", "studies.*.summarize",
