@@ -610,3 +610,16 @@ def test_a_hint_names_what_works(run: Callable[..., Run], inputs: Path, line: st
 )
 def test_what_hints_name_is_taken(setting: str) -> None:
     load_config(METHODS["dpo"], None, ["model=penchant-0.5m", "data=good.jsonl", setting])
+
+
+def test_names_in_a_foreign_file_cannot_command_the_terminal(run: Callable[..., Run], inputs: Path) -> None:
+    rows = [{"prompt": f"q{n}", "chosen": "a", "rejected": "b", "x\x1b]0;title\x07": "text"} for n in range(2)]
+    (inputs / "odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    checked = run("data", "check", "odd.jsonl")
+    assert "columns with text that are not read: x␛]0;title␇" in checked.out
+    renamed = json.dumps({"pro\x1b[31mmpt": "q", "chosen": "a", "rejected": "b"})
+    (inputs / "odd.jsonl").write_text(renamed + "\n")
+    refused = run("data", "convert", "odd.jsonl", "-o", "new.jsonl")
+    assert refused.code == 2
+    assert "data.columns={prompt: pro␛[31mmpt}" in refused.err
+    assert "\x1b" not in checked.out + checked.err + refused.out + refused.err

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from penchant.clean_text import clean
 from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm, retired_flags
 from penchant.cli.show import SHOW
 from penchant.config import Config
@@ -121,7 +122,7 @@ def _check(arguments: Arguments) -> int:
         contradictions=config.contradictions,
         **config.reading(),
     )
-    print(report.as_text())
+    print(clean(report.as_text()))
     if config.out is not None:
         out = Path(config.out)
         text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) if out.suffix == ".json" else report.as_text()

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from penchant.clean_text import clean
 from penchant.cli.front import DESCRIPTION, chosen_entry
 from penchant.errors import InputError, PenchantError, SettingsError
 from penchant.redact import hide_credentials
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # at exit, a full disk or a closed pipe would be a traceback
         return code
     except PenchantError as error:
-        print(f"error: {hide_credentials(str(error))}", file=sys.stderr)
+        # a name in a foreign file may hold sequences that a terminal obeys
+        print(f"error: {clean(hide_credentials(str(error)))}", file=sys.stderr)
         if isinstance(error, SettingsError) and error.corrections:
             from penchant.cli.slips import corrected_line
 
@@ -94,10 +96,10 @@ def _set_loudness(flags: argparse.Namespace) -> None:
 
 
 class _WithoutCredentials(logging.Formatter):
-    """Formats messages without the passwords of addresses, whoever wrote them."""
+    """Formats messages without the passwords of addresses and without what a terminal obeys, whoever wrote them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return hide_credentials(super().format(record))
+        return clean(hide_credentials(super().format(record)))
 
 
 def _check_current_folder() -> None:
