@@ -199,6 +199,17 @@ def test_a_template_with_its_tokens_and_arguments_goes_along(
 # -- bad input ------------------------------------------------------------------------------------------------------
 
 
+def test_what_a_killed_export_left_is_named(run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    left = tmp_path / ".out.0123abcd.new"
+    left.mkdir()
+    (left / "model.safetensors").write_bytes(bytes(2_000))
+    assert (export(run, tmp_path / "out", check=False) / "model.safetensors").exists()
+    (warning,) = [record.getMessage() for record in caplog.records if ".new" in record.getMessage()]
+    assert warning.startswith(f"{left} is what an earlier export left")
+    assert "2.00 kB" in warning
+    assert left.exists()  # it may be another's work that goes on
+
+
 def test_a_folder_that_holds_something_is_refused_and_untouched(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

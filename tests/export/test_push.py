@@ -124,9 +124,15 @@ def test_a_public_repository_gets_no_model_that_should_be_private(
     assert "is there and public: push with private=false" in capsys.readouterr().err
 
 
-def test_a_public_model_needs_a_licence(tiny_model: str, hub: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_public_model_needs_a_licence(
+    tiny_model: str, tmp_path: Path, hub: FakeHub, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["push", tiny_model, "ann/open", "private=false"]) == 2
-    assert "a public model needs a licence" in capsys.readouterr().err
+    assert "look it up and say which (license=apache-2.0)" in capsys.readouterr().err
+    assert main(["export", tiny_model, f"out={tmp_path / 'open'}"]) == 0
+    assert main(["push", str(tmp_path / "open"), "ann/open", "private=false"]) == 2
+    # `push` refuses a licence for such a folder
+    assert "look it up and export the run again with it (license=apache-2.0)" in capsys.readouterr().err
     assert hub.requests == []
     assert main(["push", tiny_model, "ann/closed"]) == 0
     assert b"license: unknown" in hub.repositories["ann/closed"].files["README.md"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import glob
 import importlib.metadata
 import json
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penchant.digests import SUMS, DamagedFile, check_files, has_own_sums, read_sums, write_sums
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.export.card import CARD, CardFacts, card_text
+from penchant.export.card_words import size_text
 from penchant.export.gguf_file import Description
 from penchant.export.origin import Origin, origin_of
 from penchant.export.settings import ModelFolder
@@ -19,6 +22,8 @@ from penchant.export.weights import Written, write_weights
 from penchant.files import atomic_folder, atomic_write, read_json
 from penchant.reports.run.summary import Summary, summarize
 from penchant.runs.read import read_runs
+
+log = logging.getLogger("penchant.export")
 
 RECORD = "penchant_export.json"
 """In every exported folder: what was exported, how, and by which version."""
@@ -53,6 +58,7 @@ def write_export(settings: ModelFolder, out: Path) -> Exported:
     """
     out = out.expanduser()
     check_vacant(out)
+    _warn_of_leftovers(out)
     source = open_source(settings.model)
     if out.resolve().is_relative_to(Path(source.weights).resolve()):
         raise InputError(f"out={out} lies inside of the model that is exported: choose another folder")
@@ -79,6 +85,17 @@ def write_export(settings: ModelFolder, out: Path) -> Exported:
     except Exception as error:  # on a full disk safetensors, tokenizers and the system each raise their own
         raise _cannot_write(out, error) from error
     return Exported(out, files, license_name, written.check)
+
+
+def _warn_of_leftovers(out: Path) -> None:
+    """Name what a killed export of the same folder left: its name is hidden, and it may be as large as the model."""
+    for leftover in sorted(out.parent.glob(f".{glob.escape(out.name)}.*.new")):
+        # not removed: another export into the same folder may be at work in it
+        log.warning(
+            "%s is what an earlier export left that was killed, or what one is writing now (%s): delete it if none is",
+            leftover,
+            size_text(sum(files_of(leftover).values())),
+        )
 
 
 def _cannot_write(out: Path, error: Exception) -> RunError:

@@ -96,8 +96,11 @@ def _refuse_settings_of_an_export(settings: Push) -> None:
 
 def _check_license(settings: Push, exported: Exported) -> None:
     if not settings.private and exported.license is None:
+        # a folder that was exported has its card already, so a setting of this command would come too late
+        is_exported = (Path(settings.model).expanduser() / RECORD).is_file()
+        advice = "export the run again with it" if is_exported else "say which"
         raise InputError(
-            "a public model needs a licence, and that of the base model was not found: look it up and say which "
+            f"a public model needs a licence, and that of the base model was not found: look it up and {advice} "
             "(license=apache-2.0), or keep the repository private"
         )
 
