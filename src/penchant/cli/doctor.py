@@ -63,8 +63,8 @@ def _print_wrapped(line: str) -> None:
     # paths and names of others stand in these lines
     text = clean(line)
     width = terminal_width()
-    whole = width == float("inf")
-    print("\n".join([f"  {text}"] if whole else textwrap.wrap(text, int(max(24, width)), initial_indent="  ",
+    is_unlimited = width == float("inf")
+    print("\n".join([f"  {text}"] if is_unlimited else textwrap.wrap(text, int(max(24, width)), initial_indent="  ",
                                                               subsequent_indent="    ")))  # fmt: skip
 
 

@@ -113,8 +113,8 @@ def gradient_plan(
     sizes, held_sizes = (prepared.rendered.pick(side).sizes for side in (prepared.train_side, prepared.held_side))
     # of a group of which a step takes a part, that share is counted: exact over an epoch
     units = np.array([max(1, len(group)) for group in prepared.units])
-    drawn = [(group, len(parts)) for step in steps for group, parts in step]
-    trained = float(sum(sizes[group] * count / units[group] for group, count in drawn))
+    draws = [(group, len(parts)) for step in steps for group, parts in step]
+    trained = float(sum(sizes[group] * count / units[group] for group, count in draws))
     scored = float(sizes.sum()) * needs_reference + PASSES * float(held_sizes.sum())
     sampled = 0.0
     if samples is not None:

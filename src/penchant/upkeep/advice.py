@@ -37,10 +37,10 @@ def slow_parts(values: Mapping[str, float]) -> Iterator[str]:
         yield from _memory_advice(memory, "the GPU" if has_gpu else "this machine")
 
 
-def _memory_advice(memory: float, place: str) -> Iterator[str]:
+def _memory_advice(memory: float, device: str) -> Iterator[str]:
     room = max(0.0, memory - RESERVED)
     yield (
-        f"{memory / 2**30:.1f} GiB of {place} hold all weights of a model of about {_billions(room / FULL_BYTES)} "
+        f"{memory / 2**30:.1f} GiB of {device} hold all weights of a model of about {_billions(room / FULL_BYTES)} "
         f"while it trains, or with LoRA one of {_billions(room / LORA_BYTES)} (in float32; bfloat16 takes half)."
     )
     names = [
