@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from penchant.clean_text import clean
 from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm, retired_flags
+from penchant.cli.get import GET
 from penchant.cli.show import SHOW
 from penchant.config import Config
 from penchant.config.limits import Text
@@ -191,5 +192,6 @@ DATA = CommandGroup(
             retired=RETIRED | {"--no-merge": "merge=false"},
         ),
         SHOW,
+        GET,
     ),
 )

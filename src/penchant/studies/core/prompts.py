@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from penchant.data.sources.file_sets import describe_missing
 from penchant.errors import InputError
 from penchant.tasks.load import data_folder
 
@@ -37,6 +38,6 @@ def _in_data(path: str) -> str:
     if not file.is_file():
         raise InputError(
             f"{path}: {file} does not exist. Set PENCHANT_DATA to the folder that holds the data, or name a file of "
-            "yours instead"
+            f"yours instead.{describe_missing(path.removeprefix(DATA), data_folder())}"
         )
     return str(file.resolve())
