@@ -113,8 +113,9 @@ def test_other_prompts_or_another_model_are_refused(
 
 
 def test_how_much_is_drawn_at_once_follows_from_the_samples_of_a_prompt() -> None:
-    assert command._chunk(4) == 128
-    assert command._chunk(10_000) == 1
+    assert command._chunk(4, 64) == 128
+    assert command._chunk(4, 512) == 32  # what is drawn slowly is kept more often
+    assert command._chunk(10_000, 64) == 1
 
 
 def test_a_system_turn_stands_before_every_prompt(sample: Callable[..., tuple[int, str]]) -> None:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from penchant.rewards.load import Reward
     from penchant.runs.partial_file import Origin, PartialFile
 
-SAMPLES_AT_ONCE = 512  # that are drawn together, and kept together: four full passes
+SAMPLES_AT_ONCE = 512  # short ones, that are drawn together and kept together: four full passes
+LONG_AT_ONCE, LONG = 128, 128  # samples of more tokens than this are kept after each pass, which takes minutes
 
 
 class Sample(Config):
@@ -116,7 +117,7 @@ def _sample(arguments: Arguments) -> int:
     # all prompts at once, not where sampling comes to them after an hour
     _check_room(policy, prompt_groups, config.max_new_tokens)
     prompts = [group.prompt for group in prompt_groups]
-    origin, chunk = _origin(config, policy, prompts), _chunk(config.n)
+    origin, chunk = _origin(config, policy, prompts), _chunk(config.n, config.max_new_tokens)
     with open_partial(out, origin, resume=resume, chunk=chunk, total=len(prompts)) as partial:
         with explain_stop(partial, "prompts"):
             _draw_missing(policy, prompts, config, partial)
@@ -132,9 +133,9 @@ def _sample(arguments: Arguments) -> int:
     return 0
 
 
-def _chunk(n: int) -> int:
+def _chunk(n: int, max_new_tokens: int) -> int:
     """Return how many prompts are drawn and kept together: enough for full passes, whatever is asked of each."""
-    return max(1, SAMPLES_AT_ONCE // n)
+    return max(1, (SAMPLES_AT_ONCE if max_new_tokens <= LONG else LONG_AT_ONCE) // n)
 
 
 def _draw_missing(policy: Policy, prompts: Sequence[Prompt], config: Sample, partial: PartialFile) -> None:
@@ -144,7 +145,7 @@ def _draw_missing(policy: Policy, prompts: Sequence[Prompt], config: Sample, par
     from penchant.runs.progress import progress_bar
 
     sampling = Sampling(config.n, config.temperature, config.max_new_tokens, config.top_k, config.top_p, config.seed)
-    done, chunk = len(partial.lines), _chunk(config.n)
+    done, chunk = len(partial.lines), _chunk(config.n, config.max_new_tokens)
     with progress_bar("sampling", len(prompts) * config.n, "samples", done=done * config.n) as advance:
         for start in range(done, len(prompts), chunk):
             # a chunk by itself, always the same one: what lies in a batch may decide a last digit, and so a draw
