@@ -101,6 +101,7 @@ def test_no_block_that_runs_names_what_a_stranger_lacks(page: Path) -> None:
         if blocks(page)
     ],
 )
+@pytest.mark.timeout(900)  # on a machine that does other things, the longest page takes some minutes
 def test_the_page_runs(page: Path, tmp_path: Path, command: Path) -> None:
     folder = tmp_path / "stranger" / "folder"
     folder.mkdir(parents=True)
