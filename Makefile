@@ -1,7 +1,7 @@
 # `make demo` and `make test` are the two commands of the README; both install what they need into .venv.
 # make demo MODEL=smollm2-135m trains that model by DPO instead of running the small study
 MODEL ?=
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 # The torch that we test with. On a machine with its own build: make TORCH=torch demo
 TORCH ?= torch==2.13.0
 VENV := .venv

@@ -26,11 +26,17 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
 
 
+def tracked_files() -> list[str]:
+    """Return the paths of the files that git knows and that are there."""
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip("needs git: an unpacked sdist does not say which files belong to it")
+    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.splitlines() if (REPOSITORY / name).is_file()]
+
+
 def data_files() -> set[Path]:
     """Files of the package that git knows and that are not Python."""
-    listed = subprocess.run(["git", "ls-files", "src"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    paths = [REPOSITORY / line for line in listed.stdout.splitlines()]
-    return {path for path in paths if path.suffix != ".py" and path.is_file()}
+    return {REPOSITORY / name for name in tracked_files() if name.startswith("src/") and not name.endswith(".py")}
 
 
 def packaged_files() -> set[Path]:
@@ -158,12 +164,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]]
     with tarfile.open(sdist) as opened, zipfile.ZipFile(wheel) as unpacked:
         files = {name.partition("/")[2] for name in opened.getnames()}
         return files, set(unpacked.namelist())
-
-
-def tracked_files() -> list[str]:
-    """Return the paths of the files that git knows and that are there."""
-    listed = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    return [name for name in listed.stdout.splitlines() if (REPOSITORY / name).is_file()]
 
 
 @pytest.mark.slow
