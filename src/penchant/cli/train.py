@@ -102,6 +102,7 @@ def saved_config(method: type[Config], overrides: Sequence[str]) -> str:
 
 def _summary(result: RunResult) -> str:
     from penchant.metrics.catalogue import metric
+    from penchant.runs.movement import MOVED_ADVICE, standstill_of
 
     metrics = result.metrics
     lines = [f"{result.method}: {metrics['status']} after {metrics['steps']} steps, {metrics['seconds']:.0f} s"]
@@ -130,6 +131,8 @@ def _summary(result: RunResult) -> str:
     # the run's own directory holds the last weights: somebody who asked for the best ones must learn where they are
     if (best := metrics.get("best_metric")) and metrics["best_step"] is not None:
         lines.append(f"  best {best}: at step {metrics['best_step']}, weights in {result.path / 'best'}")
+    if final and (sentence := standstill_of(metrics)):
+        lines.append(f"  hardly moved: {sentence}; to move it, {MOVED_ADVICE}")
     lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
     return "\n".join([*lines, f"run directory: {result.path}"])
 

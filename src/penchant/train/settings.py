@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import BatchSize, Draws, Epochs, Rows, Seed, Steps, Tokens
 from penchant.data.settings import PromptsConfig, RowsConfig
 from penchant.models.settings import ModelConfig
 from penchant.session.objects import CodeName
+from penchant.train.adapter_rate import with_adapter_rate
 
 LearningRate = Annotated[float, Field(gt=0)]
 WarmupSteps = Annotated[
@@ -148,7 +150,7 @@ class RunConfig(Config):
     """Fixes the split, the order of the data, the adapters' start, and what is drawn while training."""
     # RMSprop at 1e-6, 64 comparisons per step, one epoch and a clip of 10 are the DPO paper's and its code's
     optimizer: Annotated[AdamW | RMSprop, Field(discriminator="name")] = RMSprop()
-    """The optimizer."""
+    """The optimizer. With adapters (`model.lora`) its learning rate is ten times the default unless given: 1e-5."""
     schedule: Annotated[Constant | Linear | Cosine, Field(discriminator="name")] = Constant()
     """How the learning rate moves."""
     clip: Annotated[float, Field(gt=0)] | None = 10.0
@@ -172,6 +174,14 @@ class RunConfig(Config):
     callbacks: tuple[CodeName, ...] = ()
     """Functions of your own, as `module:function`. Each is called with every line of metrics, a mapping with `kind`
     (`train` or `eval`) and `step`; one that returns true stops the run after that step."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adapters_have_their_rate(cls, values: object) -> object:
+        # before the defaults are filled in: afterwards nobody knows whether the rate was given
+        if not isinstance(values, Mapping):
+            return values
+        return with_adapter_rate(values, cls.model_fields["optimizer"].default)
 
 
 class GradientConfig(RunConfig):

@@ -10,6 +10,7 @@ from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate
 from penchant.reports.kit.text import count, estimate, format_share, listing, number, percent, signed
 from penchant.reports.run.curves import training_mean
 from penchant.reports.run.summary import Summary
+from penchant.runs.movement import MOVED_ADVICE, standstill
 from penchant.runs.read import EvalPoint, Run, finite
 
 Severity = Literal["serious", "caution", "note"]
@@ -133,6 +134,22 @@ def _kl(s: Summary) -> Iterator[Finding]:
                 f"against {number(previous_rise)} before."
             )
             yield Finding("kl_growth", "caution", "KL rises faster and faster", detail, advice)
+
+
+def _standstill(s: Summary) -> Iterator[Finding]:
+    if not s.run.last_step():  # the start itself has not moved by definition
+        return
+    kl, pair = s.policy("kl_nats"), s.held_pair("loss")
+    first, last = (pair[0].value, pair[1].value) if pair else (None, None)
+    sampled_step = s.sampled.step if s.sampled else 0
+    if sentence := standstill(kl.value if kl and sampled_step else None, first, last):
+        yield Finding(
+            "standstill",
+            "caution",
+            "The model hardly moved",
+            f"After {count(s.run.last_step(), 'step')} {sentence}.",
+            f"What else differs is chance. To move it, {MOVED_ADVICE}.",
+        )
 
 
 def _repetition(s: Summary) -> Iterator[Finding]:
@@ -339,6 +356,7 @@ _RULES: tuple[Callable[[Summary], Iterator[Finding]], ...] = (
     _unfinished,
     _not_finite,
     _kl,
+    _standstill,
     _repetition,
     _reward,
     _accuracy,
