@@ -33,7 +33,7 @@ def test_flags_and_settings_are_one_configuration(tmp_path: Path) -> None:
 
 def test_help_shows_every_setting_and_imports_no_web_package(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["collect", "--help"])
+        main(["collect", "--help-all"])
     text = capsys.readouterr().out
     assert all(name in text for name in Collect.model_fields)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penchant.cli.arguments import Arguments, Command, retired_flags
+from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.errors import InputError
 from penchant.web.settings import Collect
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
+    add_overwrite_flag(parser)
     parser.add_argument("--export", metavar="FILE.jsonl", help="serve nothing, write what was collected so far")
 
 
@@ -27,7 +29,10 @@ def _collect(arguments: Arguments) -> int:
 
     require_web()
     config = arguments.load(Collect)
-    return _export(config, Path(arguments.flags.export)) if arguments.flags.export else serve(config)
+    if not arguments.flags.export:
+        return serve(config)
+    check_file(arguments.flags.export, arguments.flags, name="--export")
+    return _export(config, Path(arguments.flags.export))
 
 
 def serve(config: Collect) -> int:

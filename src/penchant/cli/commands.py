@@ -118,6 +118,12 @@ ENTRIES = (
         "penchant.cli.cache:CACHE",
         "look up",
     ),
+    Entry(
+        "completion",
+        "print a script that completes these words in a shell",
+        "penchant.cli.completion:COMPLETION",
+        "look up",
+    ),
 )
 
 

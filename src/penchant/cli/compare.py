@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from penchant.cli.arguments import Arguments, Command
+from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.cli.text_table import text_table
 from penchant.config import Config
 from penchant.config.limits import Text
@@ -44,6 +45,7 @@ def _compare(arguments: Arguments) -> int:
 
     if config.out is not None:
         check_page_name(Path(config.out))
+        check_file(config.out, arguments.flags, page=True)
     runs, unread = read_each(_ordered(config))
     summaries = [summarize(run) for run in runs]
     tables = [differences(runs) if len(runs) > 1 else None, comparison(summaries)]
@@ -75,5 +77,6 @@ COMPARE = Command(
     Compare,
     _compare,
     positionals={"runs": "RUN"},
-    example="out=compare.html",
+    add_flags=add_overwrite_flag,
+    example="runs/first runs/second out=compare.html",
 )

@@ -8,9 +8,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from penchant.cli.arguments import Arguments, Command
+from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.config import Config
 from penchant.config.limits import Text
-from penchant.errors import InputError, RunError
+from penchant.errors import RunError
 from penchant.files import atomic_write
 
 
@@ -38,17 +39,15 @@ def _convert(arguments: Arguments) -> int:
     config = arguments.load(ConvertConfig)
     from penchant.conversion.convert import LIBRARIES, convert, find_library, read_foreign
 
+    out = check_file(config.out, arguments.flags) if config.out is not None else None
     path = Path(config.path)
     values = read_foreign(path)
     library = LIBRARIES[config.kind] if config.kind else find_library(values, path)
     converted = convert(values, library, method=config.train, devices=config.devices)
     text = converted.as_yaml(path.name)
-    if config.out is None:
+    if out is None:
         print(text, end="")
         return 0
-    out = Path(config.out)
-    if out.exists():
-        raise InputError(f"{out} exists; name another file, or remove it")
     try:
         atomic_write(out, text)
     except OSError as error:
@@ -71,5 +70,6 @@ CONVERT_CONFIG = Command(
     _convert,
     positionals={"path": "FILE"},
     example="trl.yaml train=dpo out=dpo.yaml",
+    add_flags=add_overwrite_flag,
     takes_config=False,  # the file of settings is what is converted
 )

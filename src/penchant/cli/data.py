@@ -13,6 +13,7 @@ from pydantic import Field, JsonValue, model_validator
 from penchant.clean_text import clean
 from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm, retired_flags
 from penchant.cli.get import GET
+from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.cli.show import SHOW
 from penchant.config import Config
 from penchant.config.limits import Text
@@ -105,6 +106,8 @@ class DataConvert(PreferenceFile):
 
 def _check(arguments: Arguments) -> int:
     config = arguments.load(DataCheck)
+    if config.out is not None:
+        check_file(config.out, arguments.flags)
     from penchant.data import check_preferences
 
     # without a model lengths are counted in characters, and torch stays away
@@ -142,7 +145,8 @@ def _convert(arguments: Arguments) -> int:
     from penchant.data.write import refuse_overwriting
 
     out = Path(config.out)
-    refuse_overwriting(out, config.path, config.split)
+    refuse_overwriting(out, config.path, config.split)  # also with --overwrite: what is read would be lost
+    check_file(out, arguments.flags)
     loaded = read_preferences(config.path, ties=config.ties, merge=config.merge, **config.reading())
     write_groups(loaded.groups, out)
     print(f"{config.path} ({loaded.layout}): {len(loaded.groups)} prompts written to {config.out}")
@@ -161,6 +165,7 @@ def _columns(pairs: Sequence[str]) -> str:
 
 
 def _add_check_flags(parser: argparse.ArgumentParser) -> None:
+    add_overwrite_flag(parser)
     parser.add_argument("--strict", action="store_true", help="exit with 1 if anything is worth a look")
 
 
@@ -189,6 +194,7 @@ DATA = CommandGroup(
             help="write any known layout as our JSONL",
             positionals={"path": "FILE"},
             example="prefs.jsonl ties=drop out=ours.jsonl.gz",
+            add_flags=add_overwrite_flag,
             retired=RETIRED | {"--no-merge": "merge=false"},
         ),
         SHOW,

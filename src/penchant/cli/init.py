@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import ClassVar
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
+from penchant.cli.outputs import check_file
 from penchant.config import Config, load_config
 from penchant.config.limits import Text
 from penchant.errors import InputError
@@ -34,10 +34,7 @@ class Init(Config):
 
 def _init(arguments: Arguments) -> int:
     config = arguments.load(Init)
-    out = Path(config.out)
-    # before the work, not after it
-    if out.exists() or out.is_symlink():
-        raise InputError(f"{out} exists and is not overwritten: name another file with out=, or remove it")
+    out = check_file(config.out, arguments.flags)  # before the work, not after it
     if out.suffix not in (".yaml", ".yml"):
         raise InputError(f"out={out}: give a name that ends in .yaml, by which `penchant train` knows it as settings")
     from penchant.drafts.look import look_at

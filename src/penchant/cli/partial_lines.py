@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from penchant.cli.outputs import add_overwrite_flag
+
 if TYPE_CHECKING:
     from penchant.runs.partial_file import PartialFile
 
 
 def add_resume_flag(parser: argparse.ArgumentParser) -> None:
-    """Add `--resume` to a command."""
+    """Add `--resume` to a command, and `--overwrite`: it goes on with a file, or it begins one."""
+    add_overwrite_flag(parser)
     parser.add_argument("--resume", action="store_true", help="go on with what an earlier start did of out")
 
 

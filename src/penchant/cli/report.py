@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from penchant.cli.arguments import Arguments, Command
+from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.config import Config
 
 
@@ -23,6 +24,7 @@ class Report(Config):
 
 def _report(arguments: Arguments) -> int:
     config = arguments.load(Report)
+    check_file(config.out, arguments.flags, page=True)
     from penchant.studies.report import report
 
     print(report(config.runs, config.out))
@@ -34,5 +36,6 @@ REPORT = Command(
     Report,
     _report,
     positionals={"runs": "RUN"},
+    add_flags=add_overwrite_flag,
     example="runs/first runs/second out=runs.html",
 )

@@ -11,6 +11,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from penchant.cli.arguments import Arguments, Command, retired_flags
 from penchant.cli.early_imports import import_early
+from penchant.cli.outputs import check_file
 from penchant.cli.partial_lines import add_resume_flag, explain_stop
 from penchant.config import Config
 from penchant.config.limits import Draws, Seed, Text, Tokens
@@ -99,7 +100,9 @@ def _sample(arguments: Arguments) -> int:
     from penchant.runs.partial_file import check_startable, open_partial
 
     out = Path(config.out)
-    refuse_overwriting(out, config.prompts)
+    refuse_overwriting(out, config.prompts)  # also with --overwrite: what is read would be lost
+    if not resume:
+        check_file(out, arguments.flags)
     if not check_startable(out, resume=resume):  # before the work, not after it
         return 0
     prompt_groups = load_prompts(config.prompts, system=config.system)

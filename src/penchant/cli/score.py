@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
+from penchant.cli.outputs import check_file
 from penchant.cli.partial_lines import add_resume_flag, explain_stop
 from penchant.config.limits import Seed, Text
 from penchant.data.options import Ties
@@ -108,7 +109,9 @@ def _score(arguments: Arguments) -> int:
     from penchant.train.inputs.run_models import find_run
 
     out = Path(config.out)
-    refuse_overwriting(out, config.path, config.split)
+    refuse_overwriting(out, config.path, config.split)  # also with --overwrite: what is read would be lost
+    if not resume:
+        check_file(out, arguments.flags)
     if not check_startable(out, resume=resume):  # before the work, not after it
         return 0
     run = find_run(config.model)

@@ -13,6 +13,7 @@ from pydantic import Field
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
 from penchant.cli.marked_lines import print_rows
+from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.config.limits import Rows, Seed, Text
 from penchant.data.settings import DataConfig
 from penchant.errors import InputError
@@ -60,6 +61,8 @@ def _show(arguments: Arguments) -> int:
     config = arguments.load(DataShow)
     if config.out is not None and not config.out.endswith((".html", ".htm")):
         raise InputError(f"out={config.out}: the rows are written as a page; give a name that ends in .html")
+    if config.out is not None:
+        check_file(config.out, arguments.flags, page=True)
     import_early("penchant.train.inputs.sources", "transformers")
     from penchant.data.rendering.marked import RefusedRow
     from penchant.reports.run.marked import marked_page
@@ -146,5 +149,6 @@ SHOW = Command(
     _show,
     help="show rows as a model is given them, with what is taught marked",
     positionals={"path": "FILE"},
+    add_flags=add_overwrite_flag,
     example="prefs.jsonl model=penchant-0.5m n=3",
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from penchant.cli.arguments import Arguments, Command, CommandGroup
+from penchant.cli.outputs import check_file
 from penchant.config import load_config
 from penchant.config.loading import read_yaml
 from penchant.errors import InputError
@@ -19,6 +20,8 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 def _study(arguments: Arguments) -> int:
     flags, config = arguments.flags, _config(arguments)
+    if flags.report:
+        check_file(flags.report, flags, page=True, name="--report")
     definition = definition_of(type(config))  # by the class: another study may have taken the command over
     # small models fill two cores better two at a time than with two threads
     return run_to_page(config, flags.jobs or definition.jobs.get(flags.preset, 1), flags.report)

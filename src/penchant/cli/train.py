@@ -11,6 +11,7 @@ from typing import Any
 from penchant.cli.arguments import Arguments, Command, CommandGroup
 from penchant.cli.dry_run import dry_run
 from penchant.cli.early_imports import import_early
+from penchant.cli.outputs import check_file
 from penchant.config import Config, load_config
 from penchant.digests import check_files
 from penchant.errors import InputError
@@ -48,6 +49,8 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 def _train(arguments: Arguments) -> int:
     # all settings are checked before the first heavy import: a slip is answered in a second
     config, resume = _resolve(arguments), arguments.flags.resume
+    if arguments.flags.report:  # before hours of training, not after them
+        check_file(arguments.flags.report, arguments.flags, page=True, name="--report")
     if resume and arguments.flags.dry_run:
         arguments.error("--dry-run shows what a new run would do, and --resume continues one: leave one of them out")
     import_early("penchant.train.gradient_run", "transformers.modeling_utils")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from penchant.cli.arguments import Arguments, Command, CommandGroup
+from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.cli.train import saved_config
 from penchant.config import load_config
 from penchant.weak.command_settings import WeakLabel, WeakTrain
@@ -13,6 +14,7 @@ from penchant.weak.command_settings import WeakLabel, WeakTrain
 def _label(arguments: Arguments) -> int:
     # before the imports: a slip in a setting is answered at once
     config = arguments.load(WeakLabel)
+    check_file(config.out, arguments.flags)
 
     from penchant.weak.label import weak_label
 
@@ -57,7 +59,13 @@ WEAK = CommandGroup(
     "weak",
     metavar="ACTION",
     commands=(
-        Command("label", WeakLabel, _label, example="data=rows.jsonl train=labelled.csv out=weak.jsonl"),
+        Command(
+            "label",
+            WeakLabel,
+            _label,
+            example="data=rows.jsonl train=labelled.csv out=weak.jsonl",
+            add_flags=add_overwrite_flag,
+        ),
         Command(
             "train",
             WeakTrain,

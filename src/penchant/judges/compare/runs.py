@@ -60,10 +60,12 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
         InputError: sources that cannot be read, or whose prompts differ; what would fail for all calls.
         RunError: nobody answers, or the disk is full. Verdicts that came before are kept.
     """
+    folder = Path(config.out).expanduser().absolute()  # a user's judge may change the current folder
+    if folder.is_file():
+        raise InputError(f"out={config.out} is a file; verdicts need a folder: choose another name")
     sources = _sources(config)
     opponent_texts = opponents(config)
     pairs = {name: _pairs(config, name, source.texts, opponent_texts[source.path]) for name, source in sources.items()}
-    folder = Path(config.out).expanduser().absolute()  # a user's judge may change the current folder
     # One list for all sources: a pair that two of them share is asked once, and `max_calls` is of all together.
     all_pairs = [pair for source_pairs in pairs.values() for pair in source_pairs]
     judge = make_judge(config.judge)  # before the store, so that a judge that is refused leaves no folder
