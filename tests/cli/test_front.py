@@ -17,7 +17,14 @@ from penchant.cli.main import main
 from penchant.cli.other_words import COMMAND_FORMS, METHOD_FORMS
 from penchant.cli.train import TRAINABLE
 
-SETTLED = {"penchant", "penchant.module_path", "penchant.face", "penchant.errors", "penchant.redact"}
+SETTLED = {
+    "penchant",
+    "penchant.module_path",
+    "penchant.face",
+    "penchant.errors",
+    "penchant.redact",
+    "penchant.clean_text",
+}
 """What an answer without a command may import, besides `penchant.cli`."""
 
 
