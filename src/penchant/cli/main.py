@@ -87,6 +87,11 @@ def _print_config(arguments: Arguments) -> int:
 
 def _set_loudness(flags: argparse.Namespace) -> None:
     """Let `-q` leave warnings, errors and results alone on the screen, and `-v` show what libraries have to say."""
+    if not flags.verbose:
+        # here, so that the answer to `--help` does not import it; `-v` asks for what they say
+        from penchant.cli.libraries import quiet_libraries
+
+        quiet_libraries()
     if flags.quiet:
         logging.getLogger("penchant").setLevel(logging.WARNING)
         os.environ[QUIET] = "1"  # the processes of a study start with it too
