@@ -137,7 +137,8 @@ def test_constraints_pin_every_dependency_with_digests_and_name_no_index() -> No
     extras = PROJECT["optional-dependencies"]
     wanted = [Requirement(line) for line in (*PROJECT["dependencies"], *extras["dev"], *extras["web"])]
     named = [each for each in wanted if each.name != "penchant"]
-    assert {each.name for each in named if not each.specifier.contains(versions[canonicalize_name(each.name)])} == set()
+    missing = [each for each in named if not each.specifier.contains(versions.get(canonicalize_name(each.name), "0"))]
+    assert [str(each) for each in missing] == [], "write constraints.txt anew: python scripts/constraints.py"
     blocks = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
     assert len(blocks) == len(set(versions))
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
