@@ -10,7 +10,7 @@ from penchant.config import Config
 
 FORMS = (
     ("a short name", "model=penchant-0.5m", "one of the list above"),
-    ("a run", "model=runs/first/checkpoint", "the weights that a run left, adapters too"),
+    ("a run", "model=runs/first", "the weights that a run left, adapters too"),
     ("a folder", "model=path/to/model", "config.json, weights and tokenizer, as transformers saves them"),
     ("a GGUF file", "model=model.gguf", "converted once into full weights, kept in the cache"),
     ("a hub id", "model=owner/name", "fetched once by the hub's client (HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE hold)"),

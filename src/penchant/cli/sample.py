@@ -35,7 +35,7 @@ class Sample(Config):
     method: ClassVar[str] = "sample"
 
     model: Text
-    """A built-in name (`smollm2-135m`), a folder, a GGUF file, or a hub id."""
+    """A built-in name (`smollm2-135m`), a folder, a run directory, a GGUF file, or a hub id."""
     prompts: Text
     """Prompts: text, one per line, or any data file."""
     system: Text | None = None
@@ -98,6 +98,7 @@ def _sample(arguments: Arguments) -> int:
     from penchant.models.settings import ModelConfig
     from penchant.rewards import load_reward
     from penchant.runs.partial_file import check_startable, open_partial
+    from penchant.train.inputs.run_models import find_run
 
     out = Path(config.out)
     refuse_overwriting(out, config.prompts)  # also with --overwrite: what is read would be lost
@@ -105,6 +106,7 @@ def _sample(arguments: Arguments) -> int:
         check_file(out, arguments.flags)
     if not check_startable(out, resume=resume):  # before the work, not after it
         return 0
+    find_run(config.model)  # warns of a run that did not come to its end
     prompt_groups = load_prompts(config.prompts, system=config.system)
     # before the model: a mistyped reward is found in a second, weights take a minute
     reward = load_reward(config.reward) if config.reward else None

@@ -28,8 +28,18 @@ def locate(name: str) -> str:
     if path.suffix == ".gguf":
         return str(convert_gguf(path))
     if path.is_dir():  # wins over a hub id of the same name
-        return str(path.resolve())  # adapters note their base's path, which must hold from any folder
+        return str(model_folder(path).resolve())  # adapters note their base's path, which must hold from any folder
     return adapter_folder(name) or pinned_folder(name) or name
+
+
+def model_folder(path: Path) -> Path:
+    """Return the folder with a model's files: of a run directory its `checkpoint`, else the folder itself.
+
+    Whether the run came to its end is for those to ask who need it, with `penchant.models.finished`.
+    """
+    is_model = any((path / name).exists() for name in ("config.json", "adapter_config.json"))
+    is_run = (path / "config.yaml").is_file() and (path / "checkpoint").is_dir()
+    return path / "checkpoint" if is_run and not is_model else path
 
 
 def check_model(name: str) -> None:
@@ -47,10 +57,13 @@ def check_model(name: str) -> None:
             raise InputError(f"no such GGUF file: {path}")
         return
     if path.is_dir():
+        path = model_folder(path)
         if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
             inner = path / "checkpoint"
-            suggestion = f"; did you mean {inner}?" if inner.is_dir() else ""
-            raise InputError(f"{path} holds no model (no config.json){suggestion}")
+            advice = f"; did you mean {inner}?" if inner.is_dir() else ""
+            if (path / "config.yaml").is_file():  # of a run that has just begun, or one of rounds or weak labels
+                advice = ": this run has no checkpoint (yet), so nothing of it can be opened as a model"
+            raise InputError(f"{path} holds no model (no config.json){advice}")
         return
     if path.exists():
         raise InputError(f"{path} is a file; a model is a folder with config.json, a .gguf file, or a hub id")

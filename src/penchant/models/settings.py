@@ -33,7 +33,7 @@ class FrozenModel(Config):
     shorthand: ClassVar[str] = "name"
 
     name: Annotated[ModelName, Field(min_length=1)]
-    """A built-in name (`smollm2-135m`), a folder (with adapters too), a GGUF file, or a hub id."""
+    """A built-in name (`smollm2-135m`), a folder (with adapters too), a run directory, a GGUF file, or a hub id."""
     dtype: Dtype = "auto"
     """Of the weights. `auto`: float32."""
     trust_remote_code: bool = False
@@ -47,7 +47,7 @@ class ModelConfig(Config):
     added_fields: ClassVar[frozenset[str]] = frozenset({"attention", "device_map"})
 
     name: Annotated[ModelName, Field(min_length=1)]
-    """A built-in name (`smollm2-135m`), a folder, a GGUF file, or a hub id."""
+    """A built-in name (`smollm2-135m`), a folder, a run directory, a GGUF file, or a hub id."""
     lora: LoRA | None = None
     """Train low-rank adapters instead of all weights: `lora: {}` takes their defaults."""
     train_top: Annotated[int, Field(ge=1, le=10_000)] | None = None
