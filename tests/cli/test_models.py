@@ -45,7 +45,7 @@ def test_every_built_in_name_is_listed_with_its_size_and_licence(hub: Path, caps
     text = capsys.readouterr().out
     for name in (*BUILT_IN, *ENCODERS):
         assert any(line.split()[0] == name and "Apache-2.0" in line for line in text.splitlines() if line.strip())
-    assert "model=runs/first/checkpoint" in text
+    assert "model=runs/first" in text
     assert f"The hub's cache ({hub}) holds no model." in text
 
 

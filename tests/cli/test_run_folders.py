@@ -29,7 +29,7 @@ COMMANDS = {
     "chat": 'chat {run} prompt="Who?" max_new_tokens=4',
     "a judge": "judge ours.jsonl against=theirs.jsonl judge=policy judge.model={run} -o {name}",
     "a judge of rewards": "judge ours.jsonl against=theirs.jsonl judge=reward judge.reward={reward} -o {name}",
-    "judge": "judge {run} against=chosen data=prefs.jsonl judge=longest 'temperatures=[1]' n=1 max_new_tokens=4 -o {name}",
+    "judge": "judge {run} against=reference judge=longest -o {name}",
     "evaluate": "evaluate {run} benchmark=rewardbench path=bench.jsonl",
     "export": "export {run} license=mit check=false -o {name}",
     "push": "push {run} me/first license=mit dry_run=true",
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, lines in rows.items():
         Path(f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     Path("prompts.txt").write_text("".join(f"{row['prompt']}\n" for row in ROWS))
-    for words in ("dpo evaluate.samples=null out=run", "reward_model out=reward"):
+    for words in ("dpo evaluate.samples.max_new_tokens=4 out=run", "reward_model out=reward"):
         assert main(["train", *words.split(), "model=penchant-0.5m", "data=prefs.jsonl", "data.held_out=2"]) == 0
     yield path
     os.chdir(before)
