@@ -15,6 +15,7 @@ ROOT = Path(penchant.__file__).parent
 STACK = (
     ("cli",),
     ("",),  # the package's face
+    ("calls",),
     ("studies",),
     ("rounds", "conversion", "upkeep", "drafts"),
     ("web", "raters", "judges", "weak", "methods", "evaluation", "export"),

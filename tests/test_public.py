@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import re
 import subprocess
 import sys
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ import torch
 
 import penchant
 import penchant as pt
+from repository import REPOSITORY
 
 
 def test_all_is_what_there_is() -> None:
@@ -26,11 +30,49 @@ def test_all_is_what_there_is() -> None:
     assert penchant.__all__ == sorted(penchant.__all__, key=lambda name: (not name.isupper(), name))
 
 
+def test_every_loss_is_listed_for_checkers() -> None:
+    from penchant.losses import settings
+
+    names = {loss.__name__ for loss in settings.PAIR_LOSSES.values()}
+    assert set(settings.__all__) == names | {"CustomLoss", "PreferenceLoss", "WeightedSum"}
+
+
+def test_the_package_lists_its_names_and_its_version() -> None:
+    assert {*pt.__all__, "__version__"} == set(dir(pt))
+    assert pt.__version__ == version("penchant")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorials/python.md"])
+def test_the_calls_of_a_page_pass_a_type_checker(page: str, tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
+    (tmp_path / "page.py").write_text("\n".join(blocks))
+    source = Path(penchant.__file__).parents[1]
+    words = [sys.executable, "-m", "mypy", "--config-file=", "--follow-imports=silent", "--ignore-missing-imports"]
+    environment = os.environ | {"MYPYPATH": str(source)}
+    checked = subprocess.run(
+        [*words, f"--cache-dir={tmp_path}", str(tmp_path / "page.py")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_package_is_typed_for_those_who_install_it() -> None:
+    assert (Path(penchant.__file__).parent / "py.typed").is_file()
+    assert '"penchant" = ["py.typed"]' in (REPOSITORY / "pyproject.toml").read_text()
+
+
 def test_train_is_the_function_whatever_was_imported_of_the_folder() -> None:
     check = (
         "import sys, penchant.train.settings, penchant as pt\n"
         "from penchant.methods import train\n"
         "assert pt.train is train and sys.modules['penchant.train'].__path__\n"
+        "import penchant.export.settings\n"
+        "from penchant.calls import export\n"
+        "assert pt.export is export and sys.modules['penchant.export'].__path__\n"
         "assert pt.metrics is sys.modules['penchant.metrics']"
     )
     subprocess.run([sys.executable, "-c", check], timeout=60, check=True)

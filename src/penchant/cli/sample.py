@@ -12,7 +12,7 @@ from pydantic import Field, JsonValue, model_validator
 from penchant.cli.arguments import Arguments, Command, retired_flags
 from penchant.cli.early_imports import import_early
 from penchant.cli.outputs import check_file
-from penchant.cli.partial_lines import add_resume_flag, explain_stop
+from penchant.cli.partial_lines import add_resume_flag
 from penchant.config import Config
 from penchant.config.limits import Draws, Seed, Text, Tokens
 from penchant.data.rendering.template_source import TemplateName
@@ -97,7 +97,7 @@ def _sample(arguments: Arguments) -> int:
     from penchant.models.load import load_policy
     from penchant.models.settings import ModelConfig
     from penchant.rewards import load_reward
-    from penchant.runs.partial_file import check_startable, open_partial
+    from penchant.runs.partial_file import check_startable, explain_stop, open_partial
     from penchant.train.inputs.run_models import find_run
 
     out = Path(config.out)

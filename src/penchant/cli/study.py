@@ -11,7 +11,13 @@ from penchant.cli.outputs import check_file
 from penchant.config import load_config
 from penchant.config.loading import read_yaml
 from penchant.errors import InputError
-from penchant.studies.core.definition import StudyDefinition, definition_of, definitions, preset_file
+from penchant.studies.core.definition import (
+    StudyDefinition,
+    definition_of,
+    definitions,
+    preset_file,
+    settings_class,
+)
 from penchant.studies.core.kinds import resolve
 from penchant.studies.core.settings import Study
 
@@ -84,12 +90,7 @@ def _config(arguments: Arguments) -> Study:
     # the keys alone decide which class the settings are of, so the file is read once before it is checked
     setting_names = set(read_yaml(Path(path))[0]) if path is not None else set()
     setting_names |= {override.partition("=")[0].partition(".")[0] for override in arguments.overrides}
-    for definition in definitions():
-        # another study takes this command over where a setting of its own is given, such as `judge` for `transfer`
-        setting, other = definition.takes_over.get(settings.method, (None, settings))
-        if setting in setting_names:
-            return load_config(other, path, arguments.overrides)
-    return load_config(settings, path, arguments.overrides)
+    return load_config(settings_class(settings, setting_names), path, arguments.overrides)
 
 
 def _command(definition: StudyDefinition, config: type[Study]) -> Command:

@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
+
+if TYPE_CHECKING:
+
+    class _Model:
+        """What checkers see of pydantic's model.
+
+        From the model itself they would derive a constructor that wants each field's own type, where a path, a name, a
+        mapping, rows or a function may stand for it.
+        """
+
+        model_config: ClassVar[ConfigDict]
+        model_fields: ClassVar[dict[str, FieldInfo]]
+
+        def __init__(self, **values: object) -> None: ...
+
+        @property
+        def model_fields_set(self) -> set[str]: ...
+
+        @classmethod
+        def model_validate(cls, obj: object) -> Self: ...
+
+        def model_dump(
+            self, *, mode: str = "python", include: set[str] | None = None, exclude: set[str] | None = None
+        ) -> dict[str, Any]: ...
+
+        def model_copy(self, *, update: dict[str, Any] | None = None) -> Self: ...
+
+else:
+    _Model = BaseModel
 
 
-class Schema(BaseModel):
+class Schema(_Model):
     """A frozen set of typed fields with a docstring under each. Every configuration extends it through `Config`.
 
     Attributes:

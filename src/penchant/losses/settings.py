@@ -338,4 +338,33 @@ def custom_losses(settings: PairLoss) -> list[CustomLoss]:
     return [term for term in terms if isinstance(term, CustomLoss)]
 
 
-__all__ = ["CustomLoss", "PreferenceLoss", "WeightedSum", *(settings.__name__ for settings in PAIR_LOSSES.values())]
+# spelled out, since a checker reads no expression here; a test compares it with `PAIR_LOSSES`
+__all__ = [
+    "AOT",
+    "IPO",
+    "LDDPO",
+    "ORPO",
+    "WPO",
+    "AOTUnpaired",
+    "APODown",
+    "APOZero",
+    "AlphaDivergence",
+    "BCOPair",
+    "ChosenNLL",
+    "CustomLoss",
+    "DiscoPOP",
+    "ExoPair",
+    "ForwardKL",
+    "Hinge",
+    "IPOMean",
+    "JensenShannon",
+    "NCAPair",
+    "PlackettLuce",
+    "PreferenceLoss",
+    "Robust",
+    "SPPOHard",
+    "Sigmoid",
+    "SigmoidNorm",
+    "SimPO",
+    "WeightedSum",
+]

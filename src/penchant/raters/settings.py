@@ -8,12 +8,14 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed
+from penchant.data.in_memory import DataPath
 from penchant.data.options import BadRows
 
 if TYPE_CHECKING:
     from penchant.metrics.resampling import Resampling
 
 Name = Annotated[str, Field(min_length=1)]
+SourcePath = Annotated[DataPath, Field(min_length=1)]
 Level = Annotated[float, Field(gt=0.5, lt=1)]
 Resamples = Annotated[int, Field(ge=100, le=100_000)]
 
@@ -23,9 +25,9 @@ class Agree(Config):
 
     method: ClassVar[str] = "agree"
 
-    files: tuple[Name, ...] = ()
+    files: tuple[SourcePath, ...] = ()
     """Preference files whose comparisons say who judged (`annotator`), or one file per judge, named after the file."""
-    people: tuple[Name, ...] = ()
+    people: tuple[SourcePath, ...] = ()
     """Files of people. With these, everybody else is a judge, and the table of the DPO paper's human study is made."""
     annotators: tuple[Name, ...] = ()
     """Only these raters; all if empty."""
@@ -60,7 +62,7 @@ class Rank(Config):
 
     method: ClassVar[str] = "rank"
 
-    file: Name
+    file: SourcePath
     """Preferences. Who wrote the responses is said by `models` in each row, or by the layout's own fields."""
     by: Literal["models", "responses", "annotators"] = "models"
     """What is ranked; `responses` are those of the one prompt that the file then has; of two `annotators` that one wins

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,3 +207,20 @@ def _checked_lines(path: Path) -> list[bytes]:
     if not lines:
         raise DamagedFile(f"{path} is empty: delete it, and start anew")
     return lines
+
+
+@contextlib.contextmanager
+def explain_stop(partial: PartialFile, unit: str) -> Iterator[None]:
+    """Say where the work so far lies, and how to go on, where Ctrl-C ends it.
+
+    Args:
+        unit: what a line is, in the plural.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(
+            f"{len(partial.lines)} {unit} are in {partial.path}; continue with the same command and --resume",
+            file=sys.stderr,
+        )
+        raise

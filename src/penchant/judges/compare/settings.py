@@ -8,9 +8,10 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Draws, Seed, Tokens
+from penchant.data.in_memory import DataPath
 from penchant.judges.settings import JudgeSpec
 
-SourcePath = Annotated[str, Field(min_length=1)]
+SourcePath = Annotated[DataPath, Field(min_length=1)]
 
 
 class JudgeConfig(Config):

@@ -6,7 +6,7 @@ line. Functions that need heavy imports are named as `module:function` and impor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -107,6 +107,20 @@ def definition_of(config: type[Study]) -> StudyDefinition:
     # `penchant study transfer` with a judge is another study, whose settings are another class
     takeovers = {kind: definition for definition in definitions() for _, kind in definition.takes_over.values()}
     return takeovers.get(config) or next(definition for definition in definitions() if config in definition.configs)
+
+
+def settings_class(config: type[Study], names: Collection[str]) -> type[Study]:
+    """Return the class that settings of these names are of: another study's where it takes the command over.
+
+    Args:
+        config: the class that the command has.
+        names: keys of the settings, such as `judge`, which makes `transfer` a study of win rates.
+    """
+    for definition in definitions():
+        setting, other = definition.takes_over.get(config.method, (None, config))
+        if setting in names:
+            return other
+    return config
 
 
 def definition_named(name: str) -> StudyDefinition | None:

@@ -1,0 +1,219 @@
+"""The commands as functions: `pt.judge`, `pt.agree` and others take the settings that the command line takes.
+
+Each builds the same configuration, runs the same code and leaves the same files; what the command prints is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penchant.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from penchant.evaluation.score import ScoredFile
+    from penchant.export.folder import Exported
+    from penchant.judges.compare.results import JudgeResults
+    from penchant.runs.evaluations import OutsideEvaluation
+    from penchant.studies.core.settings import Study
+    from penchant.studies.core.study import StudyResult
+    from penchant.types import RunResult
+
+
+def judge(*responses: object, **settings: object) -> JudgeResults:
+    """Have a judge say whose responses win, as `penchant judge` does.
+
+    Args:
+        responses: run directories, results of `train`, files, or lists of prompt groups.
+        settings: those of `penchant judge`, such as `judge="longest"`, `against="chosen"`, `out="judged"`.
+
+    Returns:
+        Win rates with intervals; the verdicts, `judge.json` and the page lie in `out`.
+
+    Raises:
+        InputError: settings or sources that cannot be used. RunError: nobody answers, or the disk is full.
+
+    Example:
+        pt.judge("runs/a", "runs/b", judge=lambda question: "a", out="judged")
+    """
+    from penchant.judges.compare.runs import judge as run
+    from penchant.judges.compare.settings import JudgeConfig
+
+    return run(JudgeConfig(**_with_positionals(settings, responses=responses)))
+
+
+def agree(*files: object, **settings: object) -> RunResult:
+    """Measure how far judges and people agree, as `penchant agree` does.
+
+    Args:
+        files: preference files, or lists of prompt groups.
+        settings: those of `penchant agree`, such as `people=["people.jsonl"]`, `out="agreement"`.
+
+    Raises:
+        InputError: settings or files that cannot be used.
+    """
+    from penchant.raters.agreement import agree as run
+    from penchant.raters.settings import Agree
+
+    return run(Agree(**_with_positionals(settings, files=files)))
+
+
+def rank(file: object, **settings: object) -> RunResult:
+    """Estimate strengths of models, responses or annotators, as `penchant rank` does.
+
+    Args:
+        file: a preference file, or a list of prompt groups.
+        settings: those of `penchant rank`, such as `by="annotators"`, `out="strengths"`.
+
+    Raises:
+        InputError: settings or a file that cannot be used; strengths that do not exist.
+    """
+    from penchant.raters.ranking.rank import rank as run
+    from penchant.raters.settings import Rank
+
+    return run(Rank(**_with_positionals(settings, file=file)))
+
+
+def score(
+    model: object, path: object, *, resume: bool = False, overwrite: bool = False, **settings: object
+) -> ScoredFile:
+    """Write what a model makes of a file's responses, as `penchant score` does.
+
+    Args:
+        model: a run directory, the result of `train`, a loaded policy, or any model's name.
+        path: the file, or rows of the session.
+        resume: go on with what an earlier call did of `out`.
+        overwrite: replace the file that `out` names, if it is there.
+        settings: those of `penchant score`, such as `out="scores.jsonl"`, `tokens=True`.
+
+    Raises:
+        InputError: whatever is wrong with the file, the models or the settings.
+    """
+    from penchant.evaluation.score import score_file
+    from penchant.evaluation.score_settings import Score
+
+    config = Score(**_with_positionals(settings, model=model, path=path))
+    out = Path(config.out).expanduser()
+    if out.is_file() and not (resume or overwrite):
+        raise InputError(f"out={config.out} exists and is not overwritten: choose another name, or add overwrite=True")
+    return score_file(config, resume=resume)
+
+
+def export(model: object, **settings: object) -> Exported:
+    """Write a trained model as a folder for other programs, as `penchant export` does.
+
+    Args:
+        model: a run directory, the result of `train`, or any model's name.
+        settings: those of `penchant export`, such as `format="gguf"`, `out="exported"`.
+
+    Raises:
+        InputError: the folder holds something, or the model cannot be exported in this format.
+    """
+    from penchant.export.folder import write_export
+    from penchant.export.settings import Export
+
+    config = Export(**_with_positionals(settings, model=model))
+    return write_export(config, Path(config.out))
+
+
+def evaluate(model: object, **settings: object) -> OutsideEvaluation:
+    """Evaluate a run by tasks of lm-eval or by RewardBench, as `penchant evaluate` does.
+
+    Args:
+        model: a run directory, the result of `train`, or any model's name.
+        settings: those of `penchant evaluate`, such as `tasks=["sciq"]`, `limit=100`.
+
+    Returns:
+        The numbers; they lie in the run's `evaluations` too.
+
+    Raises:
+        InputError: a model, task or file that cannot be read. RunError: lm-eval or the judge stopped.
+    """
+    from penchant.evaluation.evaluate import evaluate as run
+    from penchant.evaluation.settings import EvaluateConfig
+
+    evaluation, _ = run(EvaluateConfig(**_with_positionals(settings, model=model)))
+    return evaluation
+
+
+def study(
+    name: str,
+    *,
+    preset: str | None = None,
+    jobs: int | None = None,
+    page: str | Path | None = None,
+    **settings: object,
+) -> StudyResult:
+    """Run a study, then write its page, as `penchant study NAME` does. A later call goes on with what is missing.
+
+    Args:
+        name: the study, such as `frontier`.
+        preset: settings that are ready to run, such as `demo`; `settings` change them.
+        jobs: stages that run at once, which share the cores.
+        page: the page to write; `report.html` in the study's folder unless given.
+        settings: those of the study.
+
+    Returns:
+        Its folder, its numbers, and what failed.
+
+    Raises:
+        InputError: no such study or preset, or settings that cannot be used.
+    """
+    from penchant.studies.core.definition import definition_of
+    from penchant.studies.core.report import study_report
+    from penchant.studies.core.study import run_study
+
+    config = _study_settings(name, preset, settings)
+    # small models fill two cores better two at a time than with two threads, which presets know
+    if jobs is None:
+        jobs = definition_of(type(config)).jobs.get(preset or "", 1)
+    if jobs < 1:
+        raise InputError(f"jobs={jobs}: expected how many stages run at once, from 1")
+    result = run_study(config, jobs=jobs)
+    if result.numbers:  # none before anything was sampled
+        study_report(result.path, page or result.path / "report.html")
+    return result
+
+
+def _study_settings(name: str, preset: str | None, settings: Mapping[str, object]) -> Study:
+    """Return the settings of a study: those of the preset, changed by the given ones."""
+    from penchant.config.loading import read_yaml
+    from penchant.studies.core.definition import definitions, preset_file, settings_class
+
+    classes = {config.method: config for definition in definitions() for config in definition.configs}
+    if name not in classes:
+        raise InputError(f"there is no study {name!r}: expected {', '.join(classes)}{did_you_mean(name, classes)}")
+    # the keys of the preset count too: another study may take the command over by one
+    values: dict[str, object] = {}
+    if preset is not None:
+        values, _ = read_yaml(preset_file(preset, name))
+        values.pop("method", None)  # the class says it
+    values = _merged(values, settings)
+    return settings_class(classes[name], values)(**values)
+
+
+def _merged(values: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    """Return settings with some changed; a mapping changes what it names and leaves the rest, as key=value does."""
+    merged = dict(values)
+    for key, change in changes.items():
+        present = merged.get(key)
+        both = isinstance(present, Mapping) and isinstance(change, Mapping)
+        merged[key] = _merged(present, change) if both else change  # type: ignore[arg-type]
+    return merged
+
+
+def _with_positionals(settings: Mapping[str, object], **positionals: object) -> dict[str, object]:
+    """Return settings with what stands before them, where something does: `pt.judge(responses=[...])` works too."""
+    from penchant.types import RunResult
+
+    # no positional is no setting: `pt.agree(people=[...])` has no other files
+    full: dict[str, object] = dict(settings)
+    for name, value in positionals.items():
+        if value == ():
+            continue
+        if isinstance(value, tuple):
+            full[name] = [item.path if isinstance(item, RunResult) else item for item in value]
+        else:
+            full[name] = str(value.path) if isinstance(value, RunResult) else value
+    return full
