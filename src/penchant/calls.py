@@ -37,6 +37,7 @@ def judge(*responses: object, **settings: object) -> JudgeResults:
     Example:
         pt.judge("runs/a", "runs/b", judge=lambda question: "a", out="judged")
     """
+    # here and below imported inside: `import penchant` must bring no torch
     from penchant.judges.compare.runs import judge as run
     from penchant.judges.compare.settings import JudgeConfig
 
@@ -94,6 +95,7 @@ def score(
     from penchant.evaluation.score_settings import Score
 
     config = Score(**_with_positionals(settings, model=model, path=path))
+    # the command asks for --overwrite; scores are work that nobody should lose in silence
     out = Path(config.out).expanduser()
     if out.is_file() and not (resume or overwrite):
         raise InputError(f"out={config.out} exists and is not overwritten: choose another name, or add overwrite=True")
@@ -170,6 +172,7 @@ def study(
         jobs = definition_of(type(config)).jobs.get(preset or "", 1)
     if jobs < 1:
         raise InputError(f"jobs={jobs}: expected how many stages run at once, from 1")
+    # the page of what is there, also where a stage failed: as the command does it
     result = run_study(config, jobs=jobs)
     if result.numbers:  # none before anything was sampled
         study_report(result.path, page or result.path / "report.html")
@@ -195,6 +198,7 @@ def _study_settings(name: str, preset: str | None, settings: Mapping[str, object
 
 def _merged(values: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
     """Return settings with some changed; a mapping changes what it names and leaves the rest, as key=value does."""
+    # a copy, for the settings of the preset serve other calls too
     merged = dict(values)
     for key, change in changes.items():
         present = merged.get(key)

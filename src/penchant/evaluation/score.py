@@ -70,6 +70,7 @@ def score_file(config: Score, *, resume: bool = False) -> ScoredFile:
         return ScoredFile(out, config)
     run = find_run(config.model)
     config = _completed(config, run)
+    # from here on every line that is done is kept beside the file
     work = _prepare(config, run)
     with open_partial(out, _origin(config, work), resume=resume, chunk=CHUNK, total=len(work.groups)) as partial:
         with explain_stop(partial, "rows"):

@@ -48,6 +48,7 @@ def _stored(policy: Policy) -> str:
         repr((template.source if template is not None else None, dict(policy.renderer.template_args))),
     )
     name = f"model-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:LENGTH]}"
+    # the digest is in the name: what is there under it holds the same weights
     folder = store_folder() / name
     if not folder.is_dir():
         try:
@@ -67,6 +68,7 @@ def _stored(policy: Policy) -> str:
 
 def _refuse_unstorable(policy: Policy) -> None:
     """Refuse weights that a folder cannot hold as they are."""
+    # `transformers` marks what it quantised itself, and keeps the settings of what came so
     network: object = policy.model
     settings = getattr(network, "config", None)
     if getattr(network, "is_quantized", False) or getattr(settings, "quantization_config", None) is not None:

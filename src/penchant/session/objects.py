@@ -94,6 +94,7 @@ def _identifier(value: object) -> str:
 
 def _unread_name(stem: str, value: object) -> str:
     """Return a name for what has no source: the first is `NAME_unread`, another object's has a number."""
+    # by identity: without source nothing else tells two objects apart
     names = [f"{stem}_unread", *(f"{stem}_unread{number}" for number in range(2, 1000))]
     return next(name for name in names if name not in _objects or _objects[name].value is value)
 
@@ -140,6 +141,7 @@ def absent_reason(name: str) -> str:
 
 def code_warnings(settings: object) -> list[str]:
     """Return sentences about the code in settings that a record cannot hold whole."""
+    # only for objects of this process: what another one loads from a file stands alone
     warnings = []
     for name in names_in(settings):
         handed_over = find_object(name)

@@ -78,6 +78,7 @@ def _define(text: SourceText, name: str, value: object) -> None:
 
 def _bind(text: SourceText, name: str, value: object) -> None:
     """Add what a name of a definition stands for."""
+    # a module first: it has a `__name__` too, and is no class or function
     if isinstance(value, ModuleType):
         if is_installed(value.__name__):
             text.imports[name] = f"import {value.__name__} as {name}"
@@ -121,6 +122,7 @@ def is_installed(module: str) -> bool:
 
 def _literal(value: object) -> str | None:
     """Return a constant as Python reads it back; None for what is none, or is long."""
+    # read back and compared: a class may print itself as a literal that is another value
     text = repr(value)
     try:
         equal = len(text) <= MAX_LITERAL and bool(ast.literal_eval(text) == value)
@@ -131,6 +133,7 @@ def _literal(value: object) -> str | None:
 
 def _scope(value: object) -> Mapping[str, object]:
     """Return the names that a function or a class's methods see: of the module, and of the functions around."""
+    # a class has no names around it of its own; its methods do
     functions = [value] if isinstance(value, FunctionType) else [*_methods(value)]
     scope: dict[str, object] = {}
     for function in functions:
@@ -218,6 +221,7 @@ def _free_names(definition: str) -> list[str]:
 def _global_names(code: CodeType) -> Iterator[str]:
     import dis
 
+    # what the definition binds itself (its own name, the names in a class) is nothing from outside
     stored = {step.argval for step in dis.get_instructions(code) if step.opname == "STORE_NAME"}
     for step in dis.get_instructions(code):
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval not in stored:
