@@ -6,6 +6,7 @@ Read data -> split by prompt -> load the model -> render -> reference table -> e
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from penchant.train import setup
 from penchant.train.best import LOSS, best_metric
 from penchant.train.callbacks import Callbacks, callback_inputs
 from penchant.train.evaluation.estimates import Estimates
+from penchant.train.evaluation.sample_sizes import settle_length, settle_prompts
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.gradient import Loop, plan, train
 from penchant.train.inputs.frozen_states import with_frozen_states
@@ -34,7 +36,7 @@ from penchant.train.mixture import read_source
 from penchant.train.prepare import prepare
 from penchant.train.recipe import Prepared, Recipe
 from penchant.train.run_plan import RunPlan, end_if_planned, gradient_plan
-from penchant.train.settings import GradientConfig
+from penchant.train.settings import GradientConfig, Samples
 from penchant.types import RunResult
 
 
@@ -84,8 +86,30 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
 def _plan(config: GradientConfig, recipe: Recipe, learner: Learner, prepared: Prepared) -> RunPlan:
     """Return what the run would do."""
     steps = plan(config, prepared.units, prepared.mixing)
-    samples = setup.sample_settings(config)
+    samples = _sample_sizes(config, learner, prepared)
     return gradient_plan(config, learner, prepared, steps, samples, needs_reference=recipe.objective.needs.reference)
+
+
+def _sample_sizes(config: GradientConfig, learner: Learner, prepared: Prepared) -> Samples | None:
+    """Return how an evaluation samples, with numbers where the settings leave them to the data."""
+    if (settings := setup.sample_settings(config)) is None:
+        return None
+    trained, held_out = (prepared.rendered.pick(side) for side in (prepared.train_side, prepared.held_side))
+    per_epoch = math.ceil(sum(map(len, prepared.units)) / config.batch_size)
+    # a run that stops earlier trains on a part of the rows
+    epochs = min(config.epochs, (config.max_steps or math.inf) / max(1, per_epoch))
+    tokens, responses = trained.sizes.sum(), trained.response_tokens
+    prompts = (tokens - responses.sum()) / len(prepared.train_side)
+    longest_prompt = int((prepared.rendered.sizes - prepared.rendered.response_tokens).max())
+    context = learner.context if isinstance(learner, Policy) else None
+    settings = settle_length(settings, prepared.rendered.longest_response, context, longest_prompt)
+    return settle_prompts(
+        settings,
+        trained=float(tokens) * epochs,
+        held_out=float(held_out.sizes.sum()),
+        prompt=float(prompts),
+        response=float(responses.sum() / max(1, trained.branch_counts.sum())),
+    )
 
 
 def _compared(
@@ -95,7 +119,7 @@ def _compared(
     if not isinstance(learner, Policy):
         return None, None, []
     other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
-    if (settings := setup.sample_settings(config)) is None:
+    if (settings := _sample_sizes(config, learner, prepared)) is None:
         return other, None, []
     sides = prepared.held_groups, prepared.train_groups
     longest = prepared.rendered.longest_response

@@ -10,7 +10,7 @@ from penchant.config import Config
 from penchant.config.limits import Draws, Rows, Steps, Tokens
 from penchant.models.settings import FrozenModel
 from penchant.session.objects import CodeName
-from penchant.train.settings import Evaluate, RunConfig
+from penchant.train.settings import Evaluate, RunConfig, Samples
 
 Coefficient = Annotated[float, Field(ge=0)]
 
@@ -44,7 +44,8 @@ class RolloutConfig(RunConfig):
     measured.
     """
 
-    evaluate: Evaluate = Evaluate()
+    # what rollouts will cost is not known before they are drawn: the number of prompts is that of recorded pipelines
+    evaluate: Evaluate = Evaluate(samples=Samples(max_prompts=32))
     """Evaluation."""
     reward: Annotated[CodeName, Field(min_length=1)]
     """What is optimised: the folder of a reward model (several with commas between: their mean), `vader`,

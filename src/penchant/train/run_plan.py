@@ -118,9 +118,12 @@ def gradient_plan(
     scored = float(sizes.sum()) * needs_reference + PASSES * float(held_sizes.sum())
     sampled = 0.0
     if samples is not None:
+        # settled by the data before this: numbers, whatever the settings left open
+        assert isinstance(samples.max_prompts, int)
+        assert isinstance(samples.max_new_tokens, int)
         prompts = min(samples.max_prompts, len(prepared.held_groups) or len(prepared.train_groups))
         # the policy at the start and the end, and the reference once
-        sampled = (PASSES + 1.0) * prompts * samples.n * (samples.max_new_tokens or prepared.rendered.longest_response)
+        sampled = (PASSES + 1.0) * prompts * samples.n * samples.max_new_tokens
     largest = max((sum(int(sizes[group]) for group, _ in step) for step in steps), default=0)
     work = Work(trained, scored, sampled, min(prepared.budget, largest))
     rows = prepared.rendered.pick(prepared.train_side[:PLANNED_ROWS])

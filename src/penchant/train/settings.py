@@ -76,13 +76,14 @@ class Samples(Config):
 
     prompts: str | None = None
     """A file of prompts (text, one per line, or any data file); the held-out prompts if not given."""
-    max_prompts: Rows = 32
-    """Use at most so many prompts."""
+    max_prompts: Rows | None = None
+    """Use at most so many prompts. If not given, 32, or as many fewer (down to 10) as keep the evaluations at the start
+    and the end below a third of training, in tokens."""
     n: Draws = 2
     """Samples per prompt."""
-    max_new_tokens: Tokens | None = None
-    """Length at which a sample is cut. If not given, that of training's samples, or of the longest response trained on
-    and at most 48."""
+    max_new_tokens: Tokens | Literal["trained"] | None = "trained"
+    """Length at which a sample is cut. `trained`: that of training's own samples, or of the longest response trained
+    on; null: the same, and at most 48."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """Divides the logits; 0 takes the likeliest token. The KL is that of the untempered policies all the same."""
     top_k: Annotated[int, Field(ge=0, le=10_000_000)] = 0

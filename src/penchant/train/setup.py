@@ -29,6 +29,7 @@ from penchant.session.objects import shown_name
 from penchant.train.best import best_metric
 from penchant.train.callbacks import Callbacks
 from penchant.train.evaluation.estimates import Estimates
+from penchant.train.evaluation.sample_sizes import USUAL_PROMPTS, settle_length
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.loop import Evaluated, Evaluation, RunContext
 from penchant.train.plan import content_key
@@ -38,8 +39,6 @@ from penchant.typed_json import to_json, to_object
 from penchant.types import Prompt, PromptGroup, RunResult
 
 log = logging.getLogger("penchant.train")
-
-USUAL_TOKENS = 48  # of a sample that is drawn for evaluation, where its settings say nothing
 
 
 def accelerator_for(config: RunConfig, device: torch.device) -> Accelerator:
@@ -83,7 +82,7 @@ def sample_evaluation(
     Args:
         held_groups, train_groups: groups of the run's data that are held out and trained on.
         trained_tokens: of the longest response that is trained on. Where no length is set, evaluation draws no longer
-            ones (nor longer ones than `USUAL_TOKENS`, since drawing takes long).
+            ones.
         system: the system turn of the run's data, which the prompts of another file get as well.
 
     Raises:
@@ -91,14 +90,13 @@ def sample_evaluation(
     """
     warnings = []
     # what comes after the longest trained response was never taught, and drawing takes long
-    if settings.max_new_tokens is None:
-        settings = settings.replace(max_new_tokens=min(trained_tokens, USUAL_TOKENS))
-    elif settings.max_new_tokens > trained_tokens:
+    settings = settle_length(settings, trained_tokens)
+    assert isinstance(settings.max_new_tokens, int)
+    if settings.max_new_tokens > trained_tokens:
         warnings.append(
             f"evaluation draws samples of up to {settings.max_new_tokens} tokens, but the longest response trained on "
             f"has {trained_tokens}: what comes after that was never trained (evaluate.samples.max_new_tokens)"
         )
-    assert settings.max_new_tokens is not None
     # before the first step: a reward that cannot be loaded would end the run at its first evaluation
     reward = load_reward(settings.reward, device=str(policy.scorer.device)) if settings.reward else None
     sampling = Sampling(
@@ -117,6 +115,8 @@ def _sample_prompts(
 ) -> tuple[list[Prompt], list[str]]:
     """Return the prompts of the file, else the held-out ones, without those that leave no room; and warnings."""
     warnings = []
+    assert isinstance(settings.max_new_tokens, int)
+    length = settings.max_new_tokens
     groups: Sequence[PromptGroup]
     if settings.prompts:
         groups = load_prompts(settings.prompts, system=system)
@@ -129,7 +129,7 @@ def _sample_prompts(
             warnings.append("samples were drawn for prompts that were trained on: none were held out")
     # one draw per prompt, however many rows ask it: intervals resample prompts
     unique = list(dict.fromkeys(group.prompt for group in groups))
-    fitting = [prompt for prompt in unique if policy.has_room(prompt, settings.max_new_tokens or USUAL_TOKENS)]
+    fitting = [prompt for prompt in unique if policy.has_room(prompt, length)]
     if len(fitting) < len(unique):
         warnings.append(
             f"{len(unique) - len(fitting)} of {len(unique)} prompts leave no room for {settings.max_new_tokens} tokens "
@@ -137,7 +137,7 @@ def _sample_prompts(
         )
     if not fitting:
         raise InputError("no prompt leaves room for a sample: lower evaluate.samples.max_new_tokens")
-    return fitting[: settings.max_prompts], warnings
+    return fitting[: settings.max_prompts or USUAL_PROMPTS], warnings
 
 
 def sample_settings(config: RunConfig) -> Samples | None:

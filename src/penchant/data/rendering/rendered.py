@@ -157,7 +157,12 @@ class _Table:
     @property
     def sizes(self) -> NDArray[np.int64]:
         """Count the tokens of each group: of its prompt once, and of all branches."""
-        return np.diff(self._prompts) + np.diff(self._lengths[self._branches])
+        return np.diff(self._prompts) + self.response_tokens
+
+    @property
+    def response_tokens(self) -> NDArray[np.int64]:
+        """Count the tokens of all branches of each group."""
+        return np.diff(self._lengths[self._branches])
 
     @property
     def has_twins(self) -> NDArray[np.bool_]:
@@ -241,6 +246,11 @@ class RenderedRows(Sequence[Rendered]):
     def sizes(self) -> NDArray[np.int64]:
         """Count the tokens of each group: of its prompt once, and of all responses after it."""
         return self._column([table.sizes for table in self._tables])
+
+    @property
+    def response_tokens(self) -> NDArray[np.int64]:
+        """Count the tokens of all responses of each group."""
+        return self._column([table.response_tokens for table in self._tables])
 
     @property
     def with_twins(self) -> list[int]:
