@@ -14,8 +14,9 @@ from penchant.cli.arguments import Command, CommandGroup, make_parser, read_argu
 from penchant.cli.commands import ENTRIES, GROUPS
 from penchant.cli.front import FIRST_STEPS
 from penchant.cli.main import main
-from penchant.cli.other_words import COMMAND_FORMS, METHOD_FORMS
+from penchant.cli.other_words import COMMAND_FORMS, LOSSES, METHOD_FORMS
 from penchant.cli.train import TRAINABLE
+from penchant.config.fields import shape_of, tag_of
 
 SETTLED = {
     "penchant",
@@ -69,10 +70,10 @@ def test_help_and_version_import_no_settings() -> None:
     """A count, and no time: `--help` took five times as long as the import of NumPy."""
     check = (
         "import sys, penchant_start\n"
-        "for words in (['--help'], ['--help-all'], ['--version'], [], ['trian', 'dpo']):\n"
+        "for words in (['--help'], ['--help-all'], ['--version'], [], ['trian', 'dpo'], ['train', 'dppo']):\n"
         "    sys.argv = ['penchant', *words]\n"
         "    try: penchant_start.main()\n"
-        "    except SystemExit as end: assert end.code == (2 if 'trian' in words else 0)\n"
+        "    except SystemExit as end: assert end.code == (2 if words[:1] in (['trian'], ['train']) else 0)\n"
         "ours = {name for name in sys.modules if name.startswith('penchant')} - {'penchant_start'}\n"
         f"ours -= {SETTLED!r}\n"
         "allowed = {f'penchant.cli.{name}' for name in ('main', 'front', 'commands', 'other_words')}\n"
@@ -129,6 +130,10 @@ def test_other_words_lead_to_commands_that_there_are() -> None:
     assert {name.replace("_", "-") for name in TRAINABLE} <= set(COMMAND_FORMS)
     assert {form.split()[0] for form in METHOD_FORMS.values()} <= set(TRAINABLE)
     assert not set(COMMAND_FORMS) & set(commands)
+    losses = shape_of(TRAINABLE["dpo"].model_fields["loss"].annotation).configs
+    # `sft` is a method too, and `sum` and the user's own code are no losses that somebody would name
+    assert {tag_of(loss) for loss in losses} - {"sft", "sum", "custom"} == set(LOSSES)
+    assert not set(METHOD_FORMS) & set(TRAINABLE)
 
 
 def test_the_table_says_what_each_command_is_for() -> None:
@@ -136,5 +141,9 @@ def test_the_table_says_what_each_command_is_for() -> None:
         command = entry.load()
         assert command.name == entry.name
         assert command.help == entry.help
-        assert isinstance(command, Command | CommandGroup)
+        if isinstance(command, CommandGroup):
+            assert entry.inner == (command.metavar, tuple(each.name for each in command.commands))
+        else:
+            assert isinstance(command, Command)
+            assert entry.inner is None
     assert replace(ENTRIES[0], help="other").load().help == "other"

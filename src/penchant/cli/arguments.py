@@ -15,9 +15,9 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from penchant.cli.slips import explain_bare_words, explain_flags, explain_inner_word
+from penchant.cli.slips import explain_bare_words, explain_flags
 from penchant.config import Config, load_config
 from penchant.config.base import is_unicode
 from penchant.config.fields import shape_of
@@ -133,10 +133,6 @@ class CommandParser(argparse.ArgumentParser):
     group: CommandGroup | None = None
     full_help = False
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.inner: dict[str, CommandParser] = {}  # of words that several commands stand under
-
     def error(self, message: str) -> NoReturn:
         """End with the message, and with the choice that is most like a word that is none."""
         # argparse says what was typed and what there is only in its message, with quotes until Python 3.12
@@ -188,7 +184,6 @@ def make_parser(description: str, commands: Sequence[Command | CommandGroup]) ->
             usage = f"penchant {entry.name} {entry.metavar} ..."
             group = subparsers.add_parser(entry.name, help=entry.help, allow_abbrev=False, usage=usage)
             group.group = entry
-            parser.inner[entry.name] = group
             group.add_argument("--help-all", action=_FullHelp, nargs=0, help=argparse.SUPPRESS)
             inner = group.add_subparsers(required=True, metavar=entry.metavar, parser_class=CommandParser,
                                          prog=f"penchant {entry.name}")  # fmt: skip
@@ -244,9 +239,6 @@ def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Ar
     # first of all: such a text cannot be printed, and argparse would try to
     if undecodable := next((word for word in typed if not is_unicode(word)), None):
         parser.error(f"{undecodable!a} {NO_UNICODE}")
-    inner = parser.inner.get(typed[0]) if len(typed) > 1 and not typed[1].startswith("-") else None
-    if inner and inner.group and typed[1] not in [command.name for command in inner.group.commands]:
-        inner.error(explain_inner_word(inner.group, typed))
     options, rest = parser.parse_known_args(typed)
     command: Command = options.command
     if any(word.startswith("-") for word in rest):

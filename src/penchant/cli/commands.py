@@ -23,12 +23,14 @@ class Entry:
         help: a line for the list of commands.
         location: `module:NAME` of its `Command` or `CommandGroup`.
         group: one of `GROUPS`, under which the overview lists it.
+        inner: of a word that several commands stand under, what the help calls the next word, and what it can be.
     """
 
     name: str
     help: str
     location: str
     group: str
+    inner: tuple[str, tuple[str, ...]] | None = None
 
     def load(self) -> Command | CommandGroup:
         """Import the command."""
@@ -37,12 +39,28 @@ class Entry:
         return replace(command, help=self.help)
 
 
+METHODS = (
+    "METHOD",
+    (
+        *("sft", "preferred_ft", "unlikelihood", "dpo", "kto", "reward_model"),
+        *("ppo", "ppo_gt", "online_rlhf"),
+    ),
+)
+STUDIES = ("STUDY", ("frontier", "transfer", "noise", "annotators", "weak-to-strong", "tldr", "dialogue"))
+# their settings take half a second to import, and a mistyped method needs none of them
+
 # in the order of the help: a line per command, and nothing else names it
 ENTRIES = (
     Entry("demo", "compare five methods on a small model, and write a page", "penchant.cli.demo:DEMO", "look up"),
-    Entry("train", "train a model by one of the methods", "penchant.cli.train:TRAIN", "train"),
+    Entry("train", "train a model by one of the methods", "penchant.cli.train:TRAIN", "train", inner=METHODS),
     Entry("init", "look at a file, and write a configuration that trains on it", "penchant.cli.init:INIT", "prepare"),
-    Entry("data", "look at data, or convert it", "penchant.cli.data:DATA", "prepare"),
+    Entry(
+        "data",
+        "look at data, or convert it",
+        "penchant.cli.data:DATA",
+        "prepare",
+        inner=("ACTION", ("check", "convert", "show", "get")),
+    ),
     Entry("sample", "draw responses to prompts, so that someone can rank them", "penchant.cli.sample:SAMPLE", "use"),
     Entry(
         "score",
@@ -61,8 +79,16 @@ ENTRIES = (
         "penchant.cli.compare:COMPARE",
         "compare",
     ),
-    Entry("study", "compare methods over their sweeps, on one page", "penchant.cli.study:STUDY", "train"),
-    Entry("weak", "label rows by a weak supervisor, train a student on weak labels", "penchant.cli.weak:WEAK", "train"),
+    Entry(
+        "study", "compare methods over their sweeps, on one page", "penchant.cli.study:STUDY", "train", inner=STUDIES
+    ),
+    Entry(
+        "weak",
+        "label rows by a weak supervisor, train a student on weak labels",
+        "penchant.cli.weak:WEAK",
+        "train",
+        inner=("ACTION", ("label", "train")),
+    ),
     Entry("judge", "say whose responses win, by a judge", "penchant.cli.judge:JUDGE", "compare"),
     Entry(
         "agree",

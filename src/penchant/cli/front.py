@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from penchant.cli.commands import ENTRIES, GROUPS, Entry
-from penchant.cli.other_words import COMMAND_FORMS
+from penchant.cli.other_words import COMMAND_FORMS, METHOD_FORMS
 from penchant.errors import did_you_mean, near_names
 
 DESCRIPTION = "Align language models from preferences, and train models on weak labels."
@@ -48,7 +48,30 @@ def chosen_entry(typed: Sequence[str]) -> tuple[Entry, list[str]]:
     entry = next((entry for entry in ENTRIES if entry.name == words[0]), None)
     if entry is None:
         _refuse(words)
+    if entry.inner and len(words) > 1 and not words[1].startswith("-") and words[1] not in entry.inner[1]:
+        _refuse_inner(entry.name, *entry.inner, words)
     return entry, [*words, *loudness]
+
+
+def _refuse_inner(group: str, metavar: str, names: Sequence[str], words: Sequence[str]) -> NoReturn:
+    """End with the command below a group that was meant."""
+    word, rest = words[1], words[2:]
+    meant = _inner_forms(word, names) if group == "train" else []
+    meant = meant or near_names(word, names)
+    message = f"there is no {metavar.lower()} {word!r}: expected one of {', '.join(names)}"
+    if len(meant) == 1:
+        message += f"; did you mean this?\n  penchant {shlex.join([group, *meant[0].split(), *rest])}"
+    else:
+        message += did_you_mean(word, names)
+    print(f"usage: penchant {group} {metavar} ...\npenchant {group}: error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _inner_forms(word: str, methods: Sequence[str]) -> list[str]:
+    """Return what a word that people and papers have is here: a method, or a loss of `dpo`."""
+    # they are written in many ways; ours are in lower case with underscores
+    name = word.lower().replace("-", "_")
+    return [name] if name in methods else [METHOD_FORMS[name]] if name in METHOD_FORMS else []
 
 
 def _end(text: str) -> NoReturn:

@@ -46,6 +46,13 @@ COMMAND_FORMS = {
 }
 """By a word that is no command, what is typed for it."""
 
+LOSSES = (
+    *("sigmoid", "robust", "ipo", "ipo_mean", "hinge", "sigmoid_norm", "exo_pair", "nca_pair", "sppo_hard", "bco_pair"),
+    *("apo_zero", "apo_down", "discopop", "forward_kl", "jensen_shannon", "alpha_divergence", "wpo", "ld_dpo", "aot"),
+    *("aot_unpaired", "plackett_luce", "simpo", "orpo"),
+)
+"""Losses of `dpo`, which people take for methods."""
+
 METHOD_FORMS = {
     "reward": "reward_model",
     "rm": "reward_model",
@@ -55,4 +62,5 @@ METHOD_FORMS = {
     "grpo": "ppo_gt",
     "finetune": "sft",
 }
-"""By a word that is no method, what is typed for it behind `train`. The losses of `dpo` are found by their names."""
+"""By a word that is no method, what is typed for it behind `train`. """
+METHOD_FORMS |= {loss: f"dpo loss={loss}" for loss in LOSSES}

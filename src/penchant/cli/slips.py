@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penchant.cli.other_words import METHOD_FORMS
-from penchant.config.fields import TAG, shape_of, tag_of
+from penchant.config.fields import TAG
 from penchant.config.problems import nearest_settings
 from penchant.config.schema import Schema
-from penchant.errors import did_you_mean, near_names
 
 if TYPE_CHECKING:
-    from penchant.cli.arguments import Command, CommandGroup
+    from penchant.cli.arguments import Command
 
 
 DATA_ENDINGS = (".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".txt", ".gz", ".zst", ".sqlite")
@@ -24,37 +22,6 @@ DATA_ENDINGS = (".jsonl", ".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".txt",
 def line_to_copy(words: Sequence[str]) -> str:
     """Return words as a line of their own that a shell reads back."""
     return f"\n  penchant {shlex.join(words)}"
-
-
-def explain_inner_word(group: CommandGroup, words: Sequence[str]) -> str:
-    """Return what is wrong with the word behind a group's name, with the line that is meant.
-
-    Args:
-        group: such as `train`.
-        words: all that was typed, the group's name first.
-    """
-    word, rest = words[1], list(words[2:])
-    names = [command.name for command in group.commands]
-    meant = _inner_forms(group, word) or near_names(word, names)
-    message = f"there is no {group.metavar.lower()} {word!r}: expected one of {', '.join(names)}"
-    if len(meant) == 1:
-        return f"{message}; did you mean this?{line_to_copy([group.name, *meant[0].split(), *rest])}"
-    return message + did_you_mean(word, names)
-
-
-def _inner_forms(group: CommandGroup, word: str) -> list[str]:
-    """Return what a word that other programs have is here: a method, or a loss of `dpo`."""
-    if group.name != "train":
-        return []
-    # words of programs and papers are written in many ways; ours are in lower case with underscores
-    name = word.lower().replace("-", "_")
-    if name in METHOD_FORMS:
-        return [METHOD_FORMS[name]]
-    methods = {command.name: command for command in group.commands}
-    if name in methods:  # `DPO`, `reward-model`
-        return [name]
-    losses = shape_of(methods["dpo"].settings.model_fields["loss"].annotation).configs
-    return [f"dpo loss={name}"] if name in map(tag_of, losses) else []
 
 
 def corrected_line(words: Sequence[str], corrections: Mapping[str, str]) -> str:
