@@ -29,4 +29,5 @@ def test_pages_are_kept_and_without_it_they_are_not() -> None:
         int(subprocess.run([sys.executable, "-c", f"KEEP = {keep}{SCRIPT}"], capture_output=True, check=True).stdout)
         for keep in (True, False)
     )
-    assert with_it < 1000 < 10_000 < without
+    # 16,384 pages; a kernel may bring several per fault (a new one brought four)
+    assert with_it < 100 < 1000 < without

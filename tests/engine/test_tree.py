@@ -185,5 +185,6 @@ def test_real_model_stories(story_policy: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # a busy machine converts and reads its weights for minutes
 def test_real_model_smollm2(request: pytest.FixtureRequest) -> None:
     check_real_model(request.getfixturevalue("smollm2"))
