@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +31,10 @@ from penchant.typed_json import from_json
 BEGINS = ("config.yaml", "provenance.json")
 """The files that a run begins with."""
 LINES = ("metrics.jsonl", "samples.jsonl")
+LENGTHS = {"max_steps", "epochs", "steps"}
+"""Settings of how long a run is."""
+ENDED = ("done", "stopped_early", "runaway")
+"""What `result.json` says of a run that is not resumed."""
 ENDS = ("result.json", *LINES)
 """The files that have a digest once the run has ended."""
 
@@ -143,12 +147,31 @@ class RunFolder:
         # by settings, not by text: another order or a default that is written out changes nothing
         saved, current = (_settings(config) for config in (load_config(type(self.config), file), self.config))
         differing = sorted(name for name in saved.keys() | current.keys() if saved.get(name) != current.get(name))
+        if differing and set(differing) <= LENGTHS and self._has_ended():
+            raise RunMismatchError(self._how_to_go_on(differing))
         if differing:
             command = self.config.command or f"train {self.config.method}"
             raise RunMismatchError(
                 f"the configuration differs from that of the run in {self.path} in {', '.join(differing)}: resume "
                 f"with the same one, or leave it out: penchant {command} --resume out={self.path}"
             )
+
+    def _has_ended(self) -> bool:
+        try:
+            return bool(load_json(self.path / "result.json").get("status") in ENDED)
+        except (OSError, ValueError, AttributeError):
+            return False  # none, or a damaged one, which is named where it is read
+
+    def _how_to_go_on(self, lengths: Sequence[str]) -> str:
+        """Say how training goes on from a run that has ended, which keeps no optimizer to resume with (decision 4)."""
+        model = getattr(getattr(self.config, "model", None), "name", "START")
+        # without it the new run would be held to the weights that it begins with
+        reference = f" reference={model}" if "reference" in type(self.config).model_fields else ""
+        return (
+            f"the run in {self.path} has ended, so {' and '.join(lengths)} cannot be changed. Train on from its "
+            f"weights as a new run, with a fresh optimizer: penchant train {self.config.method} model={self.path}"
+            f"{reference} out=ANOTHER, and the other settings as in its config.yaml"
+        )
 
     def close(self) -> None:
         """Release the lock, for other processes."""
@@ -320,7 +343,7 @@ def finished(path: str | None, config: Config) -> Row | None:
     except DamagedFile as error:
         raise DamagedFile(f"{file} is damaged: delete it, and resuming ends the run again") from error
     # an interrupted run has a result too, and is resumed from its checkpoint
-    return result if result.get("status") in ("done", "stopped_early", "runaway") else None
+    return result if result.get("status") in ENDED else None
 
 
 def _settings(config: Config) -> Row:
