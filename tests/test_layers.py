@@ -37,6 +37,7 @@ STACK = (
         "typed_json",
         "extension",
         "session",
+        "rich_text",
     ),
 )
 """Rooms from the top down. Rooms of one line may import each other in one direction."""

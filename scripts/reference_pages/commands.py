@@ -10,6 +10,7 @@ from penchant.cli.arguments import CommandParser, make_parser
 from penchant.cli.commands import load_commands
 from penchant.cli.help_text import COMMON_FLAGS
 from penchant.config import Config
+from penchant.config.schema import summary_of
 from reference_pages.fields import explanation, prose, settings_table
 
 TITLE = """# Commands
@@ -113,7 +114,7 @@ def commands_page() -> str:
 
 
 def _described(command: Command) -> list[str]:
-    if command.settings and command.settings.__doc__:
+    if command.settings and summary_of(command.settings):
         return explanation(command.settings)
     return [prose(command.parser.description or _sentence(command.summary)), ""]
 

@@ -15,6 +15,7 @@ from penchant.config import Config
 from penchant.config.descriptions import describe_field
 from penchant.config.fields import TAG, default_of, expected, is_tag, shape_of, tag_of, words
 from penchant.config.listing import format_setting
+from penchant.config.schema import summary_of
 
 SECTIONS = ("Attributes:", "Raises:", "Args:", "Returns:", "Example:")
 
@@ -52,7 +53,7 @@ def settings_table(config: type[Config], page: str) -> list[str]:
 
 def explanation(config: type[Config]) -> list[str]:
     """Return a class's docstring as lines of Markdown, without its lists of attributes and errors."""
-    text = inspect.cleandoc(config.__doc__ or "")
+    text = inspect.cleandoc(summary_of(config))
     for section in SECTIONS:
         text = text.partition(f"\n{section}\n")[0]
     return [*prose(text, keep_lines=True).rstrip().split("\n"), ""]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from penchant.errors import InputError
+from penchant.rich_text import estimate_rows, html_table, shorten
 
 
 def _repr_filled(item: Message | Response, first_fields: int) -> str:
@@ -218,6 +219,22 @@ class PromptGroup:
                 f"{source or 'a prompt group'}: {len(self.scores)} scores for {len(self.responses)} responses"
             )
 
+    def __repr__(self) -> str:
+        """Return the prompt's beginning and what there is of it; a group as a whole may fill pages."""
+        parts = [repr(shorten(prompt_text(self.prompt))), f"{len(self.responses)} responses"]
+        parts += [f"{len(self.comparisons)} comparisons"] if self.comparisons else []
+        parts += ["scores"] if self.scores is not None else []
+        return f"PromptGroup({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        wins = [sum(not c.tie and c.winner == index for c in self.comparisons) for index in range(len(self.responses))]
+        rows = [
+            (str(index), response_text(response), str(wins[index]), "" if self.scores is None else f"{score:.4g}")
+            for index, response in enumerate(self.responses)
+            for score in [self.scores[index] if self.scores is not None else 0.0]
+        ]
+        return html_table(prompt_text(self.prompt), rows, ("", "response", "wins", "score"))
+
     def replace(self, **changes: Any) -> PromptGroup:
         """Return a copy with some fields changed."""
         return replace(self, **changes)
@@ -295,3 +312,17 @@ class RunResult:
     method: str
     path: Path
     metrics: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """Return how it ended and where it lies; all numbers would fill pages."""
+        status = self.metrics.get("status")
+        steps = f" after {self.metrics['steps']} steps" if "steps" in self.metrics else ""
+        return (
+            f"RunResult({', '.join(filter(None, (self.method, f'{status}{steps}' if status else '', str(self.path))))})"
+        )
+
+    def _repr_html_(self) -> str:
+        first, final = (dict(estimate_rows(self.metrics.get(name))) for name in ("first", "final"))
+        rows = [(name, first.get(name, ""), value) for name, value in final.items()]
+        rows += [("warning", "", str(warning)) for warning in self.metrics.get("warnings", [])]
+        return html_table(repr(self), rows, ("", "before", "after"))

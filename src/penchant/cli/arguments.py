@@ -22,6 +22,7 @@ from penchant.config import Config, load_config
 from penchant.config.base import is_unicode
 from penchant.config.fields import shape_of
 from penchant.config.problems import NO_UNICODE
+from penchant.config.schema import summary_of
 from penchant.errors import did_you_mean
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Command:
     @property
     def description(self) -> str:
         """What the docstring of the settings' class says first."""
-        return " ".join((self.settings.__doc__ or "").strip().partition("\n\n")[0].split())
+        return " ".join(summary_of(self.settings).strip().partition("\n\n")[0].split())
 
 
 @dataclass(frozen=True)

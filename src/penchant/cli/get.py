@@ -14,6 +14,7 @@ from penchant.cli.arguments import Arguments, Command
 from penchant.cli.text_table import text_table
 from penchant.config import Config
 from penchant.config.limits import Rows, Text
+from penchant.config.schema import summary_of
 from penchant.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class _DataGet(Config):
 _FROM = Field(default=None, description="A folder with a copy of it, which is taken instead of the hub.")
 # `from` is a word of Python, which no class body can declare
 _FIELDS: dict[str, Any] = {"from": (Text | None, _FROM)}
-DataGet = create_model("DataGet", __base__=_DataGet, __module__=__name__, __doc__=_DataGet.__doc__, **_FIELDS)  # type: ignore[type-var]  # checkers do not see pydantic's model
+DataGet = create_model("DataGet", __base__=_DataGet, __module__=__name__, __doc__=summary_of(_DataGet), **_FIELDS)  # type: ignore[type-var]  # checkers do not see pydantic's model
 
 
 def _get(arguments: Arguments) -> int:

@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from penchant.config.descriptions import describe_field
 from penchant.config.fields import TAG, default_of, expected, is_tag, shape_of, tag_of
-from penchant.config.schema import Schema
+from penchant.config.schema import Schema, summary_of
 
 INDENT = 4
 NARROW = 60
@@ -89,7 +89,7 @@ def _settings(config: type[Schema], base: Schema | None, prefix: str, depth: int
             # only where the class is the same: another branch has its own defaults, and none of these values
             inner_base = default if type(default) is inner else None
             if shape.is_union:
-                summary = inspect.cleandoc(inner.__doc__ or "").partition("\n\n")[0]
+                summary = inspect.cleandoc(summary_of(inner)).partition("\n\n")[0]
                 yield from _wrapped(f"{path}.{TAG}={tag_of(inner)}: {summary}", depth + 1, width, hang=2)
             # a union's branch has a line of its own, and its settings stand one step below that
             yield from _settings(inner, inner_base, f"{path}.", depth + 1 + shape.is_union, width)

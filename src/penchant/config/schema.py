@@ -37,6 +37,12 @@ else:
     _Model = BaseModel
 
 
+def summary_of(config: type[Schema]) -> str:
+    """Return a class's docstring as it stands in the source, without the settings that `help` shows."""
+    # not `config.__doc__`: what `penchant.config.base.HelpText` gives there is the whole text
+    return str(vars(config).get("__doc__") or "")
+
+
 class Schema(_Model):
     """A frozen set of typed fields with a docstring under each. Every configuration extends it through `Config`.
 

@@ -18,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from penchant.runs.notebook_progress import notebook_bar, notebook_display
+
 LINE_EVERY_S = 15.0  # between lines in a log file
 
 Advance = Callable[..., None]
@@ -31,6 +33,9 @@ def progress_bar(title: str, total: int, unit: str, *, done: int = 0, quiet: boo
     # several processes would write over each other's bars: all but the first are quiet
     if quiet or os.environ.get("PENCHANT_QUIET"):  # `penchant -q` sets it
         yield lambda count=1, note="": None
+    elif (notebook := notebook_display()) is not None:
+        with notebook_bar(notebook, title, total, unit, done) as advance:
+            yield advance
     elif sys.stderr.isatty():
         # rich refuses a second live display: a bar inside another (samples in an evaluation) becomes a line of it
         inner = _display is not None
