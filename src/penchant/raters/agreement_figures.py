@@ -12,13 +12,26 @@ from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.raters.breakdown_page import length_range, topic_name
 from penchant.raters.results import Agreement
-from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
+from penchant.reports.kit.canvas import (
+    FONT_SIZE,
+    INK,
+    MUTED,
+    RUN_COLORS,
+    SMALL_FONT_SIZE,
+    Picture,
+    blank,
+    error_arms,
+    export,
+    percent_axis,
+    style,
+)
 from penchant.reports.kit.text import defined, recorded, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_RATERS = 12  # raters in a heat-map
+MOST_NARROW = 3  # raters whose heat-map has room for its numbers on a phone
 SAME_VERDICT = "Two raters say the same"
 DEEPEST = 0.55  # opacity at full agreement: ink stays readable on it
 
@@ -65,7 +78,7 @@ def _heat(results: Agreement, key: str) -> Picture:
             range(len(names)), labels, rotation=30 if is_turned else 0, ha="right" if is_turned else "center"
         )
         axes.set_yticks(range(len(names)), labels)
-        return export(figure, title, [])
+        return export(figure, title, [], narrow=len(names) <= MOST_NARROW)
 
 
 def _cell(axes: Axes, x: int, y: int, cell: Coefficient, *, percent: bool, small: bool) -> None:
@@ -80,10 +93,16 @@ def _cell(axes: Axes, x: int, y: int, cell: Coefficient, *, percent: bool, small
     value_text, _, ends = recorded(cell, percent=percent, decimals=0 if percent else 2).partition(" ")
     is_bare = small or cell.low is None  # a small cell has no room for a second line
     axes.text(
-        x, y - (0 if is_bare else 0.1), value_text, ha="center", va="center", color=INK, fontsize=6.5 if small else 9
+        x,
+        y - (0 if is_bare else 0.1),
+        value_text,
+        ha="center",
+        va="center",
+        color=INK,
+        fontsize=SMALL_FONT_SIZE if small else FONT_SIZE,
     )
     if not is_bare:
-        axes.text(x, y + 0.2, ends, ha="center", va="center", color=INK, fontsize=6.5)
+        axes.text(x, y + 0.2, ends, ha="center", va="center", color=INK, fontsize=SMALL_FONT_SIZE)
 
 
 def _kinds(key: str, agreements_by_kind: list[tuple[str, Coefficient]], title: str) -> dict[str, Picture]:

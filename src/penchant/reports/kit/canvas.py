@@ -17,8 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from penchant.metrics.estimates import Estimate, Measure
@@ -43,10 +44,14 @@ _DARK = dict(RUN_COLORS) | {INK: "#e8ebf0", MUTED: "#a0a9b8", GRID: "#2c333f", P
 Dash = Literal["-", "--", ":"]
 _DASHES: tuple[Dash, ...] = ("-", "--", ":")
 _MARKERS = "oDs^vP"
+FONT_SIZE = 9.0  # points: 12 CSS pixels, as pages show a figure at its own size
+SMALL_FONT_SIZE = 8.0  # of marks inside a figure
+PHONE_WIDTH = 3.45  # inches: what a card leaves on a screen of 390 CSS pixels
+WIDEST_PHONE_FIGURE = 365  # CSS pixels: scaled to a phone, its text is still larger than 10 pixels
 _RC: dict[RcKeyType, object] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8.0,
+    "font.size": FONT_SIZE,
     "text.color": INK,
     "text.parse_math": False,  # a run may be called $\frac{
     "axes.edgecolor": MUTED,
@@ -63,7 +68,7 @@ _RC: dict[RcKeyType, object] = {
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "legend.frameon": False,
-    "legend.fontsize": 8.0,
+    "legend.fontsize": FONT_SIZE,
     "svg.fonttype": "none",  # the page's own font, sharp at any size
     "svg.hashsalt": "penchant",  # equal runs give equal bytes
     "figure.facecolor": PAPER,
@@ -79,6 +84,8 @@ class Picture:
 
     Attributes:
         width, height: of the SVG, in CSS pixels.
+        narrow: the same figure drawn for a phone, as SVG; empty where the figure is narrow already.
+        narrow_dark: its twin for dark paper.
     """
 
     title: str
@@ -87,6 +94,8 @@ class Picture:
     png: bytes
     width: int
     height: int
+    narrow: str = ""
+    narrow_dark: str = ""
 
 
 def run_style(index: int) -> tuple[str, Dash, str]:
@@ -175,24 +184,82 @@ def legend_above(
     )
 
 
-def export(figure: Figure, title: str, names: Sequence[str]) -> Picture:
-    """Export a figure as SVG without title and runs (the page has them as text), and as PNG with both."""
+def export(figure: Figure, title: str, names: Sequence[str], *, narrow: bool = True) -> Picture:
+    """Export a figure as SVG without title and runs (the page has them as text), and as PNG with both.
+
+    Args:
+        narrow: whether a wide figure can be drawn as wide as a phone; of others a phone shows a part, and scrolls.
+    """
+    light = _svg(figure)
+    # CSS has 96 pixels per inch.
+    width, height = (round(float(size) * 96) for size in figure.get_size_inches())
+    png = _png(figure, title, names)
+    for_phone = _narrow_svg(figure, height / 96) if narrow and width > WIDEST_PHONE_FIGURE else ""
+    return Picture(title, light, _darken(light), png, width, height, for_phone, _darken(for_phone))
+
+
+def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     # Neither file has a date or a version of Matplotlib in it: equal numbers give equal bytes.
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     # Measured with the font that comes with Matplotlib, so alike on every machine, and shown in the reader's own.
-    light = buffer.getvalue().replace("'DejaVu Sans'", _FONTS)
-    # CSS has 96 pixels per inch.
-    width, height = (round(float(size) * 96) for size in figure.get_size_inches())
+    return buffer.getvalue().replace("'DejaVu Sans'", _FONTS)
+
+
+def _darken(light: str) -> str:
+    """Return the dark twin: the same drawing in other colours, so that the page's two pictures cannot drift apart."""
+    # In one pass, or a colour that was put in might be replaced again.
+    return re.sub("|".join(_DARK), lambda match: _DARK[match.group()], light)
+
+
+def _png(figure: Figure, title: str, names: Sequence[str]) -> bytes:
+    """Return the figure as PNG under its title, with a legend of several runs; the figure itself stays as it was."""
+    size = figure.get_size_inches().copy()
     if len(names) > 1:
         _legend_of_runs(figure, names)
-    figure.suptitle(title, x=0.02, ha="left", fontsize=8.5 if figure.get_figwidth() < 5 else 10, fontweight="bold")
+    heading = figure.suptitle(title, x=0.02, ha="left", fontsize=FONT_SIZE + 1.5, fontweight="bold", wrap=True)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=200, facecolor=PAPER, metadata={"Software": None})
-    # The dark twin is the same drawing in other colours, so that the page's two pictures cannot drift apart.
-    # In one pass, or a colour that was put in might be replaced again.
-    dark = re.sub("|".join(_DARK), lambda match: _DARK[match.group()], light)
-    return Picture(title, light, dark, image.getvalue(), width, height)
+    heading.set_text("")
+    # an empty title would still take its line from the axes
+    heading.set_in_layout(False)
+    for legend in list(figure.legends):
+        legend.remove()
+    figure.set_size_inches(size)
+    return image.getvalue()
+
+
+def _narrow_svg(figure: Figure, height: float) -> str:
+    """Draw the figure again as wide as a phone: scaled down, its text would be too small to read."""
+    figure.set_size_inches(PHONE_WIDTH, height)
+    for axes in figure.axes:
+        # Labels that fitted a wide axis would run into each other on a narrow one.
+        if isinstance(axes.xaxis.get_major_locator(), MaxNLocator):
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+        legend = axes.get_legend()
+        if legend is not None:
+            _stack_legend(axes, legend)
+    return _svg(figure)
+
+
+def _stack_legend(axes: Axes, legend: Legend) -> None:
+    """Set a legend above the axes in as many columns as a phone has room for."""
+    labels = [text.get_text() for text in legend.get_texts()]
+    # A letter takes about half of its size, and the mark before it as much as three.
+    inches = max(len(label) + 6 for label in labels) * 0.55 * FONT_SIZE / 72
+    columns = max(1, min(len(labels), int((PHONE_WIDTH - 0.5) / inches)))
+    handles = [handle for handle in legend.legend_handles if handle is not None]
+    stacked = axes.legend(
+        handles,
+        labels,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=columns,
+        borderaxespad=0.2,
+        handlelength=1.6,
+        columnspacing=1.0,
+    )
+    stacked.set_zorder(legend.get_zorder())
 
 
 def _legend_of_runs(figure: Figure, names: Sequence[str]) -> None:
@@ -205,5 +272,5 @@ def _legend_of_runs(figure: Figure, names: Sequence[str]) -> None:
     columns = 2 if len(names) < 7 else 3
     rows = math.ceil(len(names) / columns)
     # The figure grows by the legend's rows, so that twelve names do not squeeze the plot.
-    figure.set_size_inches(figure.get_figwidth(), figure.get_figheight() + 0.18 * rows + 0.1)
-    figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=7, columnspacing=1.0)
+    figure.set_size_inches(figure.get_figwidth(), figure.get_figheight() + 0.2 * rows + 0.1)
+    figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=SMALL_FONT_SIZE, columnspacing=1.0)

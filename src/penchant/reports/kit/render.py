@@ -2,7 +2,7 @@
 
 A page holds no script and asks no network; its policy (CSP) allows the one style sheet by its hash and
 pictures from `data:` only, so nothing that a text brings along could run or load even if it got past the
-escaping.
+escaping. Tables and figures can be saved from links that hold them, so that the one file is all that is sent around.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -18,6 +18,16 @@ from markupsafe import Markup, escape
 
 from penchant.clean_text import clean
 from penchant.reports.kit.canvas import Picture
+from penchant.reports.kit.glossary import Glossary
+from penchant.reports.kit.tables import Table, csv_text, split_intervals
+from penchant.reports.kit.text import listing, short
+
+LEADING = {
+    "Task", "Model", "Supervisors", "Students", "True reward", "Reward model", "Data", "Prompts", "Trained on",
+    "Responses to compare", "Against", "Judge", "File", "Files", "Rows", "Raters", "Counted",
+}  # fmt: skip
+MOST_METHODS = 8  # in one line
+MOST_FACT = 110  # characters: the whole stands at the end of the page
 
 
 def render_page(template: str, context: Mapping[str, object]) -> str:
@@ -32,10 +42,21 @@ def render_page(template: str, context: Mapping[str, object]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["prose"] = _prose
+    environment.filters["csv"] = _csv_uri
+    environment.filters["file_name"] = _slug
+    # A page of its own each time: a term is explained where it first stands.
+    environment.globals["leading_facts"] = leading_facts
+    environment.globals["explain"] = Glossary().explain
     css = _packaged("page.css")
     digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
     # the style sheet is ours and comes from the package: the only text that is not escaped
     return environment.get_template(template).render(css=Markup(css), style_hash=digest, **context).lstrip()
+
+
+def leading_facts(facts: Sequence[tuple[str, str]], methods: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what a page names before its first number: model, method, reward, data and judge, of all its facts."""
+    named = [("Methods", listing(methods))] if 0 < len(methods) <= MOST_METHODS else []
+    return named + [(label, short(text, MOST_FACT)) for label, text in facts if label in LEADING]
 
 
 def _packaged(name: str) -> str:
@@ -53,6 +74,17 @@ def _prose(text: str) -> Markup:
     return Markup(re.sub(r"`([\w.: ]+)`", r"<code>\1</code>", str(escape(clean(text)))))
 
 
+def _csv_uri(table: Table) -> str:
+    """Return a table as the address of a link that saves it; with a mark, as Excel takes it for Latin-1 otherwise."""
+    return _encoded("text/csv;charset=utf-8", f"\ufeff{csv_text(split_intervals(table))}".encode("utf-8", "replace"))
+
+
+def _slug(caption: str) -> str:
+    """Return the first words of a caption as the name of a file."""
+    words = re.findall(r"[a-z0-9]+", clean(caption).lower())
+    return "-".join(words[:6]) or "table"
+
+
 def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, object]:
     """Return a picture and its sentence as the arguments of the templates' macro `figure`."""
     return {
@@ -60,6 +92,9 @@ def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, objec
         "title": picture.title,
         "light": _data_uri(picture.light),
         "dark": _data_uri(picture.dark),
+        "narrow": _data_uri(picture.narrow) if picture.narrow else "",
+        "narrow_dark": _data_uri(picture.narrow_dark) if picture.narrow else "",
+        "png": _encoded("image/png", picture.png),
         "width": picture.width,
         "height": picture.height,
         "sentence": sentence,
@@ -68,7 +103,11 @@ def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, objec
 
 # As an image, an SVG runs no script and loads nothing, which it could do as markup of the page.
 def _data_uri(svg: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode('utf-8')).decode('ascii')}"
+    return _encoded("image/svg+xml", svg.encode("utf-8"))
+
+
+def _encoded(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def file_name(key: str) -> str:

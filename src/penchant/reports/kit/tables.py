@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from penchant.clean_text import clean
 from penchant.reports.kit.text import DASH
 
 MOST_ENTRIES = 400  # of a flattened file: a hostile one may unfold without end
@@ -40,6 +44,51 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+def csv_text(table: Table) -> str:
+    """Return a table for a spreadsheet as a page shows it, heads first."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(map(_cells_without_formulas, [table.columns, *table.rows]))
+    return text.getvalue()
+
+
+def split_intervals(table: Table) -> Table:
+    """Return a table for computing: the ends of intervals in columns of their own, and minus signs that programs read.
+
+    A cell without an interval leaves its two columns empty; the reason for which it has none stays with the value.
+    """
+    columns = [[column, *cells] for column, cells in zip(table.columns, zip(*table.rows, strict=True), strict=False)]
+    split = [part for column in columns for part in _split_column(column)]
+    heads, *rows = zip(*split, strict=True) if split else [table.columns]
+    return Table(table.caption, tuple(heads), tuple(rows))
+
+
+_INTERVAL = re.compile(r"(\S+) \[(\S+), (\S+)\]")
+
+
+def _split_column(column: list[str]) -> list[list[str]]:
+    head, *cells = column
+    matches = [_INTERVAL.fullmatch(cell) for cell in cells]
+    if not any(matches):
+        return [[head, *map(_plain_minus, cells)]]
+    parts = [
+        tuple(map(_plain_minus, match.groups())) if match else (_plain_minus(cell), "", "")
+        for cell, match in zip(cells, matches, strict=True)
+    ]
+    values, lows, highs = zip(*parts, strict=True)
+    return [[head, *values], [f"{head}, low", *lows], [f"{head}, high", *highs]]
+
+
+def _plain_minus(text: str) -> str:
+    """Return a number with the minus sign of programs; other text stays."""
+    return text.replace("−", "-") if re.match(r"[+−]?\d", text) else text
+
+
+def _cells_without_formulas(row: Iterable[str]) -> list[str]:
+    """Quote what a spreadsheet would run as a formula; a number with a sign is none."""
+    texts = map(clean, row)
+    return [f"'{text}" if text[:1] in "=+-@" and not text[1:2].isdigit() else text for text in texts]
 
 
 def flatten(table: Mapping[str, object]) -> dict[str, str]:

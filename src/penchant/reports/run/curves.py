@@ -16,6 +16,7 @@ from penchant.runs.read import Run
 SMOOTH_FROM = 60  # training points: fewer are drawn as they are
 MOST_POINTS = 600  # more than a panel has pixels for
 MOST_RUNS_WITH_TRAINING = 2  # beyond, training lines would bury the held-out points
+REWARD_MODEL = "reward_model"
 MOST_BASELINES = 4  # likewise the runs' own references
 
 
@@ -220,16 +221,18 @@ def _distinct_dashed(series: Sequence[Series]) -> list[Series]:
 
 def _run_series(run: Run, source: _Source, role: str, *, with_training: bool) -> list[Series]:
     evaluated = _evaluated(run, source)
+    # A reward model is no policy.
+    label = "reward model" if run.method == REWARD_MODEL and source.label == "policy" else source.label
     series: list[Series] = []
     # A run that was never evaluated shows its training line however many runs there are: it has nothing else.
     if source.train and (with_training or not evaluated):
-        series += _training(run, source.train, source.label, role)
+        series += _training(run, source.train, label, role)
     if evaluated:
         kind = "dashed" if source.role == "reference" else "points"
         x, estimates = zip(*evaluated, strict=True)
         low = tuple(float("nan") if e.low is None else e.low for e in estimates)
         high = tuple(float("nan") if e.high is None else e.high for e in estimates)
-        series.append(Series(source.label, role, kind, x, tuple(e.value for e in estimates), low, high))
+        series.append(Series(label, role, kind, x, tuple(e.value for e in estimates), low, high))
     return series
 
 

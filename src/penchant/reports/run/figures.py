@@ -15,6 +15,7 @@ from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.canvas import (
     MUTED,
+    SMALL_FONT_SIZE,
     Dash,
     Picture,
     blank,
@@ -35,7 +36,8 @@ MOST_STEP_LABELS = 8
 def panel_picture(panel: Panel, names: Sequence[str]) -> Picture:
     """Draw a panel; `names` are the runs, for the legend of the PNG (the page has its own)."""
     with style():
-        figure, axes = blank(4.2, 2.55)
+        # As wide as a phone and as a third of a desktop's page: one drawing, whose text has its size on both.
+        figure, axes = blank(3.6, 2.5)
         if panel.level is not None:
             axes.axhline(panel.level, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         for series in panel.series:
@@ -52,7 +54,7 @@ def panel_picture(panel: Panel, names: Sequence[str]) -> Picture:
 def kl_picture(paths: Sequence[KlPath], names: Sequence[str]) -> Picture:
     """Draw the reward-KL plane: evaluated checkpoints with the intervals of both, the reference at 0."""
     with style():
-        figure, axes = blank(6.2, 3.9)
+        figure, axes = blank(7.4, 4.1)
         _draw_references(axes, paths)
         for path in paths:
             # The step labels of more than three runs would cover the marks.
@@ -159,7 +161,7 @@ def _draw_path(axes: Axes, path: KlPath, *, annotate: bool) -> None:
             xytext=(6, -11),
             textcoords="offset points",
             color=color,
-            fontsize=7.5,
+            fontsize=SMALL_FONT_SIZE,
         )
 
 

@@ -11,7 +11,8 @@ from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context, file_name, render_page
 from penchant.reports.kit.tables import Table
 from penchant.reports.run import tables
-from penchant.reports.run.curves import SIDES, kl_paths, panels
+from penchant.reports.run.about import about, page_title
+from penchant.reports.run.curves import REWARD_MODEL, SIDES, kl_paths, panels
 from penchant.reports.run.figures import kl_picture, panel_picture
 from penchant.reports.run.findings import grouped
 from penchant.reports.run.marked import marked_cards
@@ -37,11 +38,18 @@ _LEARNING_KEYS = (
     "explained_variance",
     "grad_norm",
 )
+# In the place of the plane, where there is none: what says most of how it went.
+_LEADS = ("accuracy", "label_accuracy", "rollout_reward", "loss")
 _TWO_SIDED = ("logps", "log_ratios", "rewards")
 SECTIONS: dict[str, tuple[str, ...]] = {
     MOVED_TITLE: (*_TWO_SIDED, "margin", "kl", "tokens"),
     LEARNED_TITLE: ("rollout_reward", *_LEARNING_KEYS),
     WRITES_TITLE: ("reward", "repetition", "distinct_2"),
+}
+# A reward model has no samples, and moves no policy.
+SECTIONS_REWARD_MODEL: dict[str, tuple[str, ...]] = {
+    "How it scores": ("rewards",),
+    LEARNED_TITLE: _LEARNING_KEYS,
 }
 # With several runs the colour tells the run, so a figure of two sides becomes two figures.
 SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
@@ -115,7 +123,13 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
     runs = [summary.run for summary in summaries]
     passages = sentences(summaries)
     single_run = len(summaries) == 1
+    parts = _parts(runs)
+    plane = _figure(REWARD_KL, pictures, passages)
+    lead = None if plane else next((figure for key in _LEADS if (figure := _figure(key, pictures, passages))), None)
+    drawn = {key: picture for key, picture in pictures.items() if not lead or file_name(key) != lead["key"]}
     return {
+        "title": page_title(runs),
+        "about": about(runs),
         "runs": runs,
         "alone": single_run,
         "headline": headline(summaries),
@@ -125,9 +139,10 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
         "differences": None if single_run else tables.differences(runs),
         "versus": None if single_run else versus_table(summaries),
         "warnings": grouped(summaries),
-        "reward_kl": _figure(REWARD_KL, pictures, passages),
-        "no_reward_kl": _why_no_plane(summaries),
-        "sections": _sections(pictures, passages, SECTIONS if single_run else SECTIONS_ACROSS),
+        "reward_kl": plane,
+        "lead": lead,
+        "no_reward_kl": "" if parts is SECTIONS_REWARD_MODEL else _why_no_plane(summaries),
+        "sections": _sections(drawn, passages, parts),
         "samples": samples(runs),
         "marked": [
             {"run": run, "cards": marked_cards(run.marked[: MARKED_ROWS if single_run else 1])}
@@ -146,6 +161,13 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
             for run in runs
         ],
     }
+
+
+def _parts(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
+    """Return the sections of figures: of several runs, of a reward model, or of a policy."""
+    if len(runs) > 1:
+        return SECTIONS_ACROSS
+    return SECTIONS_REWARD_MODEL if runs[0].method == REWARD_MODEL else SECTIONS
 
 
 def _figure(key: str, pictures: dict[str, Picture], passages: dict[str, str]) -> dict[str, object] | None:

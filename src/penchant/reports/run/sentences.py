@@ -12,6 +12,7 @@ from functools import partial
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import NAME, count, estimate, format_share, listing, number, short, signed, verb
+from penchant.reports.run.about import method_label
 from penchant.reports.run.across import ACROSS, headline_across
 from penchant.reports.run.curves import kl_paths, smoothing_window, training_mean
 from penchant.reports.run.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
@@ -52,7 +53,7 @@ def _reward_headline(s: Summary) -> str:
     if reference is None:
         return f"After {steps} the mean reward is {estimate(reward)}{distance}."
     text = (
-        f"{s.run.method.upper()} took the mean reward from {estimate(reference)} (reference) "
+        f"{method_label(s.run)} took the mean reward from {estimate(reference)} (reference) "
         f"to {estimate(reward)} in {steps}{distance}."
     )
     if s.gain is None:

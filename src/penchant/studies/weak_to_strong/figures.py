@@ -16,6 +16,7 @@ from penchant.reports.kit.canvas import (
     MUTED,
     PAPER,
     RUN_COLORS,
+    SMALL_FONT_SIZE,
     Dash,
     Picture,
     blank,
@@ -108,7 +109,7 @@ def _ratios(study: WeakToStrongSummary) -> Picture:
         axes.set_yticklabels(_names(study))
         for side in ("left", "bottom"):
             axes.spines[side].set_visible(False)
-        return export(figure, metric("pgr").title, [])
+        return export(figure, metric("pgr").title, [], narrow=False)
 
 
 def _square(axes: Axes, ratio: Ratio, row: int, column: int) -> None:
@@ -122,12 +123,14 @@ def _square(axes: Axes, ratio: Ratio, row: int, column: int) -> None:
     )
     if ratio.value is None:
         # the reason up to its colon: the numbers after it do not fit a cell, and the page gives them
-        axes.text(column, row, ratio.reason.partition(":")[0], ha="center", va="center", color=MUTED, fontsize=8)
+        axes.text(
+            column, row, ratio.reason.partition(":")[0], ha="center", va="center", color=MUTED, fontsize=SMALL_FONT_SIZE
+        )
         return
     # on two lines: a cell is too narrow for a value beside its interval
     value, _, ends = recorded(ratio, decimals=2).partition(" ")
     axes.text(column, row - 0.12, value, ha="center", va="center", color=INK, fontsize=10)
-    axes.text(column, row + 0.24, ends, ha="center", va="center", color=INK, fontsize=6.5)
+    axes.text(column, row + 0.24, ends, ha="center", va="center", color=INK, fontsize=SMALL_FONT_SIZE)
 
 
 def _accuracies(study: WeakToStrongSummary) -> Picture:
@@ -273,7 +276,7 @@ def _few_labels(study: WeakToStrongSummary) -> Picture | None:
         figure, axes = blank(5.4, 3.6)
         for index, (name, ratios) in enumerate(lines.items()):
             plot_curve(axes, index, ratios, label=f" {short(name, 2 * NAME)}")
-        axes.legend(fontsize=6.5)  # these are no losses, so the page's own legend does not tell them apart
+        axes.legend(fontsize=SMALL_FONT_SIZE)  # these are no losses, so the page's own legend does not tell them apart
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(sorted({size for ratios in lines.values() for size in ratios})))

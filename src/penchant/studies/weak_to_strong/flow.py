@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, export, style
+from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, SMALL_FONT_SIZE, Picture, blank, export, style
 from penchant.reports.kit.text import number, short
 from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
 
@@ -61,7 +61,7 @@ def flow_picture(study: WeakToStrongSummary) -> Picture:
         # the only arrow of the truth of labelled rows: it ends at the ceiling
         if labels:
             _arrow(axes, (69, 45), (69, 5.5), "with the truth", PURPLE, bend=-0.35)
-        return export(figure, "Which rows train whom", [])
+        return export(figure, "Which rows train whom", [], narrow=False)
 
 
 def _training_rows_note(study: WeakToStrongSummary, rows: int) -> str:
@@ -107,7 +107,7 @@ def _box(axes: Axes, box: Box, lines: Sequence[str], color: str, *, filled: bool
             va="center",
             color=INK,
             fontweight=weight,
-            fontsize=7.5,
+            fontsize=SMALL_FONT_SIZE,
         )
 
 
@@ -117,7 +117,7 @@ def _arrow(
     """Draw an arrow with words beside its middle; without words there is none, and it says that nothing is learned."""
     # the middle of a bent arrow lies beside the straight line, and its words beside that
     x, y = (start[0] + end[0]) / 2 + abs(bend) * 20 + 1.2, (start[1] + end[1]) / 2
-    axes.text(x, y, text or "learns nothing", va="center", color=color, fontsize=7.5)
+    axes.text(x, y, text or "learns nothing", va="center", color=color, fontsize=SMALL_FONT_SIZE)
     if text:
         line = {"arrowstyle": "-|>", "color": color, "linewidth": 1.2, "connectionstyle": f"arc3,rad={bend}"}
         axes.annotate("", xy=end, xytext=start, arrowprops=line)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from penchant.metrics.catalogue import metric
 from penchant.models.builtin import ORIGINS, described
 from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.study_page import shared_context, shared_facts
-from penchant.reports.kit.tables import Table
+from penchant.reports.kit.tables import Table, csv_text
 from penchant.reports.kit.text import DASH, count, listing, number, percent, recorded, short
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.weak_to_strong.figures import weak_pictures
@@ -49,19 +47,12 @@ def weak_context(study: WeakToStrongSummary, pictures: Mapping[str, Picture]) ->
 def weak_files(study: WeakToStrongSummary) -> dict[str, str]:
     """Return the main table for a spreadsheet and for a paper, by file name."""
     table = _main(study)
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([table.columns, *map(_no_formula, table.rows)])
     lines = [" & ".join(map(_tex, row)) + r" \\" for row in (table.columns, *table.rows)]
     columns = "l" * len(HEADS) + "r" * (len(table.columns) - len(HEADS))
     body = "\n".join([lines[0], r"\midrule", *lines[1:]])
     # with the rules of the package booktabs, which the paper has to load
     latex = f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
-    return {"table.csv": text.getvalue(), "table.tex": latex}
-
-
-def _no_formula(row: Iterable[str]) -> list[str]:
-    """Quote what a spreadsheet would run as a formula; a number with a sign is none."""
-    return [f"'{text}" if text[:1] in "=+-@" and not text[1:2].isdigit() else text for text in row]
+    return {"table.csv": csv_text(table), "table.tex": latex}
 
 
 def _tex(text: str) -> str:

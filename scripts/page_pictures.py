@@ -1,0 +1,211 @@
+"""Write one page of each kind from made-up numbers, and photograph each on a desktop, on a phone and in the dark.
+
+    python scripts/page_pictures.py out=/tmp/pages            # pages and pictures (needs playwright and a Chromium)
+    python scripts/page_pictures.py out=/tmp/pages only=run   # pages whose name holds a word
+
+The numbers are those of the tests, so a page takes a second and no model. Beside each picture stands what Chromium
+measures: tables that are cut, text that is small, pages that are wider than the screen.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from penchant.judges.compare.page import judge_page  # noqa: E402
+from penchant.studies.report import report  # noqa: E402
+from penchant.typed_json import from_json  # noqa: E402
+from penchant.weak.page import weak_train_page  # noqa: E402
+from penchant.weak.results import StudentResult  # noqa: E402
+from synthetic_runs import write_run  # noqa: E402 - beside the tests, which are no package
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A way to look at a page: its width in CSS pixels, and whether the reader prefers the dark."""
+
+    name: str
+    width: int
+    dark: bool = False
+
+
+SCREENS = (Screen("desktop", 1400), Screen("phone", 390), Screen("dark", 1400, dark=True))
+# What a reader would stumble over, measured by the browser.
+STUMBLES = """() => {
+  const visible = element => element.offsetParent !== null;
+  const cut = [...document.querySelectorAll('.scroll')].filter(e => visible(e) && e.scrollWidth > e.clientWidth + 1)
+    .map(e => `${e.querySelector('caption').textContent.slice(0, 50)} (${e.scrollWidth} in ${e.clientWidth})`);
+  const sizes = new Set([...document.querySelectorAll('body *')].filter(visible)
+    .map(e => parseFloat(getComputedStyle(e).fontSize)));
+  const scales = [...document.querySelectorAll('figure img')].filter(visible)
+    .map(e => Math.round(100 * e.clientWidth / e.naturalWidth) / 100);
+  return {cut, sizes: [...sizes].sort((a, b) => a - b), figure_scales: [Math.min(...scales), Math.max(...scales)],
+    wider: document.documentElement.scrollWidth > window.innerWidth};
+}"""
+
+
+def load_test(path: str) -> ModuleType:
+    """Load a test module by its path below `tests`, for the numbers that it makes up."""
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_"), ROOT / "tests" / f"{path}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_study(folder: Path, numbers: dict[str, Any]) -> Path:
+    """Write a study's numbers, and its page from them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "study.json").write_text(json.dumps(numbers))
+    return report([folder], folder / "report.html")
+
+
+def write_runs(folder: Path, **runs: dict[str, Any]) -> Path:
+    """Write runs by their names and stories, and their page."""
+    return report([write_run(folder / name, **story) for name, story in runs.items()], folder / "report.html")
+
+
+def write_reward_model(folder: Path) -> Path:
+    """Write the page of a reward model: held-out comparisons, and no policy to sample from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return report([load_test("reports/run/test_curves").reward_model(folder / "reward")], folder / "report.html")
+
+
+def win_rates() -> dict[str, Any]:
+    """Return the numbers of a study of win rates."""
+    made: Callable[[], dict[str, Any]] = load_test("studies/win_rates/test_page").study.__wrapped__
+    numbers = made()
+    # the test of its sentences needs no settings; the page names model and data
+    numbers["config"] |= {"model": {"name": "penchant-0.5m"}, "data": {"path": "tldr.jsonl"}, "against": "data"}
+    return numbers
+
+
+def weak_to_strong() -> dict[str, Any]:
+    """Return the numbers of a study of weak supervisors."""
+    test = load_test("studies/weak_to_strong/test_page")
+    return test.made_up(test.cell(), test.cell("confidence 0.5", 0.6, over=0.02))
+
+
+def share(value: float) -> dict[str, Any]:
+    """Return a share of 24 rows with its interval."""
+    return {"value": value, "low": value - 0.1, "high": min(1.0, value + 0.1), "n": 24, "clusters": 24, "reason": ""}
+
+
+def write_student(folder: Path) -> Path:
+    """Write the page of a student of weak labels."""
+    agreement = {"held_out": 0.8, "learned_from": 0.88, "where_unsure": 0.7, "where_sure": 0.9}
+    numbers = {
+        "rows": {"learned_from": 96, "held_out": 24, "undecided": 0},
+        "method": "weak train",
+        "status": "done",
+        "agreement": {key: share(value) for key, value in agreement.items()},
+        "misfit": {"held_out": share(0.3), "learned_from": share(0.2)},
+        "calibration_error": 0.06,
+        "reliability": [{"confidence": c, "accuracy": share(c - 0.05)} for c in (0.55, 0.7, 0.9)],
+        "disagreements": [
+            {"text": "The plot is thin and I loved it all.", "weak_label": ["bad", 0.6], "student": ["good", 0.9]}
+        ],
+        "shares": {"weak_labels": [0.5, 0.5], "student": [0.45, 0.55]},
+        "classes": ["bad", "good"],
+        "seconds": 12.0,
+        "task": "texts",
+        "l2": 0.3,
+        "consistency": share(0.85),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    result = from_json(StudentResult, numbers)
+    config = {"data": {"path": "weak.jsonl"}, "student": {"name": "probe", "model": "penchant-0.5m"}}
+    page = folder / "report.html"
+    page.write_text(weak_train_page(result, config, {"machine": {"cpu": "AMD EPYC", "cores": 2}}), encoding="utf-8")
+    return page
+
+
+def write_raters(folder: Path) -> Path:
+    """Write the page of `penchant agree`."""
+    test = load_test("raters/test_agreement_page")
+    test.agreement_page(test.made_up(), folder)
+    return folder / "report.html"
+
+
+def write_ranking(folder: Path) -> Path:
+    """Write the page of `penchant rank`."""
+    test = load_test("raters/ranking/test_page")
+    test.strengths_page(test.made_up(("dpo", "ppo", "sft")), folder)
+    return folder / "report.html"
+
+
+def write_judge(folder: Path, temperatures: tuple[float, ...] = ()) -> Path:
+    """Write the page of `penchant judge`."""
+    judge_page(load_test("judges/compare/test_page").made_up(temperatures=temperatures), folder)
+    return folder / "report.html"
+
+
+PAGES: dict[str, Callable[[Path], Path]] = {
+    "run": lambda folder: write_runs(folder, film={}),
+    "run-sft": lambda folder: write_runs(folder, film={"method": "sft", "samples": False}),
+    "run-reward-model": write_reward_model,
+    "runs": lambda folder: write_runs(
+        folder, b01={}, b03={"beta": 0.3, "speed": 0.05, "seed": 1}, sft={"method": "sft", "samples": False}
+    ),
+    "study-frontier": lambda folder: write_study(folder, load_test("studies/frontier/test_page").made_up()),
+    "study-noise": lambda folder: write_study(folder, load_test("studies/noise/test_page").made_up()),
+    "study-transfer": lambda folder: write_study(folder, load_test("studies/transfer/test_page").made_up()),
+    "study-annotators": lambda folder: write_study(folder, load_test("studies/annotators/test_page").made_up()),
+    "study-win-rates": lambda folder: write_study(folder, win_rates()),
+    "study-weak-to-strong": lambda folder: write_study(folder, weak_to_strong()),
+    "weak-train": write_student,
+    "agree": write_raters,
+    "rank": write_ranking,
+    "judge": write_judge,
+    "judge-temperatures": lambda folder: write_judge(folder, (0.0, 0.5, 1.0)),
+}
+
+
+def take_pictures(pages: dict[str, Path], out: Path) -> dict[str, dict[str, Any]]:
+    """Photograph each page on each screen, and return what the browser measures there."""
+    from playwright.sync_api import sync_playwright
+
+    measured: dict[str, dict[str, Any]] = {}
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for screen in SCREENS:
+            scheme = "dark" if screen.dark else "light"
+            page = browser.new_page(viewport={"width": screen.width, "height": 900}, color_scheme=scheme)
+            for name, path in pages.items():
+                page.goto(path.resolve().as_uri())
+                page.screenshot(path=out / f"{name}-{screen.name}.png", full_page=True)
+                measured[f"{name}-{screen.name}"] = page.evaluate(STUMBLES)
+        browser.close()
+    return measured
+
+
+def main(arguments: list[str]) -> None:
+    """Write the pages, then their pictures, then what was measured."""
+    options = dict(argument.split("=", 1) for argument in arguments)
+    out = Path(options.get("out", "page-pictures"))
+    if out.exists():
+        shutil.rmtree(out)  # commands refuse to write over what an earlier call left
+    wanted = {name: write for name, write in PAGES.items() if options.get("only", "") in name}
+    pages = {name: write(out / name) for name, write in wanted.items()}
+    if options.get("pictures") != "no":
+        for name, stumbles in take_pictures(pages, out).items():
+            print(name, json.dumps(stumbles))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
