@@ -107,3 +107,13 @@ def test_reports_import_neither_torch_nor_pyplot():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_wide_figure_is_drawn_again_for_phones(make_run):
+    runs = read_runs([make_run(steps=24, prompts=4)])
+    plane = figures.kl_picture(curves.kl_paths(runs), ["run"])
+    sizes = [float(ET.fromstring(svg).get("width").removesuffix("pt")) for svg in (plane.light, plane.narrow)]
+    assert sizes == pytest.approx([7.4 * 72, 3.45 * 72])
+    assert "KL from the reference" in "".join(ET.fromstring(plane.narrow).itertext())
+    # a panel is as narrow as a phone already
+    assert figures.panel_picture(curves.panels(runs)["loss"], ["run"]).narrow == ""

@@ -283,3 +283,27 @@ def test_a_config_that_unfolds_without_end(make_run, tmp_path):
     (path / "config.yaml").write_text(bomb + "loop: &l [*l]\n")
     page = Page(report([path, make_run("b", steps=12, prompts=2)], tmp_path / "r.html"))
     assert "What was run" in page.text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_reward_model_has_no_sections_of_a_policy(make_run, tmp_path):
+    run = make_run("judge", samples=False, method="reward_model", steps=12, prompts=4)
+    page = Page(report([run], tmp_path / "r.html"))
+    assert "Reward model of smollm2-135m on prefs.jsonl" in page.text
+    assert not [words for words in ("What the policy moved", "reward-KL", "Reward against KL") if words in page.text]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_answer_stands_before_the_picture_and_this_before_the_caveats(make_run, tmp_path):
+    html = Page(report([make_run(steps=12, prompts=4)], tmp_path / "r.html")).html
+    places = [html.index(words) for words in ('class="about"', 'class="headline"', 'id="reward"', 'id="warnings"')]
+    assert places == sorted(places)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_table_is_saved_from_the_page(make_run, tmp_path):
+    page = Page(report([make_run(steps=12, prompts=12)], tmp_path / "r.html"))
+    links = {link["download"]: link["href"] for link in page.all("a") if "download" in link}
+    saved = base64.b64decode(links["every-evaluated-checkpoint-with-95-intervals.csv"].partition(",")[2]).decode()
+    assert saved.startswith('\ufeffStep,Held-out loss,"Held-out loss, low","Held-out loss, high",')
+    assert {"reward-kl.svg", "reward-kl.png"} <= set(links)

@@ -214,7 +214,7 @@ def _darken(light: str) -> str:
 
 def _png(figure: Figure, title: str, names: Sequence[str]) -> bytes:
     """Return the figure as PNG under its title, with a legend of several runs; the figure itself stays as it was."""
-    size = figure.get_size_inches().copy()
+    width, height = figure.get_figwidth(), figure.get_figheight()
     if len(names) > 1:
         _legend_of_runs(figure, names)
     heading = figure.suptitle(title, x=0.02, ha="left", fontsize=FONT_SIZE + 1.5, fontweight="bold", wrap=True)
@@ -225,7 +225,7 @@ def _png(figure: Figure, title: str, names: Sequence[str]) -> bytes:
     heading.set_in_layout(False)
     for legend in list(figure.legends):
         legend.remove()
-    figure.set_size_inches(size)
+    figure.set_size_inches(width, height)
     return image.getvalue()
 
 

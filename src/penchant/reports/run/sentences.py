@@ -1,7 +1,6 @@
 """Say in plain sentences what the numbers of a run show: the headline, and one passage per figure.
 
-Sentences are computed, and each number in them has its interval; where a run lacks a number, its sentence is
-left out. Several runs get the sentences of `across`.
+Each number has its interval; where a run lacks one, its sentence is left out. Several runs get those of `across`.
 """
 
 from __future__ import annotations

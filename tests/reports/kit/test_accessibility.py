@@ -1,0 +1,77 @@
+"""Pages in a browser: axe finds nothing serious, nothing is cut, and paper and dark screens get their own colours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penchant.studies.report import report
+from synthetic_runs import write_run
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
+# The script of the npm package axe-core, which is no dependency: `npm pack axe-core`, then name its axe.min.js.
+AXE = os.environ.get("AXE_SCRIPT", "")
+CUT = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("needs Chromium (Debian: apt install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'penchant[dev]'")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The addresses of a page of a run, and of one of several runs."""
+    folder = tmp_path_factory.mktemp("pages")
+    runs: list[str | Path] = [write_run(folder / "a", steps=24, prompts=6), write_run(folder / "b", steps=24, seed=1)]
+    made = [report(runs[:1], folder / "single.html"), report(runs, folder / "several.html")]
+    return [path.resolve().as_uri() for path in made]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Any, pages: list[str], scheme: str) -> None:
+    if not AXE:
+        pytest.skip("needs axe-core: AXE_SCRIPT names its axe.min.js")
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    for address in pages:
+        page = context.new_page()
+        page.goto(address)
+        page.add_script_tag(path=AXE)
+        found = page.evaluate("axe.run().then(results => results.violations)")
+        serious = [rule for rule in found if rule["impact"] in ("serious", "critical")]
+        assert not [(rule["id"], [node["html"][:120] for node in rule["nodes"][:3]]) for rule in serious]
+
+
+def test_no_table_is_cut_on_a_desktop_and_no_page_is_wider_than_a_phone(browser: Any, pages: list[str]) -> None:
+    for address in pages:
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.goto(address)
+        page.eval_on_selector_all("details", "all => all.forEach(item => item.open = true)")
+        assert page.evaluate(CUT) == 0
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_dark_screens_get_dark_pages_and_figures_and_paper_light_ones(browser: Any, pages: list[str]) -> None:
+    page = browser.new_page(color_scheme="dark")
+    page.goto(pages[0])
+    drawing = "atob(document.querySelector('figure img').currentSrc.split(',')[1]).includes('#4fb0f0')"
+    paper = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(paper) == "rgb(15, 19, 26)"
+    assert page.evaluate(drawing)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate(paper) == "rgba(0, 0, 0, 0)"
+    page.wait_for_function(f"!({drawing})")

@@ -1,0 +1,37 @@
+"""Terms are explained once, where they first stand."""
+
+from __future__ import annotations
+
+import pytest
+
+from penchant.reports.kit.glossary import TERMS, Glossary
+
+
+def test_a_term_is_explained_where_it_first_stands() -> None:
+    glossary = Glossary()
+    first = glossary.explain(["DPO reaches 0.3 at a KL of 7 nats."], "no more")
+    assert [term for term, _ in first] == ["KL", "nats"]
+    assert [term for term, _ in glossary.explain("KL and margin, nats")] == ["margin"]
+    assert glossary.explain("margin") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "term"),
+    [
+        ("Mean True reward", "true reward"),
+        ("Efficiencies of methods", "efficiency"),
+        ("Performance gap recovered", "PGR"),
+        ("dpo wins 60% against ref.jsonl", "win rate"),
+        ("Krippendorff's alpha of 3 raters", "alpha"),
+    ],
+)
+def test_other_spellings_of_a_term_are_known(text: str, term: str) -> None:
+    assert [found for found, _ in Glossary().explain(text)] == [term]
+
+
+def test_words_that_hold_a_term_are_not_taken_for_it() -> None:
+    assert Glossary().explain("alpha 0.5, marginal, KLM, preference") == []
+
+
+def test_meanings_are_sentences() -> None:
+    assert all(meaning.endswith(".") and len(meaning) < 200 for meaning in TERMS.values())
