@@ -55,8 +55,8 @@ def render_page(template: str, context: Mapping[str, object]) -> str:
 
 def leading_facts(facts: Sequence[tuple[str, str]], methods: Sequence[str]) -> list[tuple[str, str]]:
     """Return what a page names before its first number: model, method, reward, data and judge, of all its facts."""
-    named = [("Methods", listing(methods))] if 0 < len(methods) <= MOST_METHODS else []
-    return named + [(label, short(text, MOST_FACT)) for label, text in facts if label in LEADING]
+    method_facts = [("Methods", listing(methods))] if 0 < len(methods) <= MOST_METHODS else []
+    return method_facts + [(label, short(text, MOST_FACT)) for label, text in facts if label in LEADING]
 
 
 def _packaged(name: str) -> str:

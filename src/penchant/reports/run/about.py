@@ -41,7 +41,7 @@ def method_label(run: Run) -> str:
 def page_title(runs: Sequence[Run]) -> str:
     """Return what the page is about: `DPO of smollm2-135m on prefs.jsonl`, or how many runs are compared."""
     if len(runs) > 1:
-        methods = _few([method_label(run) for run in runs], "method")
+        methods = _list_names([method_label(run) for run in runs], "method")
         return f"{count(len(runs), 'run')} compared: {methods}"
     (run,) = runs
     model, data = _model(run), _data(run)
@@ -49,20 +49,20 @@ def page_title(runs: Sequence[Run]) -> str:
     return short(" ".join(parts), 2 * NAME)
 
 
-def about(runs: Sequence[Run]) -> list[tuple[str, str]]:
+def leading_lines(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Return task, method, model, reward and data of the runs, as (label, text); what no run names is left out."""
     lines = [
-        ("Task", _few([TASKS.get(run.method, "") for run in runs], "task")),
-        ("Method", _few([_method(run) for run in runs], "method")),
-        ("Model", _few([_model(run) for run in runs], "model")),
-        ("Reward", _few([_reward(run) for run in runs], "reward")),
-        ("Data", _few([_data(run) for run in runs], "file")),
+        ("Task", _list_names([TASKS.get(run.method, "") for run in runs], "task")),
+        ("Method", _list_names([_method(run) for run in runs], "method")),
+        ("Model", _list_names([_model(run) for run in runs], "model")),
+        ("Reward", _list_names([_reward(run) for run in runs], "reward")),
+        ("Data", _list_names([_data(run) for run in runs], "file")),
         *([("Run", runs[0].name)] if len(runs) == 1 else []),
     ]
     return [(label, text) for label, text in lines if text]
 
 
-def _few(names: Sequence[str], noun: str) -> str:
+def _list_names(names: Sequence[str], noun: str) -> str:
     """List different names; many are only counted."""
     different = [short(name, 2 * NAME) for name in dict.fromkeys(names) if name]
     return count(len(different), noun) if len(different) > MOST_LISTED else listing(different) if different else ""

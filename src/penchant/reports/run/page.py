@@ -11,7 +11,7 @@ from penchant.reports.kit.canvas import Picture
 from penchant.reports.kit.render import figure_context, file_name, render_page
 from penchant.reports.kit.tables import Table
 from penchant.reports.run import tables
-from penchant.reports.run.about import about, page_title
+from penchant.reports.run.about import leading_lines, page_title
 from penchant.reports.run.curves import REWARD_MODEL, SIDES, kl_paths, panels
 from penchant.reports.run.figures import kl_picture, panel_picture
 from penchant.reports.run.findings import grouped
@@ -129,7 +129,7 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
     drawn = {key: picture for key, picture in pictures.items() if not lead or file_name(key) != lead["key"]}
     return {
         "title": page_title(runs),
-        "about": about(runs),
+        "about": leading_lines(runs),
         "runs": runs,
         "alone": single_run,
         "headline": headline(summaries),
