@@ -42,6 +42,9 @@ def main() -> None:
 
     import penchant.cli.main
     import penchant.train.gradient_run
+    from penchant.cli.commands import load_commands
+
+    load_commands()  # which a command imports when it is typed
 
     torch.set_num_threads(1)
     gc.collect()
