@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import NoneType
 from typing import ClassVar, Self, SupportsIndex
@@ -37,9 +38,9 @@ class HelpText(str):
 
     def full(self, kind: type[Schema]) -> str:
         """Return the whole text; reading the sources of all settings takes a tenth of a second."""
-        from penchant.config.listing import describe
-
-        return f"{inspect.cleandoc(str(self))}\n\nSettings, by name:\n\n{describe(kind)}"
+        # by its name: as an import statement it would make every stage of a study depend on how help is laid out
+        listing = import_module("penchant.config.listing")
+        return f"{inspect.cleandoc(str(self))}\n\nSettings, by name:\n\n{listing.describe(kind)}"
 
     def __get__(self, settings: object, kind: type[Schema]) -> str:
         """Return the whole text as `DPO.__doc__`, which notebooks ask for."""
