@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -184,7 +184,7 @@ def take_pictures(pages: dict[str, Path], out: Path) -> dict[str, dict[str, Any]
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for screen in SCREENS:
-            scheme = "dark" if screen.dark else "light"
+            scheme: Literal["dark", "light"] = "dark" if screen.dark else "light"
             page = browser.new_page(viewport={"width": screen.width, "height": 900}, color_scheme=scheme)
             for name, path in pages.items():
                 page.goto(path.resolve().as_uri())

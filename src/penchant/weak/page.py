@@ -56,6 +56,7 @@ def weak_train_page(result: StudentResult, config: JsonObject, provenance: Mappi
         "tables": [_disagreements(result)] if result.diagnostics.disagreements else [],
         "legend_tables": [],
         "facts": [
+            *_recorded_names(config),
             ("Rows", headline.removeprefix("weak: ").rpartition(",")[0]),
             ("Task", "which of two responses is preferred" if result.task == "comparisons" else "classes of texts"),
             ("Classes", listing(result.classes)),
@@ -64,6 +65,15 @@ def weak_train_page(result: StudentResult, config: JsonObject, provenance: Mappi
         ],
     }
     return render_page(TEMPLATE, context)
+
+
+def _recorded_names(config: JsonObject) -> list[tuple[str, str]]:
+    """Return student and data as the settings name them."""
+    student, data = config.get("student"), config.get("data")
+    parts = [student.get("name"), student.get("model")] if isinstance(student, Mapping) else []
+    path = data.get("path") if isinstance(data, Mapping) else data
+    lines = [("Student", ", ".join(str(part) for part in parts if part)), ("Data", str(path or ""))]
+    return [(label, text) for label, text in lines if text]
 
 
 def _shrinkage(l2: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penchant.reports.kit.glossary import TERMS, Glossary
+from penchant.reports.kit.render import MOST_FACT, leading_facts
 
 
 def test_a_term_is_explained_where_it_first_stands() -> None:
@@ -35,3 +36,11 @@ def test_words_that_hold_a_term_are_not_taken_for_it() -> None:
 
 def test_meanings_are_sentences() -> None:
     assert all(meaning.endswith(".") and len(meaning) < 200 for meaning in TERMS.values())
+
+
+def test_a_page_names_model_reward_and_data_before_its_numbers() -> None:
+    facts = [("Model", "tiny"), ("True reward", "vader"), ("Seeds", "0"), ("Data", "x" * 200)]
+    lines = dict(leading_facts(facts, ["DPO", "PPO"]))
+    assert list(lines) == ["Methods", "Model", "True reward", "Data"]
+    assert lines["Methods"] == "DPO and PPO"
+    assert len(lines["Data"]) == MOST_FACT

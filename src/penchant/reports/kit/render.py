@@ -23,8 +23,9 @@ from penchant.reports.kit.tables import Table, csv_text, split_intervals
 from penchant.reports.kit.text import listing, short
 
 LEADING = {
-    "Task", "Model", "Supervisors", "Students", "True reward", "Reward model", "Data", "Prompts", "Trained on",
-    "Responses to compare", "Against", "Judge", "File", "Files", "Rows", "Raters", "Counted",
+    "Task", "Model", "Supervisors", "Student", "Students", "True reward", "Reward model",
+    "Data", "Prompts", "Trained on",
+    "Responses", "Against", "Judge", "File", "Files", "Rows", "Raters", "Counted",
 }  # fmt: skip
 MOST_METHODS = 8  # in one line
 MOST_FACT = 110  # characters: the whole stands at the end of the page

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from penchant.metrics.catalogue import metric
 from penchant.models.builtin import ORIGINS, described
 from penchant.reports.kit.canvas import Picture
-from penchant.reports.kit.render import figure_context
+from penchant.reports.kit.render import MOST_FACT, figure_context
 from penchant.reports.kit.study_page import shared_context, shared_facts
 from penchant.reports.kit.tables import Table, csv_text
 from penchant.reports.kit.text import DASH, count, listing, number, percent, recorded, short
@@ -41,7 +41,20 @@ def weak_context(study: WeakToStrongSummary, pictures: Mapping[str, Picture]) ->
         # the legend's marks are of losses, and a row here is a supervisor and a student as well
         "legend_tables": [],
         "facts": _facts(study),
+        "about": _leading_lines(study),
     }
+
+
+def _leading_lines(study: WeakToStrongSummary) -> list[tuple[str, str]]:
+    """Return what is learned, from whom and by whom, for the page's first lines."""
+    # The legend would not do: it names supervisor and ceiling too, which are no methods.
+    lines = [
+        ("Task", listing(task.title for task in study.tasks)),
+        ("Supervisors", "; ".join(study.weak)),
+        ("Students", "; ".join(model.label for model in study.strong)),
+        ("Losses", "; ".join(study.losses)),
+    ]
+    return [(label, short(text, MOST_FACT)) for label, text in lines if text]
 
 
 def weak_files(study: WeakToStrongSummary) -> dict[str, str]:
