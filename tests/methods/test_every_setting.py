@@ -109,6 +109,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "checkpoint_every": ((), ("checkpoint_every=1",), "checkpoints"),
     "checkpoint.best": (("evaluate.every_steps=1",), ("checkpoint.best=accuracy",), "files"),
     "checkpoint.keep": ((), ("checkpoint.keep=2",), "files"),
+    "callbacks": ((), ("callbacks=['stop.py:at_once']",), "steps"),
     "trackers": ((), ("trackers=[tensorboard, wandb]",), "error"),
     "loss=sigmoid": (("loss=hinge",), ("loss=sigmoid",), "losses"),
     "loss=sigmoid.beta": ((), ("loss.beta=0.5",), "losses"),
@@ -264,6 +265,7 @@ def files(preference_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     write("rated.jsonl", [pair | ratings for pair in pairs])
     Path("splits.json").write_text(json.dumps({"train": pairs, "test": turned}))
     Path("prompts.txt").write_text("Who went out?\nNobody.\n")
+    Path("stop.py").write_text("def at_once(metrics):\n    return True\n")
     Path("mine.py").write_text(
         "def far(chosen, rejected, ref_chosen, ref_rejected, scale=1.0):\n"
         "    return (1 - scale * (chosen - rejected - ref_chosen + ref_rejected)) ** 2\n\n\n"

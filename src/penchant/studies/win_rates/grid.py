@@ -254,7 +254,7 @@ class _GridBuilder:
 
 def _content(judge: Config) -> dict[str, object]:
     """Return what a judge's verdicts depend on: content in place of names."""
-    settings = plain(judge)
+    settings = judge.addressed()
     contents: tuple[tuple[str, Callable[[str], str]], ...] = (
         ("reward", reward_content),
         ("template", lambda name: load_template(name).digest),
