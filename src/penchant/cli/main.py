@@ -40,12 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("penchant").setLevel(logging.INFO)
     words: list[str] = []
     try:
-        with _interruptible():
-            entry, words = chosen_entry(sys.argv[1:] if arguments is None else arguments)
-            # after that word: the settings of all commands take half a second to import, those of one a fraction
-            from penchant.cli.arguments import make_parser, read_arguments
+        # a library that is interrupted while it is imported ends in an error of its own: until the settings are read,
+        # the handlers of `penchant_start` end the process at once
+        entry, words = chosen_entry(sys.argv[1:] if arguments is None else arguments)
+        # after that word: the settings of all commands take half a second to import, those of one a fraction
+        from penchant.cli.arguments import make_parser, read_arguments
 
-            read = read_arguments(make_parser(DESCRIPTION, [entry.load()]), words)
+        read = read_arguments(make_parser(DESCRIPTION, [entry.load()]), words)
+        with _interruptible():
             _set_loudness(read.flags)
             # after the arguments, so that help and a mistyped word are answered in such a folder too
             _check_current_folder()
