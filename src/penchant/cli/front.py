@@ -93,6 +93,7 @@ def _width() -> int:
 def _next_steps() -> Iterator[str]:
     yield "What to do next:"
     yield from _steps()
+    yield "No file yet? `penchant demo` compares five methods on a small model, in minutes."
     yield "penchant --help lists the commands, and penchant COMMAND --help explains one."
 
 
