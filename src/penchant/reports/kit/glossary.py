@@ -17,10 +17,10 @@ TERMS: dict[str, str] = {
     "PGR": "performance gap recovered: how much of the way from the supervisor's accuracy to the ceiling's the student "
     "goes. 0 is the supervisor, 1 the ceiling.",
     "ceiling": "the same student, trained on true labels.",
-    "reference": "the model that training started from.",
+    "reference": "the model that the policy is held to: the one that training started from, where no other is named.",
     "held-out": "rows that no step trained on.",
-    "margin": "how much more the policy raised the chosen response than the rejected one, in log-probability against "
-    "the reference.",
+    "margin": "by how much what was preferred, or labelled good, leads what was not: in log-probability against the "
+    "reference, or in the reward of a reward model.",
     "log-ratio": "a response's log-probability by the policy less that by the reference.",
     "win rate": "wins and half of the ties, as a share of all pairs.",
     "kappa": "agreement of two beyond chance. 1 is full agreement, 0 is chance.",
@@ -33,6 +33,7 @@ TERMS: dict[str, str] = {
 }
 # Words that other words contain, or that stand for a term in other spellings.
 _PATTERNS = {
+    "margin": r"(?<![.\w])[Mm]argins?\b",  # not the setting `data.margin`
     "alpha": r"Krippendorff's alpha",
     "kappa": r"[Kk]appa",
     "PGR": r"PGR\b|gap recovered",
