@@ -144,6 +144,7 @@ def win_rates(common: dict[str, Any], folder: Path, workers: Workers) -> StudyRe
         "ppo": None,
         "reward_model": {"learning_rate": 1e-3, "batch_size": 4},
         "best_of_n": {"n": [1, 2]},
+        "few_shot": 2,
         "out": common["out"],
     }
     return run_study(TldrConfig(**changes), workers=workers)
@@ -181,7 +182,7 @@ STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult],
     "noise": (noise, {"mislabelled", "judged"}),
     "transfer": (transfer, {"transfer"}),
     "annotators": (annotators, {"left_out"}),
-    "win rates": (win_rates, {"preferences", "opponents", "verdicts"}),
+    "win rates": (win_rates, {"preferences", "opponents", "verdicts", "few_shot"}),
     "weak to strong": (
         weak_to_strong,
         {"rows", "generative", "activations", "supervisor", "relabel", "students", "student"},
