@@ -119,11 +119,12 @@ def test_quiet_and_verbose_are_levels_of_the_log_and_of_progress(
 ) -> None:
     (tmp_path / "good.jsonl").write_text('{"prompt": "Who?", "chosen": " Me.", "rejected": " You."}\n')
     file = str(tmp_path / "good.jsonl")
-    logger = logging.getLogger("penchant")
+    logger, libraries = logging.getLogger("penchant"), logging.getLogger().level
     monkeypatch.setenv("PENCHANT_QUIET", "")  # put back as it was
     for words, level in (([], logging.INFO), (["-q"], logging.WARNING), (["-v"], logging.DEBUG)):
         assert main(["data", "check", file, *words]) == 0
         assert logger.level == level
+        assert logging.getLogger().level == libraries  # `-v` holds for its command alone
     assert os.environ["PENCHANT_QUIET"] == "1"
     assert main(["-q", "data", "check", file]) == 0
     assert logger.level == logging.WARNING

@@ -47,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from penchant.cli.arguments import make_parser, read_arguments
 
         read = read_arguments(make_parser(DESCRIPTION, [entry.load()]), words)
-        with _interruptible():
-            _set_loudness(read.flags)
+        with _interruptible(), _loudness(read.flags):
             # after the arguments, so that help and a mistyped word are answered in such a folder too
             _check_current_folder()
             code = _print_config(read) if getattr(read.flags, "print_config", False) else read.command.run(read)
@@ -87,19 +86,26 @@ def _print_config(arguments: Arguments) -> int:
     return DONE
 
 
-def _set_loudness(flags: argparse.Namespace) -> None:
+@contextmanager
+def _loudness(flags: argparse.Namespace) -> Iterator[None]:
     """Let `-q` leave warnings, errors and results alone on the screen, and `-v` show what libraries have to say."""
     if not flags.verbose:
         # here, so that the answer to `--help` does not import it; `-v` asks for what they say
         from penchant.cli.libraries import quiet_libraries
 
         quiet_libraries()
+    root = logging.getLogger()
+    before = root.level
     if flags.quiet:
         logging.getLogger("penchant").setLevel(logging.WARNING)
         os.environ[QUIET] = "1"  # the processes of a study start with it too
     elif flags.verbose:
-        logging.getLogger().setLevel(logging.INFO)
+        root.setLevel(logging.INFO)
         logging.getLogger("penchant").setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:  # whoever calls `main` from Python goes on with libraries as quiet as they were
+        root.setLevel(before)
 
 
 class _WithoutCredentials(logging.Formatter):

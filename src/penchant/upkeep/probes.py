@@ -44,7 +44,7 @@ EXTRAS = {
     "vllm": ("vllm", "model.sampler=vllm, on a GPU"),
     "xlsx": ("openpyxl", "files of Excel"),
     "chess": ("chess", "the task chess_puzzles"),
-    "serve": ("uvicorn", "transformers serve"),
+    "serve": ("openai", "transformers serve"),
     "trackers": ("tensorboard", "trackers=[tensorboard], wandb or trackio"),
 }
 """By extra of the package: a module that it brings, and what it is for."""

@@ -263,3 +263,10 @@ def test_demonstrations_that_cannot_be_read_are_named(tmp_path: Path, row: dict[
     with pytest.raises(InputError) as caught:
         load_demonstrations(save(tmp_path / "a.jsonl", row))
     assert expected in str(caught.value)
+
+
+def test_a_question_that_says_nothing_is_refused_by_its_own_column(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"messages": None, "query": "", "rejected_messages": None}) + "\n")
+    with pytest.raises(InputError, match=r"rows.jsonl:1: field 'query' is empty"):
+        load_prompts(file)

@@ -5,6 +5,8 @@ A reader raises `RowError` for what it cannot use; `load` and `check` name the r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from penchant.data.layouts.answers import as_response, response_turns, without_switches
 from penchant.data.layouts.calls import as_tools
 from penchant.data.layouts.outcomes import comparisons_of_scores, refuse_identical
@@ -103,9 +105,14 @@ def asking_field(row: RowValues) -> str | None:
     return filled[0] if filled else None
 
 
+def _column_of(row: RowValues, names: Sequence[str]) -> str:
+    """Return the first of these columns that a row has, to be refused as one that says nothing."""
+    return next((name for name in names if name in row), names[0])
+
+
 def read_question_pair(row: RowValues) -> PromptGroup:
     """Read a question with `chosen` and `rejected`, as Orca's pairs and axolotl's kinds have them: a user's turn."""
-    field = asking_field(row) or ASKING_FIELDS[0]
+    field = asking_field(row) or _column_of(row, ASKING_FIELDS)
     question = (Message("user", as_text(row[field], field)),)
     chosen, rejected = (response_turns(row[name], name) for name in ("chosen", "rejected"))
     return pair_of_turns(row, question, chosen, rejected)
@@ -118,7 +125,8 @@ def read_labelled_instruction(row: RowValues) -> PromptGroup:
 
 
 def _asking_turns(row: RowValues) -> tuple[Message, ...]:
-    field = "instruction" if row.get("instruction") is not None else asking_field(row) or ASKING_FIELDS[0]
+    field = "instruction" if row.get("instruction") is not None else asking_field(row)
+    field = field or _column_of(row, ("instruction", *ASKING_FIELDS))
     # an input beside a question belongs to it, and alone it is the question
     return (Message("user", as_text(row[field], field)),) if field == "input" else instruction_turns(row, field)
 
