@@ -1,6 +1,6 @@
 """A weak-to-strong grid of probes: Penchant's study beside the naive way, in which every cell starts from nothing.
 
-    python benchmarks/weak_grid.py [--train 1500] [--test 1821] [--every 1]
+    PENCHANT_DATA=../shared/data python benchmarks/weak_grid.py [--train 1500] [--test 1821] [--every 1]
 
 The grid has 3 supervisors, 3 students, 3 losses and 5 seeds: 135 cells. Both sides fit the same probes with the same
 settings. The study computes each model's activations once, each supervisor and ceiling once, and all students of a

@@ -46,8 +46,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+# for the tests' own processes as well: Penchant itself looks in `data` of the current folder
+os.environ.setdefault("PENCHANT_DATA", str(REPOSITORY.parent / "shared" / "data"))
+
+
 def shared_folder() -> Path:
-    return Path(os.environ.get("PENCHANT_DATA", REPOSITORY.parent / "shared" / "data"))
+    return Path(os.environ["PENCHANT_DATA"])
 
 
 @pytest.fixture(scope="session")

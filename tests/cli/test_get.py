@@ -13,6 +13,7 @@ from penchant.data.sources.file_sets import FileSet, describe_missing, file_sets
 from penchant.data.sources.hub_table import read_table
 from penchant.errors import InputError
 from penchant.studies.core.prompts import locate_prompts
+from penchant.tasks.load import load_task
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def test_without_a_network_the_way_by_hand_is_said(here: Path, name: str, capsys
     if isinstance(entry, FileSet):
         assert all(str(Path("data") / file) in message for file in entry.files)
     assert (entry.published if isinstance(entry, FileSet) else entry.id) in message
-    assert not [path for path in here.rglob("*") if path.is_file()]
+    assert not list(here.iterdir())
 
 
 def test_a_copy_of_a_hub_data_set_becomes_rows_with_its_columns(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +107,7 @@ def test_a_copy_of_a_hub_data_set_becomes_rows_with_its_columns(here: Path, caps
         rows = [{"chosen": f"{split} {n}", "rejected": "b"} for n in range(3)]
         (copy / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["data", "get", "Anthropic/hh-rlhf", "from=copy", "limit=2"]) == 0
-    written = here / "data" / "Anthropic--hh-rlhf" / "train.jsonl"
+    written = here / "data" / "Anthropic--hh-rlhf" / "train.first-2.jsonl"
     assert [json.loads(line)["chosen"] for line in written.read_text().splitlines()] == ["train 0", "train 1"]
     (copy / "train.jsonl").write_text('{"text": "other"}\n')
     assert main(["data", "get", "Anthropic/hh-rlhf", "from=copy", "out=other"]) == 2
@@ -119,6 +120,33 @@ def test_a_preset_whose_file_is_missing_says_where_it_is_published(here: Path, m
     with pytest.raises(InputError, match=r"1,200 rows, .*penchant data get tldr-samples out=.*github\.com/openai"):
         locate_prompts("data:tldr/instructgpt_tldr_samples.csv.gz")
     assert describe_missing("mine.txt", here) == ""
+
+
+def test_a_task_reads_what_was_got_for_it_but_no_part(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PENCHANT_DATA", raising=False)
+    copy = here / "copy"
+    copy.mkdir()
+    for split, rows in {"train": 6, "validation": 4}.items():
+        lines = [json.dumps({"sentence": f"{split} film {n}", "label": n % 2}) for n in range(rows)]
+        (copy / f"{split}.jsonl").write_text("\n".join(lines))
+    assert main(["data", "get", "sst2", "from=copy", "limit=2"]) == 0
+    assert "data=data/stanfordnlp--sst2/train.first-2.jsonl" in capsys.readouterr().out
+    with pytest.raises(InputError):
+        load_task("sst2")
+    assert main(["data", "get", "sst2", "from=copy"]) == 0
+    assert "task sst2 finds it\n" in capsys.readouterr().out
+    task = load_task("sst2")
+    assert (len(task.train), len(task.test)) == (6, 4)
+    assert task.source == "stanfordnlp--sst2/train.jsonl, stanfordnlp--sst2/validation.jsonl"
+    assert main(["data", "get", "sst2", "from=copy", "out=other"]) == 0
+    assert f"task sst2 finds it, with PENCHANT_DATA={here / 'other'}" in capsys.readouterr().out
+
+
+def test_a_preset_that_reads_several_names_them() -> None:
+    with pytest.raises(InputError, match=r"dialogue reads several: .*Anthropic/hh-rlhf.*hh-harmless-test"):
+        find_set("dialogue")
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:

@@ -121,7 +121,7 @@ def test_what_neither_the_folder_nor_the_hub_has_is_told_with_both(
 ) -> None:
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(
-        InputError, match=r"stanfordnlp/sst2: .*PENCHANT_DATA names, does not hold sst2/train.txt.gz and"
+        InputError, match=r"stanfordnlp/sst2: .*PENCHANT_DATA names another\), does not hold sst2/train.txt.gz and"
     ):
         load_task("sst2", folder=tmp_path)
 

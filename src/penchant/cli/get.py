@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,9 +34,9 @@ class _DataGet(Config):
     name: Text | None = None
     """The data set: a name of the list, or a hub id in it."""
     out: Text = "data"
-    """The folder to write below; PENCHANT_DATA names it for presets."""
+    """The folder to write below. Presets and tasks look in `data`, or in what PENCHANT_DATA names."""
     limit: Rows | None = None
-    """Take only the first so many rows of each split of a hub data set."""
+    """Take only the first so many rows of each split of a hub data set. Such a part is read where its file is named."""
     dry_run: bool = False
     """Only say what it is, and where it lies."""
 
@@ -65,9 +66,22 @@ def _get(arguments: Arguments) -> int:
         return 0
     written = _get_files(entry, config) if isinstance(entry, FileSet) else _get_splits(entry, config)
     print("\n".join(f"written: {path}" for path in written))
-    if isinstance(entry, FileSet):
-        print(f"presets find it with PENCHANT_DATA={Path(config.out).absolute()}")
+    print(_used_how(entry, config, written))
     return 0
+
+
+def _used_how(entry: FileSet | HubDataset, config: _DataGet, written: list[Path]) -> str:
+    """Return what reads the files now."""
+    from penchant.data.sources.file_sets import FileSet
+    from penchant.tasks.load import NAMES, data_folder
+
+    tasks = [] if isinstance(entry, FileSet) or config.limit is not None else [n for n in entry.used if n in NAMES]
+    if not isinstance(entry, FileSet) and not tasks:
+        return f"name a file where a command takes data: data={written[0]}"
+    reader = f"task{'s' if len(tasks) > 1 else ''} {', '.join(tasks)}" if tasks else "presets"
+    found_here = Path(config.out).resolve() == data_folder()
+    where = "" if found_here else f", with PENCHANT_DATA={Path(config.out).absolute()}"
+    return f"{reader} {'finds' if len(tasks) == 1 else 'find'} it{where}"
 
 
 def _list_lines() -> list[str]:
@@ -202,8 +216,11 @@ def _get_splits(entry: HubDataset, config: _DataGet) -> list[Path]:
     Raises:
         InputError: it cannot be read; with what to do by hand.
     """
-    folder = Path(config.out) / entry.name.replace("/", "--").replace(":", "--")
-    targets = {split: folder / f"{split}.jsonl" for split in entry.splits}
+    from penchant.data.sources.hub_table import split_file
+
+    # a part has a name of its own, so that no task takes it for the whole
+    part = "" if config.limit is None else f".first-{config.limit}"
+    targets = {split: split_file(Path(config.out), entry.name, f"{split}{part}") for split in entry.splits}
     # a split that came before the network went away is not fetched again
     missing = {split: target for split, target in targets.items() if not target.exists()}
     if not missing:
@@ -221,11 +238,12 @@ def _write_rows(entry: HubDataset, split: str, target: Path, config: _DataGet) -
     # a copy may be a folder of shards or of `save_to_disk`, with or without a folder per split
     source = entry.name if config.copy_folder is None else _copied_split(config.copy_folder, split)
     try:
+        rows = islice(read_rows(source, split), config.limit)
+        # read before the folder is made: without a network there is nothing to put in it
+        first = list(islice(rows, 1))
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_stream(target) as stream:
-            for number, row in enumerate(read_rows(source, split)):
-                if config.limit is not None and number >= config.limit:
-                    break
+            for row in chain(first, rows):
                 if isinstance(row, RowProblem):
                     raise InputError(str(row))
                 if missing := [column for column in entry.columns if column not in row.values]:

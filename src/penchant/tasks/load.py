@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 from penchant.data.sources.files import read_rows
+from penchant.data.sources.hub_table import split_file
 from penchant.data.sources.rows import Row, RowProblem
 from penchant.errors import InputError, MissingExtra, RunError
 from penchant.extension.door import Door, is_extension
@@ -42,6 +43,7 @@ _BUILT_IN = _read_tables()
 NAMES = tuple(sorted(_BUILT_IN))
 OWN_TASKS = Door("task", NAMES)
 """Tasks of the user's, by `module:attribute`."""
+DATA_FOLDER = "data"
 UNBALANCED = 0.55  # a class that is larger than this makes a task be balanced, as in the paper
 TEST_SHARE = 4  # of a task with one file every fourth group is for testing
 
@@ -95,15 +97,16 @@ def task_code(name: str) -> str:
 
 
 def data_folder() -> Path:
-    """Return the folder of data: what PENCHANT_DATA names, or `../shared/data`."""
-    return Path(os.environ.get("PENCHANT_DATA", Path("..") / "shared" / "data")).expanduser().resolve()
+    """Return the folder of data: what PENCHANT_DATA names, or `data`, where `penchant data get` writes."""
+    return Path(os.environ.get("PENCHANT_DATA") or DATA_FOLDER).expanduser().resolve()
 
 
 def local_files(spec: TaskSpec, folder: Path) -> list[Path]:
-    """Return a task's files in a folder of data; none where one is missing."""
+    """Return a task's files in a folder of data: its own, or its splits of the hub; none where one is missing."""
     # all or none: the hub's rows beside a local file would be another split of the same data
-    files = [folder / name for name in spec.local]
-    return files if all(file.is_file() for file in files) else []
+    own = [folder / name for name in spec.local]
+    splits = [split_file(folder, spec.hub, split) for split in spec.splits] if spec.hub else []
+    return next((files for files in (own, splits) if files and all(file.is_file() for file in files)), [])
 
 
 def load_task(name: str, *, train: int | None = None, test: int | None = None, folder: Path | None = None) -> TaskData:
@@ -197,7 +200,7 @@ def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list
             parts = [
                 [e for e, tested in zip(parts[0], test, strict=True) if tested is is_test] for is_test in (False, True)
             ]
-        return ", ".join(spec.local), parts[0], parts[1]
+        return ", ".join(str(file.relative_to(folder)) for file in files), parts[0], parts[1]
     if not spec.hub:
         missing = [str(folder / name) for name in spec.local if not (folder / name).is_file()]
         raise InputError(f"{spec.name}: there is no file {' and no file '.join(missing)}, which its `local` names")
@@ -205,7 +208,7 @@ def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list
         train, test_rows = (_examples(spec, spec.hub, split) for split in spec.splits)
     except InputError as error:
         missing = [name for name in spec.local if not (folder / name).is_file()]
-        looked = f"; {folder}, the folder that PENCHANT_DATA names, does not hold {' and '.join(missing)}"
+        looked = f"; {folder}, the folder of data (PENCHANT_DATA names another), does not hold {' and '.join(missing)}"
         named = "" if str(error).startswith(spec.name) else f"{spec.name}: "
         raise InputError(f"{named}{error}{looked if missing else ''}") from error
     return spec.hub, train, test_rows

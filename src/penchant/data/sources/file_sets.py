@@ -53,21 +53,26 @@ def file_sets() -> tuple[FileSet, ...]:
 
 
 def find_set(name: str) -> FileSet | HubDataset:
-    """Return a data set by its name: that of a set of files, or a hub id of `hub_table.yaml`.
+    """Return a data set by its name: that of a set of files, a hub id of `hub_table.yaml`, or the task that reads it.
 
     Raises:
-        InputError: there is none, with near names.
+        InputError: there is none, with near names; a preset or task reads several, which are named.
     """
     by_name: dict[str, FileSet | HubDataset] = {entry.name: entry for entry in read_table().datasets}
     by_name |= {entry.name: entry for entry in file_sets()}
     # a hub id alone stands for its only config
     by_name |= {entry.id: entry for entry in read_table().datasets if _configs(entry.id) == 1}
-    if name not in by_name:
+    if name in by_name:
+        return by_name[name]
+    readers = {entry.name: entry for entry in by_name.values() if name in (use.split(" ")[0] for use in entry.used)}
+    if len(readers) > 1:
+        raise InputError(f"{name} reads several: penchant data get NAME, with one of {', '.join(readers)}")
+    if not readers:
         raise InputError(
             f"there is no data set {name!r} here{did_you_mean(name, by_name)}; penchant data get lists them. Any other "
             "hub id can be given to a command as it is"
         )
-    return by_name[name]
+    return next(iter(readers.values()))
 
 
 def _configs(repository: str) -> int:

@@ -70,6 +70,11 @@ def read_table(path: Path = TABLE) -> HubTable:
     return from_json(HubTable, yaml.safe_load(path.read_text(encoding="utf-8")), path.name)
 
 
+def split_file(folder: Path, name: str, split: str) -> Path:
+    """Return where `penchant data get` writes a split of a data set of the hub, below a folder of data."""
+    return folder / name.replace("/", "--").replace(":", "--") / f"{split}.jsonl"
+
+
 def pinned_parquet(repository: str) -> str:
     """Return the commit of a data set's Parquet files that is read; empty where none is pinned."""
     return _pin(read_table().datasets, repository, "parquet")

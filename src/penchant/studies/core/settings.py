@@ -30,8 +30,8 @@ class Prompts(Config):
 
     path: Annotated[str, Field(min_length=1)]
     """A set that comes with Penchant (`film_openings`, `story_openings`), a file (text, one a line; rated texts,
-    `id<TAB>mean<TAB>text`; or any data file), `data:NAME` for a file in the folder that PENCHANT_DATA names, or a hub
-    id."""
+    `id<TAB>mean<TAB>text`; or any data file), `data:NAME` for a file in the folder `data` (or what
+    PENCHANT_DATA names), or a hub id."""
     split: str = "train"
     """Which split of a hub data set."""
     skip: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0

@@ -52,8 +52,8 @@ class WeakToStrongConfig(LimitedStudy):
     method: ClassVar[str] = "weak-to-strong"
 
     tasks: Annotated[tuple[CodeName, ...], Field(min_length=1)] = ("sst2",)
-    """Names of tasks: files in the folder that PENCHANT_DATA names, or the hub. A task of your own is named as
-    `module:attribute`, such as `mine.py:reviews`."""
+    """Names of tasks: files in the folder `data` (or what PENCHANT_DATA names), or the hub. A task of your own is
+    named as `module:attribute`, such as `mine.py:reviews`."""
     train: Annotated[int | None, Field(ge=40, le=1_000_000_000)] = 5000
     """Rows to train on, at most; half of them for the supervisor, half for it to label."""
     test: Annotated[int | None, Field(ge=20, le=1_000_000_000)] = None

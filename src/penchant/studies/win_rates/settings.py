@@ -29,7 +29,7 @@ class Rows(Config):
     shorthand: ClassVar[str] = "path"
 
     path: Annotated[str, Field(min_length=1)]
-    """A file, `data:NAME` for one in the folder that PENCHANT_DATA names, or a hub id."""
+    """A file, `data:NAME` for one in the folder `data` (or what PENCHANT_DATA names), or a hub id."""
     layout: str | None = None
     """The layout's name; found out by itself unless given."""
     split: str = "train"
