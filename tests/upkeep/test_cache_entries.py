@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from penchant import files
 from penchant.cli.main import main
+from penchant.data.in_memory import data_source
 from penchant.errors import InputError
 from penchant.runs.cache_use import USERS, cache_users, using_cache
-from penchant.upkeep.cache_entries import prune_cache, read_cache
+from penchant.session.store import store_folder
+from penchant.upkeep.cache_entries import KINDS, prune_cache, read_cache
 
 DAY = 86_400.0
 NAME = "0123456789abcdef" * 2
@@ -82,6 +86,37 @@ def test_templates_stay_since_runs_name_them(own_cache: Path) -> None:
     template = put(own_cache / "templates" / f"{NAME}.jinja", 10, days=99)
     assert prune_cache(0).remaining == 1
     assert template.exists()
+
+
+def test_every_folder_that_is_written_in_the_cache_is_known_here() -> None:
+    sources = [path.read_text(encoding="utf-8") for path in Path(files.__file__).parent.rglob("*.py")]
+    written = {name for text in sources for name in re.findall(r'cache_folder\(\) / "([^"]+)"', text)}
+    assert written == {kind.folder for kind in KINDS} | {"source.json"}
+
+
+def test_what_sessions_handed_over_is_kept_and_pruned_as_all_else(
+    own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data_source([{"prompt": "a", "chosen": "good", "rejected": "bad"}])
+    put(store_folder() / f"reward_{NAME[:16]}.py", 5, days=0)
+    put(store_folder() / f"model-{NAME[:16]}" / "config.json", 5, days=0)
+    contents = read_cache()
+    assert contents.strays == ()
+    assert len(contents.entries) == 3
+    assert main(["cache", "prune", "older=0d"]) == 0
+    assert "3 entries removed" in capsys.readouterr().out
+    assert list(store_folder().iterdir()) == []
+
+
+def test_a_cache_of_foreign_files_alone_lists_them_without_empty_tables(
+    own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(own_cache / "mine.txt", 10, days=99)
+    assert main(["cache"]) == 0
+    out = capsys.readouterr().out
+    assert "mine.txt (nothing that Penchant writes here)" in out
+    assert "last used" not in out
+    assert "largest" not in out
 
 
 def test_pruning_is_refused_while_a_run_uses_the_cache(

@@ -83,10 +83,10 @@ def _contents_lines(contents: Contents) -> list[str]:
             )
     total = file_size(sum(entry.size for entry in contents.entries))
     lines = [f"The cache ({contents.folder}) has {count(len(contents.entries), 'entry', 'entries')}, {total}:"]
-    lines += text_table(("folder", "entries", "size", "last used", "what"), sums)
+    lines += text_table(("folder", "entries", "size", "last used", "what"), sums) if sums else []
     # who is short of disk wants to know these, and not each of a thousand small ones
-    largest = sorted(contents.entries, key=lambda entry: -entry.size)[:5]
-    lines += ["", "The largest:", *_entry_lines(largest)]
+    if largest := sorted(contents.entries, key=lambda entry: -entry.size)[:5]:
+        lines += ["", "The largest:", *_entry_lines(largest)]
     lines += _stray_lines(contents.strays)
     lines += [f"in use by {user.folder} (process {user.process})" for user in contents.users]
     return [*lines, "", "penchant cache prune older=30d removes what was not used for 30 days."]

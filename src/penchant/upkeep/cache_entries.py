@@ -47,6 +47,8 @@ KINDS = (
     Kind("tokens", "token ids of large files", rf"{DIGEST}\.safetensors"),
     Kind("frozen", "states of frozen blocks", rf"{DIGEST}\.bin"),
     Kind("verdicts", "what probes of models found", rf"{DIGEST}\.json"),
+    # a run keeps copies of its own in `inputs/`
+    Kind("session", "rows, models and code that Python sessions handed over", r".+[-_][0-9a-f]{16}(\.(jsonl|py|txt))?"),
     # runs and studies name them by their digest, and cannot be read without
     Kind("templates", "chat templates that runs name", rf"{DIGEST}\.jinja", pruned=False),
 )
