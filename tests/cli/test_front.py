@@ -12,7 +12,7 @@ import pytest
 
 from penchant.cli.arguments import Command, CommandGroup, make_parser, read_arguments
 from penchant.cli.commands import ENTRIES, GROUPS
-from penchant.cli.front import FIRST_STEPS
+from penchant.cli.front import FIRST_STEPS, chosen_entry
 from penchant.cli.main import main
 from penchant.cli.other_words import COMMAND_FORMS, LOSSES, METHOD_FORMS
 from penchant.cli.train import TRAINABLE
@@ -45,6 +45,18 @@ def test_alone_it_says_what_to_do_next_with_commands_that_are_read(capsys: pytes
         entry = next(entry for entry in ENTRIES if entry.name == words[0])
         arguments = read_arguments(make_parser("", [entry.load()]), words)
         arguments.load(arguments.command.settings)
+
+
+@pytest.mark.parametrize("line", ["-q train dpo a=1", "train -q dpo a=1", "train dpo -q a=1", "train dpo a=1 --quiet"])
+def test_quiet_may_stand_before_behind_and_between_the_words(line: str) -> None:
+    entry, words = chosen_entry(shlex.split(line))
+    assert read_arguments(make_parser("", [entry.load()]), words).flags.quiet
+
+
+def test_a_mistyped_method_behind_quiet_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = answer(capsys, "train -v simpo model=m")
+    assert code == 2
+    assert "did you mean this?\n  penchant train dpo loss=simpo model=m" in err
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:

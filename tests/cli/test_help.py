@@ -120,14 +120,19 @@ def test_quiet_and_verbose_are_levels_of_the_log_and_of_progress(
     (tmp_path / "good.jsonl").write_text('{"prompt": "Who?", "chosen": " Me.", "rejected": " You."}\n')
     file = str(tmp_path / "good.jsonl")
     logger, libraries = logging.getLogger("penchant"), logging.getLogger().level
-    monkeypatch.setenv("PENCHANT_QUIET", "")  # put back as it was
+    monkeypatch.delenv("PENCHANT_QUIET", raising=False)
+    inside: list[str | None] = []
+    monkeypatch.setattr(
+        "penchant.cli.main._check_current_folder", lambda: inside.append(os.environ.get("PENCHANT_QUIET"))
+    )
     for words, level in (([], logging.INFO), (["-q"], logging.WARNING), (["-v"], logging.DEBUG)):
         assert main(["data", "check", file, *words]) == 0
         assert logger.level == level
         assert logging.getLogger().level == libraries  # `-v` holds for its command alone
-    assert os.environ["PENCHANT_QUIET"] == "1"
     assert main(["-q", "data", "check", file]) == 0
     assert logger.level == logging.WARNING
+    assert inside == [None, "1", None, "1"]
+    assert "PENCHANT_QUIET" not in os.environ  # a notebook that called `-q` has bars again
 
 
 def test_defaults_are_shown_as_settings_and_not_as_objects_of_python(capsys: pytest.CaptureFixture[str]) -> None:

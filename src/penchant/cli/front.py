@@ -32,11 +32,7 @@ def chosen_entry(typed: Sequence[str]) -> tuple[Entry, list[str]]:
     Raises:
         SystemExit: the words are answered here, or are no command; with the exit code.
     """
-    words = list(typed)
-    loudness = []
-    # `penchant -q train ...` is `penchant train ... -q`: only commands have a parser
-    while words and words[0] in LOUDNESS_FLAGS:
-        loudness.append(words.pop(0))
+    words, loudness = _split_loudness(typed)
     if words and words[0] == "help":  # as git and others have it
         words = [*words[1:], "--help"]
     if not words:
@@ -48,9 +44,21 @@ def chosen_entry(typed: Sequence[str]) -> tuple[Entry, list[str]]:
     entry = next((entry for entry in ENTRIES if entry.name == words[0]), None)
     if entry is None:
         _refuse(words)
-    if entry.inner and len(words) > 1 and not words[1].startswith("-") and words[1] not in entry.inner[1]:
-        _refuse_inner(entry.name, *entry.inner, words)
+    if entry.inner:
+        rest, inner_loudness = _split_loudness(words[1:])
+        words, loudness = [entry.name, *rest], [*loudness, *inner_loudness]
+        if rest and not rest[0].startswith("-") and rest[0] not in entry.inner[1]:
+            _refuse_inner(entry.name, *entry.inner, words)
     return entry, [*words, *loudness]
+
+
+def _split_loudness(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return words without `-q` and `-v` at their beginning, and these flags.
+
+    `penchant -q train dpo` and `penchant train -q dpo` are `penchant train dpo -q`: only commands have a parser.
+    """
+    start = next((index for index, word in enumerate(words) if word not in LOUDNESS_FLAGS), len(words))
+    return list(words[start:]), list(words[:start])
 
 
 def _refuse_inner(group: str, metavar: str, names: Sequence[str], words: Sequence[str]) -> NoReturn:

@@ -95,7 +95,7 @@ def _loudness(flags: argparse.Namespace) -> Iterator[None]:
 
         quiet_libraries()
     root = logging.getLogger()
-    before = root.level
+    level, quiet = root.level, os.environ.get(QUIET)
     if flags.quiet:
         logging.getLogger("penchant").setLevel(logging.WARNING)
         os.environ[QUIET] = "1"  # the processes of a study start with it too
@@ -104,8 +104,10 @@ def _loudness(flags: argparse.Namespace) -> Iterator[None]:
         logging.getLogger("penchant").setLevel(logging.DEBUG)
     try:
         yield
-    finally:  # whoever calls `main` from Python goes on with libraries as quiet as they were
-        root.setLevel(before)
+    finally:  # whoever calls `main` from Python goes on as loudly as before
+        root.setLevel(level)
+        if quiet is None:
+            os.environ.pop(QUIET, None)
 
 
 class _WithoutCredentials(logging.Formatter):
