@@ -107,6 +107,14 @@ def test_words_stand_for_settings(tmp_path: Path) -> None:
     assert read("collect").positional == {}  # what a collection lacks, its database may hold
 
 
+def test_the_home_folder_is_written_out_behind_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    arguments = read("train dpo model=~/m data.path=~/p.jsonl --out=~/runs/a data.system=~ name=a~/b")
+    assert arguments.overrides == [
+        *("model=/home/me/m", "data.path=/home/me/p.jsonl", "data.system=~", "name=a~/b", "out=/home/me/runs/a"),
+    ]
+
+
 def test_what_is_too_many_or_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert "expected one MODEL and one PROMPTS, got 3: a, b, c" in refusal("sample a b c", capsys)
     assert "required: PROMPTS" in refusal("sample a", capsys)

@@ -15,6 +15,7 @@ from penchant.config import load_config
 from penchant.drafts import draft as draft_module
 from penchant.drafts.look import look_at
 from penchant.methods import METHODS
+from penchant.models.builtin import EMBEDDED
 
 
 @pytest.fixture
@@ -69,6 +70,43 @@ def test_ties_bad_rows_and_long_rows_are_settled_in_the_file(here: Path) -> None
     config = load_config(METHODS["dpo"], "penchant.yaml")
     assert (config.data.bad_rows, config.data.overflow) == ("skip", "drop")
     assert main(["train", "dpo", "penchant.yaml", "max_steps=1", "evaluate.samples=null"]) == 0
+
+
+def test_a_bad_row_among_demonstrations_is_left_out_and_named(here: Path) -> None:
+    write(
+        "answers.jsonl",
+        [*({"prompt": f"p {n}", "completion": f"t {n}"} for n in range(12)), {"prompt": "p", "completion": 7}],
+    )
+    assert main(["init", "answers.jsonl", "model=penchant-0.5m"]) == 0
+    text = Path("penchant.yaml").read_text()
+    assert "layout completion, 13 rows, 12 prompts" in text
+    assert "1 row cannot be used and is left out, such as answers.jsonl:13" in text
+    assert load_config(METHODS["sft"], "penchant.yaml").data.bad_rows == "skip"
+
+
+def test_a_model_of_somebody_else_that_is_called_like_ours_takes_the_usual_rate(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["penchant.train.costs"], "measure_speed", lambda device=None: 1e11)
+    write("prefs.jsonl", pairs(12))
+    Path("penchant-mine").symlink_to(EMBEDDED["penchant-0.5m"])
+    look = look_at("prefs.jsonl")
+    rates = [
+        draft_module.make_draft("prefs.jsonl", "train", look, name).rate for name in ("penchant-0.5m", "penchant-mine")
+    ]
+    assert rates == [draft_module.TINY_RATE, draft_module.RATES["dpo", False]]
+
+
+def test_the_home_folder_is_written_out(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(here / "home"))
+    write("prefs.jsonl", pairs(12))
+    # zsh hands `out=~/x` on as it stands
+    assert main(["init", "prefs.jsonl", "model=penchant-0.5m", "out=~/first.yaml"]) == 0
+    assert f"penchant train dpo {here}/home/first.yaml" in capsys.readouterr().out
+    assert (here / "home" / "first.yaml").is_file()
+    assert not Path("~").exists()
 
 
 @pytest.mark.parametrize("method", ["kto", "sft"])

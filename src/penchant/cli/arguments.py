@@ -265,6 +265,7 @@ def read_arguments(parser: CommandParser, arguments: Sequence[str] | None) -> Ar
             _refuse_two_values(key, [*_values_of(key, overrides), value], options.error)
             overrides.append(translated)
     overrides += _out_override(getattr(options, "out", []), overrides, options.error)
+    overrides = [_with_home(override) for override in overrides]
     positional = _positional_settings(command, names, options.error)
     # with a file of settings, only reading it tells what is missing
     if path is None:
@@ -309,6 +310,12 @@ def _translated(flag: str, values: list[str], form: RetiredForm) -> str:
     # a warning, not an error: scripts of the version before go on to run
     log.warning("%s is a setting now: write %s. The next version will refuse the flag", flag, shlex.quote(override))
     return override
+
+
+def _with_home(override: str) -> str:
+    """Return `key=~/path` with the home folder written out: bash does so behind `out=`, not behind `data.path=`."""
+    key, _, value = override.partition("=")
+    return f"{key}={os.path.expanduser(value)}" if value.startswith("~/") else override
 
 
 def _out_override(flags: Sequence[str], overrides: Sequence[str], error: Callable[[str], NoReturn]) -> list[str]:

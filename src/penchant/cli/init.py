@@ -49,7 +49,7 @@ def _init(arguments: Arguments) -> int:
 
     model, reason = (config.model, "") if config.model else default_model()
     draft = make_draft(config.path, config.split, look, model)
-    write_text(out, draft_yaml(draft, shlex.quote(config.out)))
+    write_text(out, draft_yaml(draft, shlex.quote(str(out))))
     # what was just written is read as `train` reads it: a draft that does not run would be a mistake of ours
     load_config(METHODS[draft.method], str(out))
     print(f"{config.path}: {count(len(look.groups), 'prompt')}, {count(look.units, look.noun)}: for {draft.method}")
@@ -57,7 +57,7 @@ def _init(arguments: Arguments) -> int:
     print(f"estimate: {count(draft.steps, 'step')}, {cost_words(draft)}")
     for problem in draft.lengths.unrendered[:3]:
         print(f"warning: {problem}")
-    command = shlex.join(["penchant", "train", draft.method, config.out])
+    command = shlex.join(["penchant", "train", draft.method, str(out)])
     print(f"{out} is written: read its comments, then\n  {command}")
     return 0
 

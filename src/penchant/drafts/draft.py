@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from penchant.drafts.look import FileLook, Method
 from penchant.errors import InputError
+from penchant.models.builtin import EMBEDDED
 
 if TYPE_CHECKING:
     from penchant.data.rendering.renderer import Renderer
@@ -153,7 +154,8 @@ def make_draft(path: str, split: str, look: FileLook, model: str) -> Draft:
 
 
 def _is_tiny(model: str, method: Method) -> bool:
-    return model.startswith("penchant-") and method != "sft"
+    # by the whole name: a hub id may begin with ours
+    return model in EMBEDDED and method != "sft"
 
 
 def _held_out(prompts: int) -> int:

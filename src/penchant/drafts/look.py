@@ -9,7 +9,9 @@ from typing import Literal
 
 from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts
 from penchant.data.check_report import CheckReport
-from penchant.data.options import Ties
+from penchant.data.layouts.parse import parse_source
+from penchant.data.layouts.registry import DEMONSTRATIONS
+from penchant.data.options import ReadOptions, Ties
 from penchant.errors import InputError
 from penchant.types import PromptGroup
 
@@ -22,8 +24,8 @@ class FileLook:
 
     Attributes:
         method: the training method that its rows are for.
-        layout: the name of their layout; empty where the reader of demonstrations found it.
-        rows: all rows; 0 where they are not counted.
+        layout: the name of their layout.
+        rows: all rows.
         groups: the usable ones, one per prompt.
         units: what a step counts: comparisons, labels or responses.
         noun: what a unit is called.
@@ -98,12 +100,15 @@ def _demonstrations(path: str, split: str, refusal: InputError) -> FileLook:
         InputError: it holds none either; what is wrong with it as preferences, or what prompts alone are good for.
     """
     try:
-        groups = load_demonstrations(path, split=split)
+        groups = load_demonstrations(path, split=split, bad_rows="skip")
     except InputError:
         _explain_prompts(path, split)
         # what is wrong with it as preferences names its fields, and which ones are needed
         raise refusal from None
-    return FileLook("sft", "", 0, groups, sum(len(group.responses) for group in groups), "response")
+    parsed = parse_source(path, ReadOptions(split=split), layouts=DEMONSTRATIONS)
+    bad_rows = tuple(str(problem) for problem in parsed.problems)
+    responses = sum(len(group.responses) for group in groups)
+    return FileLook("sft", parsed.layout.name, parsed.rows, groups, responses, "response", bad_rows)
 
 
 def _explain_prompts(path: str, split: str) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from penchant.clean_text import clean
-from penchant.drafts.draft import Draft
-from penchant.reports.kit.text import count, duration, file_size
+from penchant.drafts.draft import LORA_RANK, Draft
+from penchant.reports.kit.text import count, file_size, rough_duration
 
 WIDTH = 100
 
@@ -26,10 +26,11 @@ def draft_yaml(draft: Draft, out: str) -> str:
 
 def _head(draft: Draft, out: str) -> Iterator[str]:
     look, lengths = draft.look, draft.lengths
-    layout = f"layout {look.layout}, " if look.layout else ""
-    rows = f"{count(look.rows, 'row')}, " if look.rows else ""
     yield from _comment(f"Run it:  penchant train {draft.method} {out}")
-    yield from _comment(f"{draft.path}: {layout}{rows}{count(len(look.groups), 'prompt')}, {_units(draft)}")
+    yield from _comment(
+        f"{draft.path}: layout {look.layout}, {count(look.rows, 'row')}, {count(len(look.groups), 'prompt')}, "
+        + _units(draft)
+    )
     yield from _comment(
         f"Rows in tokens of {draft.model}: half have at most {lengths.median:,}, 95% at most {lengths.p95:,}, the "
         f"longest {lengths.longest:,}" + _sampled(draft)
@@ -45,7 +46,7 @@ def _head(draft: Draft, out: str) -> Iterator[str]:
 def cost_words(draft: Draft) -> str:
     """Return what training takes, in words."""
     cost = draft.cost
-    times = f"{duration(cost.fastest_s)} to {duration(cost.slowest_s)}"
+    times = f"{rough_duration(cost.fastest_s)} to {rough_duration(cost.slowest_s)}"
     return f"{times}, about {file_size(cost.memory)} of memory"
 
 
@@ -71,7 +72,7 @@ def _model(draft: Draft) -> Iterator[str]:
             "three times the memory",
             indent="  ",
         )
-        yield "  lora: {rank: 16}"
+        yield f"  lora: {{rank: {LORA_RANK}}}"
 
 
 def _data(draft: Draft) -> Iterator[str]:
