@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from penchant.cli.dry_run import changed_settings, duration
+from penchant.cli.dry_run import changed_settings
 from penchant.cli.main import main
 from penchant.config import load_config
 from penchant.methods import DPO, METHODS
@@ -116,9 +117,18 @@ def test_settings_are_shown_as_they_are_typed() -> None:
     # adapters have a learning rate of their own, which nobody typed
     assert set(shown) == {*typed, "optimizer.learning_rate=1e-05"}
     assert load_config(DPO, None, shown) == load_config(DPO, None, typed)
-    assert [duration(seconds) for seconds in (45.0, 600.0, 9000.0, 300000.0)] == [
-        "45 s",
-        "10 minutes",
-        "2 hours",
-        "3 days",
-    ]
+
+
+@pytest.mark.parametrize("lora", ["{}", "{rank: 4}", "{alpha: 7.0}"])
+def test_adapters_are_shown_whatever_of_them_was_given(lora: str) -> None:
+    typed = ["model=m", "data=d", f"model.lora={lora}"]
+    shown = list(changed_settings(load_config(DPO, None, typed)))
+    assert load_config(DPO, None, shown) == load_config(DPO, None, typed)
+
+
+def test_settings_that_a_shell_would_break_are_quoted(call: Call, tiny_model: str) -> None:
+    words = [f"model={tiny_model}", "data=prefs.jsonl", "data.system=Be kind.", "evaluate.samples=null"]
+    code, out, _ = call("train", "dpo", *words, "--dry-run")
+    assert code == 0
+    line = next(line for line in out.splitlines() if line.startswith("settings: "))
+    assert set(words) <= set(shlex.split(line.removeprefix("settings: ")))

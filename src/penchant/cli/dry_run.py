@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from penchant.clean_text import clean
 from penchant.cli.marked_lines import print_rows
 from penchant.config import Config
 from penchant.config.fields import TAG, is_tag, tag_of
@@ -40,7 +42,8 @@ def dry_run(config: Config) -> int:
     if plan is None:
         print("there is nothing to do: the run has come to its end")
         return 0
-    print("\n".join(_summary_lines(config, plan)))
+    # warnings and names of files come from elsewhere
+    print(clean("\n".join(_summary_lines(config, plan))))
     print_rows(plan.rows, characters=CHARACTERS)
     return 0
 
@@ -49,7 +52,7 @@ def _summary_lines(config: Config, plan: RunPlan) -> Iterator[str]:
     from penchant.reports.kit.text import count
 
     yield f"{config.method}: this is what training would do; no run directory is made"
-    yield f"settings: {' '.join(changed_settings(config))}"
+    yield f"settings: {shlex.join(changed_settings(config))}"
     yield "  (all others have their defaults: --print-config)"
     counts = [(plan.counts.get(name), words) for name, words in COUNTS.items()]
     yield f"data: {', '.join(f'{number:,.0f} {words}' for number, words in counts if isinstance(number, int | float))}"
@@ -61,21 +64,14 @@ def _summary_lines(config: Config, plan: RunPlan) -> Iterator[str]:
 
 
 def _cost_lines(cost: Cost | None) -> Iterator[str]:
-    from penchant.reports.kit.text import file_size
+    from penchant.reports.kit.text import file_size, rough_duration
 
     if cost is None:
         yield "time: not estimated, since it depends on what is sampled and labelled in each round"
         return
-    yield f"time: between {duration(cost.fastest_s)} and {duration(cost.slowest_s)}, by how fast this machine is now"
+    fastest, slowest = rough_duration(cost.fastest_s), rough_duration(cost.slowest_s)
+    yield f"time: between {fastest} and {slowest}, by how fast this machine is now"
     yield f"memory: about {file_size(int(cost.memory))}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time that is roughly known, in one unit."""
-    for limit, size, unit in ((120.0, 1.0, "s"), (7200.0, 60.0, "minutes"), (172800.0, 3600.0, "hours")):
-        if seconds < limit:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400.0:.0f} days"
 
 
 def changed_settings(config: Schema, prefix: str = "") -> Iterator[str]:
@@ -92,6 +88,9 @@ def changed_settings(config: Schema, prefix: str = "") -> Iterator[str]:
             continue
         # a sub-configuration of another class is named first, and shows what it changes in its own defaults
         inner = list(changed_settings(value, f"{path}."))
-        if type(value) is not type(default) and isinstance(default, Schema) and is_tag(TAG, type(value)):
+        is_named = type(value) is not type(default) and isinstance(default, Schema) and is_tag(TAG, type(value))
+        if is_named:
             yield f"{path}={tag_of(type(value))}"
+        elif default is None and not inner:  # `model.lora={}`: adapters with their defaults
+            yield f"{path}={{}}"
         yield from inner

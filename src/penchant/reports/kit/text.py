@@ -189,6 +189,14 @@ def duration(seconds: float) -> str:
     return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
+def rough_duration(seconds: float) -> str:
+    """Format a time that is roughly known, in one unit: `45 s`, `10 minutes`, `3 days`."""
+    for limit, size, unit in ((120.0, 1.0, "s"), (7200.0, 60.0, "minutes"), (172_800.0, 3600.0, "hours")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400.0:.0f} days"
+
+
 def _significant(value: float) -> int:
     if value == 0:
         return 2
