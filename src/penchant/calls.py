@@ -202,8 +202,8 @@ def _merged(values: Mapping[str, object], changes: Mapping[str, object]) -> dict
     merged = dict(values)
     for key, change in changes.items():
         present = merged.get(key)
-        both = isinstance(present, Mapping) and isinstance(change, Mapping)
-        merged[key] = _merged(present, change) if both else change  # type: ignore[arg-type]
+        are_mappings = isinstance(present, Mapping) and isinstance(change, Mapping)
+        merged[key] = _merged(present, change) if are_mappings else change  # type: ignore[arg-type]
     return merged
 
 

@@ -81,6 +81,6 @@ def _is_usual(key: str, value: object) -> bool:
         return all(name in TURN_NAMES.get(part, ()) for part, name in value.items())
     if key == "roles" and isinstance(value, dict):
         # other names of a speaker that our layouts know by themselves
-        names = {role: others if isinstance(others, list) else [others] for role, others in value.items()}
-        return all(ROLES.get(str(name)) == role for role, others in names.items() for name in others)
+        spellings = {role: names if isinstance(names, list) else [names] for role, names in value.items()}
+        return all(ROLES.get(str(name)) == role for role, names in spellings.items() for name in names)
     return False

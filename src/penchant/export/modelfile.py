@@ -94,8 +94,8 @@ def _taken_apart(render: Render) -> TurnTemplate | None:
         return TurnTemplate(opening, "", around, answer)
     head, tail = with_system.removesuffix(f"{start}{user}{after}").split(system)
     # where the opening is a whole turn of the system's, it is the one that is written if there is no other
-    whole = bool(tail) and opening.startswith(head) and opening.endswith(tail)
-    shared = "" if whole else _common_start(opening, head)
+    is_turn = bool(tail) and opening.startswith(head) and opening.endswith(tail)
+    shared = "" if is_turn else _common_start(opening, head)
     return TurnTemplate(shared, opening[len(shared) :], around | {"system": (head[len(shared) :], tail)}, answer)
 
 
@@ -105,9 +105,9 @@ def _turn_start(conversation: str, after_answer: str, after_question: str) -> st
     Both kinds of turns end alike, and then another begins by the mark that begins the conversation.
     """
     shared = _common_start(after_answer, after_question)
-    for place in range(1, len(shared)):
-        if conversation.startswith(shared[place:]):
-            return after_answer[place:]
+    for end in range(1, len(shared)):
+        if conversation.startswith(shared[end:]):
+            return after_answer[end:]
     return ""
 
 

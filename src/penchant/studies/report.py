@@ -24,7 +24,7 @@ def report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
     Raises:
         InputError: no runs, a path that is no run directory, or an `out` that is a folder.
     """
-    given = [runs] if isinstance(runs, (str, Path, RunResult)) else list(runs)
-    if len(given) == 1 and not isinstance(given[0], RunResult) and is_study(given[0]):
-        return study_report(given[0], out)
+    sources = [runs] if isinstance(runs, (str, Path, RunResult)) else list(runs)
+    if len(sources) == 1 and not isinstance(sources[0], RunResult) and is_study(sources[0]):
+        return study_report(sources[0], out)
     return runs_report(runs, out)
