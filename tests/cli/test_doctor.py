@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from penchant.cli.main import main
 from penchant.upkeep import probes
 from penchant.upkeep.advice import slow_parts
 
+ANSWER = '{"version": "2.9", "built for CUDA": "", "threads": 2, "gpus": [], "bfloat16": false, "mps": false}'
 CHEAP = {title: probe for title, probe in probes.PROBES.items() if title not in ("torch", "packages")}
 
 
@@ -58,17 +60,48 @@ def test_a_torch_that_ends_its_process_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_a_torch_that_never_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "TORCH_PROBE", "import time; time.sleep(60)")
     monkeypatch.setattr(probes, "TORCH_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(probes, "PROBES", {"torch": probes.PROBES["torch"]})
-    ((_, finding),) = probes.run_probes()
-    assert "could not be found out (TimeoutExpired" in finding.problems[0]
+    assert probes.PROBES["torch"]().problems == ("torch was not imported within 0.2 s",)
 
 
-def test_a_gpu_that_torch_does_not_see_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = '{"version": "2.9", "built for CUDA": "", "threads": 2, "gpus": [], "bfloat16": false, "mps": false}'
-    monkeypatch.setattr(probes, "TORCH_PROBE", f"print('{answer}')")
-    monkeypatch.setattr(probes.shutil, "which", lambda name: f"/usr/bin/{name}")
-    (problem,) = probes.PROBES["torch"]().problems
-    assert "install a build of torch for CUDA" in problem
+def test_a_module_of_the_current_folder_does_not_stand_in_for_torchs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "random.py").write_text("raise RuntimeError('mine')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(probes, "TORCH_PROBE", f"import random\nprint('{ANSWER}')")
+    assert probes.PROBES["torch"]().problems == ()
+
+
+@pytest.mark.parametrize(
+    ("listed", "hidden", "problems"),
+    [("GPU 0: NVIDIA L4", None, 1), ("GPU 0: NVIDIA L4", "", 0), ("No devices were found", None, 0)],
+)
+def test_a_gpu_that_torch_does_not_see_is_a_problem_unless_it_is_hidden_or_not_there(
+    listed: str, hidden: str | None, problems: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho '{listed}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    monkeypatch.setattr(probes, "TORCH_PROBE", f"print('{ANSWER}')")
+    found = probes.PROBES["torch"]().problems
+    assert len(found) == problems
+    assert all("install a build of torch for CUDA" in problem for problem in found)
+
+
+def test_the_memory_of_a_container_counts_without_the_files_that_it_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "CGROUP", tmp_path)
+    monkeypatch.setattr(probes, "_system_memory", lambda: (64 * 2**30, 50 * 2**30))
+    (tmp_path / "memory.max").write_text(f"{8 * 2**30}\n")
+    (tmp_path / "memory.current").write_text(f"{7 * 2**30}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {5 * 2**30}\n")
+    # 8 GiB, less 7 in use, of which 5 are files that were read
+    assert probes.PROBES["memory"]().facts == ("8.0 GiB, 6.0 GiB of it free",)
 
 
 def test_a_package_that_is_too_old_or_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,9 @@ from penchant.files import cache_folder
 from penchant.upkeep.cache_entries import folder_size
 
 TORCH_TIMEOUT_S = 120.0  # a first import from a slow disk takes a minute
+NVIDIA_TIMEOUT_S = 20.0
+CGROUP = Path("/sys/fs/cgroup")
+"""Where a container's own limits stand."""
 OLDEST_PYTHON = (3, 11)
 
 TORCH_PROBE = """
@@ -109,9 +112,18 @@ def _packages() -> Finding:
 
 def _torch() -> Finding:
     # an import that crashes or hangs ends that process, and no more
-    done = subprocess.run(
-        [sys.executable, "-c", TORCH_PROBE], capture_output=True, text=True, timeout=TORCH_TIMEOUT_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", TORCH_PROBE],
+            capture_output=True,
+            text=True,
+            timeout=TORCH_TIMEOUT_S,
+            check=False,
+            # as in our own commands: a `random.py` of the current folder is not the module that torch asks for
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
+        )
+    except subprocess.TimeoutExpired:
+        return Finding(problems=(f"torch was not imported within {TORCH_TIMEOUT_S:g} s",))
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
         return Finding(problems=(f"torch cannot be imported ({lines[-1]}): install it again",))
@@ -123,14 +135,28 @@ def _torch() -> Finding:
     device = "cuda" if values["gpus"] else "mps" if values["mps"] else "cpu"
     facts.append(f"device=auto is {device}")
     problems = []
-    # the driver's own program is there wherever a GPU of NVIDIA is set up
-    if device == "cpu" and shutil.which("nvidia-smi"):
+    # a user who hides the GPUs knows of them
+    if device == "cpu" and "CUDA_VISIBLE_DEVICES" in os.environ:
+        facts.append(f"CUDA_VISIBLE_DEVICES={os.environ['CUDA_VISIBLE_DEVICES']}: torch sees no other GPU")
+    elif device == "cpu" and _has_nvidia_gpu():
         problems.append(
             "there is a GPU of NVIDIA, and torch does not see it: "
             + ("check its driver" if values["built for CUDA"] else "install a build of torch for CUDA")
         )
     memory = max((memory for _, memory in values["gpus"]), default=0)
     return Finding(tuple(facts), tuple(problems), {"gpus": len(values["gpus"]), "gpu memory": memory})
+
+
+def _has_nvidia_gpu() -> bool:
+    """Return whether the driver's own program lists a GPU; images for CUDA have the program without one."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return False
+    try:
+        done = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=NVIDIA_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and "GPU" in done.stdout
 
 
 def _cores() -> Finding:
@@ -148,7 +174,7 @@ def _cores() -> Finding:
 
 def _quota() -> float | None:
     """Return how many cores a container may use; None without a limit."""
-    file = Path("/sys/fs/cgroup/cpu.max")
+    file = CGROUP / "cpu.max"
     if not file.is_file():
         return None
     limit, period = file.read_text().split()
@@ -157,14 +183,20 @@ def _quota() -> float | None:
 
 def _memory() -> Finding:
     total, available = _system_memory()
-    limit = Path("/sys/fs/cgroup/memory.max")
+    limit = CGROUP / "memory.max"
     text = limit.read_text().strip() if limit.is_file() else "max"
     # a container is ended at its own limit, whatever the machine has
     if text != "max" and int(text) < total:
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        total, available = int(text), min(available, int(text) - used)
+        total, available = int(text), min(available, max(0, int(text) - _container_memory()))
     facts = (f"{total / 2**30:.1f} GiB, {available / 2**30:.1f} GiB of it free",)
     return Finding(facts, values={"memory": available})
+
+
+def _container_memory() -> int:
+    """Return the bytes that a container uses, without the files that it has read, which make room when asked."""
+    lines = (line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+    statistics = {words[0]: int(words[1]) for words in lines if len(words) == 2}
+    return int((CGROUP / "memory.current").read_text()) - statistics.get("inactive_file", 0)
 
 
 def _system_memory() -> tuple[int, int]:
