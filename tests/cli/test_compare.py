@@ -11,6 +11,7 @@ import pytest
 from penchant.cli.main import main
 from penchant.files import locked_folder
 from penchant.metrics.estimates import Estimate
+from penchant.reports.run.across import best
 from penchant.reports.run.summary import summarize
 from penchant.reports.run.versus import _verdict, differences_from, state
 from penchant.runs.read import read_runs
@@ -67,6 +68,39 @@ def test_losses_of_other_settings_are_not_compared(runs: Path) -> None:
     plain, strong = (summarize(run) for run in read_runs([runs / "plain", runs / "strong"]))
     assert "loss" not in [key for key, _, _ in differences_from(strong, plain)]
     assert "loss" in [key for key, _, _ in differences_from(plain, plain)]
+
+
+def test_numbers_that_mean_another_thing_have_no_difference(runs: Path) -> None:
+    def change(file: str, old: str, new: str) -> None:
+        path = runs / "strong" / file
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    def keys() -> set[str]:
+        plain, strong = (summarize(run) for run in read_runs([runs / "plain", runs / "strong"]))
+        return {key for key, _, _ in differences_from(strong, plain)}
+
+    change("config.yaml", "beta: 0.5", "beta: 0.1")
+    assert keys() == {"reward", "kl_nats", "tokens", "accuracy", "loss"}
+    change("config.yaml", "method: dpo", "method: kto")
+    assert keys() == {"reward", "kl_nats", "tokens", "accuracy"}
+    change("config.yaml", "seed:", "evaluate: {samples: {reward: vader}}\nseed:")
+    assert keys() == {"kl_nats", "tokens", "accuracy"}
+    change("provenance.json", '"reference": {"name": "smollm2-135m", "fingerprint": "ab12cd34"}',
+           '"reference": {"name": "smollm2-135m", "fingerprint": "00000000"}')  # fmt: skip
+    assert keys() == {"tokens", "accuracy"}
+
+
+def test_no_run_leads_by_a_reward_that_the_other_does_not_have(runs: Path) -> None:
+    config = runs / "strong" / "config.yaml"
+    config.write_text(config.read_text() + "evaluate: {samples: {reward: vader}}\n")
+    summaries = [summarize(run) for run in read_runs([runs / "plain", runs / "strong"])]
+    assert best(summaries, "reward") == ""
+    assert best(summaries[:1], "reward")
+    config.write_text(config.read_text().replace("beta: 0.5", "beta: 0.1").replace("method: dpo", "method: kto"))
+    summaries = [summarize(run) for run in read_runs([runs / "plain", runs / "strong"])]
+    assert best(summaries, "loss") == ""
+    assert best(summaries, "accuracy")
 
 
 def test_runs_that_failed_run_or_were_stopped_have_a_row(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, estimate, format_share, value_only, verb
 from penchant.reports.run.curves import training_mean
 from penchant.reports.run.phrases import WHY_CHOSEN_FALLS, format_metric, name
-from penchant.reports.run.summary import Summary
+from penchant.reports.run.summary import Summary, is_comparable
 
 Sentence = Callable[[Sequence[Summary]], str]
 # Metrics of samples; the others that are compared here are of held-out data.
@@ -20,13 +20,18 @@ def headline_across(summaries: Sequence[Summary]) -> list[str]:
     """Return at most two sentences on which run is ahead, by reward and accuracy, or else by loss."""
     # Loss comes last: losses of different methods are on different scales.
     sentences = [text for key in ("reward", "accuracy", "loss") if (text := best(summaries, key))]
-    return sentences[:2] or [f"{count(len(summaries), 'run')}, none of them evaluated."]
+    if sentences:
+        return sentences[:2]
+    is_measured = any(summary.held_last or summary.sampled for summary in summaries)
+    reason = "of which no number compares all" if is_measured else "none of them evaluated"
+    return [f"{count(len(summaries), 'run')}, {reason}."]
 
 
 def best(summaries: Sequence[Summary], key: str) -> str:
     """Say which run is ahead in `reward`, `accuracy` or `loss`, and whose intervals overlap with its own."""
     ranked = _ranked(summaries, key)
-    if not ranked:
+    # of two rewards, or losses of two methods, the higher number is not the better one
+    if not ranked or not all(is_comparable(key, ranked[0][0].run, other.run) for other, _ in ranked):
         return ""
     first, top = ranked[0]
     name_of_metric = f"{'mean' if key in _SAMPLED else 'held-out'} {metric(key).label}"

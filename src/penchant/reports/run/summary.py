@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penchant.metrics.estimates import Estimate
@@ -74,6 +75,24 @@ def shown_samples(run: Run) -> tuple[SampledPrompt, ...]:
     """Return the sampled prompts of the last step that has any, in the order of the file."""
     last = max((sample.step for sample in run.samples), default=0)
     return tuple(sample for sample in run.samples if sample.step == last)
+
+
+def is_comparable(key: str, run: Run, other: Run) -> bool:
+    """Return whether a number means the same in two runs: one reward, one loss, one reference."""
+    return _scale(key, run) == _scale(key, other)
+
+
+def _scale(key: str, run: Run) -> object:
+    """Return what the meaning of a number depends on besides the model."""
+    if key == "reward":
+        return run.setting("evaluate", "samples", "reward")
+    if key == "loss":
+        return run.method, run.setting("loss"), run.setting("beta")
+    if key == "kl_nats":
+        reference = run.provenance.get("reference")
+        # by its weights: a name may lead elsewhere on another machine
+        return reference.get("fingerprint") if isinstance(reference, Mapping) else None
+    return None
 
 
 def _gain(run: Run, point: EvalPoint) -> Change | None:

@@ -15,7 +15,7 @@ from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import independent_difference, paired_difference
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, recorded
-from penchant.reports.run.summary import Summary, shown_samples
+from penchant.reports.run.summary import Summary, is_comparable, shown_samples
 from penchant.runs.read import Run, read_runs
 
 SAMPLED = ("reward", "kl_nats", "tokens")
@@ -88,7 +88,8 @@ def versus_table(summaries: Sequence[Summary]) -> Table | None:
         return None
     caption = (
         f"Each run minus {first.run.name}, with 95% intervals. Samples of the same prompts are paired. Of held-out "
-        "numbers a run keeps the mean alone, so their intervals are wider than pairing would make them."
+        "numbers a run keeps the mean alone, so their intervals are wider than pairing would make them. Where two runs "
+        "have other rewards, losses or references, the numbers of these mean another thing and are left out."
     )
     return Table(caption, ("Run", "Number", f"Minus {first.run.name}", "Prompts", "Differs"), tuple(rows))
 
@@ -104,14 +105,15 @@ def differences_from(run: Summary, first: Summary) -> list[tuple[str, Estimate, 
     for key in SAMPLED:
         paired = _paired(key, run.run, first.run)
         a, b = run.policy(key), first.policy(key)
+        if not is_comparable(key, run.run, first.run):
+            continue
         if paired is not None:
             differences.append((key, paired, True))
         elif a is not None and b is not None:
             differences.append((key, independent_difference(a, b), False))
     for key in HELD_OUT:
         a, b = run.held_out_estimate(key), first.held_out_estimate(key)
-        # losses of other methods, and of a reference that was another, are other numbers
-        if a is not None and b is not None and (key != "loss" or run.run.setting("loss") == first.run.setting("loss")):
+        if a is not None and b is not None and is_comparable(key, run.run, first.run):
             differences.append((key, independent_difference(a, b), False))
     return differences
 
