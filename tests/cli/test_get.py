@@ -73,6 +73,32 @@ def test_a_copy_at_hand_is_taken_by_any_of_its_names(here: Path, name: str) -> N
     assert gzip.decompress(written.read_bytes()) == content
 
 
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_copy_is_named_and_leaves_nothing(
+    damage: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = gzip.compress(bytes(range(256)) * 40)
+    (here / "copy").mkdir()
+    (here / "copy" / "test.jsonl.gz").write_bytes(packed[:-9] if damage == "cut" else packed[:-8] + b"\0" * 8)
+    assert main(["data", "get", "hh-harmless-test", "from=copy"]) == 2
+    assert "copy/test.jsonl.gz is damaged" in capsys.readouterr().err
+    assert not list(here.glob("data/hh_rlhf/*"))
+
+
+def test_a_set_of_which_a_part_is_there_is_completed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = next(entry for entry in file_sets() if len(entry.files) > 1)
+    for source in entry.files.values():
+        (here / "copy" / source).parent.mkdir(parents=True, exist_ok=True)
+        (here / "copy" / source).write_text("new\n")
+    first, *others = [here / "data" / name for name in entry.files]
+    first.parent.mkdir(parents=True)
+    first.write_bytes(gzip.compress(b"old\n"))
+    assert main(["data", "get", entry.name, "from=copy"]) == 0
+    assert [gzip.decompress(path.read_bytes()) for path in (first, *others)] == [b"old\n", *[b"new\n"] * len(others)]
+    assert main(["data", "get", entry.name, "from=copy"]) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
+
+
 def test_nothing_is_overwritten_and_a_copy_without_the_file_is_named(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import zlib
+from collections.abc import Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -127,19 +129,18 @@ def _about_lines(entry: FileSet | HubDataset) -> list[str]:
 
 
 def _get_files(entry: FileSet, config: _DataGet) -> list[Path]:
-    """Write the files of a set, all or none of them.
+    """Write the files of a set that are not there yet.
 
     Raises:
-        InputError: one is there already, the copy lacks one, or the hub cannot be reached; with what to do by hand.
+        InputError: all are there already, the copy lacks one, or the hub cannot be reached; with what to do by hand.
     """
     from penchant.data.sources.file_sets import where_by_hand
 
     out = Path(config.out)
-    targets = {out / name: source for name, source in entry.files.items()}
-    _refuse_existing(list(targets))
+    missing = _missing({out / name: source for name, source in entry.files.items()})
     # all are found before the first is written
     contents = {}
-    for target, source in targets.items():
+    for target, source in missing.items():
         if config.copy_folder is not None:
             contents[target] = _copy_at_hand(config.copy_folder, target.relative_to(out), source)
         elif entry.hub:
@@ -155,9 +156,16 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _refuse_existing(targets: list[Path]) -> None:
-    if existing := [str(target) for target in targets if target.exists() or target.is_symlink()]:
-        raise InputError(f"nothing is overwritten, and there is {' and '.join(existing)} already")
+def _missing(targets: Mapping[Path, str]) -> dict[Path, str]:
+    """Return the files that are not there: what came before the network went away is not fetched again.
+
+    Raises:
+        InputError: all are there.
+    """
+    missing = {target: source for target, source in targets.items() if not target.exists() and not target.is_symlink()}
+    if not missing:
+        raise InputError(f"nothing is overwritten, and there is {' and '.join(map(str, targets))} already")
+    return missing
 
 
 def _copy_at_hand(folder: Path, name: Path, source: str) -> Path:
@@ -192,6 +200,7 @@ def _write_packed(target: Path, file: Path) -> None:
     """Write a file under its name, packed where that says so; whole or not at all.
 
     Raises:
+        InputError: the file is damaged.
         RunError: it cannot be written.
     """
     from penchant.files import atomic_stream
@@ -206,6 +215,8 @@ def _write_packed(target: Path, file: Path) -> None:
                     shutil.copyfileobj(content, packed)
             else:
                 shutil.copyfileobj(content, stream)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{file} is damaged ({error}): take another copy. Nothing was written") from error
     except OSError as error:
         raise RunError(f"cannot write {target} from {file}: {error.strerror or error}") from error
 
@@ -220,14 +231,10 @@ def _get_splits(entry: HubDataset, config: _DataGet) -> list[Path]:
 
     # a part has a name of its own, so that no task takes it for the whole
     part = "" if config.limit is None else f".first-{config.limit}"
-    targets = {split: split_file(Path(config.out), entry.name, f"{split}{part}") for split in entry.splits}
-    # a split that came before the network went away is not fetched again
-    missing = {split: target for split, target in targets.items() if not target.exists()}
-    if not missing:
-        _refuse_existing(list(targets.values()))
-    for split, target in missing.items():
+    missing = _missing({split_file(Path(config.out), entry.name, f"{split}{part}"): split for split in entry.splits})
+    for target, split in missing.items():
         _write_rows(entry, split, target, config)
-    return list(missing.values())
+    return list(missing)
 
 
 def _write_rows(entry: HubDataset, split: str, target: Path, config: _DataGet) -> None:
