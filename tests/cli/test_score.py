@@ -183,6 +183,10 @@ def test_a_reward_model_gives_rewards(
     code, text, _ = score(run, "tokens=true", out="tokens.jsonl")
     assert code == 2
     assert "is a reward model" in text
+    assert "leave out tokens" in text
+    code, text, _ = score(run, "template_args={shout: true}", out="shout.jsonl")
+    assert code == 2
+    assert "shout" in text  # told to the template, which has no such argument
 
 
 def test_a_stopped_command_goes_on_to_the_same_bytes(

@@ -20,7 +20,7 @@ from penchant.config import Config
 from penchant.config.limits import Seed, Text, Tokens
 from penchant.data.rendering.template_source import TemplateName
 from penchant.errors import InputError
-from penchant.models.settings import Attention, DeviceMap, Dtype
+from penchant.models.loading_settings import AttentionName, DeviceName, Placement, RemoteCode, WeightDtype, model_config
 
 if TYPE_CHECKING:
     from penchant.models.conversation import Conversation
@@ -63,17 +63,11 @@ class Chat(Config):
     """What the template is told beside the conversation, such as `{enable_thinking: false}`."""
     out: Text | None = None
     """Write the conversation here at the end, for `collect` and `judge`: .jsonl or .jsonl.gz."""
-    device: str = "auto"
-    """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
-    dtype: Dtype = "auto"
-    """Of the weights. `auto`: float32."""
-    attention: Attention = "auto"
-    """What computes attention: `sdpa`, `eager`, or the package of a faster one, as `model.attention` of training."""
-    device_map: DeviceMap | None = None
-    """Let Accelerate put the weights in place as they are read, instead of `device`; as `model.device_map` of
-    training."""
-    trust_remote_code: bool = False
-    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+    device: DeviceName = "auto"
+    dtype: WeightDtype = "auto"
+    attention: AttentionName = "auto"
+    device_map: Placement = None
+    trust_remote_code: RemoteCode = False
 
 
 class _EndOfChat(Exception):
@@ -103,18 +97,10 @@ def _open(config: Chat) -> Conversation:
     from penchant.engine.sampling import Sampling
     from penchant.models.conversation import Conversation
     from penchant.models.load import load_policy
-    from penchant.models.settings import ModelConfig
     from penchant.train.inputs.run_models import find_run, open_reference
 
     run = find_run(config.model)
-    settings = ModelConfig(
-        name=config.model if run is None else str(run.folder),
-        device=config.device,
-        dtype=config.dtype,
-        attention=config.attention,
-        device_map=config.device_map,
-        trust_remote_code=config.trust_remote_code,
-    )
+    settings = model_config(config.model if run is None else str(run.folder), config)
     policy = load_policy(settings, template=config.template, template_args=config.template_args)
     reference = open_reference(
         config.reference, run, policy, dtype=config.dtype, trust_remote_code=config.trust_remote_code

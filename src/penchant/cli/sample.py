@@ -17,7 +17,7 @@ from penchant.config import Config
 from penchant.config.limits import Draws, Seed, Text, Tokens
 from penchant.data.rendering.template_source import TemplateName
 from penchant.errors import InputError, PenchantError, RunError
-from penchant.models.settings import Attention, DeviceMap, Dtype
+from penchant.models.loading_settings import AttentionName, DeviceName, Placement, RemoteCode, WeightDtype, model_config
 from penchant.types import Prompt, PromptGroup
 
 if TYPE_CHECKING:
@@ -66,17 +66,11 @@ class Sample(Config):
     drawn."""
     pairs: Literal["all", "best-worst"] | None = None
     """What to compare by the reward: every two responses (the default), or the best with the worst."""
-    device: str = "auto"
-    """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
-    dtype: Dtype = "auto"
-    """Of the weights. `auto`: float32."""
-    attention: Attention = "auto"
-    """What computes attention: `sdpa`, `eager`, or the package of a faster one, as `model.attention` of training."""
-    device_map: DeviceMap | None = None
-    """Let Accelerate put the weights in place as they are read, instead of `device`; as `model.device_map` of
-    training."""
-    trust_remote_code: bool = False
-    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+    device: DeviceName = "auto"
+    dtype: WeightDtype = "auto"
+    attention: AttentionName = "auto"
+    device_map: Placement = None
+    trust_remote_code: RemoteCode = False
 
     @model_validator(mode="after")
     def _has_what_scores(self) -> Self:
@@ -95,7 +89,6 @@ def _sample(arguments: Arguments) -> int:
     from penchant.data.layouts.own import read_penchant
     from penchant.data.write import refuse_overwriting
     from penchant.models.load import load_policy
-    from penchant.models.settings import ModelConfig
     from penchant.rewards import load_reward
     from penchant.runs.partial_file import check_startable, explain_stop, open_partial
     from penchant.train.inputs.run_models import find_run
@@ -110,14 +103,7 @@ def _sample(arguments: Arguments) -> int:
     prompt_groups = load_prompts(config.prompts, system=config.system)
     # before the model: a mistyped reward is found in a second, weights take a minute
     reward = load_reward(config.reward) if config.reward else None
-    settings = ModelConfig(
-        name=config.model,
-        device=config.device,
-        dtype=config.dtype,
-        attention=config.attention,
-        device_map=config.device_map,
-        trust_remote_code=config.trust_remote_code,
-    )
+    settings = model_config(config.model, config)
     policy = load_policy(settings, template=config.template, template_args=config.template_args)
     # all prompts at once, not where sampling comes to them after an hour
     _check_room(policy, prompt_groups, config.max_new_tokens)

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from penchant.types import PromptGroup
 
 
+OF_POLICIES = {
+    "reference": ("run", None),
+    "tokens": (False,),
+    "attention": ("auto",),
+    "device_map": (None,),
+    "trust_remote_code": (False,),
+}
+"""Settings that change nothing where a reward model scores, and what they are left at."""
+
+
 @dataclass(frozen=True)
 class _Work:
     """What is scored, and by what."""
@@ -123,32 +133,30 @@ def _prepare(config: Score, run: TrainedRun | None) -> _Work:
 
 def _open(config: Score, run: TrainedRun | None) -> Scoring:
     from penchant.models.load import load_policy
+    from penchant.models.loading_settings import model_config
     from penchant.models.reward import load_reward_model
-    from penchant.models.settings import ModelConfig
     from penchant.models.weights import is_reward_model
     from penchant.train.evaluation.file_scores import Scoring
     from penchant.train.inputs.run_models import open_reference
 
     folder = str(session_path(config.model)) if run is None else str(run.folder)
     if is_reward_model(Path(folder).expanduser()):
-        if config.reference not in ("run", None) or config.tokens:
+        if ignored := [name for name in OF_POLICIES if getattr(config, name) not in OF_POLICIES[name]]:
             raise InputError(
-                f"{config.model} is a reward model, which gives a number per response: leave out reference and tokens"
+                f"{config.model} is a reward model, which gives a number per response: leave out "
+                f"{' and '.join(ignored)}"
             )
         template = None if config.template == "auto" else config.template
         reward = load_reward_model(
-            folder, device=config.device, dtype=config.dtype, template=template, overflow=config.overflow
+            folder,
+            device=config.device,
+            dtype=config.dtype,
+            template=template,
+            template_args=config.template_args,
+            overflow=config.overflow,
         )
         return Scoring(reward)
-    settings = ModelConfig(
-        name=folder,
-        device=config.device,
-        dtype=config.dtype,
-        attention=config.attention,
-        device_map=config.device_map,
-        trust_remote_code=config.trust_remote_code,
-    )
-    policy = load_policy(settings, rendering=config.rendering)
+    policy = load_policy(model_config(folder, config), rendering=config.rendering)
     reference = open_reference(
         config.reference, run, policy, dtype=config.dtype, trust_remote_code=config.trust_remote_code
     )

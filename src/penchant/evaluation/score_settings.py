@@ -10,7 +10,7 @@ from penchant.config.limits import Seed, Text
 from penchant.data.options import Ties
 from penchant.data.settings import DataConfig, refuse_mixture
 from penchant.models.in_memory import ModelName
-from penchant.models.settings import Attention, DeviceMap, Dtype
+from penchant.models.loading_settings import AttentionName, DeviceName, Placement, RemoteCode, WeightDtype
 
 
 class Score(DataConfig):
@@ -47,17 +47,11 @@ class Score(DataConfig):
     """What a tie is: `half` keeps it (it counts in no accuracy), `drop` leaves it out, `error` refuses it."""
     tokens_per_batch: Annotated[int, Field(ge=8, le=10_000_000)] | None = None
     """Tokens of one forward pass; what suits the device if not given."""
-    device: str = "auto"
-    """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, `mps`."""
-    dtype: Dtype = "auto"
-    """Of the weights. `auto`: float32."""
-    attention: Attention = "auto"
-    """What computes attention: `sdpa`, `eager`, or the package of a faster one, as `model.attention` of training."""
-    device_map: DeviceMap | None = None
-    """Let Accelerate put the weights in place as they are read, instead of `device`; as `model.device_map` of
-    training."""
-    trust_remote_code: bool = False
-    """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
+    device: DeviceName = "auto"
+    dtype: WeightDtype = "auto"
+    attention: AttentionName = "auto"
+    device_map: Placement = None
+    trust_remote_code: RemoteCode = False
 
     @model_validator(mode="after")
     def _has_one_file(self) -> Self:
