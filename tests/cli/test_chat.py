@@ -148,6 +148,19 @@ def test_commands_change_what_comes_after_them(chat: Chat, chat_model: str, tmp_
     assert out.count("model: ") == 3  # nothing after /end, and nothing for an empty line
 
 
+def test_a_conversation_is_saved_over_itself_and_over_nothing_else(chat: Chat, chat_model: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text("my own work\n")
+    lines = "Who?\n/save a.jsonl\nAnd you?\n/save mine.jsonl\n/save a.jsonl\n"
+    code, _, err = chat(chat_model, lines=lines)
+    assert code == 0
+    assert "mine.jsonl exists and is not overwritten" in err
+    assert (tmp_path / "mine.jsonl").read_text() == "my own work\n"
+    assert len(load_responses(tmp_path / "a.jsonl", merge=False)) == 2
+    assert chat(chat_model, "prompt=Who?", "out=mine.jsonl")[0] == 2
+    assert chat(chat_model, "prompt=Who?", "out=mine.jsonl", "--overwrite")[0] == 0
+    assert len(load_responses(tmp_path / "mine.jsonl")) == 1
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -27,6 +27,7 @@ FILES = {
     "compare": "compare runs/first -o {out}.html",
     "convert-config": "convert-config trl.yaml -o {out}.yaml",
     "weak label": "weak label data=prefs.jsonl train=prefs.jsonl -o {out}.jsonl",
+    "chat": "chat penchant-0.5m prompt=Who? -o {out}.jsonl",
     "init": "init prefs.jsonl -o {out}.yaml",
     "collect": "collect --export {out}.jsonl",
     "train dpo": "train dpo model=penchant-0.5m data=prefs.jsonl --report {out}.html",
@@ -45,7 +46,7 @@ FOLDERS = {
     "study noise": "study noise model=penchant-0.5m prompts=prompts.txt eval_prompts=prompts.txt -o {out}",
 }
 """Commands that write into a folder, by name."""
-ELSEWHERE = {"chat", "data get", "demo"}
+ELSEWHERE = {"data get", "demo"}
 """Commands whose `out` is looked at by tests of their own."""
 
 Refusal = Callable[[str], str]

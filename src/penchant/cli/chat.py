@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -16,6 +17,7 @@ from penchant.clean_text import clean
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
 from penchant.cli.marked_lines import has_colours
+from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.config import Config
 from penchant.config.limits import Seed, Text, Tokens
 from penchant.data.rendering.template_source import TemplateName
@@ -74,22 +76,52 @@ class _EndOfChat(Exception):
     """Raised where the user ends the conversation."""
 
 
+@dataclass
+class _Transcript:
+    """The files that a conversation is saved to.
+
+    Attributes:
+        out: the file of the setting; None without one.
+        own_files: those of this conversation, which it may write again.
+    """
+
+    out: str | None
+    own_files: set[Path] = field(default_factory=set)
+
+    def save(self, conversation: Conversation, name: str) -> None:
+        """Write the conversation so far.
+
+        Raises:
+            InputError: the file is somebody's, or its name has another ending.
+        """
+        from penchant.data import write_groups
+
+        path = Path(name).expanduser()
+        if path not in self.own_files and os.path.lexists(path):
+            raise InputError(f"{name} exists and is not overwritten: choose another name")
+        write_groups(conversation.groups, path)
+        self.own_files.add(path)
+        print(f"{len(conversation.groups)} turns written to {name}")
+
+
 def _chat(arguments: Arguments) -> int:
     config = arguments.load(Chat)
     from penchant.data.write import check_name
 
-    if config.out is not None:
-        check_name(Path(config.out))  # before the conversation, not after it
+    transcript = _Transcript(config.out)
+    if config.out is not None:  # before the conversation, not after it
+        check_name(Path(config.out))
+        transcript.own_files.add(check_file(config.out, arguments.flags))
     import_early("penchant.train.inputs.run_models", "transformers.modeling_utils")
     conversation = _open(config)
     try:
         if config.prompt is not None:
             _answer(conversation, config.prompt)
         else:
-            _converse(conversation, config)
+            _converse(conversation, transcript)
     finally:
         if config.out is not None and conversation.groups:
-            _save(conversation, config.out)
+            transcript.save(conversation, config.out)
     return 0
 
 
@@ -110,7 +142,7 @@ def _open(config: Chat) -> Conversation:
     return Conversation(policy, reference, sampling, config.system, by_turns)
 
 
-def _converse(conversation: Conversation, config: Chat) -> None:
+def _converse(conversation: Conversation, transcript: _Transcript) -> None:
     """Answer lines until the input ends; what goes wrong with one of them ends nothing."""
     watched = sys.stdin is not None and sys.stdin.isatty()
     if watched:
@@ -119,7 +151,7 @@ def _converse(conversation: Conversation, config: Chat) -> None:
     for line in _lines(watched):
         try:
             if line.startswith("/"):
-                _obey(conversation, line, config)
+                _obey(conversation, line, transcript)
             elif line.strip():
                 _answer(conversation, line)
         except InputError as error:
@@ -171,36 +203,36 @@ def _answer_line(name: str, answer: Response) -> str:
 # -- commands -----------------------------------------------------------------------------------------------------
 
 
-def _reset(conversation: Conversation, _value: str, _config: Chat) -> None:
+def _reset(conversation: Conversation, _value: str, _transcript: _Transcript) -> None:
     conversation.reset()
     print("a new conversation")
 
 
-def _seed(conversation: Conversation, value: str, _config: Chat) -> None:
+def _seed(conversation: Conversation, value: str, _transcript: _Transcript) -> None:
     if not value.isdecimal() or int(value) > 2**32 - 1:
         raise InputError(f"/seed {value}: expected a whole number from 0, such as /seed 1")
     conversation.sampling = replace(conversation.sampling, seed=int(value))
 
 
-def _temperature(conversation: Conversation, value: str, _config: Chat) -> None:
+def _temperature(conversation: Conversation, value: str, _transcript: _Transcript) -> None:
     try:
         conversation.sampling = replace(conversation.sampling, temperature=float(value))
     except (ValueError, InputError):
         raise InputError(f"/temperature {value}: expected a number from 0, such as /temperature 0.7") from None
 
 
-def _save_to(conversation: Conversation, value: str, config: Chat) -> None:
-    name = value or config.out
+def _save_to(conversation: Conversation, value: str, transcript: _Transcript) -> None:
+    name = value or transcript.out
     if not name:
         raise InputError("/save: expected the name of a file, such as /save chat.jsonl")
-    _save(conversation, name)
+    transcript.save(conversation, name)
 
 
-def _end(_conversation: Conversation, _value: str, _config: Chat) -> None:
+def _end(_conversation: Conversation, _value: str, _transcript: _Transcript) -> None:
     raise _EndOfChat
 
 
-COMMANDS: dict[str, Callable[[Conversation, str, Chat], None]] = {
+COMMANDS: dict[str, Callable[[Conversation, str, _Transcript], None]] = {
     "/reset": _reset,
     "/seed": _seed,
     "/temperature": _temperature,
@@ -210,7 +242,7 @@ COMMANDS: dict[str, Callable[[Conversation, str, Chat], None]] = {
 _HELP = "/reset begins anew, /seed N and /temperature X change the draws, /save FILE keeps the conversation, /end ends."
 
 
-def _obey(conversation: Conversation, line: str, config: Chat) -> None:
+def _obey(conversation: Conversation, line: str, transcript: _Transcript) -> None:
     """Do what a line says that begins with a slash.
 
     Raises:
@@ -219,14 +251,7 @@ def _obey(conversation: Conversation, line: str, config: Chat) -> None:
     name, _, value = line.strip().partition(" ")
     if name not in COMMANDS:
         raise InputError(f"there is no {clean(name)}. {_HELP} A text that begins with a slash needs a space before it")
-    COMMANDS[name](conversation, value.strip(), config)
-
-
-def _save(conversation: Conversation, name: str) -> None:
-    from penchant.data import write_groups
-
-    write_groups(conversation.groups, name)
-    print(f"{len(conversation.groups)} turns written to {name}")
+    COMMANDS[name](conversation, value.strip(), transcript)
 
 
 CHAT = Command(
@@ -234,5 +259,6 @@ CHAT = Command(
     Chat,
     _chat,
     positionals={"model": "RUN|MODEL"},
+    add_flags=add_overwrite_flag,
     example='runs/first prompt="Who are you?" temperature=0.7',
 )

@@ -76,6 +76,8 @@ def _look_at(path: str, split: str) -> FileLook:
 
 
 def _preferences(path: str, split: str, report: CheckReport) -> FileLook:
+    if report.comparisons and report.ties == report.comparisons:
+        raise InputError(f"{path}: all comparisons ({report.ties}) are ties: nothing can be learned of them")
     # `drop` is what the draft writes, so these are the comparisons that training will have
     ties: Ties = "drop" if report.ties else "error"
     groups = load_preferences(path, split=split, ties=ties, bad_rows="skip", contradictions="keep")
@@ -86,8 +88,6 @@ def _preferences(path: str, split: str, report: CheckReport) -> FileLook:
         )
     # of what is left once ties and bad rows are out
     units = sum(len(group.comparisons) for group in groups)
-    if not units:
-        raise InputError(f"{path}: all {report.ties} comparisons are ties: there is nothing to learn which is better")
     return FileLook(
         "dpo", report.layout, report.rows, groups, units, "comparison", report.bad_rows, report.ties, report.problems
     )
