@@ -14,8 +14,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from penchant.data import load_preferences, write_groups
+from penchant.data.load import load_preferences
 from penchant.data.rendering.renderer import Rendered, Renderer
+from penchant.data.write import write_groups
 from penchant.models.load import load_renderer, locate
 from penchant.train.plan import comparison_unit, plan_epoch
 from penchant.types import Comparison, PromptGroup

@@ -22,13 +22,9 @@ import penchant.face  # noqa: F401 - `train` stays the function, whatever is imp
 if TYPE_CHECKING:
     from penchant import losses
     from penchant.calls import agree, evaluate, export, judge, rank, score, study
-    from penchant.data import (
-        check_preferences,
-        load_demonstrations,
-        load_preferences,
-        load_prompts,
-        write_groups,
-    )
+    from penchant.data.check import check_preferences
+    from penchant.data.load import load_demonstrations, load_preferences, load_prompts
+    from penchant.data.write import write_groups
     from penchant.engine.sampling import Sampling
     from penchant.errors import InputError, PenchantError, RunError
     from penchant.methods import DPO, KTO, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
@@ -73,15 +69,15 @@ _LATER = {
     "WeakTrain": "penchant.weak.command_settings",
     "agree": "penchant.calls",
     "best_worst_pairs": "penchant.rewards",
-    "check_preferences": "penchant.data",
+    "check_preferences": "penchant.data.check",
     "compare_by_score": "penchant.rewards",
     "evaluate": "penchant.calls",
     "export": "penchant.calls",
     "judge": "penchant.calls",
-    "load_demonstrations": "penchant.data",
+    "load_demonstrations": "penchant.data.load",
     "load_policy": "penchant.models.load",
-    "load_preferences": "penchant.data",
-    "load_prompts": "penchant.data",
+    "load_preferences": "penchant.data.load",
+    "load_prompts": "penchant.data.load",
     "load_reward": "penchant.rewards",
     "load_reward_model": "penchant.models.reward",
     "rank": "penchant.calls",
@@ -92,7 +88,7 @@ _LATER = {
     "train": "penchant.methods",
     "weak_label": "penchant.weak.label",
     "weak_train": "penchant.weak.train",
-    "write_groups": "penchant.data",
+    "write_groups": "penchant.data.write",
 }
 """What users import, and the module that has it. Each is imported when it is first asked for."""
 

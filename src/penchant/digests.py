@@ -18,7 +18,6 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -147,6 +146,8 @@ def write_sums(folder: Path, sums: dict[str, str] | None = None) -> None:
     if sums is None:
         # all files: one that is not listed could be replaced unnoticed
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(AT_ONCE) as threads:
             digests = list(threads.map(listed_digest, files))
         sums = {path.relative_to(folder).as_posix(): digest for path, digest in zip(files, digests, strict=True)}
@@ -182,6 +183,8 @@ def check_files(folder: Path, names: Iterable[str]) -> None:
         return
     names = list(names)
     present = [name for name in names if name in sums and (folder / name).is_file()]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(AT_ONCE) as threads:  # a digest is computed without the interpreter's lock
         computed = threads.map(lambda name: _digest_or_error(folder / name, len(sums[name])), present)
         digests = dict(zip(present, computed, strict=True))

@@ -98,6 +98,23 @@ def test_help_and_version_import_no_settings() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("words", [["lerning_rate=1", "model=m", "data=d"], ["--help"]])
+def test_a_mistyped_setting_and_the_help_of_a_method_import_settings_alone(words: list[str]) -> None:
+    """A count, and no time: both took over five times as long as the import of NumPy."""
+    check = (
+        "import sys, penchant_start\n"
+        f"sys.argv = ['penchant', 'train', 'dpo', *{words!r}]\n"
+        "try: penchant_start.main()\n"
+        "except SystemExit as end: assert end.code in (0, 2)\n"
+        "rooms = ('penchant.data.sources.files', 'penchant.data.check', 'penchant.data.load', 'penchant.runs')\n"
+        "slow = {'numpy', 'sqlite3', 'concurrent.futures'} & set(sys.modules)\n"
+        "slow |= {name for name in sys.modules if name.startswith(rooms)}\n"
+        "assert not slow, slow\n"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [

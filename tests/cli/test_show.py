@@ -60,7 +60,7 @@ def test_rows_are_chosen_by_line_and_by_seed(show: Callable[..., tuple[int, str]
 
 
 def test_the_side_of_a_prompt_is_that_of_training(show: Callable[..., tuple[int, str]]) -> None:
-    from penchant.data import load_preferences
+    from penchant.data.load import load_preferences
     from penchant.train.plan import split_by_prompt
 
     _, out = show(ROWS, "n=12", "held_out=4", "seed=3")

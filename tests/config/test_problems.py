@@ -38,6 +38,7 @@ def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
             "`mdoel` is unknown; did you mean `model`? Settings of dpo: model, data",
         ),
         ({**BASE, "beta": 1}, "`beta` is unknown; did you mean `loss.beta`?"),
+        ({**BASE, "betta": 1}, "`betta` is unknown; did you mean `loss.beta`?"),
         ({**BASE, "zzz": 1}, "`zzz` is unknown. Settings of dpo: model, "),
         (
             {**BASE, "loss": {"beat": 1}},

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penchant.data import load_demonstrations, load_preferences, load_prompts
 from penchant.data.layouts.columns import texts_in
 from penchant.data.layouts.registry import DEMONSTRATIONS, PREFERENCES
+from penchant.data.load import load_demonstrations, load_preferences, load_prompts
 from penchant.data.rendering.renderer import Renderer
 from penchant.errors import PenchantError
 from penchant.types import Comparison, Message, PromptGroup

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_preferences, read_preferences
+from penchant.data.load import load_preferences, read_preferences
 from penchant.errors import InputError
 
 SharedData = Callable[[str], Path]

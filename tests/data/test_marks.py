@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from penchant.data import check_preferences, load_demonstrations, read_preferences
+from penchant.data.check import check_preferences
+from penchant.data.load import load_demonstrations, read_preferences
 from penchant.data.marks import BRACKETS, FOLDED, find_marks, has_odd_turns, look_alike
 from penchant.types import Comparison, Message, PromptGroup, Response, ToolCall
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penchant.data import load_preferences, write_groups
+from penchant.data.load import load_preferences
 from penchant.data.sources.values import BLANK, holds
-from penchant.data.write import refuse_overwriting
+from penchant.data.write import refuse_overwriting, write_groups
 from penchant.errors import InputError, RunError
 from penchant.types import Comparison, Message, PromptGroup, Response, ToolCall
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from penchant.data import load_preferences
+from penchant.data.load import load_preferences
 
 pytestmark = pytest.mark.slow
 

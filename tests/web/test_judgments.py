@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import event, text
 
 from penchant.cli.main import main
-from penchant.data import load_preferences
+from penchant.data.load import load_preferences
 from penchant.errors import InputError
 from penchant.web.database import Database
 from penchant.web.settings import Collect

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penchant.cli.main import main
-from penchant.data import load_preferences
+from penchant.data.load import load_preferences
 from penchant.errors import InputError
 from penchant.raters.agreement import measure_agreement
 from penchant.raters.settings import Agree

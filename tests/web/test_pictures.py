@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_preferences
+from penchant.data.load import load_preferences
 from penchant.errors import InputError
 from penchant.web.pictures import MOST_BYTES, kind_of, names_remote_pictures, pictures_of
 from penchant.web.rendering import as_html

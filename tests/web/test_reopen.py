@@ -14,7 +14,7 @@ import pytest
 
 from old_folders import unpack
 from penchant.cli.collect import _removed_if_refused
-from penchant.data import load_preferences
+from penchant.data.load import load_preferences
 from penchant.errors import InputError
 from penchant.web.database import Database, collection_of
 from penchant.web.reopen import STORED_SETTINGS

@@ -94,7 +94,7 @@ class _Transcript:
         Raises:
             InputError: the file is somebody's, or its name has another ending.
         """
-        from penchant.data import write_groups
+        from penchant.data.write import write_groups
 
         path = Path(name).expanduser()
         if path not in self.own_files and os.path.lexists(path):

@@ -108,7 +108,7 @@ def _check(arguments: Arguments) -> int:
     config = arguments.load(DataCheck)
     if config.out is not None:
         check_file(config.out, arguments.flags)
-    from penchant.data import check_preferences
+    from penchant.data.check import check_preferences
 
     # without a model lengths are counted in characters, and torch stays away
     renderer = None
@@ -141,8 +141,8 @@ def _check(arguments: Arguments) -> int:
 
 def _convert(arguments: Arguments) -> int:
     config = arguments.load(DataConvert)
-    from penchant.data import read_preferences, write_groups
-    from penchant.data.write import refuse_overwriting
+    from penchant.data.load import read_preferences
+    from penchant.data.write import refuse_overwriting, write_groups
 
     out = Path(config.out)
     refuse_overwriting(out, config.path, config.split)  # also with --overwrite: what is read would be lost

@@ -85,9 +85,9 @@ def _sample(arguments: Arguments) -> int:
     config, resume = arguments.load(Sample), arguments.flags.resume
     # after the settings: a slip in them is answered without torch
     import_early("penchant.models.load", "transformers.modeling_utils")
-    from penchant.data import load_prompts, write_groups
     from penchant.data.layouts.own import read_penchant
-    from penchant.data.write import refuse_overwriting
+    from penchant.data.load import load_prompts
+    from penchant.data.write import refuse_overwriting, write_groups
     from penchant.models.load import load_policy
     from penchant.rewards import load_reward
     from penchant.runs.partial_file import check_startable, explain_stop, open_partial
@@ -182,7 +182,7 @@ def _scored(groups: list[PromptGroup], reward: Reward, pairs: str | None, partia
     Raises:
         RunError: the reward failed; what was drawn is in a file without scores, and no more in the partial one.
     """
-    from penchant.data import write_groups
+    from penchant.data.write import write_groups
     from penchant.rewards import best_worst_pairs, compare_by_score, score_groups
 
     try:

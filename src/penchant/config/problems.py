@@ -187,9 +187,8 @@ def _unknown(config: type[Schema], location: _Location, value: object) -> Proble
             branches = ", ".join(owners[:4]) + (f" and {len(owners) - 4} more" if len(owners) > 4 else "")
             explanation = f"`{key}` does not belong to {holder}; it belongs to {branches}"
             return Problem(path, f"`{path}`: {explanation}. Settings of {holder}: {names}")
-    like = _namesakes(config, key) or [
-        ".".join([*parents, name]) for name in near_names(key, location.owner.model_fields)
-    ]
+    own = [".".join([*parents, name]) for name in near_names(key, location.owner.model_fields)]
+    like = _namesakes(config, key) or own or _near_namesakes(config, key)
     if not like and isinstance(value, Mapping):
         # `data.ties=drop`, as training has it, where the command's own setting is `ties`
         like = [name for name in value if name in location.owner.model_fields][:1]
@@ -199,19 +198,33 @@ def _unknown(config: type[Schema], location: _Location, value: object) -> Proble
 
 
 def nearest_settings(config: type[Schema], name: str, flags: Iterable[str] = ()) -> list[str]:
-    """Return the dotted paths of the settings that a name may mean: those at the top nearest to it, or a namesake.
+    """Return the dotted paths of the settings that a name may mean: those at the top nearest to it, or one further in.
 
     Args:
         flags: names that may be meant as well.
     """
-    return near_names(name, [*config.model_fields, *flags]) or _namesakes(config, name)
+    near = near_names(name, [*config.model_fields, *flags])
+    return near or _namesakes(config, name) or _near_namesakes(config, name)
 
 
 def _namesakes(config: type[Schema], name: str) -> list[str]:
     """Return the first dotted path that ends in a name, or in what that name of another program is here."""
-    # all branches of a union have the same dotted paths, so that the first is as good as any
-    names = {name, OTHER_NAMES.get(name, name)}
-    return [path for path in _paths(config) if path.rpartition(".")[2] in names][:1]
+    paths = _paths_by_last_name(config)
+    return [paths[word] for word in (name, OTHER_NAMES.get(name, name)) if word in paths][:1]
+
+
+def _near_namesakes(config: type[Schema], name: str) -> list[str]:
+    """Return the first dotted path whose last word is most like a name."""
+    paths = _paths_by_last_name(config)
+    return [paths[word] for word in near_names(name, paths)][:1]
+
+
+def _paths_by_last_name(config: type[Schema]) -> dict[str, str]:
+    """Return the first dotted path by its last word: all branches of a union have the same, so any is as good."""
+    paths: dict[str, str] = {}
+    for path in _paths(config):
+        paths.setdefault(path.rpartition(".")[2], path)
+    return paths
 
 
 def _paths(config: type[Schema], prefix: str = "") -> Iterator[str]:

@@ -15,7 +15,6 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from penchant.data.write import group_line
 from penchant.errors import InputError
 from penchant.session.store import store_file
 from penchant.types import PromptGroup
@@ -82,6 +81,9 @@ def _check_columns(columns: Iterable[object]) -> None:
 
 
 def _group_lines(kind: str, rows: Sequence[object]) -> Iterable[bytes]:
+    # inside: settings are read without all that reads files
+    from penchant.data.write import group_line
+
     for number, row in enumerate(rows):
         if not isinstance(row, PromptGroup):
             raise InputError(f"item {number} of the {kind} is {_excerpt(row)}, expected a PromptGroup as the others")

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts
+from penchant.data.check import check_preferences
 from penchant.data.check_report import CheckReport
 from penchant.data.layouts.parse import parse_source
 from penchant.data.layouts.registry import DEMONSTRATIONS
+from penchant.data.load import load_demonstrations, load_preferences, load_prompts
 from penchant.data.options import ReadOptions, Ties
 from penchant.errors import InputError
 from penchant.types import PromptGroup

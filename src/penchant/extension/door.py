@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from penchant.errors import InputError, PenchantError
-from penchant.extension.code_digest import code_content
 from penchant.extension.user_code import (
     check_function,
     describe_error,
@@ -148,6 +147,8 @@ class Door:
         """
         if is_session_name(name):
             return name  # which ends in a digest of the source
+        from penchant.extension.code_digest import code_content
+
         source, attribute = self.split(name)
         # the attribute belongs to it: two functions of one file are two rewards
         content = code_content(source)

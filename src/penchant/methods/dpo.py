@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from penchant.data.layouts.rankings import rankings_of
 from penchant.data.settings import DataConfig
 from penchant.losses.settings import PreferenceLoss, Sigmoid
 from penchant.models.settings import FrozenModel
@@ -33,6 +32,7 @@ class DPO(PolicyConfig):
 
 def run(config: DPO, *, resume: bool = False) -> RunResult:
     """Train with the configured loss on pairs; see `penchant.train.gradient_run.run_gradient` for errors."""
+    from penchant.data.layouts.rankings import rankings_of
     from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.preferences import held_out_preferences
     from penchant.train.inputs import sources

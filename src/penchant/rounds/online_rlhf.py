@@ -11,22 +11,22 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed, Tokens
 from penchant.data.settings import PromptsConfig, refuse_mixture
-from penchant.digests import check_files
 from penchant.errors import InputError
 from penchant.methods import PPO, RewardModel, train
 from penchant.methods.reward_model import RewardData
 from penchant.models.settings import FrozenModel, ModelConfig
-from penchant.runs.run_folder import RunFolder
-from penchant.runs.run_lines import Row, read_rows
-from penchant.typed_json import to_object
 from penchant.types import PromptGroup, RunResult
+
+if TYPE_CHECKING:
+    from penchant.runs.run_folder import RunFolder
+    from penchant.runs.run_lines import Row
 
 log = logging.getLogger("penchant.rounds")
 
@@ -153,6 +153,8 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
             settings, prompts or another labeller were used in, or that another process works in.
         RunError: a stage had to stop; what was done before it stays.
     """
+    from penchant.runs.run_folder import RunFolder
+
     started = time.monotonic()
     out = Path(config.out).expanduser()
     folder = RunFolder(config.out, config, resume=resume or (out / "config.yaml").exists())
@@ -188,7 +190,7 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
 
 def _split(config: OnlineRLHF) -> dict[str, list[PromptGroup]]:
     """Return the prompts to train on and those held out, which are neither labelled nor trained on."""
-    from penchant.data import load_prompts
+    from penchant.data.load import load_prompts
     from penchant.train.plan import split_by_prompt
 
     data = config.data
@@ -241,9 +243,11 @@ def _begin(
         RunMismatchError: prompts, model or labeller changed since the pipeline began.
         InputError: a file of it is damaged.
     """
-    from penchant.data import load_prompts, write_groups
+    from penchant.data.load import load_prompts
+    from penchant.data.write import write_groups
     from penchant.runs.input_digests import digest_prompt_texts, recorded_inputs, refuse_changed
     from penchant.runs.provenance import provenance_of_files
+    from penchant.typed_json import to_object
 
     record = folder.path / "provenance.json"
     recorded = recorded_inputs(folder.path)
@@ -267,6 +271,9 @@ def _coefficient(run: Path) -> float | None:
     Raises:
         InputError: the run's metrics are damaged.
     """
+    from penchant.digests import check_files
+    from penchant.runs.run_lines import read_rows
+
     if not run.exists():
         return None
     # the lines have a digest once the run has ended; before that they still grow
@@ -288,7 +295,8 @@ def _labels(config: OnlineRLHF, out: RunFolder, number: int) -> None:
     Raises:
         InputError: people still have to label; or labels are not what they were when a model was fitted on them.
     """
-    from penchant.data import load_preferences, write_groups
+    from penchant.data.load import load_preferences
+    from penchant.data.write import write_groups
 
     folder = config.folder(number)
     folder.mkdir(parents=True, exist_ok=True)
@@ -323,7 +331,7 @@ def _labels(config: OnlineRLHF, out: RunFolder, number: int) -> None:
 
 def _samples(config: OnlineRLHF, number: int) -> list[PromptGroup]:
     """Draw fresh samples of the policy as it is before the round, for all prompts."""
-    from penchant.data import load_prompts
+    from penchant.data.load import load_prompts
     from penchant.engine.sampling import Sampling
     from penchant.models.load import load_policy
     from penchant.runs.progress import progress_bar

@@ -15,7 +15,7 @@ from accelerate.state import AcceleratorState
 from accelerate.tracking import get_available_trackers
 
 from penchant.config import Config, to_yaml
-from penchant.data import load_prompts
+from penchant.data.load import load_prompts
 from penchant.engine.memory import peak_memory_bytes
 from penchant.engine.sampling import Sampling
 from penchant.errors import InputError

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from penchant.data import load_responses
+from penchant.data.load import load_responses
 from penchant.errors import InputError
 from penchant.types import PromptGroup, response_text
 from penchant.web.pictures import Picture, names_remote_pictures, pictures_of

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_preferences
 from penchant.data.layouts.cells import unfold_turns
+from penchant.data.load import load_preferences
 from penchant.data.sources.values import RowError
 from penchant.errors import InputError
 from penchant.types import Message

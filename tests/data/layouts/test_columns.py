@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts, read_preferences
+from penchant.data.check import check_preferences
 from penchant.data.layouts.columns import is_metadata, rename_columns
+from penchant.data.load import load_demonstrations, load_preferences, load_prompts, read_preferences
 from penchant.data.sources.values import RowError
 from penchant.errors import InputError
 from penchant.types import Comparison, Message, PromptGroup

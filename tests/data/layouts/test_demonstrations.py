@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_demonstrations, load_prompts
+from penchant.data.load import load_demonstrations, load_prompts
 from penchant.errors import InputError
 from penchant.types import Message, PromptGroup, Response
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from chat_templates import CHATML, renderer
-from penchant.data import load_demonstrations, load_preferences, load_prompts, read_preferences, write_groups
 from penchant.data.check import check_preferences
 from penchant.data.layouts import registry
 from penchant.data.layouts.layout import EXAMPLES, Layout
+from penchant.data.load import load_demonstrations, load_preferences, load_prompts, read_preferences
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row
+from penchant.data.write import write_groups
 from penchant.types import PromptGroup, prompt_turns
 from repository import REPOSITORY
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_demonstrations, load_preferences, load_prompts
+from penchant.data.load import load_demonstrations, load_preferences, load_prompts
 from penchant.errors import InputError
 from penchant.types import Comparison, Message, PromptGroup, Response, ToolCall
 
@@ -159,7 +159,7 @@ PROMPTS: list[tuple[dict[str, Any], PromptGroup]] = [
 
 @pytest.mark.parametrize(("layout", "row", "expected"), PREFERENCES)
 def test_pairs_and_rankings(tmp_path: Path, layout: str, row: dict[str, Any], expected: PromptGroup) -> None:
-    from penchant.data import read_preferences
+    from penchant.data.load import read_preferences
 
     loaded = read_preferences(save(tmp_path / "a.jsonl", row), ties="half")
     assert loaded.layout == layout
@@ -172,7 +172,7 @@ def test_pairs_and_rankings(tmp_path: Path, layout: str, row: dict[str, Any], ex
 @pytest.mark.parametrize("label", ["label", "kto_tag"])
 @pytest.mark.parametrize(("layout", "row", "expected"), LABELLED)
 def test_labels(tmp_path: Path, layout: str, row: dict[str, Any], expected: PromptGroup, label: str) -> None:
-    from penchant.data import read_preferences
+    from penchant.data.load import read_preferences
 
     loaded = read_preferences(save(tmp_path / "a.jsonl", row | {label: False}))
     assert loaded.layout == layout

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from penchant.data import check_preferences, load_preferences, read_preferences
+from penchant.data.check import check_preferences
+from penchant.data.load import load_preferences, read_preferences
 from penchant.errors import InputError
 from penchant.types import Comparison
 

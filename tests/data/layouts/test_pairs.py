@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_preferences, read_preferences
 from penchant.data.layouts.registry import PREFERENCES, detect
+from penchant.data.load import load_preferences, read_preferences
 from penchant.data.sources.values import RowError
 from penchant.types import Comparison, Message, PromptGroup
 

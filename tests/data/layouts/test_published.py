@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from penchant.data import LoadedPreferences, check_preferences, load_prompts, read_preferences
+from penchant.data.check import check_preferences
+from penchant.data.load import LoadedPreferences, load_prompts, read_preferences
 from penchant.errors import InputError
 from penchant.types import Comparison, Message
 

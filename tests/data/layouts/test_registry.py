@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_demonstrations, load_preferences, load_prompts, read_preferences
 from penchant.data.layouts import registry as formats
+from penchant.data.load import load_demonstrations, load_preferences, load_prompts, read_preferences
 from penchant.errors import InputError
 from penchant.types import Comparison, Message, PromptGroup
 

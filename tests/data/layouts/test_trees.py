@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_demonstrations, load_preferences, load_prompts
+from penchant.data.load import load_demonstrations, load_preferences, load_prompts
 from penchant.errors import InputError
 from penchant.types import Comparison, Message, PromptGroup
 

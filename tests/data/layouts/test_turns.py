@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penchant.data import load_demonstrations, load_preferences
 from penchant.data.layouts.calls import as_calls, as_tools
 from penchant.data.layouts.turns import as_turns
+from penchant.data.load import load_demonstrations, load_preferences
 from penchant.data.merge import merge_groups
 from penchant.data.sources.values import RowError
 from penchant.errors import InputError

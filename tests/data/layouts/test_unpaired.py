@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from penchant.data import check_preferences, load_demonstrations, load_preferences, load_prompts, read_preferences
+from penchant.data.check import check_preferences
 from penchant.data.layouts.unpaired import Label, LabelCounts, count_labels, labels_of, without_ratings
+from penchant.data.load import load_demonstrations, load_preferences, load_prompts, read_preferences
 from penchant.data.write import write_groups
 from penchant.errors import InputError
 from penchant.types import Comparison, Message, PromptGroup, Response

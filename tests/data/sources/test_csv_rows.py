@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penchant.data import load_preferences
+from penchant.data.load import load_preferences
 from penchant.data.sources.csv_rows import read_csv
 from penchant.errors import InputError
 

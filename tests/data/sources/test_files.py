@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_preferences, read_preferences
+from penchant.data.load import load_preferences, read_preferences
 from penchant.data.sources import files as containers
 from penchant.data.sources import lines, packed
 from penchant.data.sources.files import read_rows

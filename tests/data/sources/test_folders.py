@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_preferences
+from penchant.data.load import load_preferences
 from penchant.data.sources.files import source_files
 from penchant.errors import InputError
 from penchant.runs.provenance import provenance_of_files

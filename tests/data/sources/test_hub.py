@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_preferences
+from penchant.data.load import load_preferences
 from penchant.data.sources import hub
 from penchant.errors import InputError
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_demonstrations, load_preferences
+from penchant.data.load import load_demonstrations, load_preferences
 from penchant.errors import InputError
 
 ROWS = [

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from penchant.data import load_preferences
+from penchant.data.load import load_preferences
 from penchant.data.sources import packed, xlsx_rows
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row

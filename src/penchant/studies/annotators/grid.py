@@ -78,7 +78,7 @@ def annotators_grid(config: AnnotatorsConfig) -> AnnotatorsGrid:
 @cache  # the grid is asked for again when its stages have ended, and reading the data warns of what is odd in it
 def _names(data: AnnotatedData, content: str) -> tuple[str, ...]:
     """Return the names of all annotators in the data; `content` is the digest of the file."""
-    from penchant.data import load_preferences
+    from penchant.data.load import load_preferences
 
     path = locate_prompts(data.path)
     groups = load_preferences(

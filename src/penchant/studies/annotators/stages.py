@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from penchant.data import write_groups
 from penchant.data.load import read_preferences
 from penchant.data.rendering.render_groups import render_all
+from penchant.data.write import write_groups
 from penchant.errors import InputError
 from penchant.studies.annotators.names import annotator_names
 from penchant.studies.annotators.stage_settings import LeftOutSettings

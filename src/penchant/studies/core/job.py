@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from penchant.data import load_prompts
+from penchant.data.load import load_prompts
 from penchant.engine.sampling import Sampling
 from penchant.errors import InputError
 from penchant.models.load import load_policy

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from penchant.data import load_prompts, write_groups
-from penchant.data.load import load_demonstrations
+from penchant.data.load import load_demonstrations, load_prompts
+from penchant.data.write import write_groups
 from penchant.errors import InputError
 from penchant.models.load import load_renderer
 from penchant.studies.core.job import StageJob

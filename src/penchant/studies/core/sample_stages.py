@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from penchant.data import load_preferences, write_groups
+from penchant.data.load import load_preferences
+from penchant.data.write import write_groups
 from penchant.models.reward import load_reward_model
 from penchant.rewards import compare_by_score, load_reward, score_groups
 from penchant.studies.core.job import STAGE, StageJob, draw, start_policy, trained_policy, with_room

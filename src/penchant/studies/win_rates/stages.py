@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from penchant.data import load_preferences, write_groups
+from penchant.data.load import load_preferences
+from penchant.data.write import write_groups
 from penchant.errors import InputError, RunError
 from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
 from penchant.judges.contract import Judge

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from penchant.data import load_demonstrations, load_prompts, read_preferences
 from penchant.data.layouts.rankings import rankings_of
+from penchant.data.load import load_demonstrations, load_prompts, read_preferences
 from penchant.data.settings import DataConfig, PromptsConfig, RowsConfig
 from penchant.data.sources.values import RowError
 from penchant.errors import InputError
