@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import pytest
 
 from chat_templates import CHATML, LLAMA2, renderer
-from penchant.data import check
 from penchant.data.check import check_preferences
+from penchant.data.check import check_preferences as check
 from penchant.data.rendering.renderer import Renderer
 from penchant.data.rendering.templates import boundary_warnings
 from penchant.errors import InputError
