@@ -35,7 +35,13 @@ SPLITS: dict[tuple[tuple[str, ...], bool], str] = {
     ((rf"{_CASED % (f'{_CONTRACTIONS}?', f'{_CONTRACTIONS}?')}|\p{{N}}{{1,3}}|{_CASED_SIGNS}",), False): "gpt-4o",
 }
 """llama.cpp's name of a split, by its patterns and by whether a whole word that is a piece skips the merges."""
-_SYNONYMS = {"llama3": "llama-bpe", "llama-v3": "llama-bpe"}
+_SYNONYMS = {
+    **dict.fromkeys(("llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"), "llama-bpe"),
+    **dict.fromkeys(("deepseek-r1-qwen", "kormo", "megrez"), "qwen2"),
+    **dict.fromkeys(("phi-2", "gigachat", "mellum", "exaone4"), "gpt-2"),
+    "llama4": "gpt-4o",
+}
+"""Other names of llama.cpp for the same split."""
 
 
 def set_split(tokenizer: tokenizers.Tokenizer, name: str, origin: str) -> None:

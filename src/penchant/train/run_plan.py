@@ -121,7 +121,9 @@ def gradient_plan(
         # settled by the data before this: numbers, whatever the settings left open
         assert isinstance(samples.max_prompts, int)
         assert isinstance(samples.max_new_tokens, int)
-        prompts = min(samples.max_prompts, len(prepared.held_groups) or len(prepared.train_groups))
+        # a file of prompts is not read for this: it has as many as are asked for, or an estimate that is too high
+        known_prompts = len(prepared.held_groups) or len(prepared.train_groups)
+        prompts = samples.max_prompts if samples.prompts else min(samples.max_prompts, known_prompts)
         # the policy at the start and the end, and the reference once
         sampled = (PASSES + 1.0) * prompts * samples.n * samples.max_new_tokens
     largest = max((sum(int(sizes[group]) for group, _ in step) for step in steps), default=0)
@@ -148,7 +150,7 @@ def rollout_plan(
     samples = config.steps * config.prompts_per_step * config.samples_per_prompt
     tokens = float(samples * config.max_new_tokens)
     # each sample is drawn, scored by policy and reference, and learned from in every pass over its rollout
-    work = Work(tokens, 2 * tokens, tokens, min(config.tokens_per_batch or 1024, int(tokens)))
+    work = Work(config.updates * tokens, 2 * tokens, tokens, min(config.tokens_per_batch or 1024, int(tokens)))
     rows = prompt_rows(learner.renderer, groups[:PLANNED_ROWS])
     return RunPlan(config.steps, counts, warnings, rows, str(learner.scorer.device), _cost(config, learner, work))
 
