@@ -1,4 +1,5 @@
-# Penchant on a CPU, or on CUDA by another base. Not run: there was no Docker daemon where this was written.
+# Penchant on a CPU, or on CUDA by another base. Built and run by buildah on a base of Debian 12 (bookworm) with a CPU build of
+# torch; never by Docker, whose daemon was not at hand, nor on the base below or one for CUDA.
 #
 #   docker build -t penchant .
 #   docker run --rm -v "$PWD:/work" --user "$(id -u):$(id -g)" penchant demo
