@@ -38,12 +38,12 @@ VERBS = split_words("""
     deserialize destroy detach detect determine disable discard dispatch display divide do download draw drop dump
     duplicate embed emit enable encode end enforce ensure enter enumerate erase escape estimate evaluate evict
     examine exclude execute exit expand explain export express extend extract fail fall fetch fill filter find
-    finish fit fix flag flatten flush fold follow forget fork format forward freeze gather generate get give go
+    finish fit fix flag flatten flip flush fold follow forget fork format forward freeze gather generate get give go
     grade group guard handle hash have hide hold identify ignore import include increase index infer inform
     initialize inject insert inspect install interpolate interpret invert iterate join judge keep label launch lay
     learn leave let limit link list listen load locate lock look lower make map mark mask match measure merge
     migrate minimize modify mount move multiply name normalize note notify offer open order pack pad paint parse
-    partition pass patch perform permute pick pin place plan plot pool pop populate prefill prepare prepend
+    partition pass patch perform permute pick pin place plan plot pool pop populate predict prefill prepare prepend
     prescribe preserve prevent print probe process produce prompt propagate protect prove provide prune publish pull
     push put queue quote raise rank rate reach read rebuild receive recompute record recover redact reduce refer
     refill refresh refuse register reject release reload remove rename render reorder repeat replace replay report

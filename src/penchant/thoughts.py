@@ -21,7 +21,7 @@ _FINAL = re.compile(r"(?:<\|end\|>\s*)?(?:<\|start\|>)?assistant(?:<\|channel\|>
 
 
 class ThoughtBlock(NamedTuple):
-    """Where the thoughts of a text stand, in characters.
+    """The place of the thoughts in a text, in characters.
 
     Attributes:
         start, end: the thoughts without their marks.

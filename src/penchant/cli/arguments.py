@@ -75,7 +75,7 @@ class Command:
 
     @property
     def description(self) -> str:
-        """What the docstring of the settings' class says first."""
+        """The first paragraph of the docstring of the settings' class."""
         return " ".join(summary_of(self.settings).strip().partition("\n\n")[0].split())
 
 
@@ -100,7 +100,7 @@ class CommandGroup:
 
 @dataclass(frozen=True)
 class Arguments:
-    """What was typed after a command.
+    """The words typed after a command, sorted by what they are.
 
     Attributes:
         command: the command itself.

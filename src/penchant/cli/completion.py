@@ -30,7 +30,7 @@ class Completion(Config):
 
 @dataclass(frozen=True)
 class CommandWords:
-    """What can stand behind a command.
+    """Words that can stand behind a command.
 
     Attributes:
         flags: that begin with dashes.

@@ -21,7 +21,7 @@ Method = Literal["dpo", "kto", "sft"]
 
 @dataclass(frozen=True)
 class FileLook:
-    """What a file holds.
+    """The content of a file, as training would use it.
 
     Attributes:
         method: the training method that its rows are for.

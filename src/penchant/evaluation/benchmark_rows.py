@@ -17,7 +17,7 @@ from penchant.types import Message, Prompt
 
 @dataclass(frozen=True)
 class BenchmarkSource:
-    """Where a benchmark lies on the hub, and how many wrong completions a row has (None: any number)."""
+    """The place of a benchmark on the hub, and how many wrong completions a row has (None: any number)."""
 
     hub: str
     split: str

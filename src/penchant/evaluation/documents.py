@@ -51,7 +51,7 @@ class MetricRows:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from the other metrics of an evaluation."""
+        """The task, metric and filter that tell it from the other metrics of an evaluation."""
         return self.task, self.metric, self.filter
 
 

@@ -34,7 +34,7 @@ class BenchmarkRow:
 
 @dataclass(frozen=True)
 class Grade:
-    """What a grader says of a row: a score for each completion, the right ones first, or a verdict on each pair.
+    """The grade of a row: a score for each completion, the right ones first, or a verdict on each pair.
 
     Attributes:
         scores: None for a judge, which gives none.

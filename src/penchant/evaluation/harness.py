@@ -29,7 +29,7 @@ TASK_FILES = (".yaml", ".yml")
 
 @dataclass(frozen=True)
 class HarnessRun:
-    """What lm-eval found for one model: the metrics, and the tasks as they were asked."""
+    """Results of lm-eval for one model: the metrics, and the tasks as they were asked."""
 
     metrics: tuple[MetricRows, ...]
     tasks: tuple[TaskRecord, ...]

@@ -42,7 +42,7 @@ class _Work:
 
 @dataclass(frozen=True)
 class ScoredFile:
-    """What scoring a file came to.
+    """The outcome of scoring a file.
 
     Attributes:
         path: the file that was written.

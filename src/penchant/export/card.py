@@ -27,7 +27,7 @@ SHOWN_VERSIONS = ("penchant", "torch", "transformers", "peft", "tokenizers", "py
 
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
-    """What a card is made of.
+    """Facts that a card is made of.
 
     Attributes:
         title: the model's name.

@@ -121,6 +121,7 @@ def _sampled_rows(summary: Summary) -> list[str]:
 
 
 def warnings_text(summary: Summary) -> str:
+    """Return the findings, warnings and notes of a run as a list."""
     lines = [f"- **{finding.title}.** {finding.detail} {finding.advice}".rstrip() for finding in findings(summary)]
     listed = (summary.run.result or {}).get("warnings")
     lines += [f"- {cell(str(line))}" for line in listed] if isinstance(listed, list) else []

@@ -28,7 +28,7 @@ LARGEST_F16 = 65504.0
 
 @dataclass(frozen=True)
 class Description:
-    """What a file says of itself: its name, and the licence and the base of its model where they are known."""
+    """The description of a file: its name, and the licence and the base of its model where they are known."""
 
     name: str
     license: str | None = None

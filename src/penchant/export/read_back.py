@@ -24,7 +24,7 @@ LARGEST_DIFFERENCE = 1e-4  # nats per token, of weights that were not rounded
 
 @dataclass(frozen=True)
 class Scores:
-    """What a network gives for `TEXTS`: log-probabilities of tokens, or rewards."""
+    """Outputs of a network for `TEXTS`: log-probabilities of tokens, or rewards."""
 
     values: Tensor
     rewards: bool

@@ -18,7 +18,7 @@ License = Annotated[str, Field(min_length=1, max_length=96, pattern=r"^[A-Za-z0-
 
 
 class ModelFolder(Config):
-    """What an exported folder holds, wherever it goes."""
+    """Settings of an exported folder, wherever it goes."""
 
     model: Text
     """What to export: a run directory, its `checkpoint`, or any model that Penchant opens (a folder, a built-in name,

@@ -40,7 +40,7 @@ DTYPES: Mapping[str, Dtype] = {"float32": "float32", "bfloat16": "bfloat16", "fl
 
 @dataclass(frozen=True)
 class Written:
-    """What was written into a folder, for the card.
+    """The weights written into a folder, for the card.
 
     Attributes:
         dtype: how the weights are stored.

@@ -62,10 +62,10 @@ class CachedModel:
 
 @dataclass(frozen=True)
 class HubCache:
-    """What the hub's client keeps.
+    """The cache of the hub's client.
 
     Attributes:
-        folder: where.
+        folder: where it lies.
         models: by their hub ids.
         problems: what in the folder could not be read.
     """

@@ -17,7 +17,7 @@ class ContextFullError(InputError):
 
 @dataclass
 class Conversation:
-    """What was said so far. It goes on with the policy's answers; the reference answers the same prompts.
+    """A conversation so far. It goes on with the policy's answers; the reference answers the same prompts.
 
     Attributes:
         policy, reference: who answers; there may be no reference. It is given the tokens of the policy's renderer.

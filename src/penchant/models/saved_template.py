@@ -29,7 +29,7 @@ SAVED_TEMPLATE = "penchant_template.json"
 
 @dataclass(frozen=True)
 class SavedTemplate:
-    """How the texts of a saved model were rendered.
+    """The way in which the texts of a saved model were rendered.
 
     Attributes:
         template: `chat` for the tokenizer's chat template, `plain` for none.

@@ -14,7 +14,7 @@ EVERY_S = 0.2  # between changes: each is a message to the browser
 
 
 class Handle(Protocol):
-    """What IPython returns of a display: it can be changed."""
+    """A display of IPython, which can be changed."""
 
     def update(self, content: Any) -> None:
         """Show another content in its place."""

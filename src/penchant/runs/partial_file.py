@@ -29,7 +29,7 @@ DIGEST_LENGTH = 16  # hexadecimal digits before each line
 
 @dataclass(frozen=True)
 class Origin:
-    """What the lines of a file depend on.
+    """The settings and inputs that the lines of a file depend on.
 
     Attributes:
         command: what makes them, such as `sample`.

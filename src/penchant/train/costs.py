@@ -27,7 +27,7 @@ OPTIMIZER_NUMBERS = {"rmsprop": 1, "adamw": 2}  # per trained weight
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What the cost of a model depends on.
+    """Sizes of a model that its cost depends on.
 
     Attributes:
         parameters: all weights. trained: those that learn.
@@ -43,7 +43,7 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class Work:
-    """How many tokens pass through a model.
+    """Numbers of tokens that pass through a model.
 
     Attributes:
         trained: in all epochs together, a prompt counted once for all its responses.

@@ -120,7 +120,7 @@ def source_renderer(renderer: Renderer, part: MixturePart, data: RowsConfig) -> 
 
 @dataclass(frozen=True)
 class Sides:
-    """Which groups are trained on and which are held out, by their number over all sources.
+    """Groups that are trained on and groups that are held out, by their number over all sources.
 
     Attributes:
         overlapping: groups that neither side has, since a source for evaluation holds their prompts.
@@ -174,7 +174,7 @@ def _rows(table: Mapping[str, object], key: str) -> int:
 
 
 def train_sources(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> list[int]:
-    """Return of each training group the number of its source; nothing for plain data."""
+    """Return the number of each training group's source; nothing for plain data."""
     return owners_of(sizes)[sides.train].tolist() if len(mixture.parts) > 1 else []
 
 

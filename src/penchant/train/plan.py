@@ -58,7 +58,7 @@ def ranking_unit(ranking: Sequence[int]) -> Unit:
 
 @dataclass(frozen=True)
 class Mixing:
-    """How often the training groups of several sources are drawn.
+    """The sources of training groups, and how often each is drawn.
 
     Attributes:
         owners: (groups,) the number of each group's source.

@@ -15,7 +15,7 @@ from penchant.types import PromptGroup
 
 @dataclass(frozen=True, slots=True)
 class GroupFacts:
-    """What a run must know of a group.
+    """Facts of a group that a run must know.
 
     Attributes:
         units: what an optimizer step counts of it.
@@ -29,7 +29,7 @@ class GroupFacts:
 
 
 def prompt_keys(groups_by_part: Sequence[Sequence[PromptGroup]], seed: int) -> list[list[bytes]]:
-    """Return of each source's groups the digests of their prompts, as a run has them."""
+    """Return the digests of the prompts of each source's groups, as a run has them."""
     key = content_key if len(groups_by_part) > 1 else split_key
     return [[digest_key(key(group), seed) for group in groups] for groups in groups_by_part]
 

@@ -22,7 +22,7 @@ DIGEST = "[0-9a-f]{32}"
 
 @dataclass(frozen=True)
 class Kind:
-    """What one folder of the cache keeps.
+    """The kind of entries that one folder of the cache keeps.
 
     Attributes:
         folder: its name.
@@ -103,7 +103,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What pruning removed, or would remove, and what it could not.
+    """The outcome of pruning: what was removed, or would be, and what could not be.
 
     Attributes:
         removed: in the order of their last use.

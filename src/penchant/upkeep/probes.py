@@ -55,7 +55,7 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """What a probe found.
+    """The answer of a probe.
 
     Attributes:
         facts: lines of text.

@@ -13,19 +13,23 @@ from penchant.data.sources.values import RowError, RowValues, cut
 
 
 def is_list(row: RowValues, *names: str) -> bool:
+    """Return whether one of some columns holds a list."""
     return any(isinstance(row.get(name), list) for name in names)
 
 
 def has_lists(row: RowValues) -> bool:
+    """Return whether `chosen` or `rejected` is a list."""
     return is_list(row, "chosen", "rejected")
 
 
 def has_transcript(row: RowValues) -> bool:
+    """Return whether a side is a conversation in one text."""
     # one is enough: of a row whose other side is damaged, the reader of transcripts says what is wrong
     return any(pairs.is_transcript(row[name]) for name in ("chosen", "rejected"))
 
 
 def has_turns(row: RowValues) -> bool:
+    """Return whether prompt or sides are turns."""
     # a single turn may stand there without a list around it
     objects = isinstance(row.get("chosen"), dict) or isinstance(row.get("rejected"), dict)
     return objects or is_list(row, "prompt", "chosen", "rejected")
@@ -56,10 +60,12 @@ def _last_role(turns: object) -> str | None:
 
 
 def has_no_columns(row: RowValues, *names: str) -> bool:
+    """Return whether some columns are all absent or empty."""
     return all(row.get(name) is None for name in names)
 
 
 def is_bare(row: RowValues) -> bool:
+    """Return whether no column may be a prompt."""
     # a prompt under another name would be thrown away in silence
     return has_no_columns(row, *PROMPT_LIKE) and not is_list(row, "messages")
 
@@ -93,6 +99,7 @@ def which_prompt(names: Sequence[str]) -> str:
 
 
 def has_ranked_list(row: RowValues) -> bool:
+    """Return whether a list of answers stands under a name that means their order."""
     return is_list(row, *RANKED_FIELDS)
 
 

@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class AnswerBounds:
-    """Where a response stands in a text, in characters.
+    """The bounds of a response in a text, in characters.
 
     Attributes:
         start: where the response's own text begins: its thoughts, or its answer.

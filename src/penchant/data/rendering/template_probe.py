@@ -28,7 +28,7 @@ FUNCTION = {"name": TOOL, "description": "zqaboutqz", "parameters": {"type": "ob
 
 
 class TurnKind(NamedTuple):
-    """What a template may look at in a turn, its words aside: turns of one kind are written alike."""
+    """The features of a turn that a template may look at, its words aside: turns of one kind are written alike."""
 
     role: str
     filled: bool = True
@@ -60,7 +60,7 @@ class TemplateFault:
 
 @dataclass(frozen=True)
 class AnswerShape:
-    """How a template writes an answer behind a prompt of some kinds of turns.
+    """The form of an answer that a template writes behind a prompt of some kinds of turns.
 
     Attributes:
         suffix: what stands behind an answer of text; None where that could not be found out.

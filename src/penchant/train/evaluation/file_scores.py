@@ -30,7 +30,7 @@ FileRow = dict[str, object]
 
 @dataclass(frozen=True)
 class Scoring:
-    """What scores responses, and how.
+    """The models that score responses, and how they do.
 
     Attributes:
         model: a policy, or a reward model.
@@ -126,7 +126,7 @@ class Scoring:
 
 @dataclass
 class FileSummary:
-    """What a scored file says as a whole, each with an interval over prompts.
+    """Estimates of a scored file as a whole, each with an interval over prompts.
 
     Attributes:
         prompts, responses, comparisons: how many there are.
