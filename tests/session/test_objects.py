@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import linecache
 from pathlib import Path
 from typing import Any
@@ -75,17 +74,49 @@ def test_names_and_loaded_rewards_and_plain_data_stay_what_they_are() -> None:
 
 
 def test_what_has_no_source_is_numbered_and_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = functools.partial(module_function), functools.partial(module_function)
-    assert code_name(first) == code_name(first) == "session:partial_unread"
-    assert code_name(second) == "session:partial_unread2"
-    assert code_warnings({"reward": "session:partial_unread"}) == [
-        "the source of `partial` cannot be read: the record does not hold it, and resuming takes it as unchanged"
+    first, second = [1.0].count, [2.0].count
+    assert code_name(first) == code_name(first) == "session:count_unread"
+    assert code_name(second) == "session:count_unread2"
+    assert code_warnings({"reward": "session:count_unread"}) == [
+        "the source of `count` cannot be read: the record does not hold it, and resuming takes it as unchanged"
     ]
-    with pytest.raises(pt.InputError, match=r"a study runs code in processes of its own, where `partial` cannot be"):
-        refuse_session_objects({"reward": "session:partial_unread"}, "a study")
+    with pytest.raises(pt.InputError, match=r"a study runs code in processes of its own, where `count` cannot be"):
+        refuse_session_objects({"reward": "session:count_unread"}, "a study")
     in_another_session(monkeypatch)
-    with pytest.raises(pt.InputError, match="the reward `partial`: it was handed over by a Python session, and this"):
-        DOOR.check("session:partial_unread")
+    with pytest.raises(pt.InputError, match="the reward `count`: it was handed over by a Python session, and this"):
+        DOOR.check("session:count_unread")
+
+
+def test_partials_lambdas_of_a_line_methods_and_objects_have_names_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = cell(
+        "import functools\n"
+        "class Scale:\n"
+        "    def __init__(self, by):\n        self.by = by\n"
+        "    def __call__(self, pairs):\n        return [self.by for _ in pairs]\n"
+        "    def twice(self, pairs):\n        return [2 * self.by for _ in pairs]\n"
+        "def scaled(pairs, by):\n    return [by for _ in pairs]\n"
+        "objects = [functools.partial(scaled, by=1), functools.partial(scaled, by=2), Scale(1), Scale(2),\n"
+        "    Scale(1).twice, Scale(2).twice, lambda pairs: [1] * len(pairs), lambda pairs: [2] * len(pairs)]\n"
+    )["objects"]
+    given = [str(code_name(value)) for value in names]
+    assert len(set(given)) == len(given)
+    assert [shown_name(name) for name in given[::2]] == ["scaled", "Scale", "twice", "lambda"]
+    assert code_warnings(given) == []
+    in_another_session(monkeypatch)
+    assert [DOOR.load(name)([("a", "b")]) for name in given] == [[1], [2], [1], [2], [2], [4], [1], [2]]
+
+
+def test_functions_that_hold_other_objects_of_the_session_are_not_taken_for_one_another() -> None:
+    make = cell("def make(model):\n    def uses(pairs):\n        return [model for _ in pairs]\n    return uses\n")[
+        "make"
+    ]
+    model, other = object(), object()
+    names = [code_name(make(held)) for held in (model, other, model)]
+    assert names[0] == names[2] != names[1]
+    assert DOOR.load(str(names[1]))([()]) == [other]
+    assert DOOR.load(str(names[0]))([()]) == [model]
 
 
 def test_a_function_that_needs_the_session_says_what_and_is_not_run_without(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def test_a_function_stands_alone_with_its_imports_constants_and_helpers() -> Non
     text = source_text("uses_helper", uses_helper)
     assert text.missing == {}
     assert text.imports == {"json": "import json as json"}
-    assert text.constants == {"WORDS": "WORDS = ['good', 'fine']", "FACTOR": "FACTOR = 3"}
+    assert text.constants == {"FACTOR": "FACTOR = 3"}
     assert list(text.definitions) == ["helper", "uses_helper"]
     assert run("uses_helper", uses_helper)(2) == uses_helper(2) == 9
 
@@ -81,13 +81,119 @@ def test_a_closure_is_written_with_the_values_that_it_holds() -> None:
     assert source_text("scaled", make(0.5)).text != source_text("scaled", make(0.25)).text
 
 
-def test_a_lambda_is_written_by_itself_and_two_in_a_line_cannot_be_told_apart() -> None:
+def test_lambdas_are_written_by_themselves_also_two_in_a_line() -> None:
     pairs = {"key": lambda x: x + FACTOR}
     assert source_text("lambda_", pairs["key"]).definitions == {"lambda_": "lambda_ = lambda x: x + FACTOR"}
     assert run("lambda_", pairs["key"])(1) == 4
-    first, _ = (lambda x: x), (lambda y: y)
+    first, second = (lambda x: x + 1), (lambda x: lambda y: x * y)
+    assert source_text("f", first).definitions == {"f": "f = lambda x: x + 1"}
+    assert source_text("f", second).definitions == {"f": "f = lambda x: lambda y: x * y"}
+    assert run("f", second(3))(2) == 6
+    # two with the same columns: the code does not say which
+    namespace: dict[str, Any] = {}
+    exec(compile("f = lambda x: x", __file__, "exec"), namespace)
     with pytest.raises(Unreadable):
-        source_text("lambda_", first)
+        source_text("f", namespace["f"])
+
+
+def test_a_default_is_written_as_the_value_that_it_has() -> None:
+    scaled = [lambda x, k=k: k * x for k in (2, 3)]  # type: ignore[misc]
+    assert [run("f", function)(4) for function in scaled] == [8, 12]
+    handle = object()
+
+    def by_name(x, *, how=json.loads, to=handle):  # type: ignore[no-untyped-def]
+        return how(x), to
+
+    text = source_text("by_name", by_name)
+    assert "how=json.loads" in text.definitions["by_name"]
+    # a name that is still the same object stays a name
+    assert text.missing == {"handle": "a default that is a object"}
+
+
+def negated(function):  # type: ignore[no-untyped-def]
+    @functools.wraps(function)
+    def wrapper(*arguments):  # type: ignore[no-untyped-def]
+        return -function(*arguments)
+
+    return wrapper
+
+
+def hidden(function):  # type: ignore[no-untyped-def]
+    def wrapper(*arguments):  # type: ignore[no-untyped-def]
+        return 10 * function(*arguments)
+
+    return wrapper
+
+
+@negated
+def by_decorator(x):  # type: ignore[no-untyped-def]
+    return x + FACTOR
+
+
+@hidden
+def without_wraps(x):  # type: ignore[no-untyped-def]
+    return x + FACTOR
+
+
+def test_decorated_functions_are_what_their_decorators_made_of_them() -> None:
+    by_hand, twice = negated(helper), negated(negated(helper))
+    assert run("by_decorator", by_decorator)(1) == -4
+    assert run("wrapper", without_wraps)(1) == 40
+    assert [run("helper", function)(2) for function in (helper, by_hand)] == [6, -6]
+    assert source_text("helper", twice).missing == {"function": "two values of this name"}
+    texts = {source_text("helper", function).text for function in (helper, by_hand, twice)}
+    assert len(texts) == 3
+    # what only a call wraps, and in no function, cannot be read off any source
+    with pytest.raises(Unreadable):
+        source_text("helper", functools.lru_cache(helper))
+
+
+def test_helpers_under_other_names_and_one_name_of_two_values() -> None:
+    renamed = helper
+
+    def calls(x):  # type: ignore[no-untyped-def]
+        return renamed(x)
+
+    assert run("calls", calls)(2) == 6
+
+    def make(beta, inner=None):  # type: ignore[no-untyped-def]
+        def f(x):  # type: ignore[no-untyped-def]
+            return beta * (inner(x) if inner else x)
+
+        return f
+
+    nested = make(2, make(3))
+    assert nested(1) == 6
+    assert source_text("f", nested).missing["beta"] == "two values of this name"
+
+
+class Scaled:
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+        self.seen: list[float] = []
+
+    def __call__(self, x: float) -> float:
+        return self.factor * x
+
+    def half(self, x: float) -> float:
+        return self.factor * x / 2
+
+
+def test_objects_and_bound_methods_are_their_class_with_its_constants() -> None:
+    text = source_text("scaled", Scaled(2))
+    assert text.missing == {"self.seen": "a list"}
+    assert text.text != source_text("scaled", Scaled(3)).text
+    assert run("scaled", Scaled(3))(2) == 6
+    assert run("half", Scaled(3).half)(2) == 3
+    assert run("load", Counter.load)(None).count([]) == 3
+
+
+def test_a_partial_is_its_function_and_its_arguments() -> None:
+    assert run("p", functools.partial(helper, 2))() == 6
+    by_name = functools.partial(Scaled.__call__, x=FACTOR)
+    assert run("p", by_name)(Scaled(2)) == 6
+    assert source_text("p", functools.partial(helper, object())).missing == {"p_0": "a object"}
+    assert run("p", functools.partial(functools.partial(max, 5), 7))() == 7
 
 
 def test_what_the_session_alone_has_is_named_and_stands_in_the_text() -> None:
@@ -104,6 +210,6 @@ def test_what_the_session_alone_has_is_named_and_stands_in_the_text() -> None:
 def test_code_without_source_is_none() -> None:
     namespace: dict[str, Any] = {}
     exec("def f(x): return x", namespace)
-    for value in (namespace["f"], len, functools.partial(len), 3, type("Made", (), {})):
+    for value in (namespace["f"], len, [].append, 3, type("Made", (), {})):
         with pytest.raises(Unreadable):
             source_text("f", value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 import sys
 from dataclasses import dataclass
@@ -11,7 +13,8 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from penchant.errors import InputError
-from penchant.session.source_text import Unreadable, is_installed, source_text
+from penchant.session.definitions import Unreadable
+from penchant.session.source_text import SourceText, is_installed, source_text
 from penchant.session.store import PREFIX, content_digest, find_stored, is_session_name, names_in, write_once
 
 NAME = "penchant_name"
@@ -25,10 +28,12 @@ class HandedOver:
 
     Attributes:
         missing: what its stored source does not hold, by name; None where it has no source at all.
+        gaps: the objects that are missing.
     """
 
     value: object
     missing: tuple[str, ...] | None
+    gaps: tuple[object, ...] = ()
 
 
 _objects: dict[str, HandedOver] = {}
@@ -57,14 +62,14 @@ def code_name(value: object) -> object:
         return name
     stem = _identifier(definition)
     try:
-        text = source_text(stem, definition)
+        text = source_text(stem, value)
     except Unreadable:
-        return _register(_unread_name(stem, value), value, None)
-    content = text.text.encode(errors="surrogatepass")
-    name = f"{stem}_{content_digest(content)}"
+        return _register(_unread_name(stem, value), HandedOver(value, None))
+    name, content = _numbered_name(stem, text)
     # another ending where it cannot stand alone: nobody is to run half of a function
     write_once(f"{name}{'.txt' if text.missing else '.py'}", content)
-    return _register(name, value, tuple(f"`{key}` ({words})" for key, words in text.missing.items()))
+    missing = tuple(f"`{key}` ({words})" for key, words in text.missing.items())
+    return _register(name, HandedOver(value, missing, tuple(text.gaps)))
 
 
 CodeName = Annotated[str, BeforeValidator(code_name)]
@@ -87,7 +92,10 @@ def _module_name(value: object, definition: object) -> str | None:
 
 
 def _identifier(value: object) -> str:
-    name = getattr(value, "__name__", "") or type(value).__name__
+    while isinstance(value, functools.partial):
+        value = value.func
+    # an object is not called what its class is: a text has both
+    name = getattr(value, "__name__", "") or f"{type(value).__name__}_"
     name = "lambda_" if name == "<lambda>" else name
     return name if name.isidentifier() else "code"
 
@@ -99,8 +107,25 @@ def _unread_name(stem: str, value: object) -> str:
     return next(name for name in names if name not in _objects or _objects[name].value is value)
 
 
-def _register(name: str, value: object, missing: tuple[str, ...] | None) -> str:
-    _objects[name] = HandedOver(value, missing)
+def _numbered_name(stem: str, text: SourceText) -> tuple[str, bytes]:
+    """Return a name that ends in the digest of a text, and the text as bytes.
+
+    Where only an object that the text lacks tells two functions apart, such as the model that each holds, the text of
+    the second has a number.
+    """
+    for number in range(1, 1000):
+        mark = f"# object {number} of this source: it holds others of the session\n" if number > 1 else ""
+        content = (text.text + mark).encode(errors="surrogatepass")
+        name = f"{stem}_{content_digest(content)}"
+        registered = _objects.get(name)
+        # by identity: nothing else is known of what a text cannot hold
+        if registered is None or all(map(operator.is_, registered.gaps, text.gaps)):
+            return name, content
+    raise InputError(f"`{stem}` was handed over 1,000 times with other objects: give these by names of their own")
+
+
+def _register(name: str, handed_over: HandedOver) -> str:
+    _objects[name] = handed_over
     return PREFIX + name
 
 

@@ -1,4 +1,4 @@
-"""The source of a function or class as a text that stands alone: with its imports, constants and helpers.
+"""The source of a function, class or object as a text that stands alone: with its imports, constants and helpers.
 
 What such a text holds is all that a digest of it covers. What it cannot hold is named: an object that lives in the
 session alone (a loaded model, an open file), or code whose source Python cannot read.
@@ -9,20 +9,18 @@ import __future__
 
 import ast
 import builtins
-import inspect
+import functools
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
+
+from penchant.session.definitions import Definition, Unreadable, find_definition, methods
 
 MAX_LITERAL = 10_000  # characters of a constant that a text holds
 FUTURE = "from __future__ import annotations"
 COPIES = ("site-packages", "dist-packages")
-
-
-class Unreadable(Exception):
-    """Raised where Python has no source of an object."""
+TWO_VALUES = "two values of this name"
 
 
 @dataclass
@@ -32,12 +30,16 @@ class SourceText:
     Attributes:
         imports, constants, definitions: lines by the name that they bind.
         missing: what the session alone has, by name, in words such as `a Policy`.
+        gaps: the objects that are missing.
+        values: by name, the object that it stands for.
     """
 
     imports: dict[str, str] = field(default_factory=dict)
     constants: dict[str, str] = field(default_factory=dict)
     definitions: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    gaps: list[object] = field(default_factory=list)
+    values: dict[str, object] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -47,9 +49,14 @@ class SourceText:
         lines += [f"# not here, for only the session has it: {name}, {words}" for name, words in self.missing.items()]
         return "\n".join(lines) + "\n\n\n" + "\n\n\n".join(self.definitions.values()) + "\n"
 
+    def lack(self, name: str, value: object, words: str = "") -> None:
+        """Note what the text cannot hold."""
+        self.missing[name] = words or f"a {type(value).__name__}"
+        self.gaps.append(value)
+
 
 def source_text(name: str, value: object) -> SourceText:
-    """Return the source of a function or class, and of all that it needs.
+    """Return the source of a function, a class or an object with methods, and of all that it needs.
 
     Args:
         name: what the text calls it.
@@ -57,45 +64,209 @@ def source_text(name: str, value: object) -> SourceText:
     Raises:
         Unreadable: Python has no source of it.
     """
-    text = SourceText()
+    text = SourceText(values={name: value})
     _define(text, name, value)
     return text
 
 
 def _define(text: SourceText, name: str, value: object) -> None:
-    definition = _definition(name, value)
+    """Add the statements that bind a name to code."""
+    if isinstance(value, functools.partial):
+        _define_partial(text, name, value)
+    elif isinstance(value, MethodType):
+        _bind(text, f"{name}_owner", value.__self__, with_state=True)
+        text.definitions[name] = f"{name} = {name}_owner.{value.__name__}"
+    elif isinstance(value, FunctionType | type) or hasattr(value, "__wrapped__"):
+        _define_code(text, name, value)
+    else:
+        _define_object(text, name, value)
+
+
+def _define_code(text: SourceText, name: str, value: object) -> None:
+    """Add the definition of a function or a class, and all that it takes from outside."""
+    code = _written_code(value)
+    definition = find_definition(code)
+    scope = _scope(code)
+    changed = False
+    if isinstance(code, FunctionType):
+        # what its decorators made of it is another object, unless the value is that very one
+        changed = code is value and _take_off_decorators(name, code, definition)
+        changed |= _write_defaults(text, code, definition, scope)
+        # a wrapper under the name of what it wraps would call itself
+        uses_name = name in (*code.__code__.co_freevars, *code.__code__.co_names)
+        if uses_name and name in scope and not _is_same(scope[name], value):
+            text.lack(name, scope[name], TWO_VALUES)
+    statement = definition.statement(name, changed=changed)
     # bound before its helpers are looked at: two functions may call each other
     text.definitions[name] = ""
-    scope = _scope(value)
-    for free in _free_names(definition):
-        if free not in scope or free in (text.imports.keys() | text.constants.keys() | text.definitions.keys()):
-            continue  # a name that is nowhere fails where it is used, as it would in the session
-        _bind(text, free, scope[free])
-    # last: a default or a decorator needs the helper above it
+    for free in _free_names(statement):
+        if free in scope:  # a name that is nowhere fails where it is used, as it would in the session
+            _bind(text, free, scope[free])
+    # last: a decorator needs the helper above it
     del text.definitions[name]
-    text.definitions[name] = definition
+    text.definitions[name] = statement
 
 
-def _bind(text: SourceText, name: str, value: object) -> None:
-    """Add what a name of a definition stands for."""
+def _written_code(value: object) -> object:
+    """Return the function or class whose source, with the decorators above it, makes a value.
+
+    Raises:
+        Unreadable: the value was made by a call that no source of a function shows.
+    """
+    code, layers = value, 0
+    while hasattr(code, "__wrapped__"):
+        code, layers = code.__wrapped__, layers + 1
+    if not layers or not isinstance(code, FunctionType):
+        return code
+    # `short = doubled(short)` leaves no decorator in the source of `short`: what `doubled` returned is the source then
+    by_decorators = layers <= find_definition(code).decorators
+    if by_decorators and code.__globals__.get(code.__name__, value) is value:
+        return code
+    if not isinstance(value, FunctionType):
+        raise Unreadable
+    return value
+
+
+def _take_off_decorators(name: str, function: FunctionType, definition: Definition) -> bool:
+    """Take the decorators off a function that they were given, such as one in a wrapper's closure.
+
+    Returns:
+        Whether there were any.
+    """
+    node = definition.node
+    if isinstance(node, ast.Lambda) or not node.decorator_list:
+        return False
+    # a decorator may return the function itself, and then the module has it under its name
+    if name == node.name and function.__globals__.get(node.name, function) is function:
+        return False
+    node.decorator_list = []
+    return True
+
+
+def _write_defaults(
+    text: SourceText, function: FunctionType, definition: Definition, scope: Mapping[str, object]
+) -> bool:
+    """Write the values of defaults in place of expressions, whose names may stand for something else by now.
+
+    In `[lambda pairs, k=k: ... for k in (1, 2)]` nothing but the default tells two functions apart.
+
+    Returns:
+        Whether anything was written.
+    """
+    assert not isinstance(definition.node, ast.ClassDef)
+    arguments, changed = definition.node.args, False
+    by_position = list(zip(arguments.defaults, function.__defaults__ or (), strict=False))
+    keywords = function.__kwdefaults__ or {}
+    by_name = [
+        (node, keywords[argument.arg])
+        for argument, node in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if node is not None and argument.arg in keywords
+    ]
+    replaced: dict[ast.expr, ast.expr] = {}
+    for node, value in (*by_position, *by_name):
+        if _is_literal(node) or _look_up(node, scope) is value:
+            continue
+        if (literal := _literal(value)) is not None:
+            replaced[node], changed = ast.parse(literal, mode="eval").body, True
+        else:
+            text.lack(ast.unparse(node), value, f"a default that is a {type(value).__name__}")
+    arguments.defaults = [replaced.get(node, node) for node in arguments.defaults]
+    arguments.kw_defaults = [node and replaced.get(node, node) for node in arguments.kw_defaults]
+    return changed
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except ValueError:
+        return False
+    return True
+
+
+def _look_up(node: ast.expr, scope: Mapping[str, object]) -> object:
+    """Return what a name, or an attribute of one such as `torch.float32`, stands for; the node itself for all else."""
+    if isinstance(node, ast.Name):
+        value = scope.get(node.id, node)
+        # a number is written as it was: the name may get another one before the text is run
+        return node if _literal(value) is not None else value
+    if isinstance(node, ast.Attribute) and (owner := _look_up(node.value, scope)) is not node.value:
+        return getattr(owner, node.attr, node)
+    return node
+
+
+def _define_partial(text: SourceText, name: str, partial: functools.partial[object]) -> None:
+    """Add a `functools.partial`: its function and its arguments, each under a name."""
+    text.imports["functools_"] = "import functools as functools_"
+    _bind(text, f"{name}_function", partial.func)
+    arguments = [f"{name}_function"]
+    for number, value in enumerate(partial.args):
+        arguments.append(f"{name}_{number}")
+        _bind(text, f"{name}_{number}", value)
+    for key, value in partial.keywords.items():
+        arguments.append(f"{key}={name}_{key}")
+        _bind(text, f"{name}_{key}", value)
+    text.definitions[name] = f"{name} = functools_.partial({', '.join(arguments)})"
+
+
+def _define_object(text: SourceText, name: str, value: object) -> None:
+    """Add an object of a class of the session: its class, and the attributes that are constants.
+
+    Raises:
+        Unreadable: it is an object of another class, such as a built-in function, or keeps its state elsewhere.
+    """
+    kind, state = type(value), getattr(value, "__dict__", None)
+    if is_installed(kind.__module__) or not isinstance(state, dict):
+        raise Unreadable
+    _bind(text, kind.__name__, kind)
+    constants = {}
+    for key, entry in state.items():
+        # lists and mappings grow while a run goes on, and the same call must find the same name afterwards
+        if isinstance(entry, str | int | float | bool | tuple | None) and (literal := _literal(entry)) is not None:
+            constants[key] = literal
+        else:
+            text.lack(f"self.{key}", entry)
+    lines = [f"{name} = {kind.__name__}.__new__({kind.__name__})"]
+    lines += [f"vars({name})[{key!r}] = {literal}" for key, literal in constants.items()]
+    text.definitions[name] = "\n".join(lines)
+
+
+def _bind(text: SourceText, name: str, value: object, *, with_state: bool = False) -> None:
+    """Add what a name of a definition stands for.
+
+    Args:
+        with_state: take an object of the session's classes apart, instead of noting that only the session has it.
+    """
+    if name in text.values:
+        if not _is_same(text.values[name], value):  # of two functions that see different things under one name
+            text.lack(name, value, TWO_VALUES)
+        return
+    text.values[name] = value
     # a module first: it has a `__name__` too, and is no class or function
     if isinstance(value, ModuleType):
         if is_installed(value.__name__):
             text.imports[name] = f"import {value.__name__} as {name}"
         else:  # a file of the user's lies elsewhere for whoever reads the text
-            text.missing[name] = f"the module {value.__name__}"
+            text.lack(name, value, f"the module {value.__name__}")
     elif (imported := _import_line(name, value)) is not None:
         text.imports[name] = imported
     elif (literal := _literal(value)) is not None:
         text.constants[name] = f"{name} = {literal}"
-    elif isinstance(value, FunctionType | type):
+    elif _is_code(value) or with_state:
         try:
             _define(text, name, value)
         except Unreadable:
             text.definitions.pop(name, None)
-            text.missing[name] = f"a {type(value).__name__} without source"
+            text.lack(name, value, f"a {type(value).__name__} without source")
     else:
-        text.missing[name] = f"a {type(value).__name__}"
+        text.lack(name, value)
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, FunctionType | type | functools.partial | MethodType) or hasattr(value, "__wrapped__")
+
+
+def _is_same(first: object, second: object) -> bool:
+    return first is second or ((literal := _literal(first)) is not None and literal == _literal(second))
 
 
 def _import_line(name: str, value: object) -> str | None:
@@ -134,7 +305,7 @@ def _literal(value: object) -> str | None:
 def _scope(value: object) -> Mapping[str, object]:
     """Return the names that a function or a class's methods see: of the module, and of the functions around."""
     # a class has no names around it of its own; its methods do
-    functions = [value] if isinstance(value, FunctionType) else [*_methods(value)]
+    functions = [value] if isinstance(value, FunctionType) else list(methods(value)) if isinstance(value, type) else []
     scope: dict[str, object] = {}
     for function in functions:
         scope |= function.__globals__
@@ -145,67 +316,6 @@ def _scope(value: object) -> Mapping[str, object]:
             except ValueError:  # not bound yet
                 continue
     return scope
-
-
-def _methods(value: object) -> Iterator[FunctionType]:
-    for member in vars(value).values():
-        function = getattr(member, "__func__", member)  # of a class method
-        if isinstance(function, FunctionType):
-            yield function
-
-
-def _definition(name: str, value: object) -> str:
-    """Return the statement that binds a name to a function, a lambda or a class.
-
-    Raises:
-        Unreadable: Python has no source of it.
-    """
-    functions = [value] if isinstance(value, FunctionType) else list(_methods(value)) if isinstance(value, type) else []
-    if not functions:
-        raise Unreadable
-    try:
-        # by a function's code: of a class in a notebook `inspect` knows no file
-        lines, _ = inspect.findsource(functions[0].__code__)
-        tree = ast.parse("".join(lines))
-    except (OSError, TypeError, SyntaxError, ValueError):
-        raise Unreadable from None
-    line = functions[0].__code__.co_firstlineno
-    node = _node(tree, value, line)
-    text = "".join(lines)
-    if isinstance(node, ast.Lambda):
-        return f"{name} = {ast.unparse(node)}"
-    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-    return textwrap.dedent("".join(text.splitlines(keepends=True)[first - 1 : node.end_lineno])).rstrip()
-
-
-def _node(
-    tree: ast.Module, value: object, line: int
-) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda:
-    """Return the part of a syntax tree that defines a function or a class.
-
-    Raises:
-        Unreadable: there is none in that line, or several.
-    """
-    # by line: a cell may define one name several times, and the last one need not be this one
-    nodes = list(ast.walk(tree))
-    if isinstance(value, type):
-        classes = [node for node in nodes if isinstance(node, ast.ClassDef) and node.name == value.__name__]
-        around = [node for node in classes if node.lineno <= line <= (node.end_lineno or 0)]
-        if around:
-            return around[-1]
-        raise Unreadable
-    code_name = getattr(value, "__code__").co_name  # noqa: B009 - checkers know no `__code__` of an object
-    if code_name == "<lambda>":
-        lambdas = [node for node in nodes if isinstance(node, ast.Lambda) and node.lineno == line]
-        if len(lambdas) == 1:
-            return lambdas[0]
-        raise Unreadable
-    for node in nodes:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == code_name:
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            if first == line:
-                return node
-    raise Unreadable
 
 
 def _free_names(definition: str) -> list[str]:
