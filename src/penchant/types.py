@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from penchant.errors import InputError
-from penchant.rich_text import estimate_rows, html_table, shorten
+from penchant.rich_text import estimate_rows, html_table, interval_bars, shorten
 
 
 def _repr_filled(item: Message | Response, first_fields: int) -> str:
@@ -322,7 +322,11 @@ class RunResult:
         )
 
     def _repr_html_(self) -> str:
-        first, final = (dict(estimate_rows(self.metrics.get(name))) for name in ("first", "final"))
-        rows = [(name, first.get(name, ""), value) for name, value in final.items()]
-        rows += [("warning", "", str(warning)) for warning in self.metrics.get("warnings", [])]
-        return html_table(repr(self), rows, ("", "before", "after"))
+        first = {name: (bar, text) for name, bar, text in estimate_rows(self.metrics.get("first"))}
+        rows: list[tuple[str, ...]] = []
+        for name, bar, text in estimate_rows(self.metrics.get("final")):
+            before, before_text = first.get(name, (None, ""))
+            # on one scale: whether the two intervals overlap is what one looks for
+            rows.append((name, before_text, text, interval_bars([bar] if before is None else [before, bar])))
+        rows += [("warning", "", str(warning), "") for warning in self.metrics.get("warnings", [])]
+        return html_table(repr(self), rows, ("", "before", "after", ""))

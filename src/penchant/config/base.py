@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from types import NoneType
-from typing import ClassVar, Self, SupportsIndex
+from typing import ClassVar, Self
 
 from pydantic import ValidationError, field_validator, model_validator
 
@@ -23,32 +21,6 @@ from penchant.session.objects import code_name
 def is_unicode(text: str) -> bool:
     """Return whether a text can be written as UTF-8. A file's name in another encoding comes with lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-class HelpText(str):
-    """A class's docstring, which shows the text of every setting behind it where `help` asks for it.
-
-    As a text it is the docstring as it stands in the source.
-
-    Attributes:
-        kind: the class.
-    """
-
-    kind: type[Schema]
-
-    def full(self, kind: type[Schema]) -> str:
-        """Return the whole text; reading the sources of all settings takes a tenth of a second."""
-        # by its name: as an import statement it would make every stage of a study depend on how help is laid out
-        listing = import_module("penchant.config.listing")
-        return f"{inspect.cleandoc(str(self))}\n\nSettings, by name:\n\n{listing.describe(kind)}"
-
-    def __get__(self, settings: object, kind: type[Schema]) -> str:
-        """Return the whole text as `DPO.__doc__`, which notebooks ask for."""
-        return self.full(kind)
-
-    def expandtabs(self, tabsize: SupportsIndex = 8) -> str:
-        """Return the whole text: `help` takes the docstring from the class's own names, and begins with this."""
-        return self.full(self.kind)
 
 
 class Config(Schema):
@@ -87,14 +59,6 @@ class Config(Schema):
             value = getattr(self, name)
             if value != default_of(field):
                 yield name, value
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **options: object) -> None:
-        """Put the settings into the docstring of what users configure: a method or a command."""
-        if vars(cls).get("method") and (text := vars(cls).get("__doc__")):
-            help_text = HelpText(text)
-            help_text.kind = cls
-            cls.__doc__ = help_text
 
     def replace(self, **changes: object) -> Self:
         """Return a checked copy with some fields changed (`model_copy` would not check).

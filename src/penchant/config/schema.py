@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -34,12 +36,27 @@ if TYPE_CHECKING:
         def model_copy(self, *, update: dict[str, Any] | None = None) -> Self: ...
 
 else:
-    _Model = BaseModel
+
+    class _DocumentedClass(type(BaseModel)):
+        # A property of the class of classes: `help`, IPython and `DPO.__doc__` all read it, and none of them before
+        # somebody asks. The sources of all settings take a tenth of a second.
+        @property
+        def __doc__(cls) -> str | None:
+            """The docstring; of a method's or a command's settings the text of every setting behind it."""
+            text = summary_of(cls)
+            if not (text and vars(cls).get("method")):
+                return text or None
+            # by its name: as an import statement it would make every stage of a study depend on how help is laid out
+            listing = import_module("penchant.config.listing")
+            return f"{inspect.cleandoc(text)}\n\nSettings, by name:\n\n{listing.describe(cls)}"
+
+    class _Model(BaseModel, metaclass=_DocumentedClass):
+        pass
 
 
 def summary_of(config: type[Schema]) -> str:
     """Return a class's docstring as it stands in the source, without the settings that `help` shows."""
-    # not `config.__doc__`: what `penchant.config.base.HelpText` gives there is the whole text
+    # not `config.__doc__`, which is the whole text
     return str(vars(config).get("__doc__") or "")
 
 

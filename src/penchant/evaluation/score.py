@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from penchant.errors import InputError
 from penchant.evaluation.score_settings import RUN_SETTINGS, Score
+from penchant.metrics.estimates import Measure
+from penchant.rich_text import html_table, interval_bars
 from penchant.session.store import session_path
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class _Work:
     left_out: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScoredFile:
     """The outcome of scoring a file.
 
@@ -57,6 +59,17 @@ class ScoredFile:
     summary: FileSummary | None = None
     scoring: Scoring | None = None
     left_out: int = 0
+
+    def __repr__(self) -> str:
+        """Return where the scores lie, and of how many responses they are."""
+        counts = "" if self.summary is None else f", {self.summary.prompts} prompts, {self.summary.responses} responses"
+        return f"ScoredFile({self.path}{counts})"
+
+    def _repr_html_(self) -> str:
+        estimates = {} if self.summary is None else self.summary.estimates
+        measures = [(name, value) for name, value in estimates.items() if isinstance(value, Measure)]
+        rows = [(name, m.text, interval_bars([m.interval]) if m.interval else "") for name, m in measures]
+        return html_table(repr(self), rows)
 
 
 def score_file(config: Score, *, resume: bool = False) -> ScoredFile:

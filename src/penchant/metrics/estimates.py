@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from typing import Any
+
+from penchant.rich_text import Interval, interval_bars
 
 FEWEST_CLUSTERS = 10  # below this no interval is resampled: it would leave out what the undrawn prompts say
 
@@ -29,6 +32,11 @@ class Measure:
         """True where both ends are known."""
         return self.low is not None and self.high is not None
 
+    @property
+    def interval(self) -> Interval | None:
+        """The number with its interval as notebooks draw it; None where the measure is undefined."""
+        return None if self.value is None else Interval(self.value, self.low, self.high)
+
     def above(self, other: float | Measure) -> bool:
         """Return whether the whole interval lies above a number, or above another whole interval.
 
@@ -49,8 +57,24 @@ class Measure:
             return f"{self.value:.2f} [{self.reason or 'no interval'}]"
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
+    def __repr__(self) -> str:
+        """Return the number with its interval, and what it is made of where that is counted."""
+        counts = [f"{name}={getattr(self, name)}" for name in ("n", "clusters") if hasattr(self, name)]
+        return f"{type(self).__name__}({', '.join([self.text, *counts])})"
 
-@dataclass(frozen=True, slots=True)
+    @property
+    def text(self) -> str:
+        """The number with four digits and its interval, or why there is none."""
+        if self.interval is None:
+            return f"undefined: {self.reason}"
+        return self.interval.text + ("" if self.has_interval else f" ({self.reason or 'no interval'})")
+
+    def _repr_html_(self) -> str:
+        picture = "" if self.interval is None else interval_bars([self.interval])
+        return f"<code>{escape(repr(self))}</code> {picture}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Estimate(Measure):
     """A mean and its interval, or the reason why it has none.
 
@@ -97,7 +121,7 @@ class Estimate(Measure):
         return cls(value, low, high, n, clusters)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Coefficient(Measure):
     """A measure that may be undefined, such as Cohen's kappa, or why it is.
 

@@ -13,6 +13,7 @@ from typing import Annotated
 
 from penchant.files import atomic_write, make_folder, read_json
 from penchant.metrics.estimates import Coefficient
+from penchant.rich_text import html_table, interval_bars
 from penchant.typed_json import OMITTED, JsonObject, from_json, to_object
 
 FOLDER = "evaluations"
@@ -68,7 +69,7 @@ class TaskRecord:
     digest: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class OutsideEvaluation:
     """All that is known of one evaluation from outside.
 
@@ -92,6 +93,20 @@ class OutsideEvaluation:
     started: str = ""
     provenance: Mapping[str, object] = field(default_factory=dict)
     citation: Annotated[str | None, OMITTED] = None
+
+    def __repr__(self) -> str:
+        """Return what was evaluated by what; all numbers would fill pages."""
+        compared = f" beside {self.before}" if self.before else ""
+        return f"OutsideEvaluation({self.benchmark} of {self.model}{compared}, {len(self.scores)} scores)"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for score in self.scores:
+            measures = [measure for measure in (score.before, score.after) if measure is not None]
+            bars = interval_bars([measure.interval for measure in measures if measure.interval])
+            before = "" if score.before is None else score.before.text
+            rows.append((score.task, score.metric, before, score.after.text, bars))
+        return html_table(repr(self), rows, ("", "", "before", "after", ""))
 
 
 def write_evaluation(evaluation: OutsideEvaluation, file: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 from penchant.judges.summary import JudgeSummary
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.win_rate import WinRate
+from penchant.rich_text import html_table, interval_bars
 from penchant.typed_json import INLINED, JsonObject, StoredAs
 
 
@@ -63,7 +64,7 @@ class JudgedPair:
     transcript_swapped: Annotated[str, StoredAs("said_swapped")]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class JudgeResults:
     """The results of a comparison by a judge.
 
@@ -87,6 +88,18 @@ class JudgeResults:
     tests: tuple[SourceTest, ...]
     examples: Mapping[str, tuple[JudgedPair, ...]]
     provenance: Mapping[str, object]
+
+    def __repr__(self) -> str:
+        """Return what was compared; all pairs would fill pages."""
+        return f"JudgeResults({', '.join(self.methods)} against {self.against}, {self.prompts} prompts)"
+
+    def _repr_html_(self) -> str:
+        rates = {name: result.win_rate.rate for name, result in self.methods.items()}
+        rows = [
+            (name, rate.text, interval_bars([rate.interval], (0, 1)) if rate.interval else "")
+            for name, rate in rates.items()
+        ]
+        return html_table(f"win rate against {self.against} by {self.method}", rows)
 
     @property
     def by_run(self) -> dict[str, list[SourceResult]]:

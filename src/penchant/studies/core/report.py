@@ -53,6 +53,17 @@ def study_report(folder: str | Path, out: str | Path) -> Path:
     return target
 
 
+def main_picture(folder: str | Path) -> tuple[str, str]:
+    """Return the title of a study's first figure, and the figure as SVG.
+
+    Raises:
+        InputError: as `study_report`.
+    """
+    summary, page = _read(Path(folder))
+    picture = next(iter(page.pictures(summary).values()))
+    return picture.title, picture.light
+
+
 def _context(summary: object, context: Mapping[str, object]) -> Mapping[str, object]:
     """Return what the template is filled with; of a trial, the page says first that its numbers mean nothing."""
     config, headline = getattr(summary, "config", None), context.get("headline")

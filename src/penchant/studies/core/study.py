@@ -9,12 +9,14 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from penchant.config import to_yaml
 from penchant.digests import DamagedFile, check_files, write_sums
 from penchant.errors import InputError, RunError
 from penchant.files import locked_folder, remove, write_text
+from penchant.rich_text import html_table, svg_image
 from penchant.runs.cache_use import using_cache
 from penchant.session.objects import refuse_session_objects
 from penchant.session.store import keep_inputs
@@ -51,6 +53,20 @@ class StudyResult:
     failures: tuple[tuple[str, str], ...]
     ran: int
     interrupted: bool
+
+    def __repr__(self) -> str:
+        """Return how it ended and where it lies; all numbers would fill pages."""
+        parts = [str(self.path), f"{self.ran} stages run"]
+        parts += [f"{len(self.failures)} failed"] if self.failures else []
+        parts += ["interrupted"] if self.interrupted else []
+        return f"StudyResult({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        if not self.numbers:
+            return html_table(repr(self), self.failures)
+        # by its name: as an import statement it would make every stage of a study depend on how pages are drawn
+        title, svg = import_module("penchant.studies.core.report").main_picture(self.path)
+        return f"{svg_image(svg, title)}{html_table(repr(self), self.failures)}"
 
 
 def run_study(config: Study, *, jobs: int = 1, workers: Workers | None = None) -> StudyResult:
