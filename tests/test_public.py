@@ -43,7 +43,7 @@ def test_the_package_lists_its_names_and_its_version() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorials/python.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorials/python.md", "docs/tutorials/weak.md"])
 def test_the_calls_of_a_page_pass_a_type_checker(page: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
     (tmp_path / "page.py").write_text("\n".join(blocks))

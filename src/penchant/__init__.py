@@ -21,7 +21,7 @@ import penchant.face  # noqa: F401 - `train` stays the function, whatever is imp
 
 if TYPE_CHECKING:
     from penchant import losses
-    from penchant.calls import agree, evaluate, export, judge, rank, score, study
+    from penchant.calls import agree, evaluate, export, judge, rank, score, study, weak_label, weak_train
     from penchant.data.check import check_preferences
     from penchant.data.load import load_demonstrations, load_preferences, load_prompts
     from penchant.data.write import write_groups
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from penchant.studies.report import report
     from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
     from penchant.weak.command_settings import WeakLabel, WeakTrain
-    from penchant.weak.label import weak_label
-    from penchant.weak.train import weak_train
 
 _LATER = {
     "BestOfN": "penchant.methods.best_of_n",
@@ -86,8 +84,8 @@ _LATER = {
     "score_groups": "penchant.rewards",
     "study": "penchant.calls",
     "train": "penchant.methods",
-    "weak_label": "penchant.weak.label",
-    "weak_train": "penchant.weak.train",
+    "weak_label": "penchant.calls",
+    "weak_train": "penchant.calls",
     "write_groups": "penchant.data.write",
 }
 """What users import, and the module that has it. Each is imported when it is first asked for."""

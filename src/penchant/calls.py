@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from penchant.studies.core.settings import Study
     from penchant.studies.core.study import StudyResult
     from penchant.types import RunResult
+    from penchant.weak.results import LabelledFile
 
 
 def judge(*responses: object, **settings: object) -> JudgeResults:
@@ -95,10 +96,7 @@ def score(
     from penchant.evaluation.score_settings import Score
 
     config = Score(**_with_positionals(settings, model=model, path=path))
-    # the command asks for --overwrite; scores are work that nobody should lose in silence
-    out = Path(config.out).expanduser()
-    if out.is_file() and not (resume or overwrite):
-        raise InputError(f"out={config.out} exists and is not overwritten: choose another name, or add overwrite=True")
+    _refuse_overwriting(config.out, resume or overwrite)
     return score_file(config, resume=resume)
 
 
@@ -106,7 +104,7 @@ def export(model: object, **settings: object) -> Exported:
     """Write a trained model as a folder for other programs, as `penchant export` does.
 
     Args:
-        model: a run directory, the result of `train`, or any model's name.
+        model: a run directory, the result of `train`, a loaded policy, or any model's name.
         settings: those of `penchant export`, such as `format="gguf"`, `out="exported"`.
 
     Raises:
@@ -119,11 +117,12 @@ def export(model: object, **settings: object) -> Exported:
     return write_export(config, Path(config.out))
 
 
-def evaluate(model: object, **settings: object) -> OutsideEvaluation:
+def evaluate(model: object = None, **settings: object) -> OutsideEvaluation:
     """Evaluate a run by tasks of lm-eval or by RewardBench, as `penchant evaluate` does.
 
     Args:
-        model: a run directory, the result of `train`, or any model's name.
+        model: a run directory, the result of `train`, a loaded policy, or any model's name; None where a judge is
+            graded.
         settings: those of `penchant evaluate`, such as `tasks=["sciq"]`, `limit=100`.
 
     Returns:
@@ -137,6 +136,54 @@ def evaluate(model: object, **settings: object) -> OutsideEvaluation:
 
     evaluation, _ = run(EvaluateConfig(**_with_positionals(settings, model=model)))
     return evaluation
+
+
+def weak_label(data: object, *, overwrite: bool = False, **settings: object) -> LabelledFile:
+    """Have a weak supervisor label rows, as `penchant weak label` does.
+
+    Args:
+        data: the rows: a file, rows of the session, or a `WeakLabel` with all settings.
+        overwrite: replace the file that `out` names, if it is there.
+        settings: those of `penchant weak label`, such as `train=labelled`, `out="weak.jsonl"`.
+
+    Raises:
+        InputError: bad rows; rows that the supervisor learned from; a file that is there. RunError: a full disk.
+
+    Example:
+        pt.weak_label(frame, train=labelled_frame, supervisor=MyClassifier, out="weak.jsonl")
+    """
+    from penchant.weak.command_settings import WeakLabel
+    from penchant.weak.label import weak_label as run
+
+    if isinstance(data, WeakLabel):
+        config = data.replace(**settings)
+    else:
+        config = WeakLabel(**_with_positionals(settings, data=data))
+    if config.out not in (config.data, config.train):  # refused whatever is asked for, in words of its own
+        _refuse_overwriting(config.out, overwrite)
+    return run(config)
+
+
+def weak_train(data: object, *, resume: bool = False, **settings: object) -> RunResult:
+    """Train a student on weak labels, as `penchant weak train` does.
+
+    Args:
+        data: the labelled rows: a file, rows of the session, what `weak_label` returned, or a `WeakTrain` with all
+            settings.
+        resume: go on with the run that lies in `out`.
+        settings: those of `penchant weak train`, such as `student="penchant-0.5m"`, `loss=my_loss`.
+
+    Raises:
+        InputError: bad rows, settings or models. RunError: training failed, or the disk is full.
+    """
+    from penchant.weak.command_settings import WeakTrain
+    from penchant.weak.results import LabelledFile
+    from penchant.weak.train import weak_train as run
+
+    if isinstance(data, WeakTrain):
+        return run(data.replace(**settings), resume=resume)
+    source = data.path if isinstance(data, LabelledFile) else data
+    return run(WeakTrain(**_with_positionals(settings, data=source)), resume=resume)
 
 
 def study(
@@ -207,6 +254,12 @@ def _merged(values: Mapping[str, object], changes: Mapping[str, object]) -> dict
     return merged
 
 
+def _refuse_overwriting(out: str, allowed: bool) -> None:
+    """Refuse to write over a file, as the command does without --overwrite: nobody should lose work in silence."""
+    if Path(out).expanduser().is_file() and not allowed:
+        raise InputError(f"out={out} exists and is not overwritten: choose another name, or add overwrite=True")
+
+
 def _with_positionals(settings: Mapping[str, object], **positionals: object) -> dict[str, object]:
     """Return settings with what stands before them, where something does: `pt.judge(responses=[...])` works too."""
     from penchant.types import RunResult
@@ -214,9 +267,10 @@ def _with_positionals(settings: Mapping[str, object], **positionals: object) -> 
     # no positional is no setting: `pt.agree(people=[...])` has no other files
     full: dict[str, object] = dict(settings)
     for name, value in positionals.items():
-        if value == ():
-            continue
+        # asked of tuples alone: a DataFrame compares itself with anything cell by cell
         if isinstance(value, tuple):
+            if not value:
+                continue
             full[name] = [item.path if isinstance(item, RunResult) else item for item in value]
         else:
             full[name] = str(value.path) if isinstance(value, RunResult) else value

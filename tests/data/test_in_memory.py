@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from datasets import Dataset
 
 import penchant as pt
 from penchant.data.in_memory import data_source
+from penchant.data.load import load_responses
 from penchant.session.store import session_path
 
 ROWS = [{"prompt": f"How was film {number}?", "chosen": "Good.", "rejected": "Dull."} for number in range(3)]
@@ -32,9 +35,28 @@ def test_groups_are_kept_in_our_own_layout_and_read_back_equal() -> None:
 
 @pytest.mark.parametrize("make", [list, tuple, pd.DataFrame, Dataset.from_list, pa.Table.from_pylist])
 def test_rows_of_any_kind_become_the_same_groups(make) -> None:  # type: ignore[no-untyped-def]
-    groups = pt.load_preferences(data_source(make(ROWS)))
+    groups = pt.load_preferences(make(ROWS))
     assert [group.prompt for group in groups] == [row["prompt"] for row in ROWS]
     assert {(group.responses[0].text, group.responses[1].text) for group in groups} == {("Good.", "Dull.")}
+
+
+def test_every_loader_and_the_check_take_rows_with_the_reports_of_a_file(tmp_path: Path) -> None:
+    frame = pd.DataFrame([*ROWS, {"prompt": "Tied?", "chosen": "Same.", "rejected": None}])
+    frame.to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    with pytest.raises(
+        pt.InputError, match=r"dataframe-\w+.jsonl: 1 of 4 rows cannot be used:\n .*:4: field 'rejected' is null"
+    ):
+        pt.load_preferences(frame)
+    of_rows, of_file = (pt.check_preferences(source) for source in (frame, tmp_path / "rows.jsonl"))
+    assert replace(of_rows, source="") == replace(
+        of_file, source="", bad_rows=of_rows.bad_rows, refusals=of_rows.refusals
+    )
+    assert pt.load_preferences(frame, bad_rows="skip") == pt.load_preferences(tmp_path / "rows.jsonl", bad_rows="skip")
+    assert [group.prompt for group in pt.load_prompts(ROWS)] == [row["prompt"] for row in ROWS]
+    assert pt.load_prompts([GROUP]) == [pt.PromptGroup("Hi")]
+    taught = pt.load_demonstrations(Dataset.from_list([{"prompt": "Hi", "completion": "Ho"}]))
+    assert taught == [pt.PromptGroup("Hi", ["Ho"])]
+    assert load_responses([GROUP]) == [GROUP]
 
 
 def test_cells_become_json_and_missing_ones_null() -> None:
@@ -42,10 +64,23 @@ def test_cells_become_json_and_missing_ones_null() -> None:
         {"a": ["x", None], "b": [np.nan, 2.0], "c": [np.arange(2), [1]], "d": [date(2026, 1, 31), pd.NaT]}
     )
     frame["e"] = [np.int64(3), {"k": (1, np.float32(0.5))}]
+    frame["f"] = [Decimal("1.5"), Decimal("nan")]
     assert lines(data_source(frame)) == (
-        '{"a": "x", "b": null, "c": [0, 1], "d": "2026-01-31", "e": 3}\n'
-        '{"a": null, "b": 2.0, "c": [1], "d": null, "e": {"k": [1, 0.5]}}\n'
+        '{"a": "x", "b": null, "c": [0, 1], "d": "2026-01-31", "e": 3, "f": 1.5}\n'
+        '{"a": null, "b": 2.0, "c": [1], "d": null, "e": {"k": [1, 0.5]}, "f": null}\n'
     )
+
+
+def test_an_index_with_a_name_is_a_column() -> None:
+    frame = pd.DataFrame(ROWS)
+    assert data_source(frame.set_index("prompt")) == data_source(frame)
+    assert data_source(frame.set_index(pd.Index([7, 8, 9]))) == data_source(frame)
+
+
+def test_frames_of_polars_are_taken_also_lazy_ones() -> None:
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(ROWS)
+    assert data_source(frame) == data_source(frame.lazy()) == data_source(pd.DataFrame(ROWS))
 
 
 def test_paths_are_taken_as_they_are(tmp_path: Path) -> None:
@@ -69,6 +104,7 @@ def test_the_settings_of_a_file_hold_for_rows(tiny_model: str) -> None:
         ([GROUP, {}], r"item 1 of the list is a dict \(\{\}\), expected a PromptGroup as the others"),
         ([ROWS[0], "text"], r"item 1 of the list is a str \('text'\), expected a list of PromptGroup"),
         (pd.DataFrame([["a", "b"]]), r"the DataFrame has the column 0, expected names that are text"),
+        (pd.DataFrame([["a", "b"]], columns=["x", "x"]), "the DataFrame has several columns 'x': leave one"),
         ([{"prompt": {1, 2}}], r"row 0 of the list has a set \(\{1, 2\}\) in `prompt`; expected text, numbers"),
         ([{"prompt": "\ud800"}], "row 0 of the list holds half a character"),
     ],

@@ -14,12 +14,14 @@ from penchant.judges.compare.settings import JudgeConfig
 from penchant.judges.settings import Custom
 from penchant.losses.custom import check_custom_losses, custom_digests
 from penchant.losses.settings import CustomLoss
+from penchant.losses.weak_custom import check_weak_loss
+from penchant.losses.weak_settings import CustomWeakLoss
 from penchant.studies.core.study import run_study
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.tasks import load_task, task
 from penchant.types import LabeledExample, Verdict
-from penchant.weak.settings import OwnClassifier
+from penchant.weak.settings import OwnClassifier, Probe
 
 PAIR = ("Say it.", "short", "a longer one")
 
@@ -118,6 +120,58 @@ def test_a_task_and_a_classifier_are_named_by_their_source() -> None:
         load_task(name)
     assert isinstance(student, OwnClassifier)
     assert student.factory.startswith("session:Lengths_")
+
+
+def test_weak_supervisors_students_and_losses_are_taken_as_objects() -> None:
+    def trust(logits, labels, progress):  # type: ignore[no-untyped-def]
+        return labels
+
+    class Words:
+        def fit(self, texts, targets):  # type: ignore[no-untyped-def]
+            return self
+
+    rows = [{"text": f"film {number}", "label": "good"} for number in range(2)]
+    label = pt.WeakLabel(data=rows, train=rows, supervisor=Words, out="weak.jsonl")
+    assert label.data == label.train
+    assert label.data.startswith("session:rows-")
+    train = pt.WeakTrain(data=rows, test=rows, student=Words, loss=trust)
+    assert isinstance(label.supervisor, OwnClassifier)
+    assert train.student == label.supervisor
+    assert isinstance(train.loss, CustomWeakLoss)
+    check_weak_loss(train.loss, torch.eye(2))
+    # pages and messages call them what the session does
+    assert (train.loss.label, label.supervisor.label) == ("trust", "Words")
+
+
+def test_a_loaded_model_alone_is_a_probe_of_it(tiny_model: str) -> None:
+    policy = pt.load_policy(tiny_model, device="cpu")
+    student = pt.WeakTrain(data="weak.jsonl", student=policy).student
+    assert student == Probe(model=policy)
+    assert isinstance(student, Probe)
+    assert student.model.startswith("session:model-")
+    # by its name, too; a slip in another name is no model
+    assert pt.WeakTrain(data="weak.jsonl", student={"name": "penchant-0.5m", "layer": 3}).student == Probe(
+        model="penchant-0.5m", layer=3
+    )
+    assert pt.WeakLabel(data="d", train="t", out="o", supervisor="minilm-l6").supervisor == Probe(model="minilm-l6")
+    with pytest.raises(pt.InputError, match="did you mean `tfidf`"):
+        pt.WeakTrain(data="weak.jsonl", student="tfdif")
+
+
+def test_a_labeller_and_what_the_stages_of_rounds_are_told_are_taken_as_objects() -> None:
+    def short(pairs):  # type: ignore[no-untyped-def]
+        return [0.0 for _ in pairs]
+
+    samples = {"prompts": [pt.PromptGroup("Hi")], "reward": short}
+    rounds = pt.OnlineRLHF(
+        model="m", data="d", out="o", labeller=short, ppo={"evaluate": {"samples": samples}, "callbacks": [short]}
+    )
+    assert rounds.labeller.startswith("session:short_")
+    assert rounds.ppo["callbacks"] == [rounds.labeller]
+    assert rounds.ppo["evaluate"]["samples"]["reward"] == rounds.labeller
+    assert rounds.ppo["evaluate"]["samples"]["prompts"].startswith("session:groups-")
+    assert pt.PPOGT(model="m", data="d", reward=short).reward == rounds.labeller
+    assert rounds.recorded()["ppo"] == rounds.ppo
 
 
 def test_a_study_refuses_a_function_that_only_the_session_has(tmp_path) -> None:  # type: ignore[no-untyped-def]

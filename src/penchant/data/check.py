@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING
 
 from penchant.data import settle
 from penchant.data.check_report import CheckReport, LengthSummary, TokenCounts, problems_of
+from penchant.data.in_memory import Source, data_source
 from penchant.data.layouts import registry as formats
 from penchant.data.layouts.pairs import speaks_for_both
 from penchant.data.layouts.parse import Parsed, parse_source
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def check_preferences(
-    source: str | Path,
+    source: Source,
     *,
     renderer: Renderer | None = None,
     max_length: int | None = None,
@@ -47,6 +47,7 @@ def check_preferences(
     The report's `refusals` say why training would refuse the file.
 
     Args:
+        source: as for `load_preferences`: a path, a hub id, or rows themselves.
         renderer: measures lengths in tokens and finds unstable boundaries; without it lengths are characters.
         max_length: tokens of prompt and response; longer ones are counted. The renderer's own limit if not
             given.
@@ -56,6 +57,7 @@ def check_preferences(
     Raises:
         InputError: the file cannot be read at all, is empty, or no row is of a known layout.
     """
+    source = data_source(source)
     reading = ReadOptions(
         layout=layout, split=split, columns=columns, system=system, bad_rows=bad_rows, score=score, margin=margin
     )
@@ -64,7 +66,7 @@ def check_preferences(
     merged = merge_groups(parsed.groups, counts_add=parsed.layout.counts_add)
     tokens = None if renderer is None else _count_tokens(merged.groups, renderer, max_length)
     special = [] if renderer is None else list(map(str, renderer.tokenizer.all_special_tokens))
-    report = _counts(str(source), parsed, merged, tokens, special)
+    report = _counts(source, parsed, merged, tokens, special)
     return dataclasses.replace(
         report,
         # the sentences are made of the report's own numbers, so that text and JSON cannot differ

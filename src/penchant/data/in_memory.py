@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time
+from decimal import Decimal
 from pathlib import PurePath
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
@@ -19,6 +21,8 @@ from penchant.errors import InputError
 from penchant.session.store import store_file
 from penchant.types import PromptGroup
 
+Source = str | PurePath | Iterable[object]
+"""What loaders read: a path or hub id, or rows of the session."""
 KINDS = "a list of PromptGroup or of mappings, a DataFrame (pandas, polars), or a datasets.Dataset"
 
 
@@ -53,11 +57,11 @@ def rows_of(value: object) -> tuple[str, Sequence[object]]:
     """
     root = type(value).__module__.partition(".")[0]
     kind = type(value).__name__
-    to_dict, to_dicts, to_list = (getattr(value, name, None) for name in ("to_dict", "to_dicts", "to_pylist"))
-    if kind == "DataFrame" and root == "pandas" and callable(to_dict):
-        # pandas numbers columns without names, which no layout could be recognised by
-        _check_columns(getattr(value, "columns", ()))
-        return "DataFrame", to_dict("records")
+    to_dicts, to_list, collect = (getattr(value, name, None) for name in ("to_dicts", "to_pylist", "collect"))
+    if kind == "DataFrame" and root == "pandas":
+        return "DataFrame", _pandas_rows(value)
+    if kind == "LazyFrame" and callable(collect):  # polars reads it only now
+        return rows_of(collect())
     if kind == "DataFrame" and callable(to_dicts):  # polars
         return "DataFrame", to_dicts()
     if root == "pyarrow" and callable(to_list):
@@ -71,13 +75,25 @@ def rows_of(value: object) -> tuple[str, Sequence[object]]:
     return kind, list(value)
 
 
+def _pandas_rows(frame: Any) -> Sequence[object]:
+    """Return the rows of a pandas DataFrame; an index that has a name is a column, as `groupby` leaves it."""
+    if any(isinstance(name, str) and name not in frame.columns for name in frame.index.names):
+        frame = frame.reset_index()
+    _check_columns(frame.columns)
+    rows: Sequence[object] = frame.to_dict("records")
+    return rows
+
+
 def _check_columns(columns: Iterable[object]) -> None:
+    """Refuse columns without names, which pandas numbers, and names that several columns have."""
     unnamed = [column for column in columns if not isinstance(column, str)]
     if unnamed:
         raise InputError(
             f"the DataFrame has the column {unnamed[0]!r}, expected names that are text: "
             "frame.columns = ['prompt', 'chosen', 'rejected']"
         )
+    if repeated := [column for column, count in Counter(columns).items() if count > 1]:
+        raise InputError(f"the DataFrame has several columns {repeated[0]!r}: leave one of them, or rename it")
 
 
 def _group_lines(kind: str, rows: Sequence[object]) -> Iterable[bytes]:
@@ -116,6 +132,8 @@ def _json_value(value: object, kind: str, number: int, column: str) -> object:
         return value if math.isfinite(value) else None
     if isinstance(value, str | int | bool):
         return value
+    if isinstance(value, Decimal):
+        return float(value) if value.is_finite() else None
     if isinstance(value, date | time):
         return value.isoformat()
     raise InputError(

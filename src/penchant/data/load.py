@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, Unpack, get_args
 
 from penchant.data import settle
+from penchant.data.in_memory import Source, data_source
 from penchant.data.layouts import registry as formats
 from penchant.data.layouts.pairs import speaks_for_both
 from penchant.data.layouts.parse import Parsed, parse_source
@@ -51,7 +51,7 @@ class LoadedPreferences:
 
 
 def load_preferences(
-    source: str | Path,
+    source: Source,
     *,
     ties: Ties = "error",
     contradictions: Literal["warn", "error", "keep"] = "warn",
@@ -61,7 +61,8 @@ def load_preferences(
 
     Args:
         source: a file (JSONL, JSON, CSV, TSV, packed or not; Parquet, Arrow, Excel), a folder of shards or of
-            `save_to_disk`, a pattern, or a hub id `org/name` or `org/name:config` where no such file exists.
+            `save_to_disk`, a pattern, or a hub id `org/name` or `org/name:config` where no such file exists. Or rows
+            themselves: a list of mappings or of groups, a DataFrame (pandas, polars), a `datasets.Dataset`.
         ties: `"error"` refuses a file with tied comparisons, `"drop"` leaves them out (and groups that have
             nothing else) with a logged count, `"half"` keeps them: training counts a tie as half a win each
             way.
@@ -78,13 +79,14 @@ def load_preferences(
 
 
 def read_preferences(
-    source: str | Path,
+    source: Source,
     *,
     ties: Ties = "error",
     contradictions: Literal["warn", "error", "keep"] = "warn",
     **options: Unpack[ReadKeywords],
 ) -> LoadedPreferences:
     """Read a preference file as `load_preferences` does, with the counts of what was found and done."""
+    source = data_source(source)
     settle.require_choice("ties", ties, get_args(Ties))
     settle.require_choice("contradictions", contradictions, ("warn", "error", "keep"))
     reading = ReadOptions(**options)
@@ -122,7 +124,7 @@ def read_preferences(
     )
 
 
-def load_responses(source: str | Path, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
+def load_responses(source: Source, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
     """Read prompts with their responses, for somebody to compare: any preference file, or what `penchant sample` wrote.
 
     Comparisons that it has are kept, ties and contradictions too; none are needed.
@@ -130,13 +132,13 @@ def load_responses(source: str | Path, **options: Unpack[ReadKeywords]) -> list[
     Raises:
         InputError: as `load_preferences`.
     """
-    reading = ReadOptions(**options)
+    source, reading = data_source(source), ReadOptions(**options)
     parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
     _log(settle.settle_bad_rows(source, parsed, reading.bad_rows))
     return _merged_first(parsed, reading)
 
 
-def load_prompts(source: str | Path, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
+def load_prompts(source: Source, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
     """Read the prompts of a file, without responses.
 
     It may be a `.txt` with one per line (blank lines do not count), rows with `prompt`, or any preference or
@@ -145,7 +147,7 @@ def load_prompts(source: str | Path, **options: Unpack[ReadKeywords]) -> list[Pr
     Raises:
         InputError: as `load_preferences`.
     """
-    reading = ReadOptions(**options)
+    source, reading = data_source(source), ReadOptions(**options)
     parsed = parse_source(source, reading, layouts=formats.PROMPTS)
     # Responses are left behind, so neither ties nor contradictions are anybody's concern here.
     groups = [PromptGroup(group.prompt, source=group.source) for group in parsed.groups]
@@ -159,7 +161,7 @@ def load_prompts(source: str | Path, **options: Unpack[ReadKeywords]) -> list[Pr
     return reading.first(groups)
 
 
-def load_demonstrations(source: str | Path, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
+def load_demonstrations(source: Source, **options: Unpack[ReadKeywords]) -> list[PromptGroup]:
     """Read prompts with responses to imitate, for SFT.
 
     The rows hold `prompt` with `completion` or `response`, `messages`, alpaca, our own JSONL (all its responses), or
@@ -171,7 +173,7 @@ def load_demonstrations(source: str | Path, **options: Unpack[ReadKeywords]) -> 
         InputError: as `load_preferences`; also responses that somebody compared, rated or labelled, with the method
             that learns from such.
     """
-    reading = ReadOptions(**options)
+    source, reading = data_source(source), ReadOptions(**options)
     layouts, other_layouts = formats.DEMONSTRATIONS, formats.NO_DEMONSTRATIONS
     parsed = parse_source(source, reading, layouts=layouts, refused=other_layouts, accept=settle.refuse_judged)
     settle.refuse_repeated_prompts(source, parsed)
@@ -193,7 +195,7 @@ def _merged_first(parsed: Parsed, reading: ReadOptions) -> list[PromptGroup]:
     return reading.first(merge_groups(parsed.groups, counts_add=parsed.layout.counts_add).groups)
 
 
-def _notes(source: str | Path, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
+def _notes(source: str, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
     """Return sentences about what is no error but may surprise."""
     notes = settle.unread_warnings(source, parsed)
     if parsed.layout.assumed:

@@ -8,7 +8,9 @@ from pydantic import Field, JsonValue, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import BatchSize, Rows, Seed, Text
+from penchant.data.in_memory import DataPath
 from penchant.judges.settings import JudgeSpec
+from penchant.models.in_memory import ModelName
 from penchant.models.settings import Dtype
 
 Benchmark = Literal["rewardbench", "rewardbench2"]
@@ -23,7 +25,7 @@ class EvaluateConfig(Config):
 
     method: ClassVar[str] = "evaluate"
 
-    model: Text | None = None
+    model: Annotated[ModelName, Field(min_length=1)] | None = None
     """A run directory, or a model: a built-in name, a folder, a GGUF file, or a hub id. With `benchmark` also a reward
     model; a policy is then graded by its implicit reward."""
     tasks: tuple[Text, ...] = ()
@@ -32,13 +34,13 @@ class EvaluateConfig(Config):
     benchmark: Benchmark | None = None
     """Grade a reward or a judge instead: `rewardbench` (pairs; Lambert et al. 2024) or `rewardbench2` (best of four;
     Malik et al. 2025)."""
-    path: Text | None = None
+    path: Annotated[DataPath, Field(min_length=1)] | None = None
     """With `benchmark`: the file with its rows, or a hub id; the benchmark's own hub id if not given."""
     split: Text | None = None
     """With `benchmark`: the split of the hub data set; the benchmark's own if not given."""
     judge: JudgeSpec | None = None
     """With `benchmark`: the judge to grade, in place of `model`."""
-    before: Text | None = None
+    before: Annotated[ModelName, Field(min_length=1)] | None = None
     """The model to compare with, or the reference of an implicit reward. For a run that is the model that it started
     from, unless another one is given; `none` evaluates the model alone."""
     template: Text | None = None

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Text
+from penchant.models.in_memory import ModelName
 
 Format = Literal["merged", "adapter", "gguf"]
 Quantization = Literal["f32", "f16", "bf16", "q8_0"]
@@ -20,7 +21,7 @@ License = Annotated[str, Field(min_length=1, max_length=96, pattern=r"^[A-Za-z0-
 class ModelFolder(Config):
     """Settings of an exported folder, wherever it goes."""
 
-    model: Text
+    model: Annotated[ModelName, Field(min_length=1)]
     """What to export: a run directory, its `checkpoint`, or any model that Penchant opens (a folder, a built-in name,
     a hub id)."""
     format: Format = "merged"

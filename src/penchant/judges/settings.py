@@ -11,6 +11,7 @@ from penchant.config import Config
 from penchant.config.addresses import split_http_address
 from penchant.config.fields import tag_of
 from penchant.config.limits import Seed
+from penchant.data.in_memory import DataPath
 from penchant.extension.door import Door
 from penchant.models.in_memory import ModelName
 from penchant.session.objects import CodeName
@@ -139,7 +140,7 @@ class People(JudgeSettings):
     implementation: ClassVar[str] = "penchant.judges.people:PeopleJudge"
 
     name: Literal["people"] = "people"
-    paths: Annotated[tuple[str, ...], Field(min_length=1)]
+    paths: Annotated[tuple[DataPath, ...], Field(min_length=1)]
     """Preference files, or what `penchant collect` wrote."""
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from penchant.extension.door import Door
 from penchant.losses.batchwise_settings import AOT, LDDPO, WPO, AOTUnpaired, PlackettLuce
 from penchant.losses.contract import Beta, Needs, NllWeight, PairLoss, ReferenceBeta
+from penchant.session.objects import CodeName
 
 
 class Sigmoid(PairLoss):
@@ -272,7 +273,7 @@ class CustomLoss(PairLoss):
     extension: ClassVar[str] = "function"
     margin = "penchant.losses.pairs:log_ratio_margin"
     name: Literal["custom"] = "custom"
-    function: str = Field(min_length=1)  # type: ignore[misc]  # here each object names its own
+    function: CodeName = Field(min_length=1)  # type: ignore[misc]  # here each object names its own
     """`module:function`, or `path/to/file.py:function`; called with the policy's sums of the chosen and the rejected
     response, then the reference's, each of shape (pairs,), in nats."""
     settings: dict[str, Any] = Field(default_factory=dict)

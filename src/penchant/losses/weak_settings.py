@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from penchant.config import Config
 from penchant.extension.door import Door
+from penchant.session.objects import CodeName, shown_name
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -95,7 +96,7 @@ class CustomWeakLoss(Config):
 
     extension: ClassVar[str] = "function"
     name: Literal["custom"] = "custom"
-    function: Annotated[str, Field(min_length=1)]
+    function: Annotated[CodeName, Field(min_length=1)]
     """`module:function`, or `path/to/file.py:function`. It gets the student's logits and the weak labels, both of shape
     (examples, classes), and the share of the training that is done, and returns probabilities of that shape."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -104,7 +105,7 @@ class CustomWeakLoss(Config):
     @property
     def label(self) -> str:
         """The file and the function, without the folder."""
-        return self.function.rpartition("/")[2]
+        return shown_name(self.function).rpartition("/")[2]
 
 
 WeakLoss = Annotated[

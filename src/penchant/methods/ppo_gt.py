@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from penchant.methods.ppo import run
+from penchant.session.objects import CodeName
 from penchant.train.rollout_settings import RolloutConfig
 
 __all__ = ["PPOGT", "run"]
@@ -18,5 +19,5 @@ class PPOGT(RolloutConfig):
     method: ClassVar[str] = "ppo_gt"
 
     # a default, unlike PPO's: there the reward is a folder that only the user can name
-    reward: Annotated[str, Field(min_length=1)] = "vader"
+    reward: Annotated[CodeName, Field(min_length=1)] = "vader"
     """The true reward: `vader`, `module:function` taking a list of (prompt, response), or a URL."""

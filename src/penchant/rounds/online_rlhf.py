@@ -13,15 +13,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed, Tokens
+from penchant.data.in_memory import data_source
 from penchant.data.settings import PromptsConfig, refuse_mixture
 from penchant.errors import InputError
 from penchant.methods import PPO, RewardModel, train
 from penchant.methods.reward_model import RewardData
 from penchant.models.settings import FrozenModel, ModelConfig
+from penchant.session.objects import CodeName, code_name
 from penchant.types import PromptGroup, RunResult
 
 if TYPE_CHECKING:
@@ -31,6 +33,21 @@ if TYPE_CHECKING:
 log = logging.getLogger("penchant.rounds")
 
 PEOPLE = "file"
+
+
+def _with_names(settings: object) -> object:
+    """Return the settings of a stage with the name of whatever a session handed over in place of one."""
+    # the stage's own check would name it too, and its name is what the record of all rounds needs
+    if isinstance(settings, Mapping):
+        return {key: _with_names(value) for key, value in settings.items()}
+    if isinstance(settings, list | tuple) and not any(isinstance(item, PromptGroup) for item in settings):
+        return [_with_names(item) for item in settings]
+    if isinstance(settings, str | int | float | Config | None):
+        return settings
+    return code_name(settings) if callable(settings) else data_source(settings)
+
+
+StageSettings = Annotated[dict[str, Any], BeforeValidator(_with_names)]
 
 
 class OnlineRLHF(Config):
@@ -47,7 +64,7 @@ class OnlineRLHF(Config):
     """Prompts: a path or hub id, or its settings."""
     out: Annotated[str, Field(min_length=1)]
     """The folder of all rounds."""
-    labeller: Annotated[str, Field(min_length=1)] = "vader"
+    labeller: Annotated[CodeName, Field(min_length=1)] = "vader"
     """Who compares the samples: a reward (`vader`, `module:function`, a URL, a reward model's folder), whose higher
     number wins; or `file`: people, who write `labelled.jsonl` beside the `to_label.jsonl` that a round leaves them."""
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 2
@@ -58,9 +75,9 @@ class OnlineRLHF(Config):
     """Length at which a sample is cut, when labels are asked for and when the policy trains."""
     seed: Seed = 0
     """Fixes the samples and all training."""
-    reward_model: dict[str, Any] = Field(default_factory=dict)
+    reward_model: StageSettings = Field(default_factory=dict)
     """Settings of the `reward_model` runs, such as `{epochs: 2}`."""
-    ppo: dict[str, Any] = Field(default_factory=dict)
+    ppo: StageSettings = Field(default_factory=dict)
     """Settings of the `ppo` runs, such as `{steps: 50, kl: {target_nats: 3}}`."""
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import BatchSize, Draws, Epochs, Rows, Seed, Steps, Tokens
+from penchant.data.in_memory import DataPath
 from penchant.data.settings import PromptsConfig, RowsConfig
 from penchant.models.settings import ModelConfig
 from penchant.session.objects import CodeName
@@ -74,7 +75,7 @@ class Cosine(Config):
 class Samples(Config):
     """Evaluation on fresh samples: the same prompts and seeds for the policy and for the reference."""
 
-    prompts: str | None = None
+    prompts: DataPath | None = None
     """A file of prompts (text, one per line, or any data file); the held-out prompts if not given."""
     max_prompts: Rows | None = None
     """Use at most so many prompts. If not given, 32, or as many fewer (down to 10) as keep the evaluations at the start

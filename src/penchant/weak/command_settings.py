@@ -8,7 +8,11 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed
+from penchant.data.in_memory import DataPath
+from penchant.extension.door import is_extension
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
+from penchant.models.builtin import BUILT_IN, ENCODERS
+from penchant.models.in_memory import model_source
 from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, StudentSpec, Tfidf
 
 Template = Annotated[str, Field(pattern=r"\{text\}")]
@@ -26,17 +30,38 @@ def learns_nothing(supervisor: ClassifierSpec) -> bool:
     return isinstance(supervisor, ChessEngine) or (isinstance(supervisor, LanguageModel) and not supervisor.training)
 
 
+def _with_probe(values: object, role: str) -> object:
+    """Return settings in which a model alone, `student=MODEL` or `student.model=MODEL`, is a probe of it."""
+    if not isinstance(values, dict) or role not in values:
+        return values
+    classifier = model_source(values[role])
+    if classifier is not values[role]:  # loaded, or a run
+        return {**values, role: {"name": "probe", "model": classifier}}
+    settings = classifier if isinstance(classifier, dict) else {"name": classifier}
+    # the default supervisor is TF-IDF: without this, `model` would be refused as a setting that it does not have
+    if "model" in settings and "name" not in settings:
+        return {**values, role: {"name": "probe", **settings}}
+    if _is_model_name(settings.get("name")) and "model" not in settings:
+        return {**values, role: {**settings, "name": "probe", "model": settings["name"]}}
+    return values
+
+
+def _is_model_name(name: object) -> bool:
+    # a slip such as `tfdif` must not be looked for on the hub: only what can be no other name counts
+    return isinstance(name, str) and (name in BUILT_IN or name in ENCODERS or ("/" in name and not is_extension(name)))
+
+
 class WeakLabel(Config):
     """Have a weak supervisor label the rows of a file."""
 
     method: ClassVar[str] = "label"
 
-    data: Annotated[str, Field(min_length=1)]
+    data: Annotated[DataPath, Field(min_length=1)]
     """Rows to label: a file or hub id. Labels that they may have are not looked at."""
     task: Kind = "classes"
     """Which class a text has; or `comparisons`: which of two responses to a prompt is preferred. Then all files are
     preference files of any layout, and supervisors are reward models."""
-    train: str | None = None
+    train: DataPath | None = None
     """Labelled rows that the supervisor learns from. Rows to label that are among these are refused: of what it learned
     by heart a supervisor knows too much."""
     supervisor: ClassifierSpec = Tfidf()
@@ -55,14 +80,7 @@ class WeakLabel(Config):
     @model_validator(mode="before")
     @classmethod
     def _of_a_model(cls, values: object) -> object:
-        """Take `supervisor.model=...` alone for a probe, as `student.model=...` is one."""
-        if not isinstance(values, dict):
-            return values
-        supervisor = values.get("supervisor")
-        # the default supervisor is TF-IDF: without this, `model` would be refused as a setting that it does not have
-        if isinstance(supervisor, dict) and "model" in supervisor and "name" not in supervisor:
-            return {**values, "supervisor": {"name": "probe", **supervisor}}
-        return values
+        return _with_probe(values, "supervisor")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -94,7 +112,7 @@ class WeakTrain(Config):
     method: ClassVar[str] = "weak"
     command: ClassVar[str] = "weak train"
 
-    data: Annotated[str, Field(min_length=1)]
+    data: Annotated[DataPath, Field(min_length=1)]
     """Weakly labelled rows, as `penchant weak label` writes them: a file or hub id."""
     task: Kind = "classes"
     """Which class a text has; or `comparisons`: which of two responses to a prompt is preferred. Then all files are
@@ -111,12 +129,17 @@ class WeakTrain(Config):
     templates: tuple[Template, ...] = ("Text: {text}", "Please read this: {text}", "Here is what was written. {text}")
     """Other wordings of a held-out row, on which the student should say what it says of the row itself; the text takes
     the place of {text}. `[]` leaves this out."""
-    test: str | None = None
+    test: DataPath | None = None
     """Rows with the truth, where there are some; none of them may be among `data`."""
     out: str | None = None
     """The run directory; `runs/weak-DATE-TIME` if not given."""
     seed: Seed = 0
     """Fixes the split and what the student draws."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_model(cls, values: object) -> object:
+        return _with_probe(values, "student")
 
     @model_validator(mode="after")
     def _can_compare(self) -> Self:

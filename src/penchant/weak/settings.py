@@ -11,7 +11,9 @@ from penchant.config.base import as_mapping
 from penchant.config.fields import shape_of
 from penchant.extension.door import Door, is_extension
 from penchant.models.builtin import ENCODERS
+from penchant.models.in_memory import ModelName, model_source
 from penchant.models.settings import Dtype, LoRA, ModelConfig
+from penchant.session.objects import CodeName, shown_name
 
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Rows = Annotated[int | None, Field(ge=10, le=1_000_000_000)]
@@ -40,7 +42,7 @@ class Probe(Config):
     """A linear probe of a language model's activations, or an encoder's, which are computed once for all probes."""
 
     name: Literal["probe"] = "probe"
-    model: Annotated[str, Field(min_length=1)]
+    model: Annotated[ModelName, Field(min_length=1)]
     """A built-in name, a folder or a hub id: a language model, read at its last token, or an encoder, such as the
     built-in `minilm-l6`, read on average over its tokens."""
     layer: Annotated[int, Field(ge=-10_000, le=10_000)] = -1
@@ -101,7 +103,7 @@ class LanguageModel(Config):
     """A language model that classifies: fine-tuned, in whole or by adapters, or as it is (`training: null`)."""
 
     name: Literal["lm"] = "lm"
-    model: Annotated[str, Field(min_length=1)]
+    model: Annotated[ModelName, Field(min_length=1)]
     """A built-in name, a folder or a hub id."""
     reading: Annotated[Head | Words, Field(discriminator="name")] = Head()
     """How probabilities of classes are read from it."""
@@ -204,7 +206,7 @@ class OwnClassifier(Config):
 
     extension: ClassVar[str] = "factory"
     name: Literal["custom"] = "custom"
-    factory: Annotated[str, Field(min_length=1)]
+    factory: Annotated[CodeName, Field(min_length=1)]
     """`module:attribute`, or `path/to/file.py:attribute`: a class or a function that makes the classifier. It is called
     with `settings`, and with `names`, `loss` and `seed` where it has arguments of these names."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -218,7 +220,8 @@ class OwnClassifier(Config):
 
 
 def _add_name(value: object) -> object:
-    """Add a name that is left out: a model alone is a probe of it."""
+    """Add a name that is left out: a model alone, loaded or by its name, is a probe of it."""
+    value = model_source(value)
     if isinstance(value, str):
         # a model's folder may have a colon in its path, but what follows it there is rarely an identifier
         is_own = is_extension(value) and value.rpartition(":")[2].isidentifier()
@@ -253,7 +256,7 @@ def rows_learned(classifier: ClassifierSpec, rows: int) -> int:
 
 
 def _short(model: str) -> str:
-    return model.rstrip("/").rpartition("/")[2]
+    return shown_name(model).rstrip("/").rpartition("/")[2]
 
 
 def _rows_suffix(rows: int | None) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.data.in_memory import DataPath
 from penchant.data.options import BadRows
 from penchant.studies.core.settings import Count, LearningRate, RewardModelStage, StudyConfig
 
@@ -16,7 +17,7 @@ class AnnotatedData(Config):
 
     shorthand: ClassVar[str] = "path"
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[DataPath, Field(min_length=1)]
     """A file with annotators in any layout that `penchant data check` knows, `data:NAME` for one in the folder `data`
     (or what PENCHANT_DATA names), or a hub id."""
     layout: str | None = None

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed
+from penchant.data.in_memory import DataPath
 from penchant.data.rendering.template_source import TemplateName
 from penchant.data.settings import RowsConfig, refuse_mixture
 from penchant.models.settings import ModelConfig
@@ -28,7 +29,7 @@ class Prompts(Config):
 
     shorthand: ClassVar[str] = "path"
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[DataPath, Field(min_length=1)]
     """A set that comes with Penchant (`film_openings`, `story_openings`), a file (text, one a line; rated texts,
     `id<TAB>mean<TAB>text`; or any data file), `data:NAME` for a file in the folder `data` (or what
     PENCHANT_DATA names), or a hub id."""

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Seed
+from penchant.data.in_memory import DataPath
 from penchant.data.options import BadRows
 from penchant.judges.settings import AnyJudge
 from penchant.studies.core.settings import (
@@ -28,7 +29,7 @@ class Rows(Config):
 
     shorthand: ClassVar[str] = "path"
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[DataPath, Field(min_length=1)]
     """A file, `data:NAME` for one in the folder `data` (or what PENCHANT_DATA names), or a hub id."""
     layout: str | None = None
     """The layout's name; found out by itself unless given."""
