@@ -50,8 +50,8 @@ STUMBLES = """() => {
     .map(e => `${e.querySelector('caption').textContent.slice(0, 50)} (${e.scrollWidth} in ${e.clientWidth})`);
   const sizes = new Set([...document.querySelectorAll('body *')].filter(visible)
     .map(e => parseFloat(getComputedStyle(e).fontSize)));
-  const scales = [...document.querySelectorAll('figure img')].filter(visible)
-    .map(e => Math.round(100 * e.clientWidth / e.naturalWidth) / 100);
+  const scales = [...document.querySelectorAll('.drawing svg')].filter(e => e.getBoundingClientRect().width)
+    .map(e => Math.round(100 * e.getBoundingClientRect().width / e.getAttribute('width')) / 100);
   return {cut, sizes: [...sizes].sort((a, b) => a - b), figure_scales: [Math.min(...scales), Math.max(...scales)],
     wider: document.documentElement.scrollWidth > window.innerWidth};
 }"""

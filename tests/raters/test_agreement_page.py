@@ -147,7 +147,7 @@ def test_many_raters_are_cut_and_said_to_be(tmp_path: Path) -> None:
     numbers = made_up(tuple(f"rater {n}" for n in range(MOST_RATERS + 3)))
     pictures = agreement_pictures(numbers)
     assert pictures["kappa"].title == f"Cohen's kappa: the {MOST_RATERS} who judged most"
-    assert "rater 14" not in pictures["kappa"].light
+    assert "rater 14" not in pictures["kappa"].svg
     agreement_page(numbers, tmp_path)
     assert "pairs with fewer in common are in agree.json" in (tmp_path / "report.html").read_text()
 

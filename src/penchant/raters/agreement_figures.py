@@ -86,7 +86,7 @@ def _cell(axes: Axes, x: int, y: int, cell: Coefficient, *, percent: bool, small
     if value is None:
         axes.text(x, y, "–", ha="center", va="center", color=MUTED)
         return
-    color = RUN_COLORS[0 if value >= 0 else 1][0]
+    color = RUN_COLORS[0 if value >= 0 else 1]
     box = Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=color, alpha=DEEPEST * min(abs(value), 1), linewidth=0)
     axes.add_patch(box)
     # `recorded` writes "0.41 [0.30, 0.52]"; the interval stands below the number in smaller type
@@ -125,7 +125,7 @@ def draw_rows(axes: Axes, names: Sequence[str], estimates: Sequence[Estimate]) -
         [estimate.value for estimate in estimates],
         range(len(names)),
         xerr=error_arms(estimates),
-        color=RUN_COLORS[0][0],
+        color=RUN_COLORS[0],
         marker="o",
         markersize=5,
         linestyle="none",

@@ -150,8 +150,8 @@ def _agreement(result: StudentResult) -> Picture:
     values, positions = [estimate.value for estimate in estimates], range(len(estimates))
     with style():
         figure, axes = blank(5.4, 0.8 + 0.42 * len(estimates))
-        axes.barh(positions, values, color=RUN_COLORS[0][0], height=0.55, alpha=0.75)
-        axes.errorbar(values, positions, xerr=error_arms(estimates), color=RUN_COLORS[1][0], linestyle="none")
+        axes.barh(positions, values, color=RUN_COLORS[0], height=0.55, alpha=0.75)
+        axes.errorbar(values, positions, xerr=error_arms(estimates), color=RUN_COLORS[1], linestyle="none")
         axes.set_xlim(0, 1)
         # matplotlib counts from below, and the first bar should stand on top
         axes.invert_yaxis()

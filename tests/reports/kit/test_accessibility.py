@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -68,10 +69,34 @@ def test_no_table_is_cut_on_a_desktop_and_no_page_is_wider_than_a_phone(browser:
 def test_dark_screens_get_dark_pages_and_figures_and_paper_light_ones(browser: Any, pages: list[str]) -> None:
     page = browser.new_page(color_scheme="dark")
     page.goto(pages[0])
-    drawing = "atob(document.querySelector('figure img').currentSrc.split(',')[1]).includes('#4fb0f0')"
+    line = "getComputedStyle(document.querySelector('.drawing [stroke=\"#0072b2\"]')).stroke"
     paper = "getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(paper) == "rgb(15, 19, 26)"
-    assert page.evaluate(drawing)
+    assert page.evaluate(line) == "rgb(79, 176, 240)"
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate(paper) == "rgba(0, 0, 0, 0)"
-    page.wait_for_function(f"!({drawing})")
+    assert page.evaluate(line) == "rgb(0, 114, 178)"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_figures_are_saved_with_title_and_legend_in_light_colours(browser: Any, pages: list[str], scheme: str) -> None:
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(pages[1])
+    figure = page.locator("#figure-kl")
+    with page.expect_download() as download:
+        figure.get_by_text("SVG").click()
+    assert download.value.suggested_filename == "kl.svg"
+    svg = ElementTree.fromstring(Path(download.value.path()).read_bytes())
+    texts = [text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"KL from the reference (nats per response)", "a", "b"} <= set(texts)
+    assert "#0072b2" in {element.get("stroke") for element in svg.iter()}
+    with page.expect_download() as download:
+        figure.get_by_text("PNG").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_page_without_scripts_offers_no_buttons_that_do_nothing(browser: Any, pages: list[str]) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(pages[0])
+    assert not page.locator("figure button").first.is_visible()
+    assert page.get_by_text("CSV").count()

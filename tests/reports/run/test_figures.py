@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from importlib.resources import files
 
 import matplotlib
 import numpy as np
 import pytest
 
+from penchant.reports.kit.canvas import PALETTE
 from penchant.reports.run import curves, figures
 from penchant.runs.read import read_runs
 
@@ -59,20 +62,21 @@ def test_the_plane_shows_every_checkpoint(make_run, speeds):
     paths = curves.kl_paths(runs)
     assert [[step for step, _, _ in path.points] for path in paths] == [[12, 24, 36, 48, 60, 72]] * len(runs)
     picture = figures.kl_picture(paths, [run.name for run in runs])
-    texts = "".join(ET.fromstring(picture.light).itertext())
+    texts = "".join(ET.fromstring(picture.svg).itertext())
     assert "KL from the reference" in texts
     assert ("square-root" in texts) == (max(speeds) == 3.0)
     assert ("step 72" in texts) == (len(speeds) <= 3)
 
 
-def test_dark_is_light_in_other_colours(make_run):
-    panel = curves.panels(read_runs([make_run(steps=12, prompts=4)]))["loss"]
-    picture = figures.panel_picture(panel, ["run"])
-    assert len(picture.dark) == len(picture.light)
-    assert "#0072b2" in picture.light
-    assert "#0072b2" not in picture.dark
-    assert ET.fromstring(picture.dark).tag.endswith("svg")
-    assert picture.png.startswith(b"\x89PNG")
+def test_every_colour_of_a_figure_is_one_that_the_page_turns_dark(make_run):
+    panels = curves.panels(read_runs([make_run(steps=12, prompts=4)]))
+    pictures = [figures.panel_picture(panel, ["run"]) for panel in panels.values()]
+    colours = {colour for picture in pictures for colour in re.findall(r'"(#[0-9a-f]{6})"', picture.svg)}
+    assert {"#0072b2", "#667080"} <= colours <= set(PALETTE)
+    css = files("penchant.reports.kit").joinpath("templates", "page.css").read_text()
+    for colour in PALETTE:
+        for part in ("stroke", "fill"):
+            assert re.search(rf'svg \[{part}="{colour}"\] {{ {part}: var\(--\w+\); }}', css)
 
 
 @pytest.mark.parametrize("name", ["$\\frac{", "_hidden", "名前 नाम", "$x$ \u202e\ud800", "<b>&amp;", "%s{0}"])
@@ -112,8 +116,8 @@ def test_reports_import_neither_torch_nor_pyplot():
 def test_a_wide_figure_is_drawn_again_for_phones(make_run):
     runs = read_runs([make_run(steps=24, prompts=4)])
     plane = figures.kl_picture(curves.kl_paths(runs), ["run"])
-    sizes = [float(ET.fromstring(svg).get("width").removesuffix("pt")) for svg in (plane.light, plane.narrow)]
-    assert sizes == pytest.approx([7.4 * 72, 3.45 * 72])
+    sizes = [float(ET.fromstring(svg).get("width")) for svg in (plane.svg, plane.narrow)]
+    assert sizes == pytest.approx([7.4 * 96, 3.45 * 96], abs=0.5)
     assert "KL from the reference" in "".join(ET.fromstring(plane.narrow).itertext())
     # a panel is as narrow as a phone already
     assert figures.panel_picture(curves.panels(runs)["loss"], ["run"]).narrow == ""

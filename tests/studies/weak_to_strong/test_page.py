@@ -374,9 +374,9 @@ def test_models_that_differ_in_more_than_rows_or_layer_have_lines_of_their_own()
         other = {"label": each["label"].replace("a", "b", 1), "family": "b", "reader": "b"}
         study["strong"].append(each | other)
     drawn = weak_pictures(study)
-    assert "a of TF-IDF" in drawn["little"].light
-    assert "b of TF-IDF" in drawn["little"].light
-    assert "layer of a" in drawn["layer"].light
+    assert "a of TF-IDF" in drawn["little"].svg
+    assert "b of TF-IDF" in drawn["little"].svg
+    assert "layer of a" in drawn["layer"].svg
 
 
 def test_overfitting_is_said_where_its_interval_says_so() -> None:
@@ -402,7 +402,7 @@ def test_where_nobody_looked_there_is_no_curve() -> None:
     looked = cell(strong="small")
     study = made_up(cell(curve=None, oracle=None), looked)
     study["strong"].append(strong("small", 5, curve_unit="epochs"))
-    assert "epochs of training" in weak_pictures(study)["curve"].light
+    assert "epochs of training" in weak_pictures(study)["curve"].svg
     assert "curve" not in weak_pictures(made_up(cell(curve=None, oracle=None)))
 
 
@@ -415,19 +415,19 @@ def test_where_nobody_looked_there_is_no_curve() -> None:
     ],
 )
 def test_the_flow_says_how_many_rows_teach(changes: dict[str, int], words: list[str]) -> None:
-    drawn = weak_pictures(made_up(cell(**changes)))["flow"].light
+    drawn = weak_pictures(made_up(cell(**changes)))["flow"].svg
     for word in words:
         assert word in drawn, word
     assert ("learns nothing" in drawn) == (words == ["learns nothing"])
-    assert "of 20 to 100" in weak_pictures(made_up(cell(), cell(learned_from=20)))["flow"].light
+    assert "of 20 to 100" in weak_pictures(made_up(cell(), cell(learned_from=20)))["flow"].svg
 
 
 @pytest.mark.slow
 def test_the_flow_says_what_happens_before_and_between() -> None:
     study = made_up(cell()) | {"chain": ["small"]}
-    assert "texts first" not in weak_pictures(study)["flow"].light
+    assert "texts first" not in weak_pictures(study)["flow"].svg
     study["config"] = study["config"] | {"generative": {"texts": "train"}}
-    drawn = weak_pictures(study)["flow"].light
+    drawn = weak_pictures(study)["flow"].svg
     for words in (
         "labelled anew, in turn, by",
         ">small<",
@@ -436,13 +436,13 @@ def test_the_flow_says_what_happens_before_and_between() -> None:
     ):
         assert words in drawn, words
     study["config"]["generative"]["texts"] = "all"
-    assert "their texts are read before" in weak_pictures(study)["flow"].light
+    assert "their texts are read before" in weak_pictures(study)["flow"].svg
 
 
 def test_the_flow_of_rows_is_drawn_with_its_numbers_and_names() -> None:
     study = made_up(cell(labelled=120))
     study["weak"] = ["TF-IDF", *(f"supervisor {n}" for n in range(1, 5))]
-    drawn = weak_pictures(study)["flow"].light
+    drawn = weak_pictures(study)["flow"].svg
     for words in (
         "200 rows to train on",
         ">80 rows<",

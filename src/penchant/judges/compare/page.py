@@ -112,14 +112,14 @@ def _bars(results: JudgeResults) -> Picture:
         figure, axes = blank(6.4, 0.8 + 0.32 * len(rows))
         for row, (name, rate) in enumerate(rows):
             # the lighter end is what pairs without a verdict would allow, had all of them been won
-            color = RUN_COLORS[0][0] if name in results.methods else MUTED
+            color = RUN_COLORS[0] if name in results.methods else MUTED
             if rate.rate.value is None or rate.high.value is None:
                 continue
             axes.barh(row, rate.high.value, color=color, height=0.55, alpha=0.25)
             axes.barh(row, rate.rate.value, color=color, height=0.55, alpha=0.7)
         rates = {row: defined(rate.rate) for row, (_, rate) in enumerate(rows) if rate.rate.value is not None}
         values, arms = [rate.value for rate in rates.values()], error_arms(list(rates.values()))
-        axes.errorbar(values, list(rates), xerr=arms if rates else None, color=RUN_COLORS[1][0], linestyle="none")
+        axes.errorbar(values, list(rates), xerr=arms if rates else None, color=RUN_COLORS[1], linestyle="none")
         axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_xlim(0, 1)
         axes.set_ylim(len(rows) - 0.5, -0.5)  # the first on top

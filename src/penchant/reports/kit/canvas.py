@@ -1,10 +1,9 @@
-"""Draw every figure of a report alike: palette, style, error bars, export as SVG (light and dark) and PNG."""
+"""Draw every figure of a report alike: palette, style, error bars, export as SVG and PNG."""
 
 from __future__ import annotations
 
 import io
 import math
-import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,24 +22,18 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from penchant.metrics.estimates import Estimate, Measure
+from penchant.reports.kit.drawing import compact_svg
 from penchant.reports.kit.text import percent, short
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
-# Okabe and Ito's colours, the light ones darkened for white paper; each with its twin for dark paper.
+# Okabe and Ito's colours, the light ones darkened for white paper; `page.css` has the twins for dark screens.
 # Colour-blind readers and black-and-white prints have the markers and dashes as well.
-RUN_COLORS = (
-    ("#0072b2", "#4fb0f0"),
-    ("#d55e00", "#ff8f4d"),
-    ("#009e73", "#2fcf9f"),
-    ("#a6498a", "#e493c6"),
-    ("#b07d00", "#f0c24f"),
-    ("#2a9fd6", "#9adcff"),
-)
-# `export` swaps these colours by searching the SVG's text, so no other part of a figure may use one of them.
+RUN_COLORS = ("#0072b2", "#d55e00", "#009e73", "#a6498a", "#b07d00", "#2a9fd6")
 INK, MUTED, GRID, PAPER = "#1f2530", "#667080", "#e6e9ee", "#fefefe"
-_DARK = dict(RUN_COLORS) | {INK: "#e8ebf0", MUTED: "#a0a9b8", GRID: "#2c333f", PAPER: "#181d26"}
+# `page.css` has a rule for each of these colours, which makes it the colour of the page, light or dark.
+PALETTE = (*RUN_COLORS, INK, MUTED, GRID, PAPER)
 Dash = Literal["-", "--", ":"]
 _DASHES: tuple[Dash, ...] = ("-", "--", ":")
 _MARKERS = "oDs^vP"
@@ -75,34 +68,32 @@ _RC: dict[RcKeyType, object] = {
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
 }
-_FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure under its `title`: `light` and `dark` are SVG, `png` the file beside the page.
+    """One figure under its `title`: `svg` for the page, which colours it light or dark, `png` the file beside it.
 
     Attributes:
         width, height: of the SVG, in CSS pixels.
         narrow: the same figure drawn for a phone, as SVG; empty where the figure is narrow already.
-        narrow_dark: its twin for dark paper.
+        named_above: its runs are named in the legend of the page, which a saved figure needs too.
     """
 
     title: str
-    light: str
-    dark: str
+    svg: str
     png: bytes
     width: int
     height: int
     narrow: str = ""
-    narrow_dark: str = ""
+    named_above: bool = False
 
 
 def run_style(index: int) -> tuple[str, Dash, str]:
     """Return colour, dash and marker by the index of a run or method; the 19th looks like the first."""
     # Six colours by three dashes; the marker moves on with each turn, so no two of the first 18 look alike.
     turn, color_index = divmod(index, len(RUN_COLORS))
-    return RUN_COLORS[color_index][0], _DASHES[turn % len(_DASHES)], _MARKERS[(color_index + turn) % len(_MARKERS)]
+    return RUN_COLORS[color_index], _DASHES[turn % len(_DASHES)], _MARKERS[(color_index + turn) % len(_MARKERS)]
 
 
 @contextmanager
@@ -190,12 +181,12 @@ def export(figure: Figure, title: str, names: Sequence[str], *, narrow: bool = T
     Args:
         narrow: whether a wide figure can be drawn as wide as a phone; of others a phone shows a part, and scrolls.
     """
-    light = _svg(figure)
+    svg = _svg(figure)
     # CSS has 96 pixels per inch.
     width, height = (round(float(size) * 96) for size in figure.get_size_inches())
     png = _png(figure, title, names)
     for_phone = _narrow_svg(figure, height / 96) if narrow and width > WIDEST_PHONE_FIGURE else ""
-    return Picture(title, light, _darken(light), png, width, height, for_phone, _darken(for_phone))
+    return Picture(title, svg, png, width, height, for_phone, named_above=len(names) > 1)
 
 
 def _svg(figure: Figure) -> str:
@@ -203,13 +194,7 @@ def _svg(figure: Figure) -> str:
     # Neither file has a date or a version of Matplotlib in it: equal numbers give equal bytes.
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     # Measured with the font that comes with Matplotlib, so alike on every machine, and shown in the reader's own.
-    return buffer.getvalue().replace("'DejaVu Sans'", _FONTS)
-
-
-def _darken(light: str) -> str:
-    """Return the dark twin: the same drawing in other colours, so that the page's two pictures cannot drift apart."""
-    # In one pass, or a colour that was put in might be replaced again.
-    return re.sub("|".join(_DARK), lambda match: _DARK[match.group()], light)
+    return compact_svg(buffer.getvalue())
 
 
 def _png(figure: Figure, title: str, names: Sequence[str]) -> bytes:

@@ -1,8 +1,9 @@
 """Fill templates to self-contained pages.
 
-A page holds no script and asks no network; its policy (CSP) allows the one style sheet by its hash and
-pictures from `data:` only, so nothing that a text brings along could run or load even if it got past the
-escaping. Tables and figures can be saved from links that hold them, so that the one file is all that is sent around.
+A page asks no network. Its policy (CSP) allows one style sheet and one script of ours by their hashes, and pictures
+from `data:` only, so nothing that a text brings along could run or load even if it got past the escaping. The script
+saves figures as SVG and PNG from the drawings in the page, and nothing else; where scripts are off, its buttons are
+not shown. Tables can be saved from links that hold them. So the one file is all that is sent around.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from penchant.clean_text import clean
-from penchant.reports.kit.canvas import Picture
+from penchant.reports.kit.canvas import RUN_COLORS, Picture
+from penchant.reports.kit.drawing import with_ids
 from penchant.reports.kit.glossary import Glossary
 from penchant.reports.kit.tables import Table, csv_text, split_intervals
 from penchant.reports.kit.text import listing, short
@@ -48,10 +50,16 @@ def render_page(template: str, context: Mapping[str, object]) -> str:
     # A page of its own each time: a term is explained where it first stands.
     environment.globals["leading_facts"] = leading_facts
     environment.globals["explain"] = Glossary().explain
-    css = _packaged("page.css")
-    digest = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
-    # the style sheet is ours and comes from the package: the only text that is not escaped
-    return environment.get_template(template).render(css=Markup(css), style_hash=digest, **context).lstrip()
+    environment.globals["run_colors"] = RUN_COLORS
+    css, script = _packaged("page.css"), _packaged("save.js")
+    # both are ours and come from the package: the only texts that are not escaped
+    ours = {"css": Markup(css), "style_hash": _digest(css), "script": Markup(script), "script_hash": _digest(script)}
+    return environment.get_template(template).render(**ours, **context).lstrip()
+
+
+def _digest(text: str) -> str:
+    """Return the hash by which a page's policy allows a style sheet or a script."""
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def leading_facts(facts: Sequence[tuple[str, str]], methods: Sequence[str]) -> list[tuple[str, str]]:
@@ -88,23 +96,24 @@ def _slug(caption: str) -> str:
 
 def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, object]:
     """Return a picture and its sentence as the arguments of the templates' macro `figure`."""
+    name = file_name(key)
+    label = f"{picture.title}. {sentence}"
     return {
-        "key": file_name(key),
+        "key": name,
         "title": picture.title,
-        "light": _data_uri(picture.light),
-        "dark": _data_uri(picture.dark),
-        "narrow": _data_uri(picture.narrow) if picture.narrow else "",
-        "narrow_dark": _data_uri(picture.narrow_dark) if picture.narrow else "",
-        "png": _encoded("image/png", picture.png),
+        "drawing": _inline(picture.svg, name, label, "broad" if picture.narrow else ""),
+        "narrow": _inline(picture.narrow, f"{name}-narrow", label, "narrow") if picture.narrow else "",
         "width": picture.width,
-        "height": picture.height,
+        "named_above": picture.named_above,
         "sentence": sentence,
     }
 
 
-# As an image, an SVG runs no script and loads nothing, which it could do as markup of the page.
-def _data_uri(svg: str) -> str:
-    return _encoded("image/svg+xml", svg.encode("utf-8"))
+def _inline(svg: str, prefix: str, label: str, css_class: str) -> Markup:
+    """Return a drawing as an element of the page, whose ids begin with `prefix`, with what a screen reader says."""
+    attributes = Markup('<svg class="{}" role="img" aria-label="{}"').format(css_class, clean(label))
+    # `drawing.compact_svg` wrote it from few elements, with every text escaped
+    return attributes + Markup(with_ids(svg, prefix).removeprefix("<svg"))
 
 
 def _encoded(media_type: str, content: bytes) -> str:

@@ -57,8 +57,8 @@ def kl_picture(paths: Sequence[KlPath], names: Sequence[str]) -> Picture:
         figure, axes = blank(7.4, 4.1)
         _draw_references(axes, paths)
         for path in paths:
-            # The step labels of more than three runs would cover the marks.
-            _draw_path(axes, path, annotate=len(paths) <= 3)
+            # Labels of several runs would cover each other's marks: of two or three, the last step has one.
+            _draw_path(axes, path, labels=MOST_STEP_LABELS if len(paths) == 1 else int(len(paths) <= 3))
         note, kl = _square_root(axes, paths), metric("kl_nats")
         axes.set_xlabel(f"{kl.title}, {kl.axis_unit}{note}", loc="right")
         axes.yaxis.set_major_locator(MaxNLocator(6))
@@ -135,7 +135,7 @@ def _draw_references(axes: Axes, paths: Sequence[KlPath]) -> None:
         )
 
 
-def _draw_path(axes: Axes, path: KlPath, *, annotate: bool) -> None:
+def _draw_path(axes: Axes, path: KlPath, *, labels: int) -> None:
     color, dash, marker = _look(path.role)
     kls, rewards = [kl for _, kl, _ in path.points], [reward for _, _, reward in path.points]
     x, y = [kl.value for kl in kls], [reward.value for reward in rewards]
@@ -154,7 +154,7 @@ def _draw_path(axes: Axes, path: KlPath, *, annotate: bool) -> None:
         elinewidth=1.1,
         zorder=3,
     )
-    for index in _labelled(len(x)) if annotate else ():
+    for index in _labelled(len(x), labels):
         axes.annotate(
             f"step {path.points[index][0]:,}",
             (x[index], y[index]),
@@ -165,10 +165,10 @@ def _draw_path(axes: Axes, path: KlPath, *, annotate: bool) -> None:
         )
 
 
-def _labelled(points: int) -> list[int]:
+def _labelled(points: int, most: int) -> list[int]:
     """Return which checkpoints are labelled with their step: all, or evenly spread ones up to the last."""
     # From the last backwards: where the run ended matters most.
-    positions = np.linspace(points - 1, 0, min(points, MOST_STEP_LABELS))
+    positions = np.linspace(points - 1, 0, min(points, most))
     return sorted({round(float(k)) for k in positions})
 
 

@@ -118,7 +118,7 @@ def _square(axes: Axes, ratio: Ratio, row: int, column: int) -> None:
     # a tint even at 0, so that a cell without a ratio is still seen to be a cell
     axes.add_patch(
         Rectangle(
-            (column - 0.47, row - 0.45), 0.94, 0.9, facecolor=RUN_COLORS[2][0], alpha=0.06 + 0.6 * strength, linewidth=0
+            (column - 0.47, row - 0.45), 0.94, 0.9, facecolor=RUN_COLORS[2], alpha=0.06 + 0.6 * strength, linewidth=0
         )
     )
     if ratio.value is None:

@@ -17,7 +17,7 @@ OWN_HALF, OTHER_HALF, TEST = (2.0, 43.0, 32.0, 9.0), (37.0, 43.0, 32.0, 9.0), (7
 WEAK, STUDENT = (2.0, 14.0, 32.0, 16.0), (37.0, 14.0, 32.0, 16.0)
 CHAIN, CEILING = (2.0, 1.0, 32.0, 9.0), (37.0, 1.0, 32.0, 9.0)
 # one colour per path of labels: green to the supervisor and from it, blue to the student, purple to the ceiling
-BLUE, GREEN, PURPLE = RUN_COLORS[0][0], RUN_COLORS[2][0], RUN_COLORS[3][0]
+BLUE, GREEN, PURPLE = RUN_COLORS[0], RUN_COLORS[2], RUN_COLORS[3]
 MOST_NAMES, NAME_LENGTH = 2, 30  # names in a box, and letters of one
 
 
