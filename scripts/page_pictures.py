@@ -1,4 +1,4 @@
-"""Write one page of each kind from made-up numbers, and photograph each on a desktop, on a phone and in the dark.
+"""Write one page of each kind from made-up numbers, and photograph each on a desktop, a phone, in the dark and printed.
 
     python scripts/page_pictures.py out=/tmp/pages            # pages and pictures (needs playwright and a Chromium)
     python scripts/page_pictures.py out=/tmp/pages only=run   # pages whose name holds a word
@@ -23,7 +23,11 @@ from typing import Any, Literal
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from penchant.data.rendering.marked import MarkedPiece, MarkedResponse, MarkedRow, RefusedRow  # noqa: E402
 from penchant.judges.compare.page import judge_page  # noqa: E402
+from penchant.reports.run.marked import marked_page  # noqa: E402
+from penchant.reports.run.page import runs_page  # noqa: E402
+from penchant.reports.run.versus import read_each, unread_table  # noqa: E402
 from penchant.studies.report import report  # noqa: E402
 from penchant.typed_json import from_json  # noqa: E402
 from penchant.weak.page import weak_train_page  # noqa: E402
@@ -35,24 +39,32 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 @dataclass(frozen=True)
 class Screen:
-    """A way to look at a page: its width in CSS pixels, and whether the reader prefers the dark."""
+    """A way to look at a page: its width in CSS pixels, whether the reader prefers the dark, whether it is paper."""
 
     name: str
     width: int
     dark: bool = False
+    printed: bool = False
 
 
-SCREENS = (Screen("desktop", 1400), Screen("phone", 390), Screen("dark", 1400, dark=True))
+SCREENS = (
+    Screen("desktop", 1400),
+    Screen("phone", 390),
+    Screen("dark", 1400, dark=True),
+    # from a dark screen: paper is light all the same
+    Screen("print", 760, dark=True, printed=True),
+)
 # What a reader would stumble over, measured by the browser.
 STUMBLES = """() => {
   const visible = element => element.offsetParent !== null;
   const cut = [...document.querySelectorAll('.scroll')].filter(e => visible(e) && e.scrollWidth > e.clientWidth + 1)
-    .map(e => `${e.querySelector('caption').textContent.slice(0, 50)} (${e.scrollWidth} in ${e.clientWidth})`);
+    .map(e => `${(e.getAttribute('aria-label') || '').slice(0, 50)} (${e.scrollWidth} in ${e.clientWidth})`);
   const sizes = new Set([...document.querySelectorAll('body *')].filter(visible)
     .map(e => parseFloat(getComputedStyle(e).fontSize)));
   const scales = [...document.querySelectorAll('.drawing svg')].filter(e => e.getBoundingClientRect().width)
     .map(e => Math.round(100 * e.getBoundingClientRect().width / e.getAttribute('width')) / 100);
-  return {cut, sizes: [...sizes].sort((a, b) => a - b), figure_scales: [Math.min(...scales), Math.max(...scales)],
+  const figure_scales = scales.length ? [Math.min(...scales), Math.max(...scales)] : [];
+  return {cut, sizes: [...sizes].sort((a, b) => a - b), figure_scales,
     wider: document.documentElement.scrollWidth > window.innerWidth};
 }"""
 
@@ -155,6 +167,56 @@ def write_judge(folder: Path, temperatures: tuple[float, ...] = ()) -> Path:
     return folder / "report.html"
 
 
+def write_comparison(folder: Path) -> Path:
+    """Write the page of `penchant compare`: two runs, and a folder that is none."""
+    names = ("first", "second", "missing")
+    paths = [folder / name for name in names]
+    write_run(paths[0])
+    write_run(paths[1], beta=0.3, speed=0.05)
+    runs, unread = read_each([str(path) for path in paths])
+    return runs_page(runs, folder / "report.html", unread_table(unread))
+
+
+def write_marked(folder: Path) -> Path:
+    """Write the page of `penchant data show`: a pair, and a row that is refused."""
+    prompt = (MarkedPiece("<|user|>\nHow was the film?\n<|assistant|>\n", "given"),)
+    end = MarkedPiece("<|end|>", "end")
+    chosen = (MarkedPiece("I ", "scored"), MarkedPiece("loved it,\nand so did they.", "scored", parts=True), end)
+    rejected = (MarkedPiece("I ", "scored"), MarkedPiece("was bored.", "scored", parts=True), end)
+    responses = (MarkedResponse("chosen", chosen, 11, 11, 13), MarkedResponse("rejected", rejected, 6, 6, 13))
+    rows = [
+        MarkedRow(source="prefs.jsonl:1", prompt=prompt, tokens=12, responses=responses),
+        RefusedRow("prefs.jsonl:2", "the prompt has 900 tokens, and the model has room for 512"),
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / "report.html"
+    page.write_text(marked_page(rows, "prefs.jsonl", "penchant-0.5m", 4_000), encoding="utf-8")
+    return page
+
+
+def write_collection(folder: Path, view: str) -> Path:
+    """Write a page of `penchant collect`, with its style sheet inside, after two people judged some pairs."""
+    web = load_test("web/conftest")
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = ["I loved it, and so did everyone beside me.", "It was dull.", "A film that is far too long for its story."]
+    rows = [{"prompt": f"How was film {n}?", "responses": texts[: 3 if view == "ranking" else 2]} for n in range(4)]
+    data = web.write_rows(folder / "rows.jsonl", rows)
+    site = web.Site(web.Collect(data=data, out=str(folder / "out.sqlite"), annotators=2, overlap=2))
+    people = [site.person(number) for number in (1, 2)]
+    if view == "overview":
+        for person, second in zip(people, ([1, 2], [2, 1]), strict=True):
+            person.judge(places=[1, 2])
+            person.judge(places=second, note="hard to say")
+    address = {"welcome": "", "overview": "/admin/"}.get(view, "/w/1/")
+    client = site.admin() if view == "overview" else people[0].client
+    html = client.get(address or f"/a/1/{site.keys.link('1')}").text
+    css = client.get("/static/page.css").text
+    site.database.close()
+    page = folder / "report.html"
+    page.write_text(html.replace('<link rel="stylesheet" href="/static/page.css">', f"<style>{css}</style>"))
+    return page
+
+
 PAGES: dict[str, Callable[[Path], Path]] = {
     "run": lambda folder: write_runs(folder, film={}),
     "run-sft": lambda folder: write_runs(folder, film={"method": "sft", "samples": False}),
@@ -162,6 +224,12 @@ PAGES: dict[str, Callable[[Path], Path]] = {
     "runs": lambda folder: write_runs(
         folder, b01={}, b03={"beta": 0.3, "speed": 0.05, "seed": 1}, sft={"method": "sft", "samples": False}
     ),
+    "compare": write_comparison,
+    "data-show": write_marked,
+    "collect-welcome": lambda folder: write_collection(folder, "welcome"),
+    "collect-pair": lambda folder: write_collection(folder, "pair"),
+    "collect-ranking": lambda folder: write_collection(folder, "ranking"),
+    "collect-overview": lambda folder: write_collection(folder, "overview"),
     "study-frontier": lambda folder: write_study(folder, load_test("studies/frontier/test_page").made_up()),
     "study-noise": lambda folder: write_study(folder, load_test("studies/noise/test_page").made_up()),
     "study-transfer": lambda folder: write_study(folder, load_test("studies/transfer/test_page").made_up()),
@@ -186,6 +254,8 @@ def take_pictures(pages: dict[str, Path], out: Path) -> dict[str, dict[str, Any]
         for screen in SCREENS:
             scheme: Literal["dark", "light"] = "dark" if screen.dark else "light"
             page = browser.new_page(viewport={"width": screen.width, "height": 900}, color_scheme=scheme)
+            if screen.printed:
+                page.emulate_media(media="print")
             for name, path in pages.items():
                 page.goto(path.resolve().as_uri())
                 page.screenshot(path=out / f"{name}-{screen.name}.png", full_page=True)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import InputError
+from penchant.reports.kit.packaged import shared_css
 from penchant.web.rendering import MOST_SHOWN, as_html
 from penchant.web.security import MOST_BODY_BYTES, Rate
 from penchant.web.signing_keys import SESSION_DAYS, Keys, load_keys
@@ -45,6 +46,12 @@ def test_only_the_right_link_opens_and_it_opens_one_persons_page(make_site: Call
     assert one.client.get(f"/w/1/whole/{theirs}/prompt").status_code == 404
     assert one.send(csrf, id=str(uuid.uuid4()), assignment=before[0], choice="tie").status_code == 403
     assert two.look()[0] == theirs
+
+
+def test_the_style_sheet_has_the_colours_of_all_pages(make_site: Callable[..., Any]) -> None:
+    css = make_site(ROWS).new_client().get("/static/page.css").text
+    assert css.startswith(shared_css())
+    assert ".verdict" in css
 
 
 def test_the_cookie_and_the_headers(make_site: Callable[..., Any]) -> None:

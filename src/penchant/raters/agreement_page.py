@@ -26,8 +26,8 @@ LEANINGS = (
     ("first_shown", "response shown first", "response shown second", "the first"),
 )
 CAPTIONS = {
-    "kappa": "Beyond chance: 1 is full agreement, 0 what chance alone would give, below it is worse than chance.",
-    "raw": "Share of common comparisons of which both say the same (first, second or tie).",
+    "kappa": "Agreement beyond chance: 1 is full agreement, 0 is chance, below 0 is worse than chance.",
+    "raw": "Share of the comparisons judged by both on which both say the same (first, second or tie).",
     "lengths": "Every two raters of a comparison, by how many characters its responses differ in length: quarters of "
     "the comparisons that two or more judged.",
     "topics": "Every two raters of a comparison, by what its prompt is about; topics with most comparisons first.",
@@ -50,7 +50,7 @@ def agreement_context(
     """Return the values that fill the template."""
     tables = [_human_study(results), _pairs(results), _raters(results), _leanings(results), *where_tables(results)]
     return {
-        "title": "How far they agree",
+        "title": f"Agreement of {count(len(results.raters), 'rater')}",
         "headline": headline(results),
         "section": "Every two raters",
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
@@ -67,7 +67,7 @@ def agreement_context(
 def headline(results: Agreement) -> list[str]:
     """Return the sentences at the top: Krippendorff's alpha, and what it was measured on."""
     alpha = results.alpha
-    first = f"Krippendorff's alpha of {count(len(results.raters), 'rater')}: {format_measure(alpha)}."
+    first = f"{count(len(results.raters), 'rater')} agree with a Krippendorff's alpha of {format_measure(alpha)}."
     if alpha.value is None:  # everybody says the same of everything, so nothing can be agreed on beyond chance
         first = f"Krippendorff's alpha is undefined: {alpha.reason}."
     if results.alpha_people and results.alpha_people.value is not None:
@@ -79,15 +79,14 @@ def headline(results: Agreement) -> list[str]:
 def findings(results: Agreement) -> list[str]:
     """Return sentences on what the numbers mean, and on what they cannot mean."""
     sentences = [
-        "Comparisons are matched by content, and which response is the first of a pair is decided by a digest of its "
-        "texts: chance agreement depends neither on who won nor on the file's order.",
-        "A tie is a verdict of its own: a tie against a win is a disagreement.",
+        "Comparisons are matched by their texts. A digest of the texts decides which response is called the first, so "
+        "chance agreement depends neither on who won nor on the order of the file.",
+        "A tie is a verdict of its own: a tie and a win disagree.",
     ]
     if any(rater.majority for rater in results.raters):
         sentences.append(
-            "Who is part of a majority agrees with itself: the fair number is the one against the majority of the "
-            "others. Comparisons on which these are divided have no majority and are left out there, so those left are "
-            "the easier ones."
+            "A rater who is part of a majority agrees with itself. The fair number is the agreement with the majority "
+            "of the others. Comparisons on which the others are divided are left out there, so the easier ones remain."
         )
     for rater in results.raters:
         for key, response, other, short_form in LEANINGS:
@@ -96,7 +95,7 @@ def findings(results: Agreement) -> list[str]:
             if leaning and (leaning.above(0.5) or leaning.below(0.5)):
                 sentences.append(
                     f"{short(rater.name, NAME)} leans to the {response if leaning.above(0.5) else other}: {short_form} "
-                    f"is preferred in {format_measure(leaning, percent=True)} of what is decided."
+                    f"is preferred in {format_measure(leaning, percent=True)} of the decided comparisons."
                 )
     return sentences + where_findings(results)
 
@@ -198,7 +197,7 @@ def _human_study(results: Agreement) -> Table | None:
     return Table(
         "Judges and people, in the form of the DPO paper's human study: how often the first model wins (ties half), "
         "and in what share of pairs of verdicts both are the same.",
-        ("", *columns),
+        ("measured", *columns),
         tuple(lines),
     )
 
@@ -226,6 +225,7 @@ def _folded(text: str) -> tuple[str, str]:
 
 def _facts(results: Agreement) -> list[tuple[str, str]]:
     facts = [
+        ("Task", "measure how far raters agree on comparisons"),
         ("Files", listing(results.files)),
         ("Files of people", listing(results.people_files)),
         ("Comparisons", f"{number(results.comparisons, 0)}, {number(results.shared, 0)} judged by two or more"),

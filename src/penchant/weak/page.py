@@ -18,11 +18,12 @@ from penchant.weak.figures import reliability_picture
 from penchant.weak.results import LongerPreference, StudentResult
 
 INTERVALS = "Intervals are 95% and resample rows; related rows stay together."
-NO_TRUTH = "there is no truth here: agreement is not accuracy, and none of this measures it"
+NO_TRUTH = "no true labels were given: agreement is not accuracy, and nothing here measures accuracy"
 CAPTIONS = {
-    "agreement": "A student that agrees far more on rows that it learned from has learned its supervisor's errors by "
-    "heart; one that generalizes departs where it was unsure.",
-    "reliability": "On held-out rows. Above the dotted line they agree more often than the student's confidence says.",
+    "agreement": "If a student agrees far more on the rows that it learned from, it has memorized its supervisor's "
+    "errors. One that generalizes disagrees where its supervisor was unsure.",
+    "reliability": "On held-out rows. Above the dotted line, student and supervisor agree more often than the "
+    "student's confidence says.",
 }
 READ = 400  # characters of a text to read
 
@@ -36,29 +37,29 @@ def weak_train_page(result: StudentResult, config: JsonObject, provenance: Mappi
     curve: dict[float, Measure] = {point.confidence: point.accuracy for point in result.diagnostics.reliability}
     pictures = {
         "agreement": _agreement(result),
-        "reliability": reliability_picture({"student": curve}, "How often the two agree where the student is so sure"),
+        "reliability": reliability_picture({"student": curve}, "Agreement by the student's confidence"),
     }
     # the page's sentences are the console's: one place decides on words and digits
     headline, *lines = console_lines(result)
     context = {
         **shared_context(config, provenance),
         "brand": "Penchant",
-        "title": "A student of weak labels",
+        "title": "A student trained on weak labels",
         "settings_file": "config.yaml",
         "numbers_file": "result.json",
         "folder": "",
         "intervals": INTERVALS,
         "headline": [_sentence(lines[0]), _sentence(lines[-1])],
-        "section": "What can be said without any truth",
+        "section": "What can be measured without true labels",
         "methods": [],
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
         "findings": [_sentence(line) for line in lines],
         "tables": [_disagreements(result)] if result.diagnostics.disagreements else [],
         "legend_tables": [],
         "facts": [
+            ("Task", "say which of two responses is preferred" if result.task == "comparisons" else "classify texts"),
             *_recorded_names(config),
             ("Rows", headline.removeprefix("weak: ").rpartition(",")[0]),
-            ("Task", "which of two responses is preferred" if result.task == "comparisons" else "classes of texts"),
             ("Classes", listing(result.classes)),
             *([("Probe", _shrinkage(result.l2))] if result.l2 else []),
             ("Time", duration(result.seconds)),
@@ -98,13 +99,13 @@ def console_lines(result: StudentResult) -> list[str]:
     lines += [
         f"  misfit to the weak labels: {_nats(misfit.held_out)} nats held out, "
         f"{_nats(misfit.learned_from)} where it learned",
-        f"  its confidence that it agrees is off by {100 * measured.calibration_error:.0f} points on average",
+        f"  its confidence differs from its agreement by {100 * measured.calibration_error:.0f} points on average",
         _preferences(result.longer) if result.longer else _classes(result),
     ]
     if rows.undecided:
         lines.append(f"  left out of all this: {rows.undecided} held-out rows whose weak label is a tie")
     if result.consistency:
-        lines.append(f"  says the same of a row in other words: {_share(result.consistency)} of the pairs of wordings")
+        lines.append(f"  answers two wordings of a row alike: {_share(result.consistency)} of the pairs of wordings")
     if test := result.test:
         ties = f" ({test.undecided} more are ties)" if test.undecided else ""
         lines.append(f"  {metric('accuracy').label} on {test.rows} rows with the truth{ties}: {_share(test.accuracy)}")

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from sqlmodel import col, select
 from starlette.exceptions import HTTPException as AnyHTTPException
 
+from penchant.reports.kit.packaged import shared_css
 from penchant.web import admin, work
 from penchant.web.database import Database, StorageError, collection_of, items_of
 from penchant.web.judgments import SubmissionError
@@ -95,6 +96,8 @@ def _static(name: str) -> Response:
     if name not in STATIC:
         raise HTTPException(404, "There is no such page.")
     content = files("penchant.web").joinpath("static", name).read_bytes()
+    if name == "page.css":
+        content = shared_css().encode() + content
     return Response(content, media_type=STATIC[name], headers={"Cache-Control": "no-cache"})
 
 

@@ -76,11 +76,11 @@ def test_the_page_has_the_numbers(tmp_path: Path) -> None:
         "dpo wins 60% [50%, 70%] against ref.jsonl.",
         "40 pairs each, of 20 prompts; a tie is half a win.",
         "by who takes the longer",
-        "dpo less ppo",
+        "dpo minus ppo",
         "p &lt; 0.001",
         "p 0.012",
         "10,000 tokens, 2 min 30 s of waiting",
-        "name endpoint, model m",
+        "endpoint, model m",
         "Intervals are 95% and resample prompts.",
         "versions.penchant",
     ):
@@ -99,7 +99,7 @@ def test_temperatures_are_a_line_a_run(tmp_path: Path) -> None:
     html = (tmp_path / "report.html").read_text()
     assert html.count('<svg class="swatch') == 2
     assert "ppo at 0.5" in html
-    assert "At every temperature the responses that are met are the same" in html
+    assert "responses are the same at every temperature. Only those of the runs" in html
     assert list(judge_pictures(replace(numbers, baselines={}))) == ["temperatures", "equal-lengths"]
 
 
@@ -114,6 +114,15 @@ def test_pairs_stand_side_by_side_with_what_the_judge_said_in_each_order(tmp_pat
     assert "dpo: no verdict" in html
 
 
+def test_the_first_lines_name_the_judge_and_the_task(tmp_path: Path) -> None:
+    numbers = made_up_numbers()
+    numbers["config"]["judge"] = {"name": "endpoint", "model": "m", "max_tokens": 64, "base_url": None}
+    judge_page(from_json(JudgeResults, numbers), tmp_path)
+    about = (tmp_path / "report.html").read_text().partition('class="about"')[2].partition("</dl>")[0]
+    assert "<dt>Task</dt><dd><bdi>ask a judge whose responses win</bdi></dd>" in about
+    assert "endpoint, model m, max tokens 64" in about
+
+
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     """In names, prompts, responses, verdicts, warnings and settings."""
     pair = dict.fromkeys(("prompt", "a", "b", "said", "said_swapped"), HOSTILE) | {"outcome": "a"}
@@ -126,7 +135,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     for one in (numbers, numbers | {"methods": {HOSTILE: numbers["methods"][HOSTILE] | {"temperature": 0.5}}}):
         judge_page(from_json(JudgeResults, one), tmp_path)
         html = (tmp_path / "report.html").read_text()
-        assert "<script" not in html
+        assert html.count("<script") == 1  # ours, which saves figures
         assert "\u202e" not in html
         assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 10
         assert html.count("</div>") == html.count("<div")

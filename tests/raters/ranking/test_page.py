@@ -61,7 +61,7 @@ def test_the_page_has_the_numbers(tmp_path: Path) -> None:
     strengths_page(made_up(), tmp_path)
     html = (tmp_path / "report.html").read_text()
     for words in (
-        "Who wins: 2 models",
+        "2 models ranked by wins",
         "1. one",
         "1,087",
         "12.5 of 25",
@@ -72,16 +72,23 @@ def test_the_page_has_the_numbers(tmp_path: Path) -> None:
     assert (tmp_path / "figures" / "strengths.png").read_bytes()[1:4] == b"PNG"
 
 
+def test_every_column_has_a_head(tmp_path: Path) -> None:
+    strengths_page(made_up(), tmp_path)
+    html = (tmp_path / "report.html").read_text()
+    assert '<th scope="col"></th>' not in html
+    assert '<th scope="col">wins of</th>' in html
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     strengths_page(made_up((HOSTILE, "two"), file=HOSTILE), tmp_path)
     html = (tmp_path / "report.html").read_text()
-    assert "<script" not in html
+    assert html.count("<script") == 1  # ours, which saves figures
     assert "\u202e" not in html
 
 
 def test_the_headline_says_how_firm_the_first_place_is() -> None:
     numbers = made_up()
-    assert headline(numbers)[0] == "one comes first, and no other may be first as well."
+    assert headline(numbers)[0] == "one is the strongest: no other may be first, by these intervals."
     numbers["items"][1]["places"] = (1, 2)
     assert headline(numbers)[0] == "one comes first, but 1 other may be first as well."
     numbers["items"][0]["places"] = None
@@ -97,19 +104,19 @@ def test_a_prior_and_missing_intervals_are_told() -> None:
 def test_rankings_and_annotators_say_what_their_strengths_are(tmp_path: Path) -> None:
     strengths_page(made_up(fit="plackett-luce", rankings=5, ties=0, unranked=4), tmp_path)
     html = (tmp_path / "report.html").read_text()
-    for words in ("Plackett and Luce", "5 rankings, which are 20 comparisons", "4 rows that are no rankings"):
+    for words in ("Plackett-Luce", "5 rankings, which are 20 comparisons", "4 rows that are no rankings"):
         assert words in html
     assert "half a win" not in html
     strengths_page(made_up(by="annotators", unmet=[HOSTILE]), tmp_path)
     html = (tmp_path / "report.html").read_text()
     for words in (
-        "Who is with the others: 2 annotators",
+        "2 annotators ranked by agreement with the others",
         "20 times that of two annotators exactly one was with the majority of the others",
-        "The strong are with the others, not in the right",
+        "agrees with the others, which is not the same as being right",
         "annotators who met nobody",
     ):
         assert words in html
-    assert "<script" not in html
+    assert html.count("<script") == 1  # ours, which saves figures
 
 
 def test_many_models_are_cut_in_the_figure_and_all_in_the_table(tmp_path: Path) -> None:

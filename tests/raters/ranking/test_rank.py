@@ -172,7 +172,7 @@ def test_the_strengths_behind_rankings_are_found(tmp_path: Path, capsys: pytest.
     for item, true in zip(numbers["items"], BEHIND, strict=True):
         assert item["strength"]["low"] < true < item["strength"]["high"]
     assert (numbers["rankings"], numbers["comparisons"]) == (500, 1500)
-    assert "Plackett and Luce" in (tmp_path / "run" / "report.html").read_text()
+    assert "Plackett-Luce" in (tmp_path / "run" / "report.html").read_text()
     record = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert record["data"][0]["path"] == file
     assert record["versions"]["choix"]
@@ -259,7 +259,7 @@ def test_annotators_by_who_is_with_the_others(tmp_path: Path, capsys: pytest.Cap
         assert item["strength"]["value"] == pytest.approx(0.9 * (log_odds[item["name"]] - mean), abs=0.3)
         assert item["strength"]["low"] < 0.9 * (log_odds[item["name"]] - mean) < item["strength"]["high"]
     assert numbers["resampled"] == "prompts"
-    assert "Who is with the others: 11 annotators" in (out / "report.html").read_text()
+    assert "11 annotators ranked by agreement with the others" in (out / "report.html").read_text()
 
 
 def test_too_few_annotators_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,3 +44,5 @@ def test_a_page_names_model_reward_and_data_before_its_numbers() -> None:
     assert list(lines) == ["Methods", "Model", "True reward", "Data"]
     assert lines["Methods"] == "DPO and PPO"
     assert len(lines["Data"]) == MOST_FACT
+    # the task is the first of them
+    assert list(dict(leading_facts([("Task", "summarize"), *facts], ["DPO"])))[:3] == ["Task", "Methods", "Model"]

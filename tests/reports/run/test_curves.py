@@ -52,7 +52,7 @@ def test_a_reward_model_shows_its_rewards_and_whether_its_certainty_holds(tmp_pa
     (run,) = read_runs([reward_model(tmp_path / "reward")])
     assert [s.label for s in curves.panels([run])["rewards"].series if s.kind == "points"] == ["chosen", "rejected"]
     told = sentences([summarize(run)])
-    assert "60% sure, 55% [45%, 65%] and 90% sure, 70% [60%, 80%]" in told["accuracy"]
+    assert "55% [45%, 65%] where 60% sure and 70% [60%, 80%] where 90% sure" in told["accuracy"]
     assert "correlate by 0.25" in told["rewards"]
 
 

@@ -120,7 +120,7 @@ def test_an_sft_run(make_run, tmp_path):
     assert_stands_alone(page)
     assert "No samples were evaluated" in page.text
     assert "Margin" not in page.text
-    assert "None: no rule of this report found anything" in page.text
+    assert "None: no check of this report found a problem" in page.text
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from penchant.reports.run.phrases import state_reason_once
 from penchant.reports.run.sentences import headline, sentences
 from penchant.reports.run.summary import summarize
 from penchant.runs.read import read_runs
@@ -31,8 +32,24 @@ def test_a_change_that_may_be_chance_says_so(make_run):
 
 def test_a_change_over_few_prompts_has_no_interval_and_may_be_chance(make_run):
     text = told(make_run(gain=0.3, prompts=6))[0][0]
-    assert re.search(r"The change is \+[\d.]+ \[no interval: 6 prompts\] \(paired by prompt\)", text)
-    assert text.endswith("which may be chance.")
+    assert re.search(r"The change is \+[\d.]+ \(paired by prompt\)", text)
+    assert text.endswith("which may be chance. No number here has an interval: 6 prompts.")
+
+
+@pytest.mark.parametrize(
+    ("text", "stated"),
+    [
+        ("from 0.1 [no interval: 2 prompts] to 0.3 [no interval: 2 prompts].",
+         "from 0.1 to 0.3. No number here has an interval: 2 prompts."),
+        # one number, two reasons, or an interval among them: each keeps its own
+        ("it is 0.1 [no interval: 2 prompts].", None),
+        ("from 0.1 [no interval: 2 prompts] to 0.3 [no interval: 7 steps].", None),
+        ("from 0.1 [no interval: 2 prompts] to 0.3 [0.2, 0.4].", None),
+        ("from 0.1 [0.0, 0.2] to 0.3 [0.0, 0.2].", None),
+    ],
+)  # fmt: skip
+def test_why_there_are_no_intervals_is_said_once(text: str, stated: str | None) -> None:
+    assert state_reason_once(text) == (stated or text)
 
 
 def test_words_turn_with_the_numbers(make_run):

@@ -36,7 +36,7 @@ def row(**agreement: float | None) -> dict[str, Any]:
 def made_up(**agreement: float | None) -> dict[str, Any]:
     """Numbers as the summary writes them."""
     judges = [
-        {"name": "dpo", "label": "DPO, implicit reward"},
+        {"name": "dpo", "label": "DPO (implicit reward)"},
         {"name": "reward_model", "label": "Reward model"},
     ]
     rows = [{"annotator": name, "trained_on": 560, **row(**agreement)} for name in ("Ann", "Bob")]
@@ -63,7 +63,7 @@ def read(numbers: dict[str, Any]) -> AnnotatorsSummary:
 def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
     html = page(made_up())
     for words in (
-        "The annotator who was left out",
+        "Agreement with an annotator that no model learned from",
         "70%",
         "[68%, 72%]",
         "Ann",
@@ -81,7 +81,7 @@ def test_hostile_text_does_nothing_and_what_is_missing_is_left_out(page: Callabl
     numbers["failures"] = [{"stage": HOSTILE, "reason": HOSTILE}]
     numbers["config"]["data"]["path"] = HOSTILE
     html = page(numbers)
-    assert "<script" not in html
+    assert html.count("<script") == 1  # ours, which saves figures
     assert "\u202e" not in html
     empty = {"comparisons": 0, "prompts": 0, "agreement": dict.fromkeys(("others", "longer", "dpo", "reward_model"))}
     numbers |= {"rows": [], "all": {**empty, "differences": []}, "provenance": {}}
@@ -91,14 +91,14 @@ def test_hostile_text_does_nothing_and_what_is_missing_is_left_out(page: Callabl
 def test_sentences_go_as_far_as_the_intervals() -> None:
     said = " ".join([*headline(read(made_up())), *findings(read(made_up()))])
     assert (
-        "DPO, implicit reward 61% [59%, 63%] and Reward model 70% [68%, 72%]; beside it the other annotators 80%"
+        "DPO (implicit reward) 61% [59%, 63%] and Reward model 70% [68%, 72%]. For comparison: the other annotators 80%"
         in said
     )
     assert "240 comparisons on 120 held-out prompts, 1 seed" in said
-    assert "Reward model agrees less than the other annotators agree (−10 [−12, −8] percentage points" in said
-    assert "Reward model agrees more than the rule that the longer response wins does (+10" in said
-    assert "DPO, implicit reward agrees neither clearly more nor less than the rule" in said
-    assert "Whoever prefers the longer response agrees with Ann in 60% [58%, 62%]." in said
+    assert "Reward model agrees less than the other annotators do (−10 [−12, −8] percentage points" in said
+    assert "Reward model agrees more than a rule that picks the longer response (+10" in said
+    assert "DPO (implicit reward) agrees neither clearly more nor less than a rule" in said
+    assert "A rule that picks the longer response agrees with Ann in 60% [58%, 62%]." in said
     assert "guessing" not in said
     assert "Reward model cannot be told apart from guessing (51%" in " ".join(
         findings(read(made_up(reward_model=0.51)))

@@ -197,4 +197,4 @@ def test_the_command_runs_and_reports(
     arguments = ["study", "annotators", str(tmp_path / "study.yaml"), "-o", str(config.out), "--report", str(page)]
     assert main(arguments) == 0
     assert "0 stages run" in capsys.readouterr().out
-    assert "The annotator who was left out" in page.read_text()
+    assert "Agreement with an annotator that no model learned from" in page.read_text()

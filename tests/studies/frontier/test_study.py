@@ -281,7 +281,7 @@ def test_each_learning_rate_is_a_setting_of_its_own(
     assert {point["rate"] for point in method["points"]} == {3e-4, 3e-3}
     assert all(point["seeds"] == 1 for point in method["points"])
     text = report([result.path], tmp_path / "page.html").read_text()
-    assert "DPO, beta 0.1, rate 0.0003" in text
+    assert "DPO (beta 0.1, rate 0.0003)" in text
     assert "DPO 0.0003 / 0.003" in text
 
 

@@ -86,7 +86,7 @@ def test_hostile_text_does_nothing_and_what_is_missing_is_left_out(page: Callabl
     numbers["failures"] = [{"stage": HOSTILE, "reason": HOSTILE}]
     numbers["config"]["model"]["name"] = HOSTILE
     html = page(numbers)
-    assert "<script" not in html
+    assert html.count("<script") == 1  # ours, which saves figures
     assert "\u202e" not in html
     numbers |= {"methods": [], "few": None, "reference": None, "provenance": {}}
     assert "DPO was not judged yet" in page(numbers)
@@ -96,24 +96,25 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
     said = " ".join([*headline(read(made_up())), *findings(read(made_up()))])
     assert "DPO puts the better response first in 80% [78%, 82%] of unseen comparisons with none of its labels" in said
     assert (
-        "At 40% flipped DPO has 60%: Robust DPO (told the share) above it; Reward model below it; IPO not to be" in said
+        "At 40% flipped, DPO has an accuracy of 60%. Robust DPO (told the share) is above it, Reward model is below it "
+        "and IPO is not to be told apart from it" in said
     )
-    assert "DPO is clearly worse with 40% flipped already: 80% to 60%" in said
-    assert "IPO is clearly worse with 20% flipped already" in said
+    assert "DPO is clearly worse from 40% flipped on: 80% to 60%" in said
+    assert "IPO is clearly worse from 20% flipped on" in said
     assert "it has 96% of them right after seeing them 20 times" in said  # as its table says, not the threshold
     assert "ends at 0.30 [0.28, 0.32], below its best after 20 times (a change of −0.20 [−0.22, −0.18] since" in said
     assert "measured on the other): it overfits." in said
-    assert "told apart from it (by paired differences on the same comparisons)" in said
+    assert "told apart from it, by paired differences on the same comparisons" in said
     near = made_up()  # intervals that overlap by far, and a paired difference that does not hold 0
     near["methods"][2]["points"][2]["above_dpo"] = about(0.02, 0.01)
     near["few"]["fall"] = about(-0.01, 0.02)
     near["methods"][0]["points"][1]["above_first"] = about(-0.01, 0.005)
     said = " ".join(findings(read(near)))
-    assert "Robust DPO (told the share) and IPO above it; Reward model below it (by" in said
-    assert "DPO is clearly worse with 20% flipped already" in said
+    assert "Robust DPO (told the share) and IPO are above it and Reward model is below it, by" in said
+    assert "DPO is clearly worse from 20% flipped on" in said
     assert "0.32], not clearly below its best after 20 times" in said
     assert "it overfits" not in said
     near["config"]["labels"] = "random"
-    assert "At 40% drawn at random DPO has" in " ".join(findings(read(near)))
+    assert "At 40% drawn at random, DPO has" in " ".join(findings(read(near)))
     calm = " ".join(findings(read(made_up(dpo=(0.8, 0.8, 0.79)))))
     assert "DPO: no loss that these intervals could show." in calm

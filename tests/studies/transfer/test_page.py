@@ -84,9 +84,9 @@ def read(numbers: dict[str, Any]) -> TransferSummary:
 def test_the_page_has_a_table_a_method(page: Callable[[dict[str, Any]], str], tmp_path: Path) -> None:
     html = page(made_up())
     for words in (
-        "Trained here, measured there",
-        "DPO, beta 0.1: mean true reward by temperature",
-        "Best-of-N, N 16: mean true reward by temperature",
+        "Transfer: how much of the gain carries over to other domains",
+        "DPO (beta 0.1): mean true reward by temperature",
+        "Best-of-N (N 16): mean true reward by temperature",
         "film reviews (own)",
         "tweets, change",
         "+0.30",
@@ -110,7 +110,7 @@ def test_hostile_text_does_nothing_and_what_is_missing_is_left_out(page: Callabl
     numbers["config"]["model"]["name"] = HOSTILE
     numbers["methods"][2]["cells"][-1]["change"] = about(-0.5)  # then a sentence names the domain
     html = page(numbers)
-    assert "<script" not in html
+    assert html.count("<script") == 1  # ours, which saves figures
     assert "\u202e" not in html
     numbers |= {"methods": [], "provenance": {}, "reference": []}
     assert "No method that trains was measured on two domains yet." in page(numbers)
@@ -120,14 +120,14 @@ def test_hostile_text_does_nothing_and_what_is_missing_is_left_out(page: Callabl
 
 def test_sentences_go_as_far_as_the_intervals() -> None:
     said = " ".join([*headline(read(made_up())), *findings(read(made_up()))])
-    assert "DPO, beta 0.1 raises the true reward by +0.30 [+0.28, +0.32] on its own domain and by +0.15" in said
+    assert "DPO (beta 0.1) raises the true reward by +0.30 [+0.28, +0.32] on its own domain and by +0.15" in said
     assert "part of the gain carries over (less by +0.15 [+0.12, +0.18])" in said
-    assert "Unlikelihood, alpha 0.5: +0.10 [+0.08, +0.12] on its own domain" in said
+    assert "Unlikelihood (alpha 0.5): +0.10 [+0.08, +0.12] on its own domain" in said
     assert "the gain carries over, as far as these intervals tell" in said
     assert (
         "Preferred-FT: +0.01 [−0.01, +0.03] on its own domain, −0.05 [−0.07, −0.03] on the others; it does not" in said
     )
-    assert "Unlikelihood, alpha 0.5 loses least on the way to other domains" in said
+    assert "Unlikelihood (alpha 0.5) loses least on other domains" in said
     assert "clearly less than the others" in said
     assert "Preferred-FT makes the reward worse on news (−0.10 [−0.12, −0.08])." in said
     assert "Temperature does not change the gain on other domains" in said
@@ -135,11 +135,11 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
 
 def test_the_other_verdicts() -> None:
     harm = " ".join(findings(read(made_up(method("dpo", 0.3, -0.2, -0.2), method("unlikelihood", 0.29, -0.2, -0.2)))))
-    assert "away from home it does harm" in harm
-    assert "cannot be told apart from it (intervals overlap). Who gains little loses little." in harm
-    assert "no gain is to be seen away from home" in " ".join(findings(read(made_up(method("dpo", 0.3, 0.01, 0.0)))))
-    assert "the gain is even larger away from home" in " ".join(findings(read(made_up(method("dpo", 0.1, 0.3, 0.3)))))
+    assert "it does harm on other domains" in harm
+    assert "cannot be told apart from it (intervals overlap). A method that gains little has little to lose." in harm
+    assert "no gain shows on other domains" in " ".join(findings(read(made_up(method("dpo", 0.3, 0.01, 0.0)))))
+    assert "the gain is even larger on other domains" in " ".join(findings(read(made_up(method("dpo", 0.1, 0.3, 0.3)))))
     warm = " ".join(findings(read(made_up(method("dpo", 0.3, 0.2, 0.1, cold=0.2)))))
-    assert "On other domains DPO, beta 0.1 gains less at 0 (+0.03 [+0.01, +0.05]) than at 1 (+0.15" in warm
+    assert "On other domains DPO (beta 0.1) gains less at 0 (+0.03 [+0.01, +0.05]) than at 1 (+0.15" in warm
     flat = headline(read(made_up(method("dpo", 0.0, 0.0, 0.0))))[0]
     assert flat.startswith("No method that trains clearly gains on its own domain at temperature 1")

@@ -276,7 +276,7 @@ def test_the_command_runs_and_reports(
     assert main(["study", "transfer", str(tmp_path / "study.yaml"), "-o", str(config.out), "--report", str(page)]) == 0
     assert "0 stages run" in capsys.readouterr().out
     html = page.read_text()
-    assert "Trained here, measured there" in html
+    assert "Transfer: how much of the gain carries over to other domains" in html
     assert "&lt;b&gt;news" in html
     assert "<b>news" not in html
 

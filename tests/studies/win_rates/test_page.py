@@ -70,7 +70,7 @@ def test_who_wins_is_said_as_far_as_the_interval_goes(study: dict[str, Any]) -> 
     assert first.startswith("DPO wins 70% [60%, 80%] against the summary of the data at temperature 0, more often than")
     assert "the reference wins 40% [30%, 50%]" in first
     study["methods"][1]["cells"][0]["win_rate"]["rate"] = estimate(0.55, 0.45, 0.65)
-    assert "whether more often than not stays open" in headline(study)[0]
+    assert "not clearly more or less often than not" in headline(study)[0]
     study["methods"][1]["cells"][0]["win_rate"]["rate"] = estimate(0.2, 0.1, 0.3)
     assert "less often than not" in headline(study)[0]
 
@@ -85,7 +85,7 @@ def test_preferences_that_nobody_stated_are_called_so(study: dict[str, Any]) -> 
 def test_a_judge_that_guesses_comes_first(study: dict[str, Any]) -> None:
     assert not any("coin" in sentence for sentence in headline(study))
     study["judge"]["held_out"]["held_out"]["accuracy"] = estimate(0.53, 0.34, 0.72)
-    assert headline(study)[0].startswith("This judge cannot be told from a coin: it agrees with 53% [34%, 72%]")
+    assert headline(study)[0].startswith("This judge is not clearly better than a coin: it agrees with 53% [34%, 72%]")
     study["judge"] = None  # another judge: nobody measured it here
     study["config"]["judge"] = {"name": "endpoint", "model": "m"}
     assert "The judge is endpoint (m)." in headline(study)[-1]
@@ -105,7 +105,7 @@ def test_who_says_the_same_whatever_it_is_asked_is_named(study: dict[str, Any]) 
     same["methods"][1] = method("dpo", "DPO", (0.7, 0.6, 0.8), distinct=3)
     (sentence,) = [sentence for sentence in findings(same) if "much the same" in sentence]
     assert sentence in headline(same)[0]
-    assert sentence.startswith("DPO says much the same whatever it is asked (3 texts for 40 prompts)")
+    assert sentence.startswith("DPO gives much the same response to every prompt (3 texts for 40 prompts)")
 
 
 @pytest.mark.parametrize("kind", SETTING)

@@ -300,7 +300,7 @@ def test_the_command_runs_and_reports(
     assert "0 stages run" in told
     assert "Rafailov et al. 2023, arXiv:2305.18290: DPO 61% at temperature 0" in told
     html = page.read_text()
-    assert "Summaries: who wins" in html
+    assert "Summaries: win rates" in html
     assert "61%" in html  # the paper's
     assert "Rafailov et al. 2023" in html
     assert "<b>news" not in html
@@ -317,7 +317,7 @@ def test_transfer_takes_a_judge_where_one_is_named(
     run_study(config.replace(out=str(folder)), workers=workers)
     assert main(["study", "transfer", str(tmp_path / "study.yaml"), "-o", str(folder)]) == 0
     assert "0 stages run" in capsys.readouterr().out
-    assert "Trained here, judged there" in (folder / "report.html").read_text()
+    assert "Transfer: win rates on other domains" in (folder / "report.html").read_text()
     with pytest.raises(InputError, match="domains"):
         JudgedTransferConfig(**{**base, "domains": {}})
 

@@ -22,11 +22,13 @@ from penchant.reports.kit.text import count, defined, duration, folded, listing,
 
 RESULTS = {"a": "won", "b": "lost", "tie": "tie", "unparseable": "no verdict"}
 CAPTIONS = {
-    "wins": "Wins and half of the ties, of all pairs; the lighter end is what pairs without a verdict would allow. "
-    "Beside the judge stand one that takes the longer response and a coin. The dotted line is one half.",
-    "temperatures": "Wins and half of the ties, of all pairs, by the judge; bands are intervals. Dotted: one half.",
-    "equal-lengths": "What the judge's win rate would be, had both responses as many characters.",
-    "longest": "The same pairs by a judge that takes the longer response.",
+    "wins": "Wins and half of the ties, as a share of all pairs. The lighter end is what the rate could be, had all "
+    "pairs without a verdict been won. For comparison: a judge that takes the longer response, and a coin. The dotted "
+    "line is one half.",
+    "temperatures": "Wins and half of the ties, as a share of all pairs. Bands are intervals; the dotted line is one "
+    "half.",
+    "equal-lengths": "What the win rate would be if both responses had as many characters.",
+    "longest": "The same pairs, judged by a rule that takes the longer response.",
 }
 
 
@@ -158,13 +160,15 @@ def _habits(results: JudgeResults) -> Table:
         metric("flipped").column,
         metric("first_place").column,
     )
-    return Table("Win rates beside the judge's own, and its habits.", heads, rows)
+    return Table(
+        "The win rate at equal lengths and by simple rules, and what else the verdicts may depend on.", heads, rows
+    )
 
 
 def _tests(results: JudgeResults) -> Table:
     rows = tuple(
         (
-            f"{short(test.first, NAME)} less {short(test.second, NAME)}",
+            f"{short(test.first, NAME)} minus {short(test.second, NAME)}",
             recorded(test.difference, percent=True, sign=True),
             p_words(test.p),
             p_words(test.p_holm),
@@ -172,7 +176,7 @@ def _tests(results: JudgeResults) -> Table:
         for test in results.tests
     )
     caption = "Differences of win rates on the same prompts."
-    return Table(caption, ("responses", "difference", "by itself", "by Holm"), rows)
+    return Table(caption, ("responses", "difference", "p", "p by Holm"), rows)
 
 
 def _pair_context(results: JudgeResults, name: str, pair: JudgedPair) -> dict[str, object]:
@@ -190,17 +194,25 @@ def _pair_context(results: JudgeResults, name: str, pair: JudgedPair) -> dict[st
     return {"prompt": folded(pair.prompt), "cells": cells, "ties": "", "said": judge_words}
 
 
+def _judge_name(settings: Mapping[str, object]) -> str:
+    """Return the kind of a judge with the settings that were given: `endpoint, model m`."""
+    given = [
+        f"{key.replace('_', ' ')} {value}" for key, value in settings.items() if key != "name" and value is not None
+    ]
+    return ", ".join([str(settings["name"]), *given])
+
+
 def _facts(results: JudgeResults) -> list[tuple[str, str]]:
     config, summaries = results.config, [result.summary for result in results.methods.values()]
-    judge = ", ".join(f"{key} {value}" for key, value in config["judge"].items() if value is not None)
     tokens, seconds = sum(summary.tokens for summary in summaries), sum(summary.seconds for summary in summaries)
     cost = f"{count(tokens, 'token')}, {duration(seconds)} of waiting, calls at once added up" if tokens else ""
     facts = [
+        ("Task", "ask a judge whose responses win"),
         ("Responses", listing(config["responses"])),
         ("Against", config["against"]),
         ("Drawn at", listing(f"{temperature:g}" for temperature in config["temperatures"])),
         ("Prompts", f"{results.prompts:,}"),
-        ("Judge", judge),
+        ("Judge", _judge_name(config["judge"])),
         ("Asked", cost),
     ]
     return [(label, text) for label, text in facts if text]

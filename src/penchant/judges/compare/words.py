@@ -16,7 +16,7 @@ def terminal_lines(results: JudgeResults) -> list[str]:
     """Return the result as lines for a terminal."""
     lines = [line for name in results.methods for line in _source_lines(results, name)]
     lines += [
-        f"{test.first} less {test.second}: {recorded(test.difference, percent=True, sign=True)}, p {test.p:.4f}, "
+        f"{test.first} minus {test.second}: {recorded(test.difference, percent=True, sign=True)}, p {test.p:.4f}, "
         f"{test.p_holm:.4f} by Holm"
         for test in results.tests
     ]
@@ -94,27 +94,29 @@ def findings(results: JudgeResults) -> list[str]:
     sentences = [
         "Each pair was judged in one order only: what the order decided is not known."
         if results.config["orders"] == "one"
-        else "Each pair was judged in both orders; verdicts that differ are a tie; a table says how often.",
+        else "Each pair was judged in both orders. Verdicts that differ are a tie; the second table says how often.",
         "At equal lengths: what a logistic model of the verdicts expects where both responses have as many characters. "
-        "Where it is far from the win rate, the judge and length have to do with each other.",
+        "Where it is far from the win rate, the verdicts depend on length.",
     ]
     if results.baselines:
         sentences.append(
-            "A judge that takes the longer response, and one that throws a coin, saw the same pairs: a win rate near "
-            "theirs says little of quality."
+            "A judge that takes the longer response, and one that throws a coin, saw the same pairs. A win rate near "
+            "theirs says little about quality."
         )
     if any(result.win_rate.unparseable.value for result in results.methods.values()):
         sentences.append(
-            "A pair without a verdict counts as not won; at most is the rate if all of these had been won."
+            "A pair without a verdict counts as not won. “At most” is the rate if all of these had been won."
         )
     if results.has_temperatures:
         sentences.append(
-            "At every temperature the responses that are met are the same; only those of the runs were drawn anew."
+            "The opponent's responses are the same at every temperature. Only those of the runs were drawn anew."
         )
     if results.tests:
         sentences.append(
-            "Differences are tested on the same prompts, by turning the signs of whole prompts at random; Holm's "
-            "correction is over all the tests of this page."
+            "Differences are tested on the same prompts, by turning the signs of whole prompts at random. Holm's "
+            "correction is for all tests of this page."
         )
-    sentences.append("Intervals and tests know of other prompts, not of another training or another judge.")
+    sentences.append(
+        "Intervals and tests are about other prompts. They say nothing of another training run or another judge."
+    )
     return sentences

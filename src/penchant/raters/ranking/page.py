@@ -87,7 +87,11 @@ def _wins(ranking: Ranking) -> Table:
             cells.append(DASH if not wins + losses else f"{_halves(wins)} of {wins + losses:.0f}")
         rows.append((name, *cells))
     halved = ", ties half" if ranking.ties else ""
-    return Table(f"Who beat whom: wins of the row over the column{halved}.", ("", *names), tuple(rows))
+    return Table(
+        f"Who beat whom: wins of the row's {ranking.by.removesuffix('s')} over the column's{halved}.",
+        ("wins of", *names),
+        tuple(rows),
+    )
 
 
 def _picture(ranking: Ranking) -> Picture:
@@ -103,7 +107,10 @@ def _picture(ranking: Ranking) -> Picture:
 
 
 def _facts(ranking: Ranking) -> list[tuple[str, str]]:
-    facts = [("File", ranking.file), ("Counted", comparisons_words(ranking))]
+    task = f"rank {ranking.by} by who is preferred"
+    if ranking.by == "annotators":
+        task = "rank annotators by agreement with the others"
+    facts = [("Task", task), ("File", ranking.file), ("Counted", comparisons_words(ranking))]
     if ranking.unmet:
         facts.append(("Left out", f"annotators who met nobody: {listing(short(n, NAME) for n in ranking.unmet)}"))
     return facts + count_facts(

@@ -14,20 +14,20 @@ CAPTION_OF_ANNOTATORS = (
     "Log-odds with mean zero, by {model}: a difference of 1 means that where exactly one of the two is with the "
     "majority of the others, it is the stronger one in 73%, of 2 in 88%. A line is the interval."
 )
-MODELS = {"bradley-terry": "Bradley and Terry's model", "plackett-luce": "Plackett and Luce's model of rankings"}
+MODELS = {"bradley-terry": "the Bradley-Terry model", "plackett-luce": "the Plackett-Luce model of rankings"}
 MEANING = (
-    "One number per competitor holds only as far as who wins is a matter of strength alone: if A beats B, B beats C "
-    "and C beats A, see the table of who beat whom.",
-    "Strengths say who is preferred by these judges on these prompts, not who is right; length and position may be "
+    "One number per competitor assumes that strength alone decides who wins. Where A beats B, B beats C and C beats A, "
+    "it does not: the table of wins shows that.",
+    "A strength says who is preferred by these judges on these prompts, not who is right. Length and position may be "
     "part of it.",
 )
 MEANING_OF_ANNOTATORS = (
-    "Of two annotators that one wins who says what most of the others say, where the other does not. Where both do, or "
-    "neither, nothing is learned, and how hard a comparison is falls out (Rasch's model).",
-    "The strong are with the others, not in the right: who shares the others' habits is strong, and who alone sees "
-    "what is right is weak.",
-    "The others err too, which draws strengths towards each other, the more the fewer they are: with three annotators "
-    "the others are one person. Strengths in one panel cannot be compared with those in another.",
+    "Of two annotators, one wins where it says what most of the others say and the other does not. Where both do, or "
+    "neither, nothing is learned. So it does not matter how hard a comparison is (Rasch's model).",
+    "A strong annotator agrees with the others, which is not the same as being right: shared habits make strong, and "
+    "an annotator who alone sees what is right is weak.",
+    "The others err too. That draws strengths towards each other, most where there are few annotators: of three, the "
+    "others are one person. Strengths in one panel cannot be compared with those in another.",
 )
 # On Elo's scale a strength of ln 10 is 400 points.
 ELO = "Elo: 1000 is the mean, and 400 points more are odds of ten to one."
@@ -35,9 +35,9 @@ ELO = "Elo: 1000 is the mean, and 400 points more are odds of ten to one."
 
 def title(ranking: Ranking) -> str:
     """Return the title of the page."""
-    # Annotators do not play against each other: the contest is who is with the majority of the others.
-    question = "Who is with the others" if ranking.by == "annotators" else "Who wins"
-    return f"{question}: {count(len(ranking.items), ranking.by.removesuffix('s'))}"
+    # Annotators do not play against each other: the contest is who agrees with the majority of the others.
+    measure = "agreement with the others" if ranking.by == "annotators" else "wins"
+    return f"{count(len(ranking.items), ranking.by.removesuffix('s'))} ranked by {measure}"
 
 
 def caption(ranking: Ranking) -> str:
@@ -57,7 +57,7 @@ def headline(ranking: Ranking) -> list[str]:
     elif possible_firsts:
         first = f"{best} comes first, but {count(len(possible_firsts), 'other')} may be first as well."
     else:
-        first = f"{best} comes first, and no other may be first as well."
+        first = f"{best} is the strongest: no other may be first, by these intervals."
     return [first, f"{comparisons_words(ranking)}."]
 
 

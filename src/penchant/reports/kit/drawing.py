@@ -128,7 +128,7 @@ def _merge(nodes: list[Node]) -> list[Node]:
 def _is_opaque_line(node: Node) -> bool:
     # An id is referred to; what shines through would look different where lines cross; dashes would start anew.
     others = {"id", "opacity", "stroke-opacity", "fill", "transform"}
-    return node.tag == "path" and "stroke" in node.attributes and not others & node.attributes.keys()
+    return node.tag == "path" and {"d", "stroke"} <= node.attributes.keys() and not others & node.attributes.keys()
 
 
 def _style(node: Node) -> dict[str, str]:

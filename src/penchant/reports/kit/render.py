@@ -12,7 +12,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -21,6 +20,7 @@ from penchant.clean_text import clean
 from penchant.reports.kit.canvas import RUN_COLORS, Picture
 from penchant.reports.kit.drawing import with_ids
 from penchant.reports.kit.glossary import Glossary
+from penchant.reports.kit.packaged import read_packaged, shared_css
 from penchant.reports.kit.tables import Table, csv_text, split_intervals
 from penchant.reports.kit.text import listing, short
 
@@ -37,7 +37,7 @@ def render_page(template: str, context: Mapping[str, object]) -> str:
     """Fill a template of this package; every text from outside the package is escaped and cleaned."""
     # `StrictUndefined`: a name that nobody filled in is an error, not a gap that a reader takes for a finding.
     environment = Environment(
-        loader=FunctionLoader(_packaged),
+        loader=FunctionLoader(read_packaged),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_finalize,
@@ -51,7 +51,7 @@ def render_page(template: str, context: Mapping[str, object]) -> str:
     environment.globals["leading_facts"] = leading_facts
     environment.globals["explain"] = Glossary().explain
     environment.globals["run_colors"] = RUN_COLORS
-    css, script = _packaged("page.css"), _packaged("save.js")
+    css, script = shared_css() + read_packaged("page.css"), read_packaged("save.js")
     # both are ours and come from the package: the only texts that are not escaped
     ours = {"css": Markup(css), "style_hash": _digest(css), "script": Markup(script), "script_hash": _digest(script)}
     return environment.get_template(template).render(**ours, **context).lstrip()
@@ -65,11 +65,10 @@ def _digest(text: str) -> str:
 def leading_facts(facts: Sequence[tuple[str, str]], methods: Sequence[str]) -> list[tuple[str, str]]:
     """Return what a page names before its first number: model, method, reward, data and judge, of all its facts."""
     method_facts = [("Methods", listing(methods))] if 0 < len(methods) <= MOST_METHODS else []
-    return method_facts + [(label, short(text, MOST_FACT)) for label, text in facts if label in LEADING]
-
-
-def _packaged(name: str) -> str:
-    return files("penchant.reports.kit").joinpath("templates", name).read_text(encoding="utf-8")
+    shown = [(label, short(text, MOST_FACT)) for label, text in facts if label in LEADING]
+    # the task first, as on the pages of runs
+    first = 1 if shown and shown[0][0] == "Task" else 0
+    return shown[:first] + method_facts + shown[first:]
 
 
 def _finalize(value: object) -> str:
@@ -112,8 +111,9 @@ def figure_context(key: str, picture: Picture, sentence: str) -> dict[str, objec
 def _inline(svg: str, prefix: str, label: str, css_class: str) -> Markup:
     """Return a drawing as an element of the page, whose ids begin with `prefix`, with what a screen reader says."""
     attributes = Markup('<svg class="{}" role="img" aria-label="{}"').format(css_class, clean(label))
-    # `drawing.compact_svg` wrote it from few elements, with every text escaped
-    return attributes + Markup(with_ids(svg, prefix).removeprefix("<svg"))
+    # `drawing.compact_svg` wrote it from few elements, with every text escaped; HTML knows its namespaces
+    drawing = re.sub(r' xmlns(?::xlink)?="[^"]*"', "", with_ids(svg, prefix).removeprefix("<svg"), count=2)
+    return attributes + Markup(drawing)
 
 
 def _encoded(media_type: str, content: bytes) -> str:

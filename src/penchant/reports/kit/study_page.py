@@ -60,6 +60,8 @@ def machine_words(provenance: Mapping[str, object]) -> str:
     """Return processor and cores, as a run noted them; folders of other versions may lack either."""
     machine = provenance.get("machine")
     facts = machine if isinstance(machine, Mapping) else {}
+    if not facts:
+        return "not recorded"
     return f"{facts.get('cpu', 'unknown')}, {facts.get('cores', '?')} cores"
 
 

@@ -163,7 +163,7 @@ def _repetition(s: Summary) -> Iterator[Finding]:
         "repetition",
         "serious" if policy.value > REPETITION_SERIOUS else "caution",
         "The policy repeats itself",
-        f"{format_share(policy)} of its 4-grams were said before in the same response, against "
+        f"{format_share(policy)} of its 4-grams occur earlier in the same response, against "
         f"{format_share(reference)} for the reference.",
         "Read the samples below: a reward can rise while the text breaks. Fewer steps or a larger beta help.",
     )

@@ -116,7 +116,31 @@ def marked_page(rows: Sequence[MarkedRow | RefusedRow], name: str, model: str, c
         "marked.html.j2",
         {
             "title": f"What {name} teaches",
-            "headline": [f"Rows of {name} as {model} is given them: what is coloured is scored."],
+            "about": [
+                ("Task", "show rows as a model is given them"),
+                ("Model", model),
+                ("Data", name),
+                ("Rows", f"{len(rows):,}"),
+            ],
+            "headline": marked_headline(rows),
             "cards": marked_cards(rows, characters),
         },
     )
+
+
+def marked_headline(rows: Sequence[MarkedRow | RefusedRow]) -> list[str]:
+    """Return how many tokens of the rows are scored, and how many rows cannot be rendered."""
+    from penchant.data.rendering.marked import RefusedRow
+
+    rendered = [row for row in rows if not isinstance(row, RefusedRow)]
+    sentences = []
+    if rendered:
+        responses = [response for row in rendered for response in row.responses]
+        tokens = sum(row.tokens for row in rendered) + sum(response.tokens for response in responses)
+        scored = sum(response.scored for response in responses)
+        sentences.append(
+            f"{scored:,} of {count(tokens, 'token')} are scored: they are coloured below. All others are context."
+        )
+    if refused := len(rows) - len(rendered):
+        sentences.append(f"{count(refused, 'row')} cannot be rendered, for the reason that stands there.")
+    return sentences

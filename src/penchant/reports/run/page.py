@@ -27,7 +27,7 @@ from penchant.types import RunResult
 REWARD_KL = "reward_kl"
 MARKED_ROWS = 4  # of a single run; of several, each has its first one
 MOVED_TITLE, LEARNED_TITLE, WRITES_TITLE = "What the policy moved", "How it learned", "What it writes"
-READ_AS_ONE = "Log-probabilities, margin, KL and length belong together: read them as one."
+READ_AS_ONE = "Read log-probabilities, margin, KL and length together: each of them alone can mislead."
 _LEARNING_KEYS = (
     "loss",
     "accuracy",

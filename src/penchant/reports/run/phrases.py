@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import NAME, count, estimate, same_when_printed, short, verb
@@ -43,3 +45,19 @@ def from_to(a: Estimate, b: Estimate, key: str = "loss") -> str:
 def capital(text: str) -> str:
     """Raise the first letter and leave the others as they are."""
     return text[:1].upper() + text[1:]
+
+
+_BRACKETS = re.compile(r" \[([^]]*)\]")
+
+
+def state_reason_once(text: str) -> str:
+    """Say once why numbers have no interval, where that is so of all of a text and for one reason.
+
+    `rose from 0.1 [no interval: 2 prompts] to 0.3 [no interval: 2 prompts].` becomes
+    `rose from 0.1 to 0.3. No number here has an interval: 2 prompts.`
+    """
+    brackets = _BRACKETS.findall(text)
+    if len(brackets) < 2 or len(set(brackets)) > 1 or not brackets[0].startswith("no interval: "):
+        return text
+    reason = brackets[0].removeprefix("no interval: ")
+    return f"{_BRACKETS.sub('', text)} No number here has an interval: {reason}."

@@ -15,7 +15,7 @@ from penchant.reports.run.about import method_label
 from penchant.reports.run.across import ACROSS, headline_across
 from penchant.reports.run.curves import kl_paths, smoothing_window, training_mean
 from penchant.reports.run.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
-from penchant.reports.run.phrases import WHY_CHOSEN_FALLS, capital, format_metric, from_to, held_out
+from penchant.reports.run.phrases import WHY_CHOSEN_FALLS, capital, format_metric, from_to, held_out, state_reason_once
 from penchant.reports.run.summary import Summary
 from penchant.runs.read import Run
 
@@ -27,7 +27,7 @@ def headline(summaries: Sequence[Summary]) -> list[str]:
     (s,) = summaries
     # Of a run that measured none of these its loss is all that can be said.
     lines = [text for text in (_reward_headline(s), _accuracy_headline(s) or _labels_headline(s)) if text]
-    return lines or [_loss_headline(s) or "The run left no numbers yet."]
+    return [state_reason_once(line) for line in lines or [_loss_headline(s) or "The run left no numbers yet."]]
 
 
 def sentences(summaries: Sequence[Summary]) -> dict[str, str]:
@@ -40,7 +40,7 @@ def sentences(summaries: Sequence[Summary]) -> dict[str, str]:
         passages = {key: make(summaries) for key, make in ACROSS.items()}
     else:
         passages = {key: make(summaries[0]) for key, make in _SINGLE.items()}
-    return {key: text for key, text in passages.items() if text}
+    return {key: state_reason_once(text) for key, text in passages.items() if text}
 
 
 def _reward_headline(s: Summary) -> str:
@@ -146,8 +146,8 @@ def _accuracy(s: Summary) -> str:
         breakdown = listing(f"{short(name, NAME)} {format_share(e)}" for name, e in by[:8])
         text += f" By annotator: {breakdown}{f', and {len(by) - 8} more' if len(by) > 8 else ''}."
     if s.held_last.calibration:
-        breakdown = listing(f"{confidence:.0%} sure, {format_share(e)}" for confidence, e in s.held_last.calibration)
-        text += f" How often it is right where it is so sure: {breakdown}."
+        breakdown = listing(f"{format_share(e)} where {sure:.0%} sure" for sure, e in s.held_last.calibration)
+        text += f" By its confidence: {breakdown}."
     return text
 
 
@@ -169,8 +169,8 @@ def _rewards(s: Summary) -> str:
         # The pair losses see differences within a prompt alone: a constant added to all rewards changes nothing.
         return f"{text} (Only differences within a prompt mean something.)"
     return (
-        f"{text} Within a prompt, reward and length correlate by {estimate(length)} (0: length does not matter to it; "
-        "1: it is length)."
+        f"{text} Within a prompt, reward and length correlate by {estimate(length)} (0: no relation; 1: the reward is "
+        "the length)."
     )
 
 
@@ -196,8 +196,8 @@ def _label_accuracy(s: Summary) -> str:
     labels = f"{_labels_agreed(s, accuracy)}{_from_start(s, 'label_accuracy')}"
     return (
         f"At step {s.held_last.step:,} the policy agrees with {labels}. It agrees "
-        "where it made a good response likelier than the reference point, or a bad one less likely; whoever calls all "
-        "of them good, or all bad, agrees as often as that is the label."
+        "where it made a good response likelier than the reference point, or a bad one less likely. Calling all of "
+        "them good, or all bad, agrees as often as that is the label."
     )
 
 
@@ -275,7 +275,7 @@ def _anchor(run: Run) -> str:
     weight = run.setting("loss", "nll_weight")
     if isinstance(weight, (int, float)) and weight > 0:
         return f"The run holds the chosen responses with `loss.nll_weight: {number(float(weight))}`."
-    return "An anchor is one setting away: `loss.nll_weight` above 0 holds the chosen responses."
+    return "`loss.nll_weight` above 0 keeps chosen responses likely."
 
 
 def _kl(s: Summary) -> str:
@@ -380,6 +380,6 @@ _SINGLE: dict[str, Callable[[Summary], str]] = {
     **{key: _held_and_training(key) for key in ("loss", "margin", "mean_logps")},
     **{key: _held_and_training(key) for key in ("kl_coefficient", "clip_fraction", "explained_variance")},
     "reward": _reward,
-    "repetition": _share_of_samples("repetition", "sampled 4-grams were said before in the same response"),
+    "repetition": _share_of_samples("repetition", "sampled 4-grams occur earlier in the same response"),
     "distinct_2": _share_of_samples("distinct_2", "the 2-grams in a sampled response are distinct"),
 }

@@ -15,7 +15,7 @@ from penchant.reports.kit.text import DASH, NAME, count, estimate, format_share,
 from penchant.studies.annotators.summary import AnnotatorRow, AnnotatorsSummary, PairedDifference
 from penchant.studies.core.definition import StudyPage
 
-TITLE = "The annotator who was left out"
+TITLE = "Agreement with an annotator that no model learned from"
 # how far people agree with the one left out, and a rule that has learned nothing
 BASELINES = {"others": "The other annotators", "longer": "Longer wins"}
 CHANCE = 0.5  # a comparison has two sides
@@ -31,7 +31,7 @@ def annotators_context(study: AnnotatorsSummary, pictures: Mapping[str, Picture]
     """Return what the template takes."""
     caption = (
         "Share of the left-out annotator's decided comparisons on held-out prompts in which each says the "
-        "same; another annotator's tie counts half. The dotted line is guessing."
+        "same; another annotator's tie counts half. The dotted line is chance."
     )
     return {
         "title": TITLE,
@@ -59,7 +59,7 @@ def headline(study: AnnotatorsSummary) -> list[str]:
     size = f"{count(overall.comparisons, 'comparison')} on {count(overall.prompts, 'held-out prompt')}"
     seeds = count(len(study.seeds), "seed")
     return [
-        f"Agreement with the annotator left out, all in turn: {learner_text}; beside it {baseline_text}.",
+        f"Agreement with the annotator left out, each in turn: {learner_text}. For comparison: {baseline_text}.",
         f"{size}, {seeds}; intervals resample prompts, not the training.",
     ]
 
@@ -82,9 +82,7 @@ def findings(study: AnnotatorsSummary) -> list[str]:
 
 def _describe_difference(label: str, gap: PairedDifference) -> str:
     difference = gap.difference
-    opponent = (
-        "the other annotators agree" if gap.baseline == "others" else "the rule that the longer response wins does"
-    )
+    opponent = "the other annotators do" if gap.baseline == "others" else "a rule that picks the longer response"
     # in points: "5% more" of a share would read as a ratio
     size = f"{estimate(difference, percent=True, sign=True).replace('%', '')} percentage points on the same comparisons"
     if difference.above(0):
@@ -100,7 +98,7 @@ def _length_alone(row: AnnotatorRow) -> str:
     share = row.measured.agreement["longer"]
     if share is None or not share.above(CHANCE):
         return ""
-    return f"Whoever prefers the longer response agrees with {short(row.annotator, NAME)} in {format_share(share)}."
+    return f"A rule that picks the longer response agrees with {short(row.annotator, NAME)} in {format_share(share)}."
 
 
 def _lower(text: str) -> str:
@@ -169,6 +167,7 @@ def _facts(study: AnnotatorsSummary) -> list[tuple[str, str]]:
     ]
     data = str(config["data"]["path"]) + (f", without {listing(missing)}" if missing else "")
     return [
+        ("Task", "predict the choices of an annotator that the model did not learn from"),
         ("Model", described(str(config["model"]["name"]))),
         ("Data", data),
         *shared_facts(study.seeds, study.provenance, study.cost.seconds),

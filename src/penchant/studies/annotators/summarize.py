@@ -14,7 +14,7 @@ from penchant.studies.annotators.summary import Agreement, AnnotatorRow, Annotat
 from penchant.studies.core.results import facts_of, provenance_of
 from penchant.studies.core.summary import cost_of_stages, failures_of
 
-LABELS = {"dpo": "DPO, implicit reward", "reward_model": "Reward model"}
+LABELS = {"dpo": "DPO (implicit reward)", "reward_model": "Reward model"}
 
 
 @dataclass(frozen=True)

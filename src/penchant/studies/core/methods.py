@@ -47,9 +47,9 @@ def setting_words(setting: str | None, value: float | None, rate: float | None) 
 
 
 def swept_name(method: SweptMethod) -> str:
-    """Return a method's label with its setting, such as `DPO, beta 0.1`."""
+    """Return a method's label with its setting, such as `DPO (beta 0.1)`."""
     words = setting_words(method.setting, method.value, method.rate)
-    return f"{method.label}, {words}" if words else method.label
+    return f"{method.label} ({words})" if words else method.label
 
 
 @dataclass(frozen=True)

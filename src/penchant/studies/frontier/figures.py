@@ -72,7 +72,7 @@ def spread_picture(study: FrontierSummary) -> Picture:
         percent_axis(axes.xaxis)
         axes.set_xlabel("share of the possible gain in reward", loc="right")
         _legend(axes, any(len(method.by_seed) > 1 for method, _ in methods))
-        return export(figure, "Frontier efficiency, and how much it hangs on the setting", [])
+        return export(figure, "Efficiency of each method, and how much it depends on the setting", [])
 
 
 # -- the frontier -------------------------------------------------------------------------------------------------

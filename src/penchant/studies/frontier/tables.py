@@ -32,7 +32,7 @@ def costs(study: FrontierSummary) -> Table:
     heads = (
         "training per run",
         "optimizer steps per run",
-        "needs before",
+        "before training",
         "peak memory",
         "samples drawn",
         "tokens learned from",
@@ -99,7 +99,7 @@ def budget(study: FrontierSummary) -> str:
     ]
     return (
         f"Equal for all: start, prompts, evaluation prompts and seeds ({shared}). {' '.join(_budget_sentences(study))} "
-        f"Learning rates: {listing(rates)}. Training time leaves evaluations out; “needs before” is sampling and "
+        f"Learning rates: {listing(rates)}. Training time leaves evaluations out; “before training” is sampling and "
         "ranking the comparisons and, for PPO, fitting the reward model."
     )
 
@@ -218,7 +218,7 @@ def run_name(study: FrontierSummary, name: str, value: float | None, rate: float
         return f"Best-of-{value:g}"
     method = study.method(name)
     words = setting_words(method.setting, value, rate) if method else ""
-    return f"{study.label(name)}, {words}" if words else study.label(name)
+    return f"{study.label(name)} ({words})" if words else study.label(name)
 
 
 def facts(study: FrontierSummary) -> list[tuple[str, str]]:
@@ -228,6 +228,7 @@ def facts(study: FrontierSummary) -> list[tuple[str, str]]:
     accelerator = machine.get("accelerator") if isinstance(machine, dict) else None
     where = f"{machine_words(study.provenance)}{f', {accelerator}' if accelerator else ''}"
     facts = [
+        ("Task", "gain true reward at a low KL"),
         ("Model", described(str(config["model"]["name"])) + ("" if config["sft"] is None else ", fine-tuned first")),
         (metric("true_reward").column, str(config["reward"])),
         ("Prompts", f"{number(prompts.train or 0, 0)} to train on, {prompts.eval} others to measure on"),
@@ -239,5 +240,5 @@ def facts(study: FrontierSummary) -> list[tuple[str, str]]:
     accuracies = [model.accuracy for model in study.reward_models if model.accuracy]
     if accuracies:
         accuracy_text = listing(map(format_share, accuracies))
-        facts.insert(3, ("Reward model", f"right on {accuracy_text} of the comparisons of unseen prompts"))
+        facts.insert(4, ("Reward model", f"right on {accuracy_text} of the comparisons of unseen prompts"))
     return facts

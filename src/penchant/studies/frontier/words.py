@@ -142,8 +142,8 @@ def _best_of_n(study: FrontierSummary) -> str:
     shares = [f"{format_share(row.share)} at {row.kl_nats:g}" for row in best.matched if row.share]
     outcome = f"reaches {listing(shares)} nats" if shares else "cannot be compared here"
     return (
-        f"Best-of-N by the true reward {outcome}, drawn at the upper bound of its KL; it trains nothing, so it stands "
-        "beside the others, and pays N samples for every answer."
+        f"Best-of-N by the true reward {outcome}, drawn at the upper bound of its KL. It trains nothing, so it is not "
+        "ranked with the others, and it needs N samples for every answer."
     )
 
 

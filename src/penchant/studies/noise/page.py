@@ -16,7 +16,7 @@ from penchant.studies.noise.figures import few_picture, share_picture
 from penchant.studies.noise.summary import FewSummary, NoisePoint, NoiseSummary
 from penchant.studies.noise.words import findings, headline, wrong
 
-TITLE = "Wrong labels: who stands them, and how far"
+TITLE = "Wrong labels: which methods withstand them"
 
 
 def noise_pictures(study: NoiseSummary) -> dict[str, Picture]:
@@ -32,12 +32,12 @@ def noise_pictures(study: NoiseSummary) -> dict[str, Picture]:
 def noise_context(study: NoiseSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
     """Return the context that the template is filled with."""
     captions = {
-        "accuracy": "Of comparisons of other prompts, none wrong; a policy prefers what it made likelier than the "
-        "reference did. The dotted line is guessing.",
-        "reward": "Of samples for unseen prompts after the last step; the dashed line is the reference. The reward "
-        "model samples nothing.",
-        "few": "One policy, the same few comparisons over and over: what it makes of them, and what its samples are "
-        "worth.",
+        "accuracy": "On comparisons of other prompts, none of them wrong. A policy prefers the response that it made "
+        "more probable than the reference did. The dotted line is chance.",
+        "reward": "Of samples for unseen prompts after the last step. The dashed line is the reference. A reward model "
+        "samples nothing.",
+        "few": "One policy, trained on the same few comparisons again and again: its accuracy on them, and the true "
+        "reward of its samples.",
     }
     # The curves' tables have the legend's marks beside their rows, the one of few comparisons has other rows.
     by_share = [
@@ -48,7 +48,7 @@ def noise_context(study: NoiseSummary, pictures: Mapping[str, Picture]) -> dict[
         "title": TITLE,
         "headline": headline(study),
         **shared_context(study.config, study.provenance, [failure.pair for failure in study.failures]),
-        "section": f"Against the share that was {wrong(study)}",
+        "section": f"By the share of labels {wrong(study)}",
         "methods": [method.label for method in study.methods],
         "figures": [figure_context(key, picture, captions[key]) for key, picture in pictures.items()],
         "findings": findings(study),
@@ -85,6 +85,7 @@ def _few_comparisons_table(summary: FewSummary) -> Table:
 def _facts(study: NoiseSummary) -> list[tuple[str, str]]:
     config, prompts = study.config, study.prompts
     return [
+        ("Task", "learn from comparisons of which a part is labelled wrong"),
         ("Model", described(str(config["model"]["name"]))),
         (metric("true_reward").column, str(config["reward"])),
         ("Data", f"{number(study.comparisons or 0, 0)} comparisons, {number(prompts.train or 0, 0)} prompts"),

@@ -19,7 +19,7 @@ def headline(study: NoiseSummary) -> list[str]:
     sentences = [
         f"DPO puts the better response first in {format_share(first.accuracy)} of unseen "
         f"comparisons with {_share(first)} of its labels {wrong(study)}, and in "
-        f"{format_share(last.accuracy)} with {_share(last)}."
+        f"{format_share(last.accuracy)} with {_share(last)} {wrong(study)}."
     ]
     prompts = count(study.prompts.eval or 0, "unseen prompt")
     seeds = count(len(study.seeds), "seed")
@@ -52,14 +52,10 @@ def _relatives(study: NoiseSummary) -> str:
         gap = point.above_dpo
         names = above if gap.above(0) else below if gap.below(0) else indistinguishable
         names.append(method.label)
-    parts = [f"{listing(names)} {word} it" for names, word in ((above, "above"), (below, "below")) if names]
-    if indistinguishable:
-        parts.append(f"{listing(indistinguishable)} not to be told apart from it")
-    where = f"{percent(share)} {wrong(study)}"
-    opening = (
-        f"At {where} DPO has {value_only(base, percent=True)}: {'; '.join(parts)} (by paired differences on the same"
-    )
-    return f"{opening} comparisons)." if parts else ""
+    groups = ((above, "above it"), (below, "below it"), (indistinguishable, "not to be told apart from it"))
+    parts = [f"{listing(names)} {'is' if len(names) == 1 else 'are'} {where}" for names, where in groups if names]
+    opening = f"At {percent(share)} {wrong(study)}, DPO has an accuracy of {value_only(base, percent=True)}."
+    return f"{opening} {listing(parts)}, by paired differences on the same comparisons." if parts else ""
 
 
 def wrong(study: NoiseSummary) -> str:
@@ -75,7 +71,7 @@ def _first_cost(method: LearnerSummary, done: str) -> str:
         # Paired with the same learner at the first share: what an easy or hard seed adds to both falls out.
         if point.above_first is not None and point.above_first.below(0):
             return (
-                f"{method.label} is clearly worse with {_share(point)} {done} already: "
+                f"{method.label} is clearly worse from {_share(point)} {done} on: "
                 f"{value_only(clean, percent=True)} to {format_share(point.accuracy)}."
             )
     return ""
@@ -89,7 +85,7 @@ def _overfitting(study: NoiseSummary) -> str:
     measured = [(point.seen_accuracy, point.epoch) for point in points if point.seen_accuracy is not None]
     memorized = next(((accuracy, epoch) for accuracy, epoch in measured if accuracy >= SEEN), None)
     last, gap = points[-1], summary.fall
-    heart = "how many of them it has right was not measured"
+    heart = "its accuracy on them was not measured"
     if measured:
         accuracy, epoch = memorized or max(measured, key=lambda pair: pair[0])
         times = f"after seeing them {count(round(epoch), 'time')}{'' if memorized else ', at most'}"

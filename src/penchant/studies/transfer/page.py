@@ -18,7 +18,7 @@ from penchant.studies.transfer.figures import carry_picture, domain_picture, tem
 from penchant.studies.transfer.summary import Domain, MethodSummary, TransferSummary
 from penchant.studies.transfer.words import findings, headline
 
-TITLE = "Trained here, measured there: what carries over"
+TITLE = "Transfer: how much of the gain carries over to other domains"
 
 
 def transfer_pictures(study: TransferSummary) -> dict[str, Picture]:
@@ -33,8 +33,8 @@ def transfer_pictures(study: TransferSummary) -> dict[str, Picture]:
 def transfer_context(study: TransferSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
     """Return what the template takes."""
     captions = {
-        "carry": "On the diagonal everything carries over; on the dotted line nothing does. Other domains "
-        "count the same each.",
+        "carry": "On the diagonal the whole gain carries over, on the dotted line none of it. Other domains have "
+        "equal weight.",
         "domains": "Reward of samples for unseen prompts, less that of the reference for the same prompts.",
         "temperature": "The change on the other domains, against the reference at the same temperature.",
     }
@@ -117,6 +117,7 @@ def _facts(study: TransferSummary) -> list[tuple[str, str]]:
         (domain_name(domain), f"{count(domain.prompts or 0, 'prompt')}{_left_out(domain)}") for domain in study.domains
     ]
     return [
+        ("Task", "train on one domain, and gain reward on others"),
         ("Model", described(str(config["model"]["name"]))),
         (metric("true_reward").column, str(config["reward"])),
         ("Trained on", count(study.prompts.train or 0, "prompt")),

@@ -56,22 +56,22 @@ def _describe_carry_over(carry_over: CarryOver) -> str:
         return "without intervals nothing can be said"
     # asked before the other domains: without a gain at home there is nothing whose share could be told
     if not carry_over.own_change.above(0):
-        return "it does not clearly gain at home, so nothing can carry over"
+        return "it does not clearly gain on its own domain, so nothing can carry over"
     less = f"(less by {_change(carry_over.loss)})"
     if carry_over.other_change.below(0):
-        return f"away from home it does harm {less}"
+        return f"it does harm on other domains {less}"
     if not carry_over.other_change.above(0):
-        return f"no gain is to be seen away from home {less}"
+        return f"no gain shows on other domains {less}"
     if carry_over.loss.above(0):
         return f"part of the gain carries over {less}"
     if carry_over.loss.below(0):
-        return f"the gain is even larger away from home {less}"
+        return f"the gain is even larger on other domains {less}"
     return f"the gain carries over, as far as these intervals tell {less}"
 
 
 def _least_loss(study: TransferSummary) -> str:
     """Name the method that loses least on other domains, among those that clearly gain on their own."""
-    # of those that clearly gain at home, for who gains little has little to lose
+    # of those that clearly gain on their own domain, for who gains little has little to lose
     ranked = sorted(_gaining(study), key=lambda pair: pair[1].loss.value)
     if len(ranked) < 2:
         return ""
@@ -79,13 +79,14 @@ def _least_loss(study: TransferSummary) -> str:
     # whole intervals apart: the summary holds no paired difference of two methods' losses
     indistinct = [(method, carry_over.loss) for method, carry_over in ranked[1:] if not carry_over.loss.above(first)]
     sentence = (
-        f"Of the methods that clearly gain at home, {swept_name(best)} loses least on the way to other domains "
+        f"Of the methods that clearly gain on their own domain, {swept_name(best)} loses least on other domains "
         f"({estimate(first, sign=True)})"
     )
     if not indistinct:
         return f"{sentence}, clearly less than the others."
     names = listing(f"{swept_name(method)} ({_change(loss)})" for method, loss in indistinct)
-    return f"{sentence}, but {names} cannot be told apart from it (intervals overlap). Who gains little loses little."
+    caveat = "A method that gains little has little to lose."
+    return f"{sentence}, but {names} cannot be told apart from it (intervals overlap). {caveat}"
 
 
 def _harmed(study: TransferSummary, method: MethodSummary) -> str:

@@ -295,7 +295,7 @@ def _reliability(study: WeakToStrongSummary) -> Picture | None:
         if (student.task, student.strong) == (task, strong) and student.calibration.reliability
     }
     curves = {loss: points[loss] for loss in study.losses if loss in points}
-    return reliability_picture(curves, "How often students are right where they are so sure") if curves else None
+    return reliability_picture(curves, "Accuracy of students and supervisor by confidence") if curves else None
 
 
 def _training(study: WeakToStrongSummary) -> Picture | None:

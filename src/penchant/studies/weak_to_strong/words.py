@@ -21,14 +21,14 @@ CAPTIONS = {
     "agreement": "How often students say on the test rows what their supervisors say, with 95% intervals: full where "
     "the supervisor is right, hollow where it is wrong. A good student is high in the first and low in the second.",
     "reliability": "Accuracy against confidence on the test rows, first task, student and supervisor, all seeds "
-    "together; on the dotted line confidence is earned. A student that learns from soft labels is as unsure as its "
-    "supervisor.",
+    "together. On the dotted line confidence equals accuracy. A student that learns from soft labels is as unsure as "
+    "its supervisor.",
     "little": "How little it takes: performance gap recovered by naive students against the number of weak labels that "
     "they see, first task, with 95% intervals. Each has the ceiling of a student that saw the truth of as many rows.",
     "flow": "Which rows train whom, first task. A supervisor never labels what it learned from, and the truth of what "
     "it labels reaches the ceiling (and the controls) alone.",
     "curve": "Accuracy on the truth over training, mean over seeds, first task and the first student that was looked "
-    "at. A curve that falls at its end overfits to the supervisor's errors; who would stop at its top needs the truth.",
+    "at. A curve that falls at its end overfits to the supervisor's errors. Only the truth can tell where its top is.",
 }
 CLOSE = 0.75  # of the gap: beyond it there is little left to recover
 
@@ -135,7 +135,7 @@ def _control(cells: Sequence[StudentResult]) -> str:
         return ""
     largest = estimate(max(gains, key=lambda gain: abs(gain.value)), percent=True, sign=True)
     text = (
-        f"Against as many errors at random naive students are {_told_apart(gains)}; the largest difference is "
+        f"Compared with as many random errors, naive students are {_told_apart(gains)}; the largest difference is "
         f"{largest}."
     )
     if any(gain.below(0) for gain in gains):
@@ -277,7 +277,7 @@ def _next(study: WeakToStrongSummary) -> list[str]:
         return [f"Next: narrower intervals; {advice}." if advice else "Next: more seeds and more test rows."]
     if defined and all((student.pgr.value or 0.0) > CLOSE for student in defined):
         return ["Next: a weaker supervisor or a harder task, since little of the gap is left to recover here."]
-    return ["Next: losses that listen less to the supervisor, such as a larger `alpha` of confidence, at these seeds."]
+    return ["Next: losses that rely less on the supervisor, such as a larger `alpha` of confidence, at these seeds."]
 
 
 def _width(ratio: Ratio) -> float:

@@ -22,14 +22,19 @@ from penchant.studies.win_rates.words import OPPONENTS, findings, headline, judg
 LABELS = {"dpo": "DPO", "ppo": "PPO"}
 """Of methods that papers report."""
 TITLES = {
-    "tldr": "Summaries: who wins against those of the data",
-    "dialogue": "Dialogue: who wins against the preferred responses",
-    "judged-transfer": "Trained here, judged there: who wins on other domains",
+    "tldr": "Summaries: win rates against those of the data",
+    "dialogue": "Dialogue: win rates against the preferred responses",
+    "judged-transfer": "Transfer: win rates on other domains",
+}
+TASKS = {
+    "tldr": "summarize posts",
+    "dialogue": "answer in a dialogue",
+    "judged-transfer": "train on one domain, and win on others",
 }
 _OUTCOMES = ("rate", "wins", "ties", "losses", "unparseable")
 CAPTION = (
-    "Wins and half of the ties, of all pairs. Hollow markers are the paper's numbers for the method of the same "
-    "colour, without an interval: other models, data and judge."
+    "Wins and half of the ties, as a share of all pairs. Hollow markers are the paper's numbers for the method of the "
+    "same colour. They have no intervals, and other models, data and judge."
 )
 
 
@@ -115,7 +120,7 @@ def _domain_table(study: WinRateSummary, domain: Domain) -> Table:
 def _tests(study: WinRateSummary) -> Table:
     rows = [
         (
-            f"{swept_name(test.one)} less {swept_name(test.other)}",
+            f"{swept_name(test.one)} minus {swept_name(test.other)}",
             test.domain,
             recorded(test.difference, percent=True, sign=True),
             # The raw p-value is for a reader who planned this one test, Holm's for one who looks at all pairs.
@@ -128,7 +133,7 @@ def _tests(study: WinRateSummary) -> Table:
         f"Differences of win rates on the same prompts, at temperature {study.tested_at:g}; Holm's correction is "
         "over the pairs of a domain."
     )
-    return Table(caption, ("methods", "domain", "difference", "by itself", "by Holm"), tuple(rows))
+    return Table(caption, ("methods", "domain", "difference", "p", "p by Holm"), tuple(rows))
 
 
 def _published_table(study: WinRateSummary) -> Table:
@@ -186,6 +191,7 @@ def _facts(study: WinRateSummary) -> list[tuple[str, str]]:
     compared = count(rows.comparisons or 0, "comparison")
     judging = f"{count(cost.verdicts, 'verdict')}, {cost.judge_tokens:,} tokens, {duration(cost.judge_seconds)}"
     return [
+        ("Task", TASKS[study.study]),
         ("Model", described(str(study.config["model"]["name"]))),
         ("Trained on", f"{compared} of {count(rows.prompts or 0, 'prompt')}{_left_out(rows)}"),
         *domains,

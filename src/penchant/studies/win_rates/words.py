@@ -73,8 +73,8 @@ def _guesses(study: WinRateSummary) -> str:
     if accuracy is None or accuracy.above(0.5):
         return ""
     return (
-        f"This judge cannot be told from a coin: it agrees with {format_share(accuracy)} of the preferences that it "
-        "has not seen. The win rates below say nothing about who is better."
+        f"This judge is not clearly better than a coin: it agrees with {format_share(accuracy)} of the preferences "
+        "that it has not seen. The win rates below say nothing about who is better."
     )
 
 
@@ -96,7 +96,7 @@ def judge_words(study: WinRateSummary) -> str:
         return f"The judge is {judge['name']}{f' ({name})' if name else ''}."
     sentence = "The judge is a reward model trained on other prompts of the same data"
     if study.judge.accuracy is None:
-        return f"{sentence}; nobody knows how often it is right."
+        return f"{sentence}; how often it is right is not known."
     accuracy = format_share(study.judge.accuracy)
     return f"{sentence}, which agrees with {accuracy} of the data's preferences that it has not seen."
 
@@ -107,7 +107,7 @@ def _half(rate: Coefficient) -> str:
         return ""
     if rate.above(0.5):
         return ", more often than not"
-    return ", less often than not" if rate.below(0.5) else ", and whether more often than not stays open"
+    return ", less often than not" if rate.below(0.5) else ", which is not clearly more or less often than not"
 
 
 def _rates_by_domain(study: WinRateSummary, method: MethodRates) -> list[str]:
@@ -126,7 +126,7 @@ def _differences(study: WinRateSummary, domain: str) -> str:
     family = f"paired by prompt, {count(len(tests), 'test')}, Holm's correction"
     if not clear:
         return f"No two of them can be told apart {where} ({family})."
-    return f"Told apart {where} ({family}): {'; '.join(map(_winner_first, clear))}."
+    return f"Clearly different {where} ({family}): {'; '.join(map(_winner_first, clear))}."
 
 
 def _winner_first(test: MethodTest) -> str:
@@ -160,8 +160,8 @@ def _same_answers(study: WinRateSummary, method: MethodRates) -> str:
         return ""
     texts, prompts = count(responses.distinct, "text"), count(responses.prompts, "prompt")
     return (
-        f"{swept_name(method)} says much the same whatever it is asked ({texts} for {prompts}): what it wins says more "
-        "about the judge than about the responses."
+        f"{swept_name(method)} gives much the same response to every prompt ({texts} for {prompts}): what it wins "
+        "says more about the judge than about the responses."
     )
 
 
@@ -174,7 +174,8 @@ def _best(study: WinRateSummary) -> str:
     ]
     if len(study.temperatures) < 2 or not parts:
         return ""
-    return f"At its best temperature on {study.own_domain}, chosen after the fact, which flatters: {'; '.join(parts)}."
+    rates = "; ".join(parts)
+    return f"At its best temperature on {study.own_domain}, which is chosen after the fact and so too high: {rates}."
 
 
 def _length(study: WinRateSummary) -> str:
@@ -188,7 +189,7 @@ def _length(study: WinRateSummary) -> str:
             label = metric("length_controlled").label
             at_equal_lengths = f", {format_share(equal_lengths)} {label}" if equal_lengths else ""
             parts.append(f"{swept_name(method)} {format_share(cell.baselines['longest'])}{at_equal_lengths}")
-    return f"Who always took the longer response would have said: {'; '.join(parts)}." if parts else ""
+    return f"A judge that always picks the longer response would give: {'; '.join(parts)}." if parts else ""
 
 
 def _flips(study: WinRateSummary) -> str:

@@ -1,7 +1,9 @@
 "use strict";
 // Save a figure as it stands in the page, in light colours: under its title, and above the legend of its runs.
 (() => {
-  const SPACE = "http://www.w3.org/2000/svg";
+  const first = document.querySelector("figure svg");
+  if (!first) return;
+  const SPACE = first.namespaceURI;
   const INK = "#1f2530", PAPER = "#fefefe";
   // CSS pixels, but for the last one: how many pixels of a PNG are one of them
   const MARGIN = 12, LINE = 20, LETTER = 7.5, LEGEND = 230, PNG_PIXELS = 2;

@@ -1,0 +1,104 @@
+"""Make `study.png` and `report.png` of `docs/images`: run the commands that documents name, and photograph the pages.
+
+    python scripts/docs_pictures.py out=/tmp/docs-pictures              # minutes; needs playwright and a Chromium
+    python scripts/docs_pictures.py out=/tmp/docs-pictures only=report  # one of them
+
+A page that is there already is not made again. `weak.png` is the figure `accuracy.png` of the preset `laptop`, which
+takes half an hour: docs/results/weak-to-strong.md has the command.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+PROMPTS = (
+    "This film was", "The plot is", "The lead actor turned out to be", "The soundtrack was", "The whole story was",
+    "The last scene is",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a page.
+
+    Attributes:
+        commands: what makes the page, without `penchant`.
+        page: the file that they write.
+        part: the selector of what is photographed; without one, the first screen.
+        width, height: of the screen, in CSS pixels.
+    """
+
+    commands: tuple[str, ...]
+    page: str
+    part: str
+    width: int
+    height: int
+
+
+PICTURES = {
+    # README: `penchant demo`
+    "study": Picture(("demo",), "runs/demo/report.html", "#frontier", 900, 900),
+    # docs/tutorials/first-run.md
+    "report": Picture(
+        (
+            "sample penchant-0.5m prompts.txt n=4 max_new_tokens=24 reward=vader -o prefs.jsonl",
+            "train dpo model=penchant-0.5m data=prefs.jsonl data.ties=drop data.held_out=2 loss.beta=0.3 batch_size=8 "
+            "epochs=3 optimizer.learning_rate=3e-5 evaluate.samples.reward=vader out=runs/first",
+            "report runs/first -o report.html",
+        ),
+        "report.html",
+        "",
+        1180,
+        1180,
+    ),
+}
+
+
+def make_page(picture: Picture, folder: Path) -> Path:
+    """Run the commands of a picture in a folder, where its page is not there yet; return the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = folder / picture.page
+    if not page.is_file():
+        (folder / "prompts.txt").write_text("".join(f"{prompt}\n" for prompt in PROMPTS))
+        for command in picture.commands:
+            subprocess.run([sys.executable, "-m", "penchant.cli", *shlex.split(command)], cwd=folder, check=True)
+    return page
+
+
+def photograph(picture: Picture, page: Path, target: Path) -> None:
+    """Photograph a page in light colours."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = browser.new_context(
+            viewport={"width": picture.width, "height": picture.height}, color_scheme="light", device_scale_factor=1.5
+        )
+        view = context.new_page()
+        view.goto(page.resolve().as_uri())
+        if picture.part:
+            view.locator(picture.part).screenshot(path=target)
+        else:
+            view.screenshot(path=target)
+        browser.close()
+
+
+def main(arguments: list[str]) -> None:
+    """Make the pages, then their pictures."""
+    options = dict(argument.split("=", 1) for argument in arguments)
+    out = Path(options.get("out", "docs-pictures"))
+    for name, picture in PICTURES.items():
+        if options.get("only", name) == name:
+            photograph(picture, make_page(picture, out / name), IMAGES / f"{name}.png")
+            print(IMAGES / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
