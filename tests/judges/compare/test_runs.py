@@ -59,7 +59,7 @@ def test_two_files_against_a_third(files: dict[str, str], tmp_path: Path, capsys
     assert main(["judge", *arguments]) == 0
     told = capsys.readouterr().out
     assert "kind.jsonl: wins 100%" in told
-    assert "kind.jsonl less mixed.jsonl" in told
+    assert "kind.jsonl minus mixed.jsonl" in told
     numbers = json.loads((out / "judge.json").read_text())
     assert numbers["methods"]["kind.jsonl"]["win_rate"]["wins"]["value"] == 1
     assert 0.4 < numbers["methods"]["mixed.jsonl"]["win_rate"]["rate"]["value"] < 0.8

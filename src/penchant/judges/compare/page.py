@@ -196,10 +196,11 @@ def _pair_context(results: JudgeResults, name: str, pair: JudgedPair) -> dict[st
 
 def _judge_name(settings: Mapping[str, object]) -> str:
     """Return the kind of a judge with the settings that were given: `endpoint, model m`."""
-    given = [
+    # "name endpoint, model m" would read as if the judge were called "endpoint"
+    other_settings = [
         f"{key.replace('_', ' ')} {value}" for key, value in settings.items() if key != "name" and value is not None
     ]
-    return ", ".join([str(settings["name"]), *given])
+    return ", ".join([str(settings["name"]), *other_settings])
 
 
 def _facts(results: JudgeResults) -> list[tuple[str, str]]:

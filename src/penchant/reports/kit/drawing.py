@@ -44,6 +44,7 @@ def compact_svg(svg: str) -> str:
     """Return Matplotlib's SVG without metadata and empty groups, in tenths of points, with styles as attributes."""
     root = ElementTree.fromstring(clean(svg))
     _, _, width, height = map(float, root.get("viewBox", "0 0 0 0").split())
+    # Matplotlib gives an id to every group; only markers and areas to clip by are referred to.
     used = _used_ids(root)
     names = {name: f"i{index}" for index, name in enumerate(used)}
     children = [node for child in root for node in _rebuild(child, names, precise=False)]
@@ -82,6 +83,7 @@ def _rebuild(element: ElementTree.Element, names: Mapping[str, str], *, precise:
         if precise or tag != "path" or not _is_invisible(attributes):
             yield Node(tag, attributes, "".join(element.itertext()) if tag == "text" else "")
     elif children and (attributes or tag != "g"):
+        # the marks of a line differ in their places alone
         shared = _shared_style(children) if tag == "g" else {}
         for child in children:
             child.attributes = {key: value for key, value in child.attributes.items() if key not in shared}
@@ -97,6 +99,7 @@ def _attributes(element: ElementTree.Element, names: Mapping[str, str], *, preci
             attributes[written] = re.sub(r"#([^)]*)", lambda match: f"#{names[match.group(1)]}", link)
     for key in sorted(_GEOMETRY.intersection(element.keys())):
         value = element.get(key, "")
+        # every text that is not turned is turned by nothing
         if not value.startswith("rotate(-0 "):
             attributes[key] = _rounded(value, 2 if precise else 1)
     for declaration in element.get("style", "").split(";"):
@@ -104,8 +107,8 @@ def _attributes(element: ElementTree.Element, names: Mapping[str, str], *, preci
         if key in _STYLE:
             attributes[key] = _rounded(value.removesuffix("px"), 2) if not value.startswith("#") else value
     # sorted, so that equal figures are equal bytes
-    kept = {key: value for key, value in sorted(attributes.items()) if _ROOT_STYLE.get(key) != value}
-    return kept | ({"fill": "#000000"} if "fill" not in attributes and element.tag.endswith("}text") else {})
+    changed = {key: value for key, value in sorted(attributes.items()) if _ROOT_STYLE.get(key) != value}
+    return changed | ({"fill": "#000000"} if "fill" not in attributes and element.tag.endswith("}text") else {})
 
 
 def _is_invisible(attributes: Mapping[str, str]) -> bool:
@@ -127,8 +130,8 @@ def _merge(nodes: list[Node]) -> list[Node]:
 
 def _is_opaque_line(node: Node) -> bool:
     # An id is referred to; what shines through would look different where lines cross; dashes would start anew.
-    others = {"id", "opacity", "stroke-opacity", "fill", "transform"}
-    return node.tag == "path" and {"d", "stroke"} <= node.attributes.keys() and not others & node.attributes.keys()
+    unsafe_keys = {"id", "opacity", "stroke-opacity", "fill", "transform"}
+    return node.tag == "path" and {"d", "stroke"} <= node.attributes.keys() and not unsafe_keys & node.attributes.keys()
 
 
 def _style(node: Node) -> dict[str, str]:
@@ -150,6 +153,7 @@ def _shared_style(nodes: list[Node]) -> dict[str, str]:
 def _rounded(text: str, decimals: int) -> str:
     """Round the numbers of a path or a style, and leave out the spaces and signs that nothing needs."""
     text = re.sub(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", lambda match: _number(float(match.group()), decimals), text)
+    # SVG needs no space beside a letter: "M0 0L1 1" is two points
     text = re.sub(r"\s+", " ", text).strip()
     return re.sub(r" ?([A-Za-z(),]) ?", r"\1", text)
 

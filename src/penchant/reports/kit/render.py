@@ -53,8 +53,13 @@ def render_page(template: str, context: Mapping[str, object]) -> str:
     environment.globals["run_colors"] = RUN_COLORS
     css, script = shared_css() + read_packaged("page.css"), read_packaged("save.js")
     # both are ours and come from the package: the only texts that are not escaped
-    ours = {"css": Markup(css), "style_hash": _digest(css), "script": Markup(script), "script_hash": _digest(script)}
-    return environment.get_template(template).render(**ours, **context).lstrip()
+    packaged = {
+        "css": Markup(css),
+        "style_hash": _digest(css),
+        "script": Markup(script),
+        "script_hash": _digest(script),
+    }
+    return environment.get_template(template).render(**packaged, **context).lstrip()
 
 
 def _digest(text: str) -> str:
@@ -65,10 +70,10 @@ def _digest(text: str) -> str:
 def leading_facts(facts: Sequence[tuple[str, str]], methods: Sequence[str]) -> list[tuple[str, str]]:
     """Return what a page names before its first number: model, method, reward, data and judge, of all its facts."""
     method_facts = [("Methods", listing(methods))] if 0 < len(methods) <= MOST_METHODS else []
-    shown = [(label, short(text, MOST_FACT)) for label, text in facts if label in LEADING]
+    leading = [(label, short(text, MOST_FACT)) for label, text in facts if label in LEADING]
     # the task first, as on the pages of runs
-    first = 1 if shown and shown[0][0] == "Task" else 0
-    return shown[:first] + method_facts + shown[first:]
+    first = 1 if leading and leading[0][0] == "Task" else 0
+    return leading[:first] + method_facts + leading[first:]
 
 
 def _finalize(value: object) -> str:

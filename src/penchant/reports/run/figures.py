@@ -165,10 +165,10 @@ def _draw_path(axes: Axes, path: KlPath, *, labels: int) -> None:
         )
 
 
-def _labelled(points: int, most: int) -> list[int]:
+def _labelled(points: int, label_count: int) -> list[int]:
     """Return which checkpoints are labelled with their step: all, or evenly spread ones up to the last."""
     # From the last backwards: where the run ended matters most.
-    positions = np.linspace(points - 1, 0, min(points, most))
+    positions = np.linspace(points - 1, 0, min(points, label_count))
     return sorted({round(float(k)) for k in positions})
 
 

@@ -141,6 +141,6 @@ def marked_headline(rows: Sequence[MarkedRow | RefusedRow]) -> list[str]:
         sentences.append(
             f"{scored:,} of {count(tokens, 'token')} are scored: they are coloured below. All others are context."
         )
-    if refused := len(rows) - len(rendered):
-        sentences.append(f"{count(refused, 'row')} cannot be rendered, for the reason that stands there.")
+    if refusals := len(rows) - len(rendered):
+        sentences.append(f"{count(refusals, 'row')} cannot be rendered, for the reason that stands there.")
     return sentences

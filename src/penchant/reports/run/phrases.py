@@ -57,6 +57,7 @@ def state_reason_once(text: str) -> str:
     `rose from 0.1 to 0.3. No number here has an interval: 2 prompts.`
     """
     brackets = _BRACKETS.findall(text)
+    # An interval among them would make "no number here" a lie, and of two reasons each has its place.
     if len(brackets) < 2 or len(set(brackets)) > 1 or not brackets[0].startswith("no interval: "):
         return text
     reason = brackets[0].removeprefix("no interval: ")

@@ -146,7 +146,7 @@ def _accuracy(s: Summary) -> str:
         breakdown = listing(f"{short(name, NAME)} {format_share(e)}" for name, e in by[:8])
         text += f" By annotator: {breakdown}{f', and {len(by) - 8} more' if len(by) > 8 else ''}."
     if s.held_last.calibration:
-        breakdown = listing(f"{format_share(e)} where {sure:.0%} sure" for sure, e in s.held_last.calibration)
+        breakdown = listing(f"{format_share(e)} where {level:.0%} sure" for level, e in s.held_last.calibration)
         text += f" By its confidence: {breakdown}."
     return text
 
