@@ -140,6 +140,13 @@ def test_what_is_like_no_command_names_the_help(capsys: pytest.CaptureFixture[st
     assert "--model stands before the command: penchant COMMAND ... --model m" in answer(capsys, "--model m")[2]
 
 
+@pytest.mark.parametrize(
+    "line", ["xyzzy '\x1b[31m'", "dpo '\x1b[31m'", "train simpo '\x1b[31m'", "doctor --zz '\x1b[31m'"]
+)
+def test_words_that_a_terminal_obeys_come_back_harmless(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\x1b" not in answer(capsys, line)[2]
+
+
 def test_help_may_be_a_word(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys, "help train dpo") == answer(capsys, "train dpo --help")
     assert answer(capsys, "help") == answer(capsys, "--help")

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from penchant.clean_text import clean
 from penchant.cli.slips import explain_bare_words, explain_flags
 from penchant.config import Config, load_config
 from penchant.config.base import is_unicode
@@ -139,7 +140,8 @@ class CommandParser(argparse.ArgumentParser):
         # argparse says what was typed and what there is only in its message, with quotes until Python 3.12
         refusal = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message)
         choices = [choice.strip(" '") for choice in refusal[2].split(",")] if refusal else []
-        super().error(message + (did_you_mean(refusal[1], choices) if refusal else ""))
+        # a name that a script hands over may hold sequences that a terminal obeys
+        super().error(clean(message + (did_you_mean(refusal[1], choices) if refusal else "")))
 
     @property
     def shown_flags(self) -> list[str]:

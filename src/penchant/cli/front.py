@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from penchant.clean_text import clean
 from penchant.cli.commands import ENTRIES, GROUPS, Entry
 from penchant.cli.other_words import COMMAND_FORMS, METHOD_FORMS
 from penchant.errors import did_you_mean, near_names
@@ -71,7 +72,7 @@ def _refuse_inner(group: str, metavar: str, names: Sequence[str], words: Sequenc
         message += f"; did you mean this?\n  penchant {shlex.join([group, *meant[0].split(), *rest])}"
     else:
         message += did_you_mean(word, names)
-    print(f"usage: penchant {group} {metavar} ...\npenchant {group}: error: {message}", file=sys.stderr)
+    print(f"usage: penchant {group} {metavar} ...\npenchant {group}: error: {clean(message)}", file=sys.stderr)
     raise SystemExit(2)
 
 
@@ -161,5 +162,5 @@ def _refuse(words: Sequence[str]) -> NoReturn:
         else:
             message += did_you_mean(word, nearest) or "; penchant --help lists them"
     # as argparse has it, which answers all that is typed behind a command
-    print(f"usage: penchant COMMAND ...\npenchant: error: {message}", file=sys.stderr)
+    print(f"usage: penchant COMMAND ...\npenchant: error: {clean(message)}", file=sys.stderr)
     raise SystemExit(2)
