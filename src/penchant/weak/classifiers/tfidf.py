@@ -77,8 +77,8 @@ class SklearnClassifier:
         # `fit` of scikit-learn runs to its end in one call: no step in between could make a target
         if not isinstance(self.loss, CrossEntropy | Filtered):
             raise InputError(
-                f"an estimator of scikit-learn cannot learn with the loss {self.loss.name}, which follows the student's "
-                "own predictions while it learns: take cross_entropy or filtered, or a student that is a probe or a "
+                f"an estimator of scikit-learn cannot learn with the loss {self.loss.name}, which follows the "
+                "student's own predictions while it learns: take cross_entropy or filtered, or a student that is a probe or a "
                 "language model"
             )
 
