@@ -61,7 +61,7 @@ def main_picture(folder: str | Path) -> tuple[str, str]:
     """
     summary, page = _read(Path(folder))
     picture = next(iter(page.pictures(summary).values()))
-    return picture.title, picture.light
+    return picture.title, picture.svg
 
 
 def _context(summary: object, context: Mapping[str, object]) -> Mapping[str, object]:

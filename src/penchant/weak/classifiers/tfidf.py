@@ -78,8 +78,8 @@ class SklearnClassifier:
         if not isinstance(self.loss, CrossEntropy | Filtered):
             raise InputError(
                 f"an estimator of scikit-learn cannot learn with the loss {self.loss.name}, which follows the "
-                "student's own predictions while it learns: take cross_entropy or filtered, or a student that is a probe or a "
-                "language model"
+                "student's own predictions while it learns: take cross_entropy or filtered, or a student that is a "
+                "probe or a language model"
             )
 
     def fit(
