@@ -74,6 +74,12 @@ def test_a_reward_of_another_arity_is_refused_before_anything_is_scored(function
         pt.load_reward(name)
 
 
+@pytest.mark.parametrize("method", [pt.PPO, pt.PPOGT])
+def test_a_function_is_the_reward_of_every_method_that_takes_one(method: type[pt.PPO] | type[pt.PPOGT]) -> None:
+    config = method(model="m", data="d", reward=lambda pairs: [float(len(response)) for _, response in pairs])
+    assert pt.load_reward(config.reward)([("a", "four")]) == [4.0]
+
+
 def judge_of(value: object, **settings: object) -> Any:
     config = JudgeConfig(responses=["a.jsonl"], judge={"name": value, "settings": settings})
     assert isinstance(config.judge, Custom)

@@ -40,7 +40,11 @@ MAIN_SETTINGS = (
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--resume", action="store_true", help="continue the interrupted run in out")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the interrupted run in out, or lengthen one (steps=, epochs=, max_steps=)",
+    )
     text = "show settings, data, rows, steps, time and memory; train nothing"
     parser.add_argument("--dry-run", action="store_true", help=text)
     parser.add_argument("--report", metavar="FILE.html", help="write a report when done")

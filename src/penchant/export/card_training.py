@@ -13,6 +13,7 @@ from penchant.export.card_words import cell, redacted
 from penchant.models.hub import is_hub_id
 from penchant.reports.kit.text import count
 from penchant.reports.run.tables import facts, rating_rule
+from penchant.runs.lengthening import lengthening_sentences
 from penchant.runs.read import Run
 
 AUTO_TEMPLATE = "that of the base model, where it has one; else plain text"
@@ -108,6 +109,8 @@ def _chosen_settings(run: Run) -> Iterator[tuple[str, str]]:
     if (size := run.setting("batch_size")) is not None:
         yield "Batch", f"{size} per step"
         yield "Planned", _planned(run)
+    if sentences := lengthening_sentences((run.result or {}).get("lengthened")):
+        yield "Length", f"The run was {', then '.join(sentences)}"
     if isinstance(lora, Mapping):
         yield "Adapters", f"LoRA of rank {lora.get('rank')}, alpha {lora.get('alpha')}"
     template = run.setting("data", "template")

@@ -14,6 +14,7 @@ from penchant.methods.preferred_ft import PreferredFT
 from penchant.methods.reward_model import RewardModel
 from penchant.methods.sft import SFT
 from penchant.methods.unlikelihood import Unlikelihood
+from penchant.runs.recorded_settings import with_former_defaults
 from penchant.train.settings import RunConfig
 from penchant.types import RunResult
 
@@ -28,7 +29,8 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
 
     Args:
         config: such as `DPO(model="smollm2-135m", data="prefs.jsonl")`; `run` stands beside it in its module.
-        resume: continue the interrupted run in `config.out`, to the same end as without the interruption.
+        resume: continue the interrupted run in `config.out`, to the same end as without the interruption; with more
+            steps than a run has that ended, to the end of a run that was so long from the start.
 
     Raises:
         InputError: bad data, model, or run directory.
@@ -36,4 +38,6 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
     """
     # a method's `run` imports torch inside, so that listing methods and their settings is instant
     run: Callable[..., RunResult] = import_module(type(config).__module__).run
+    if resume and isinstance(config, RunConfig):
+        config = with_former_defaults(config, config.out)
     return run(config, resume=resume)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -21,18 +21,19 @@ from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read
 from penchant.errors import InputError, RunError, RunMismatchError
 from penchant.files import atomic_write, read_file, remove
 from penchant.files import read_json as load_json
+from penchant.runs.lengthening import FILE as LENGTHENED
+from penchant.runs.lengthening import Lengthening, read_lengthenings, with_another
 from penchant.runs.provenance import RunRecord
+from penchant.runs.recorded_settings import LENGTHS, RESTARTS, differing_settings, flat_settings
 from penchant.runs.run_lines import Digest, Row, RunLines, finite, read_rows
 from penchant.runs.run_lock import check_lock_file, run_lock
 from penchant.session.objects import code_warnings
 from penchant.session.store import INPUTS, keep_inputs
-from penchant.typed_json import from_json
+from penchant.typed_json import from_json, to_json
 
 BEGINS = ("config.yaml", "provenance.json")
 """The files that a run begins with."""
 LINES = ("metrics.jsonl", "samples.jsonl")
-LENGTHS = {"max_steps", "epochs", "steps"}
-"""Settings of how long a run is."""
 ENDED = ("done", "stopped_early", "runaway")
 """What `result.json` says of a run that is not resumed."""
 ENDS = ("result.json", *LINES)
@@ -48,6 +49,8 @@ class RunFolder:
         resume: continue the run that lies there; its configuration must be the same.
         writes: False on all processes but the main one, which then only know the path.
         resumable: False for a command without `--resume`, whose messages must not name it.
+        extendable: the run to resume may have been shorter; `shorter_config` then has its settings, and `lengthen` is
+            called once it is clear that the run can be lengthened.
 
     Raises:
         InputError: the directory holds another run, or cannot be used.
@@ -55,12 +58,21 @@ class RunFolder:
     """
 
     def __init__(
-        self, path: str | None, config: Config, *, resume: bool = False, writes: bool = True, resumable: bool = True
+        self,
+        path: str | None,
+        config: Config,
+        *,
+        resume: bool = False,
+        writes: bool = True,
+        resumable: bool = True,
+        extendable: bool = False,
     ) -> None:
         made_up = Path("runs") / f"{config.method}-{datetime.now():%Y%m%d-%H%M%S}"
         self.path = Path(path).expanduser() if path else made_up
         self.config, self.resume, self.writes = config, resume, writes
         self._restart_folder = None if resumable else self.path
+        self._extendable = extendable
+        self.shorter_config: Config | None = None
         # of code that only a Python session has; then what was wrong with the files of a resumed run
         self.warnings = code_warnings(config.recorded())
         self._lock = contextlib.ExitStack()
@@ -84,8 +96,10 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.enter_context(run_lock(self.path))
             if self.resume:
+                self._check_resumable()  # another process may have lengthened it since the first look
                 # a result of an earlier session must not stand beside lines that go on after it
-                self._forget_end()
+                if self.shorter_config is None:
+                    self._forget_end()
             else:
                 self._check_empty()  # another run may have come and gone since the first look
                 self._begin()
@@ -144,34 +158,36 @@ class RunFolder:
         check_files(self.path, [name for name in BEGINS if (self.path / name).exists()])
         if read_sums(self.path) is None:
             _check_complete(file, type(self.config))
-        # by settings, not by text: another order or a default that is written out changes nothing
-        saved, current = (_settings(config) for config in (load_config(type(self.config), file), self.config))
-        differing = sorted(name for name in saved.keys() | current.keys() if saved.get(name) != current.get(name))
-        if differing and set(differing) <= LENGTHS and self._has_ended():
-            raise RunMismatchError(self._how_to_go_on(differing))
-        if differing:
+        saved = load_config(type(self.config), file)
+        differing = differing_settings(saved, self.config)
+        self.shorter_config = (
+            saved if differing and self._extendable and set(differing) <= {*LENGTHS, RESTARTS} else None
+        )
+        if differing and self.shorter_config is None:
             command = self.config.command or f"train {self.config.method}"
             raise RunMismatchError(
                 f"the configuration differs from that of the run in {self.path} in {', '.join(differing)}: resume "
                 f"with the same one, or leave it out: penchant {command} --resume out={self.path}"
             )
 
-    def _has_ended(self) -> bool:
-        try:
-            return bool(load_json(self.path / "result.json").get("status") in ENDED)
-        except (OSError, ValueError, AttributeError):
-            return False  # none, or a damaged one, which is named where it is read
+    def lengthen(self, step: int) -> None:
+        """Make the run as long as its new settings say; the result of its old end goes.
 
-    def _how_to_go_on(self, lengths: Sequence[str]) -> str:
-        """Say how training goes on from a run that has ended, which keeps no optimizer to resume with (decision 4)."""
-        model = getattr(getattr(self.config, "model", None), "name", "START")
-        # without it the new run would be held to the weights that it begins with
-        reference = f" reference={model}" if "reference" in type(self.config).model_fields else ""
-        return (
-            f"the run in {self.path} has ended, so {' and '.join(lengths)} cannot be changed. Train on from its "
-            f"weights as a new run, with a fresh optimizer: penchant train {self.config.method} model={self.path}"
-            f"{reference} out=ANOTHER, and the other settings as in its config.yaml"
-        )
+        A kill at any moment leaves the run as it was, or lengthened and to be resumed.
+
+        Args:
+            step: the steps done.
+        """
+        if self.shorter_config is None or not self.writes:
+            return
+        before, after = flat_settings(self.shorter_config), flat_settings(self.config)
+        changed = differing_settings(self.shorter_config, self.config)
+        lengthening = Lengthening(step, *({name: values.get(name) for name in changed} for values in (before, after)))
+        records = with_another(read_lengthenings(self.path), lengthening)
+        self.write_json(LENGTHENED, {"lengthened": to_json(records)})
+        # before the settings: a result beside longer settings would say that the longer run has ended
+        self._forget_end()
+        self.write("config.yaml", to_yaml(self.config))
 
     def close(self) -> None:
         """Release the lock, for other processes."""
@@ -322,20 +338,23 @@ def _check_complete(file: Path, config: type[Config]) -> None:
     loaded = load_config(config, file)
     _, lines = read_yaml(file)
     # settings are written in the order of their class: a file that was cut lacks the last one
-    last = list(_settings(loaded))[-1]
+    last = list(flat_settings(loaded))[-1]
     if not read_file(file).endswith(b"\n") or last not in lines:
         raise DamagedFile(f"{file} is cut short ({last} is missing): put back a good copy, or start a new run")
 
 
-def finished(path: str | None, config: Config) -> Row | None:
+def finished(path: str | None, config: Config, *, extendable: bool = False) -> Row | None:
     """Return the result of the run in a directory if it came to its end, else None.
+
+    Args:
+        extendable: the settings may make it longer; then it has not come to its end.
 
     Raises:
         RunMismatchError: there is no run to resume, or its configuration is another.
     """
-    folder = RunFolder(path, config, resume=True)
+    folder = RunFolder(path, config, resume=True, extendable=extendable)
     file = folder.path / "result.json"
-    if not file.exists():
+    if folder.shorter_config is not None or not file.exists():
         return None
     check_files(folder.path, ["result.json"])
     try:
@@ -344,22 +363,6 @@ def finished(path: str | None, config: Config) -> Row | None:
         raise DamagedFile(f"{file} is damaged: delete it, and resuming ends the run again") from error
     # an interrupted run has a result too, and is resumed from its checkpoint
     return result if result.get("status") in ENDED else None
-
-
-def _settings(config: Config) -> Row:
-    """Return every setting by dotted path, without `out`: a run may be moved, or named in another way."""
-    flat: Row = {}
-
-    # by dotted path, so that a message names the setting and not the block that it is in
-    def walk(prefix: str, values: Mapping[str, object]) -> None:
-        for name, value in values.items():
-            if isinstance(value, Mapping):
-                walk(f"{prefix}{name}.", value)
-            elif prefix + name != "out":
-                flat[prefix + name] = value
-
-    walk("", config.recorded())
-    return flat
 
 
 def cannot_write(path: Path, error: Exception, *, restart_folder: Path | None = None) -> RunError:

@@ -31,6 +31,7 @@ from penchant.train.gradient import Loop, plan, train
 from penchant.train.inputs.frozen_states import with_frozen_states
 from penchant.train.inputs.reference_columns import with_reference
 from penchant.train.inputs.reference_table import load_reference, reference_of
+from penchant.train.lengthening import as_begun, check_lengthening, check_restarts
 from penchant.train.marked_rows import keep_marked_rows
 from penchant.train.mixture import read_source
 from penchant.train.prepare import prepare
@@ -48,7 +49,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    if (ended_result := setup.ended_run(config, config.out, resume=resume)) is not None:
+    if (ended_result := setup.ended_run(config, config.out, resume=resume, extendable=True)) is not None:
         return ended_result
     setup.refuse_early(config, resume=resume)
     set_seed(config.seed)  # the adapters' start
@@ -56,10 +57,11 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     source = read_source(config, recipe)
     learner = recipe.load(config)
     accelerator = setup.accelerator_for(config, learner.scorer.device)
-    folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process)
+    folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process, extendable=True)
     # all that can be refused comes before the folder is made: bad input leaves none behind
     prepared = prepare(config, recipe, source, learner)
-    other, samples, sample_warnings = _compared(config, recipe, learner, prepared)
+    steps_done = _steps_done(config, folder, prepared)
+    other, samples, sample_warnings = _compared(as_begun(config, folder), recipe, learner, prepared)
     end_if_planned(lambda: _plan(config, recipe, learner, prepared))
     with setup.open_run(folder, accelerator):
         # the weights are still those of the start: a checkpoint to resume from is put in place by the loop, later
@@ -71,6 +73,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         inputs |= {**input_digests.sample_inputs(samples, setup.sample_settings(config)), **recipe.objective.code}
         inputs |= callback_inputs(config.callbacks)
         input_digests.check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
+        folder.lengthen(steps_done)  # after all that can be refused
         keep_marked_rows(folder, prepared, learner.renderer)
         loop = _loop(config, recipe, learner, samples, prepared, folder, accelerator)
         # after the inputs were compared: a run that is refused gets no tracker's files
@@ -81,6 +84,22 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
             recipe.finish(learner, prepared, folder)
         warnings = [*prepared.warnings, *sample_warnings, *state_warnings, *best_warnings]
         return setup.end_run(loop, prepared.counts, warnings, status, started)
+
+
+def _steps_done(config: GradientConfig, folder: RunFolder, prepared: Prepared) -> int:
+    """Return the steps that are done of a run that is to be lengthened, 0 for any other.
+
+    Raises:
+        InputError: it cannot be lengthened, or its schedule begins anew after its end.
+    """
+    # most runs have neither: their steps need not be planned here
+    if folder.shorter_config is None and not config.schedule.restarts:
+        return 0
+    total = len(plan(config, prepared.units, prepared.mixing))
+    check_restarts(config, total)
+    if not isinstance(folder.shorter_config, GradientConfig):
+        return 0
+    return check_lengthening(folder, config, len(plan(folder.shorter_config, prepared.units, prepared.mixing)), total)
 
 
 def _plan(config: GradientConfig, recipe: Recipe, learner: Learner, prepared: Prepared) -> RunPlan:

@@ -192,8 +192,7 @@ def drive(
                 )
                 ends = bool(status) and (run.saves_result or status == "interrupted")
                 if due or is_overdue or ends:
-                    # at the end nobody goes on: what the optimizer holds is twice the weights
-                    save(run, optimizer if status in ("", "interrupted") else None)
+                    save(run, optimizer if _goes_on(run, status) else None)
                     saved = time.monotonic()
                 if status:
                     return status
@@ -209,6 +208,13 @@ def _status(run: RunContext, result: Step, total: int, *, is_interrupted: bool) 
     if _stale(run) or run.callbacks.stopped_by:
         return "stopped_early"
     return "interrupted" if is_interrupted else ""
+
+
+def _goes_on(run: RunContext, status: str) -> bool:
+    """Return whether somebody may go on from the checkpoint of a step, and so needs the optimizer."""
+    if status == "done":  # a longer run would; with early stopping the weights become those of another step
+        return run.config.checkpoint.optimizer and getattr(run.config, "early_stopping", None) is None
+    return status in ("", "interrupted")
 
 
 def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) -> None:
@@ -348,7 +354,7 @@ def _restore(run: RunContext, optimizer: torch.optim.Optimizer) -> bool:
         return False
     try:
         vars(run.state).update(vars(State(**saved["loop"])))  # the loop holds on to this object
-        # the last checkpoint of a run has none; a run that stopped early and is resumed takes no step
+        # a run that ended may have none, and takes no step then
         if saved["optimizer"] is not None:
             optimizer.load_state_dict(saved["optimizer"])
         for name, module in run.extra_modules.items():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -72,7 +74,19 @@ def clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
 
 
 def schedule(settings: Constant | Linear | Cosine, total: int) -> Callable[[int], float]:
-    """Return the factor on the learning rate of each step, counted from 0."""
+    """Return the factor on the learning rate of each step, counted from 0; each warm restart begins it anew."""
+    bounds = [0, *settings.restarts, total]
+    cycles = [_cycle(settings, end - start) for start, end in pairwise(bounds)]
+
+    def factor(step: int) -> float:
+        number = bisect_right(settings.restarts, step)
+        return cycles[number](step - bounds[number])
+
+    return factor
+
+
+def _cycle(settings: Constant | Linear | Cosine, total: int) -> Callable[[int], float]:
+    """Return the factor of each step between two restarts, counted from the first of them."""
     warmup = settings.warmup_steps
     if 0 < warmup < 1:  # a share, rounded up as `transformers` does
         warmup = math.ceil(warmup * total)

@@ -31,6 +31,7 @@ from penchant.train.callbacks import Callbacks, callback_inputs
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.inputs.reference_table import load_reference, reference_of
 from penchant.train.inputs.sources import prompts
+from penchant.train.lengthening import check_lengthening, check_restarts
 from penchant.train.plan import split_by_prompt
 from penchant.train.recipe import Counts
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
@@ -50,7 +51,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         RunError: the run had to stop; its last checkpoint stays.
     """
     started = time.monotonic()
-    if (ended_result := setup.ended_run(config, config.out, resume=resume)) is not None:
+    if (ended_result := setup.ended_run(config, config.out, resume=resume, extendable=True)) is not None:
         return ended_result
     setup.refuse_early(config, resume=resume, rewards=(config.reward, config.true_reward))
     set_seed(config.seed)  # the adapters' start
@@ -61,7 +62,11 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     # rollouts, rewards and normalisers would have to be gathered: refused until somebody needs it (decision 0009)
     if accelerator.num_processes > 1:
         raise InputError(f"{config.method} runs in one process, got {accelerator.num_processes}: start it without more")
-    folder = RunFolder(config.out, config, resume=resume)
+    folder = RunFolder(config.out, config, resume=resume, extendable=True)
+    check_restarts(config, config.steps)
+    steps_done = 0
+    if isinstance(folder.shorter_config, RolloutConfig):
+        steps_done = check_lengthening(folder, config, folder.shorter_config.steps, config.steps)
     # rollouts measure samples: what is held out are prompts, of which no loss is taken
     check_best(config, held_out=False, samples=config.evaluate.samples is not None)
     train_groups, held_groups, counts = _prompts(config, policy, warnings)
@@ -88,6 +93,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         inputs |= input_digests.sample_inputs(samples, config.evaluate.samples)
         inputs |= callback_inputs(config.callbacks)
         input_digests.check_unchanged_since_start(folder, provenance(config, policy, start, frozen, inputs))
+        folder.lengthen(steps_done)  # after all that can be refused
         loop = _loop(config, policy, train_groups, rewards, reference_of(other, policy), samples, folder, accelerator)
         setup.start_trackers(accelerator, config)
         status = train_on_rollouts(loop, resume=resume)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -51,21 +52,37 @@ class RMSprop(Config):
     """L2 penalty, added to the gradient."""
 
 
-class Constant(Config):
+class Restarting(Config):
+    """What every schedule may be told of beginning anew."""
+
+    added_fields: ClassVar[frozenset[str]] = frozenset({"restarts"})
+
+    restarts: tuple[Steps, ...] = ()
+    """Steps after which the schedule begins anew, its warm-up included: warm restarts (Loshchilov & Hutter 2017). By
+    them a run that has ended is made longer (`--resume`)."""
+
+    @model_validator(mode="after")
+    def _restarts_ascend(self) -> Self:
+        if any(step >= later_step for step, later_step in pairwise(self.restarts)):
+            raise ValueError(f"`restarts` must ascend, got {list(self.restarts)}")
+        return self
+
+
+class Constant(Restarting):
     """A constant rate after the warm-up."""
 
     name: Literal["constant"] = "constant"
     warmup_steps: WarmupSteps = 0
 
 
-class Linear(Config):
+class Linear(Restarting):
     """A linear fall towards 0 after the last step, after the warm-up."""
 
     name: Literal["linear"] = "linear"
     warmup_steps: WarmupSteps = 0
 
 
-class Cosine(Config):
+class Cosine(Restarting):
     """A half cosine towards 0 after the last step, after the warm-up."""
 
     name: Literal["cosine"] = "cosine"
@@ -126,7 +143,9 @@ class EarlyStopping(Config):
 
 
 class Checkpoints(Config):
-    """Which weights a run keeps beside the last ones."""
+    """Which weights a run keeps beside the last ones, and what beside them."""
+
+    added_fields: ClassVar[frozenset[str]] = frozenset({"optimizer"})
 
     best: Annotated[str, Field(min_length=1)] | None = None
     """Keep the weights of the best evaluation in the run's folder `best`, by this metric: `loss` or `accuracy` (held
@@ -135,6 +154,9 @@ class Checkpoints(Config):
     keep: Annotated[int, Field(ge=1, le=10_000)] = 1
     """How many checkpoints to keep. From 2 on, the last so many lie in `checkpoint-STEP` as models, beside the
     `checkpoint` to resume from."""
+    optimizer: bool = True
+    """Keep the optimizer's state when the run has ended, so that `--resume` with more steps can make it longer. It
+    takes as much room as the trained weights, twice as much with AdamW."""
 
 
 class RunConfig(Config):

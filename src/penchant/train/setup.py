@@ -23,6 +23,7 @@ from penchant.metrics.estimates import Estimate
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward
 from penchant.rewards.names import check_reward
+from penchant.runs.lengthening import read_lengthenings
 from penchant.runs.run_folder import RunFolder, finished
 from penchant.runs.run_lines import Row
 from penchant.session.objects import shown_name
@@ -164,16 +165,17 @@ def refuse_early(config: RunConfig, *, resume: bool, rewards: Sequence[str | Non
         RunFolder(config.out, config)
 
 
-def ended_run(config: Config, path: str | None, *, resume: bool) -> RunResult | None:
+def ended_run(config: Config, path: str | None, *, resume: bool, extendable: bool = False) -> RunResult | None:
     """Return the result of a run that is resumed though it has come to its end; None for any other.
 
     Args:
         path: the run directory.
+        extendable: the settings may make it longer; then it has not come to its end.
 
     Raises:
         RunMismatchError: there is no run to resume, or its configuration is another.
     """
-    if not resume or (ended_result := finished(path, config)) is None:
+    if not resume or (ended_result := finished(path, config, extendable=extendable)) is None:
         return None
     log.warning("the run in %s has come to its end (%s): nothing to resume", path, ended_result["status"])
     return RunResult(config.method, Path(path or "").expanduser(), ended_result)
@@ -253,6 +255,8 @@ def end_run(run: RunContext, counts: Counts, warnings: list[str], status: str, s
         warnings.append(f"the callback `{shown_name(stopped_by)}` stopped the run after step {state.step}")
     if scorer.plain:
         warnings.append(f"every response was forwarded with its own prompt: {scorer.plain_reason}")
+    # one that was killed before it took effect left its record, but not its steps
+    lengthened = [entry for entry in read_lengthenings(run.folder.path) if entry.step < state.step]
     outcome = {
         "method": run.config.method,
         "status": status,
@@ -266,6 +270,7 @@ def end_run(run: RunContext, counts: Counts, warnings: list[str], status: str, s
         "final": state.last,
         "best_step": state.best_step,
         **({"best_metric": best_metric(run.config)} if run.config.checkpoint.best else {}),
+        **({"lengthened": to_json(lengthened)} if lengthened else {}),
         "warnings": warnings,
     }
     run.folder.write_json("result.json", outcome)

@@ -139,6 +139,11 @@ def test_contradictions(contradictions, expected):
         ({"status": "stopped_early", "best_step": 3}, ["stopped_early"]),
         ({"status": "done", "warnings": ["one", "two"]}, ["run", "run"]),
         ({"status": "done", "warnings": None, "data": []}, []),
+        (
+            {"status": "done", "lengthened": [{"step": 3, "before": {"epochs": 1}, "after": {"epochs": 2}}]},
+            ["lengthened"],
+        ),
+        ({"status": "done", "lengthened": [{"damaged": 3}]}, []),
     ],
 )
 def test_how_the_run_ended(result, expected):

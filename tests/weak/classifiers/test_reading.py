@@ -37,7 +37,7 @@ def test_what_is_added_at_either_end_is_read(size: int, longest: int) -> None:
     assert shorten((*text, 2, 2), longest)[-2:] == (2, 2)
 
 
-def rows_alone(states: Callable[[list[tuple[int, ...]]], Sequence[torch.Tensor]]) -> None:
+def assert_rows_are_as_alone(states: Callable[[list[tuple[int, ...]]], Sequence[torch.Tensor]]) -> None:
     """Rows on both sides of 16 tokens, together and each alone, in one order and the other."""
     rows = [tuple((7 * i + n) % 47 + 2 for i in range(length)) for n, length in enumerate((5, 30, 14, 22, 3))]
     with torch.no_grad():
@@ -51,7 +51,7 @@ def rows_alone(states: Callable[[list[tuple[int, ...]]], Sequence[torch.Tensor]]
 @pytest.mark.parametrize("maker", [longrope, dynamic])
 def test_states_of_a_row_do_not_depend_on_the_rows_beside_it(maker: Callable[[], Any]) -> None:
     policy = Policy(maker(), cast(Renderer, None), maker.__name__)
-    rows_alone(lambda rows: last_states(policy, rows))
+    assert_rows_are_as_alone(lambda rows: last_states(policy, rows))
 
 
 def test_states_of_an_encoder_do_not_depend_on_the_rows_beside_it() -> None:
@@ -74,4 +74,4 @@ def test_states_of_an_encoder_do_not_depend_on_the_rows_beside_it() -> None:
             if weight.ndim > 1:
                 weight.normal_(0, 0.4)
     reader = EncoderReader(Encoder(network, None, torch.device("cpu"), 64))
-    rows_alone(lambda rows: reader.states(rows, 2))
+    assert_rows_are_as_alone(lambda rows: reader.states(rows, 2))

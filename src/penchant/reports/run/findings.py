@@ -10,6 +10,7 @@ from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate
 from penchant.reports.kit.text import count, estimate, format_share, listing, number, percent, signed
 from penchant.reports.run.curves import training_mean
 from penchant.reports.run.summary import Summary
+from penchant.runs.lengthening import lengthening_sentences
 from penchant.runs.movement import MOVED_ADVICE, standstill
 from penchant.runs.read import EvalPoint, Run, finite
 
@@ -96,6 +97,13 @@ def _unfinished(s: Summary) -> Iterator[Finding]:
         checkpoint_note = "" if best is None else f"; {best_words} was at step {best:,.0f}, which the checkpoint holds"
         detail = f"It stopped at step {s.run.last_step():,}{checkpoint_note}."
         yield Finding("stopped_early", "note", "The run stopped before its planned end", detail)
+
+
+def _lengthened(s: Summary) -> Iterator[Finding]:
+    sentences = lengthening_sentences((s.run.result or {}).get("lengthened"))
+    if sentences:
+        detail = f"It was {', then '.join(sentences)}."
+        yield Finding("lengthened", "note", "The run was made longer after it had ended", detail)
 
 
 def _not_finite(s: Summary) -> Iterator[Finding]:
@@ -354,6 +362,7 @@ def _from_run(s: Summary) -> Iterator[Finding]:
 # In the order of the page within one severity: `sorted` keeps it.
 _RULES: tuple[Callable[[Summary], Iterator[Finding]], ...] = (
     _unfinished,
+    _lengthened,
     _not_finite,
     _kl,
     _standstill,

@@ -26,6 +26,8 @@ def run_stage(job: StageJob[StageSettings]) -> str:
     values = run_settings(job.kind, job.settings, RunPaths(job.inputs, job.needs, job.folder), counts)
     method: Callable[..., RunConfig] = METHODS[job.kind]
     config = method(**values)
+    # nobody lengthens a stage: what its optimizer holds would take as much room as the weights
+    config = config.replace(checkpoint=config.checkpoint.replace(optimizer=False))
     # the folder's name has its settings and the code in it, so what lies there is a part of this very run
     if (job.folder / "config.yaml").exists():
         try:
