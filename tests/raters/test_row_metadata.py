@@ -53,3 +53,11 @@ def test_a_topic_covers_many_prompts_and_is_no_address() -> None:
         topic_field(shared, "categroy")
     with pytest.raises(InputError, match="leave the setting out for clusters"):
         topic_field([("p", {})], "x")
+
+
+def test_columns_of_another_name_say_who_wrote_what(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("prompt,response_a,response_b,winner,left,right\np,x,y,a,m,n\n")
+    columns = {"model_a": "left", "model_b": "right"}
+    assert read_row_metadata(path, "response-pair", columns=columns)["f.csv row 1"].models == ("m", "n")
+    assert read_row_metadata(path, "response-pair")["f.csv row 1"].models is None

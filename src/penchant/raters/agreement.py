@@ -53,6 +53,7 @@ def measure_agreement(config: Agree) -> Agreement:
         kept_raters=config.annotators,
         topic=config.topic,
         layout=config.layout,
+        columns=config.columns,
         bad_rows=config.bad_rows,
     )
     # Before anything is measured: with nothing in common every number would be undefined.

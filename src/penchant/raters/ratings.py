@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from penchant.data.load import read_preferences
-from penchant.data.options import BadRows
+from penchant.data.options import BadRows, Columns
 from penchant.errors import InputError, did_you_mean
 from penchant.raters.row_metadata import RowMetadata, read_row_metadata, topic_field
 from penchant.types import Comparison, PromptGroup, prompt_text, response_text
@@ -84,6 +84,7 @@ def read_ratings(
     kept_raters: Sequence[str] = (),
     topic: str | None = None,
     layout: str | None = None,
+    columns: Columns | None = None,
     bad_rows: BadRows = "error",
 ) -> Ratings:
     """Read files of comparisons by several raters.
@@ -93,7 +94,7 @@ def read_ratings(
         people: more of them, whose raters are people.
         kept_raters: raters to keep; all if empty.
         topic: the field that says what a prompt is about; one of `TOPIC_FIELDS` that fits if not given.
-        layout, bad_rows: as in `read_preferences`.
+        layout, columns, bad_rows: as in `read_preferences`.
 
     Raises:
         InputError: what `read_preferences` raises; a file that names the annotator of some comparisons only; a name
@@ -107,10 +108,16 @@ def read_ratings(
         # A tie is a verdict like any other here, and raters are meant to contradict each other. Merging would lose the
         # row that a comparison came from, and with it who wrote what.
         loaded = read_preferences(
-            source, ties="half", merge=False, contradictions="keep", bad_rows=bad_rows, layout=layout
+            source,
+            ties="half",
+            merge=False,
+            contradictions="keep",
+            bad_rows=bad_rows,
+            layout=layout,
+            columns=columns,
         )
         skipped += loaded.skipped_rows
-        metadata_of = read_row_metadata(source, loaded.layout, topic=topic)
+        metadata_of = read_row_metadata(source, loaded.layout, topic=topic, columns=columns)
         name = _file_rater(source, loaded.groups)
         # `a/prefs.jsonl` and `b/prefs.jsonl` would be one rater that judges twice
         if name is not None and named_after.setdefault(name, source) != source:

@@ -5,14 +5,17 @@ No part of a `PromptGroup`: nothing that trains may depend on any of it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeGuard
 
+from penchant.data.layouts.columns import rename_columns
+from penchant.data.options import Columns
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row
-from penchant.data.sources.values import RowValues
+from penchant.data.sources.values import RowError, RowValues
 from penchant.errors import InputError, did_you_mean
 from penchant.raters.model_names import model_names
 
@@ -62,27 +65,28 @@ class RowMetadata:
 
 
 def read_row_metadata(
-    source: str | Path, layout: str, *, topic: str | None = None, split: str = "train"
+    source: str | Path, layout: str, *, topic: str | None = None, split: str = "train", columns: Columns | None = None
 ) -> dict[str, RowMetadata]:
     """Return the metadata of each row by its place in the file (`PromptGroup.source`).
 
     Args:
         topic: a field to look at besides `TOPIC_FIELDS`.
+        columns: by field, the column that holds it.
 
     Raises:
         InputError: `models` that is no list of names, or what `read_rows` raises.
     """
     # The file is read once more: groups do not carry what nothing may train on.
     fields = TOPIC_FIELDS if topic is None else (topic, *TOPIC_FIELDS)
-    return {
-        item.source: RowMetadata(
-            model_names(layout, item),
-            {name: text for name in fields if (text := _topic(item.values, name)) is not None},
-            _orders(item.values.get("judgments")),
-        )
-        for item in read_rows(source, split)
-        if isinstance(item, Row)
-    }
+    metadata = {}
+    for item in read_rows(source, split):
+        if not isinstance(item, Row):
+            continue
+        with contextlib.suppress(RowError):  # a row that lacks a column was named by the reader of preferences
+            row = Row(item.source, rename_columns(item.values, columns or {}))
+            topics = {name: text for name in fields if (text := _topic(row.values, name)) is not None}
+            metadata[item.source] = RowMetadata(model_names(layout, row), topics, _orders(row.values.get("judgments")))
+    return metadata
 
 
 def topic_field(topics_by_prompt: Iterable[tuple[str, Mapping[str, str]]], required: str | None = None) -> str | None:

@@ -33,6 +33,9 @@ class Agree(Config):
     """Only these raters; all if empty."""
     layout: str | None = None
     """The layout of all files, if it is not to be found out."""
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    """By field of the layout, the column of all files that holds it, such as `{response_a: left, winner: vote}`; null
+    leaves the column of that name out."""
     bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: refuse the file, or leave them out and count them."""
     topic: Name | None = None
@@ -73,6 +76,9 @@ class Rank(Config):
     """Virtual ties between every two: 0 refuses where somebody never lost (or won), a little keeps that finite."""
     layout: str | None = None
     """The file's layout, if it is not to be found out."""
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    """By field of the layout, the column that holds it, such as `{response_a: left, response_b: right, winner: vote}`;
+    null leaves the column of that name out."""
     bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: refuse the file, or leave them out and count them."""
     level: Level = 0.95

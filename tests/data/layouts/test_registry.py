@@ -48,7 +48,7 @@ def test_an_unknown_layout_names_what_it_found_and_the_nearest(tmp_path: Path) -
     message = said(save(tmp_path / "c.jsonl", {"foo": 1}))
     assert "The nearest known layout is penchant (prompt, responses)" in message
     for layout in formats.PREFERENCES:
-        assert f"{layout.name}: {layout.fields}" in message
+        assert layout.name in message.split("Known layouts")[1]
 
 
 def test_a_prompt_under_another_name_is_never_thrown_away(tmp_path: Path) -> None:

@@ -310,3 +310,14 @@ def test_pandalm_models(shared_data: Callable[[str], Path]) -> None:
     numbers = rank_numbers(Rank(file=file, bad_rows="skip", resamples=100))
     assert [item["name"] for item in numbers["items"]][::4] == ["llama-7b", "cerebras-gpt-6.7B"]
     assert numbers["items"][0]["strength"]["value"] == pytest.approx(0.74, abs=0.005)
+
+
+def test_columns_of_a_table_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "votes.csv"
+    head = "question,left_model,right_model,left_answer,right_answer,vote,rater\n"
+    votes = ["left", "left", "right", "tie"]
+    path.write_text(head + "".join(f"q{n},strong,weak,yes {n},no {n},{vote},Ann\n" for n, vote in enumerate(votes)))
+    fields = {"prompt": "question", "response_a": "left_answer", "response_b": "right_answer", "winner": "vote"}
+    columns = {**fields, "model_a": "left_model", "model_b": "right_model", "annotator": "rater"}
+    names = rank_numbers(Rank(file=str(path), columns=columns))["items"]
+    assert [(item["name"], item["wins"]) for item in names] == [("strong", 2.5), ("weak", 1.5)]

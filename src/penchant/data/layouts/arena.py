@@ -6,6 +6,9 @@ compared, and only where all turns before them agree; other rows are refused by 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Sequence
+
 from penchant.data.layouts.columns import note_nested, pass_over, texts_in
 from penchant.data.layouts.outcomes import refuse_identical
 from penchant.data.layouts.turns import as_turns, prompt_or_instruction
@@ -14,12 +17,11 @@ from penchant.data.sources.values import RowError, RowValues, as_integer, as_tex
 from penchant.types import Comparison, Message, PromptGroup, Response
 
 FIRST, SECOND, TIE = "first", "second", "tie"
-WINNERS = {
-    **dict.fromkeys(("model_a", "response_a", "a", "assistant_a", "model a"), FIRST),
-    **dict.fromkeys(("model_b", "response_b", "b", "assistant_b", "model b"), SECOND),
-    **dict.fromkeys(("tie", "both_bad", "tie (bothbad)", "bothbad", "both bad", "both_good"), TIE),
-}
-"""By the spelling of a file, who won."""
+SIDES = {**dict.fromkeys(("a", "1", "left", "first"), FIRST), **dict.fromkeys(("b", "2", "right", "second"), SECOND)}
+TIES = {"tie", "tied", "draw", "equal", "same", "neither", "both", "both_bad", "tie (bothbad)", "bothbad", "both bad"}
+TIES |= {"both_good", "both good"}
+"""By the spelling of a file, who won; a side may stand beside one of `SIDE_NOUNS`, as in `model_a` and `answer 2`."""
+SIDE_NOUNS = {"model", "response", "assistant", "answer", "output", "completion", "option", "candidate", "text"}
 MOST_TURNS = 10_000
 MODELS = ("model_a", "model_b")  # `penchant rank` reads them
 
@@ -66,7 +68,8 @@ def read_answers(row: RowValues) -> PromptGroup:
     """Read a prompt with `response_a`, `response_b` and `winner`."""
     texts = [as_text(row[name], name) for name in ("response_a", "response_b")]
     pass_over(row, *MODELS)
-    comparison = _comparison(_winner(row["winner"], "winner"), _annotator(row.get("judge", row.get("annotator"))))
+    winner = _winner(row["winner"], "winner", [row.get(name) for name in MODELS])
+    comparison = _comparison(winner, _annotator(row.get("judge", row.get("annotator"))))
     group = PromptGroup(prompt_or_instruction(row), texts, [comparison])
     refuse_identical(group.responses, group.comparisons, "response_a")
     return group
@@ -104,11 +107,36 @@ def _comparison(winner: str, annotator: str | None) -> Comparison:
     return Comparison(better, 1 - better, tie=winner == TIE, annotator=annotator)
 
 
-def _winner(value: object, name: str) -> str:
-    winner = WINNERS.get(as_text(value, name).strip().lower())
-    if winner is None:
-        raise RowError("value", f"field {name!r}: expected one of {', '.join(WINNERS)}, got {cut(value)!r}")
-    return winner
+def _winner(value: object, name: str, models: Sequence[object] = ()) -> str:
+    """Return who won, by the side's word or number, or by the name of one of two different models.
+
+    Of a pair (`models` given) a 0 is a tie: `doubtful_numbers` refuses files with one, unless their layout is
+    prescribed.
+    """
+    text = str(value) if type(value) is int else as_text(value, name)
+    word = text.strip().lower()
+    if len({*models}) == 2 and text in models:
+        return (FIRST, SECOND)[models.index(text)]
+    sides = [part for part in re.split(r"[_\-. ]+", word) if part not in SIDE_NOUNS]
+    if word in TIES or (models and word == "0"):
+        return TIE
+    if len(sides) == 1 and sides[0] in SIDES:
+        return SIDES[sides[0]]
+    raise RowError(
+        "value",
+        f"field {name!r}: expected the side that won (a or b, 1 or 2, left or right, model_a, answer_2, ..., or the "
+        f"model's name) or tie, got {cut(value)!r}",
+    )
+
+
+def doubtful_numbers(values: Collection[object]) -> str:
+    """Return what is uncertain of winners that are numbers: a 0 may be the first response or a tie."""
+    if not any(str(value).strip() == "0" for value in values):
+        return ""
+    return (
+        "'winner' is 0 in some rows, which may mean the first of two responses, or a tie. Write a, b and tie; or set "
+        "layout=response-pair if 0 is a tie, 1 the first and 2 the second"
+    )
 
 
 def _annotator(value: object) -> str | None:

@@ -62,6 +62,7 @@ class Parsed:
         codes: the values of the column that the layout's `codes` names.
         texts: per usable row, what it holds in unread columns with text of their own.
         system_added: how many prompts were given the system turn of `ReadOptions.system`.
+        known: of the unread columns those that the layout's reader knows and leaves out, such as `model_a`.
         judging: the unread columns that by their names judge what was compared, with the number of their rows.
     """
 
@@ -75,6 +76,7 @@ class Parsed:
     codes: set[object] = field(default_factory=set)
     judging: Counter[str] = field(default_factory=Counter)
     system_added: int = 0
+    known: set[str] = field(default_factory=set)
 
     @property
     def rows(self) -> int:
@@ -162,7 +164,7 @@ def _require_fields(source: str | Path, parsed: Parsed, columns: Columns, layout
         InputError: names the field, and the nearest one.
     """
     rows = len(parsed.groups)
-    unread = {name for name, count in parsed.unread.items() if count == rows}
+    unread = {name for name, count in parsed.unread.items() if count == rows and name not in parsed.known}
     known = [*CONTEXT_COLUMNS, *TOOL_COLUMNS]
     for layout in (parsed.layout, *layouts):  # the layout of the rows first: of equally near names the first is given
         known += [spelling for spellings in layout.required for spelling in spellings if spelling not in known]
@@ -226,6 +228,7 @@ def _add(
     if row.rating:
         parsed.ratings[row.rating] += 1
     parsed.unread.update([*unread, *sorted(row.nested)])
+    parsed.known |= row.nested
     if group.comparisons or group.scores is not None:
         parsed.judging.update(judging_columns(unread))
     # A digest instead of the text: unread columns may hold more than all that is read.
@@ -285,12 +288,15 @@ def _purpose(layout: Layout, row: Row) -> str:
 def listed(problems: Sequence[RowProblem], rows: int, limit: int = SHOWN_PROBLEMS) -> str:
     """Return all problems in one message: the first `limit` by name, the others as a number.
 
-    What a column or a layout is not read for is the same in every row, and said once.
+    What a column or a layout is not read for is the same in every row, and said once; so is any other message that
+    a fifth of the rows share.
     """
-    repeats = Counter(problem.message for problem in problems if problem.kind in OF_ALL_ROWS)
-    once = {problem.message: problem for problem in reversed(problems) if problem.kind in OF_ALL_ROWS}
+    counts = Counter(problem.message for problem in problems)
+    of_all = {problem.message for problem in problems if problem.kind in OF_ALL_ROWS}
+    of_all |= {message for message, count in counts.items() if count > 2 and count * 5 >= rows}
+    once = {problem.message: problem for problem in reversed(problems) if problem.message in of_all}
     single = [problem for problem in problems if once.get(problem.message, problem) is problem]
-    repetitions = [repeats[problem.message] - 1 for problem in single]
+    repetitions = [counts[problem.message] - 1 if problem.message in of_all else 0 for problem in single]
     entries = [
         f"{problem} (and {count} more rows)" if count > 0 else str(problem)
         for problem, count in zip(single, repetitions, strict=True)

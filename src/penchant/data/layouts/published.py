@@ -138,7 +138,11 @@ PUBLISHED: tuple[Layout, ...] = (
         "response-pair",
         (("prompt", "instruction"), ("response_a",), ("response_b",), ("winner",)),
         arena.read_answers,
-        about="Two responses and the winner (`a`, `model_b`, `tie`, ...): one comparison by `judge` or `annotator`.",
+        about=(
+            "Two responses and the winner (`a`, `model_b`, `left`, `2`, a model's name, `tie`, ...): one comparison by "
+            "`judge` or `annotator`."
+        ),
+        codes=("winner", arena.doubtful_numbers),
     ),
     Layout(
         "argilla",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from penchant.data.layouts.columns import SYSTEM_COLUMNS, ReadRow
 from penchant.data.layouts.layout import Layout
+from penchant.data.layouts.pair_guess import guess_pair
 from penchant.data.layouts.published import PUBLISHED
 from penchant.data.layouts.quality import quality_columns
 from penchant.data.layouts.recognition import PROMPT_LIKE, which_prompt
@@ -31,12 +32,19 @@ def describe_unknown(row: RowValues, layouts: Sequence[Layout]) -> str:
     missing = ", ".join(map(" or ".join, nearest.missing(row)))
     lacks = f"lacks {missing}" if missing else "has fields of another kind"
     remainder = f" (+{len(names) - MOST_COLUMNS} more)" if len(names) > MOST_COLUMNS else ""
-    table = "\n".join(f"  {layout.name}: {layout.fields}" for layout in layouts)
+    table = ", ".join(layout.name for layout in layouts)
+    if renamed := guess_pair(names, row, layouts):
+        columns = "{" + ", ".join(f"{field}: {column}" for field, column in renamed.items()) + "}"
+        return (
+            f"unknown layout. The rows have {', '.join(map(cut, names[:MOST_COLUMNS]))}{remainder}, which may be two "
+            f"responses and who won. If so, set columns='{columns}', for training "
+            "data.columns with the same"
+        )
     return (
         f"unknown layout. The rows have {', '.join(map(cut, names[:MOST_COLUMNS])) or '(none)'}{remainder}. The "
         f"nearest known layout is {nearest.name} ({nearest.fields}), for which the row {lacks}; "
         f"{_advice(row, nearest, names)}"
-        f"\nKnown layouts:\n{table}"
+        f"\nKnown layouts (their fields: docs/reference/layouts.md): {table}"
     )
 
 

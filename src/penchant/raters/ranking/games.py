@@ -82,9 +82,16 @@ def read_games(config: Rank) -> Games:
     else:
         # Not merged, since rows of one prompt may be responses of different models; ties stay, as half a win each way.
         loaded = read_preferences(
-            config.file, ties="half", merge=False, contradictions="keep", bad_rows=config.bad_rows, layout=config.layout
+            config.file,
+            ties="half",
+            merge=False,
+            contradictions="keep",
+            bad_rows=config.bad_rows,
+            layout=config.layout,
+            columns=config.columns,
         )
-        names, resampled = (_models if config.by == "models" else _responses)(config.file, loaded)
+        of_models = config.by == "models"
+        names, resampled = _models(config, loaded) if of_models else _responses(config.file, loaded)
         if config.fit == "plackett-luce":
             games = _ranked(config, loaded.groups, names, resampled)
         else:
@@ -164,9 +171,9 @@ def _times(comparison: Comparison, source: str) -> int:
     return round(comparison.weight)
 
 
-def _models(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence[str]], str]:
+def _models(config: Rank, loaded: LoadedPreferences) -> tuple[dict[str, Sequence[str]], str]:
     """Return who wrote the responses of each row; intervals draw prompts anew."""
-    metadata = read_row_metadata(file, loaded.layout)
+    metadata = read_row_metadata(config.file, loaded.layout, columns=config.columns)
     names: dict[str, Sequence[str]] = {}
     lacking = []
     for group in loaded.groups:
@@ -180,8 +187,8 @@ def _models(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence[st
         names[group.source] = models
     if lacking:
         raise InputError(
-            f"{file}: {len(lacking)} rows with comparisons do not say which models wrote the responses (the first: "
-            f"{lacking[0]}). Ways to say it: {WAYS}. To rank the responses to one prompt, set by=responses"
+            f"{config.file}: {len(lacking)} rows with comparisons do not say which models wrote the responses (the "
+            f"first: {lacking[0]}). Ways to say it: {WAYS}. To rank the responses to one prompt, set by=responses"
         )
     return names, "prompts"
 
@@ -204,7 +211,7 @@ def _responses(file: str, loaded: LoadedPreferences) -> tuple[dict[str, Sequence
 
 def _of_annotators(config: Rank) -> Games:
     """Return games between annotators: one wins by being with the majority of the others where the second is not."""
-    ratings = read_ratings([config.file], layout=config.layout, bad_rows=config.bad_rows)
+    ratings = read_ratings([config.file], layout=config.layout, columns=config.columns, bad_rows=config.bad_rows)
     if len(ratings.raters) < 3:
         annotator_count = "there is one annotator only" if len(ratings.raters) == 1 else "there are two annotators only"
         raise InputError(
