@@ -5,9 +5,10 @@ Each builds the same configuration, runs the same code and leaves the same files
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from penchant.errors import InputError, did_you_mean
 
@@ -22,6 +23,24 @@ if TYPE_CHECKING:
     from penchant.weak.results import LabelledFile
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _keep_cache(call: Callable[P, R]) -> Callable[P, R]:
+    """Return a call during which `penchant cache prune` removes nothing; `train` and `study` see to that themselves."""
+
+    @wraps(call)
+    def keeping(*values: P.args, **settings: P.kwargs) -> R:
+        from penchant.runs.cache_use import using_cache
+
+        with using_cache(Path.cwd(), f"pt.{call.__name__}"):
+            return call(*values, **settings)
+
+    return keeping
+
+
+@_keep_cache
 def judge(*responses: object, **settings: object) -> JudgeResults:
     """Have a judge say whose responses win, as `penchant judge` does.
 
@@ -77,6 +96,7 @@ def rank(file: object, **settings: object) -> RunResult:
     return run(Rank(**_with_positionals(settings, file=file)))
 
 
+@_keep_cache
 def score(
     model: object, path: object, *, resume: bool = False, overwrite: bool = False, **settings: object
 ) -> ScoredFile:
@@ -100,6 +120,7 @@ def score(
     return score_file(config, resume=resume)
 
 
+@_keep_cache
 def export(model: object, **settings: object) -> Exported:
     """Write a trained model as a folder for other programs, as `penchant export` does.
 
@@ -117,6 +138,7 @@ def export(model: object, **settings: object) -> Exported:
     return write_export(config, Path(config.out))
 
 
+@_keep_cache
 def evaluate(model: object = None, **settings: object) -> OutsideEvaluation:
     """Evaluate a run by tasks of lm-eval or by RewardBench, as `penchant evaluate` does.
 
@@ -138,6 +160,7 @@ def evaluate(model: object = None, **settings: object) -> OutsideEvaluation:
     return evaluation
 
 
+@_keep_cache
 def weak_label(data: object, *, overwrite: bool = False, **settings: object) -> LabelledFile:
     """Have a weak supervisor label rows, as `penchant weak label` does.
 
@@ -164,6 +187,7 @@ def weak_label(data: object, *, overwrite: bool = False, **settings: object) -> 
     return run(config)
 
 
+@_keep_cache
 def weak_train(data: object, *, resume: bool = False, **settings: object) -> RunResult:
     """Train a student on weak labels, as `penchant weak train` does.
 

@@ -609,7 +609,15 @@ def test_a_hint_names_what_works(run: Callable[..., Run], inputs: Path, line: st
     ],
 )
 def test_what_hints_name_is_taken(setting: str) -> None:
-    load_config(METHODS["dpo"], None, ["model=penchant-0.5m", "data=good.jsonl", setting])
+    config = load_config(METHODS["dpo"], None, ["model=penchant-0.5m", "data=good.jsonl", setting])
+    # what was typed is there, and no default that was left as it was
+    path, _, value = setting.partition("=")
+    settings: object = config
+    for name in path.split("."):
+        settings = getattr(settings, name)
+    # a bare word may stand for a part's name
+    found = getattr(settings, "name", settings)
+    assert found == type(found)(value)
 
 
 def test_names_in_a_foreign_file_cannot_command_the_terminal(run: Callable[..., Run], inputs: Path) -> None:

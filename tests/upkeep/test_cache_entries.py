@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import penchant as pt
 from penchant import files
+from penchant.cli.commands import ENTRIES
 from penchant.cli.main import main
 from penchant.data.in_memory import data_source
 from penchant.errors import InputError
@@ -125,7 +127,7 @@ def test_pruning_is_refused_while_a_run_uses_the_cache(
     path = put(own_cache / "frozen" / f"{NAME}.bin", 10, days=99)
     with using_cache(tmp_path / "runs" / "first"):
         with pytest.raises(
-            InputError, match=rf"nothing was removed: 1 run uses the cache \(.*first, process {os.getpid()}"
+            InputError, match=rf"nothing was removed: the cache is in use \(.*first, process {os.getpid()}"
         ):
             prune_cache(0)
         assert main(["cache", "prune", "older=0d"]) == 2
@@ -134,6 +136,74 @@ def test_pruning_is_refused_while_a_run_uses_the_cache(
         assert "in use by" in capsys.readouterr().out
     assert path.exists()
     assert [entry.path for entry in prune_cache(0).removed] == [path]
+
+
+@pytest.mark.parametrize(
+    ("module", "constant", "words"),
+    [
+        ("sample", "SAMPLE", ["sample", "model=m", "prompts=p.txt", "out=x.jsonl"]),
+        ("score", "SCORE", ["score", "m", "p.jsonl", "out=x.jsonl"]),
+        ("weak", "WEAK", ["weak", "train", "data=d.jsonl", "student=tfidf", "out=x"]),
+    ],
+)
+def test_pruning_is_refused_while_another_process_runs_a_command(
+    own_cache: Path, module: str, constant: str, words: list[str]
+) -> None:
+    """The command line as it is, with a wait in place of the work of each command."""
+    path = put(own_cache / "models" / f"m-{NAME[:16]}" / "config.json", 10, days=99).parent
+    code = (
+        f"import sys\nfrom dataclasses import replace\nfrom penchant.cli import {module} as m\n"
+        "from penchant.cli.main import main\n"
+        "def wait(arguments):\n"
+        "    arguments.command.resolve(arguments)\n"
+        "    print('in', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    return 0\n"
+        f"command = m.{constant}\n"
+        "inner = {'commands': tuple(replace(each, run=wait) for each in getattr(command, 'commands', ()))}\n"
+        f"m.{constant} = replace(command, **(inner if inner['commands'] else {{'run': wait}}))\n"
+        f"sys.exit(main({words!r}))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"in\n"
+        typed = " ".join(words[: 2 if words[0] == "weak" else 1])
+        with pytest.raises(InputError, match=rf"in use \(penchant {typed} in .*, process {process.pid}\)"):
+            prune_cache(0)
+        assert path.exists()
+        process.stdin.write(b"\n")
+    assert process.returncode == 0
+    assert [entry.path for entry in prune_cache(0).removed] == [path]
+
+
+def test_a_mistyped_setting_and_print_config_use_no_cache(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", "model=m", "prompts=p", "out=x.jsonl", "temprature=1"]) == 2
+    assert main(["sample", "model=m", "prompts=p", "out=x.jsonl", "--print-config"]) == 0
+    assert "prompts: p" in capsys.readouterr().out
+    assert list(own_cache.iterdir()) == []
+
+
+def test_a_call_in_python_keeps_the_cache_as_its_command_does(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from penchant.evaluation import score
+
+    titles: list[str] = []
+    monkeypatch.setattr(score, "score_file", lambda *_, **__: titles.extend(user.title for user in cache_users()))
+    pt.score("m", "p.jsonl", out="x.jsonl")
+    assert titles == [f"pt.score in {Path.cwd()}"]
+    assert cache_users() == []
+
+
+def test_every_command_that_may_open_the_cache_keeps_it() -> None:
+    looking = {"agree", "cache", "collect", "compare", "completion", "convert-config", "doctor", "models"}
+    assert {entry.name for entry in ENTRIES if not entry.uses_cache} == looking | {"rank", "report"}
+
+
+def test_a_command_that_trains_is_named_by_its_run_alone(own_cache: Path, tmp_path: Path) -> None:
+    with using_cache(tmp_path, "penchant train dpo"):
+        assert [user.title for user in cache_users()] == [f"penchant train dpo in {tmp_path}"]
+        with using_cache(tmp_path / "run"):
+            assert [user.title for user in cache_users()] == [str(tmp_path / "run")]
 
 
 def test_the_note_of_a_process_that_was_killed_hinders_nobody(own_cache: Path) -> None:
@@ -164,8 +234,12 @@ def test_a_run_that_trains_uses_the_cache(own_cache: Path, tmp_path: Path) -> No
 def test_a_cache_that_cannot_be_written_costs_no_run(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (own_cache / "file").write_text("")
     monkeypatch.setenv("PENCHANT_CACHE", str(own_cache / "file" / "below"))
+    began = False
     with using_cache(own_cache):
-        pass
+        began = True
+        assert not (own_cache / "file" / "below").exists()
+    assert began
+    assert sorted(path.name for path in own_cache.iterdir()) == ["file"]
 
 
 def test_nothing_is_made_by_a_look_at_a_cache_that_is_not_there(

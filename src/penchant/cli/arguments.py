@@ -110,6 +110,7 @@ class Arguments:
         overrides: settings as `key=value`.
         flags: what is no setting.
         error: ends the program with the command's usage and a message.
+        when_read: called once the settings are read and right.
     """
 
     command: Command
@@ -118,14 +119,20 @@ class Arguments:
     overrides: list[str]
     flags: argparse.Namespace
     error: Callable[[str], NoReturn]
+    when_read: Callable[[], None] = lambda: None
 
-    def load(self, settings: type[C]) -> C:
+    def load(self, settings: type[C], path: str | None = None) -> C:
         """Return the configuration.
+
+        Args:
+            path: a YAML file in place of the one that was typed, such as that of a preset.
 
         Raises:
             InputError: with every problem at once.
         """
-        return load_config(settings, self.path, self.overrides, self.positional)
+        config = load_config(settings, self.path if path is None else path, self.overrides, self.positional)
+        self.when_read()
+        return config
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -88,7 +88,7 @@ def _contents_lines(contents: Contents) -> list[str]:
     if largest := sorted(contents.entries, key=lambda entry: -entry.size)[:5]:
         lines += ["", "The largest:", *_entry_lines(largest)]
     lines += _stray_lines(contents.strays)
-    lines += [f"in use by {user.folder} (process {user.process})" for user in contents.users]
+    lines += [f"in use by {user.title} (process {user.process})" for user in contents.users]
     return [*lines, "", "penchant cache prune older=30d removes what was not used for 30 days."]
 
 

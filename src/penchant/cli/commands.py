@@ -24,6 +24,7 @@ class Entry:
         location: `module:NAME` of its `Command` or `CommandGroup`.
         group: one of `GROUPS`, under which the overview lists it.
         inner: of a word that several commands stand under, what the help calls the next word, and what it can be.
+        uses_cache: whether it loads models or prepares data, so that the cache must not be pruned meanwhile.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Entry:
     location: str
     group: str
     inner: tuple[str, tuple[str, ...]] | None = None
+    uses_cache: bool = True
 
     def load(self) -> Command | CommandGroup:
         """Import the command."""
@@ -69,15 +71,26 @@ ENTRIES = (
         "use",
     ),
     Entry("chat", "talk with a model, and with what it was held to beside it", "penchant.cli.chat:CHAT", "use"),
-    Entry("collect", "let people compare responses, on a page", "penchant.cli.collect:COLLECT", "prepare"),
     Entry(
-        "report", "make one HTML page (and PNGs) of some runs, or of a study", "penchant.cli.report:REPORT", "compare"
+        "collect",
+        "let people compare responses, on a page",
+        "penchant.cli.collect:COLLECT",
+        "prepare",
+        uses_cache=False,
+    ),
+    Entry(
+        "report",
+        "make one HTML page (and PNGs) of some runs, or of a study",
+        "penchant.cli.report:REPORT",
+        "compare",
+        uses_cache=False,
     ),
     Entry(
         "compare",
         "compare runs: what differs in their settings, and by how much their numbers differ",
         "penchant.cli.compare:COMPARE",
         "compare",
+        uses_cache=False,
     ),
     Entry(
         "study", "compare methods over their sweeps, on one page", "penchant.cli.study:STUDY", "train", inner=STUDIES
@@ -95,12 +108,14 @@ ENTRIES = (
         "how far judges and people agree: raw, Cohen's kappa, Krippendorff's alpha, with intervals",
         "penchant.cli.agree:AGREE",
         "compare",
+        uses_cache=False,
     ),
     Entry(
         "rank",
         "strengths of models, responses or annotators from comparisons or rankings, with intervals",
         "penchant.cli.rank:RANK",
         "compare",
+        uses_cache=False,
     ),
     Entry(
         "evaluate",
@@ -125,30 +140,35 @@ ENTRIES = (
         "write a configuration of TRL, axolotl or LLaMA-Factory as ours",
         "penchant.cli.convert_config:CONVERT_CONFIG",
         "prepare",
+        uses_cache=False,
     ),
     Entry(
         "models",
         "list the names that model= takes, and the models in the hub's cache",
         "penchant.cli.models:MODELS",
         "look up",
+        uses_cache=False,
     ),
     Entry(
         "doctor",
         "say what this machine has, what is missing, and what will be slow",
         "penchant.cli.doctor:DOCTOR",
         "look up",
+        uses_cache=False,
     ),
     Entry(
         "cache",
         "list what is kept of earlier runs, or remove what was not used for long",
         "penchant.cli.cache:CACHE",
         "look up",
+        uses_cache=False,
     ),
     Entry(
         "completion",
         "print a script that completes these words in a shell",
         "penchant.cli.completion:COMPLETION",
         "look up",
+        uses_cache=False,
     ),
 )
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penchant.clean_text import clean
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import argparse
 
     from penchant.cli.arguments import Arguments
+    from penchant.cli.commands import Entry
 
 # 130 is 128 + SIGINT, as shells report what Ctrl-C ended
 DONE, BAD, INTERRUPTED = 0, 2, 130
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _interruptible(), _loudness(read.flags):
             # after the arguments, so that help and a mistyped word are answered in such a folder too
             _check_current_folder()
-            code = _print_config(read) if getattr(read.flags, "print_config", False) else read.command.run(read)
+            code = _print_config(read) if getattr(read.flags, "print_config", False) else _run(read, entry, words)
         if sys.stdout is not None:  # `>&-` closes it, and Python then has none
             sys.stdout.flush()  # at exit, a full disk or a closed pipe would be a traceback
         return code
@@ -84,6 +87,22 @@ def _print_config(arguments: Arguments) -> int:
 
     print(to_yaml(arguments.command.resolve(arguments)), end="")
     return DONE
+
+
+def _run(arguments: Arguments, entry: Entry, words: Sequence[str]) -> int:
+    """Run the command; from its settings to its end it keeps `penchant cache prune` from removing what it opens."""
+    with ExitStack() as until_end:
+
+        def use_cache() -> None:
+            from pathlib import Path
+
+            from penchant.runs.cache_use import using_cache
+
+            title = shlex.join(["penchant", *words[: 2 if entry.inner else 1]])
+            until_end.enter_context(using_cache(Path.cwd(), title))
+
+        # once the settings are right: a slip in them is answered without what locks files
+        return arguments.command.run(replace(arguments, when_read=use_cache) if entry.uses_cache else arguments)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from penchant.cli.arguments import Arguments, Command, CommandGroup
 from penchant.cli.outputs import check_file
-from penchant.config import load_config
 from penchant.config.loading import read_yaml
 from penchant.errors import InputError
 from penchant.studies.core.definition import (
@@ -90,7 +89,7 @@ def _config(arguments: Arguments) -> Study:
     # the keys alone decide which class the settings are of, so the file is read once before it is checked
     setting_names = set(read_yaml(Path(path))[0]) if path is not None else set()
     setting_names |= {override.partition("=")[0].partition(".")[0] for override in arguments.overrides}
-    return load_config(settings_class(settings, setting_names), path, arguments.overrides)
+    return arguments.load(settings_class(settings, setting_names), path)
 
 
 def _command(definition: StudyDefinition, config: type[Study]) -> Command:

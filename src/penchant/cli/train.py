@@ -79,7 +79,7 @@ def _resolve(arguments: Arguments) -> Config:
     settings, path = TRAINABLE[arguments.command.name], arguments.path
     if arguments.flags.resume and path is None:
         path = saved_config(settings, arguments.overrides)
-    return load_config(settings, path, arguments.overrides)
+    return arguments.load(settings, path)
 
 
 def saved_config(method: type[Config], overrides: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ import argparse
 from penchant.cli.arguments import Arguments, Command, CommandGroup
 from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.cli.train import saved_config
-from penchant.config import load_config
 from penchant.weak.command_settings import WeakLabel, WeakTrain
 
 
@@ -37,7 +36,7 @@ def _resolve(arguments: Arguments) -> WeakTrain:
     path = arguments.path
     if arguments.flags.resume and path is None:
         path = saved_config(WeakTrain, arguments.overrides)
-    return load_config(WeakTrain, path, arguments.overrides)
+    return arguments.load(WeakTrain, path)
 
 
 def _train(arguments: Arguments) -> int:

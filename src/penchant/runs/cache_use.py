@@ -1,7 +1,7 @@
-"""Say that a run uses the cache, so that `penchant cache prune` leaves it alone meanwhile. Imports no torch.
+"""Say that a run or a command uses the cache, so that `penchant cache prune` leaves it alone. Imports no torch.
 
-Each run holds a lock of its own in `in-use/`, and the lock goes with the process, however that ends. A single lock
-that all runs share would need readers' locks, which not every file system has.
+Each holds a lock of its own in `in-use/`, and the lock goes with the process, however that ends. A single lock
+that all share would need readers' locks, which not every file system has.
 """
 
 from __future__ import annotations
@@ -25,18 +25,31 @@ GATE = ".prune.lock"
 
 @dataclass(frozen=True)
 class CacheUser:
-    """A run that uses the cache: its process, and what it works in."""
+    """A run or a command that uses the cache.
+
+    Attributes:
+        process: its number.
+        folder: what it works in.
+        command: as it is typed, such as `penchant sample`; empty for a run, whose folder says more.
+    """
 
     process: int
     folder: str
+    command: str = ""
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"{self.command} in {self.folder}" if self.command else self.folder
 
 
 @contextmanager
-def using_cache(folder: Path) -> Iterator[None]:
+def using_cache(folder: Path, command: str = "") -> Iterator[None]:
     """Keep the cache from being pruned while the block lasts.
 
     Args:
-        folder: what the run writes, by which a refusal names it.
+        folder: what the run writes, or where the command was typed, by which a refusal names it.
+        command: the command, where no run directory is written.
     """
     with ExitStack() as stack:
         try:
@@ -48,7 +61,9 @@ def using_cache(folder: Path) -> Iterator[None]:
                 stack.enter_context(locked_file(lock, remove_after=True))
                 # beside the lock, not in it: some versions of filelock empty a file that they open
                 note = lock.with_suffix(".json")
-                atomic_write(note, json.dumps({"process": os.getpid(), "folder": str(folder.resolve())}))
+                atomic_write(
+                    note, json.dumps({"process": os.getpid(), "folder": str(folder.resolve()), "command": command})
+                )
                 stack.callback(_remove, note)
         except OSError as error:
             # a cache that cannot be written is not pruned either, and costs no run
@@ -58,7 +73,7 @@ def using_cache(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def unused_cache() -> Iterator[list[CacheUser]]:
-    """Yield the runs that use the cache; none begins while the block lasts.
+    """Yield the users of the cache; none begins while the block lasts.
 
     Raises:
         BlockingIOError: another process prunes it.
@@ -70,7 +85,10 @@ def unused_cache() -> Iterator[list[CacheUser]]:
 
 
 def cache_users() -> list[CacheUser]:
-    """Return the runs that use the cache now; notes of processes that are gone are removed."""
+    """Return the runs and commands that use the cache now; notes of processes that are gone are removed.
+
+    A command that trains is named by its run alone.
+    """
     users = []
     for lock in sorted(_users_folder().glob("*.lock")):
         note = lock.with_suffix(".json")
@@ -80,7 +98,8 @@ def cache_users() -> list[CacheUser]:
                 _remove(note)
         except BlockingIOError:
             users.append(_read_note(note, lock))
-    return users
+    runs = {user.process for user in users if not user.command}
+    return [user for user in users if not user.command or user.process not in runs]
 
 
 def _users_folder() -> Path:
@@ -99,4 +118,5 @@ def _read_note(note: Path, lock: Path) -> CacheUser:
         # a note that cannot be read tells no name, but the lock is held all the same
         content = {}
     digits = lock.name.partition("-")[0]
-    return CacheUser(int(digits) if digits.isdecimal() else 0, str(content.get("folder") or "a run"))
+    process = int(digits) if digits.isdecimal() else 0
+    return CacheUser(process, str(content.get("folder") or "a run"), str(content.get("command") or ""))

@@ -92,7 +92,7 @@ class Contents:
     """All that lies in the cache.
 
     Attributes:
-        users: the runs that use it now.
+        users: the runs and commands that use it now.
     """
 
     folder: Path
@@ -144,7 +144,7 @@ def prune_cache(older_s: float, *, dry_run: bool = False) -> Pruned:
         dry_run: only say what would be removed.
 
     Raises:
-        InputError: a run uses the cache, or another process prunes it.
+        InputError: a run or a command uses the cache, or another process prunes it.
         RunError: the cache's folder cannot be written.
     """
     folder = cache_folder()
@@ -152,16 +152,15 @@ def prune_cache(older_s: float, *, dry_run: bool = False) -> Pruned:
         return Pruned((), 0, ())
     try:
         with unused_cache() as users:
-            # what a run has mapped stays readable without its name, but what it has yet to open would be gone
+            # what a process has mapped stays readable without its name, but what it has yet to open would be gone
             if users:
+                titles = "; ".join(f"{user.title}, process {user.process}" for user in users)
                 raise InputError(
-                    f"nothing was removed: {len(users)} run{'s use' if len(users) > 1 else ' uses'} the cache ("
-                    + "; ".join(f"{user.folder}, process {user.process}" for user in users)
-                    + "): wait for the end, or interrupt it"
+                    f"nothing was removed: the cache is in use ({titles}): wait for the end, or interrupt it"
                 )
             return _prune(_read_folder(folder), time.time() - older_s, dry_run=dry_run)
     except BlockingIOError:
-        raise InputError(f"another process prunes {folder}, or a run is just beginning: try again") from None
+        raise InputError(f"another process prunes {folder}, or a command is just beginning: try again") from None
     except OSError as error:
         raise RunError(f"the cache {folder} cannot be pruned: {error.strerror}") from error
 
