@@ -14,14 +14,11 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-PROMPTS = (
-    "This film was", "The plot is", "The lead actor turned out to be", "The soundtrack was", "The whole story was",
-    "The last scene is",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,20 +40,11 @@ class Picture:
 
 
 PICTURES = {
-    # README: `penchant demo`
+    # README
     "study": Picture(("demo",), "runs/demo/report.html", "#frontier", 900, 900),
-    # docs/tutorials/first-run.md
+    # docs/tutorials/first-run.md; the first of the demo's runs by DPO
     "report": Picture(
-        (
-            "sample penchant-0.5m prompts.txt n=4 max_new_tokens=24 reward=vader -o prefs.jsonl",
-            "train dpo model=penchant-0.5m data=prefs.jsonl data.ties=drop data.held_out=2 loss.beta=0.3 batch_size=8 "
-            "epochs=3 optimizer.learning_rate=3e-5 evaluate.samples.reward=vader out=runs/first",
-            "report runs/first -o report.html",
-        ),
-        "report.html",
-        "",
-        1180,
-        1180,
+        ("demo", "report runs/demo/runs/dpo-*-rate-0.00017-* -o report.html"), "report.html", "", 1180, 1180
     ),
 }
 
@@ -66,9 +54,9 @@ def make_page(picture: Picture, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / picture.page
     if not page.is_file():
-        (folder / "prompts.txt").write_text("".join(f"{prompt}\n" for prompt in PROMPTS))
         for command in picture.commands:
-            subprocess.run([sys.executable, "-m", "penchant.cli", *shlex.split(command)], cwd=folder, check=True)
+            words = [match for word in shlex.split(command) for match in glob(word, root_dir=folder) or [word]]
+            subprocess.run([sys.executable, "-m", "penchant.cli", *words], cwd=folder, check=True)
     return page
 
 
@@ -96,7 +84,7 @@ def main(arguments: list[str]) -> None:
     out = Path(options.get("out", "docs-pictures"))
     for name, picture in PICTURES.items():
         if options.get("only", name) == name:
-            photograph(picture, make_page(picture, out / name), IMAGES / f"{name}.png")
+            photograph(picture, make_page(picture, out), IMAGES / f"{name}.png")
             print(IMAGES / f"{name}.png")
 
 

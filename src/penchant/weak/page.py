@@ -142,10 +142,10 @@ def _agreement(result: StudentResult) -> Picture:
     bars = [
         ("rows it learned from", agreement.learned_from),
         ("held-out rows", agreement.held_out),
-        ("where the supervisor was more sure", agreement.where_sure),
-        ("where it was less sure", agreement.where_unsure),
-        ("with itself, in other words", result.consistency),
-        ("with the truth, on test rows", result.test and result.test.accuracy),
+        ("supervisor more sure", agreement.where_sure),
+        ("supervisor less sure", agreement.where_unsure),
+        ("two wordings of a row", result.consistency),
+        ("truth of test rows", result.test and result.test.accuracy),
     ]
     names, estimates = zip(*((name, estimate) for name, estimate in bars if estimate), strict=True)
     values, positions = [estimate.value for estimate in estimates], range(len(estimates))

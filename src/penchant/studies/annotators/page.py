@@ -37,7 +37,7 @@ def annotators_context(study: AnnotatorsSummary, pictures: Mapping[str, Picture]
         "title": TITLE,
         "headline": headline(study),
         **shared_context(study.config, study.provenance, [failure.pair for failure in study.failures]),
-        "section": "Agreement with an annotator whom nobody learned from",
+        "section": "Agreement by annotator",
         "methods": list(_judges(study).values()),
         "figures": [figure_context(key, picture, caption) for key, picture in pictures.items()],
         "findings": findings(study),
@@ -133,7 +133,7 @@ def _differences(study: AnnotatorsSummary) -> Table:
         for name, agreement in study.named_rows()
         for gap in agreement.differences
     ]
-    return Table("Differences on the same comparisons.", ("left out", "learner", "less", "difference"), tuple(rows))
+    return Table("Differences on the same comparisons.", ("left out", "learner", "minus", "difference"), tuple(rows))
 
 
 def _picture(study: AnnotatorsSummary) -> Picture:

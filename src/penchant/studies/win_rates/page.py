@@ -195,7 +195,8 @@ def _facts(study: WinRateSummary) -> list[tuple[str, str]]:
         ("Model", described(str(study.config["model"]["name"]))),
         ("Trained on", f"{compared} of {count(rows.prompts or 0, 'prompt')}{_left_out(rows)}"),
         *domains,
-        ("Judge", judge_words(study)),
+        # the headline says how often it is right
+        ("Judge", judge_words(study).removeprefix("The judge is ").partition(", which")[0].rstrip(".")),
         ("Judged", judging),
         *shared_facts(study.seeds, study.provenance, cost.seconds),
     ]
