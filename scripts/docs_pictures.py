@@ -18,6 +18,7 @@ from glob import glob
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+MARGIN = 16  # CSS pixels around a part of a page
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 
@@ -72,7 +73,11 @@ def photograph(picture: Picture, page: Path, target: Path) -> None:
         view = context.new_page()
         view.goto(page.resolve().as_uri())
         if picture.part:
-            view.locator(picture.part).screenshot(path=target)
+            box = view.locator(picture.part).bounding_box()
+            assert box
+            clip = {"x": box["x"] - MARGIN, "y": box["y"] - MARGIN}
+            size = {"width": box["width"] + 2 * MARGIN, "height": box["height"] + 2 * MARGIN}
+            view.screenshot(path=target, full_page=True, clip={**clip, **size})
         else:
             view.screenshot(path=target)
         browser.close()
