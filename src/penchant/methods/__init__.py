@@ -38,6 +38,7 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
     """
     # a method's `run` imports torch inside, so that listing methods and their settings is instant
     run: Callable[..., RunResult] = import_module(type(config).__module__).run
+    # before anything compares them: stages of rounds and studies are built anew, with the defaults of this version
     if resume and isinstance(config, RunConfig):
         config = with_former_defaults(config, config.out)
     return run(config, resume=resume)

@@ -51,6 +51,7 @@ def read_lengthenings(run: Path) -> list[Lengthening]:
     file = run / FILE
     if not file.exists():
         return []
+    # a flipped bit would let an evaluation sample for other prompts than the run began with
     check_files(run, [FILE])
     try:
         return parse_lengthenings(read_json(file)["lengthened"])

@@ -111,6 +111,7 @@ def _begun_by(folder: Path) -> tuple[int, int] | None:
         text = str(read_json(folder / "provenance.json")["versions"]["penchant"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    # of `0.3.0.dev0` the first two: defaults change with those
     match = re.match(r"(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else None
 

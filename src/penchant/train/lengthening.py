@@ -128,5 +128,6 @@ def as_begun(config: C, folder: RunFolder) -> C:
     # nothing is recorded yet where it is lengthened now, for the first time
     if not lengths and folder.shorter_config is not None:
         lengths = {name: getattr(folder.shorter_config, name) for name in LENGTHS if name in type(config).model_fields}
+    # the restarts decide no number of prompts, and stay those of now
     changes = {name: value for name, value in lengths.items() if name in LENGTHS}
     return config.replace(**changes) if changes else config

@@ -75,6 +75,7 @@ def clip(parameters: Sequence[Tensor], limit: float | None) -> Tensor:
 
 def schedule(settings: Constant | Linear | Cosine, total: int) -> Callable[[int], float]:
     """Return the factor on the learning rate of each step, counted from 0; each warm restart begins it anew."""
+    # a share of warm-up is one of the steps up to the next restart, as it is of a run without any
     bounds = [0, *settings.restarts, total]
     cycles = [_cycle(settings, end - start) for start, end in pairwise(bounds)]
 
