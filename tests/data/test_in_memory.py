@@ -105,7 +105,8 @@ def test_the_settings_of_a_file_hold_for_rows(tiny_model: str) -> None:
         ([ROWS[0], "text"], r"item 1 of the list is a str \('text'\), expected a list of PromptGroup"),
         (pd.DataFrame([["a", "b"]]), r"the DataFrame has the column 0, expected names that are text"),
         (pd.DataFrame([["a", "b"]], columns=["x", "x"]), "the DataFrame has several columns 'x': leave one"),
-        ([{"prompt": {1, 2}}], r"row 0 of the list has a set \(\{1, 2\}\) in `prompt`; expected text, numbers"),
+        ([{"prompt": {1, 2}}], r"row 0 of the list has a set \(\{1, 2\}\) in `prompt`; expected text, finite numbers"),
+        ([{"scores": [1.0, float("inf")]}], r"row 0 .* has a float \(inf\) in `scores`; expected text, finite numbers"),
         ([{"prompt": "\ud800"}], "row 0 of the list holds half a character"),
     ],
 )

@@ -21,6 +21,7 @@ from penchant.rewards import load_reward, score_groups
 from penchant.rewards.content import reward_content
 from penchant.rewards.names import check_reward
 from penchant.runs.input_digests import reward_digest
+from penchant.session.objects import code_name
 from penchant.types import Comparison, PromptGroup, Response, ToolCall
 
 APART = Response("Yes.", reasoning="Hm, let me see.")
@@ -88,6 +89,11 @@ def test_a_reward_model_reads_what_it_was_trained_on(tiny_model: str, tmp_path: 
     assert answers([("Is it?", INSIDE.text)]) == answers([("Is it?", "Yes.")])
     asked = load_reward(f"thoughts:{tmp_path / 'drop'}", device="cpu")
     assert asked([("Is it?", INSIDE.text)]) != asked([("Is it?", "Yes.")])
+    # in settings they are told apart, too
+    assert code_name(asked) == f"thoughts:{tmp_path / 'drop'}"
+    assert code_name(load_reward(f"{tmp_path / 'drop'}", device="cpu")) == f"{tmp_path / 'drop'}"
+    ensemble = load_reward(f"thoughts:{tmp_path / 'drop'},{tmp_path / 'score'}", device="cpu")
+    assert code_name(ensemble) == f"thoughts:{tmp_path / 'drop'},{tmp_path / 'score'}"
 
 
 def shake(reward: LearnedReward) -> None:

@@ -213,3 +213,16 @@ def test_code_without_source_is_none() -> None:
     for value in (namespace["f"], len, [].append, 3, type("Made", (), {})):
         with pytest.raises(Unreadable):
             source_text("f", value)
+
+
+def test_a_set_is_written_in_order_so_that_another_session_gives_the_same_text() -> None:
+    table = {"good": {"fine", "great", "good"}, "none": set(), "pairs": [({1, 2},), ()]}
+
+    def reward(pairs):  # type: ignore[no-untyped-def]
+        return [float(text in table["good"]) for _, text in pairs]
+
+    line = "table = {'good': {'fine', 'good', 'great'}, 'none': set(), 'pairs': [({1, 2},), ()]}"
+    assert line in source_text("reward", reward).text.splitlines()
+    # a value that holds itself has no end, and is none
+    table["good"] = table  # type: ignore[assignment]
+    assert source_text("reward", reward).missing == {"table": "a dict"}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import penchant as pt
+from penchant.session.objects import code_name
 from penchant.train.callbacks import Callbacks, callback_inputs
 
 GROUPS = [
@@ -68,6 +70,36 @@ def test_a_callback_that_fails_keeps_the_steps_done_and_the_run_goes_on_from_the
         pt.train(stopped)
     broken["now"] = False
     assert pt.train(stopped, resume=True).metrics["steps"] == 3
+
+
+@pytest.mark.parametrize("kind", ["train", "eval"])
+def test_a_callback_that_fails_costs_no_evaluation(config: pt.DPO, tmp_path: Path, kind: str) -> None:
+    """The evaluation that is due after the failed line, and what it says of the best weights."""
+    broken = {"now": True}
+
+    def fragile(line):  # type: ignore[no-untyped-def]
+        if broken["now"] and (line["kind"], line["step"]) == (kind, 2):
+            raise ValueError
+
+    config = config.replace(
+        max_steps=2, evaluate={"samples": None, "every_steps": 2}, checkpoint={"best": "held_out.loss"}
+    )
+    failing = config.replace(callbacks=[fragile])
+    with pytest.raises(pt.RunError, match="continue with --resume"):
+        pt.train(failing)
+    broken["now"] = False
+    resumed = pt.train(failing, resume=True)
+    whole = pt.train(config.replace(out=str(tmp_path / "whole")))
+    assert resumed.metrics["final"]["step"] == 2
+    assert resumed.metrics["final"]["held_out"] == whole.metrics["final"]["held_out"]
+    assert resumed.metrics["best_step"] == whole.metrics["best_step"]
+    assert (resumed.path / "best").is_dir() is (whole.path / "best").is_dir()
+
+
+def test_a_callback_may_answer_by_a_comparison_of_numpy() -> None:
+    callbacks = Callbacks([str(code_name(lambda line: np.float64(line["loss"]) < 1))])
+    callbacks.call({"kind": "train", "step": 1, "loss": 0.5})
+    assert callbacks.stopped_by
 
 
 @pytest.mark.parametrize(

@@ -128,8 +128,8 @@ def _json_value(value: object, kind: str, number: int, column: str) -> object:
         return _json_value(to_list(), kind, number, column)
     if value is None or type(value).__name__ in ("NaTType", "NAType"):
         return None
-    if isinstance(value, float):  # a missing text in a column of a DataFrame is NaN
-        return value if math.isfinite(value) else None
+    if isinstance(value, float) and not math.isinf(value):  # a missing text in a column of a DataFrame is NaN
+        return None if math.isnan(value) else value
     if isinstance(value, str | int | bool):
         return value
     if isinstance(value, Decimal):
@@ -137,7 +137,8 @@ def _json_value(value: object, kind: str, number: int, column: str) -> object:
     if isinstance(value, date | time):
         return value.isoformat()
     raise InputError(
-        f"row {number} of the {kind} has {_excerpt(value)} in `{column}`; expected text, numbers, lists or mappings"
+        f"row {number} of the {kind} has {_excerpt(value)} in `{column}`; expected text, finite numbers, lists or "
+        "mappings"
     )
 
 

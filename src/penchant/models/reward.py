@@ -80,12 +80,14 @@ class LearnedReward:
         renderer: turns prompts and responses into token ids.
         name: what it was loaded from.
         offset: is taken off every raw score.
+        mark: what stands before its name in settings, such as `thoughts:`.
     """
 
     model: nn.Module
     renderer: Renderer
     name: str
     offset: float = 0.0
+    mark: str = ""
 
     is_checked_reward = True  # keeps the contract of `penchant.rewards.checked_reward` by itself
 
@@ -97,7 +99,7 @@ class LearnedReward:
     @property
     def penchant_name(self) -> str:
         """The name that settings hold for it."""
-        return self.name
+        return self.mark + self.name
 
     @property
     def head(self) -> list[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from penchant.data.options import Overflow, Thoughts
 from penchant.errors import InputError
 from penchant.models.reward import LearnedReward, load_reward_model, probability_preferred
+from penchant.rewards.names import THOUGHTS
 from penchant.types import PromptGroup
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class RewardEnsemble:
     @property
     def penchant_name(self) -> str | None:
         """The name that settings hold for it; None where they cannot, for they know no caution."""
-        return None if self.caution else ",".join(member.name for member in self.members)
+        return None if self.caution else self.members[0].mark + ",".join(member.name for member in self.members)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -89,7 +90,10 @@ def learned_reward(
     Raises:
         InputError: as `penchant.models.reward.load_reward_model` and `RewardEnsemble`.
     """
+    # settings that hold the reward itself are to load the same one again
+    mark = THOUGHTS if thoughts == "score" else ""
     members = tuple(
-        load_reward_model(folder, device=device, overflow=overflow, thoughts=thoughts) for folder in folders
+        replace(load_reward_model(folder, device=device, overflow=overflow, thoughts=thoughts), mark=mark)
+        for folder in folders
     )
     return members[0] if len(members) == 1 else RewardEnsemble(members)

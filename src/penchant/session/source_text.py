@@ -294,12 +294,28 @@ def is_installed(module: str) -> bool:
 def _literal(value: object) -> str | None:
     """Return a constant as Python reads it back; None for what is none, or is long."""
     # read back and compared: a class may print itself as a literal that is another value
-    text = repr(value)
+    if len(repr(value)) > MAX_LITERAL:
+        return None
     try:
-        equal = len(text) <= MAX_LITERAL and bool(ast.literal_eval(text) == value)
+        text = _ordered_repr(value)
+        return text if bool(ast.literal_eval(text) == value) else None
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    return text if equal else None
+
+
+def _ordered_repr(value: object) -> str:
+    """Return the `repr` of a value, with the items of sets in order: theirs is another in every session."""
+    # `type`, not `isinstance`: a class below one of these is another value, and prints itself in another way
+    if type(value) is set and value:
+        return f"{{{', '.join(sorted(map(_ordered_repr, value)))}}}"
+    if type(value) is list:
+        return f"[{', '.join(map(_ordered_repr, value))}]"
+    if type(value) is tuple:
+        items = ", ".join(map(_ordered_repr, value))
+        return f"({items},)" if len(value) == 1 else f"({items})"
+    if type(value) is dict:
+        return f"{{{', '.join(f'{_ordered_repr(key)}: {_ordered_repr(entry)}' for key, entry in value.items())}}}"
+    return repr(value)
 
 
 def _scope(value: object) -> Mapping[str, object]:

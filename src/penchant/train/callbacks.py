@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from penchant.extension.door import Door
 from penchant.extension.user_code import call_problem
 
@@ -45,7 +47,8 @@ class Callbacks:
             with OWN_CALLBACKS.named_errors(name, f"failed on the line of step {line.get('step')}"):
                 # a copy: what a callback does to it must not reach the record
                 answer = function(dict(line))
-            if answer is not None and not isinstance(answer, bool):
+            # a comparison with an array's number answers by numpy's own kind of truth
+            if answer is not None and not isinstance(answer, bool | np.bool_):
                 raise OWN_CALLBACKS.refusal(
                     name, f"it returned a {type(answer).__name__}, expected True to stop the run, or nothing to go on"
                 )

@@ -175,11 +175,11 @@ def drive(
                 run.folder.append("metrics.jsonl", line)
                 run.accelerator.log({k: v for k, v in result.row.items() if isinstance(v, float)}, step=state.step)
                 advance(1, f"{progress_metric} {result.row[progress_metric]:.4f}")
+                evaluated = state.step == total or bool(result.stop) or _evaluates(run.config, state.step)
+                # in the checkpoint of a callback that fails here: resuming begins with the evaluation that is due
+                state.unevaluated = result.epoch if evaluated else None
                 _tell(run, optimizer, line)
-                last = state.step == total or bool(result.stop or run.callbacks.stopped_by)
-                evaluation = run.config.evaluate
-                evaluated = last or _due(evaluation.every_steps, state.step) or state.step in evaluation.at_steps
-                if evaluated:
+                if evaluated := evaluated or bool(run.callbacks.stopped_by):
                     evaluate(run, optimizer, result.epoch)
                 status = _status(run, result, total, is_interrupted=interrupt.requested)
                 # only the main process evaluates, and a signal may reach some only: all must stop at one step
@@ -224,7 +224,7 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
         RunError: it failed, as where a reward cannot be reached; a checkpoint of the steps done was written, and
             resuming begins with this evaluation.
     """
-    state, stopping = run.state, getattr(run.config, "early_stopping", None)
+    state = run.state
     if run.evaluate is None:
         return
     # in the checkpoint of a failure below, so that resuming begins with the evaluation that is still due
@@ -253,9 +253,15 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
     run.folder.append("metrics.jsonl", evaluated.line)
     run.accelerator.log(dict(_values(evaluated.line)), step=state.step)
     state.first, state.last = state.first or evaluated.line, evaluated.line
+    if metric is not None and value is not None:
+        _note_best(run, metric, value)
+    # last: a callback that fails saves a checkpoint, which must know of this evaluation
     _tell(run, optimizer, evaluated.line)
-    if metric is None or value is None:
-        return
+
+
+def _note_best(run: RunContext, metric: str, value: float) -> None:
+    """Keep the weights if they are the best so far, and count the evaluations since the best."""
+    state, stopping = run.state, getattr(run.config, "early_stopping", None)
     if improves(metric, value, state.best_loss, stopping.min_delta if stopping is not None else 0.0):
         state.best_loss, state.best_step, state.stale = value, state.step, 0
         if run.folder.writes:
@@ -308,6 +314,11 @@ def _stale(run: RunContext) -> bool:
     """Return whether the held-out loss has not fallen for as long as early stopping waits."""
     stopping = getattr(run.config, "early_stopping", None)
     return stopping is not None and run.state.stale >= stopping.patience
+
+
+def _evaluates(config: RunConfig, step: int) -> bool:
+    """Return whether the settings ask for an evaluation after a step."""
+    return _due(config.evaluate.every_steps, step) or step in config.evaluate.at_steps
 
 
 def _due(interval: int | None, step: int) -> bool:

@@ -22,3 +22,10 @@ def test_a_table_without_rows_keeps_its_heads() -> None:
 def test_a_spreadsheet_gets_no_formula() -> None:
     table = Table("t", ("name", "value"), (("=HYPERLINK(1)", "-1"), ("@x", "+2"), ("a,b", "\u202ec")))
     assert csv_text(table) == "name,value\n'=HYPERLINK(1),-1\n'@x,+2\n\"a,b\",⟨U+202E⟩c\n"
+
+
+def test_an_empty_cell_stays_empty_and_a_formula_behind_a_number_is_quoted() -> None:
+    """The columns of intervals are empty where there is none."""
+    rows = (("dpo", "0.1 [0.0, 0.2]"), ("-1+cmd|' /C calc'!A0", "–"), ("-1 + 2", "-"))
+    lines = csv_text(split_intervals(Table("t", ("run", "reward"), rows))).splitlines()
+    assert lines[1:] == ["dpo,0.1,0.0,0.2", "'-1+cmd|' /C calc'!A0,–,,", "-1 + 2,'-,,"]

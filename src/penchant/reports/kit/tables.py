@@ -85,10 +85,13 @@ def _plain_minus(text: str) -> str:
     return text.replace("−", "-") if re.match(r"[+−]?\d", text) else text
 
 
+_FORMULA = re.compile(r"[=@]|[+-](?!\d)|[+-].*[(|!]", re.DOTALL)
+"""What a spreadsheet runs: a number with a sign is no formula, unless it goes on with a call or another program."""
+
+
 def _cells_without_formulas(row: Iterable[str]) -> list[str]:
-    """Quote what a spreadsheet would run as a formula; a number with a sign is none."""
-    texts = map(clean, row)
-    return [f"'{text}" if text[:1] in "=+-@" and not text[1:2].isdigit() else text for text in texts]
+    """Quote what a spreadsheet would run as a formula."""
+    return [f"'{text}" if _FORMULA.match(text) else text for text in map(clean, row)]
 
 
 def flatten(table: Mapping[str, object]) -> dict[str, str]:
