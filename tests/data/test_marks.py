@@ -11,7 +11,7 @@ import pytest
 
 from penchant.data.check import check_preferences
 from penchant.data.load import load_demonstrations, read_preferences
-from penchant.data.marks import BRACKETS, FOLDED, find_marks, has_odd_turns, look_alike
+from penchant.data.marks import BRACKETS, FOLDED, find_marks, has_odd_turns, joined_words, look_alike
 from penchant.types import Comparison, Message, PromptGroup, Response, ToolCall
 
 
@@ -139,3 +139,15 @@ def test_answers_that_call_differently_do_not_look_alike() -> None:
     assert look_alike([PromptGroup("q", calls, [Comparison(0, 1)], source="a:1")]) == ()
     spaced = [Response(text, tool_calls=(ToolCall("say"),)) for text in ("Yes.", "Yes. ")]
     assert look_alike([PromptGroup("q", spaced, [Comparison(0, 1)], source="a:1")]) == ("a:1",)
+
+
+def test_words_that_a_plain_model_would_read_as_one() -> None:
+    def said(prompt: str, *responses: str) -> str:
+        return joined_words([PromptGroup(prompt, list(responses))])
+
+    assert "reads 'wasdull.'" in said("The film was", "dull.", "fine.")
+    for prompt, responses in (("It was ", ("a",)), ("It was", (" a",)), ("Is it?", ("Yes",)), ("x = ", ("1",))):
+        assert said(prompt, *responses) == ""
+    assert joined_words([]) == ""
+    ends = [PromptGroup("Is it so?", ["Yes."])] * 3
+    assert joined_words([*ends, PromptGroup("It was", ["dull."])]) == ""  # one in four: no habit of the file

@@ -117,3 +117,10 @@ def test_an_abstention_of_snorkel_s_is_no_class_unless_it_is_named(tmp_path: Pat
     named = read_labelled(_file(tmp_path, *rows[1:]), names=["-1", "1"])
     np.testing.assert_array_equal(named.targets, [[1, 0], [0, 1], [1, 0]])
     assert len(read_labelled(_file(tmp_path, *rows), labels=False).texts) == 4
+
+
+def test_columns_of_other_names_are_said_once(tmp_path: Path) -> None:
+    table = tmp_path / "reviews.csv"
+    table.write_text("review,sentiment\n" + "good,yes\n" * 30)
+    with pytest.raises(InputError, match=r"row 1: no text.* rename the columns to text and label \(and 29 more rows\)"):
+        read_labelled(str(table))

@@ -15,7 +15,7 @@ from penchant.data.layouts import registry as formats
 from penchant.data.layouts.pairs import speaks_for_both
 from penchant.data.layouts.parse import Parsed, parse_source
 from penchant.data.layouts.unpaired import count_labels
-from penchant.data.marks import begins_with_prompt, has_odd_turns, look_alike
+from penchant.data.marks import begins_with_prompt, has_odd_turns, joined_words, look_alike
 from penchant.data.merge import Merged, count_ties, find_contradictions, merge_groups
 from penchant.data.options import BadRows, Columns, ReadOptions, Score, Ties
 from penchant.data.rendering.templates import boundary_warnings, template_warnings
@@ -121,7 +121,11 @@ def _counts(
         ratings=dict(parsed.ratings),
         unread_texts=tuple(dict.fromkeys(name for row in parsed.texts for name in row.digests)),
         marks=marks,
-        notes=(*settle.judging_sentences(parsed.judging), *settle.text_sentences(groups, special)),
+        notes=(
+            *settle.judging_sentences(parsed.judging),
+            *settle.text_sentences(groups, special),
+            *filter(None, [joined_words(groups)]),
+        ),
         look_alike=look_alike(groups),
         system_added=parsed.system_added,
         labels=None if counts is None else (round(counts.desirable), round(counts.undesirable), counts.labelled_both),

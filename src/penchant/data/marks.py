@@ -219,3 +219,20 @@ def alike_sentence(sources: Sequence[str]) -> str:
 
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(text.translate(UNSEEN).split()))
+
+
+def joined_words(groups: Sequence[PromptGroup]) -> str:
+    """Return a sentence where prompts and responses meet in the middle of a word, without a template; else nothing.
+
+    Plain texts are joined as they are. A cell of a table rarely begins with the space that a continuation needs.
+    """
+    texts = [group for group in groups if isinstance(group.prompt, str) and group.responses]
+    joined = [group for group in texts if re.search(r"[A-Za-z,;]\Z", group.prompt)]  # type: ignore[arg-type]
+    joined = [group for group in joined if all(re.match(r"[A-Za-z0-9]", response.text) for response in group.responses)]
+    if not joined or 2 * len(joined) < len(texts):
+        return ""
+    prompt, response = str(joined[0].prompt).split()[-1], joined[0].responses[0].text.split()[0]
+    return (
+        f"{len(joined)} prompts end, and their responses begin, without white space: a model without a chat template "
+        f"reads {prompt[-20:] + response[:20]!r}. For such a model begin responses with a space"
+    )

@@ -110,6 +110,8 @@ def read_labelled(
             except RowError as error:
                 problems.append(f"{row.source}: {error}")
     if problems:  # all at once: a file with one kind of mistake has it in many rows
+        if len(problems) > 2 and len({problem.partition(": ")[2] for problem in problems}) == 1:
+            raise InputError(f"{problems[0]} (and {len(problems) - 1} more rows)")
         ending = f"\n(+{len(problems) - MOST_SHOWN} more)" if len(problems) > MOST_SHOWN else ""
         raise InputError(
             f"{source}: {len(problems)} rows cannot be used:\n" + "\n".join(problems[:MOST_SHOWN]) + ending
@@ -188,7 +190,11 @@ def _text(values: Mapping[str, object]) -> str:
     # the first that is there: a row with `text` and `prompt` is read by its text
     name = next((name for name in TEXT_FIELDS if name in values), None)
     if name is None:
-        raise RowError("missing", f"no text: expected a field {' or '.join(TEXT_FIELDS)}, got {', '.join(values)}")
+        raise RowError(
+            "missing",
+            f"no text: expected a field {' or '.join(TEXT_FIELDS)}, got {', '.join(values)}; rename the columns to "
+            "text and label",
+        )
     return as_text(values[name], name)
 
 
