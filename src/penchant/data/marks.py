@@ -226,13 +226,18 @@ def joined_words(groups: Sequence[PromptGroup]) -> str:
 
     Plain texts are joined as they are. A cell of a table rarely begins with the space that a continuation needs.
     """
-    texts = [group for group in groups if isinstance(group.prompt, str) and group.responses]
-    joined = [group for group in texts if re.search(r"[A-Za-z,;]\Z", group.prompt)]  # type: ignore[arg-type]
-    joined = [group for group in joined if all(re.match(r"[A-Za-z0-9]", response.text) for response in group.responses)]
+    texts = [(group.prompt, group.responses) for group in groups if isinstance(group.prompt, str) and group.responses]
+    # Letters alone: scripts without spaces between words, and a question's mark, join nothing.
+    joined = [
+        (prompt, responses)
+        for prompt, responses in texts
+        if re.search(r"[A-Za-z,;]\Z", prompt) and all(re.match(r"[A-Za-z0-9]", answer.text) for answer in responses)
+    ]
+    # in few rows it may be meant, as where a word is to be completed
     if not joined or 2 * len(joined) < len(texts):
         return ""
-    prompt, response = str(joined[0].prompt).split()[-1], joined[0].responses[0].text.split()[0]
+    last, first = joined[0][0].split()[-1], joined[0][1][0].text.split()[0]
     return (
         f"{len(joined)} prompts end, and their responses begin, without white space: a model without a chat template "
-        f"reads {prompt[-20:] + response[:20]!r}. For such a model begin responses with a space"
+        f"reads {last[-20:] + first[:20]!r}. For such a model begin responses with a space"
     )

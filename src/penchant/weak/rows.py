@@ -110,6 +110,7 @@ def read_labelled(
             except RowError as error:
                 problems.append(f"{row.source}: {error}")
     if problems:  # all at once: a file with one kind of mistake has it in many rows
+        # a column under another name is the same mistake in every row
         if len(problems) > 2 and len({problem.partition(": ")[2] for problem in problems}) == 1:
             raise InputError(f"{problems[0]} (and {len(problems) - 1} more rows)")
         ending = f"\n(+{len(problems) - MOST_SHOWN} more)" if len(problems) > MOST_SHOWN else ""

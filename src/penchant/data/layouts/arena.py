@@ -115,8 +115,10 @@ def _winner(value: object, name: str, models: Sequence[object] = ()) -> str:
     """
     text = str(value) if type(value) is int else as_text(value, name)
     word = text.strip().lower()
+    # before the sides: a model may be called "a"
     if len({*models}) == 2 and text in models:
         return (FIRST, SECOND)[models.index(text)]
+    # "answer_2" and "Model B": the noun says nothing, the side does
     sides = [part for part in re.split(r"[_\-. ]+", word) if part not in SIDE_NOUNS]
     if word in TIES or (models and word == "0"):
         return TIE

@@ -35,7 +35,9 @@ def guess_pair(names: Sequence[str], row: RowValues, layouts: Sequence[Layout]) 
     answers = _sides(plain, row)
     prompt = _first_of(plain, PROMPT_WORDS)
     taken = {*answers, prompt}
+    # in the order of the words: `winner` says it more surely than `label` does
     winner = next((name for word in WINNER_WORDS for name in plain if name not in taken and word in _words(name)), "")
+    # a part of the line would be answered with another error
     if not (answers and prompt and winner):
         return {}
     guess = {"prompt": prompt, "response_a": answers[0], "response_b": answers[1], "winner": winner}
@@ -60,9 +62,11 @@ def _sides(names: Sequence[str], row: RowValues, nouns: Collection[str] = ()) ->
             continue
         shared = {*words[0]} & {*words[1]}
         fits = bool(shared & {*nouns}) if nouns else not shared & (MODEL_WORDS | NUMBER_WORDS)
+        # `answer_b` may stand before `answer_a` in the file
         for sides in SIDE_PAIRS:
             if fits and differing[0] in (sides, sides[::-1]):
                 found.append(pair if differing[0] == sides else pair[::-1])
+    # of several pairs the texts: `note_1` and `note_2` are shorter than the answers
     return max(found, key=lambda pair: sum(len(str(row[name])) for name in pair), default=())
 
 
