@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from penchant.losses.custom import check_custom_losses, custom_digests
 from penchant.losses.settings import CustomLoss
 from penchant.losses.weak_custom import check_weak_loss
 from penchant.losses.weak_settings import CustomWeakLoss
+from penchant.session.objects import code_name
 from penchant.studies.core.study import run_study
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
@@ -178,6 +180,32 @@ def test_a_labeller_and_what_the_stages_of_rounds_are_told_are_taken_as_objects(
     assert rounds.ppo["evaluate"]["samples"]["prompts"].startswith("session:groups-")
     assert pt.PPOGT(model="m", data="d", reward=short).reward == rounds.labeller
     assert rounds.recorded()["ppo"] == rounds.ppo
+
+
+def test_arguments_of_a_function_that_no_file_can_hold_are_refused_where_they_stand() -> None:
+    message = r"`loss.settings`: `k` is a Tensor, expected text, .* functools.partial"
+    with pytest.raises(pt.InputError, match=message):
+        loss_of(lambda a, b, c, d, k: a, k=torch.ones(2))
+    with pytest.raises(pt.InputError, match=r"`judge.settings`: `by` is a function"):
+        judge_of(lambda question: "a", by=lambda text: 1)
+    assert loss_of(lambda a, b, c, d, k: a, k=(1, {"x": [2.0]})).settings == {"k": (1, {"x": [2.0]})}
+
+
+def test_one_callback_a_loaded_reward_and_results_of_runs_are_taken_as_they_are(tmp_path: Path) -> None:
+    def short(pairs):  # type: ignore[no-untyped-def]
+        return [-float(len(text)) for _, text in pairs]
+
+    assert pt.DPO(model="m", data="d", callbacks=short).callbacks == (str(code_name(short)),)
+    reward = pt.load_reward(short)
+    assert reward([("a", "bc")]) == [-2.0]
+    assert pt.PPO(model="m", data="d", reward=reward).reward == code_name(short)
+    run = pt.RunResult("reward_model", tmp_path, {})
+    assert pt.PPO(model=run, data="d", reward=run).reward == str(tmp_path)
+
+
+def test_a_network_without_its_tokenizer_is_answered_with_what_to_give() -> None:
+    with pytest.raises(pt.InputError, match=r"`model.name`: a Linear alone has no tokenizer: save both into a folder"):
+        pt.DPO(model=torch.nn.Linear(2, 2), data="d")
 
 
 def test_a_study_refuses_a_function_that_only_the_session_has(tmp_path) -> None:  # type: ignore[no-untyped-def]

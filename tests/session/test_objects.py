@@ -108,6 +108,20 @@ def test_partials_lambdas_of_a_line_methods_and_objects_have_names_of_their_own(
     assert [DOOR.load(name)([("a", "b")]) for name in given] == [[1], [2], [1], [2], [2], [4], [1], [2]]
 
 
+def test_an_object_that_collects_has_one_name_whatever_it_holds_and_so_has_a_fresh_one() -> None:
+    kind = cell("class Lines:\n    def __init__(self, *lines):\n        self.lines = list(lines)\n"
+                "    def __call__(self, line):\n        self.lines.append(line)\n")["Lines"]  # fmt: skip
+    collector = kind()
+    name = code_name(collector)
+    assert code_warnings([name]) == [
+        "`Lines` uses `self.lines` (a list), which the record does not hold: resuming takes that as unchanged"
+    ]
+    collector({"step": 1})
+    assert code_name(collector) == name
+    # a cell that runs again makes another object, with the content that the first one began with
+    assert code_name(kind()) == name != code_name(kind("bad"))
+
+
 def test_functions_that_hold_other_objects_of_the_session_are_not_taken_for_one_another() -> None:
     make = cell("def make(model):\n    def uses(pairs):\n        return [model for _ in pairs]\n    return uses\n")[
         "make"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, Field, JsonValue
 
 from penchant.config import Config
 from penchant.config.addresses import split_http_address
 from penchant.config.fields import tag_of
-from penchant.config.limits import Seed
+from penchant.config.limits import Arguments, Seed
 from penchant.data.in_memory import DataPath
 from penchant.extension.door import Door
 from penchant.models.in_memory import ModelName
@@ -153,7 +153,7 @@ class Custom(JudgeSettings):
     name: Literal["custom"] = "custom"
     factory: Annotated[CodeName, Field(min_length=1)]
     """`module:attribute`, or `path/to/file.py:attribute`: a class or a function that makes the judge."""
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: Arguments = Field(default_factory=dict)
     """Its arguments, by name."""
 
 

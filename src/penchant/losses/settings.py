@@ -8,10 +8,11 @@ add a loss, write its function and add a class here. A user's own loss needs nei
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from penchant.config.limits import Arguments
 from penchant.extension.door import Door
 from penchant.losses.batchwise_settings import AOT, LDDPO, WPO, AOTUnpaired, PlackettLuce
 from penchant.losses.contract import Beta, Needs, NllWeight, PairLoss, ReferenceBeta
@@ -276,7 +277,7 @@ class CustomLoss(PairLoss):
     function: CodeName = Field(min_length=1)  # type: ignore[misc]  # here each object names its own
     """`module:function`, or `path/to/file.py:function`; called with the policy's sums of the chosen and the rejected
     response, then the reference's, each of shape (pairs,), in nats."""
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: Arguments = Field(default_factory=dict)
     """What it is called with besides, by name."""
     nll_weight: NllWeight = 0.0
 

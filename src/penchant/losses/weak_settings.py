@@ -5,11 +5,12 @@ The equations are in `penchant.losses.weak`; `penchant.weak.classifiers.targets`
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from penchant.config import Config
+from penchant.config.limits import Arguments
 from penchant.extension.door import Door
 from penchant.session.objects import CodeName, shown_name
 
@@ -99,7 +100,7 @@ class CustomWeakLoss(Config):
     function: Annotated[CodeName, Field(min_length=1)]
     """`module:function`, or `path/to/file.py:function`. It gets the student's logits and the weak labels, both of shape
     (examples, classes), and the share of the training that is done, and returns probabilities of that shape."""
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: Arguments = Field(default_factory=dict)
     """What it is called with besides, by name."""
 
     @property

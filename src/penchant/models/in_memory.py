@@ -30,6 +30,11 @@ def model_source(value: object) -> object:
         return str(value)
     # asked of the attributes: the class would bring torch, and a name alone must not
     if not all(hasattr(value, part) for part in ("model", "renderer", "save")):
+        if hasattr(value, "state_dict"):
+            raise InputError(
+                f"a {type(value).__name__} alone has no tokenizer: save both into a folder with `save_pretrained` and "
+                "give the folder, or give what `penchant.load_policy` returned"
+            )
         return value
     return _stored(value)  # type: ignore[arg-type]
 

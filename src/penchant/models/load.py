@@ -29,12 +29,13 @@ from penchant.models.weights import check_kind, complete
 if TYPE_CHECKING:
     from penchant.data.rendering.renderer import Renderer
     from penchant.models.policy import Policy
+    from penchant.types import RunResult
 
 log = logging.getLogger("penchant.models")
 
 
 def load_policy(
-    model: str | Path | ModelConfig,
+    model: str | Path | RunResult | Policy | ModelConfig,
     *,
     lora: LoRA | None = None,
     dtype: Dtype = "auto",
@@ -52,7 +53,8 @@ def load_policy(
     Args:
         model: a built-in name (`smollm2-135m`), a folder, a GGUF file, a hub id, or a `ModelConfig`, which
             settles `lora`, `dtype`, `device` and `trust_remote_code` as well, and may have `train_top` and
-            `sampler`. A folder with LoRA adapters is opened with the adapters merged into their base.
+            `sampler`. The result of a run stands for its checkpoint, and a policy for a copy of its weights. A folder
+            with LoRA adapters is opened with the adapters merged into their base.
         lora: train low-rank adapters.
         dtype: `float32`, `bfloat16`, `float16`, or `auto`: float32, but bfloat16 under LoRA on a GPU that has it.
         device: `auto` takes a GPU if there is one.
@@ -70,7 +72,7 @@ def load_policy(
     from penchant.models.vllm import VLLM
 
     if not isinstance(model, ModelConfig):
-        model = ModelConfig(name=str(model), lora=lora, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
+        model = ModelConfig(name=model, lora=lora, dtype=dtype, device=device, trust_remote_code=trust_remote_code)
     sampler = draw if model.sampler == "penchant" else VLLM()
     rendering = rendering or RenderOptions(template, template_args or {}, thoughts, max_length, overflow)
     network, renderer = open_network(model, rendering)

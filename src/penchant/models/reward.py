@@ -30,12 +30,13 @@ from penchant.engine.tree import TreeBatch
 from penchant.errors import InputError
 from penchant.files import atomic_write, read_json
 from penchant.models.finished import check_finished, reward_checkpoint
+from penchant.models.in_memory import model_source
 from penchant.models.load import check_saved_files, open_network
 from penchant.models.policy import save_network
 from penchant.models.saved_template import save_template
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.thoughts import has_thoughts, split_thoughts
-from penchant.types import Prompt, PromptGroup, Response
+from penchant.types import Prompt, PromptGroup, Response, RunResult
 
 if TYPE_CHECKING:
     from penchant.data.rendering.renderer import Renderer
@@ -221,7 +222,7 @@ def new_reward(model: ModelConfig, rendering: RenderOptions | None = None) -> Le
 
 
 def load_reward_model(
-    folder: str | Path,
+    folder: str | Path | RunResult,
     *,
     device: str = "auto",
     dtype: Dtype = "auto",
@@ -233,7 +234,7 @@ def load_reward_model(
     """Load a trained reward model from its folder.
 
     Args:
-        folder: a `reward_model` run, its `checkpoint`, or any sequence classifier with one label.
+        folder: a `reward_model` run or its result, its `checkpoint`, or any sequence classifier with one label.
         device, dtype: as in `penchant.models.load.load_policy`.
         template: how prompts are rendered; None for what the model was trained with.
         template_args: what the template is told beside the conversation, beyond what the model was trained with.
@@ -244,7 +245,7 @@ def load_reward_model(
     Raises:
         InputError: no such folder, another kind of model in it, or a run that did not come to its end.
     """
-    path = reward_checkpoint(folder)
+    path = reward_checkpoint(str(model_source(folder)))
     settings = ModelConfig(name=str(path), device=device, dtype=dtype)
     file = path / READING
     check_saved_files(file.parent)

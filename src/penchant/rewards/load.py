@@ -12,7 +12,7 @@ from penchant.clean_text import clean
 from penchant.errors import InputError, PenchantError
 from penchant.extension.user_code import call_problem, describe_error, raising_line
 from penchant.rewards.names import FUNCTIONS, THOUGHTS, reward_kind, split_thoughts_mark
-from penchant.session.objects import NAME, shown_name
+from penchant.session.objects import NAME, code_name, shown_name
 
 if TYPE_CHECKING:
     from penchant.data.options import Overflow, Thoughts
@@ -24,8 +24,8 @@ EXCERPT = 40
 """Characters of a prompt or response that a message shows."""
 
 
-def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error") -> Reward:
-    """Return a reward by name, or by where its function lies.
+def load_reward(spec: str | Callable[..., object], *, device: str = "auto", overflow: Overflow = "error") -> Reward:
+    """Return a reward by name, by where its function lies, or of a function itself.
 
     Args:
         spec: `"vader"`; or `"module:function"`, a file `module.py` of the current folder or an installed module; or
@@ -51,6 +51,7 @@ def load_reward(spec: str, *, device: str = "auto", overflow: Overflow = "error"
     What is computed with a function is kept under its code (`penchant.extension.code_digest`). That does not hold what
     no import statement shows: modules that `importlib` imports, files that the code reads, environment variables.
     """
+    spec = str(code_name(spec))
     reads_thoughts, spec = split_thoughts_mark(spec)
     if reads_thoughts and reward_kind(spec) != "learned":
         reading = _with_thoughts(load_reward(spec, device=device, overflow=overflow))

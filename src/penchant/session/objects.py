@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import re
 import sys
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pydantic import BeforeValidator
 
 from penchant.errors import InputError
 from penchant.session.definitions import Unreadable
-from penchant.session.source_text import SourceText, is_installed, source_text
+from penchant.session.source_text import Gap, SourceText, is_installed, source_text
 from penchant.session.store import PREFIX, content_digest, find_stored, is_session_name, names_in, write_once
 
 NAME = "penchant_name"
@@ -28,12 +27,12 @@ class HandedOver:
 
     Attributes:
         missing: what its stored source does not hold, by name; None where it has no source at all.
-        gaps: the objects that are missing.
+        gaps: the objects that are missing, of each object that was handed over under this name.
     """
 
     value: object
     missing: tuple[str, ...] | None
-    gaps: tuple[object, ...] = ()
+    gaps: tuple[tuple[Gap, ...], ...] = ()
 
 
 _objects: dict[str, HandedOver] = {}
@@ -54,6 +53,9 @@ def code_name(value: object) -> object:
         return value
     if isinstance(name := getattr(value, NAME, None), str):
         return name
+    # the result of a run, which stands for what it trained; its class is in a room above
+    if isinstance(path := getattr(value, "path", None), Path) and hasattr(value, "metrics"):
+        return str(path)
     # what a decorator hides: a task, a checked reward, a function under `functools.wraps`
     definition: object = value
     while hasattr(definition, "__wrapped__"):
@@ -69,7 +71,8 @@ def code_name(value: object) -> object:
     # another ending where it cannot stand alone: nobody is to run half of a function
     write_once(f"{name}{'.txt' if text.missing else '.py'}", content)
     missing = tuple(f"`{key}` ({words})" for key, words in text.missing.items())
-    return _register(name, HandedOver(value, missing, tuple(text.gaps)))
+    before = _objects[name].gaps if name in _objects else ()
+    return _register(name, HandedOver(value, missing, (*before, tuple(text.gaps))))
 
 
 CodeName = Annotated[str, BeforeValidator(code_name)]
@@ -118,10 +121,14 @@ def _numbered_name(stem: str, text: SourceText) -> tuple[str, bytes]:
         content = (text.text + mark).encode(errors="surrogatepass")
         name = f"{stem}_{content_digest(content)}"
         registered = _objects.get(name)
-        # by identity: nothing else is known of what a text cannot hold
-        if registered is None or all(map(operator.is_, registered.gaps, text.gaps)):
+        if registered is None or any(all(map(_is_same_gap, gaps, text.gaps)) for gaps in registered.gaps):
             return name, content
     raise InputError(f"`{stem}` was handed over 1,000 times with other objects: give these by names of their own")
+
+
+def _is_same_gap(gap: Gap, other: Gap) -> bool:
+    # the very object, whatever was put into it since, or one that began with the same content
+    return gap[0] is other[0] or (gap[1] is not None and gap[1] == other[1])
 
 
 def _register(name: str, handed_over: HandedOver) -> str:

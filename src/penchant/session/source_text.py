@@ -23,6 +23,10 @@ COPIES = ("site-packages", "dist-packages")
 TWO_VALUES = "two values of this name"
 
 
+Gap = tuple[object, str | None]
+"""An object that a text cannot hold, and what it held when it was looked at, where that is a constant."""
+
+
 @dataclass
 class SourceText:
     """A definition and what it needs, in the order in which a file would have them.
@@ -38,7 +42,7 @@ class SourceText:
     constants: dict[str, str] = field(default_factory=dict)
     definitions: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
-    gaps: list[object] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
     values: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -52,7 +56,8 @@ class SourceText:
     def lack(self, name: str, value: object, words: str = "") -> None:
         """Note what the text cannot hold."""
         self.missing[name] = words or f"a {type(value).__name__}"
-        self.gaps.append(value)
+        # as it is now: a list may grow while a run goes on
+        self.gaps.append((value, _literal(value)))
 
 
 def source_text(name: str, value: object) -> SourceText:

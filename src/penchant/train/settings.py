@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import BatchSize, Draws, Epochs, Rows, Seed, Steps, Tokens
@@ -21,6 +21,11 @@ WarmupSteps = Annotated[
     Annotated[int, Field(ge=0, le=10_000_000)] | Annotated[float, Field(gt=0, lt=1)],
     Field(description="Steps over which the rate rises linearly from 0; a number below 1 is a share of all steps."),
 ]
+
+
+def _as_list(value: object) -> object:
+    """Return one function as a list of it."""
+    return [value] if callable(value) else value
 
 
 class AdamW(Config):
@@ -195,7 +200,7 @@ class RunConfig(Config):
     """The best checkpoint, and how many are kept."""
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     """Trackers that get the metrics too."""
-    callbacks: tuple[CodeName, ...] = ()
+    callbacks: Annotated[tuple[CodeName, ...], BeforeValidator(_as_list)] = ()
     """Functions of your own, as `module:function`. Each is called with every line of metrics, a mapping with `kind`
     (`train` or `eval`) and `step`; one that returns true stops the run after that step."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from penchant.config import Config
 from penchant.config.base import as_mapping
 from penchant.config.fields import shape_of
+from penchant.config.limits import Arguments
 from penchant.extension.door import Door, is_extension
 from penchant.models.builtin import ENCODERS
 from penchant.models.in_memory import ModelName, model_source
@@ -209,7 +210,7 @@ class OwnClassifier(Config):
     factory: Annotated[CodeName, Field(min_length=1)]
     """`module:attribute`, or `path/to/file.py:attribute`: a class or a function that makes the classifier. It is called
     with `settings`, and with `names`, `loss` and `seed` where it has arguments of these names."""
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: Arguments = Field(default_factory=dict)
     """What it is called with, by name."""
     rows: Rows = None
     """It learns from so many rows of those it could have; all if not given."""
