@@ -69,6 +69,7 @@ def interval_bars(intervals: Sequence[Interval], scale: Sequence[float] = ()) ->
     """
     numbers = [*scale, *(number for bar in intervals for number in (bar.value, bar.low, bar.high))]
     ends = [number for number in numbers if number is not None and math.isfinite(number)]
+    # a loss that is not finite has no place on any scale
     if not ends:
         return Html("")
     low, span = min(ends), max(ends) - min(ends) or 1.0

@@ -60,7 +60,8 @@ def rows_of(value: object) -> tuple[str, Sequence[object]]:
     to_dicts, to_list, collect = (getattr(value, name, None) for name in ("to_dicts", "to_pylist", "collect"))
     if kind == "DataFrame" and root == "pandas":
         return "DataFrame", _pandas_rows(value)
-    if kind == "LazyFrame" and callable(collect):  # polars reads it only now
+    # polars reads it only now
+    if kind == "LazyFrame" and callable(collect):
         return rows_of(collect())
     if kind == "DataFrame" and callable(to_dicts):  # polars
         return "DataFrame", to_dicts()

@@ -53,6 +53,7 @@ def find_definition(value: object) -> Definition:
         Unreadable: Python has no source of it.
     """
     functions = [value] if isinstance(value, FunctionType) else list(methods(value)) if isinstance(value, type) else []
+    # a class without methods of its own has no code that would say where it was written
     if not functions:
         raise Unreadable
     code = functions[0].__code__
@@ -63,6 +64,7 @@ def find_definition(value: object) -> Definition:
     except (OSError, TypeError, SyntaxError, ValueError):
         raise Unreadable from None
     node = _class(tree, value, code.co_firstlineno) if isinstance(value, type) else _function(tree, code)
+    # a lambda is a part of a line, and the rest of the line says nothing of it
     if isinstance(node, ast.Lambda):
         return Definition(node, "")
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
@@ -101,6 +103,7 @@ def _function(tree: ast.Module, code: CodeType) -> ast.FunctionDef | ast.AsyncFu
             raise Unreadable
         return matching[0]
     for node in nodes:
+        # a function's line is that of its first decorator
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == code.co_name:
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             if first == code.co_firstlineno:

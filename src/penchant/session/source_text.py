@@ -127,6 +127,7 @@ def _written_code(value: object) -> object:
     by_decorators = layers <= find_definition(code).decorators
     if by_decorators and code.__globals__.get(code.__name__, value) is value:
         return code
+    # such as `lru_cache(short)`: it is no function, and has no source
     if not isinstance(value, FunctionType):
         raise Unreadable
     return value
@@ -169,6 +170,7 @@ def _write_defaults(
     ]
     replaced: dict[ast.expr, ast.expr] = {}
     for node, value in (*by_position, *by_name):
+        # what is written out, or still stands for the same object, stays as it was typed
         if _is_literal(node) or _look_up(node, scope) is value:
             continue
         if (literal := _literal(value)) is not None:
@@ -201,6 +203,7 @@ def _look_up(node: ast.expr, scope: Mapping[str, object]) -> object:
 
 def _define_partial(text: SourceText, name: str, partial: functools.partial[object]) -> None:
     """Add a `functools.partial`: its function and its arguments, each under a name."""
+    # with an underscore: the session may call something else functools
     text.imports["functools_"] = "import functools as functools_"
     _bind(text, f"{name}_function", partial.func)
     arguments = [f"{name}_function"]
@@ -230,6 +233,7 @@ def _define_object(text: SourceText, name: str, value: object) -> None:
             constants[key] = literal
         else:
             text.lack(f"self.{key}", entry)
+    # without `__init__`, which may load or open what the object no longer needs
     lines = [f"{name} = {kind.__name__}.__new__({kind.__name__})"]
     lines += [f"vars({name})[{key!r}] = {literal}" for key, literal in constants.items()]
     text.definitions[name] = "\n".join(lines)

@@ -37,6 +37,7 @@ def _with_probe(values: object, role: str) -> object:
     classifier = model_source(values[role])
     if classifier is not values[role]:  # loaded, or a run
         return {**values, role: {"name": "probe", "model": classifier}}
+    # as the command line has it: a bare value is the name of a union's branch
     settings = classifier if isinstance(classifier, dict) else {"name": classifier}
     # the default supervisor is TF-IDF: without this, `model` would be refused as a setting that it does not have
     if "model" in settings and "name" not in settings:
