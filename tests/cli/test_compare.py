@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,15 +47,21 @@ def test_settings_come_first_then_numbers_then_differences(runs: Path, capsys: p
 
 def test_samples_of_the_same_prompts_are_paired_and_others_are_not(runs: Path) -> None:
     plain, strong, few = (summarize(run) for run in read_runs([runs / "plain", runs / "strong", runs / "few"]))
-    by_key = {key: (difference, paired) for key, difference, paired in differences_from(strong, plain)}
-    difference, paired = by_key["reward"]
-    assert paired
+    by_key = {key: (difference, reason) for key, difference, reason in differences_from(strong, plain)}
+    difference, reason = by_key["reward"]
+    assert reason == ""
     rewards = [strong.policy("reward"), plain.policy("reward")]
     assert rewards[0] is not None
     assert rewards[1] is not None
     assert difference.value == pytest.approx(rewards[0].value - rewards[1].value)
-    assert not by_key["accuracy"][1]
-    assert not any(paired for _, _, paired in differences_from(few, plain))
+    assert by_key["accuracy"][1] == "runs keep the mean alone"
+    reasons = {key: reason for key, _, reason in differences_from(few, plain)}
+    assert reasons["reward"] == "8 of 24 prompts are shared"
+    assert all(reasons.values())
+    without_texts = replace(strong, run=replace(strong.run, samples=()))
+    assert {key: reason for key, _, reason in differences_from(without_texts, plain)}["reward"] == (
+        "the samples of one run are not there"
+    )
 
 
 def test_a_verdict_is_given_only_where_the_interval_excludes_zero() -> None:

@@ -79,9 +79,15 @@ def versus_table(summaries: Sequence[Summary]) -> Table | None:
     """Return by how much each run's numbers differ from those of the first; None where they share none."""
     first = summaries[0]
     rows = [
-        (other.run.name, metric(key).column, text, "paired" if paired else "not paired", _verdict(difference))
+        (
+            other.run.name,
+            metric(key).column,
+            text,
+            f"not paired: {reason}" if reason else "paired",
+            _verdict(difference),
+        )
         for other in summaries[1:]
-        for key, difference, paired in differences_from(other, first)
+        for key, difference, reason in differences_from(other, first)
         for text in (recorded(difference, percent=metric(key).is_share, sign=True),)
     ]
     if not rows:
@@ -94,39 +100,42 @@ def versus_table(summaries: Sequence[Summary]) -> Table | None:
     return Table(caption, ("Run", "Number", f"Minus {first.run.name}", "Prompts", "Differs"), tuple(rows))
 
 
-def differences_from(run: Summary, first: Summary) -> list[tuple[str, Estimate, bool]]:
+def differences_from(run: Summary, first: Summary) -> list[tuple[str, Estimate, str]]:
     """Return the differences of a run's last numbers from another's.
 
     Returns:
-        By number: its key, run minus the other, and whether it is paired by prompt.
+        By number: its key, run minus the other, and why it is not paired by prompt; empty where it is.
     """
     # what only one of the two measured is in the table of runs, and has no difference
     differences = []
     for key in SAMPLED:
-        paired = _paired(key, run.run, first.run)
+        paired, reason = _paired(key, run.run, first.run)
         a, b = run.policy(key), first.policy(key)
         if not is_comparable(key, run.run, first.run):
             continue
         if paired is not None:
-            differences.append((key, paired, True))
+            differences.append((key, paired, ""))
         elif a is not None and b is not None:
-            differences.append((key, independent_difference(a, b), False))
+            differences.append((key, independent_difference(a, b), reason))
     for key in HELD_OUT:
         a, b = run.held_out_estimate(key), first.held_out_estimate(key)
         if a is not None and b is not None and is_comparable(key, run.run, first.run):
-            differences.append((key, independent_difference(a, b), False))
+            # two runs on the same rows would pair, but no run keeps what each row gave
+            differences.append((key, independent_difference(a, b), "runs keep the mean alone"))
     return differences
 
 
-def _paired(key: str, run: Run, first: Run) -> Estimate | None:
-    """Return the difference of the mean over shared prompts; None where fewer than all prompts are shared."""
+def _paired(key: str, run: Run, first: Run) -> tuple[Estimate | None, str]:
+    """Return the difference of the mean over shared prompts; None, and why, where fewer than all are shared."""
     a, b = _by_prompt(key, run), _by_prompt(key, first)
-    shared = a.keys() & b.keys()
+    if not a or not b:
+        return None, "the samples of one run are not there"
+    shared, count = a.keys() & b.keys(), max(len(a), len(b))
     # a mean over a part of the prompts would be another number than the table of runs shows
-    if not shared or len(shared) < max(len(a), len(b)):
-        return None
+    if len(shared) < count:
+        return None, f"{len(shared)} of {count} prompts are shared"
     prompts = sorted(shared)
-    return paired_difference([a[prompt] for prompt in prompts], [b[prompt] for prompt in prompts], prompts)
+    return paired_difference([a[prompt] for prompt in prompts], [b[prompt] for prompt in prompts], prompts), ""
 
 
 def _by_prompt(key: str, run: Run) -> Mapping[str, float]:
