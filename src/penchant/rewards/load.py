@@ -55,16 +55,16 @@ def load_reward(spec: str | Callable[..., object], *, device: str = "auto", over
     reads_thoughts, spec = split_thoughts_mark(spec)
     if reads_thoughts and reward_kind(spec) != "learned":
         reading = _with_thoughts(load_reward(spec, device=device, overflow=overflow))
-        return _named(reading, f"{THOUGHTS}{spec}")
+        return _with_name(reading, f"{THOUGHTS}{spec}")
     match reward_kind(spec):
         case "classifier":
             from penchant.rewards.classifier import load_classifier
 
-            return _named(checked_reward(load_classifier(spec, device=device), spec), spec)
+            return _with_name(checked_reward(load_classifier(spec, device=device), spec), spec)
         case "address":
             from penchant.rewards.http import HTTPReward
 
-            return _named(checked_reward(HTTPReward(spec)), spec)
+            return _with_name(checked_reward(HTTPReward(spec)), spec)
         case "learned":
             from penchant.rewards.learned import learned_reward  # brings torch
 
@@ -79,10 +79,10 @@ def load_reward(spec: str | Callable[..., object], *, device: str = "auto", over
         raise FUNCTIONS.refusal(
             spec, f"it is called with one argument, a list of (prompt, response) texts, but {problem}"
         )
-    return _named(checked_reward(function, spec), spec)
+    return _with_name(checked_reward(function, spec), spec)
 
 
-def _named(reward: Reward, spec: str) -> Reward:
+def _with_name(reward: Reward, spec: str) -> Reward:
     """Note the name of a reward, so that settings take the reward itself as well."""
     setattr(reward, NAME, spec)
     return reward

@@ -30,7 +30,7 @@ class Lengthening:
     def sentence(self) -> str:
         """Say what was changed."""
         lengths = " and ".join(
-            f"{name} from {_shown(self.before.get(name))} to {_shown(value)}"
+            f"{name} from {_format_setting(self.before.get(name))} to {_format_setting(value)}"
             for name, value in self.after.items()
             if name != "schedule.restarts"
         )
@@ -38,7 +38,7 @@ class Lengthening:
         return f"lengthened after step {self.step}{f': {lengths}' if lengths else ''}{restart}"
 
 
-def _shown(value: object) -> str:
+def _format_setting(value: object) -> str:
     return "null" if value is None else str(value)
 
 
@@ -72,15 +72,15 @@ def lengthening_sentences(records: object) -> list[str]:
         return []
 
 
-def with_another(earlier: Sequence[Lengthening], lengthening: Lengthening) -> list[Lengthening]:
+def with_another(record: Sequence[Lengthening], lengthening: Lengthening) -> list[Lengthening]:
     """Add a lengthening; one that was begun at this step or later and killed before it took one gives way."""
-    return [*(other for other in earlier if other.step < lengthening.step), lengthening]
+    return [*(other for other in record if other.step < lengthening.step), lengthening]
 
 
-def first_lengths(earlier: Sequence[Lengthening]) -> Mapping[str, object]:
+def first_lengths(record: Sequence[Lengthening]) -> Mapping[str, object]:
     """Return the lengths, by setting, that the run was begun with; only those that have changed since."""
     # what an earlier one says comes before what a later one does
     first: dict[str, object] = {}
-    for lengthening in earlier:
+    for lengthening in record:
         first = {**lengthening.before, **first}
     return first

@@ -29,8 +29,8 @@ def interruptible(*, saves: bool = True) -> Iterator[Interrupt]:
         if interrupt.requested:
             raise KeyboardInterrupt
         interrupt.requested = True
-        what = "stopping after this step, with a checkpoint" if saves else "stopping after this step"
-        print(f"{what} (again to stop at once)", file=sys.stderr, flush=True)
+        message = "stopping after this step, with a checkpoint" if saves else "stopping after this step"
+        print(f"{message} (again to stop at once)", file=sys.stderr, flush=True)
 
     previous = {}
     try:

@@ -144,17 +144,17 @@ def _paths(values: RowValues, before: str = "") -> Iterator[str]:
                 yield from _paths(item, f"{before}{name}.")
 
 
-def unused_field(columns: Columns, unread: Collection[str], known: Collection[str]) -> str:
+def unused_field(columns: Columns, unread: Collection[str], known_fields: Collection[str]) -> str:
     """Return which map to a field does nothing, and the nearest field; empty where all are read.
 
     Args:
-        unread: columns that no reader took in any row. known: fields that some layout has.
+        unread: columns that no reader took in any row. known_fields: fields that some layout has.
     """
     unused = [field for field, column in columns.items() if column is not None and field in unread]
     if not unused:
         return ""
     field, column = cut(unused[0]), cut(str(columns[unused[0]]))
-    nearest = did_you_mean(field, known, form=repr)
+    nearest = did_you_mean(field, known_fields, form=repr)
     return f"data.columns={{{field}: {column}}} does nothing: no reader of these rows takes {field!r}{nearest}"
 
 

@@ -165,10 +165,12 @@ def _require_fields(source: str | Path, parsed: Parsed, columns: Columns, layout
     """
     rows = len(parsed.groups)
     unread = {name for name, count in parsed.unread.items() if count == rows and name not in parsed.known}
-    known = [*CONTEXT_COLUMNS, *TOOL_COLUMNS]
+    known_fields = [*CONTEXT_COLUMNS, *TOOL_COLUMNS]
     for layout in (parsed.layout, *layouts):  # the layout of the rows first: of equally near names the first is given
-        known += [spelling for spellings in layout.required for spelling in spellings if spelling not in known]
-    if fault := unused_field(columns, unread, known):
+        known_fields += [
+            spelling for spellings in layout.required for spelling in spellings if spelling not in known_fields
+        ]
+    if fault := unused_field(columns, unread, known_fields):
         raise InputError(f"{source}: {fault} (layout {parsed.layout.name}: {parsed.layout.fields})")
 
 

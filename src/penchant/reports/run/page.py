@@ -126,7 +126,7 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
     parts = _parts(runs)
     plane = _figure(REWARD_KL, pictures, passages)
     lead = None if plane else next((figure for key in _LEADS if (figure := _figure(key, pictures, passages))), None)
-    drawn = {key: picture for key, picture in pictures.items() if not lead or file_name(key) != lead["key"]}
+    in_sections = {key: picture for key, picture in pictures.items() if not lead or file_name(key) != lead["key"]}
     return {
         "title": page_title(runs),
         "about": leading_lines(runs),
@@ -142,7 +142,7 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
         "reward_kl": plane,
         "lead": lead,
         "no_reward_kl": "" if parts is SECTIONS_REWARD_MODEL else _why_no_plane(summaries),
-        "sections": _sections(drawn, passages, parts),
+        "sections": _sections(in_sections, passages, parts),
         "samples": samples(runs),
         "marked": [
             {"run": run, "cards": marked_cards(run.marked[: MARKED_ROWS if single_run else 1])}
