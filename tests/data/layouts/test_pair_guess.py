@@ -74,3 +74,12 @@ def test_a_message_that_many_rows_share_is_said_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"got 'yes' \(and 29 more rows\)") as refusal:
         load_preferences(path)
     assert str(refusal.value).count("got 'yes'") == 1
+
+
+def test_ratings_under_other_names_are_answered_with_the_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("question,answer,stars\nq,x,5\nq,y,2\n")
+    with pytest.raises(InputError, match=r"data.columns=\{prompt: ..., response: ..., rating: stars\}"):
+        load_preferences(path)
+    groups = load_preferences(path, columns={"prompt": "question", "response": "answer", "rating": "stars"})
+    assert [(pair.winner, pair.loser) for pair in groups[0].comparisons] == [(0, 1)]

@@ -280,9 +280,10 @@ def _purpose(layout: Layout, row: Row) -> str:
         )
     if rated := quality_columns(ReadRow(row.values)):
         return (
-            f"single responses, and the column {cut(rated[0])!r} says how good each is. Write those to one prompt into "
-            "one row (`responses`, with `scores` or `ranks`) to compare them, or give each a `label` (true or "
-            "false) for the method kto"
+            f"single responses, and the column {cut(rated[0])!r} says how good each is. To compare those to one "
+            f"prompt by it, name the columns (data.columns={{prompt: ..., response: ..., rating: {cut(rated[0])}}}), "
+            "or write them into one row (`responses`, with `scores` or `ranks`); for the method kto give each a "
+            "`label` (true or false)"
         )
     return "demonstrations: use load_demonstrations, or the method sft"
 
@@ -290,12 +291,14 @@ def _purpose(layout: Layout, row: Row) -> str:
 def listed(problems: Sequence[RowProblem], rows: int, limit: int = SHOWN_PROBLEMS) -> str:
     """Return all problems in one message: the first `limit` by name, the others as a number.
 
-    What a column or a layout is not read for is the same in every row, and said once; so is any other message that
-    a fifth of the rows share.
+    What a column or a layout is not read for is the same in every row, and said once; so is a value that a
+    fifth of the rows share.
     """
     counts = Counter(problem.message for problem in problems)
+    # An empty cell is a mistake of its row, and named; a spelling that nobody reads is one of the file.
+    values = {problem.message for problem in problems if problem.kind == "value"}
     of_all = {problem.message for problem in problems if problem.kind in OF_ALL_ROWS}
-    of_all |= {message for message, count in counts.items() if count > 2 and count * 5 >= rows}
+    of_all |= {message for message in values if counts[message] > 2 and counts[message] * 5 >= rows}
     once = {problem.message: problem for problem in reversed(problems) if problem.message in of_all}
     single = [problem for problem in problems if once.get(problem.message, problem) is problem]
     repetitions = [counts[problem.message] - 1 if problem.message in of_all else 0 for problem in single]
