@@ -184,6 +184,8 @@ def study_numbers(folder: Path) -> object:
     def stripped(value: object) -> object:
         if isinstance(value, dict):
             return {k: stripped(v) for k, v in value.items() if k not in without and not CLOCKS.search(k)}
+        if isinstance(value, str):  # addresses of stages hold the names of what they were given
+            return re.sub("[0-9a-f]{12}", "", value)
         return [stripped(item) for item in value] if isinstance(value, list) else value
 
     return stripped(content)
