@@ -187,8 +187,8 @@ def _unknown(config: type[Schema], location: _Location, value: object) -> Proble
             branches = ", ".join(owners[:4]) + (f" and {len(owners) - 4} more" if len(owners) > 4 else "")
             explanation = f"`{key}` does not belong to {holder}; it belongs to {branches}"
             return Problem(path, f"`{path}`: {explanation}. Settings of {holder}: {names}")
-    own = [".".join([*parents, name]) for name in near_names(key, location.owner.model_fields)]
-    like = _namesakes(config, key) or own or _near_namesakes(config, key)
+    siblings = [".".join([*parents, name]) for name in near_names(key, location.owner.model_fields)]
+    like = _namesakes(config, key) or siblings or _near_namesakes(config, key)
     if not like and isinstance(value, Mapping):
         # `data.ties=drop`, as training has it, where the command's own setting is `ties`
         like = [name for name in value if name in location.owner.model_fields][:1]
@@ -203,8 +203,8 @@ def nearest_settings(config: type[Schema], name: str, flags: Iterable[str] = ())
     Args:
         flags: names that may be meant as well.
     """
-    near = near_names(name, [*config.model_fields, *flags])
-    return near or _namesakes(config, name) or _near_namesakes(config, name)
+    nearest_names = near_names(name, [*config.model_fields, *flags])
+    return nearest_names or _namesakes(config, name) or _near_namesakes(config, name)
 
 
 def _namesakes(config: type[Schema], name: str) -> list[str]:

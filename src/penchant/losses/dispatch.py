@@ -80,9 +80,9 @@ def pair_losses(
         size = logps[0].detach().abs() + logps[1].detach().abs()
     # functions take all settings by name: a setting that its function does not know fails at the first step
     arguments = settings.arguments() | _further_arguments(settings, (tokens[0], tokens[1]), fronts, squares)
-    named = custom_function if isinstance(settings, CustomLoss) else named_function
+    find_function = custom_function if isinstance(settings, CustomLoss) else named_function
     # the margin gets what the loss gets, so that both speak of the same sums
-    losses = named(settings.function)(*logps, **arguments)
+    losses = find_function(settings.function)(*logps, **arguments)
     margins = named_function(settings.margin)(*logps, **arguments)
     if settings.needs_reference:
         # policy and reference were scored in other batches: within float32's rounding of the sums nobody leads
