@@ -20,6 +20,7 @@ from penchant.cli import train as train_command
 from penchant.cli.main import main
 from penchant.config import load_config
 from penchant.methods import METHODS
+from penchant.runs.cache_use import GATE, USERS
 
 GOOD = {"prompt": "Who?", "chosen": " Me.", "rejected": " You."}
 
@@ -122,7 +123,7 @@ def test_bad_data_is_refused_with_its_place_and_nothing_is_written(
     assert len(done.err) < 3000
     assert done.out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jsonl"]
-    assert {path.name for path in own_cache.iterdir()} <= {"verdicts"}  # how the model may be scored holds for all data
+    assert kept_in(own_cache) <= {"verdicts"}  # how the model may be scored holds for all data
 
 
 def trains(model: str, data: str = "good.jsonl", *more: str) -> tuple[str, ...]:
@@ -188,7 +189,13 @@ def test_bad_settings_are_refused_and_nothing_is_written(
     assert "Traceback" not in done.err
     assert tree(inputs) == before
     assert not (inputs / "runs").exists()
-    assert not list(own_cache.iterdir())
+    assert not kept_in(own_cache)
+
+
+def kept_in(cache: Path) -> set[str]:
+    """What a command left in the cache, but for the locks by which pruning sees it, of which none is left."""
+    assert not list((cache / USERS).glob("*"))
+    return {path.name for path in cache.iterdir()} - {USERS, GATE}
 
 
 def test_a_tokenizer_without_an_end_token_is_refused(run: Callable[..., Run], tiny_model: str, inputs: Path) -> None:
@@ -333,7 +340,7 @@ def test_an_interruption_before_the_first_step_exits_with_130(
     def stop(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("penchant.data.check_preferences", stop)
+    monkeypatch.setattr("penchant.data.check.check_preferences", stop)
     assert run("data", "check", "x.jsonl").code == 130
 
 

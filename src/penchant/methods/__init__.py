@@ -14,7 +14,6 @@ from penchant.methods.preferred_ft import PreferredFT
 from penchant.methods.reward_model import RewardModel
 from penchant.methods.sft import SFT
 from penchant.methods.unlikelihood import Unlikelihood
-from penchant.runs.recorded_settings import with_former_defaults
 from penchant.train.settings import RunConfig
 from penchant.types import RunResult
 
@@ -36,6 +35,8 @@ def train(config: Config, *, resume: bool = False) -> RunResult:
         InputError: bad data, model, or run directory.
         RunError: the run had to stop; its last checkpoint stays.
     """
+    from penchant.runs.recorded_settings import with_former_defaults
+
     # a method's `run` imports torch inside, so that listing methods and their settings is instant
     run: Callable[..., RunResult] = import_module(type(config).__module__).run
     # before anything compares them: stages of rounds and studies are built anew, with the defaults of this version
