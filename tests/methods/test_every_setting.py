@@ -84,10 +84,13 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "optimizer=rmsprop.weight_decay": ((), ("optimizer.weight_decay=0.5",), "weights"),
     "schedule=constant": (("schedule=linear",), ("schedule=constant",), "weights"),
     "schedule=constant.warmup_steps": ((), ("schedule.warmup_steps=2",), "weights"),
+    "schedule=constant.restarts": (("schedule.warmup_steps=2",), ("schedule.restarts=[1]",), "weights"),
     "schedule=linear": ((), ("schedule=linear",), "weights"),
     "schedule=linear.warmup_steps": (("schedule=linear",), ("schedule.warmup_steps=2",), "weights"),
+    "schedule=linear.restarts": (("schedule=linear",), ("schedule.restarts=[1]",), "weights"),
     "schedule=cosine": ((), ("schedule=cosine",), "weights"),
     "schedule=cosine.warmup_steps": (("schedule=cosine",), ("schedule.warmup_steps=2",), "weights"),
+    "schedule=cosine.restarts": (("schedule=cosine",), ("schedule.restarts=[1]",), "weights"),
     "clip": (("optimizer.eps=0.1",), ("clip=1e-3",), "weights"),
     "precision": ((), ("precision=bfloat16",), "weights"),
     "gradient_checkpointing": ((), ("gradient_checkpointing=true",), "calls"),
@@ -109,6 +112,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "checkpoint_every": ((), ("checkpoint_every=1",), "checkpoints"),
     "checkpoint.best": (("evaluate.every_steps=1",), ("checkpoint.best=accuracy",), "files"),
     "checkpoint.keep": ((), ("checkpoint.keep=2",), "files"),
+    "checkpoint.optimizer": ((), ("checkpoint.optimizer=false",), "state"),
     "callbacks": ((), ("callbacks=['stop.py:at_once']",), "steps"),
     "trackers": ((), ("trackers=[tensorboard, wandb]",), "error"),
     "loss=sigmoid": (("loss=hinge",), ("loss=sigmoid",), "losses"),
@@ -292,6 +296,7 @@ class Seen:
             self.files = sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*"))
             (weights,) = (run.path / "checkpoint").glob("*model.safetensors")
             self.weights = weights.read_bytes()
+            self.state = sum(path.stat().st_size for path in (run.path / "checkpoint" / "resume").rglob("*"))
             self.data = run.metrics["data"]
             sampled = run.path / "samples.jsonl"
             self.samples = sampled.read_text() if sampled.exists() else ""
