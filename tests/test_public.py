@@ -137,6 +137,10 @@ def test_the_documented_calls_work_as_they_are_written(
     assert run.method == "dpo"
     assert run.path.parent == Path("runs")
     assert run.metrics == json.loads((run.path / "result.json").read_text())
+    assert [line["kind"] for line in run.history if line["step"] == 0] == ["eval"]
+    assert [line["loss"] for line in run.history if line["kind"] == "train"]
+    trained = pt.load_policy(run).score(groups)
+    assert not torch.equal(trained[0], scores[0])
     assert Path(page) == Path("report.html")
     assert Path("report.html").exists()
 

@@ -313,6 +313,12 @@ class RunResult:
     path: Path
     metrics: dict[str, Any]
 
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Return the lines of `metrics.jsonl`: one of kind `train` for each logged step, `eval` for each evaluation."""
+        text = (self.path / "metrics.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
     def __repr__(self) -> str:
         """Return how it ended and where it lies; all numbers would fill pages."""
         status = self.metrics.get("status")

@@ -382,6 +382,11 @@ def test_data_check_with_a_model_counts_its_tokens(run: Callable[..., Run], inpu
     assert some.code == 0, some.out
     fits = run("data", "check", "good.jsonl", f"model={tiny_model}", "max_length=13", "-o", "r.json")
     assert fits.code == 0
+    # without a limit it is the model's context, as in training
+    write(inputs / "long.jsonl", {**short, "prompt": "Who? " * 40})
+    beyond = run("data", "check", "long.jsonl", f"model={tiny_model}")
+    assert (beyond.code, "longer than 160 tokens" in beyond.out) == (2, True)
+    assert "or a larger max_length" not in beyond.out
 
 
 def test_data_check_ends_as_training_would(run: Callable[..., Run], inputs: Path) -> None:

@@ -45,6 +45,7 @@ class FakeRenderer:
     """A word is a token; a response that begins without white space merges with its prompt."""
 
     max_length: int | None = None
+    context: int | None = None
     tokenizer: ClassVar = SimpleNamespace(all_special_tokens=[])
     chat_template: ClassVar = None
 

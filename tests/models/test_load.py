@@ -41,6 +41,9 @@ def test_folders_that_are_no_models(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     with pytest.raises(InputError, match=r"did you mean .*checkpoint"):
         load_policy(tmp_path)
+    (tmp_path / "model.gguf").write_text("")
+    with pytest.raises(InputError, match=r"did you mean .*model\.gguf"):
+        load_policy(tmp_path)
     (tmp_path / "file.txt").write_text("")
     with pytest.raises(InputError, match="is a file"):
         load_policy(tmp_path / "file.txt")

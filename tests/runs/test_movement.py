@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from synthetic_runs import write_run
 def test_a_kl_below_a_hundredth_and_a_loss_that_stayed_are_named() -> None:
     assert standstill(0.0099, None, None) == "its KL from the reference is 0.0099 nats per response"
     assert standstill(0.0101, None, None) == ""
+    assert "is 0.0000 nats" in standstill(-1e-9, None, None)  # never -0.0000
     assert "stayed at 0.6900" in standstill(None, math.log(2), 0.69)
     assert standstill(None, math.log(2), 0.68) == ""
     # it came down to .69 from above
@@ -48,6 +50,16 @@ def test_the_terminal_says_it_once(tmp_path: Path) -> None:
     assert "and its held-out loss stayed at 0.6925" in text
     assert "raise optimizer.learning_rate first" in text
     assert "hardly moved" not in _summary(RunResult("dpo", tmp_path, result(1.0, 0.5)))
+
+
+@pytest.mark.parametrize(("low", "high", "said"), [(0.2, 0.8, True), (0.6, 0.9, False), (None, None, False)])
+def test_the_terminal_says_where_accuracy_is_not_told_from_chance(
+    tmp_path: Path, low: float | None, high: float | None, said: bool
+) -> None:
+    numbers: Any = result(1.0, 0.5)
+    for end in ("first", "final"):
+        numbers[end]["held_out"]["accuracy"] = {"value": 0.7, "low": low, "high": high, "n": 9, "reason": "few"}
+    assert ("not told from chance" in _summary(RunResult("dpo", tmp_path, numbers))) == said
     assert standstill_of(result(0.0, 0.6931, steps=0)) == ""
 
 

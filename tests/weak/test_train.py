@@ -95,7 +95,9 @@ def test_students_that_cannot_be(weak: str, files: dict[str, str], tmp_path: Pat
         train(student={"model": "nothing"})
     assert not (tmp_path / "run").exists()
     train()
-    with pytest.raises(InputError, match=r"already holds another run: .* or continue that run with --resume$"):
+    with pytest.raises(
+        InputError, match=r"already holds another run: .* or continue that run with --resume \(resume=True in Python\)$"
+    ):
         train()
 
 

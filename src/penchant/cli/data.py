@@ -113,14 +113,15 @@ def _check(arguments: Arguments) -> int:
     # without a model lengths are counted in characters, and torch stays away
     renderer = None
     if config.model is not None:
-        from penchant.models.load import load_renderer
+        from penchant.models.bounded import load_bounded_renderer
 
-        rendering = RenderOptions(config.template, config.template_args, config.thoughts)
-        renderer = load_renderer(config.model, rendering=rendering, trust_remote_code=config.trust_remote_code)
+        rendering = RenderOptions(config.template, config.template_args, config.thoughts, config.max_length)
+        renderer = load_bounded_renderer(config.model, rendering=rendering, trust_remote_code=config.trust_remote_code)
     report = check_preferences(
         config.path,
         renderer=renderer,
-        max_length=config.max_length,
+        # the renderer's limit is the smaller one of what was asked for and what the model takes
+        max_length=None if renderer is not None else config.max_length,
         ties=config.ties,
         overflow=config.overflow,
         contradictions=config.contradictions,

@@ -134,13 +134,12 @@ def _line(group: PromptGroup) -> int | None:
 
 
 def _renderer(config: DataShow) -> Renderer:
-    from penchant.models.load import load_renderer, stated_context
+    from penchant.models.bounded import load_bounded_renderer
 
-    renderer = load_renderer(config.model, rendering=config.rendering, trust_remote_code=config.trust_remote_code)
-    # as training: a model takes no more than its context, whatever is asked for
-    context = stated_context(config.model, trust_remote_code=config.trust_remote_code)
-    max_length = min(filter(None, (renderer.max_length, context)), default=None)
-    return replace(renderer, max_length=max_length, every_turn=config.turns == "every")
+    renderer = load_bounded_renderer(
+        config.model, rendering=config.rendering, trust_remote_code=config.trust_remote_code
+    )
+    return replace(renderer, every_turn=config.turns == "every")
 
 
 SHOW = Command(

@@ -140,8 +140,21 @@ def _summary(result: RunResult) -> str:
         lines.append(f"  best {best}: at step {metrics['best_step']}, weights in {result.path / 'best'}")
     if final and (sentence := standstill_of(metrics)):
         lines.append(f"  hardly moved: {sentence}; to move it, {MOVED_ADVICE}")
+    # a model that hardly moved has its own sentence; an accuracy beside it would be chance anyway
+    elif _holds_chance(final.get("held_out", {}).get("accuracy")):
+        lines.append(
+            "  not told from chance: the interval of the held-out accuracy holds one half; hold out more prompts, "
+            "train longer, or see how noisy the labels are"
+        )
     lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
     return "\n".join([*lines, f"run directory: {result.path}"])
+
+
+def _holds_chance(accuracy: dict[str, Any] | None) -> bool:
+    """Return whether the interval of an accuracy holds one half; false where there is no interval."""
+    if accuracy is None or accuracy.get("low") is None or accuracy.get("high") is None:
+        return False
+    return bool(accuracy["low"] <= 0.5 <= accuracy["high"])
 
 
 def _format_estimate(estimate: dict[str, Any]) -> str:

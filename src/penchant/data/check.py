@@ -186,7 +186,7 @@ def _token_refusals(report: CheckReport, tokens: TokenCounts, overflow: str) -> 
     if tokens.too_long and overflow == "error":
         yield (
             f"{source}: {len(tokens.too_long)} responses are too long, and overflow=error stops at them: set "
-            "overflow=drop or truncate_prompt, or a larger max_length"
+            f"overflow=drop or truncate_prompt{'' if tokens.is_context else ', or a larger max_length'}"
         )
     # A group is dropped as a whole where one of its responses is too long.
     limit = tokens.max_length if overflow == "drop" else None
@@ -225,6 +225,7 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length:
         unstable=tuple(unstable),
         unrenderable=tuple(unrenderable),
         max_length=limit,
+        is_context=limit is not None and limit == renderer.context,
         too_long=tuple(too_long),
         equal=tuple(equal),
         warnings=(*boundary_warnings(moved_groups, stripped), *warnings),

@@ -33,7 +33,7 @@ class TokenCounts:
         lengths: prompt and response tokens together, a tuple per group.
         unstable: where (source) the boundary between prompt and response falls into a token, once per response.
         unrenderable: groups that cannot be tokenized, and why.
-        max_length: the limit, in tokens; None if none was given.
+        max_length: the limit, in tokens; None if none was given. is_context: whether it is the model's own.
         too_long: where (source) prompt and response are longer than that, once per response.
         equal: where (source) the two responses of a comparison are the same tokens.
         warnings: what the chat template does that a reader should know.
@@ -44,6 +44,7 @@ class TokenCounts:
     unrenderable: tuple[str, ...]
     max_length: int | None
     too_long: tuple[str, ...]
+    is_context: bool = False
     equal: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -128,6 +128,7 @@ def open_network(
         # a model takes no more than its context, whatever is asked for
         max_length=min(filter(None, (options.max_length, context)), default=None),
         overflow=options.overflow,
+        context=context,
         embeddings=embedding_rows(network),
         template_name=template_name,
     )

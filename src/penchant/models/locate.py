@@ -61,6 +61,8 @@ def check_model(name: str) -> None:
         if not (path / "config.json").exists() and not (path / "adapter_config.json").exists():
             inner = path / "checkpoint"
             advice = f"; did you mean {inner}?" if inner.is_dir() else ""
+            if files := sorted(path.glob("*.gguf")):  # what `penchant export format=gguf` wrote
+                advice = f"; did you mean {files[0]}?"
             if (path / "config.yaml").is_file():  # of a run that has just begun, or one of rounds or weak labels
                 advice = ": this run has no checkpoint (yet), so nothing of it can be opened as a model"
             raise InputError(f"{path} holds no model (no config.json){advice}")

@@ -21,7 +21,8 @@ def standstill(kl_nats: float | None, first_loss: float | None, last_loss: float
     """
     parts = []
     if kl_nats is not None and abs(kl_nats) < CLOSE_NATS:
-        parts.append(f"its KL from the reference is {kl_nats:.4f} nats per response")
+        # an estimate from samples may be a little below zero
+        parts.append(f"its KL from the reference is {abs(kl_nats):.4f} nats per response")
     # both ends: a loss that comes down to .69 from above did learn something
     if all(loss is not None and abs(loss - math.log(2)) < CLOSE_LOSS for loss in (first_loss, last_loss)):
         parts.append(f"its held-out loss stayed at {last_loss:.4f} (ln 2 is what a model has that learned nothing)")

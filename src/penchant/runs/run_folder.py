@@ -147,7 +147,9 @@ class RunFolder:
         if self.path.exists() and any(entry.name != ".lock" for entry in self.path.iterdir()):
             contents = "another run" if (self.path / "config.yaml").exists() else "other files"
             choices = "choose another directory" + ("," if self._restart_folder is None else " or") + " delete it"
-            resume = ", or continue that run with --resume" if self._restart_folder is None else ""
+            resume = (
+                ", or continue that run with --resume (resume=True in Python)" if self._restart_folder is None else ""
+            )
             raise InputError(f"out={self.path} already holds {contents}: {choices}{resume}")
 
     def _check_resumable(self) -> None:

@@ -57,6 +57,9 @@ def test_long_rows_by_policy() -> None:
     long, short = PromptGroup("c" * 20, ["a"], source="f:1"), PromptGroup("c", ["a"], source="f:2")
     with pytest.raises(InputError, match=r"f:1: 22 tokens \(prompt 20, longest response 2\) .*max_length=8"):
         render_all([long, short], replace(PLAIN, max_length=8))
+    # what the model takes is no setting that could be raised
+    with pytest.raises(InputError, match=r"more than the 8 that the model takes; set overflow to drop"):
+        render_all([long, short], replace(PLAIN, max_length=8, context=8))
     groups, rendered, report = render_all([long, short], replace(PLAIN, max_length=8, overflow="drop"))
     assert (groups, report.dropped_too_long) == ([short], 1)
     assert [row.source for row in rendered] == ["f:2"]

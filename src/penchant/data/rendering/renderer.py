@@ -56,6 +56,7 @@ class Renderer:
         every_turn: score every assistant turn of a conversation, not only the response (for SFT).
         switches: score the earlier turns that the file says are taught (for SFT and labels).
         embeddings: rows of the model's embeddings, which every token must have one of; None where that is not known.
+        context: the tokens that the model takes at once; None where that is not known.
         template_name: what messages call the template, where the tokenizer was given it; else that of the tokenizer.
         chat_template: the template that prompts go through; None for plain text.
     """
@@ -70,6 +71,7 @@ class Renderer:
     every_turn: bool = False
     switches: bool = False
     embeddings: int | None = None
+    context: int | None = field(default=None, repr=False, compare=False)
     template_name: str = field(default="", repr=False, compare=False)
     chat_template: ChatTemplate | None = field(default=None, init=False, repr=False, compare=False)
     _writer: ChatText | PlainText = field(default_factory=PlainText, init=False, repr=False, compare=False)
@@ -278,18 +280,21 @@ class Renderer:
         longest = max(rendered.lengths, default=len(rendered.prompt_ids))
         if self.max_length is None or longest <= self.max_length:
             return rendered
+        # what a model takes cannot be raised, so it is not to be called a setting
+        is_context = self.max_length == self.context
         # The prompt is cut for all responses alike, by what the longest one needs: they share it.
         prompt, excess = rendered.prompt_ids, longest - self.max_length
         # The start token stays, as models are trained with one before every text.
         keep_start = int(prompt[0] == self.tokenizer.bos_token_id)
         too_long = (
             f"{longest} tokens (prompt {len(prompt)}, longest response {longest - len(prompt)}) are more than "
-            f"max_length={self.max_length}"
+            + (f"the {self.context} that the model takes" if is_context else f"max_length={self.max_length}")
         )
+        larger = "" if is_context else "raise max_length, or "
         if self.overflow != "truncate_prompt":
-            raise TooLong(f"{too_long}; raise max_length, or set overflow to drop or truncate_prompt")
+            raise TooLong(f"{too_long}; {larger}set overflow to drop or truncate_prompt")
         if len(prompt) - excess < 1 + keep_start:
-            raise TooLong(f"{too_long}, and a response alone fills that: raise max_length, or set overflow=drop")
+            raise TooLong(f"{too_long}, and a response alone fills that: {larger}set overflow=drop")
         cut = (*prompt[:keep_start], *prompt[keep_start + excess :])
         return replace(rendered, prompt_ids=cut, truncated=True)
 
