@@ -1,5 +1,5 @@
-# Penchant on a CPU, or on CUDA by another base. Built and run by buildah on a base of Debian 12 (bookworm) with a CPU build of
-# torch; never by Docker, whose daemon was not at hand, nor on the base below or one for CUDA.
+# Penchant on a CPU, or on CUDA by another base. Not run: Docker itself, the base below, and any base for CUDA. Built and
+# tried by buildah, on a base of Debian 12 (bookworm) with a CPU build of torch.
 #
 #   docker build -t penchant .
 #   docker run --rm -v "$PWD:/work" --user "$(id -u):$(id -g)" penchant demo
