@@ -21,7 +21,7 @@ import penchant.face  # noqa: F401 - `train` stays the function, whatever is imp
 
 if TYPE_CHECKING:
     from penchant import losses
-    from penchant.calls import agree, evaluate, export, judge, rank, score, study, weak_label, weak_train
+    from penchant.calls import agree, compare, evaluate, export, judge, rank, score, study, weak_label, weak_train
     from penchant.data.check import check_preferences
     from penchant.data.load import load_demonstrations, load_preferences, load_prompts
     from penchant.data.write import write_groups
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from penchant.models.settings import LoRA, ModelConfig
     from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
     from penchant.rounds import OnlineRLHF
+    from penchant.runs.read import load_run
     from penchant.studies.report import report
     from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
     from penchant.weak.command_settings import WeakLabel, WeakTrain
@@ -68,6 +69,7 @@ _LATER = {
     "agree": "penchant.calls",
     "best_worst_pairs": "penchant.rewards",
     "check_preferences": "penchant.data.check",
+    "compare": "penchant.calls",
     "compare_by_score": "penchant.rewards",
     "evaluate": "penchant.calls",
     "export": "penchant.calls",
@@ -77,6 +79,7 @@ _LATER = {
     "load_preferences": "penchant.data.load",
     "load_prompts": "penchant.data.load",
     "load_reward": "penchant.rewards",
+    "load_run": "penchant.runs.read",
     "load_reward_model": "penchant.models.reward",
     "rank": "penchant.calls",
     "report": "penchant.studies.report",
@@ -119,6 +122,7 @@ __all__ = [
     "agree",
     "best_worst_pairs",
     "check_preferences",
+    "compare",
     "compare_by_score",
     "evaluate",
     "export",
@@ -129,6 +133,7 @@ __all__ = [
     "load_prompts",
     "load_reward",
     "load_reward_model",
+    "load_run",
     "losses",
     "rank",
     "report",

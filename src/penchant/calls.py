@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penchant.evaluation.score import ScoredFile
     from penchant.export.folder import Exported
     from penchant.judges.compare.results import JudgeResults
+    from penchant.reports.run.run_comparison import RunComparison
     from penchant.runs.evaluations import OutsideEvaluation
     from penchant.studies.core.settings import Study
     from penchant.studies.core.study import StudyResult
@@ -158,6 +159,28 @@ def evaluate(model: object = None, **settings: object) -> OutsideEvaluation:
 
     evaluation, _ = run(EvaluateConfig(**_with_positionals(settings, model=model)))
     return evaluation
+
+
+def compare(*runs: RunResult | str | Path, against: RunResult | str | Path | None = None) -> RunComparison:
+    """Compare runs, as `penchant compare` does: what differs in their settings first, then their numbers.
+
+    Args:
+        runs: run directories, or results of `train`; the first is what the others are compared with.
+        against: the run to compare with, where it is not the first.
+
+    Returns:
+        Tables, which a notebook shows.
+
+    Raises:
+        InputError: no run that can be read.
+    """
+    from penchant.reports.run.run_comparison import compare_runs
+    from penchant.types import RunResult
+
+    def folder(run: object) -> str:
+        return str(run.path if isinstance(run, RunResult) else run)
+
+    return compare_runs(list(map(folder, runs)), None if against is None else folder(against))
 
 
 @_keep_cache

@@ -6,6 +6,7 @@ and exits with 2.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
@@ -14,6 +15,24 @@ MOST_NAMES = 5  # that a message asks about: in a folder of numbered files all a
 
 class PenchantError(Exception):
     """Base of every error that Penchant raises on purpose. `str(error)` is a complete message for the user."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: the user's own lines and the message, which dozens of ours would hide."""
+        import traceback
+
+        # the cause first: where the user's own function failed, its line says more than ours
+        errors = [error for error in (self.__cause__, self) if error is not None]
+        frames = [frame for error in errors for frame in traceback.extract_tb(error.__traceback__)]
+        lines = [
+            f"{frame.filename}, line {frame.lineno}: {frame.line}" for frame in frames if _is_users(frame.filename)
+        ]
+        return [*lines, f"{type(self).__name__}: {self}", "(all lines: import traceback; traceback.print_exc())"]
+
+
+def _is_users(file: str) -> bool:
+    """Return whether a file is neither Penchant's nor Python's nor of an installed package."""
+    package = os.path.dirname(__file__)
+    return not file.startswith((package, "<frozen")) and not any(part in file for part in ("-packages", "lib/python"))
 
 
 class InputError(PenchantError, ValueError):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
 
+import penchant as pt
 from penchant.cli.main import main
 from penchant.files import locked_folder
 from penchant.metrics.estimates import Estimate
@@ -161,3 +163,17 @@ def test_a_run_of_other_numbers_is_no_obstacle(runs: Path, capsys: pytest.Captur
     (runs / "few" / "result.json").write_text(json.dumps({**result, "status": None, "first": 3, "final": []}))
     assert main(["compare", "runs/plain", "runs/few"]) == 0
     assert "ended" in capsys.readouterr().out
+
+
+def test_the_call_compares_as_the_command_does(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "runs/plain", "runs/strong", "against=runs/strong"]) == 0
+    printed = capsys.readouterr().out
+    compared = pt.compare(pt.load_run("runs/plain"), "runs/strong", against="runs/strong")
+    assert repr(compared) == "RunComparison(strong, plain)"
+    assert [table.caption for table in compared.tables] == [
+        line for line in printed.splitlines() if line in {table.caption for table in compared.tables}
+    ]
+    cells = [cell for table in compared.tables for row in table.rows for cell in row]
+    assert cells
+    assert all(cell in printed for cell in cells)
+    assert all(escape(cell) in compared._repr_html_() for cell in cells)

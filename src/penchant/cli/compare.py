@@ -39,33 +39,21 @@ def _compare(arguments: Arguments) -> int:
     if config.out is not None and not config.out.endswith((".html", ".htm")):
         raise InputError(f"out={config.out}: the page needs a name that ends in .html")
     from penchant.reports.run.page import check_page_name, runs_page
-    from penchant.reports.run.summary import summarize
-    from penchant.reports.run.tables import comparison, differences
-    from penchant.reports.run.versus import read_each, unread_table, versus_table
+    from penchant.reports.run.run_comparison import compare_runs
+    from penchant.reports.run.tables import differences
+    from penchant.reports.run.versus import unread_table
 
     if config.out is not None:
         check_page_name(Path(config.out))
         check_file(config.out, arguments.flags, page=True)
-    runs, unread = read_each(_ordered(config))
-    summaries = [summarize(run) for run in runs]
-    tables = [differences(runs) if len(runs) > 1 else None, comparison(summaries)]
-    tables += [versus_table(summaries), unread_table(unread)]
-    if len(runs) > 1 and tables[0] is None:
+    compared = compare_runs(config.runs, config.against)
+    if len(compared.runs) > 1 and differences(compared.runs) is None:
         print("The settings of these runs are the same.\n")
-    print("\n\n".join(_lines(table) for table in tables if table is not None))
+    print("\n\n".join(map(_lines, compared.tables)))
     if config.out is not None:
-        print(f"\npage: {runs_page(runs, Path(config.out), unread_table(unread))}")
+        print(f"\npage: {runs_page(compared.runs, Path(config.out), unread_table(compared.unread))}")
     # as `data check --strict`: a script has to know that a run is missing from the table
-    return 1 if unread else 0
-
-
-def _ordered(config: Compare) -> list[str]:
-    """Return the folders with the one to compare with first, each once."""
-    runs = list(dict.fromkeys(str(Path(run)) for run in config.runs))
-    if config.against is None:
-        return runs
-    first = str(Path(config.against))
-    return [first, *(run for run in runs if run != first)]
+    return 1 if compared.unread else 0
 
 
 def _lines(table: Table) -> str:

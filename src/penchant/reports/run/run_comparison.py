@@ -1,0 +1,50 @@
+"""Compare runs: the tables of `penchant compare` and `pt.compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from penchant.reports.kit.tables import Table
+from penchant.reports.run.summary import summarize
+from penchant.reports.run.tables import comparison, differences
+from penchant.reports.run.versus import UnreadRun, read_each, unread_table, versus_table
+from penchant.rich_text import html_table
+from penchant.runs.read import Run
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """Runs beside the first of them: what `penchant compare` prints.
+
+    Attributes:
+        runs: those that could be read, the one that the others are compared with first.
+        unread: folders that could not.
+        tables: settings that differ (none where all are the same), numbers, and differences from the first run.
+    """
+
+    runs: tuple[Run, ...]
+    unread: tuple[UnreadRun, ...]
+    tables: tuple[Table, ...]
+
+    def __repr__(self) -> str:
+        names = ", ".join(run.name for run in self.runs)
+        return f"RunComparison({names}{f', {len(self.unread)} unread' if self.unread else ''})"
+
+    def _repr_html_(self) -> str:
+        return "".join(html_table(table.caption, table.rows, table.columns) for table in self.tables)
+
+
+def compare_runs(paths: Sequence[str], against: str | None = None) -> RunComparison:
+    """Compare run directories with the first, or with the one that is named.
+
+    Raises:
+        InputError: none can be read.
+    """
+    folders = list(dict.fromkeys(str(Path(path)) for path in (*filter(None, [against]), *paths)))
+    runs, unread = read_each(folders)
+    summaries = [summarize(run) for run in runs]
+    tables = [differences(runs) if len(runs) > 1 else None, comparison(summaries)]
+    tables += [versus_table(summaries), unread_table(unread)]
+    return RunComparison(runs, tuple(unread), tuple(table for table in tables if table is not None))
