@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from penchant.models.settings import LoRA, ModelConfig
     from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
     from penchant.rounds import OnlineRLHF
-    from penchant.runs.read import load_run
+    from penchant.runs.load_run import load_run
     from penchant.studies.report import report
     from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
     from penchant.weak.command_settings import WeakLabel, WeakTrain
@@ -79,7 +79,7 @@ _LATER = {
     "load_preferences": "penchant.data.load",
     "load_prompts": "penchant.data.load",
     "load_reward": "penchant.rewards",
-    "load_run": "penchant.runs.read",
+    "load_run": "penchant.runs.load_run",
     "load_reward_model": "penchant.models.reward",
     "rank": "penchant.calls",
     "report": "penchant.studies.report",

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from penchant.errors import InputError
-from penchant.runs.read import load_run, read_runs
+from penchant.runs.read import read_runs
 from penchant.types import RunResult
 
 
@@ -132,16 +132,3 @@ def test_a_folder_of_runs_stands_for_its_runs(make_run, tmp_path):
     (one.parent / "notes").mkdir()
     assert [run.name for run in read_runs([one.parent])] == ["a", "b"]
     assert two.parent == one.parent
-
-
-def test_the_result_of_a_run_of_yesterday(make_run):
-    path = make_run(steps=12)
-    result = load_run(str(path))
-    assert (result.method, result.path) == ("dpo", path)
-    assert result.metrics == json.loads((path / "result.json").read_text())
-    assert [line["step"] for line in result.history if line["kind"] == "train"] == list(range(1, 13))
-    (path / "result.json").unlink()
-    with pytest.raises(InputError, match="has not ended"):
-        load_run(path)
-    with pytest.raises(InputError):
-        load_run(path / "nowhere")

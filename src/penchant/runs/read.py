@@ -142,22 +142,6 @@ def read_runs(runs: Sequence[RunResult | str | Path]) -> tuple[Run, ...]:
     return tuple(_read_run(path, name) for path, name in zip(unique, _distinct_names(unique), strict=True))
 
 
-def load_run(path: str | Path) -> RunResult:
-    """Return the result of a run that has ended, as `train` returned it.
-
-    Args:
-        path: the run directory.
-
-    Raises:
-        InputError: it is no run directory, is damaged, or has not ended.
-    """
-    folder = Path(path).expanduser()
-    run = _read_run(folder, folder.name)
-    if run.result is None:
-        raise InputError(f"{path} holds a run that has not ended: go on with it by `train(config, resume=True)`")
-    return RunResult(run.method, folder, dict(run.result))
-
-
 def _run_folders(path: Path) -> list[Path]:
     """Return the path itself, or the run directories right below it where it is a folder of those (a study)."""
     # metrics alone are a run too: the configuration may be what is missing
