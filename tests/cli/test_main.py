@@ -102,7 +102,7 @@ BAD_FILES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "longer than the context": (
         f"{ROW}\n{json.dumps(GOOD | {'prompt': 'long ' * 100})}\n".encode(),
-        ["bad.jsonl:2", "max_length=160", "overflow"],
+        ["bad.jsonl:2", "more than the 160 that the model takes", "overflow"],
     ),
 }
 
