@@ -245,3 +245,71 @@ def test_a_full_disk_names_no_option_that_there_is_not(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "Make room, remove" in done.stderr
     assert "--resume" not in done.stderr
+
+
+def both_orders(path: Path, choose: Callable[[int, bool], str], *, both: bool = True) -> str:
+    """Write a judge's rows: each of 40 pairs with A on the left, and (unless told not to) with A on the right too."""
+    rows = []
+    for number in range(40):
+        for a_left in (True, False) if both else (number % 2 == 0,):
+            left, right = ("A", "B") if a_left else ("B", "A")
+            texts = {"response_a": f"{left} says {number}", "response_b": f"{right} says {number}"}
+            row = {"prompt": f"prompt {number}", **texts, "winner": choose(number, a_left), "judge": path.stem}
+            rows.append(json.dumps(row) + "\n")
+    path.write_text("".join(rows))
+    return str(path)
+
+
+def take_left(_number: int, _a_left: bool) -> str:
+    return "a"
+
+
+def stay_with_a(_number: int, a_left: bool) -> str:
+    return "a" if a_left else "b"
+
+
+def test_judgments_in_both_orders_show_a_leaning_to_a_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [both_orders(tmp_path / "lefty.jsonl", take_left), both_orders(tmp_path / "steady.jsonl", stay_with_a)]
+    lefty, steady = agreement_numbers(Agree(files=files, resamples=200))["raters"]
+    # two judgments of each of 40 pairs; kappa and ties still see one verdict per pair
+    assert (lefty["first_shown"]["value"], lefty["first_shown"]["n"], lefty["ties"]) == (1.0, 80, 40)
+    assert lefty["first_shown"]["low"] > 0.9
+    assert (steady["first_shown"]["value"], steady["first_shown"]["n"], steady["ties"]) == (0.5, 80, 0)
+    assert main(["agree", *files, f"out={tmp_path / 'run'}", "resamples=200"]) == 0
+    printed = capsys.readouterr().out
+    assert "  lefty took the one shown first in 100% [" in printed
+    assert "  steady took the one shown first in 50% " in printed
+    assert "80 times somebody" not in printed
+    assert "lefty leans to the response shown first" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_rows_in_one_order_are_only_told_by_a_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [both_orders(tmp_path / f"{name}.jsonl", take_left, both=False) for name in ("one", "two")]
+    config = Agree(files=files, resamples=200)
+    assert [rater["first_shown"] for rater in agreement_numbers(config)["raters"]] == [None, None]
+    shown = [rater["first_shown"] for rater in agreement_numbers(config.replace(order="row"))["raters"]]
+    assert [(share["value"], share["n"]) for share in shown] == [(1.0, 40), (1.0, 40)]
+    assert main(["agree", *files, f"out={tmp_path / 'run'}", "resamples=200"]) == 0
+    assert "position: not measured" in capsys.readouterr().out
+
+
+def test_the_winner_first_is_no_order_in_which_anything_was_shown(tmp_path: Path) -> None:
+    # a contradiction in `chosen` and `rejected` stands in both orders, and its winner first in both
+    rows = [
+        {"prompt": f"{n}", "chosen": first, "rejected": second} for n in range(20) for first, second in ("ab", "ba")
+    ]
+    files = []
+    for name in ("one", "two"):
+        files.append(str(tmp_path / f"{name}.jsonl"))
+        Path(files[-1]).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert agreement_numbers(Agree(files=files, resamples=200))["raters"][0]["first_shown"] is None
+    with pytest.raises(InputError, match="order=row: rows of the layout trl"):
+        measure_agreement(Agree(files=files, order="row"))
+    # the same in our own layout, as a conversion writes it: told by every winner standing first
+    own = [{"prompt": row["prompt"], "responses": [row["chosen"], row["rejected"]]} for row in rows]
+    for file in files:
+        comparison = {"comparisons": [{"winner": 0, "loser": 1}]}
+        Path(file).write_text("".join(json.dumps(row | comparison) + "\n" for row in own))
+    config = Agree(files=files, resamples=200)
+    assert agreement_numbers(config)["raters"][0]["first_shown"] is None
+    assert agreement_numbers(config.replace(order="row"))["raters"][0]["first_shown"]["value"] == 1.0

@@ -65,6 +65,27 @@ def agreement_lines(agreement: Agreement) -> list[str]:
         lines.append(
             f"  {name} against {majority}: kappa {kappa}, the same in {format_estimate(raw, percent=True)} of {raw.n}"
         )
+    return lines + _leaning_lines(agreement)
+
+
+def _leaning_lines(agreement: Agreement) -> list[str]:
+    """Return a line per rater that says how often it prefers the response shown first, and the longer one."""
+    from penchant.reports.kit.text import format_estimate, short
+
+    lines = []
+    for rater in agreement.raters[:MOST_LINES]:
+        leanings = [
+            f"{words} in {format_estimate(leaning, percent=True)} of {leaning.n}"
+            for words, leaning in (("the one shown first", rater.first_shown), ("the longer one", rater.longer))
+            if leaning
+        ]
+        if leanings:
+            lines.append(f"  {short(rater.name, NAME_LENGTH)} took {', '.join(leanings)}")
+    if not any(rater.first_shown for rater in agreement.raters):
+        lines.append(
+            "  position: not measured, for nobody judged a pair in both orders (order=row, if the order in the rows is "
+            "the one shown)"
+        )
     return lines
 
 

@@ -17,7 +17,7 @@ from penchant.metrics.agreement import (
 )
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.resampling import Resampling
-from penchant.raters.breakdown import by_length, by_order, by_topic, leaning, mean_over
+from penchant.raters.breakdown import by_length, by_order, by_topic, first_shown_share, leaning, mean_over
 from penchant.raters.files_to_page import files_to_page
 from penchant.raters.ratings import FIRST, SECOND, TIE, Ratings, read_ratings
 from penchant.raters.results import Agreement, Disagreement, HumanStudy, Matchup, MatchupWins, RaterPair, RaterResult
@@ -52,6 +52,7 @@ def measure_agreement(config: Agree) -> Agreement:
         config.people,
         kept_raters=config.annotators,
         topic=config.topic,
+        order=config.order,
         layout=config.layout,
         columns=config.columns,
         bad_rows=config.bad_rows,
@@ -132,7 +133,7 @@ def _raters(ratings: Ratings, resampling: Resampling) -> tuple[RaterResult, ...]
     against_others = iter(leave_one_out(reference, clusters, **resampling))
     is_longer = [pair.longer_by > 0 if pair.longer_by else None for pair in ratings.pairs]
     rows = []
-    for rater, verdicts, orders in zip(ratings.raters, ratings.verdicts, ratings.orders, strict=True):
+    for rater, verdicts, sides in zip(ratings.raters, ratings.verdicts, ratings.sides, strict=True):
         is_in_reference = rater in ratings.people or not ratings.people
         against_all = pair_agreement(verdicts, leading, clusters, **resampling)
         rows.append(
@@ -142,7 +143,7 @@ def _raters(ratings: Ratings, resampling: Resampling) -> tuple[RaterResult, ...]
                 judged=sum(verdict is not None for verdict in verdicts),
                 ties=sum(verdict == TIE for verdict in verdicts),
                 longer=leaning(verdicts, is_longer, clusters, resampling),
-                first_shown=leaning(verdicts, orders, clusters, resampling),
+                first_shown=first_shown_share(sides, clusters, resampling),
                 # The majority of two is what both say, so each of them agrees with it wherever there is one.
                 majority=against_all if len(reference) > 2 else None,
                 # A judge is no part of the people's majority, so there is nothing to leave out of it.

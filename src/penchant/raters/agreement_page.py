@@ -25,6 +25,7 @@ LEANINGS = (
     ("longer", "longer response", "shorter response", "the longer one"),
     ("first_shown", "response shown first", "response shown second", "the first"),
 )
+BOTH_ORDERS = " (one half is what never changing one's mind between the two orders gives, 100% is always the first)."
 CAPTIONS = {
     "kappa": "Agreement beyond chance: 1 is full agreement, 0 is chance, below 0 is worse than chance.",
     "raw": "Share of the comparisons judged by both on which both say the same (first, second or tie).",
@@ -147,7 +148,7 @@ def _raters(results: Agreement) -> Table:
 
 def _leanings(results: Agreement) -> Table:
     """Return the table of what each rater prefers, whatever the others say."""
-    # only `penchant collect` records which response stood first on the page
+    # known where somebody judged a pair in both orders, where `penchant collect` recorded it, or by `order=row`
     with_order = any(rater.first_shown for rater in results.raters)
     rows = [
         (
@@ -161,7 +162,7 @@ def _leanings(results: Agreement) -> Table:
     ]
     return Table(
         "Each rater alone: of comparisons that are decided, how often the longer response is preferred where lengths "
-        "differ" + (", and the one shown first where that is known." if with_order else "."),
+        "differ" + (f", and the one shown first where that is known{BOTH_ORDERS}" if with_order else "."),
         ("rater", "judged", "ties", "prefers the longer", *(["prefers the first shown"] if with_order else [])),
         tuple(rows),
     )

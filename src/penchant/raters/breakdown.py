@@ -14,6 +14,7 @@ from penchant.metrics.resampling import Resampling
 from penchant.metrics.word_clusters import word_clusters
 from penchant.raters.ratings import FIRST, SECOND, Ratings
 from penchant.raters.results import GroupAgreement, LengthGroup, Orders, TopicGroup, Topics
+from penchant.raters.sides import Judgment
 
 QUARTERS = 4
 MOST_TOPICS = 12  # in the table; the other topics share one more row
@@ -91,6 +92,28 @@ def leaning(
             (is_first == (verdict == FIRST), cluster)
             for verdict, is_first, cluster in zip(verdicts, sides, clusters, strict=True)
             if verdict in (FIRST, SECOND) and is_first is not None
+        ],
+        resampling,
+    )
+
+
+def first_shown_share(
+    judgments: Sequence[Sequence[Judgment]], clusters: list[str], resampling: Resampling
+) -> Estimate | None:
+    """Return how often a rater prefers the response that stood first, where it decides.
+
+    What it judged in both orders counts once per order: whoever never changes their mind has one half there, whatever
+    the responses are, and whoever always takes the first has 1.
+
+    Args:
+        judgments: of each pair, those of which the side is known.
+    """
+    return mean_over(
+        [
+            (judgment.stood_first == (judgment.verdict == FIRST), cluster)
+            for pair_judgments, cluster in zip(judgments, clusters, strict=True)
+            for judgment in pair_judgments
+            if judgment.verdict in (FIRST, SECOND)
         ],
         resampling,
     )

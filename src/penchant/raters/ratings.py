@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from penchant.data.load import read_preferences
 from penchant.data.options import BadRows, Columns
 from penchant.errors import InputError, did_you_mean
 from penchant.raters.row_metadata import RowMetadata, read_row_metadata, topic_field
+from penchant.raters.sides import Judgment, RowOrder, judgments_with_side, row_order, shown_order
 from penchant.types import Comparison, PromptGroup, prompt_text, response_text
 
 FIRST, SECOND, TIE = "first", "second", "tie"
@@ -48,6 +49,8 @@ class Ratings:
         raters: names; those in `people` come from files of people.
         verdicts: for each rater, "first", "second" or "tie" of each pair, None where nothing was said.
         orders: for each rater and pair, whether the first stood before the second on the page; None where nobody knows.
+        sides: for each rater and pair, the judgments of which that is known: more than one where the pair was judged in
+            both orders, none where nobody knows.
         topics: of each pair, None where its row says nothing. topic: the field that says it; None where there is none.
         skipped_rows: rows that cannot be used.
         alike: comparisons of responses that differ in white space at their ends only, left out.
@@ -60,6 +63,7 @@ class Ratings:
     people: set[str] = field(default_factory=set)
     verdicts: list[list[str | None]] = field(default_factory=list)
     orders: list[list[bool | None]] = field(default_factory=list)
+    sides: list[list[tuple[Judgment, ...]]] = field(default_factory=list)
     topics: list[str | None] = field(default_factory=list)
     topic: str | None = None
     skipped_rows: int = 0
@@ -83,6 +87,7 @@ def read_ratings(
     *,
     kept_raters: Sequence[str] = (),
     topic: str | None = None,
+    order: Literal["both", "row"] = "both",
     layout: str | None = None,
     columns: Columns | None = None,
     bad_rows: BadRows = "error",
@@ -94,12 +99,13 @@ def read_ratings(
         people: more of them, whose raters are people.
         kept_raters: raters to keep; all if empty.
         topic: the field that says what a prompt is about; one of `TOPIC_FIELDS` that fits if not given.
+        order: whether the order of each row is the one shown (`row`), or only that of pairs judged in both orders.
         layout, columns, bad_rows: as in `read_preferences`.
 
     Raises:
         InputError: what `read_preferences` raises; a file that names the annotator of some comparisons only; a name
             that stands for a person and a judge, or for two files; names in `kept_raters` that nobody has; a `topic`
-            that no row has.
+            that no row has; `order="row"` of rows that put the winner first.
     """
     table = RatingsTable()
     skipped = 0
@@ -118,6 +124,7 @@ def read_ratings(
         )
         skipped += loaded.skipped_rows
         metadata_of = read_row_metadata(source, loaded.layout, topic=topic, columns=columns)
+        order_of_rows = row_order(source, loaded.layout, loaded.groups, order)
         name = _file_rater(source, loaded.groups)
         # `a/prefs.jsonl` and `b/prefs.jsonl` would be one rater that judges twice
         if name is not None and named_after.setdefault(name, source) != source:
@@ -128,7 +135,7 @@ def read_ratings(
                 rater = comparison.annotator if name is None else name
                 assert rater is not None
                 table.refuse_both(rater, is_people, source)
-                table.add(rater, group, comparison, metadata)
+                table.add(rater, group, comparison, metadata, order_of_rows)
     return replace(table.ratings(kept_raters, topic), skipped_rows=skipped)
 
 
@@ -141,14 +148,25 @@ class RatingsTable:
 
     def __init__(self) -> None:
         self._verdicts: dict[str, dict[Key, set[str]]] = {}
-        self._orders: dict[str, dict[Key, set[bool | None]]] = {}
+        self._judgments: dict[str, dict[Key, set[Judgment]]] = {}
         self._pairs: dict[Key, Compared] = {}
         self._topics: dict[Key, dict[str, str]] = {}
         self._people: set[str] = set()
         self._same_texts = 0
 
-    def add(self, rater: str, group: PromptGroup, comparison: Comparison, metadata: RowMetadata) -> None:
-        """Add a rater's verdict on two responses."""
+    def add(
+        self,
+        rater: str,
+        group: PromptGroup,
+        comparison: Comparison,
+        metadata: RowMetadata,
+        order_of_rows: RowOrder = "unrelated",
+    ) -> None:
+        """Add a rater's verdict on two responses.
+
+        Args:
+            order_of_rows: whether the group's order is the one in which the rater saw them.
+        """
         key, verdict, pair = oriented(group, comparison, metadata.models)
         # With the white space at their ends taken off, the two are one response.
         if key[1] == key[2]:
@@ -161,7 +179,8 @@ class RatingsTable:
         # of two rows that name a topic by one field, the first counts
         self._topics[key] = {**metadata.topics, **self._topics.get(key, {})}
         self._verdicts.setdefault(rater, {}).setdefault(key, set()).add(verdict)
-        self._orders.setdefault(rater, {}).setdefault(key, set()).add(_first_shown(group, comparison, pair, metadata))
+        judgment = _judgment(group, comparison, metadata, order_of_rows, verdict, pair)
+        self._judgments.setdefault(rater, {}).setdefault(key, set()).add(judgment)
 
     def refuse_both(self, rater: str, is_people: bool, source: str) -> None:
         """Refuse a rater that is a person and a judge.
@@ -200,7 +219,9 @@ class RatingsTable:
             # rater look surer than they are.
             verdicts=[[_single(verdicts_of[rater].get(key), conflict=TIE) for key in kept_keys] for rater in raters],
             # who judged twice in both orders saw it in neither
-            orders=[[_single(self._orders[rater].get(key), conflict=None) for key in kept_keys] for rater in raters],
+            orders=[[shown_order(self._judgments[rater].get(key, ())) for key in kept_keys] for rater in raters],
+            # in both orders there is a judgment per side, which the verdict above no longer has
+            sides=[[judgments_with_side(self._judgments[rater].get(key, ())) for key in kept_keys] for rater in raters],
             topics=[topics_of[key].get(field_of_topics) if field_of_topics is not None else None for key in kept_keys],
             topic=field_of_topics,
             alike=self._same_texts,
@@ -243,12 +264,22 @@ def _single(values: set[Value] | None, *, conflict: Value | None) -> Value | Non
     return next(iter(values)) if len(values) == 1 else conflict
 
 
-def _first_shown(group: PromptGroup, comparison: Comparison, pair: Compared, metadata: RowMetadata) -> bool | None:
-    """Return whether the pair's first response stood before its second, where the row says it."""
-    # The row knows winner and loser, the pair first and second.
+def _judgment(
+    group: PromptGroup,
+    comparison: Comparison,
+    metadata: RowMetadata,
+    order_of_rows: RowOrder,
+    verdict: str,
+    pair: Compared,
+) -> Judgment:
+    """Return a verdict with the side on which the pair's first response stood, where the row says it."""
     before = metadata.stood_before(comparison.annotator, comparison.winner, comparison.loser)
+    is_certain = before is not None or order_of_rows == "shown"
+    if before is None and order_of_rows != "unrelated":
+        before = comparison.winner < comparison.loser
+    # The row knows winner and loser, the pair first and second.
     won_first = response_text(group.responses[comparison.winner]).strip() == pair.first
-    return None if before is None else before == won_first
+    return Judgment(verdict, None if before is None else before == won_first, is_certain)
 
 
 def _file_rater(source: str, groups: Sequence[PromptGroup]) -> str | None:

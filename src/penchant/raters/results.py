@@ -29,7 +29,8 @@ class RaterResult:
         kind: `person` and `judge` where there are people, else `rater`.
         judged, ties: comparisons that it judged, and ties among its verdicts.
         longer: how often it prefers the longer response.
-        first_shown: how often it prefers the response that stood first on the page; None where nobody knows the order.
+        first_shown: how often it prefers the response that it saw first; None where nobody knows the order. `n` counts
+            judgments: two of a pair that it judged in both orders.
         majority: against the majority of all; None where two raters are all there are.
         left_out: against the majority of the others.
     """

@@ -38,6 +38,9 @@ class Agree(Config):
     leaves the column of that name out."""
     bad_rows: BadRows = "error"
     """What to do with rows that cannot be used: refuse the file, or leave them out and count them."""
+    order: Literal["both", "row"] = "both"
+    """How to know which response a rater saw first, apart from what `penchant collect` recorded: `both` takes the pairs
+    that one rater judged in both orders of the row, `row` says that every row's order is the one shown."""
     topic: Name | None = None
     """The field of the rows that says what a prompt is about, such as `category` or `info.subreddit`. If not given, one
     of the usual names; where there is none, prompts are clustered by their words."""

@@ -38,6 +38,8 @@ class Layout:
         variants: data sets that are read by this layout though they are published under a name of their own: by that
             name, what is particular about them.
         joined: whether rows hold one rated response each, so that those of one prompt are compared by their scores.
+        has_sides: whether the order of a row's responses says nothing of who won, so that it can be the order in which
+            a judge saw them.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Layout:
     about: str = ""
     variants: Mapping[str, str] = field(default_factory=dict, hash=False)
     joined: bool = False
+    has_sides: bool = False
 
     @property
     def fields(self) -> str:

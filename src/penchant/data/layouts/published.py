@@ -44,18 +44,21 @@ PUBLISHED: tuple[Layout, ...] = (
         (("history",), ("human_ref_A",), ("human_ref_B",), ("labels",)),
         judged.read_shp,
         context=False,  # here `history` is the post itself
+        has_sides=True,
         about="Stanford's SHP: two comments on a post; `labels` is 1 where A is preferred. Their votes are the scores.",
     ),
     Layout(
         "webgpt",
         (("question",), ("answer_0",), ("answer_1",), ("score_0",), ("score_1",)),
         judged.read_webgpt,
+        has_sides=True,
         about="WebGPT's comparisons: the answer with the higher score wins, equal ones tie. Quotes are not read.",
     ),
     Layout(
         "pku-saferlhf",
         (*PROMPT, ("response_0",), ("response_1",), ("better_response_id", "safer_response_id")),
         judged.read_saferlhf,
+        has_sides=True,
         about=(
             "PKU-SafeRLHF: two responses, which is better and which is safer. Where these differ, `data.score=better` "
             "or `data.score=safer` says which counts."
@@ -65,6 +68,7 @@ PUBLISHED: tuple[Layout, ...] = (
         "helpsteer2-preference",
         (*PROMPT, ("response_1",), ("response_2",), ("preference_strength",)),
         judged.read_helpsteer2_preference,
+        has_sides=True,
         about=(
             "HelpSteer2's preferences: a strength from -3 (the first is much better) to 3. It is the comparison's "
             "weight; 0 is a tie, and so is what is below `data.margin`."
@@ -75,6 +79,7 @@ PUBLISHED: tuple[Layout, ...] = (
         (("context",), ("response1",), ("response2",), ("overall_preference",)),
         judged.read_helpsteer3,
         context=False,  # here `context` is the conversation itself
+        has_sides=True,
         about=(
             "HelpSteer3's preferences: the same scale. `data.score=individual` reads the annotators' votes instead of "
             "the overall one, each as a comparison by its place (`vote 1`)."
@@ -120,6 +125,7 @@ PUBLISHED: tuple[Layout, ...] = (
                 "Chatbot Arena, 140,000 votes: the same; the contents are lists of parts, and `both_bad` is a tie."
             ),
         },
+        has_sides=True,
         about=(
             "MT-bench's judgments: one comparison of the answers of that `turn` by `judge`. Rows whose conversations "
             "differ before it are refused; `data.bad_rows=skip` counts them."
@@ -129,6 +135,7 @@ PUBLISHED: tuple[Layout, ...] = (
         "arena-55k",
         (*PROMPT, ("response_a",), ("response_b",), ("winner_model_a",), ("winner_model_b",)),
         arena.read_battle_texts,
+        has_sides=True,
         about=(
             "Chatbot Arena, 55,000 conversations as lists in text: the last answers are compared, where the turns "
             "before them agree."
@@ -138,6 +145,7 @@ PUBLISHED: tuple[Layout, ...] = (
         "response-pair",
         (("prompt", "instruction"), ("response_a",), ("response_b",), ("winner",)),
         arena.read_answers,
+        has_sides=True,
         about=(
             "Two responses and the winner (`a`, `model_b`, `left`, `2`, a model's name, `tie`, ...): one comparison by "
             "`judge` or `annotator`."

@@ -47,6 +47,7 @@ OWN_LAYOUT = Layout(
     (("prompt",), ("responses",)),
     own.read_penchant,
     counts_add=True,
+    has_sides=True,
     about="Penchant's own JSON Lines. They say all that a prompt with its responses can hold.",
 )
 
@@ -90,12 +91,14 @@ PREFERENCES: tuple[Layout, ...] = (
         "finegrained-rlhf",
         (("question",), ("passages",), ("prediction 1",), ("prediction 2",), ("preference",)),
         several.read_finegrained,
+        has_sides=True,
         about="Fine-grained RLHF: four responses, and a verdict on each of their six pairs.",
     ),
     Layout(
         "pandalm",
         (("instruction",), ("response1",), ("response2",), ("annotator1",)),
         several.read_pandalm,
+        has_sides=True,
         about="PandaLM: two responses, and one comparison per annotator.",
     ),
     Layout(
@@ -103,6 +106,7 @@ PREFERENCES: tuple[Layout, ...] = (
         (("instruction",), ("output_1",), ("output_2",), ("preference",)),
         several.read_alpaca_eval,
         codes=("preference", several.ambiguous_preferences),
+        has_sides=True,
         about="AlpacaEval's annotations: one comparison by `annotator`; the likelier output wins.",
     ),
     Layout(
@@ -120,6 +124,7 @@ PREFERENCES: tuple[Layout, ...] = (
         "openai-summaries",
         (("info",), ("summaries",), ("choice",)),
         several.read_openai_summaries,
+        has_sides=True,
         about="OpenAI's summarisation comparisons: one comparison by `worker`.",
     ),
     *FRAMEWORK_PREFERENCES,
