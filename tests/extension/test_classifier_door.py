@@ -50,6 +50,10 @@ class WithAnything(Words):
         super().__init__()
         self.arguments = arguments
 
+class Weighted(Words):
+    def fit(self, texts, targets, weights=None, unlabeled=None):
+        self.texts, self.weights, self.unlabeled = texts, weights, unlabeled
+
 class Unsaved(Words):
     save = load = None
 
@@ -118,6 +122,19 @@ def test_it_gets_settings_names_and_seed_and_predicts(folder: Path) -> None:
 def test_what_breaks_the_contract_is_refused(folder: Path, name: str, message: str) -> None:
     with pytest.raises(InputError, match=f"the classifier `mine.py:{name}`: .*{message}"):
         make_classifier(own(name)).fit(TEXTS, LABELS).predict_proba(TEXTS)
+
+
+def test_weights_and_unlabelled_rows_are_for_who_takes_them(folder: Path) -> None:
+    """A class that does not name them would learn without, in silence; of equal weights nothing is lost."""
+    texts, labels, weights = ["a fine film", "a dull film", "no film"], [1, 0, 1], [2.0, 1.0, 0.0]
+    plain = make_classifier(own("Words"))
+    plain.fit(texts, labels, weights=[0.5, 0.5, 0.0])
+    with pytest.raises(InputError, match="its `fit` takes no argument `unlabeled` or `weights`: add it"):
+        plain.fit(texts, labels, weights=weights, unlabeled=["another"])
+    made = make_classifier(own("Weighted"))
+    made.fit(texts, labels, weights=weights, unlabeled=["another"])
+    users: Any = made.classifier  # type: ignore[attr-defined]
+    assert (users.texts, users.weights.tolist(), users.unlabeled) == (texts[:2], [1.0, 0.5], ["another"])
 
 
 def test_a_loss_is_for_who_takes_one(folder: Path) -> None:

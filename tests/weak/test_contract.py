@@ -89,6 +89,8 @@ class Case:
     shown: int = 0
 
 
+QUICK = ("tfidf", "an estimator of one's own, three classes", "probe", "probe, three classes", "probe of pairs")
+"""Those that are fitted within a fraction of a second."""
 CASES = (
     "tfidf",
     "an estimator of one's own, three classes",
@@ -271,6 +273,60 @@ def test_fit_comes_first(fitted: Fitted, tmp_path: Path) -> None:
         fitted.case.make().predict_proba(fitted.unseen)
     with pytest.raises(InputError, match="call fit"):
         fitted.case.make().save(tmp_path / "nowhere")
+
+
+def test_equal_weights_change_nothing_and_a_weight_of_zero_leaves_a_row_out(fitted: Fitted) -> None:
+    """Half of the rows have wrong labels and weight 0: what is learned is what the other half alone teaches."""
+    if fitted.name in QUICK:
+        _check_weights(fitted)
+
+
+@pytest.mark.slow
+def test_weights_of_those_that_are_fine_tuned(fitted: Fitted) -> None:
+    if fitted.case.learns and fitted.name not in QUICK:
+        _check_weights(fitted)
+
+
+def _check_weights(fitted: Fitted) -> None:
+    size = len(fitted.rows)
+    equal = fitted.case.make().fit(fitted.rows, fitted.labels, weights=[3.0] * size).predict_proba(fitted.unseen)
+    np.testing.assert_allclose(equal, fitted.said, atol=1e-5)
+    kept = np.arange(size) < size // 2
+    wrong = np.where(kept, fitted.labels, (fitted.labels + 1) % fitted.case.classes)
+    weighted = fitted.case.make().fit(fitted.rows, wrong, weights=kept * 2.0)
+    half = fitted.case.make().fit(fitted.rows[: size // 2], fitted.labels[: size // 2], classes=fitted.case.classes)
+    # activations are kept with three digits, and the last one depends on which texts are read together
+    np.testing.assert_allclose(weighted.predict_proba(fitted.unseen), half.predict_proba(fitted.unseen), atol=2e-4)
+    assert weighted.learned_marks == half.learned_marks
+    # of rows that contradict each other the heavier ones are learned
+    both, size = [*fitted.rows, *fitted.rows], len(fitted.rows)
+    labels = np.concatenate([fitted.labels, (fitted.labels + 1) % fitted.case.classes])
+    weights = np.repeat([1.0, 0.02], size)
+    said = fitted.case.make().fit(both, labels, weights=weights).predict_proba(fitted.unseen)
+    assert (said.argmax(-1) == fitted.truth).mean() > 0.8
+    said = fitted.case.make().fit(both, labels, weights=weights[::-1]).predict_proba(fitted.unseen)
+    assert (said.argmax(-1) == fitted.truth).mean() < 0.4
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (lambda size: [1.0] * (size - 1), "one for each example"),
+        (lambda size: [1.0] * (size - 1) + [-0.5], "at least 0, got -0.5 for example"),
+        (lambda size: [np.nan] + [1.0] * (size - 1), "got nan for example 0"),
+        (lambda size: [0.0] * size, "all .* weights are 0"),
+        (lambda size: ["much"] * size, "must be numbers"),
+    ],
+)
+def test_weights_that_cannot_be(fitted: Fitted, weights: Callable[[int], Any], message: str) -> None:
+    if fitted.name in ("tfidf", "probe", "words, three classes", "reward"):  # one way in for each kind
+        with pytest.raises(InputError, match=message):
+            fitted.case.make().fit(fitted.rows, fitted.labels, weights=weights(len(fitted.rows)))
+
+
+def test_what_learns_from_labelled_rows_alone_refuses_others(fitted: Fitted) -> None:
+    with pytest.raises(InputError, match="learns from labelled examples alone"):
+        fitted.case.make().fit(fitted.rows, fitted.labels, unlabeled=fitted.unseen)
 
 
 @pytest.mark.parametrize("kind", [SklearnClassifier, ProbeClassifier, LanguageModelClassifier, ChessEngineClassifier])

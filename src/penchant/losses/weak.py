@@ -69,13 +69,14 @@ def confidence_target(logits: Tensor, weak: Tensor, *, alpha: float, prior: Prio
     return (1 - alpha) * weak + alpha * harden(logits, class_shares(prior, weak))
 
 
-def class_shares(prior: Prior, weak: Tensor) -> tuple[float, ...]:
+def class_shares(prior: Prior, weak: Tensor, weights: Tensor | None = None) -> tuple[float, ...]:
     """Return the share of each class that hardened predictions keep.
 
     Args:
         prior: `weak`: the mean of the supervisor's probabilities; `balanced`: the same share for all; or the shares.
         weak: the supervisor's probabilities, shape (examples, classes), of all rows that the student learns from. The
             mean over a small batch would be noise.
+        weights: how much each example counts in that mean, shape (examples,); all alike if not given.
 
     Raises:
         InputError: shares that are no distribution over the classes.
@@ -85,7 +86,8 @@ def class_shares(prior: Prior, weak: Tensor) -> tuple[float, ...]:
         return (1 / classes,) * classes
     if prior == "weak":
         # in float64: balanced labels have to give the balanced shares to the bit
-        mean = weak.detach().double().mean(0)
+        total = weak.detach().double()
+        mean = total.mean(0) if weights is None else (total * weights.double()[:, None]).mean(0)
         return tuple((mean / mean.sum()).tolist())
     _are_shares(prior, classes)
     return tuple(prior)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -47,19 +48,25 @@ class Classifier(Protocol):
         examples: Sequence[Example],
         targets: ArrayLike,
         *,
+        weights: ArrayLike | None = None,
+        unlabeled: Sequence[Example] | None = None,
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
         """Learn from examples.
 
         Args:
+            weights: how much each example counts against the others, at least 0, shape (examples,); all alike if not
+                given. An example of weight 0 is left out. Only ratios matter.
+            unlabeled: others without a label, for what learns from these too; all else refuses them.
             validation: others with their targets, for what stops early; nothing is learned from them.
             classes: how many there are, where `targets` are integers that may lack some; the largest plus one if not
                 given.
 
         Raises:
-            InputError: no examples, other lengths, labels outside the classes, one class, or no probabilities; texts
-                among prompts with options; what this classifier cannot read.
+            InputError: no examples, other lengths, labels outside the classes, one class, or no probabilities; weights
+                below 0 or all 0; unlabelled examples that it cannot learn from; texts among prompts with options; what
+                this classifier cannot read.
         """
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
@@ -118,6 +125,65 @@ def check_probabilities(targets: Probabilities) -> None:
         raise InputError(
             f"labels must be probabilities that sum to 1 over the classes; {int(bad.sum())} of {len(targets)} rows are "
             f"not, the first is row {row}: {targets[row].tolist()}"
+        )
+
+
+def as_weights(weights: ArrayLike | None, examples: int) -> Probabilities:
+    """Return how much each example counts, the largest weight as 1; all 1 where none are given.
+
+    Returns:
+        Shape (examples,).
+
+    Raises:
+        InputError: other lengths, weights that are no numbers, below 0, not finite, or all 0.
+    """
+    if weights is None:
+        return np.ones(examples)
+    array = np.asarray(weights)
+    if array.dtype.kind not in "biuf" or array.shape != (examples,):
+        raise InputError(
+            f"weights must be numbers of shape ({examples},), one for each example, got {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    numbers = array.astype(np.float64)
+    if (bad := ~np.isfinite(numbers) | (numbers < 0)).any():
+        row = int(bad.argmax())
+        raise InputError(f"weights must be finite and at least 0, got {numbers[row]:g} for example {row}")
+    if not numbers.any():
+        raise InputError(f"all {examples} weights are 0: there is nothing to learn from")
+    return np.asarray(numbers / numbers.max())
+
+
+@dataclass(frozen=True)
+class WeightedExamples:
+    """Examples that count, with what is learned of them.
+
+    Attributes:
+        targets: probabilities, shape (examples, classes). weights: above 0, the largest 1, shape (examples,).
+        indices: their places among all that were given.
+    """
+
+    examples: Sequence[Example]
+    targets: Probabilities
+    weights: Probabilities
+    indices: NDArray[np.intp]
+
+
+def drop_weightless(examples: Sequence[Example], targets: Probabilities, weights: ArrayLike | None) -> WeightedExamples:
+    """Return the examples whose weight is above 0; see `as_weights`."""
+    checked_weights = as_weights(weights, len(examples))
+    indices = np.flatnonzero(checked_weights)
+    if len(indices) < len(examples):
+        examples, targets = [examples[row] for row in indices.tolist()], targets[indices]
+    return WeightedExamples(examples, targets, checked_weights[indices], indices)
+
+
+def refuse_unlabeled(unlabeled: Sequence[Example] | None, reader: str) -> None:
+    """Refuse examples without a label where a classifier has no use for them."""
+    if unlabeled is not None:
+        raise InputError(
+            f"{reader} learns from labelled examples alone, and {len(unlabeled)} without a label are given: leave them "
+            "out, or choose an algorithm that learns from them"
         )
 
 

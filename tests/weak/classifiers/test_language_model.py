@@ -70,7 +70,8 @@ def test_unembedding_rows_start_a_head(policy: Policy) -> None:
 def test_passes_of_any_size_give_one_gradient(
     policy: Policy, monkeypatch: pytest.MonkeyPatch, loss: CrossEntropy | Confidence
 ) -> None:
-    """That of the mean over the step's examples, with predictions hardened within all of them."""
+    """That of the weighted mean over the step's examples, with predictions hardened within all of them."""
+    counts = torch.linspace(0.2, 1.8, len(TEXTS))
     reading = HeadReading(policy, 2, longest=64, init="unembedding")
     rows = reading.encode(TEXTS)
     grads = []
@@ -79,10 +80,11 @@ def test_passes_of_any_size_give_one_gradient(
         assert (len(reading.parts(rows)) > 1) == (budget == 12)
         policy.model.zero_grad()
         target_of = partial(target_at, loss, step=3, steps=10, shares=(5 / 9, 4 / 9))
-        value = module._accumulate(reading, rows, LABELS, target_of, loss)
+        value = module._accumulate(reading, rows, LABELS, counts, target_of, loss)
         logits = all_logits(reading, rows)
         target = weak.confidence_target(logits, LABELS, alpha=1.0) if isinstance(loss, Confidence) else LABELS
-        assert value == pytest.approx(float(weak.cross_entropy(logits, target).mean()), rel=1e-4)
+        misfit = (weak.cross_entropy(logits, target) * counts).sum() / len(rows)
+        assert value == pytest.approx(float(misfit), rel=1e-4)
         grads.append(torch.cat([p.grad.flatten() for p in policy.model.parameters() if p.grad is not None]))
     torch.testing.assert_close(grads[0], grads[1], atol=1e-5, rtol=1e-3)
 

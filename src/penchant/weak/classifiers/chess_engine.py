@@ -26,6 +26,7 @@ from penchant.weak.contract import (
     Validation,
     as_probabilities,
     read_kind,
+    refuse_unlabeled,
     width_of,
     write_kind,
 )
@@ -59,14 +60,17 @@ class ChessEngineClassifier:
         examples: Sequence[Example],
         targets: ArrayLike,
         *,
+        weights: ArrayLike | None = None,
+        unlabeled: Sequence[Example] | None = None,
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
-        """Fit as `Classifier.fit` says, but learn nothing: examples and targets are only looked at for their shapes.
+        """Fit as `Classifier.fit` says, but learn nothing: of examples and targets only the shapes are looked at.
 
         Raises:
             InputError: examples that are no positions. MissingExtra: no engine.
         """
+        refuse_unlabeled(unlabeled, "an engine")
         for index, example in enumerate(examples):
             _position(example, index)
         # only the number of columns is taken from the targets

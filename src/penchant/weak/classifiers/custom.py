@@ -21,6 +21,7 @@ from penchant.weak.contract import (
     Probabilities,
     Validation,
     as_probabilities,
+    drop_weightless,
     marks_of,
     no_distributions,
     read_kind,
@@ -40,8 +41,12 @@ METHODS = ("fit", "predict_proba", "save")
 class UsersClassifier(Protocol):
     """The methods that a user's object needs; names, marks and digests are kept for it."""
 
-    def fit(self, examples: Sequence[Example], targets: Probabilities) -> object:
-        """Learn from examples and probabilities of shape (examples, classes)."""
+    def fit(self, examples: Sequence[Example], targets: Probabilities, **offered: object) -> object:
+        """Learn from examples and probabilities of shape (examples, classes).
+
+        It needs arguments `weights`, shape (examples,), and `unlabeled`, examples without labels, only where these are
+        given to it.
+        """
 
     def predict_proba(self, examples: Sequence[Example]) -> ArrayLike:
         """Return probabilities of shape (examples, classes)."""
@@ -80,16 +85,30 @@ class CustomClassifier:
         examples: Sequence[Example],
         targets: ArrayLike,
         *,
+        weights: ArrayLike | None = None,
+        unlabeled: Sequence[Example] | None = None,
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
         """Fit as `Classifier.fit` says; the user's `fit` gets lists of its own, and targets as probabilities."""
         # checked before the user's code sees it, as every other classifier checks
         soft = as_probabilities(targets, len(examples), classes or width_of(examples) or None)
-        with OWN_CLASSIFIERS.named_errors(self.settings.factory, f"`fit` failed on {len(examples)} examples"):
+        weighted = drop_weightless(examples, soft, weights)
+        offered: dict[str, object] = {}
+        if (weighted.weights != 1).any():
+            offered["weights"] = weighted.weights.copy()
+        if unlabeled is not None:
+            offered["unlabeled"] = list(unlabeled)
+        # a class that does not name them would learn without, and nobody would see that
+        if missing := sorted(set(offered) - _accepted(self.classifier.fit, offered)):
+            raise OWN_CLASSIFIERS.refusal(
+                self.settings.factory,
+                f"its `fit` takes no argument {' or '.join(f'`{name}`' for name in missing)}: add it",
+            )
+        with OWN_CLASSIFIERS.named_errors(self.settings.factory, f"`fit` failed on {len(weighted.examples)} examples"):
             # copies: a class that sorts its rows in place would move ours
-            self.classifier.fit(list(examples), soft.copy())
-        self.classes, self.learned_marks = soft.shape[1], frozenset(marks_of(examples))
+            self.classifier.fit(list(weighted.examples), weighted.targets.copy(), **offered)
+        self.classes, self.learned_marks = soft.shape[1], frozenset(marks_of(weighted.examples))
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:

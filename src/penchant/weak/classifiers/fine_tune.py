@@ -70,6 +70,7 @@ class FineTuning(RunContext):
 
     Attributes:
         rows: the encoded examples. labels: (examples, classes) what the loss starts from, on the network's device.
+        counts: how much each counts in a step's loss, 1 on average over those that count, shape (examples,).
         shares: of each class among hardened predictions, see `penchant.weak.classifiers.targets`.
         batches: the examples of each step, by place.
         validation: encoded examples and targets to look at, where there are some.
@@ -79,6 +80,7 @@ class FineTuning(RunContext):
     reading: Reading
     rows: Sequence[EncodedRow]
     labels: Tensor
+    counts: Tensor
     shares: tuple[float, ...]
     batches: Sequence[Sequence[int]]
     validation: tuple[Sequence[EncodedRow], Tensor] | None
@@ -104,6 +106,7 @@ def fine_tune(
     settings: Training,
     *,
     seed: int,
+    weights: Tensor | None = None,
     validation: tuple[Sequence[Example], Tensor] | None = None,
     watch: Watch | None = None,
     folder: Path | None = None,
@@ -116,6 +119,7 @@ def fine_tune(
     Args:
         targets: probabilities, shape (examples, classes).
         seed: fixes the order of examples.
+        weights: how much each example counts, above 0 and at most 1, shape (examples,); 1 if not given.
         validation: examples and targets whose cross-entropy is looked at four times an epoch.
         watch: called at each of these looks with the epochs done and that loss, or None without a validation. What it
             returns is kept with the look: plain numbers, lists and texts, so that a checkpoint can hold it.
@@ -129,12 +133,13 @@ def fine_tune(
     """
     rows, device = reading.encode(examples), reading.policy.scorer.device
     # what does not change from step to step is computed once: hard labels, the share of each class, rows left out
-    start = weak_targets(loss, targets.float())
+    start = weak_targets(loss, targets.float(), weights)
     encoded_validation = None if validation is None else (reading.encode(validation[0]), validation[1].float())
     batches = _batches(np.flatnonzero(start.counts.numpy()), settings, seed)
     config = _config(model or ModelConfig(name=reading.policy.name), loss, settings, seed, len(batches))
     if folder is not None:  # by which a later call knows that the folder holds this training
-        data = PromptsConfig(path=_digest(rows, targets, *(encoded_validation or ())))
+        given_weights = () if weights is None else (weights,)
+        data = PromptsConfig(path=_digest(rows, targets, *given_weights, *(encoded_validation or ())))
         start_digest = ModelIdentity.from_learner(reading.policy).digest
         if isinstance(loss, CustomWeakLoss):  # the settings have the place of its code, which may be edited
             start_digest += f" {OWN_WEAK_LOSSES.content(loss.function)}"
@@ -152,6 +157,7 @@ def fine_tune(
         reading=reading,
         rows=rows,
         labels=start.labels.to(device),
+        counts=_mean_one(start.counts).to(device),
         shares=start.shares,
         batches=batches,
         validation=encoded_validation,
@@ -207,7 +213,7 @@ def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[i
     # how far training is decides how much of the student's own belief counts
     target = partial(target_at, run.config.loss, step=number, steps=len(run.batches), shares=run.shares)
     rows = [run.rows[index] for index in batch]
-    loss = _accumulate(run.reading, rows, run.labels[batch], target, run.config.loss)
+    loss = _accumulate(run.reading, rows, run.labels[batch], run.counts[batch], target, run.config.loss)
     norm = clip(run.trained, settings.clip)
     # before the step: weights that are not finite cannot be mended
     if not (math.isfinite(loss) and torch.isfinite(norm)):
@@ -296,12 +302,14 @@ def _accumulate(
     reading: Reading,
     rows: Sequence[EncodedRow],
     labels: Tensor,
+    counts: Tensor,
     target: Callable[[Tensor, Tensor], Tensor],
     loss: WeakLoss,
 ) -> float:
     """Add the gradient of the mean loss over one step's examples; return that mean.
 
     Args:
+        counts: how much each example's loss counts, shape (examples,).
         target: logits and labels to what is taken for the truth, see `target_at`.
     """
     parts = reading.parts(rows)
@@ -316,10 +324,15 @@ def _accumulate(
         logits = reading.logits([rows[index] for index in part])
         part_targets = target(logits, labels[part]) if targets is None else targets[part]
         # each pass adds its share of the step's mean
-        mean = weak.cross_entropy(logits, part_targets).sum() / len(rows)
+        mean = (weak.cross_entropy(logits, part_targets) * counts[part]).sum() / len(rows)
         mean.backward()
         total += float(mean.detach())
     return total
+
+
+def _mean_one(counts: Tensor) -> Tensor:
+    """Return weights that are 1 on average over the examples that count: a step's size then does not depend on them."""
+    return counts / counts[counts > 0].mean()
 
 
 def _loss(reading: Reading, rows: Sequence[EncodedRow], targets: Tensor) -> float:

@@ -28,11 +28,13 @@ from penchant.weak.contract import (
     Probabilities,
     Validation,
     as_probabilities,
+    drop_weightless,
     from_anywhere,
     marks_of,
     read_kind,
     read_learned,
     refuse_one_class,
+    refuse_unlabeled,
     width_of,
     write_kind,
 )
@@ -76,14 +78,18 @@ class LanguageModelClassifier:
         examples: Sequence[Example],
         targets: ArrayLike,
         *,
+        weights: ArrayLike | None = None,
+        unlabeled: Sequence[Example] | None = None,
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
         """Fit as `Classifier.fit` says; the model is loaded here, and fine-tuned unless it is only prompted."""
         settings, training, options = self.settings, self.settings.training, width_of(examples)
         # of options there are as many columns as the longest list has
+        refuse_unlabeled(unlabeled, "a language model")
         soft = as_probabilities(targets, len(examples), classes or options or None)
-        classes = soft.shape[1]
+        weighted = drop_weightless(examples, soft, weights)
+        examples, soft, classes = weighted.examples, weighted.targets, soft.shape[1]
         if training is not None and not options:  # of options the first may always be the right one
             refuse_one_class(soft)
         checked_validation = None
@@ -105,6 +111,7 @@ class LanguageModelClassifier:
                 self.loss,
                 training,
                 seed=self.seed,
+                weights=None if weights is None else torch.as_tensor(weighted.weights),
                 validation=checked_validation if settings.stops_early or self.watch else None,
                 watch=self.watch,
                 folder=self.folder,

@@ -25,11 +25,13 @@ from penchant.weak.contract import (
     Probabilities,
     Validation,
     as_probabilities,
+    drop_weightless,
     from_anywhere,
     marks_of,
     read_kind,
     read_learned,
     refuse_one_class,
+    refuse_unlabeled,
     width_of,
     write_kind,
 )
@@ -73,6 +75,8 @@ class ProbeClassifier:
         examples: Sequence[Example],
         targets: ArrayLike,
         *,
+        weights: ArrayLike | None = None,
+        unlabeled: Sequence[Example] | None = None,
         validation: Validation | None = None,
         classes: int | None = None,
         groups: Sequence[str] | None = None,
@@ -84,21 +88,34 @@ class ProbeClassifier:
                 the same prompt belong together, and every text stands alone.
         """
         options = width_of(examples)
+        refuse_unlabeled(unlabeled, "a probe")
         soft = as_probabilities(targets, len(examples), classes or options or None)
-        if not options:  # of two options the first may always be the right one
-            refuse_one_class(soft)
-        # as one probe of a batch: `fit_probes` trains any number at once
-        features, targets = self.features(examples), torch.as_tensor(soft)[None]
         if groups is None and options:
             # pairs of one prompt are related: held out apart, they would choose by what was learned
             groups = [prompt_text(example.prompt) for example in examples if isinstance(example, PromptGroup)]
         if groups is not None and len(groups) != len(examples):
             raise InputError(f"there must be a group for each example, got {len(groups)} for {len(examples)}")
+        weighted = drop_weightless(examples, soft, weights)
+        if not options:  # of two options the first may always be the right one
+            refuse_one_class(weighted.targets)
+        if groups is not None:
+            groups = [groups[row] for row in weighted.indices.tolist()]
+        features = self.features(weighted.examples)
         # by the labels that it learns from alone: of a student the weak ones, so no truth has a say
-        l2 = settle_l2(self.l2, features, soft, steps=self.steps, seed=self.seed, groups=groups)
-        self.probes = fit_probes(features, targets, [self.loss], l2=l2, steps=self.steps)
+        l2 = settle_l2(
+            self.l2,
+            features,
+            weighted.targets,
+            steps=self.steps,
+            seed=self.seed,
+            groups=groups,
+            weights=weighted.weights,
+        )
+        # as one probe of a batch: `fit_probes` trains any number at once
+        targets, row_weights = torch.as_tensor(weighted.targets)[None], torch.as_tensor(weighted.weights)[None]
+        self.probes = fit_probes(features, targets, [self.loss], weights=row_weights, l2=l2, steps=self.steps)
         self.compares, self.chosen_l2 = bool(options), l2
-        self.learned_marks = frozenset(marks_of(examples))
+        self.learned_marks = frozenset(marks_of(weighted.examples))
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:

@@ -48,6 +48,7 @@ def fit_probes(
     targets: Tensor,
     losses: Sequence[WeakLoss] | None = None,
     *,
+    weights: Tensor | None = None,
     l2: float = L2,
     steps: int = STEPS,
     watch: Watch | None = None,
@@ -58,6 +59,8 @@ def fit_probes(
         features: shape (rows, features), any float dtype; they are standardized.
         targets: probabilities, shape (probes, rows, classes).
         losses: one per probe; cross-entropy for all if not given.
+        weights: how much each row counts for each probe, from 0 to 1, shape (probes, rows); 1 if not given. Features
+            are standardized over all rows alike, so that probes with other weights share them.
         steps: of training, which losses with a warm-up refer to. Cross-entropy has converged after some dozens.
         watch: called after every step, with its number from 1 and the probes as they are.
 
@@ -74,12 +77,13 @@ def fit_probes(
     x = (features - mean) / scale
     rows, width = x.shape
     probes, _, classes = targets.shape
-    starts = [weak_targets(loss, values) for loss, values in zip(losses, targets, strict=True)]
-    # which rows count, per probe: (probes, rows)
-    weights = torch.stack([values.counts for values in starts])
-    # where rows are left out the sum over the others is still divided by all, so that one step size holds for every
-    # probe; l2 shrinks with it, and the minimum is that of the mean over the rows that count
-    pull = l2 * weights.mean(-1)[None, :, None]
+    row_weights = [None] * probes if weights is None else list(weights)
+    starts = [weak_targets(*arguments) for arguments in zip(losses, targets, row_weights, strict=True)]
+    # how much rows count, per probe: (probes, rows)
+    counts = torch.stack([values.counts for values in starts])
+    # where rows count less the sum is still divided by all, so that one step size holds for every probe (a weight of at
+    # most 1 keeps the bound on the curvature); l2 shrinks with it, and the minimum is that of the weighted mean
+    pull = l2 * counts.mean(-1)[None, :, None]
     # once for all steps and probes: half of x'x / rows bounds the Hessian of a softmax whatever its probabilities are
     curvature = torch.linalg.cholesky(x.T @ x / (2 * rows) + l2 * torch.eye(width, device=x.device))
     weight, bias = x.new_zeros(width, probes, classes), x.new_zeros(probes, classes)
@@ -93,7 +97,7 @@ def fit_probes(
             ]
         )
         # the gradient of cross-entropy with respect to the logits, with the target held fixed
-        error = (logits.softmax(-1) - target) * weights[..., None] / rows
+        error = (logits.softmax(-1) - target) * counts[..., None] / rows
         # all probes in one product, (features, rows) by (rows, probes x classes)
         grad = x.T @ error.permute(1, 0, 2).reshape(rows, -1) + (pull * weight).view(width, -1)
         weight = weight - torch.cholesky_solve(grad, curvature).view_as(weight)

@@ -30,6 +30,7 @@ def settle_l2(
     steps: int = STEPS,
     seed: int = 0,
     groups: Sequence[str] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> float:
     """Return the shrinkage of a probe: the number that is given, or for `auto` the choice among `L2_CANDIDATES`.
 
@@ -38,6 +39,7 @@ def settle_l2(
         steps: of each probe's training.
         seed: fixes which rows are held out.
         groups: what related rows share: they are held out together. Every row stands alone if not given.
+        weights: how much each row counts, from 0 to 1, shape (rows,); all alike if not given.
 
     Returns:
         The l2; with fewer than 100 groups of rows it is `L2`.
@@ -48,7 +50,7 @@ def settle_l2(
     is_held_out = _held_out(len(features), seed, groups)
     if not is_held_out.any():
         return L2
-    misfits = misfits_of(features, labels, is_held_out, steps=steps)
+    misfits = misfits_of(features, labels, is_held_out, steps=steps, weights=weights)
     return min(misfits, key=lambda value: misfits[value])
 
 
@@ -58,21 +60,29 @@ def fits_to_settle(l2: Shrinkage, rows: int, groups: Sequence[str] | None = None
 
 
 def misfits_of(
-    features: Tensor, labels: NDArray[np.float64], is_held_out: NDArray[np.bool_], *, steps: int
+    features: Tensor,
+    labels: NDArray[np.float64],
+    is_held_out: NDArray[np.bool_],
+    *,
+    steps: int,
+    weights: NDArray[np.float64] | None = None,
 ) -> dict[float, float]:
     """Return the mean cross-entropy to the held-out labels, in nats, by l2.
 
     Args:
         features: shape (rows, features). labels: probabilities, shape (rows, classes).
         is_held_out: which rows no probe learns from, shape (rows,).
+        weights: how much each row counts, shape (rows,); all alike if not given.
     """
     targets, out = torch.as_tensor(labels), torch.as_tensor(is_held_out)
+    counts = torch.ones(len(labels), dtype=torch.float64) if weights is None else torch.as_tensor(weights)
     misfits = {}
     for l2 in L2_CANDIDATES:
         # the naive loss, whatever the probe's own: a confidence loss departs from weak labels on purpose
-        probes = fit_probes(features[~out], targets[~out][None], l2=l2, steps=steps)
+        probes = fit_probes(features[~out], targets[~out][None], weights=counts[~out][None], l2=l2, steps=steps)
         logits = probes.predict_proba(features[out])[0].double().log()
-        misfits[l2] = float(cross_entropy(logits, targets[out].double()).mean())
+        misfit = cross_entropy(logits, targets[out].double())
+        misfits[l2] = float((misfit * counts[out]).sum() / counts[out].sum())
     return misfits
 
 

@@ -26,7 +26,7 @@ class WeakTargets:
     """The supervisor's labels in the form that a loss starts from.
 
     Attributes:
-        labels: shape (examples, classes). counts: which examples count, 1 or 0, shape (examples,).
+        labels: shape (examples, classes). counts: how much each example counts, from 0 to 1, shape (examples,).
         shares: of each class among the student's hardened predictions, over all examples.
     """
 
@@ -35,27 +35,30 @@ class WeakTargets:
     shares: tuple[float, ...]
 
 
-def weak_targets(loss: WeakLoss, labels: Tensor) -> WeakTargets:
+def weak_targets(loss: WeakLoss, labels: Tensor, weights: Tensor | None = None) -> WeakTargets:
     """Return the labels that a student starts from.
 
     Args:
         labels: the supervisor's probabilities for all rows that the student learns from, shape (examples, classes).
+        weights: how much each counts, above 0 and at most 1, shape (examples,); 1 if not given.
 
     Raises:
         InputError: a loss whose `prior` gives other classes their shares; a user's loss that breaks its contract.
     """
     check_weak_loss(loss, labels)
     # over all rows: the shares of a batch of 32 are noise
-    shares = weak.class_shares(loss.prior if isinstance(loss, Confidence | AdaptiveConfidence) else "weak", labels)
-    # filtered rows are not taken out but given no weight, so that probes of one batch keep one shape
-    all_count = labels.new_ones(len(labels))
+    prior = loss.prior if isinstance(loss, Confidence | AdaptiveConfidence) else "weak"
+    shares = weak.class_shares(prior, labels, weights)
+    counts = labels.new_ones(len(labels)) if weights is None else weights.to(labels.dtype)
     match loss:
         case CrossEntropy(labels="hard"):
             hard = one_hot(labels.argmax(-1), labels.shape[1]).to(labels.dtype)
-            return WeakTargets(hard, all_count, shares)
+            return WeakTargets(hard, counts, shares)
         case Filtered():
-            return WeakTargets(labels, weak.most_confident(labels, share=loss.share).to(labels.dtype), shares)
-    return WeakTargets(labels, all_count, shares)
+            # such rows are not taken out but given no weight, so that probes of one batch keep one shape
+            is_kept = weak.most_confident(labels, share=loss.share)
+            return WeakTargets(labels, counts * is_kept.to(labels.dtype), shares)
+    return WeakTargets(labels, counts, shares)
 
 
 def target_at(

@@ -19,11 +19,13 @@ from penchant.weak.contract import (
     Probabilities,
     Validation,
     as_probabilities,
+    drop_weightless,
     marks_of,
     only_texts,
     read_kind,
     read_learned,
     refuse_one_class,
+    refuse_unlabeled,
     write_kind,
 )
 
@@ -87,14 +89,18 @@ class SklearnClassifier:
         examples: Sequence[Example],
         targets: ArrayLike,
         *,
+        weights: ArrayLike | None = None,
+        unlabeled: Sequence[Example] | None = None,
         validation: Validation | None = None,
         classes: int | None = None,
     ) -> Self:
         """Fit as `Classifier.fit` says; nothing stops early, so a validation is not looked at."""
         texts = only_texts(examples, "an estimator of scikit-learn")
+        refuse_unlabeled(unlabeled, "an estimator of scikit-learn")
         soft = as_probabilities(targets, len(examples), classes)
-        self.classes = soft.shape[1]
-        start = weak_targets(self.loss, torch.as_tensor(soft))
+        weighted = drop_weightless(texts, soft, weights)
+        texts, self.classes = only_texts(weighted.examples, "an estimator of scikit-learn"), soft.shape[1]
+        start = weak_targets(self.loss, torch.as_tensor(weighted.targets), torch.as_tensor(weighted.weights))
         # rows that the loss leaves out weigh nothing, and are not learned at all
         weighted = (start.labels * start.counts[:, None]).numpy()
         refuse_one_class(weighted)
@@ -104,7 +110,7 @@ class SklearnClassifier:
         except ValueError as error:  # such as no word that two of the rows have
             self.estimator = None
             raise InputError(f"the estimator cannot learn from these {len(examples)} rows: {error}") from error
-        self.learned_marks = frozenset(marks_of(examples))
+        self.learned_marks = frozenset(marks_of(texts))
         return self
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
