@@ -51,7 +51,8 @@ def rank_lines(ranking: Ranking) -> list[str]:
             between = f", place {low}" if low == high else f", place {low} to {high}"
         lines.append(
             f"  {rank_number}. {short(item.name, NAME_LENGTH)}: {format_estimate(item.strength)} (Elo "
-            f"{item.elo.value:.0f}){between}; {item.wins:g} wins, {item.losses:g} losses"
+            f"{item.elo.value:.0f}){between}; wins {format_estimate(item.win_rate, percent=True)} of {item.win_rate.n}"
+            f"{', ties as half' if ranking.ties else ''}"
         )
     # virtual ties pull all strengths together, so the lines above must not be read without them
     if ranking.prior:

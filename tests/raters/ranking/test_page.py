@@ -33,7 +33,9 @@ def made_up(names: tuple[str, ...] = ("one", "two"), **changes: Any) -> dict[str
         strength = {"value": 0.5 - place, "low": 0.2 - place, "high": 0.8 - place, "n": 20, "clusters": 9}
         elo = {**strength, "value": 1087 - 174 * place, "low": 1035 - 174 * place, "high": 1139 - 174 * place}
         places = (place + 1, place + 1)
-        items.append({"name": name, "strength": strength, "elo": elo, "places": places, "wins": 12.5, "losses": 7.5})
+        share = {"value": 0.625, "low": 0.5, "high": 0.75, "n": 20, "clusters": 9}
+        won = {"wins": 12.5, "losses": 7.5, "win_rate": share}
+        items.append({"name": name, "strength": strength, "elo": elo, "places": places, **won})
     return {
         "method": "rank",
         "file": "prefs.jsonl",
@@ -65,6 +67,8 @@ def test_the_page_has_the_numbers(tmp_path: Path) -> None:
         "1. one",
         "1,087",
         "12.5 of 25",
+        "share of wins",
+        "62.5%",
         "3 rows that cannot be used",
         "resample prompts",
     ):

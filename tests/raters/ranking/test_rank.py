@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_the_strengths_are_found_and_written(file: str, tmp_path: Path, capsys: 
     said = capsys.readouterr().out
     assert "rank: 3 models, 360 comparisons (0 ties)" in said
     assert "1. strong <b>: " in said
+    assert re.search(r"strong <b>: .*; wins 7\d% \[\d\d%, \d\d%\] of 240\n", said)
     numbers = json.loads((tmp_path / "run" / "rank.json").read_text())
     for item in numbers["items"]:
         assert item["strength"]["low"] < TRUE[item["name"]] < item["strength"]["high"]
@@ -116,6 +118,8 @@ def test_ties_weights_and_a_model_against_itself(tmp_path: Path) -> None:
     numbers = rank_numbers(Rank(file=write(tmp_path / "prefs.jsonl", rows), resamples=100))
     assert (numbers["comparisons"], numbers["ties"], numbers["against_itself"]) == (5, 1, 1)
     assert (numbers["items"][0]["wins"], numbers["items"][0]["losses"]) == (3.5, 1.5)
+    share = numbers["items"][0]["win_rate"]  # 3 wins and half a tie of 5 games, in 3 prompts
+    assert (share["value"], share["n"], share["clusters"]) == (0.7, 5, 3)
     with pytest.raises(InputError, match="ranking counts whole comparisons"):
         rank_numbers(Rank(file=write(tmp_path / "half.jsonl", [row("A", "B", 1, weight=0.5)])))
 

@@ -13,7 +13,7 @@ from penchant.reports.kit.canvas import MUTED, Picture, blank, export, style
 from penchant.reports.kit.page import shared_context, write_page
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.tables import Table
-from penchant.reports.kit.text import DASH, listing, number, recorded, short
+from penchant.reports.kit.text import DASH, format_share, listing, number, recorded, short
 
 MOST_ITEMS = 40  # items in the figure and the table of who beat whom
 
@@ -56,13 +56,14 @@ def _table(ranking: Ranking) -> Table:
             DASH if not item.places else _place_span(item.places),
             _halves(item.wins),
             _halves(item.losses),
+            format_share(item.win_rate),
         )
         for position, item in enumerate(ranking.items, 1)
     )
     halved = "; ties are half a win each way" if ranking.ties else ""
     return Table(
         f"The strongest first. Places are those among the middle of the resamples{halved}.",
-        (ranking.by.removesuffix("s"), "strength", "Elo", "place", "wins", "losses"),
+        (ranking.by.removesuffix("s"), "strength", "Elo", "place", "wins", "losses", "share of wins"),
         rows,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from penchant.errors import InputError
 from penchant.metrics.estimates import Estimate
+from penchant.metrics.intervals import cluster_mean
 from penchant.metrics.strengths import Strengths, bradley_terry, elo, groups_apart, plackett_luce, wins_table
 from penchant.raters.files_to_page import files_to_page
 from penchant.raters.ranking.games import Games, read_games, short_name
@@ -60,16 +61,34 @@ def fit_strengths(config: Rank) -> Ranking:
         unranked=games.unranked,
         unmet=tuple(games.unmet),
         reason=strengths.reason,
-        items=tuple(_item(names[item], strengths, item) for item in order),
+        items=tuple(_item(names[item], strengths, item, _win_rate(config, games, item)) for item in order),
         wins=tuple(tuple(float(wins[row, column]) for column in order) for row in order),
     )
 
 
-def _item(name: str, strengths: Strengths, item: int) -> RankedItem:
+def _item(name: str, strengths: Strengths, item: int, win_rate: Estimate) -> RankedItem:
     strength = strengths.values[item]
     return RankedItem(
-        name, strength, _on_elo_scale(strength), strengths.ranks[item], strengths.wins[item], strengths.losses[item]
+        name=name,
+        strength=strength,
+        elo=_on_elo_scale(strength),
+        places=strengths.ranks[item],
+        wins=strengths.wins[item],
+        losses=strengths.losses[item],
+        win_rate=win_rate,
     )
+
+
+def _win_rate(config: Rank, games: Games, item: int) -> Estimate:
+    """Return the share of an item's comparisons that it wins, ties half."""
+    # Unlike a strength it depends on whom the item met, and it exists for whoever never lost.
+    outcomes = [
+        (0.5 if tie else float(winner == item), cluster)
+        for winner, loser, tie, cluster in zip(games.winners, games.losers, games.tied, games.clusters, strict=True)
+        if item in (winner, loser)
+    ]
+    values, clusters = zip(*outcomes, strict=True)
+    return cluster_mean(values, clusters, share=True, unit=games.resampled.removesuffix("s"), **resampling_of(config))
 
 
 def _fit(config: Rank, games: Games) -> Strengths:

@@ -16,6 +16,7 @@ class RankedItem:
         elo: the same on the Elo scale.
         places: the first and last place among the middle of the resamples; None without intervals.
         wins, losses: ties are half of each.
+        win_rate: the share of wins among its comparisons, ties half; the interval resamples what those of strengths do.
     """
 
     name: str
@@ -24,6 +25,7 @@ class RankedItem:
     places: tuple[int, int] | None
     wins: float
     losses: float
+    win_rate: Estimate
 
 
 @dataclass(frozen=True)
