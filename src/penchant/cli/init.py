@@ -55,7 +55,7 @@ def _init(arguments: Arguments) -> int:
     print(f"{config.path}: {count(len(look.groups), 'prompt')}, {count(look.units, look.noun)}: for {draft.method}")
     print(f"model: {model}" + (f" ({reason}; model=... takes another)" if reason else ""))
     print(f"estimate: {count(draft.steps, 'step')}, {cost_words(draft)}")
-    for problem in draft.lengths.unrendered[:3]:
+    for problem in filter(None, [draft.advice, *draft.lengths.unrendered[:3]]):
         print(f"warning: {problem}")
     command = shlex.join(["penchant", "train", draft.method, str(out)])
     print(f"{out} is written: read its comments, then\n  {command}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from penchant.drafts.look import FileLook, Method
 from penchant.errors import InputError
 from penchant.models.builtin import EMBEDDED
+from penchant.train.step_counts import choose_batch_size, choose_epochs, few_steps_advice
 
 if TYPE_CHECKING:
     from penchant.data.rendering.renderer import Renderer
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 MEASURED = 1000  # prompts that are rendered, to know how long rows are
 LORA_FROM = 50e6  # weights from which adapters are trained: full training of a larger model needs four times its size
 LORA_RANK = 16
-FEWEST_STEPS = 30  # a run of fewer hardly moves; small files are gone over more often
-BATCHES = (64, 32, 16, 8, 4)
 RATES: dict[tuple[str, bool], tuple[float, str]] = {
     ("dpo", False): (5.0e-6, "five times the DPO paper's, which trained on a hundred thousand comparisons and more"),
     ("kto", False): (5.0e-6, "as for comparisons"),
@@ -93,6 +92,12 @@ class Draft:
         """The training method."""
         return self.look.method
 
+    @property
+    def advice(self) -> str:
+        """A sentence where the file is too small for enough steps, whatever the settings; else nothing."""
+        units = max(1, round(self.look.units * (1 - self.held_out / len(self.look.groups))))
+        return few_steps_advice(units, batch_size=self.batch_size, epochs=self.epochs)
+
 
 def default_model() -> tuple[str, str]:
     """Return the built-in model that a newcomer's file is most likely for, and why."""
@@ -123,8 +128,8 @@ def make_draft(path: str, split: str, look: FileLook, model: str) -> Draft:
     held_out = _held_out(len(look.groups))
     share = 1 - held_out / len(look.groups)
     units = max(1, round(look.units * share))
-    batch_size = next((size for size in BATCHES if units >= size * FEWEST_STEPS), BATCHES[-1])
-    epochs = min(3, math.ceil(FEWEST_STEPS / math.ceil(units / batch_size)))
+    batch_size = choose_batch_size(units)
+    epochs = choose_epochs(units, batch_size)
     trained = lengths.per_prompt * len(look.groups) * share * epochs
     # the reference scores what is trained on, once; the start and the end are evaluated
     scored = lengths.per_prompt * (len(look.groups) * share * (look.method != "sft") + 2 * held_out)

@@ -6,6 +6,7 @@ Read data -> split by prompt -> load the model -> render -> reference table -> e
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import time
 from dataclasses import replace
@@ -40,6 +41,8 @@ from penchant.train.run_plan import RunPlan, end_if_planned, gradient_plan
 from penchant.train.settings import GradientConfig, Samples
 from penchant.types import RunResult
 
+log = logging.getLogger("penchant.train")
+
 
 def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False) -> RunResult:
     """Train and evaluate as the configuration says; everything lands in the run directory.
@@ -63,6 +66,9 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     steps_done = _steps_done(config, folder, prepared)
     other, samples, sample_warnings = _compared(as_begun(config, folder), recipe, learner, prepared)
     end_if_planned(lambda: _plan(config, recipe, learner, prepared))
+    if accelerator.is_main_process and not resume:
+        for sentence in prepared.advice:
+            log.warning("%s", sentence)
     with setup.open_run(folder, accelerator):
         # the weights are still those of the start: a checkpoint to resume from is put in place by the loop, later
         start, frozen, prepared, state_warnings = _compute_fixed(config, recipe, learner, other, prepared, accelerator)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from penchant.data.group_table import chain_groups, pick_groups
+from penchant.data.marks import joined_words
 from penchant.data.rendering.kept_warnings import kept_template_warnings
 from penchant.data.rendering.render_groups import RenderReport, render_all
 from penchant.data.rendering.rendered import RenderedRows
@@ -21,12 +22,15 @@ from penchant.train.batch import Dataset
 from penchant.train.best import check_best
 from penchant.train.mismatched import Mismatched, mismatch
 from penchant.train.mixture import describe_mixture, held_by_source, source_renderer, split_sources, train_sources
+from penchant.train.plan import Unit
 from penchant.train.recipe import Counts, Mixture, MixturePart, Prepared, Recipe
 from penchant.train.scan import GroupFacts, GroupScan
 from penchant.train.settings import GradientConfig
+from penchant.train.step_counts import few_steps_advice
 from penchant.types import PromptGroup
 
 SHOWN_PROMPTS = 20_000
+LOOKED_AT = 1000  # prompts of a source in which joined words are looked for
 
 
 def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: Learner) -> Prepared:
@@ -54,7 +58,8 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
         _refuse_templates(config, parts, learner)
         mismatched = mismatch(train_groups, held_groups, learner.renderer, seed=config.seed)
     # in the order in which things happened: reading, rendering, splitting
-    warnings = [*mixture.warnings, *_render_warnings(report)]
+    joined = list(_joined_words(mixture, parts))
+    warnings = [*mixture.warnings, *_render_warnings(report, are_joined=bool(joined)), *joined]
     for part in parts:
         # a base model's text has no template that could be wrong
         if part.renderer.chat_template is not None:
@@ -75,12 +80,13 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
         "comparisons": sum(group_facts.comparisons for group_facts in facts),
         "held_out_groups": len(sides.held),
     }
+    units = [facts[number].units for number in sides.train]
     return Prepared(
         rendered=rendered,
         train_side=sides.train,
         held_side=sides.held,
         train_groups=train_groups,
-        units=[facts[number].units for number in sides.train],
+        units=units,
         train_data=Dataset(rendered.pick(sides.train), mismatched=mismatched[0]),
         held_groups=held_groups,
         held_data=Dataset(rendered.pick(sides.held), mismatched=mismatched[1]),
@@ -88,6 +94,7 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
         # the longest group decides it, held out or not: one budget serves training and evaluation
         budget=config.tokens_per_batch or token_budget(learner.scorer.device, rendered),
         warnings=tuple(warnings),
+        advice=(*joined, *_few_steps(config, units)),
         train_sources=train_sources(mixture, [len(part.groups) for part in parts], sides),
         held_sources=held_by_source(mixture, [len(part.groups) for part in parts], sides),
         mixing=mixing,
@@ -157,7 +164,29 @@ def _check_early_stopping(config: GradientConfig, held_side: Sequence[int]) -> N
         )
 
 
-def _render_warnings(report: RenderReport) -> list[str]:
+def _few_steps(config: GradientConfig, units: Sequence[Sequence[Unit]]) -> Iterator[str]:
+    """Yield a sentence where an epoch of these units leaves few steps, and the settings that give more."""
+    count = sum(map(len, units))
+    if advice := few_steps_advice(
+        count, batch_size=config.batch_size, epochs=config.epochs, max_steps=config.max_steps
+    ):
+        yield advice
+
+
+def _joined_words(mixture: Mixture, parts: Sequence[_RenderedPart]) -> Iterator[str]:
+    """Yield a sentence per source of which a model without a template reads prompt and response as one word."""
+    for source, part in zip(mixture.parts, parts, strict=True):
+        # the rows of a file are of one make: the first ones show it
+        if part.renderer.chat_template is None and (sentence := joined_words(part.groups[:LOOKED_AT])):
+            yield f"{source.name}: {sentence}" if len(parts) > 1 else sentence
+
+
+def _render_warnings(report: RenderReport, *, are_joined: bool) -> list[str]:
+    """Return what rendering did to rows.
+
+    Args:
+        are_joined: words are joined across the boundary, which a sentence of its own says.
+    """
     warnings = []
     if report.dropped_too_long:
         warnings.append(f"{report.dropped_too_long} groups were longer than max_length and were dropped")
@@ -168,7 +197,7 @@ def _render_warnings(report: RenderReport) -> list[str]:
             f"{report.equal_pairs} comparisons were of responses that are the same tokens, and were dropped"
         )
     warnings += boundary_warnings(report.moved_boundaries, report.stripped_thoughts)
-    if report.unstable_boundaries:
+    if report.unstable_boundaries and not are_joined:
         warnings.append(
             f"in {report.unstable_boundaries} responses a token straddles the boundary to the prompt; it is scored "
             "with the response"

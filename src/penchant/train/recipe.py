@@ -128,6 +128,7 @@ class Prepared:
         counts: of the data, for result.json.
         budget: tokens of one pass.
         warnings: what a user should know about the data.
+        advice: sentences that are said before the first step, since somebody may stop for them; some are warnings too.
     """
 
     rendered: RenderedRows
@@ -141,6 +142,7 @@ class Prepared:
     counts: Counts
     budget: int
     warnings: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
     train_sources: Sequence[int] = ()
     held_sources: Mapping[str, list[int]] = field(default_factory=dict)
     mixing: Mixing | None = None

@@ -132,7 +132,7 @@ def gradient_plan(
     return RunPlan(
         steps=len(steps),
         counts=prepared.counts,
-        warnings=prepared.warnings,
+        warnings=tuple(dict.fromkeys([*prepared.warnings, *prepared.advice])),
         rows=[
             mark_row(learner.renderer, group, row, side=TRAINED)
             for group, row in zip(prepared.train_groups, rows, strict=False)
