@@ -123,6 +123,7 @@ def _counts(
         marks=marks,
         notes=(
             *settle.judging_sentences(parsed.judging),
+            *settle.rater_sentences(parsed),
             *settle.text_sentences(groups, special),
             *filter(None, [joined_words(groups)]),
         ),

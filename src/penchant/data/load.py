@@ -202,6 +202,7 @@ def _notes(source: str, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
         reading = "is taken as preferred to the models', for layout=" if parsed.prescribed else "would be, with layout="
         notes.append(f"{source}: nobody compared these summaries; the person's {reading}{parsed.layout.name}")
     notes += settle.mark_warnings(source, parsed)
+    notes += [f"{source}: {sentence}" for sentence in settle.rater_sentences(parsed)]
     # Not refused here: scores may be labels, which `kto` learns from, and some loaders need no comparison.
     if not any(group.comparisons or group.scores for group in groups):
         notes.append(f"{source}: no comparison in the whole file")

@@ -179,6 +179,22 @@ def refuse_codes(source: str | Path, parsed: Parsed) -> None:
         raise InputError(f"{source}: {doubt}")
 
 
+def rater_sentences(parsed: Parsed) -> list[str]:
+    """Return a sentence on ratings of several raters: how they are compared, and where nothing could be."""
+    raters = {*parsed.raters.values()}
+    if not raters:
+        return []
+    field = "annotator" if any("within each annotator" in rule for rule in parsed.ratings) else "rater"
+    sentence = (
+        f"ratings are compared within each {field} ({len(raters)} in all), so that a harsh one does not change who "
+        f"wins; data.columns={{{field}: null}} compares means over all"
+    )
+    several = [group for group in parsed.groups if len(group.responses) > 1]
+    if lacking := sum(not group.comparisons for group in several):
+        sentence += f". Of {lacking} of {len(several)} prompts nobody rated two responses, so they have no comparison"
+    return [sentence]
+
+
 def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> list[str]:
     """Return warnings for skipped rows, or refuse the file.
 

@@ -151,6 +151,44 @@ def test_a_response_that_was_rated_twice_has_the_mean(read: Any) -> None:
     assert (group.scores, group.comparisons) == ((3.0, 2.0), (Comparison(0, 1),))
 
 
+def rated_by(rater: str, **ratings: float) -> list[dict[str, Any]]:
+    return [{"prompt": "p", "response": text, "rating": score, "rater": rater} for text, score in ratings.items()]
+
+
+def test_a_harsh_rater_does_not_change_who_wins(read: Any) -> None:
+    # Both prefer a to b and b to c, and the harsh one rated the best two alone: the means say c.
+    rows = [*rated_by("kind", a=9, b=8, c=7), *rated_by("harsh", a=2, b=1)]
+    (group,) = read(*rows).groups
+    a_over_b, a_over_c, b_over_c = (0, 1), (0, 2), (1, 2)
+    compared = {(pair.annotator, (pair.winner, pair.loser)) for pair in group.comparisons}
+    assert compared == {("kind", a_over_b), ("kind", a_over_c), ("kind", b_over_c), ("harsh", a_over_b)}
+    assert group.scores == (5.5, 4.5, 7.0)
+    (means,) = read(*rows, columns={"rater": None}).groups
+    assert {(pair.winner, pair.loser) for pair in means.comparisons} == {(0, 1), (2, 0), (2, 1)}
+    assert {pair.annotator for pair in means.comparisons} == {None}
+    # nearer than the margin is a tie of that rater's
+    (near,) = read(*rows, margin=1.5).groups
+    assert [pair.tie for pair in near.comparisons] == [True, False, True, True]
+
+
+def test_ratings_within_raters_are_said_aloud(read: Any, tmp_path: Path) -> None:
+    rows = [
+        *rated_by("Ann", a=2, b=1),
+        *({**row, "prompt": "q"} for row in rated_by("Ann", c=1) + rated_by("Bob", d=2)),
+    ]
+    found = read(*rows)
+    assert found.ratings == {"rating, within each rater": 4}
+    (sentence,) = [warning for warning in found.warnings if "within each rater (2 in all)" in warning]
+    assert "data.columns={rater: null} compares means over all" in sentence
+    assert "Of 1 of 2 prompts nobody rated two responses, so they have no comparison" in sentence
+    # a column of another name, and rows that do not say who rated
+    renamed = [{**row, "who": row["rater"], "rater": "left out"} for row in rows[:2] + rated_by("", c=3, d=3)]
+    (group,) = read(*renamed, columns={"annotator": "who", "rater": None}).groups
+    assert [(pair.annotator, pair.tie) for pair in group.comparisons] == [("Ann", False), (None, True)]
+    report = check_preferences(save(tmp_path / "a.jsonl", *rows)).as_text()
+    assert "within each rater (2 in all)" in report
+
+
 def test_helpsteer3_reads_the_overall_verdict_or_the_votes(read: Any, refusal: Any) -> None:
     votes = [{"score": -1, "reasoning": "r"}, {"score": 0, "reasoning": "r"}, {"score": 3, "reasoning": "r"}]
     row = {"context": turns("p"), "response1": "a", "response2": "b", "overall_preference": -2}

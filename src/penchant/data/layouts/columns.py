@@ -53,6 +53,7 @@ class ReadRow(dict[str, object]):
         looked_at: these columns.
         rules: how ratings are to be read.
         rating: a sentence about how the reader read them; empty where it read none.
+        rater: who rated the row; empty where it does not say, or the layout has no such field.
         nested: names of texts inside of columns that the reader takes other parts of.
     """
 
@@ -61,6 +62,7 @@ class ReadRow(dict[str, object]):
         self.looked_at: set[str] = set()
         self.rules = rules
         self.rating = ""
+        self.rater = ""
         self.nested: set[str] = set()
 
     def __getitem__(self, name: str) -> object:

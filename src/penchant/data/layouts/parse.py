@@ -62,6 +62,7 @@ class Parsed:
         codes: the values of the column that the layout's `codes` names.
         texts: per usable row, what it holds in unread columns with text of their own.
         system_added: how many prompts were given the system turn of `ReadOptions.system`.
+        raters: by the row (`PromptGroup.source`), who rated its response.
         known: of the unread columns those that the layout's reader knows and leaves out, such as `model_a`.
         judging: the unread columns that by their names judge what was compared, with the number of their rows.
     """
@@ -76,6 +77,7 @@ class Parsed:
     codes: set[object] = field(default_factory=set)
     judging: Counter[str] = field(default_factory=Counter)
     system_added: int = 0
+    raters: dict[str, str] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
 
     @property
@@ -133,7 +135,7 @@ def parse_source(
     _require_ratings(source, parsed, options.rules)
     _require_fields(source, parsed, options.columns or {}, layouts)
     if parsed.layout.joined:
-        parsed.groups = join_ratings(parsed.groups, options.rules)
+        parsed.groups = join_ratings(parsed.groups, options.rules, parsed.raters)
     if options.system is not None:
         _add_system(parsed, options.system, str(source))
     return parsed
@@ -229,6 +231,8 @@ def _add(
     parsed.groups.append(group)
     if row.rating:
         parsed.ratings[row.rating] += 1
+    if row.rater:
+        parsed.raters[group.source] = row.rater
     parsed.unread.update([*unread, *sorted(row.nested)])
     parsed.known |= row.nested
     if group.comparisons or group.scores is not None:

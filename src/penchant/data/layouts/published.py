@@ -179,7 +179,8 @@ PUBLISHED: tuple[Layout, ...] = (
         joined=True,
         about=(
             "A rated response per row: those of one prompt are compared by `rating`, `score` or `reward`, or by the "
-            "columns that `data.score` names."
+            "columns that `data.score` names. Where `annotator` or `rater` says who rated, each one's ratings are "
+            "compared among themselves."
         ),
     ),
     Layout(

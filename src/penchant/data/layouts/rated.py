@@ -8,7 +8,13 @@ from penchant.data.layouts.cells import unfold_turns
 from penchant.data.layouts.columns import note_others, pass_over
 from penchant.data.layouts.demonstrations import read_completion
 from penchant.data.layouts.outcomes import comparisons_of_scores, require_length
-from penchant.data.layouts.rating_rules import number_in, rating_weights, state_only_rating, weighted_rating
+from penchant.data.layouts.rating_rules import (
+    number_in,
+    rating_weights,
+    state_only_rating,
+    state_rater,
+    weighted_rating,
+)
 from penchant.data.layouts.transcripts import marked_turns
 from penchant.data.layouts.turns import as_prompt, prompt_or_instruction
 from penchant.data.sources.values import RowError, RowValues, as_list, as_number, as_object, as_text, flag
@@ -31,11 +37,15 @@ def read_helpsteer(row: RowValues) -> PromptGroup:
 
 
 def read_rated(row: RowValues) -> PromptGroup:
-    """Read a prompt with one response and its `rating`, `score` or `reward`, or what `data.score` names."""
+    """Read a prompt with one response and its `rating`, `score` or `reward`, or what `data.score` names.
+
+    `annotator` or `rater` says who rated it.
+    """
     field = next((name for name in RATING_FIELDS if row.get(name) is not None), RATING_FIELDS[0])
     weights = rating_weights(row, field)
     for name in weights:
         row.get(name)
+    state_rater(row)
     return read_completion(row).replace(scores=(weighted_rating(_numbers(row), weights),))
 
 

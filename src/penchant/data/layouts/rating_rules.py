@@ -11,9 +11,11 @@ from penchant.data.merge import merge_groups
 from penchant.data.options import RatingRules
 from penchant.data.sources.values import RowError, RowValues, as_number, as_object, cut
 from penchant.errors import did_you_mean
-from penchant.types import Comparison, PromptGroup
+from penchant.types import Comparison, Prompt, PromptGroup
 
 FRACTION = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*/\s*(\d+)\s*")  # 4/5, as annotation forms write a rating
+RATER_FIELDS = ("annotator", "rater")
+NO_RATERS: Mapping[str, str] = {}
 DECIMAL_COMMA = re.compile(r"\s*-?\d{1,3},\d{1,2}\s*")  # with three digits behind it, it may part thousands
 
 
@@ -26,6 +28,19 @@ def state_rating(row: RowValues, sentence: str) -> None:
     """Note for the report how the ratings of a row were read."""
     if isinstance(row, ReadRow):
         row.rating = sentence
+
+
+def state_rater(row: RowValues) -> None:
+    """Note who rated a row, where it says so: its rating is then compared with those of the same rater alone."""
+    if not isinstance(row, ReadRow):
+        return
+    for name in RATER_FIELDS:
+        value = row.get(name)
+        # many files number their raters; True is an int in Python, and names nobody
+        if isinstance(value, str | int) and not isinstance(value, bool) and (rater := str(value).strip()):
+            row.rater = rater
+            row.rating += f", within each {name}"
+            return
 
 
 def rating_weights(row: RowValues, default: str) -> dict[str, float]:
@@ -121,11 +136,37 @@ def apply_margin(group: PromptGroup, margin: float) -> PromptGroup:
     return group.replace(comparisons=tuple(comparisons))
 
 
-def join_ratings(groups: Sequence[PromptGroup], rules: RatingRules) -> list[PromptGroup]:
+def join_ratings(
+    groups: Sequence[PromptGroup], rules: RatingRules, raters: Mapping[str, str] = NO_RATERS
+) -> list[PromptGroup]:
     """Return one group per prompt of rows that hold one rated response each, compared by their scores.
 
-    A response that stands in several rows has their mean.
+    Each rater's ratings are compared among themselves. A harsh rater of some responses would make them look worse, if
+    means over raters were compared. A response that one rater rated in several rows has their mean.
+
+    Args:
+        raters: by the row (`PromptGroup.source`), who rated it; rows without one are those of one more rater.
     """
+    rows_of: dict[str | None, list[PromptGroup]] = {}
+    for group in groups:
+        rows_of.setdefault(raters.get(group.source), []).append(group)
+    if len(rows_of) < 2 and None in rows_of:
+        return _compared(groups, rules)
+    # All rows together give the order of prompts and responses; the raters' comparisons are numbered by it.
+    joined = merge_groups(groups, counts_add=False).groups
+    comparisons: dict[Prompt, list[Comparison]] = {}
+    indices = {group.prompt: {response: n for n, response in enumerate(group.responses)} for group in joined}
+    for rater, rows in rows_of.items():
+        for group in _compared(rows, rules):
+            index = [indices[group.prompt][response] for response in group.responses]
+            comparisons.setdefault(group.prompt, []).extend(
+                Comparison(index[pair.winner], index[pair.loser], pair.tie, rater, pair.weight)
+                for pair in group.comparisons
+            )
+    return [group.replace(comparisons=tuple(comparisons[group.prompt])) for group in joined]
+
+
+def _compared(groups: Sequence[PromptGroup], rules: RatingRules) -> list[PromptGroup]:
     joined = merge_groups(groups, counts_add=False).groups
     return [
         apply_margin(
