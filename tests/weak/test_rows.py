@@ -122,5 +122,31 @@ def test_an_abstention_of_snorkel_s_is_no_class_unless_it_is_named(tmp_path: Pat
 def test_columns_of_other_names_are_said_once(tmp_path: Path) -> None:
     table = tmp_path / "reviews.csv"
     table.write_text("review,sentiment\n" + "good,yes\n" * 30)
-    with pytest.raises(InputError, match=r"row 1: no text.* rename the columns to text and label \(and 29 more rows\)"):
+    with pytest.raises(InputError, match=r"row 1: no text.*\(columns='{text: \.\.\., label: .*\(and 29 more rows\)"):
         read_labelled(str(table))
+
+
+def test_columns_of_other_names(tmp_path: Path) -> None:
+    rows = [{"review": "fine", "text": "an id", "sentiment": "yes"}, {"review": "dull", "text": "x", "sentiment": "no"}]
+    columns = {"text": "review", "label": "sentiment"}
+    read = read_labelled(_file(tmp_path, *rows), columns=columns)
+    assert (read.texts, read.names) == (("fine", "dull"), ("no", "yes"))
+    np.testing.assert_array_equal(read.targets, [[0, 1], [1, 0]])
+    # what `penchant weak label` writes has fields of its own; rows to label may lack the column of the label
+    written = {"text": "fine", "label": "yes"}, {"text": "dull", "label": "no"}
+    np.testing.assert_array_equal(read_labelled(_file(tmp_path, *written), columns=columns).targets, read.targets)
+    assert read_labelled(_file(tmp_path, {"review": "fine"}), labels=False, columns=columns).texts == ("fine",)
+    # null leaves a column out
+    both = [{**row, "probabilities": {"yes": 0.5, "no": 0.5}} for row in written]
+    hard = read_labelled(_file(tmp_path, *both), columns={"probabilities": None})
+    np.testing.assert_array_equal(hard.targets, read.targets)
+
+
+def test_columns_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    file = _file(tmp_path, {"review": "fine", "sentiment": "yes"}, {"review": "dull", "sentiment": "no"})
+    with pytest.raises(InputError, match=r"rows.jsonl:1: columns: text is to be 'reveiw', .* did you mean 'review'"):
+        read_labelled(file, columns={"text": "reveiw", "label": "sentiment"})
+    with pytest.raises(
+        InputError, match=r"'review' is no field of labelled rows .*did you mean columns={text: review}"
+    ):
+        read_labelled(file, columns={"review": "text"})

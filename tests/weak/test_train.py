@@ -51,6 +51,24 @@ def test_a_file_is_labelled_and_a_student_learns_from_it(
     assert right.mean() == pytest.approx(result["test"]["accuracy"]["value"])
 
 
+def test_both_commands_take_columns_of_other_names(files: dict[str, str], tmp_path: Path) -> None:
+    renamed = {}
+    for name, path in files.items():
+        rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+        renamed[name] = str(tmp_path / f"renamed-{name}.jsonl")
+        names = {"text": "review", "label": "sentiment"}
+        lines = [json.dumps({names.get(field, field): value for field, value in row.items()}) for row in rows]
+        Path(renamed[name]).write_text("\n".join(lines))
+    columns, out = "columns={text: review, label: sentiment}", f"out={tmp_path / 'weak.jsonl'}"
+    assert main(["weak", "label", f"data={renamed['data']}", f"train={renamed['train']}", columns, out]) == 0
+    # the labels have the fields that the command writes, the rows with the truth their own
+    arguments = [f"data={tmp_path / 'weak.jsonl'}", f"test={renamed['test']}", columns, "student=tfidf"]
+    assert main(["weak", "train", *arguments, f"out={tmp_path / 'run'}"]) == 0
+    plain = pt.weak_train(str(tmp_path / "weak.jsonl"), test=files["test"], student="tfidf", out=str(tmp_path / "b"))
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert {**result, "seconds": 0} == {**plain.metrics, "seconds": 0}
+
+
 def test_without_truth_it_says_so(weak: str, tmp_path: Path, stories: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weak", "train", f"data={weak}", "student.name=tfidf", f"out={tmp_path / 'run'}"]) == 0
     said = capsys.readouterr().out
@@ -273,6 +291,8 @@ def test_a_run_with_other_settings_data_or_model_is_not_resumed(
             pt.weak_train(config)
     with pytest.raises(RunMismatchError, match=r"differs .* in seed: .* penchant weak train --resume out="):
         pt.weak_train(config.replace(seed=1), resume=True)
+    with pytest.raises(RunMismatchError, match=r"differs .* in columns"):
+        pt.weak_train(config.replace(columns={"label": "probabilities"}), resume=True)
     rows = Path(weak).read_text()
     Path(weak).write_text("".join(rows.splitlines(keepends=True)[::-1]))
     with pytest.raises(RunMismatchError, match="the data changed since the run in"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from penchant.data.options import Columns
 from penchant.errors import InputError, RunError
 from penchant.metrics.estimates import Estimate
 from penchant.tasks.spec import normalized
@@ -24,12 +25,18 @@ TAKE_OUT = ", or share a group or prompt with one of them: take them out of one 
 
 
 def read_rows(
-    source: str, task: Kind, *, names: Sequence[str] | None = None, order_known: bool = True, labels: bool = True
+    source: str,
+    task: Kind,
+    *,
+    names: Sequence[str] | None = None,
+    order_known: bool = True,
+    labels: bool = True,
+    columns: Columns | None = None,
 ) -> LabelledRows:
     """Read a file's rows: texts with classes, or pairs of responses; arguments as for `read_labelled`."""
     if task == "comparisons":
-        return read_comparisons(source, labels=labels)
-    return read_labelled(source, names=names, order_known=order_known, labels=labels)
+        return read_comparisons(source, labels=labels, columns=columns)
+    return read_labelled(source, names=names, order_known=order_known, labels=labels, columns=columns)
 
 
 def draw_rows(rows: LabelledRows, size: int | None, seed: int) -> LabelledRows:

@@ -71,6 +71,9 @@ class WeakLabel(Config):
     saved: str | None = None
     """The folder of a classifier that was saved, instead of one that learns from `train`. One of a class of your own
     is loaded with the code that `supervisor` names."""
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    """By field, the column of all files that holds it, such as `{text: review, label: sentiment}`; of comparisons as in
+    training. A file without the column has the field under its own name."""
     classes: Classes | None = None
     """Names of the classes, in order; those of `train`, sorted, or those that `saved` knows, if not given."""
     out: Annotated[str, Field(min_length=1)]
@@ -123,6 +126,9 @@ class WeakTrain(Config):
     (`student=mine.py:Mine`)."""
     loss: WeakLoss = CrossEntropy()
     """On the weak labels; a function of your own is named as `module:function`."""
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    """By field, the column of all files that holds it, such as `{text: review, label: sentiment}`; of comparisons as in
+    training. A file without the column has the field under its own name."""
     classes: Classes | None = None
     """Names of the classes, in order; those of the rows, sorted, if not given."""
     held_out: Annotated[float, Field(gt=0, lt=0.9)] = 0.2

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from penchant.data.load import load_responses
+from penchant.data.options import Columns
 from penchant.data.write import write_groups
 from penchant.errors import InputError
 from penchant.tasks.spec import first_by_content, normalized, with_plain_prompt
@@ -25,7 +26,9 @@ OPTIONS = ("first response", "second response")
 """What the two are called where classes have names."""
 
 
-def read_comparisons(source: str, *, labels: bool = True, split: str = "train") -> LabelledRows:
+def read_comparisons(
+    source: str, *, labels: bool = True, split: str = "train", columns: Columns | None = None
+) -> LabelledRows:
     """Read the pairs of responses of a preference file, each with the share of its verdicts that the first one won.
 
     A tie is half a win for each, and several verdicts on one pair (of annotators who differ, or of weak labels, which
@@ -35,13 +38,14 @@ def read_comparisons(source: str, *, labels: bool = True, split: str = "train") 
         source: a preference file of any known layout, or a hub id.
         labels: whether only pairs that were compared count; if not, verdicts are not looked at, and where a prompt has
             none at all every two of its responses are a pair.
+        columns: by field of the layout, the column that holds it.
 
     Raises:
         InputError: rows that cannot be used, all named with their lines; no pair of responses, or no comparison.
     """
     pairs: list[PromptGroup] = []
     shares: list[float] = []
-    for group in load_responses(source, split=split):
+    for group in load_responses(source, split=split, columns=columns):
         for first, second, share in _pairs(group, labels=labels):
             # a response that was drawn several times is one option of the pair
             responses = [replace(group.responses[index], count=1) for index in (first, second)]

@@ -38,7 +38,7 @@ def weak_label(config: WeakLabel) -> LabelledFile:
     # before anything is loaded: a mistake in a path must not cost the minutes that a model takes
     out = _new_file(config)
     saved = None if config.saved is None else _opened(config.saved, config)
-    rows = read_rows(config.data, config.task, labels=False)
+    rows = read_rows(config.data, config.task, labels=False, columns=config.columns)
     classifier, names = _supervisor(config, rows) if saved is None else (saved, _names(saved, config, rows))
     probabilities = classifier.predict_proba(rows.inputs)
     if probabilities.shape[1] != len(names):
@@ -102,7 +102,9 @@ def _names(classifier: Classifier, config: WeakLabel, rows: LabelledRows) -> tup
 
 def _supervisor(config: WeakLabel, rows: LabelledRows) -> tuple[Classifier, tuple[str, ...]]:
     """Return a supervisor that learned from the labelled rows, or that is prompted and learns nothing."""
-    labelled = None if config.train is None else read_rows(config.train, config.task, names=config.classes)
+    labelled = None
+    if config.train is not None:
+        labelled = read_rows(config.train, config.task, names=config.classes, columns=config.columns)
     names = labelled.names if labelled is not None else config.classes or rows.names
     classifier = make_classifier(config.supervisor, names=names, seed=config.seed)
     # prompted, or an engine: nothing is learned, but columns and names have to be known

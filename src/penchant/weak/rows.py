@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from penchant.data.layouts.columns import rename_columns
+from penchant.data.options import Columns
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import RowProblem
-from penchant.data.sources.values import RowError, as_list, as_number, as_text, describe
+from penchant.data.sources.values import RowError, RowValues, as_list, as_number, as_text, describe
 from penchant.errors import InputError
 from penchant.files import atomic_write
 from penchant.tasks.spec import with_plain_prompt
@@ -25,6 +27,7 @@ from penchant.weak.contract import Example, Probabilities, mark, marks_of
 Label = str | dict[str, object] | list[object]
 """A class by its name or number, or probabilities: by name, or in the order of the classes."""
 TEXT_FIELDS = ("text", "sentence", "content", "prompt")
+LABEL_FIELDS = ("label", "probabilities")
 MOST_SHOWN = 20
 ABSTAIN = "-1"
 ORDER_UNKNOWN = 'order of classes nobody said: name it (classes=[no, yes]), or write {"no": 0.1, "yes": 0.9}'
@@ -81,6 +84,7 @@ def read_labelled(
     order_known: bool = True,
     labels: bool = True,
     split: str = "train",
+    columns: Columns | None = None,
 ) -> LabelledRows:
     """Read rows with a text and a label, or with probabilities of the classes.
 
@@ -93,12 +97,13 @@ def read_labelled(
         order_known: whether the order of `names` was said by whoever wrote the rows, so that lists of probabilities may
             be read in it; names that were found out in another file are sorted.
         labels: whether rows must have one; if not, labels are not looked at.
+        columns: by field, the column that holds it; None leaves the column of that name out.
 
     Raises:
         InputError: rows that cannot be used, all named with their lines; no rows; one class; lists of probabilities
-            where nobody said the order of the classes.
+            where nobody said the order of the classes; `columns` with a field that labelled rows do not have.
     """
-    rows, problems = _parse(source, split, labels=labels)
+    rows, problems = _parse(source, split, columns or {}, labels=labels)
     _refuse_abstentions(source, rows, names)
     labels_of_rows = [row.label for row in rows if row.label is not None]
     class_names = names or (_names(labels_of_rows, source) if labels_of_rows else ())
@@ -138,8 +143,15 @@ class _Row:
     label: Label | None
 
 
-def _parse(source: str, split: str, *, labels: bool) -> tuple[list[_Row], list[str]]:
-    """Return the rows of a file, and what is wrong with the others."""
+def _parse(source: str, split: str, columns: Columns, *, labels: bool) -> tuple[list[_Row], list[str]]:
+    """Return the rows of a file, and what is wrong with the others.
+
+    Raises:
+        InputError: `columns` with a field that labelled rows do not have.
+    """
+    _require_fields(columns)
+    # rows to label may lack the column of the label
+    columns = {field: column for field, column in columns.items() if labels or field not in LABEL_FIELDS}
     rows: list[_Row] = []
     problems: list[str] = []
     for row in read_rows(source, split):
@@ -147,11 +159,31 @@ def _parse(source: str, split: str, *, labels: bool) -> tuple[list[_Row], list[s
             problems.append(str(row))
             continue
         try:
-            text, label = _text(row.values), _label(row.values) if labels else None
-            rows.append(_Row(row.source, text, str(row.values.get("group") or ""), label))
+            values = _renamed(row.values, columns)
+            text, label = _text(values), _label(values) if labels else None
+            rows.append(_Row(row.source, text, str(values.get("group") or ""), label))
         except RowError as error:
-            problems.append(f"{row.source}: {error}")
+            problems.append(f"{row.source}: {error}".replace("data.columns", "columns"))
     return rows, problems
+
+
+def _require_fields(columns: Columns) -> None:
+    fields = (*TEXT_FIELDS, *LABEL_FIELDS, "group")
+    for field, column in columns.items():
+        if field not in fields and column is not None:
+            turned = f"; did you mean columns={{{column}: {field}}}?" if column in fields else ""
+            raise InputError(f"columns: {field!r} is no field of labelled rows ({', '.join(fields)}){turned}")
+
+
+def _renamed(values: RowValues, columns: Columns) -> RowValues:
+    """Return a row with its columns under the names of fields."""
+    # What `penchant weak label` wrote has `text` and `label`, whatever the rows of `test` call them.
+    of_this_file = {
+        field: column
+        for field, column in columns.items()
+        if column is None or field not in values or column.partition(".")[0] in values or column in values
+    }
+    return rename_columns(values, of_this_file) if of_this_file else values
 
 
 def overlap(rows: LabelledRows, other: LabelledRows) -> list[int]:
@@ -193,8 +225,8 @@ def _text(values: Mapping[str, object]) -> str:
     if name is None:
         raise RowError(
             "missing",
-            f"no text: expected a field {' or '.join(TEXT_FIELDS)}, got {', '.join(values)}; rename the columns to "
-            "text and label",
+            f"no text: expected a field {' or '.join(TEXT_FIELDS)}, got {', '.join(values)}; name the columns "
+            "(columns='{text: ..., label: ...}')",
         )
     return as_text(values[name], name)
 

@@ -76,12 +76,14 @@ class TrainingRows:
             InputError: bad rows, test rows that are among the training rows, too few rows, labels of one class, a loss
                 of the user's that breaks its contract.
         """
-        rows = read_rows(config.data, config.task, names=config.classes)
+        rows = read_rows(config.data, config.task, names=config.classes, columns=config.columns)
         test = None
         if config.test is not None:
             order_known = config.classes is not None
             # with the classes of the other rows; the order of lists is known by `classes` alone
-            test = read_rows(config.test, config.task, names=rows.names, order_known=order_known)
+            test = read_rows(
+                config.test, config.task, names=rows.names, order_known=order_known, columns=config.columns
+            )
             _refuse_overlap(rows, test, config.test)
         learn, held_out = (rows.pick(indices) for indices in split_rows(rows, config.held_out, config.seed))
         # nobody can agree or disagree with a tie
