@@ -86,3 +86,15 @@ def test_a_line_is_only_offered_where_it_mends_everything(refusal: Callable[[str
 def test_the_choices_stand_in_the_message(refusal: Callable[[str], str]) -> None:
     assert "there is no method 'xyzzy': expected one of sft, preferred_ft" in refusal("train xyzzy")
     assert "there is no action 'xyzzy': expected one of check, convert, show" in refusal("data xyzzy")
+
+
+@pytest.mark.parametrize(
+    "line", ["judge a.jsonl", "rank a.jsonl", "agree a.jsonl", "study noise", "weak train", "collect"]
+)
+def test_a_dry_run_of_other_commands_is_answered_with_what_they_have(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*line.split(), "--dry-run"])
+    assert end.value.code == 2
+    assert "--print-config shows what this command would run with" in capsys.readouterr().err

@@ -70,6 +70,9 @@ def _flag_advice(
     nearest, near_flags = _settings_meant(settings, flags, flag)
     if near_flags:
         return f"; did you mean {' or '.join(near_flags)}?", None
+    if not nearest and flag in ("--dry-run", "--dry_run") and "--print-config" in flags:
+        # whoever knows it from training tries it everywhere
+        return "; only penchant train METHOD has it: --print-config shows what this command would run with", None
     if not nearest:
         return "; there is no such flag, and no such setting: --help-all lists them", None
     value = _value_of(flag, typed) or "VALUE"
