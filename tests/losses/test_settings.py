@@ -114,6 +114,20 @@ def test_needs_reference_tells_the_truth(branch: type[Config]) -> None:
 
 
 @EVERY
+def test_can_be_negative_tells_the_truth(branch: type[Config]) -> None:
+    # intervals of held-out losses stop at 0 where the class says that no pair has less
+    generator = torch.Generator().manual_seed(0)
+    sums = [-20 * torch.rand(500, generator=generator) - 0.1 for _ in range(4)]
+    tokens = [torch.randint(1, 12, (500,), generator=generator) for _ in range(2)]
+    fronts = FrontSums(*sums)  # both responses have as many tokens
+    further = {"fronts": fronts, "squares": SquareSums(sums[0], sums[1])}
+    least = float(pair_losses(branch(), *sums, *tokens, **further)[0].min())
+    assert least >= 0 or branch.can_be_negative
+    if branch is Robust:
+        assert least < 0
+
+
+@EVERY
 def test_losses_carry_gradient_and_margins_do_not(branch: type[Config]) -> None:
     chosen, rejected = (tensor.clone().requires_grad_() for tensor in LOGPS[:2])
     losses_, margins = losses_of(branch(), chosen, rejected, *LOGPS[2:], *TOKENS)

@@ -14,6 +14,7 @@ from scipy.stats import binom, binomtest
 
 from penchant.metrics import cluster_mean
 from penchant.metrics.agreement import krippendorff_alpha, pair_agreement
+from penchant.metrics.intervals import mean_within
 from penchant.metrics.length_controlled import _at_equal_lengths, length_controlled
 from penchant.metrics.shares import clustered_interval, exact_interval
 
@@ -105,8 +106,17 @@ DRAWS: dict[str, tuple[Callable[[np.random.Generator, int], Array], float]] = {
     "differences of wins": (lambda rng, n: rng.choice([-1.0, 0, 1], n, p=[0.05, 0.75, 0.2]), 0.15),
 }
 
+NEVER_NEGATIVE = (
+    *("exponential", "log-normal", "Pareto without a third moment"),
+    *("skewed within 0 and 1", "U-shaped within 0 and 1", "grades 1 to 5"),
+)
 
-def _mean_coverage(name: str, prompts: int, trials: int, *, size: int = 1, share: bool = False) -> float:
+Bounds = tuple[float, float] | None
+
+
+def _mean_coverage(
+    name: str, prompts: int, trials: int, *, size: int = 1, share: bool = False, bounds: Bounds = None
+) -> float:
     """Coverage where half of what an answer is comes from its prompt, if a prompt has several."""
     draw, truth = DRAWS[name]
     rng, hits, known = np.random.default_rng(prompts), 0, 0
@@ -115,7 +125,8 @@ def _mean_coverage(name: str, prompts: int, trials: int, *, size: int = 1, share
         values = draw(rng, prompts)[clusters]
         if size != 1:
             values = (values + draw(rng, len(clusters))) / 2
-        found = cluster_mean(values, clusters, resamples=400, seed=trial, share=share)
+        ends = (0.0, 1.0) if share else bounds
+        found = mean_within(values, clusters, ends, resamples=400, seed=trial)
         if found.low is not None and found.high is not None:
             known += 1
             hits += found.low <= truth <= found.high
@@ -141,7 +152,16 @@ def test_graded_shares_are_covered(name: str, prompts: int) -> None:
     assert _mean_coverage(name, prompts, 2000, share=True) >= 0.93
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NEVER_NEGATIVE)
+@pytest.mark.parametrize("size", [1, MIXED])
+@pytest.mark.parametrize("prompts", [10, 20, 40])
+def test_means_that_cannot_be_negative_are_covered(name: str, prompts: int, size: int) -> None:
+    assert _mean_coverage(name, prompts, 2000, size=size, bounds=(0.0, np.inf)) >= 0.93
+
+
 def test_skewed_means_of_few_prompts_are_covered() -> None:
+    assert _mean_coverage("log-normal", 10, 400, bounds=(0.0, np.inf)) >= 0.92
     assert _mean_coverage("exponential", 12, 400) >= 0.92
     assert _mean_coverage("log-normal", 10, 400) >= 0.92
 

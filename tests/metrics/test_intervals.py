@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 
 from penchant.errors import InputError
 from penchant.metrics import Estimate, cluster_mean, independent_difference, paired_difference
+from penchant.metrics.intervals import mean_within
 
 
 def test_mean_and_weighted_mean_by_hand():
@@ -216,3 +217,40 @@ def test_a_tie_does_not_open_the_interval(values: list[float]) -> None:
     assert tied.high - tied.low <= max(won.high - won.low, lost.high - lost.low)  # type: ignore[operator]
     assert lost.low <= tied.low <= won.low  # type: ignore[operator]
     assert lost.high <= tied.high <= won.high  # type: ignore[operator]
+
+
+def test_the_interval_of_what_cannot_be_negative_stays_above_zero() -> None:
+    # eleven small losses and a large one: the plain interval of their mean 0.92 goes below 0
+    losses = [0.01] * 6 + [0.02] * 5 + [10.88]
+    plain = mean_within(losses, range(12), None)
+    bounded = mean_within(losses, range(12), (0.0, math.inf))
+    assert plain.low is not None
+    assert plain.low < 0
+    # worked out by logarithms, of the half of the mean below which the scale changes
+    half = plain.value / 2
+    expected = math.exp(math.log(half) - (half - plain.low) / half)
+    assert bounded.low == pytest.approx(expected)
+    assert 0 < expected < plain.value
+    assert (bounded.value, bounded.high) == (plain.value, plain.high)
+    # what cannot be positive is the same from the other side
+    negative = mean_within([-loss for loss in losses], range(12), (-math.inf, 0.0))
+    assert (negative.low, negative.high) == pytest.approx((-plain.high, -expected))
+
+
+def test_far_from_its_bound_an_interval_is_what_it_is_without_one() -> None:
+    rng = np.random.default_rng(0)
+    values = 100 + rng.normal(size=40)
+    plain, bounded = (mean_within(values, range(40), bounds) for bounds in (None, (0.0, math.inf)))
+    assert bounded == plain
+
+
+def test_a_value_beyond_its_bound_shows_that_there_is_none() -> None:
+    values = [-1e-7, *range(1, 20)]
+    assert mean_within(values, range(20), (0.0, math.inf)) == mean_within(values, range(20), None)
+
+
+def test_equal_losses_have_no_interval_though_they_are_bounded_below() -> None:
+    # nothing bounds what an unseen prompt may have above
+    estimate = mean_within([0.7] * 12, range(12), (0.0, math.inf))
+    assert (estimate.low, estimate.high) == (None, None)
+    assert estimate.reason == "no interval: all 12 prompts say the same"

@@ -78,6 +78,7 @@ class PairLoss(Config):
         ranking_function: computes the losses of whole rankings, for a loss that takes those in place of pairs; in the
             same module as `function`.
         fixed_arguments: what the functions get beside the settings.
+        can_be_negative: whether the loss of a pair may lie below 0; else the interval of its mean does not either.
     """
 
     function: ClassVar[str]
@@ -89,6 +90,7 @@ class PairLoss(Config):
     needs_whole_step: ClassVar[bool] = False
     ranking_function: ClassVar[str] = ""
     fixed_arguments: ClassVar[Mapping[str, str]] = {}
+    can_be_negative: ClassVar[bool] = False
 
     name: str
 

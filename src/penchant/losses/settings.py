@@ -37,6 +37,7 @@ class Robust(PairLoss):
     """Robust DPO (Chowdhury et al. 2024): unbiased when a known share of the labels is flipped."""
 
     function = "penchant.losses.preference:robust"
+    can_be_negative = True
     name: Literal["robust"] = "robust"
     beta: ReferenceBeta = 0.1
     label_smoothing: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
@@ -273,6 +274,7 @@ class CustomLoss(PairLoss):
 
     extension: ClassVar[str] = "function"
     margin = "penchant.losses.pairs:log_ratio_margin"
+    can_be_negative = True
     name: Literal["custom"] = "custom"
     function: CodeName = Field(min_length=1)  # type: ignore[misc]  # here each object names its own
     """`module:function`, or `path/to/file.py:function`; called with the policy's sums of the chosen and the rejected
@@ -295,6 +297,7 @@ class WeightedSum(PairLoss):
     MPO (Wang et al. 2024) is `losses: [sigmoid, bco_pair, sft], weights: [0.8, 0.2, 1]`.
     """
 
+    can_be_negative = True
     name: Literal["sum"] = "sum"
     losses: Annotated[tuple[Term, ...], Field(min_length=1)] = (Sigmoid(), ChosenNLL())
     """The terms: any losses on pairs, and `sft`, the chosen response's mean negative log-likelihood per token. Metrics

@@ -34,6 +34,21 @@ Those of annotators stand under `by_annotator`, those of a mixture's sources und
 """
 
 
+NEVER_NEGATIVE = (0.0, math.inf)
+NEVER_POSITIVE = (-math.inf, 0.0)
+BOUNDS = {
+    "loss": NEVER_NEGATIVE,
+    "chosen_logps": NEVER_POSITIVE,
+    "rejected_logps": NEVER_POSITIVE,
+    "kl_nats": NEVER_NEGATIVE,
+    **dict.fromkeys(("tokens", "chosen_tokens", "rejected_tokens"), NEVER_NEGATIVE),
+}
+"""The least and the largest value of what is measured, where there is one and it is no share.
+
+Intervals keep to it. Some losses may be negative, see `PairLoss.can_be_negative`.
+"""
+
+
 class NotFiniteLoss(RunError):
     """Raised where the loss of held-out rows is not finite.
 

@@ -10,14 +10,15 @@ import torch
 from penchant.data.layouts.unpaired import labels_of
 from penchant.engine.score import score
 from penchant.losses.unpaired import kto, label_margins
-from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.intervals import cluster_mean, mean_within
 from penchant.models.policy import Policy
 from penchant.train.batch import Dataset
-from penchant.train.evaluation.estimates import Estimates, check_finite
+from penchant.train.evaluation.estimates import BOUNDS, Estimates, check_finite
 from penchant.types import Prompt, PromptGroup
 
 SHARES = ("label_accuracy", "desirable_share")
 """Estimates between 0 and 1, which have another interval."""
+SHARE = (0.0, 1.0)
 
 
 def held_out_labels(
@@ -72,7 +73,9 @@ def held_out_labels(
     right = (margins > 0) + 0.5 * (margins == 0)
     columns = {"loss": losses, "margin": margins, "label_accuracy": right, "desirable_share": desirable}
     estimates: Estimates = {
-        name: cluster_mean(column.double().numpy(), prompts, weights=counts.numpy(), share=name in SHARES)
+        name: mean_within(
+            column.double().numpy(), prompts, SHARE if name in SHARES else BOUNDS.get(name), weights=counts.numpy()
+        )
         for name, column in columns.items()
     }
     # both sides may fall in likelihood while their margins grow: their own log-ratios show it
@@ -81,7 +84,7 @@ def held_out_labels(
             own_prompts = [prompts[row] for row in chosen.nonzero().flatten().tolist()]
             for name, column in (("log_ratio", policy_logps - reference_logps), ("tokens", tokens_of)):
                 values, own_counts = column[chosen].double().numpy(), counts[chosen].numpy()
-                estimates[f"{side}_{name}"] = cluster_mean(values, own_prompts, weights=own_counts, share=False)
+                estimates[f"{side}_{name}"] = mean_within(values, own_prompts, BOUNDS.get(name), weights=own_counts)
     # one mismatched row per group, not per label (decision 0007)
     ratios = np.asarray(mismatched.double())
     estimates["mismatched_log_ratio"] = cluster_mean(ratios, [group.prompt for group in groups], share=False)

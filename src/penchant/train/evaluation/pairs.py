@@ -11,8 +11,9 @@ from penchant.losses.contract import PairLoss
 from penchant.losses.dispatch import ranking_losses
 from penchant.losses.pairs import FrontSums
 from penchant.metrics.estimates import Estimate
-from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.intervals import mean_within
 from penchant.train.batch import Dataset
+from penchant.train.evaluation.estimates import BOUNDS
 from penchant.train.fronts import FrontLogps, longer_front
 from penchant.types import Prompt, PromptGroup
 
@@ -56,7 +57,7 @@ def ranking_loss(
         ranked = [ranking for _, ranking in rankings_of(group)]
         losses += ranking_losses(loss, logps, reference, ranked).tolist()
         prompts += [group.prompt] * len(ranked)
-    return cluster_mean(losses, prompts, share=False)
+    return mean_within(losses, prompts, None if loss.can_be_negative else BOUNDS["loss"])
 
 
 def sorted_loss(losses: torch.Tensor, prompts: Sequence[Prompt]) -> Estimate:

@@ -14,10 +14,10 @@ from penchant.losses.contract import PairLoss
 from penchant.losses.dispatch import pair_losses
 from penchant.losses.pairs import FrontSums, SquareSums
 from penchant.metrics.estimates import Estimate
-from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.intervals import cluster_mean, mean_within
 from penchant.models.policy import Policy
 from penchant.train.batch import Dataset
-from penchant.train.evaluation.estimates import Estimates, check_finite
+from penchant.train.evaluation.estimates import BOUNDS, Estimates, check_finite
 from penchant.train.evaluation.pairs import front_columns, ranking_loss, sorted_loss
 from penchant.train.fronts import front_logps
 from penchant.train.plan import split_key
@@ -48,7 +48,8 @@ def held_out_preferences(
     # before any mean: an error of a mean would name neither the rows nor the loss
     check_finite(losses.tolist(), table.sources)
     logp_columns = {"chosen_logps": table.chosen, "rejected_logps": table.rejected}
-    estimates = pair_estimates(table, {"loss": losses, "margin": margins, **logp_columns})
+    columns = {"loss": losses, "margin": margins, **logp_columns}
+    estimates = pair_estimates(table, columns, negative_loss=loss is not None and loss.can_be_negative)
     # what training minimises, where that is no mean over pairs
     if loss is not None and loss.needs.rankings:
         estimates["loss"] = ranking_loss(loss, groups, data, scores)
@@ -57,17 +58,19 @@ def held_out_preferences(
     return estimates
 
 
-def pair_estimates(table: PairTable, columns: dict[str, torch.Tensor]) -> Estimates:
+def pair_estimates(table: PairTable, columns: dict[str, torch.Tensor], *, negative_loss: bool = False) -> Estimates:
     """Estimate the means of some columns and of the lengths, and how often the column `margin` is right.
 
     Args:
         table: of `pair_table`.
         columns: (pairs,) each; `margin` among them: by how much the winner leads.
+        negative_loss: whether the column `loss` may be negative, so that its interval may be too.
     """
     prompts, weights = table.prompts, table.weights.numpy()
     lengths = {"chosen_tokens": table.chosen_tokens, "rejected_tokens": table.rejected_tokens}
+    bounds = {name: ends for name, ends in BOUNDS.items() if not (name == "loss" and negative_loss)}
     estimates: Estimates = {
-        name: cluster_mean(column.double().numpy(), prompts, weights=weights, share=False)
+        name: mean_within(column.double().numpy(), prompts, bounds.get(name), weights=weights)
         for name, column in {**columns, **lengths}.items()
     }
 
@@ -176,4 +179,4 @@ def held_out_imitation(policy: Policy, groups: Sequence[PromptGroup], data: Data
             prompts.append(split_key(group))
             sources.append(group.source or "a held-out row")
     check_finite(means, sources)
-    return {"loss": cluster_mean(means, prompts, weights=tokens, share=False)}
+    return {"loss": mean_within(means, prompts, BOUNDS["loss"], weights=tokens)}

@@ -14,23 +14,22 @@ from penchant.engine.generate import Sampling
 from penchant.engine.reference import Reference, sequence_kl
 from penchant.engine.score import DEFAULT_BUDGET
 from penchant.metrics.estimates import Estimate
-from penchant.metrics.intervals import cluster_mean
+from penchant.metrics.intervals import cluster_mean, mean_within
 from penchant.metrics.text import distinct_n, repetition
 from penchant.models.policy import Policy
 from penchant.rewards import Reward, score_groups
 from penchant.runs.progress import progress_bar
+from penchant.train.evaluation.estimates import BOUNDS
 from penchant.typed_json import OMITTED
 from penchant.types import Prompt, PromptGroup, Response, prompt_text
 
 SHARE_OF_SAMPLES: dict[str, bool | None] = {
-    "tokens": False,
     "distinct_2": True,
     "repetition": True,
     "finished": True,
     "reward": None,  # some rewards are 0 or 1, and then their mean is a share
-    "kl_nats": False,
 }
-"""Whether the mean over samples is a share, which has an exact interval."""
+"""Whether the mean over samples is a share, which has an exact interval; of what is not in `BOUNDS`."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,9 @@ class SampleEvaluation:
         clusters = [number for number in range(len(self.prompts)) for _ in range(self.sampling.n)]
         estimates = {
             model: {
-                name: cluster_mean(values, clusters, share=SHARE_OF_SAMPLES[name])
+                name: mean_within(values, clusters, BOUNDS[name])
+                if name in BOUNDS
+                else cluster_mean(values, clusters, share=SHARE_OF_SAMPLES[name])
                 for name, values in columns_of_model.items()
             }
             for model, columns_of_model in (("policy", columns), ("reference", frozen_columns))
