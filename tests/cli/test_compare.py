@@ -15,6 +15,7 @@ from penchant.cli.main import main
 from penchant.files import locked_folder
 from penchant.metrics.estimates import Estimate
 from penchant.reports.run.across import best
+from penchant.reports.run.run_comparison import compare_runs
 from penchant.reports.run.summary import summarize
 from penchant.reports.run.versus import _verdict, differences_from, state
 from penchant.runs.read import read_runs
@@ -110,6 +111,35 @@ def test_no_run_leads_by_a_reward_that_the_other_does_not_have(runs: Path) -> No
     summaries = [summarize(run) for run in read_runs([runs / "plain", runs / "strong"])]
     assert best(summaries, "loss") == ""
     assert best(summaries, "accuracy")
+
+
+def test_a_run_that_was_not_evaluated_since_its_start_has_no_difference(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # as a kill after step 24 leaves it: lines of training, and the evaluation of the start
+    metrics = runs / "strong" / "metrics.jsonl"
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    kept = [line for line in lines if line["kind"] == "train" or line["step"] == 0]
+    metrics.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    (runs / "strong" / "result.json").unlink()
+    _, numbers, minus = compare_runs(["runs/plain", "runs/strong", "runs/few"]).tables
+    place = numbers.columns.index("Measured at step")
+    assert [(row[0], row[place]) for row in numbers.rows] == [("plain", "24"), ("strong", "0"), ("few", "24")]
+    of_strong = [row for row in minus.rows if row[0] == "strong"]
+    assert of_strong == [("strong", "all", "–", "strong not evaluated since the start", "–")]
+    assert len(minus.rows) > 1
+    # where the first is the one that was killed, no other has a difference either
+    assert main(["compare", "runs/strong", "runs/plain"]) == 0
+    text = capsys.readouterr().out.split("Each run minus")[1]
+    assert text.count("strong not evaluated since the start") == 1
+    assert "yes," not in text
+
+
+def test_runs_that_ended_need_no_column_for_the_step_of_their_numbers(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "runs/plain", "runs/strong"]) == 0
+    assert "Measured at step" not in capsys.readouterr().out
 
 
 def test_runs_that_failed_run_or_were_stopped_have_a_row(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

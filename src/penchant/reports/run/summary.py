@@ -35,6 +35,17 @@ class Summary:
     sampled: EvalPoint | None
     gain: Change | None
 
+    @property
+    def measured_step(self) -> int | None:
+        """The step of the last evaluation, of which the numbers are; None where there is none."""
+        steps = [point.step for point in (self.held_last, self.sampled) if point is not None]
+        return max(steps, default=None)
+
+    @property
+    def is_unmeasured(self) -> bool:
+        """True where steps were taken and nothing was evaluated since: the numbers are those of the start."""
+        return self.measured_step == 0 and self.run.last_step() > 0
+
     def held_out_estimate(self, key: str, *, last: bool = True) -> Estimate | None:
         """Return a held-out number at the last (or first) evaluation; None where it was not measured."""
         point = self.held_last if last else self.held_first

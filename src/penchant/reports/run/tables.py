@@ -207,11 +207,15 @@ def comparison(summaries: Sequence[Summary]) -> Table:
         return [recorded(s.policy(key), percent=metric(key).is_share) for s in summaries]
 
     results = [s.run.result or {} for s in summaries]
+    # of a run that was killed the numbers are older than its last step
+    measured = [s.measured_step for s in summaries]
+    is_older = any(step not in (None, s.run.last_step()) for step, s in zip(measured, summaries, strict=True))
     columns: dict[str, list[str]] = {
         "Run": [s.run.name for s in summaries],
         "Method": [s.run.method for s in summaries],
         "Status": [state(s.run) for s in summaries],
         "Steps": [f"{s.run.last_step():,}" for s in summaries],
+        "Measured at step": [DASH if step is None or not is_older else f"{step:,}" for step in measured],
         metric("reward").column: sampled("reward"),
         "Change": [recorded(s.gain.estimate if s.gain else None, sign=True) for s in summaries],
         metric("kl_nats").column: sampled("kl_nats"),

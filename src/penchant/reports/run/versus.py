@@ -78,7 +78,7 @@ def _is_locked(folder: Path) -> bool:
 def versus_table(summaries: Sequence[Summary]) -> Table | None:
     """Return by how much each run's numbers differ from those of the first; None where they share none."""
     first = summaries[0]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             other.run.name,
             metric(key).column,
@@ -89,6 +89,13 @@ def versus_table(summaries: Sequence[Summary]) -> Table | None:
         for other in summaries[1:]
         for key, difference, reason in differences_from(other, first)
         for text in (recorded(difference, percent=metric(key).is_share, sign=True),)
+    ]
+    # numbers of a start would read as those of an end
+    unmeasured = [s.run.name for s in summaries if s.is_unmeasured]
+    rows += [
+        (other.run.name, "all", DASH, f"{' and '.join(missing)} not evaluated since the start", DASH)
+        for other in summaries[1:]
+        if (missing := [name for name in dict.fromkeys((other.run.name, first.run.name)) if name in unmeasured])
     ]
     if not rows:
         return None
@@ -104,8 +111,11 @@ def differences_from(run: Summary, first: Summary) -> list[tuple[str, Estimate, 
     """Return the differences of a run's last numbers from another's.
 
     Returns:
-        By number: its key, run minus the other, and why it is not paired by prompt; empty where it is.
+        By number: its key, run minus the other, and why it is not paired by prompt; empty where it is. Nothing where
+        one of the two was not evaluated since its start.
     """
+    if run.is_unmeasured or first.is_unmeasured:
+        return []
     # what only one of the two measured is in the table of runs, and has no difference
     differences = []
     for key in SAMPLED:
