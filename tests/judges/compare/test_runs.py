@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -157,6 +158,22 @@ def test_every_setting_of_temperatures_counts(trained: dict[str, str], tmp_path:
     asked = _write(tmp_path / "asked.jsonl", [" It was."] * 3, ["Was it a dog?", "Was it a cat?", "Was it?"])
     other = texts(prompts=asked, against=asked)
     assert json.loads(other[0])["prompt"] == "Was it a dog?"
+
+
+@pytest.mark.parametrize("recorded", ["trained", "null"])
+def test_a_length_that_the_run_found_out_is_that_of_its_samples(
+    trained: dict[str, str], tmp_path: Path, recorded: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained["run"], run)
+    settings = (run / "config.yaml").read_text()
+    length = re.search(r"max_new_tokens: (\d+)", settings)
+    assert length is not None
+    (run / "config.yaml").write_text(settings.replace(length[0], f"max_new_tokens: {recorded}"))
+    (run / "SHA256SUMS").unlink()
+    judge(JudgeConfig(responses=[str(run)], judge="longest", temperatures=(0,), limit=1, out=str(tmp_path / "out")))
+    (file,) = tmp_path.glob("out/drawn/*")
+    assert len(json.loads(file.read_text())["responses"][0]["token_ids"]) == int(length[1])
 
 
 def test_a_runs_own_settings_do_not_decide_that_its_code_runs(trained: dict[str, str], tmp_path: Path) -> None:

@@ -85,7 +85,10 @@ def _sampling(config: JudgeConfig, run: Run, temperature: float) -> Sampling:
     recorded = run.setting("evaluate", "samples")
     settings: Mapping[str, Any] = recorded if isinstance(recorded, Mapping) else {}
     limit = config.max_new_tokens or settings.get("max_new_tokens")
-    if limit is None:
+    # `trained` is a length that the run found out: its samples have it, unless all of them ended before
+    if not isinstance(limit, int):
+        limit = max((draw.tokens or 0 for row in last_samples(run) for draw in row.policy), default=0)
+    if not limit:
         raise InputError(f"{run.path} does not say how long its samples were: set `max_new_tokens`")
     n = config.n if temperature > 0 else 1  # at 0 all draws would be the same text
     return Sampling(n, temperature, limit, settings.get("top_k", 0), settings.get("top_p", 1.0), config.seed)
