@@ -15,6 +15,7 @@ from pathlib import Path
 
 from penchant.data.sources import collection as collected
 from penchant.data.sources.arrow_rows import read_arrow, read_parquet
+from penchant.data.sources.binary_files import HEAD, binary_kind
 from penchant.data.sources.csv_rows import read_csv
 from penchant.data.sources.folders import data_files, is_pattern
 from penchant.data.sources.json_rows import is_document, rows_of_document
@@ -148,10 +149,15 @@ def _suffix(path: Path) -> str:
 
 
 def _other_program(path: Path) -> str:
-    """Return what to do about the file of a program that can save another kind."""
+    """Return what to do about the file of a program that can save another kind, or what its content is."""
     if path.suffix.lower() in (".xls", ".ods", ".numbers"):
         return "; save it as .xlsx or CSV (UTF-8)"
-    return ""
+    try:
+        with path.open("rb") as stream:
+            kind = binary_kind(stream.read(HEAD))
+    except OSError:
+        return ""
+    return f". Its content is {kind}" if kind else ""
 
 
 def _read_lines(path: Path, parse: Callable[[str], RowValues]) -> Iterator[Row | RowProblem]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from penchant.data.sources.binary_files import HEAD, refuse_binary
 from penchant.errors import InputError
 
 # Text packs to a tenth, logs of one line to a hundredth. A file beyond this is damaged, or made to fill a memory.
@@ -92,8 +93,10 @@ def _recoded(path: Path, stream: IO[bytes], encoding: str) -> IO[bytes]:
 def _as_utf8(path: Path, stream: IO[bytes]) -> IO[bytes]:
     # Excel's "Unicode text" is UTF-16. Without a byte order mark nobody knows, and it is refused as no UTF-8.
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
-    encoding = BYTE_ORDER_MARKS.get(buffered.peek(2)[:2])
+    head = buffered.peek(HEAD)
+    encoding = BYTE_ORDER_MARKS.get(head[:2])
     if encoding is None:
+        refuse_binary(path, head)
         return buffered
     buffered.read(2)
     return _recoded(path, buffered, encoding)
