@@ -110,8 +110,8 @@ _JUDGMENTS = (
     _share("length_controlled", "At equal lengths", column="at equal lengths", level=0.5),
     _share("flipped", "Winner changed with the order", "winner changed", "winner changed with the order"),
     _share("first_place", "First response named", column="first response named"),
-    _share("longest", "By who takes the longer", "longest", "by who takes the longer"),
-    _share("random", "By a coin", "random", "by a coin"),
+    _share("longest", "If the longer one won", "longest", "if the longer one won"),
+    _share("random", "If a coin decided", "random", "if a coin decided"),
 )
 _AGREEMENT = (
     _share("raw", "Share of the same verdicts", "the same", "the same"),

@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate, Measure
-from penchant.reports.kit.canvas import RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
+from penchant.reports.kit.canvas import INK, RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
 from penchant.reports.kit.render import figure_context, render_page
 from penchant.reports.kit.study_page import TEMPLATE, shared_context
 from penchant.reports.kit.tables import Table
@@ -152,7 +152,7 @@ def _agreement(result: StudentResult) -> Picture:
     with style():
         figure, axes = blank(5.4, 0.8 + 0.42 * len(estimates))
         axes.barh(positions, values, color=RUN_COLORS[0], height=0.55, alpha=0.75)
-        axes.errorbar(values, positions, xerr=error_arms(estimates), color=RUN_COLORS[1], linestyle="none")
+        axes.errorbar(values, positions, xerr=error_arms(estimates), color=INK, linestyle="none")
         axes.set_xlim(0, 1)
         # matplotlib counts from below, and the first bar should stand on top
         axes.invert_yaxis()

@@ -75,7 +75,7 @@ def test_the_page_has_the_numbers(tmp_path: Path) -> None:
     for words in (
         "dpo wins 60% [50%, 70%] against ref.jsonl.",
         "40 pairs each, of 20 prompts; a tie is half a win.",
-        "by who takes the longer",
+        "if the longer one won",
         "dpo minus ppo",
         "p &lt; 0.001",
         "p 0.012",

@@ -29,3 +29,12 @@ def test_an_empty_cell_stays_empty_and_a_formula_behind_a_number_is_quoted() -> 
     rows = (("dpo", "0.1 [0.0, 0.2]"), ("-1+cmd|' /C calc'!A0", "–"), ("-1 + 2", "-"))
     lines = csv_text(split_intervals(Table("t", ("run", "reward"), rows))).splitlines()
     assert lines[1:] == ["dpo,0.1,0.0,0.2", "'-1+cmd|' /C calc'!A0,–,,", "-1 + 2,'-,,"]
+
+
+def test_columns_of_words_are_told_from_columns_of_numbers() -> None:
+    rows = (
+        ("dpo", "beta 0.1", "0.3 [0.2, 0.4]", "p < 0.001", "−1", "–", "12 tests"),
+        ("sft", "–", "undefined (one run)", "p 0.02", "+2", "–", "all"),
+    )
+    columns = ("run", "setting", "reward", "p", "change", "empty", "tests")
+    assert Table("t", columns, rows).text_columns == {1}

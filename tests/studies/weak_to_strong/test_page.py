@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from penchant.reports.kit.canvas import Picture
+from penchant.reports.kit.canvas import WIDEST_PHONE_FIGURE, Picture
 from penchant.reports.kit.tables import Table
 from penchant.studies.weak_to_strong import page as weak_page
 from penchant.studies.weak_to_strong import words as weak_words
@@ -143,6 +143,9 @@ def test_the_page_has_the_numbers(page: Callable[[dict[str, Any]], str], tmp_pat
     for words in ("0.50", "[0.45, 0.55]", "SST-2", "7 duplicates", "135", "4.3%", "for new test items and new seeds"):
         assert words in html, words
     names = {path.name for path in (tmp_path / "page-figures").iterdir()}
+    # the oracle stops after one look at one step
+    assert "1 steps" not in html
+    assert "1 step" in html
     drawn = ("pgr", "accuracy", "agreement", "curve", "reliability", "flow")
     assert names == {*(f"{name}.png" for name in drawn), "table.csv", "table.tex"}
 
@@ -246,10 +249,10 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
         "confidence 0.5."
     )
     said = " ".join(findings(study))
-    assert "confidence 0.5 is clearly better in 1, clearly worse in 0 and not told apart in 0 of 1 cell" in said
+    assert "confidence 0.5 is clearly better in 1 of 1 pair of supervisor and student." in said
     assert (
-        "Compared with as many random errors, naive students are clearly better in 0, clearly worse in 1 and not told "
-        "apart in 0 of 1 cell; the largest difference is −3.0% [−4.0%, −2.0%]. Worse: the supervisor's own errors have "
+        "Compared with as many random errors, naive students are clearly worse in 1 of 1 pair of supervisor and "
+        "student; the largest difference is −3.0% [−4.0%, −2.0%]. Worse: the supervisor's own errors have "
         "a pattern that the student learns."
     ) in said
     assert "say the same in 70% of the rows" in said
@@ -259,11 +262,11 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
     assert "pattern" not in unsure
     assert "hurt less" not in unsure
     turned = " ".join(findings(made_up(cell(over_noise=about(0.05)), cell(over_noise=about(-0.01), weak="other"))))
-    assert "clearly better in 1, clearly worse in 0 and not told apart in 1 of 2 cells" in turned
+    assert "clearly better in 1 and not told apart in 1 of 2 pairs of supervisor and student" in turned
     assert "Better: the supervisor's own errors hurt less than as many on random rows." in turned
     assert "pattern" not in turned
     assert "random" not in " ".join(findings(made_up(cell(over_noise=None))))
-    assert "not told apart in 1 of 1 cell" in unsure
+    assert "not told apart in 1 of 1 pair" in unsure
 
 
 def _sizes(small: float, big: float) -> dict[str, Any]:
@@ -275,8 +278,8 @@ def _sizes(small: float, big: float) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("small", "big", "words"),
     [
-        (0.6, 0.3, "From the smallest student to the largest PGR clearly falls 1 and clearly rises 0 times."),
-        (0.3, 0.6, "From the smallest student to the largest PGR clearly falls 0 and clearly rises 1 times."),
+        (0.6, 0.3, "From the smallest student to the largest PGR clearly falls in 1 of 1 comparison."),
+        (0.3, 0.6, "From the smallest student to the largest PGR clearly rises in 1 of 1 comparison."),
         (0.5, 0.52, "PGR neither clearly falls nor clearly rises from the smallest student to the largest."),
     ],
 )
@@ -303,11 +306,22 @@ def test_students_that_are_shown_their_supervisors_label_stand_beside_those_that
     said = " ".join(findings(study))
     assert (
         "Shown their supervisor's label in 100% of the rows, students recover 0.05 [0.00, 0.10] of the widest gap, and "
-        "without it 0.60 [0.55, 0.65]; they are clearly better in 0, clearly worse in 1"
+        "without it 0.60 [0.55, 0.65]; they are clearly worse in 1 of 1 pair"
     ) in said
     assert "Against the naive way shown" not in said
     study["cells"] = [cell(ratio=None), cell("shown 100%", None, over=-0.06)]
     assert "Shown their" not in " ".join(findings(study))
+
+
+def test_the_map_and_the_flow_are_drawn_anew_for_a_phone() -> None:
+    """No figure of the page scrolls there: each is as wide as a phone, with all of its words."""
+    pictures = weak_pictures(made_up(*BOTH))
+    for picture in pictures.values():
+        assert picture.narrow or picture.width <= WIDEST_PHONE_FIGURE, picture.title
+    for words in ("TF-IDF", "naive", "confidence 0.5", "0.50 [0.45, 0.55]", "0.80 [0.75, 0.85]"):
+        assert words in pictures["pgr"].narrow
+    for words in ("supervisor", "student", "ceiling", "300 rows", "its labels"):
+        assert words in pictures["flow"].narrow
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from penchant.judges.compare.words import NAME, findings, headline
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Measure
 from penchant.metrics.win_rate import WinRate
-from penchant.reports.kit.canvas import MUTED, RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
+from penchant.reports.kit.canvas import INK, MUTED, RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
 from penchant.reports.kit.page import shared_context, write_page
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.tables import Table
@@ -121,7 +121,7 @@ def _bars(results: JudgeResults) -> Picture:
             axes.barh(row, rate.rate.value, color=color, height=0.55, alpha=0.7)
         rates = {row: defined(rate.rate) for row, (_, rate) in enumerate(rows) if rate.rate.value is not None}
         values, arms = [rate.value for rate in rates.values()], error_arms(list(rates.values()))
-        axes.errorbar(values, list(rates), xerr=arms if rates else None, color=RUN_COLORS[1], linestyle="none")
+        axes.errorbar(values, list(rates), xerr=arms if rates else None, color=INK, linestyle="none")
         axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_xlim(0, 1)
         axes.set_ylim(len(rows) - 0.5, -0.5)  # the first on top

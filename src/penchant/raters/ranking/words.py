@@ -7,8 +7,8 @@ from penchant.reports.kit.text import NAME, count, number, short
 
 # 1 / (1 + exp(-1)) is 0.73, and 0.88 for a difference of 2.
 CAPTION = (
-    "Log-odds with mean zero, by {model}: a difference of 1 is 73% of wins against 27%, of 2 88% against 12%. A line "
-    "is the interval."
+    "Log-odds with mean zero, by {model}: a difference of 1 means 73% of wins against 27%, and one of 2 means 88% "
+    "against 12%. A line is the interval."
 )
 CAPTION_OF_ANNOTATORS = (
     "Log-odds with mean zero, by {model}: a difference of 1 means that where exactly one of the two is with the "

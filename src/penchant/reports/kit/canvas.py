@@ -181,7 +181,7 @@ def export(figure: Figure, title: str, names: Sequence[str], *, narrow: bool = T
     Args:
         narrow: whether a wide figure can be drawn as wide as a phone; of others a phone shows a part, and scrolls.
     """
-    svg = _svg(figure)
+    svg = draw_svg(figure)
     # CSS has 96 pixels per inch.
     width, height = (round(float(size) * 96) for size in figure.get_size_inches())
     png = _png(figure, title, names)
@@ -189,7 +189,8 @@ def export(figure: Figure, title: str, names: Sequence[str], *, narrow: bool = T
     return Picture(title, svg, png, width, height, for_phone, named_above=len(names) > 1)
 
 
-def _svg(figure: Figure) -> str:
+def draw_svg(figure: Figure) -> str:
+    """Return a figure as SVG in the form that pages hold."""
     buffer = io.StringIO()
     # Neither file has a date or a version of Matplotlib in it: equal numbers give equal bytes.
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -224,7 +225,7 @@ def _narrow_svg(figure: Figure, height: float) -> str:
         legend = axes.get_legend()
         if legend is not None:
             _stack_legend(axes, legend)
-    return _svg(figure)
+    return draw_svg(figure)
 
 
 def _stack_legend(axes: Axes, legend: Legend) -> None:

@@ -17,6 +17,7 @@ TERMS: dict[str, str] = {
     "PGR": "performance gap recovered: how much of the way from the supervisor's accuracy to the ceiling's the student "
     "goes. 0 is the supervisor, 1 the ceiling.",
     "ceiling": "the same student, trained on true labels.",
+    "naive": "trained on the weak labels as if they were true.",
     "reference": "the model that the policy is held to: the one that training started from, where no other is named.",
     "held-out": "rows that no step trained on.",
     "margin": "by how much what was preferred, or labelled good, leads what was not: in log-probability against the "

@@ -45,6 +45,21 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    @property
+    def text_columns(self) -> frozenset[int]:
+        """The columns that hold words: they begin at the left edge, where numbers end at the right one."""
+        return frozenset(
+            index
+            for index in range(1, len(self.columns))
+            if any(_WORDS.match(row[index]) for row in self.rows if len(row) > index)
+            and not any(_NUMBER.match(row[index]) for row in self.rows if len(row) > index)
+        )
+
+
+_NUMBER = re.compile(r"\s*(?:p [<>=]? ?)?[+−-]?\d")
+"""How a cell with a number begins: its sign, and the letter of a p-value before it."""
+_WORDS = re.compile(r"\s*[^\W\d_]")
+
 
 def csv_text(table: Table) -> str:
     """Return a table for a spreadsheet as a page shows it, heads first."""

@@ -42,6 +42,19 @@ def from_to(a: Estimate, b: Estimate, key: str = "loss") -> str:
     return f"{verb(a, b)} from {estimate(a, percent=metric(key).is_share)} to {format_metric(b, key)}"
 
 
+def training_movement(trained: tuple[Estimate, Estimate], key: str) -> str:
+    """Say how the mean of a metric moved between the first and the last training batches."""
+    text, (_, end) = from_to(*trained, key), trained
+    if end.n < 2:
+        return text
+    steps = f"means of the first and last {end.n} steps"
+    # said once, where both numbers lack an interval for the same reason, and as what it is: too few steps
+    bracket = f" [{end.reason}]"
+    if end.low is None and end.reason.startswith("no interval: ") and text.count("[") == text.count(bracket):
+        return f"{text.replace(bracket, '')} ({steps}, too few for an interval)"
+    return f"{text} ({steps})"
+
+
 def capital(text: str) -> str:
     """Raise the first letter and leave the others as they are."""
     return text[:1].upper() + text[1:]

@@ -15,7 +15,15 @@ from penchant.reports.run.about import method_label
 from penchant.reports.run.across import ACROSS, headline_across
 from penchant.reports.run.curves import kl_paths, smoothing_window, training_mean
 from penchant.reports.run.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
-from penchant.reports.run.phrases import WHY_CHOSEN_FALLS, capital, format_metric, from_to, held_out, state_reason_once
+from penchant.reports.run.phrases import (
+    WHY_CHOSEN_FALLS,
+    capital,
+    format_metric,
+    from_to,
+    held_out,
+    state_reason_once,
+    training_movement,
+)
 from penchant.reports.run.summary import Summary
 from penchant.runs.read import Run
 
@@ -118,8 +126,7 @@ def _held_and_training(key: str) -> Callable[[Summary], str]:
             parts.append(f"the held-out {name} is {format_metric(latest, key)} at step {s.held_last.step:,}")
         if trained := _training_pair(s, key):
             subject = "it" if parts else f"the {name}"
-            means = f" (means of the first and last {trained[1].n} steps)" if trained[1].n > 1 else ""
-            parts.append(f"on training batches {subject} {from_to(*trained, key)}{means}")
+            parts.append(f"on training batches {subject} {training_movement(trained, key)}")
         if not parts:
             return ""
         # The figure itself does not say how much it smooths.

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from penchant.metrics.catalogue import metric
-from penchant.reports.kit.canvas import MUTED, Picture, blank, draw_line, export, percent_axis, run_style, style
+from penchant.reports.kit.canvas import INK, MUTED, Picture, blank, draw_line, error_arms, export, percent_axis, style
 from penchant.studies.noise.summary import FewSummary, NoiseSummary
 from penchant.studies.noise.words import wrong
 
@@ -48,17 +48,25 @@ def few_picture(summary: FewSummary) -> Picture:
     # Two axes in one figure: overfitting is that the one goes on rising where the other falls.
     with style():
         figure, axes = blank(5.6, 3.7)
-        draw_line(axes, [point.epoch for point in points], [point.reward for point in points], 0)
+        rewards = [point.reward for point in points]
+        # the page's legend gives its colours to methods, so these two lines have none: ink and grey
+        axes.errorbar(
+            [point.epoch for point in points],
+            [reward.value for reward in rewards],
+            yerr=error_arms(rewards),
+            color=INK,
+            marker="o",
+            markersize=5,
+        )
         axes.set_xlabel("times that each comparison was seen", loc="right")
-        axes.set_ylabel(f"mean {metric('true_reward').label}", color=run_style(0)[0])
+        axes.set_ylabel(f"mean {metric('true_reward').label}", color=INK)
         right = axes.twinx()
         seen = [(point.epoch, point.seen_accuracy) for point in points if point.seen_accuracy is not None]
-        color, _, marker = run_style(1)
         times, accuracies = zip(*seen, strict=True) if seen else ((), ())
-        right.plot(times, accuracies, color=color, marker=marker, linestyle="--")
+        right.plot(times, accuracies, color=MUTED, marker="D", linestyle="--")
         right.set_ylim(0.4, 1.02)  # from below chance to all right, whatever the run did
         # Its lines would run between those of the left axis.
         right.grid(visible=False)
         percent_axis(right.yaxis)
-        right.set_ylabel(f"{metric('accuracy').label} on what was seen", color=color)
+        right.set_ylabel(f"{metric('accuracy').label} on what was seen", color=MUTED)
         return export(figure, f"The comparisons of {summary.prompts} prompts, many times over", [])

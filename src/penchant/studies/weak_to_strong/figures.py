@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from textwrap import wrap
 
 from matplotlib.axes import Axes
@@ -15,11 +16,13 @@ from penchant.reports.kit.canvas import (
     INK,
     MUTED,
     PAPER,
+    PHONE_WIDTH,
     RUN_COLORS,
     SMALL_FONT_SIZE,
     Dash,
     Picture,
     blank,
+    draw_svg,
     error_arms,
     export,
     run_style,
@@ -109,23 +112,52 @@ def _ratios(study: WeakToStrongSummary) -> Picture:
         axes.set_yticklabels(_names(study))
         for side in ("left", "bottom"):
             axes.spines[side].set_visible(False)
-        return export(figure, metric("pgr").title, [], narrow=False)
+        picture = export(figure, metric("pgr").title, [], narrow=False)
+    return replace(picture, narrow=_ratio_list(study))
 
 
-def _square(axes: Axes, ratio: Ratio, row: int, column: int) -> None:
+def _ratio_list(study: WeakToStrongSummary) -> str:
+    """Draw the map for a phone, as SVG: the losses of each supervisor and student below each other."""
+    pairings, losses, names = _pairings(study), study.losses, _names(study)
+    # a line per loss, and one for the name above them
+    rows = len(pairings) * (len(losses) + 1)
+    with style():
+        figure, axes = blank(PHONE_WIDTH, 0.2 + 0.36 * rows)
+        axes.set_axis_off()
+        axes.set_xlim(-1.4, 0.5)
+        axes.set_ylim(rows - 0.5, -0.5)
+        for index, (pairing, name) in enumerate(zip(pairings, names, strict=True)):
+            top = index * (len(losses) + 1)
+            axes.text(-1.4, top + 0.1, ", ".join(name.split("\n ")).strip(), va="center", fontweight="bold")
+            for row, loss in enumerate(losses, top + 1):
+                axes.text(-1.4, row, short(loss, NAME), va="center", color=MUTED)
+                student = _student(study, pairing, loss)
+                if student is not None:
+                    _square(axes, student.pgr, row, 0, one_line=True)
+        return draw_svg(figure)
+
+
+def _square(axes: Axes, ratio: Ratio, row: int, column: int, *, one_line: bool = False) -> None:
+    """Draw a cell: the ratio with its interval, or why there is none.
+
+    Args:
+        one_line: for cells that are too low for two lines.
+    """
     # a ratio may lie outside of 0 and 1, a colour may not
     strength = 0.0 if ratio.value is None else min(1.0, max(0.0, ratio.value))
+    # grey, since a colour would be that of a loss in the legend
     # a tint even at 0, so that a cell without a ratio is still seen to be a cell
     axes.add_patch(
-        Rectangle(
-            (column - 0.47, row - 0.45), 0.94, 0.9, facecolor=RUN_COLORS[2], alpha=0.06 + 0.6 * strength, linewidth=0
-        )
+        Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, facecolor=MUTED, alpha=0.06 + 0.6 * strength, linewidth=0)
     )
     if ratio.value is None:
         # the reason up to its colon: the numbers after it do not fit a cell, and the page gives them
         axes.text(
             column, row, ratio.reason.partition(":")[0], ha="center", va="center", color=MUTED, fontsize=SMALL_FONT_SIZE
         )
+        return
+    if one_line:
+        axes.text(column, row, recorded(ratio, decimals=2), ha="center", va="center", color=INK)
         return
     # on two lines: a cell is too narrow for a value beside its interval
     value, _, ends = recorded(ratio, decimals=2).partition(" ")

@@ -13,7 +13,7 @@ from penchant.reports.kit.tables import Table, csv_text
 from penchant.reports.kit.text import DASH, count, listing, number, percent, recorded, short
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.weak_to_strong.figures import weak_pictures
-from penchant.studies.weak_to_strong.summary import StudentResult, WeakToStrongSummary
+from penchant.studies.weak_to_strong.summary import StrongModel, StudentResult, WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import CAPTIONS, findings, headline, legend, ratio
 
 TITLE = "From weak to strong: how much of the gap is recovered"
@@ -158,7 +158,7 @@ def _few_labels(study: WeakToStrongSummary) -> Table:
             number(student.learned_from, 0),
             number(student.weak_labels, 0),
             ratio(student),
-            DASH if (after := _most_of(student)) is None else f"{after:g} {models[student.strong].curve_unit}",
+            DASH if (after := _most_of(student)) is None else _after(after, models[student.strong]),
             DASH if student.weight_distance is None else number(100 * student.weight_distance, 2) + "%",
         )
         for student in study.cells
@@ -193,15 +193,21 @@ def _most_of(student: StudentResult) -> float | None:
     return next((float(after) for after, gain in gains if gain >= 0.9 * final), None) if final > 0 else None
 
 
+def _after(looks: float, model: StrongModel) -> str:
+    """Format how long a student trained: `1 step`, `2.5 epochs`."""
+    unit = model.curve_unit.removesuffix("s") if looks == 1 else model.curve_unit
+    return f"{looks:g} {unit}"
+
+
 def _stopping(study: WeakToStrongSummary) -> list[Table]:
     """Return where training might have stopped; no table where nobody looked."""
     # probes count steps, fine-tuned models epochs
-    units = {model.label: model.curve_unit for model in study.strong}
+    models = {model.label: model for model in study.strong}
     rows = []
     for student in study.cells:
         oracle, early = student.training.oracle, student.training.early
         if oracle is not None:
-            best = f"{oracle.after:g} {units[student.strong]}"
+            best = _after(oracle.after, models[student.strong])
             stopped = percent(early, 1)
             rows.append((*_names(study, student), percent(oracle.last, 1), stopped, percent(oracle.accuracy, 1), best))
     if not rows:
@@ -255,8 +261,8 @@ def _facts(study: WeakToStrongSummary) -> list[tuple[str, str]]:
         ("Losses", "; ".join(study.losses)),
         (
             "Probes",
-            f"{_shrinkage(study)}; {config['steps']} steps; standardized activations: a language model's at the last "
-            "token, an encoder's on average over tokens",
+            f"{_shrinkage(study)}; {count(config['steps'], 'step')}; standardized activations: a language "
+            "model's at the last token, an encoder's on average over tokens",
         ),
         *_texts_first(study),
         *_origins(study),

@@ -77,7 +77,10 @@ def _pairings(cells: Sequence[StudentResult]) -> set[Pairing]:
 
 def _gap(student: StudentResult) -> str:
     ends = [estimate(accuracy, percent=True) for accuracy in (student.recovery.supervisor, student.recovery.ceiling)]
-    return f"The gap there goes from {ends[0]} to {ends[1]}, the widest of this study."
+    return (
+        f"That gap, the widest of this study, goes from the supervisor's accuracy of {ends[0]} to the ceiling's "
+        f"{ends[1]}."
+    )
 
 
 def _multiplicity(study: WeakToStrongSummary) -> str:
@@ -172,10 +175,11 @@ def _told_apart(gains: Sequence[Estimate]) -> str:
     """Say in how many cells a difference is clear, and in which direction."""
     better = sum(gain.above(0) for gain in gains)
     worse = sum(gain.below(0) for gain in gains)
-    return (
-        f"clearly better in {better}, clearly worse in {worse} and not told apart in {len(gains) - better - worse} of "
-        f"{count(len(gains), 'cell')}"
+    verdicts = {"clearly better": better, "clearly worse": worse, "not told apart": len(gains) - better - worse}
+    counted = listing(
+        f"{verdict} in {number_of_pairs}" for verdict, number_of_pairs in verdicts.items() if number_of_pairs
     )
+    return f"{counted} of {count(len(gains), 'pair')} of supervisor and student"
 
 
 def _oracle(cells: Sequence[StudentResult]) -> str:
@@ -247,7 +251,8 @@ def _size(study: WeakToStrongSummary) -> str:
         return ""
     if not falls and not rises:
         return "PGR neither clearly falls nor clearly rises from the smallest student to the largest."
-    return f"From the smallest student to the largest PGR clearly falls {falls} and clearly rises {rises} times."
+    moved = listing(f"clearly {verb} in {times}" for verb, times in (("falls", falls), ("rises", rises)) if times)
+    return f"From the smallest student to the largest PGR {moved} of {count(compared, 'comparison')}."
 
 
 def _undefined(cells: Sequence[StudentResult]) -> str:
