@@ -27,6 +27,7 @@ STACK = (
     ("config", "metrics", "types", "thoughts"),
     (
         "files",
+        "cache_use",
         "digests",
         "errors",
         "http_client",

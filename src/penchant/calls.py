@@ -33,7 +33,7 @@ def _keep_cache(call: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(call)
     def keeping(*values: P.args, **settings: P.kwargs) -> R:
-        from penchant.runs.cache_use import using_cache
+        from penchant.cache_use import using_cache
 
         with using_cache(Path.cwd(), f"pt.{call.__name__}"):
             return call(*values, **settings)

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 import penchant as pt
+from penchant.cache_use import GATE, USERS
 from penchant.cli import early_imports
 from penchant.cli import train as train_command
 from penchant.cli.main import main
 from penchant.config import load_config
 from penchant.methods import METHODS
-from penchant.runs.cache_use import GATE, USERS
 
 GOOD = {"prompt": "Who?", "chosen": " Me.", "rejected": " You."}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,11 +15,12 @@ import pytest
 
 import penchant as pt
 from penchant import files
+from penchant.cache_use import USERS, cache_users, using_cache
 from penchant.cli.commands import ENTRIES
 from penchant.cli.main import main
 from penchant.data.in_memory import data_source
 from penchant.errors import InputError
-from penchant.runs.cache_use import USERS, cache_users, using_cache
+from penchant.models.builtin import EMBEDDED
 from penchant.session.store import store_folder
 from penchant.upkeep.cache_entries import KINDS, prune_cache, read_cache
 
@@ -206,9 +209,29 @@ def test_a_command_that_trains_is_named_by_its_run_alone(own_cache: Path, tmp_pa
             assert [user.title for user in cache_users()] == [str(tmp_path / "run")]
 
 
+def test_a_loaded_model_of_the_cache_keeps_it_while_it_lives(own_cache: Path, tmp_path: Path) -> None:
+    folder = own_cache / "models" / f"m-{NAME[:16]}"
+    shutil.copytree(EMBEDDED["penchant-0.5m"], folder)
+    policy = pt.load_policy(folder)
+    with pytest.raises(InputError, match=rf"in use \(a loaded model in .*, process {os.getpid()}\)"):
+        prune_cache(0)
+    with using_cache(tmp_path, "penchant sample"):
+        assert [user.title for user in cache_users()] == [f"penchant sample in {tmp_path}"]
+    del policy
+    gc.collect()  # a network refers to itself
+    assert cache_users() == []
+    assert [entry.path for entry in prune_cache(0).removed] == [folder]
+
+
+def test_a_model_that_lies_elsewhere_keeps_nothing(own_cache: Path) -> None:
+    policy = pt.load_policy("penchant-0.5m")
+    assert policy.name == "penchant-0.5m"
+    assert cache_users() == []
+
+
 def test_the_note_of_a_process_that_was_killed_hinders_nobody(own_cache: Path) -> None:
     code = (
-        "import os, pathlib\nfrom penchant.runs.cache_use import using_cache\n"
+        "import os, pathlib\nfrom penchant.cache_use import using_cache\n"
         "with using_cache(pathlib.Path('runs/killed')):\n    print('in', flush=True)\n    os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

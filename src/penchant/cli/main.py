@@ -96,7 +96,7 @@ def _run(arguments: Arguments, entry: Entry, words: Sequence[str]) -> int:
         def use_cache() -> None:
             from pathlib import Path
 
-            from penchant.runs.cache_use import using_cache
+            from penchant.cache_use import using_cache
 
             title = shlex.join(["penchant", *words[: 2 if entry.inner else 1]])
             until_end.enter_context(using_cache(Path.cwd(), title))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from penchant.cache_use import use_cache_while_alive
 from penchant.data.options import Overflow, RenderOptions, Template, TemplateArgs, Thoughts
 from penchant.data.rendering.template_source import shown_name
 from penchant.digests import SUMS, check_files, has_own_sums, read_sums, warn_without_digests
@@ -114,6 +115,7 @@ def open_network(
     added = add_marks(tokenizer, options.template_args, template_name) if is_new else None
     check_trained(added, model.train_top, model.lora.targets if model.lora is not None else "")
     network: PreTrainedModel | PeftModel = _network(folder, model, torch_device, scalar, fresh_head)
+    use_cache_while_alive(network, Path(folder))
     if model.device_map is not None:
         torch_device = check_placed(network, model.device_map)
     if added is not None:

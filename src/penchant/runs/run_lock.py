@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from penchant.cache_use import using_cache
 from penchant.errors import InputError
 from penchant.files import locked_folder
-from penchant.runs.cache_use import using_cache
 
 
 def check_lock_file(folder: Path) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from penchant.cache_use import GATE, USERS, CacheUser, cache_users, unused_cache
 from penchant.errors import InputError, RunError
 from penchant.files import cache_folder, remove
-from penchant.runs.cache_use import GATE, USERS, CacheUser, cache_users, unused_cache
 
 DIGEST = "[0-9a-f]{32}"
 

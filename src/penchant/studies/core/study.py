@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
+from penchant.cache_use import using_cache
 from penchant.config import to_yaml
 from penchant.digests import DamagedFile, check_files, write_sums
 from penchant.errors import InputError, RunError
 from penchant.files import locked_folder, remove, write_text
 from penchant.rich_text import html_table, svg_image
-from penchant.runs.cache_use import using_cache
 from penchant.session.objects import refuse_session_objects
 from penchant.session.store import keep_inputs
 from penchant.studies.core.address import summary_version

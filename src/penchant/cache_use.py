@@ -1,4 +1,4 @@
-"""Say that a run or a command uses the cache, so that `penchant cache prune` leaves it alone. Imports no torch.
+"""Keep the cache from `penchant cache prune` while a run, a command or a loaded model uses it. Imports no torch.
 
 Each holds a lock of its own in `in-use/`, and the lock goes with the process, however that ends. A single lock
 that all share would need readers' locks, which not every file system has.
@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import secrets
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,20 +18,22 @@ from pathlib import Path
 
 from penchant.files import atomic_write, cache_folder, locked_file, parse_object, read_file
 
-log = logging.getLogger("penchant.runs")
+log = logging.getLogger("penchant.cache")
 
 USERS = "in-use"
 GATE = ".prune.lock"
+LOADED = "a loaded model"
 
 
 @dataclass(frozen=True)
 class CacheUser:
-    """A run or a command that uses the cache.
+    """A run, a command or a loaded model that uses the cache.
 
     Attributes:
         process: its number.
         folder: what it works in.
-        command: as it is typed, such as `penchant sample`; empty for a run, whose folder says more.
+        command: as it is typed, such as `penchant sample`; empty for a run, whose folder says more. `LOADED` for a
+            model that a Python session holds.
     """
 
     process: int
@@ -71,6 +74,20 @@ def using_cache(folder: Path, command: str = "") -> Iterator[None]:
         yield
 
 
+def use_cache_while_alive(model: object, folder: Path) -> None:
+    """Keep the cache from being pruned as long as an object lives that was loaded from a folder of it.
+
+    Without it the cache would be free between two commands of a notebook, while their model is still opened by its
+    name: for a copy, or where a run begins.
+    """
+    if not folder.resolve().is_relative_to(cache_folder().resolve()):
+        return
+    stack = ExitStack()
+    stack.enter_context(using_cache(Path.cwd(), LOADED))
+    # at the end of the process too, unless it is killed: then the lock goes by itself
+    weakref.finalize(model, stack.close)
+
+
 @contextmanager
 def unused_cache() -> Iterator[list[CacheUser]]:
     """Yield the users of the cache; none begins while the block lasts.
@@ -87,7 +104,7 @@ def unused_cache() -> Iterator[list[CacheUser]]:
 def cache_users() -> list[CacheUser]:
     """Return the runs and commands that use the cache now; notes of processes that are gone are removed.
 
-    A command that trains is named by its run alone.
+    A command that trains is named by its run alone, and a model that is loaded by a command by that command.
     """
     users = []
     for lock in sorted(_users_folder().glob("*.lock")):
@@ -98,8 +115,18 @@ def cache_users() -> list[CacheUser]:
                 _remove(note)
         except BlockingIOError:
             users.append(_read_note(note, lock))
-    runs = {user.process for user in users if not user.command}
-    return [user for user in users if not user.command or user.process not in runs]
+    by_process: dict[int, list[CacheUser]] = {}
+    for user in users:
+        by_process.setdefault(user.process, []).append(user)
+    return [user for same_process in by_process.values() for user in _most_telling(same_process)]
+
+
+def _most_telling(users: list[CacheUser]) -> list[CacheUser]:
+    """Return the runs of a process; where it has none its commands, and its loaded model where it has neither."""
+    runs = [user for user in users if not user.command]
+    commands = [user for user in users if user.command != LOADED]
+    # several models of one process are one line
+    return runs or commands or users[:1]
 
 
 def _users_folder() -> Path:
