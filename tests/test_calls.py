@@ -70,7 +70,7 @@ def test_judge_leaves_the_files_of_the_command(folder: Path) -> None:
     pt.write_groups([group.replace(comparisons=(), responses=group.responses[:1]) for group in GROUPS], "a.jsonl")
     pt.write_groups([group.replace(comparisons=(), responses=group.responses[1:2]) for group in GROUPS], "b.jsonl")
     assert main(["judge", "a.jsonl", "against=b.jsonl", "judge=longest", "out=cli"]) == 0
-    results = pt.judge("a.jsonl", against="b.jsonl", judge="longest", out="python")
+    results = pt.judge(["a.jsonl"], against="b.jsonl", judge="longest", out="python")
     assert numbers(folder / "python" / "judge.json") == numbers(folder / "cli" / "judge.json")
     assert repr(results) == "JudgeResults(a.jsonl against b.jsonl, 8 prompts)"
     rate = results.methods["a.jsonl"].win_rate.rate

@@ -24,7 +24,7 @@ STACK = (
     ("models",),
     ("engine", "tasks"),
     ("data", "losses"),
-    ("config", "metrics", "types", "thoughts"),
+    ("config", "metrics", "types", "arguments", "thoughts"),
     (
         "files",
         "cache_use",
@@ -39,6 +39,7 @@ STACK = (
         "extension",
         "session",
         "rich_text",
+        "text_table",
     ),
 )
 """Rooms from the top down. Rooms of one line may import each other in one direction."""

@@ -5,10 +5,10 @@ Each builds the same configuration, runs the same code and leaves the same files
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeAlias, TypeVar
 
 from penchant.errors import InputError, did_you_mean
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from penchant.weak.results import LabelledFile
 
 
+Source: TypeAlias = "RunResult | str | Path"
+"""What stands for a run."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -161,26 +163,24 @@ def evaluate(model: object = None, **settings: object) -> OutsideEvaluation:
     return evaluation
 
 
-def compare(*runs: RunResult | str | Path, against: RunResult | str | Path | None = None) -> RunComparison:
+def compare(*runs: Source | Sequence[Source], against: Source | None = None) -> RunComparison:
     """Compare runs, as `penchant compare` does: what differs in their settings first, then their numbers.
 
     Args:
-        runs: run directories, or results of `train`; the first is what the others are compared with.
+        runs: run directories, or results of `train`, or a list of them; the first is what the others are compared with.
         against: the run to compare with, where it is not the first.
 
     Returns:
-        Tables, which a notebook shows.
+        Tables, which `print` and a notebook show.
 
     Raises:
-        InputError: no run that can be read.
+        InputError: no run that can be read, or what is no run.
     """
     from penchant.reports.run.run_comparison import compare_runs
-    from penchant.types import RunResult
+    from penchant.runs.load_run import run_folder
 
-    def folder(run: object) -> str:
-        return str(run.path if isinstance(run, RunResult) else run)
-
-    return compare_runs(list(map(folder, runs)), None if against is None else folder(against))
+    folders = [str(run_folder(run)) for item in runs for run in (item if isinstance(item, list | tuple) else [item])]
+    return compare_runs(folders, None if against is None else str(run_folder(against)))
 
 
 @_keep_cache
@@ -318,7 +318,19 @@ def _with_positionals(settings: Mapping[str, object], **positionals: object) -> 
         if isinstance(value, tuple):
             if not value:
                 continue
-            full[name] = [item.path if isinstance(item, RunResult) else item for item in value]
+            full[name] = [item.path if isinstance(item, RunResult) else item for item in _each_source(value)]
         else:
             full[name] = str(value.path) if isinstance(value, RunResult) else value
     return full
+
+
+def _each_source(values: tuple[object, ...]) -> Iterator[object]:
+    """Yield positional arguments, and in place of a list of names or runs its items: `pt.judge([a, b])` means both."""
+    from penchant.types import RunResult
+
+    for value in values:
+        # any other list holds rows
+        if isinstance(value, list | tuple) and value and all(isinstance(i, str | Path | RunResult) for i in value):
+            yield from value
+        else:
+            yield value

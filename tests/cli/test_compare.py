@@ -200,6 +200,12 @@ def test_the_call_compares_as_the_command_does(runs: Path, capsys: pytest.Captur
     printed = capsys.readouterr().out
     compared = pt.compare(pt.load_run("runs/plain"), "runs/strong", against="runs/strong")
     assert repr(compared) == "RunComparison(strong, plain)"
+    # a terminal shows the tables by `print`, and a session the short form
+    assert str(compared) == printed.rstrip("\n")
+    first, second = pt.load_run("runs/strong"), "runs/plain"
+    assert str(pt.compare([first, second])) == str(pt.compare((first, second))) == str(pt.compare(first, second))
+    with pytest.raises(pt.InputError, match="expected a run directory or the result of a run, got a dict"):
+        pt.compare([first, {}])  # type: ignore[list-item]
     assert [table.caption for table in compared.tables] == [
         line for line in printed.splitlines() if line in {table.caption for table in compared.tables}
     ]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from penchant.cli import text_table as table_module
+from penchant import text_table as table_module
 from penchant.cli.main import main
-from penchant.cli.text_table import text_table
 from penchant.models import catalogue
 from penchant.models.builtin import BUILT_IN, ENCODERS
+from penchant.text_table import text_table
 
 
 @pytest.fixture

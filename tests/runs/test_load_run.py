@@ -16,6 +16,7 @@ def test_the_result_of_a_run_of_yesterday(make_run):
     assert (result.method, result.path) == ("dpo", path)
     assert result.metrics == json.loads((path / "result.json").read_text())
     assert [line["step"] for line in result.history if line["kind"] == "train"] == list(range(1, 13))
+    assert load_run(result) == result
     (path / "result.json").unlink()
     with pytest.raises(InputError, match="has not ended"):
         load_run(path)
@@ -28,3 +29,9 @@ def test_a_folder_of_several_runs_is_none_of_them(make_run):
     make_run("several/b", steps=12)
     with pytest.raises(InputError, match="holds 2 runs: name one of them"):
         load_run(path.parent)
+
+
+@pytest.mark.parametrize("value", [3, None, ["runs/first"], {"path": "runs/first"}])
+def test_what_is_no_run_is_refused(value: object):
+    with pytest.raises(InputError, match="expected a run directory or the result of a run, got a"):
+        load_run(value)  # type: ignore[arg-type]

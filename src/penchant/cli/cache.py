@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import AfterValidator
 
 from penchant.cli.arguments import Arguments, Command
-from penchant.cli.text_table import text_table
 from penchant.config import Config
+from penchant.text_table import text_table
 
 if TYPE_CHECKING:
     from penchant.upkeep.cache_entries import Contents, Entry, Pruned, Stray

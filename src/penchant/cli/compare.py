@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.outputs import add_overwrite_flag, check_file
-from penchant.cli.text_table import text_table
 from penchant.config import Config
 from penchant.config.limits import Text
 from penchant.errors import InputError
-
-if TYPE_CHECKING:
-    from penchant.reports.kit.tables import Table
 
 
 class Compare(Config):
@@ -40,24 +36,17 @@ def _compare(arguments: Arguments) -> int:
         raise InputError(f"out={config.out}: the page needs a name that ends in .html")
     from penchant.reports.run.page import check_page_name, runs_page
     from penchant.reports.run.run_comparison import compare_runs
-    from penchant.reports.run.tables import differences
     from penchant.reports.run.versus import unread_table
 
     if config.out is not None:
         check_page_name(Path(config.out))
         check_file(config.out, arguments.flags, page=True)
     compared = compare_runs(config.runs, config.against)
-    if len(compared.runs) > 1 and differences(compared.runs) is None:
-        print("The settings of these runs are the same.\n")
-    print("\n\n".join(map(_lines, compared.tables)))
+    print(compared)
     if config.out is not None:
         print(f"\npage: {runs_page(compared.runs, Path(config.out), unread_table(compared.unread))}")
     # as `data check --strict`: a script has to know that a run is missing from the table
     return 1 if compared.unread else 0
-
-
-def _lines(table: Table) -> str:
-    return "\n".join([table.caption, *text_table(table.columns, table.rows)])
 
 
 COMPARE = Command(

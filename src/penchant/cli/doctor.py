@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from penchant.clean_text import clean
 from penchant.cli.arguments import Arguments, Command
-from penchant.cli.text_table import terminal_width
 from penchant.config import Config
+from penchant.text_table import terminal_width
 
 PROBLEMS_FOUND = 1
 

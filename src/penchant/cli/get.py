@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, create_model
 
 from penchant.cli.arguments import Arguments, Command
-from penchant.cli.text_table import text_table
 from penchant.config import Config
 from penchant.config.limits import Rows, Text
 from penchant.config.schema import summary_of
 from penchant.errors import InputError, RunError
+from penchant.text_table import text_table
 
 if TYPE_CHECKING:
     from penchant.data.sources.file_sets import FileSet

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from penchant.cli.arguments import Arguments, Command
-from penchant.cli.text_table import text_table
 from penchant.config import Config
+from penchant.text_table import text_table
 
 FORMS = (
     ("a short name", "model=penchant-0.5m", "one of the list above"),

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
+from penchant.arguments import each_group, excerpt
 from penchant.data.sources.files import source_files
 from penchant.data.sources.values import RowValues
 from penchant.errors import InputError, RunError
@@ -25,9 +26,12 @@ def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
         InputError: another ending, no such folder, text that cannot be encoded, a score that is not finite.
         RunError: the disk is full or fails. Nothing is left behind, and an older file keeps its content.
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"expected the name of a file, got {excerpt(path)}: write_groups(groups, path)")
     path = Path(path)
     check_name(path)
-    write_lines((group_line(group, f"{path}: group {number}") for number, group in enumerate(groups, start=1)), path)
+    numbered = enumerate(each_group(groups), start=1)
+    write_lines((group_line(group, f"{path}: group {number}") for number, group in numbered), path)
 
 
 def write_lines(lines: Iterable[bytes], path: Path, *, private: bool = False) -> None:

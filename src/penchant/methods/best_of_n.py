@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import overload
 
+from penchant.arguments import as_prompts, is_prompt
 from penchant.engine.sampling import Sampling
 from penchant.engine.score import Progress
 from penchant.errors import InputError
@@ -41,13 +43,14 @@ class BestOfN:
         return float(best_of_n_kl(self.n))
 
     def draw(
-        self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
+        self, prompts: Prompt | Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
     ) -> list[list[Response]]:
         """Return the kept samples, one list per prompt.
 
         Sample i is the best of the policy's samples i n to i n + n - 1.
         """
         # a draw depends on the seed, the prompt and its index: with n = 1 these are the policy's own samples
+        prompts = as_prompts(prompts)
         candidates = self.policy.draw(prompts, replace(sampling, n=sampling.n * self.n), progress=progress)
         # a group keeps identical candidates apart: each is one of the n of its own block
         groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, candidates, strict=True)]
@@ -61,6 +64,19 @@ class BestOfN:
             samples.append([max(block, key=lambda candidate: candidate[:2])[2] for block in blocks])
         return samples
 
+    @overload
+    def generate(  # type: ignore[overload-overlap]
+        self,
+        prompts: str,
+        n: int = 1,
+        temperature: float = 1.0,
+        max_new_tokens: int = 64,
+        seed: int = 0,
+        *,
+        top_k: int = 0,
+        top_p: float = 1.0,
+    ) -> list[str]: ...
+    @overload
     def generate(
         self,
         prompts: Sequence[Prompt],
@@ -71,7 +87,19 @@ class BestOfN:
         *,
         top_k: int = 0,
         top_p: float = 1.0,
-    ) -> list[list[str]]:
-        """Return n texts per prompt, each the best of `self.n`; arguments as in `Policy.generate`."""
+    ) -> list[list[str]]: ...
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        n: int = 1,
+        temperature: float = 1.0,
+        max_new_tokens: int = 64,
+        seed: int = 0,
+        *,
+        top_k: int = 0,
+        top_p: float = 1.0,
+    ) -> list[str] | list[list[str]]:
+        """Return n texts per prompt, each the best of `self.n`; arguments and result as of `Policy.generate`."""
         settings = Sampling(n, temperature, max_new_tokens, top_k, top_p, seed)
-        return [[response.text for response in row] for row in self.draw(prompts, settings)]
+        texts = [[response.text for response in row] for row in self.draw(prompts, settings)]
+        return texts[0] if is_prompt(prompts) else texts

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 from torch import Tensor, nn
 
+from penchant.arguments import as_prompts, each_group, is_prompt
 from penchant.data.rendering.renderer import Renderer
 from penchant.engine.attention import unwrap
 from penchant.engine.foreign_types import PeftModel, PreTrainedModel, Tokenizer
@@ -65,7 +67,7 @@ class Policy:
         Raises:
             InputError: a row that cannot be rendered, or is longer than the model's context.
         """
-        rendered = [self.renderer.render(group) for group in groups]
+        rendered = [self.renderer.render(group) for group in each_group(groups)]
         # with room for the largest group, up to a bound: a group that is cut runs its prompt twice
         budget = budget or token_budget(self.scorer.device, rendered)
         return score(self.scorer, rendered, budget=budget, progress=progress)
@@ -94,12 +96,12 @@ class Policy:
         return self.context is None or length + tokens <= self.context
 
     def draw(
-        self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
+        self, prompts: Prompt | Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
     ) -> list[list[Response]]:
         """Draw samples with the token ids that were drawn.
 
         Args:
-            prompts: texts or conversations.
+            prompts: texts or conversations; one alone is a list of one.
             sampling: how many samples per prompt, how long, and how they are drawn.
             progress: called with the number of samples finished since the last call.
 
@@ -110,13 +112,27 @@ class Policy:
             InputError: a prompt that leaves no room in the model's context, or a model that cannot be sampled.
         """
         # by the renderer of training, so that a sample's tokens are scored as they were drawn
-        ids = [self.renderer.prompt_ids(prompt) for prompt in prompts]
+        ids = [self.renderer.prompt_ids(prompt) for prompt in as_prompts(prompts)]
         samples = self.sampler(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
         return [
             [Response(self.renderer.decode(prompt, tokens), tokens, finished) for tokens, finished in row]
             for prompt, row in zip(ids, samples, strict=True)
         ]
 
+    # a text is a list of texts to a checker, too: the first that fits counts
+    @overload
+    def generate(  # type: ignore[overload-overlap]
+        self,
+        prompts: str,
+        n: int = 1,
+        temperature: float = 1.0,
+        max_new_tokens: int = 64,
+        seed: int = 0,
+        *,
+        top_k: int = 0,
+        top_p: float = 1.0,
+    ) -> list[str]: ...
+    @overload
     def generate(
         self,
         prompts: Sequence[Prompt],
@@ -127,24 +143,40 @@ class Policy:
         *,
         top_k: int = 0,
         top_p: float = 1.0,
-    ) -> list[list[str]]:
+    ) -> list[list[str]]: ...
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        n: int = 1,
+        temperature: float = 1.0,
+        max_new_tokens: int = 64,
+        seed: int = 0,
+        *,
+        top_k: int = 0,
+        top_p: float = 1.0,
+    ) -> list[str] | list[list[str]]:
         """Draw n texts per prompt, as `sample` does, in the order of the sample index.
 
         Args:
-            prompts: texts or conversations.
+            prompts: texts or conversations; or one of them alone.
             n, temperature, max_new_tokens, seed, top_k, top_p: as in `penchant.engine.sampling.Sampling`.
 
         Returns:
-            A list of n texts for each prompt.
+            A list of n texts for each prompt; of one prompt alone its n texts.
 
         Raises:
-            InputError: a prompt that leaves no room in the model's context, or a model that cannot be sampled.
+            InputError: what is no prompt, a prompt that leaves no room in the model's context, or a model that cannot
+                be sampled.
+
+        Example:
+            policy.generate("This film was", n=2)
         """
         settings = Sampling(n, temperature, max_new_tokens, top_k, top_p, seed)
-        return [[response.text for response in row] for row in self.draw(prompts, settings)]
+        texts = [[response.text for response in row] for row in self.draw(prompts, settings)]
+        return texts[0] if is_prompt(prompts) else texts
 
     def sample(
-        self, prompts: Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
+        self, prompts: Prompt | Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
     ) -> list[PromptGroup]:
         """Draw a group per prompt; identical samples are one response with their count.
 
@@ -154,6 +186,7 @@ class Policy:
         Raises:
             InputError: as `draw`.
         """
+        prompts = as_prompts(prompts)
         return [
             PromptGroup(prompt, merge_identical(row))
             for prompt, row in zip(prompts, self.draw(prompts, sampling, progress=progress), strict=True)

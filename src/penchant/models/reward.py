@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from penchant.arguments import check_pairs, each_group
 from penchant.data.options import Overflow, RenderOptions, Template, TemplateArgs, Thoughts
 from penchant.digests import DamagedFile, read_sums, write_sums
 from penchant.engine.attention import states_at, unwrap
@@ -132,7 +133,7 @@ class LearnedReward:
         Raises:
             InputError: a row that cannot be rendered, or scores that are not finite.
         """
-        rendered = [self.renderer.render(group) for group in groups]
+        rendered = [self.renderer.render(group) for group in each_group(groups)]
         budget = budget or token_budget(self.scorer.device, rendered)
         scores = [row - self.offset for row in score(self.scorer, rendered, budget=budget, progress=progress)]
         # NaN compares as no better and no worse, and would pass for a tie
@@ -149,6 +150,7 @@ class LearnedReward:
         Raises:
             InputError: as `score`.
         """
+        check_pairs(pairs)
         blocks = [(prompt, [response for _, response in rows]) for prompt, rows in groupby(pairs, key=lambda p: p[0])]
         scored = self.score(self.readable([PromptGroup(prompt, responses) for prompt, responses in blocks], None))
         return [value for row in scored for value in row.tolist()]
@@ -164,7 +166,7 @@ class LearnedReward:
         same_vocabulary = tokenizer is not None and tokenizer.get_vocab() == self.tokenizer.get_vocab()
         return [
             group.replace(responses=[self._readable(r, same_vocabulary=same_vocabulary) for r in group.responses])
-            for group in groups
+            for group in each_group(groups)
         ]
 
     def _readable(self, response: Response, *, same_vocabulary: bool) -> Response:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from penchant.arguments import each_group
 from penchant.errors import InputError
 from penchant.rewards.load import Reward, checked_reward
 from penchant.thoughts import shown_text
@@ -45,6 +46,7 @@ def score_groups(
     Raises:
         InputError: from the reward; see `checked_reward`.
     """
+    groups = list(each_group(groups))
     if isinstance(reward, ReadsGroups):
         rows = reward.score(reward.readable(groups, tokenizer))
         return [group.replace(scores=row.tolist()) for group, row in zip(groups, rows, strict=True)]
@@ -68,7 +70,7 @@ def compare_by_score(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
     Raises:
         InputError: a group without scores, or with a score that is not finite.
     """
-    return [group.replace(comparisons=_every_pair(group, index)) for index, group in enumerate(groups)]
+    return [group.replace(comparisons=_every_pair(group, index)) for index, group in enumerate(each_group(groups))]
 
 
 def best_worst_pairs(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
@@ -80,7 +82,7 @@ def best_worst_pairs(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
     Raises:
         InputError: a group without scores, or with a score that is not finite.
     """
-    return [group.replace(comparisons=_best_and_worst(group, index)) for index, group in enumerate(groups)]
+    return [group.replace(comparisons=_best_and_worst(group, index)) for index, group in enumerate(each_group(groups))]
 
 
 def _best_and_worst(group: PromptGroup, index: int) -> list[Comparison]:

@@ -8,6 +8,7 @@ from functools import wraps
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
+from penchant.arguments import check_pairs
 from penchant.clean_text import clean
 from penchant.errors import InputError, PenchantError
 from penchant.extension.user_code import call_problem, describe_error, raising_line
@@ -117,6 +118,7 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
 
     @wraps(function, updated=())
     def reward(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        check_pairs(pairs)
         # a copy, since user code may change the list that it gets
         pairs = list(pairs)
         if not pairs:

@@ -139,7 +139,7 @@ def read_runs(runs: Sequence[RunResult | str | Path]) -> tuple[Run, ...]:
     unique = list({path.resolve(): path for path in paths}.values())
     if not unique:
         raise InputError("a report needs at least one run directory, got none")
-    return tuple(_read_run(path, name) for path, name in zip(unique, _distinct_names(unique), strict=True))
+    return tuple(_read_run(path, name) for path, name in zip(unique, distinct_names(unique), strict=True))
 
 
 def _run_folders(path: Path) -> list[Path]:
@@ -151,7 +151,7 @@ def _run_folders(path: Path) -> list[Path]:
     return subfolders or [path]
 
 
-def _distinct_names(paths: Sequence[Path]) -> list[str]:
+def distinct_names(paths: Sequence[Path]) -> list[str]:
     """Return the shortest tails of paths that differ: `b01`, or `monday/b01` where two folders share a name."""
     parts = [path.resolve().parts for path in paths]
     # the last folders alone, as far as they tell runs apart: whole paths would fill every legend

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from penchant.arguments import excerpt
 from penchant.digests import DamagedFile, check_files, read_sums, write_sums
 from penchant.errors import InputError
 from penchant.files import atomic_write, read_json, remove
@@ -205,8 +206,9 @@ def width_of(examples: Sequence[Example]) -> int:
     """Count the options of the longest list of them; 0 for texts.
 
     Raises:
-        InputError: texts among prompts with options, or fewer than two options.
+        InputError: texts among prompts with options, or fewer than two options; a bare text.
     """
+    refuse_bare_example(examples)
     counts = [len(example.responses) for example in examples if isinstance(example, PromptGroup)]
     if counts and len(counts) < len(examples):
         raise InputError(f"{len(examples) - len(counts)} of {len(examples)} examples have no options, the others do")
@@ -225,6 +227,7 @@ def in_other_words(example: Example, template: str) -> Example:
 
 def only_texts(examples: Sequence[Example], reader: str) -> list[str]:
     """Return the examples; refuse them where they are prompts with options."""
+    refuse_bare_example(examples)
     texts = [example for example in examples if isinstance(example, str)]
     if len(texts) < len(examples):
         raise InputError(
@@ -232,6 +235,12 @@ def only_texts(examples: Sequence[Example], reader: str) -> list[str]:
             "probe for two options"
         )
     return texts
+
+
+def refuse_bare_example(examples: Sequence[Example]) -> None:
+    """Refuse one text or prompt in place of a list: of a text each letter would be an example."""
+    if isinstance(examples, str | PromptGroup):
+        raise InputError(f"expected a list of examples, got {excerpt(examples)}: write [example]")
 
 
 def marks_of(examples: Sequence[Example]) -> list[str]:

@@ -12,11 +12,12 @@ from penchant.reports.run.tables import comparison, differences
 from penchant.reports.run.versus import UnreadRun, read_each, unread_table, versus_table
 from penchant.rich_text import html_table
 from penchant.runs.read import Run
+from penchant.text_table import text_table
 
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Runs beside the first of them: what `penchant compare` prints.
+    """Runs beside the first of them: `print` shows what `penchant compare` does, a notebook the same as tables.
 
     Attributes:
         runs: those that could be read, the one that the others are compared with first.
@@ -31,6 +32,17 @@ class RunComparison:
     def __repr__(self) -> str:
         names = ", ".join(run.name for run in self.runs)
         return f"RunComparison({names}{f', {len(self.unread)} unread' if self.unread else ''})"
+
+    def __str__(self) -> str:
+        """Return the tables as the command prints them, for `print`."""
+        same = ["The settings of these runs are the same."] if self.have_same_settings else []
+        tables = ("\n".join([table.caption, *text_table(table.columns, table.rows)]) for table in self.tables)
+        return "\n\n".join([*same, *tables])
+
+    @property
+    def have_same_settings(self) -> bool:
+        """Whether there are several runs, and no setting tells them apart."""
+        return len(self.runs) > 1 and differences(self.runs) is None
 
     def _repr_html_(self) -> str:
         return "".join(html_table(table.caption, table.rows, table.columns) for table in self.tables)

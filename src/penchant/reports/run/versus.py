@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
@@ -16,7 +16,7 @@ from penchant.metrics.intervals import independent_difference, paired_difference
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, recorded
 from penchant.reports.run.summary import Summary, is_comparable, shown_samples
-from penchant.runs.read import Run, read_runs
+from penchant.runs.read import Run, distinct_names, read_runs
 
 SAMPLED = ("reward", "kl_nats", "tokens")
 """Numbers of single draws, which pair by prompt."""
@@ -38,17 +38,18 @@ def read_each(paths: Sequence[str]) -> tuple[tuple[Run, ...], list[UnreadRun]]:
     Raises:
         InputError: none can be read.
     """
-    readable, unread = [], []
+    runs: dict[Path, Run] = {}
+    unread = []
     for path in paths:
         try:
-            read_runs([path])
-            readable.append(path)
+            runs |= {run.path.resolve(): run for run in read_runs([path])}
         except InputError as error:
             unread.append(UnreadRun(Path(path), str(error)))
-    if not readable:
+    if not runs:
         raise InputError("; ".join(run.reason for run in unread) or "there is no run to compare")
-    # together, so that their names tell them apart
-    return read_runs(readable), unread
+    # each was read alone, where its folder's name is enough
+    names = distinct_names([run.path for run in runs.values()])
+    return tuple(replace(run, name=name) for run, name in zip(runs.values(), names, strict=True)), unread
 
 
 def state(run: Run) -> str:

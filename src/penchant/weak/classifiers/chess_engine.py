@@ -26,6 +26,7 @@ from penchant.weak.contract import (
     Validation,
     as_probabilities,
     read_kind,
+    refuse_bare_example,
     refuse_unlabeled,
     width_of,
     write_kind,
@@ -86,6 +87,7 @@ class ChessEngineClassifier:
         """
         if not self.width:
             raise InputError(FITTED_FIRST)
+        refuse_bare_example(examples)
         positions = [_position(example, index) for index, example in enumerate(examples)]
         # `fit` fixed the number of columns
         if positions and (widest := max(len(moves) for _, moves in positions)) > self.width:

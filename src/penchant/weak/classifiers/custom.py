@@ -26,6 +26,7 @@ from penchant.weak.contract import (
     no_distributions,
     read_kind,
     read_learned,
+    refuse_bare_example,
     width_of,
     write_kind,
 )
@@ -119,6 +120,7 @@ class CustomClassifier:
         """
         if not self.classes:
             raise InputError(FITTED_FIRST)
+        refuse_bare_example(examples)
         if not examples:  # a user's code need not think of an empty list
             return np.zeros((0, self.classes))
         factory, expected = self.settings.factory, (len(examples), self.classes)

@@ -33,6 +33,7 @@ from penchant.weak.contract import (
     marks_of,
     read_kind,
     read_learned,
+    refuse_bare_example,
     refuse_one_class,
     refuse_unlabeled,
     width_of,
@@ -136,6 +137,7 @@ class LanguageModelClassifier:
         """
         if self.reading is None:
             raise InputError(FITTED_FIRST)
+        refuse_bare_example(examples)
         if not examples:
             return np.zeros((0, self.reading.width))
         logits = all_logits(self.reading, self.reading.encode(examples))

@@ -30,6 +30,7 @@ from penchant.weak.contract import (
     marks_of,
     read_kind,
     read_learned,
+    refuse_bare_example,
     refuse_one_class,
     refuse_unlabeled,
     width_of,
@@ -126,6 +127,7 @@ class ProbeClassifier:
         """
         if self.probes is None:
             raise InputError(FITTED_FIRST)
+        refuse_bare_example(examples)
         if not examples:
             return np.zeros((0, self.probes.bias.shape[1]))
         # features of a text and of a difference have the same shape, so nothing else would tell
