@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import penchant as pt
+from penchant import errors
 from penchant.errors import InputError
 
 CELL = """
@@ -34,3 +37,21 @@ def test_a_notebook_shows_the_users_lines_and_the_message_alone() -> None:
 
 def test_an_error_that_was_never_raised_has_its_message() -> None:
     assert InputError("what is wrong")._render_traceback_()[0] == "InputError: what is wrong"
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("/home/ann/lib/python/mine.py", True),
+        ("/home/ann/lib/python3/analysis/cell.py", True),
+        ("/home/ann/my-packages/mine.py", True),
+        ("/tmp/ipykernel_1/2.py", True),
+        (json.__file__, False),
+        (pt.__file__, False),
+        (pytest.__file__, False),
+        ("/usr/lib/python3/dist-packages/numpy/core.py", False),
+        ("<frozen importlib._bootstrap>", False),
+    ],
+)
+def test_users_code_is_told_by_the_folders_of_python_and_packages(file: str, expected: bool) -> None:
+    assert errors._is_users(file) is expected

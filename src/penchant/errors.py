@@ -7,6 +7,7 @@ and exits with 2.
 from __future__ import annotations
 
 import os
+import sysconfig
 from collections.abc import Callable, Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
@@ -31,8 +32,18 @@ class PenchantError(Exception):
 
 def _is_users(file: str) -> bool:
     """Return whether a file is neither Penchant's nor Python's nor of an installed package."""
-    package = os.path.dirname(__file__)
-    return not file.startswith((package, "<frozen")) and not any(part in file for part in ("-packages", "lib/python"))
+    if file.startswith("<frozen"):
+        return False
+    # by whole names of folders: a home may have a `lib/python` of its own
+    if any(part in ("site-packages", "dist-packages") for part in file.replace("\\", "/").split("/")):
+        return False
+    library = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
+    return not any(_is_below(file, folder) for folder in (os.path.dirname(__file__), *filter(None, library)))
+
+
+def _is_below(file: str, folder: str) -> bool:
+    # Python notes some files by a link's name and others by what it leads to
+    return any(file.startswith(os.path.join(name, "")) for name in (folder, os.path.realpath(folder)))
 
 
 class InputError(PenchantError, ValueError):

@@ -28,7 +28,7 @@ def load_run(path: RunResult | str | Path) -> RunResult:
     return RunResult(runs[0].method, folder, dict(runs[0].result))
 
 
-def run_folder(run: RunResult | str | Path) -> Path:
+def run_folder(run: object) -> Path:
     """Return the folder of what stands for a run.
 
     Raises:
