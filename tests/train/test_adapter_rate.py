@@ -54,3 +54,22 @@ def test_what_an_earlier_run_recorded_stays(tmp_path: Path) -> None:
 def test_all_weights_keep_their_rate_when_adapters_are_added_or_left_out() -> None:
     full = pt.DPO(model="m", data="x.jsonl")
     assert full.replace(model={"name": "m", "lora": {}}).optimizer.learning_rate == 1e-5
+    adapters = pt.DPO(model={"name": "m", "lora": {}}, data="x.jsonl")
+    assert adapters.replace(model="m") == full
+    # again and again: the rate does not grow with each change
+    again = adapters.replace(model="m").replace(model={"name": "m", "lora": {}}).replace(epochs=2).replace(epochs=1)
+    assert again == adapters
+    assert RMSprop().learning_rate == 1e-6
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", {"eps": 1e-6}, {"name": "adamw"}, RMSprop(eps=1e-6)])
+def test_the_rate_follows_the_model_where_other_settings_of_the_optimizer_are_given(optimizer: object) -> None:
+    full = pt.DPO(model="m", data="x.jsonl", optimizer=optimizer)
+    adapters = full.replace(model={"name": "m", "lora": {}})
+    assert (full.optimizer.learning_rate, adapters.optimizer.learning_rate) == (1e-6, 1e-5)
+    assert adapters.replace(model="m") == full
+
+
+def test_a_rate_that_was_given_stays_when_the_model_is_replaced() -> None:
+    given = pt.DPO(model={"name": "m", "lora": {}}, data="x.jsonl", optimizer={"learning_rate": 1e-5})
+    assert given.replace(model="m").optimizer.learning_rate == 1e-5

@@ -14,7 +14,15 @@ LORA_FACTOR = 10.0
 RATE = "learning_rate"
 
 
-def with_adapter_rate(values: Mapping[str, object], default: Config) -> Mapping[str, object]:
+def names_rate(values: Mapping[str, object]) -> bool:
+    """Return whether the settings of a run name a learning rate, which then is no matter of the adapters."""
+    optimizer = values.get("optimizer")
+    if isinstance(optimizer, Config):
+        return RATE in optimizer.model_fields_set
+    return isinstance(optimizer, Mapping) and RATE in optimizer
+
+
+def with_default_rate(values: Mapping[str, object], default: Config) -> Mapping[str, object]:
     """Return the settings of a run as they were given, with the rate of adapters where none was given.
 
     A configuration that a run recorded has its rate written out, and keeps it.
@@ -22,22 +30,27 @@ def with_adapter_rate(values: Mapping[str, object], default: Config) -> Mapping[
     Args:
         default: the optimizer that a run has where none is named.
     """
-    if not _trains_adapters(values.get("model")):
+    if names_rate(values):
         return values
+    rate: float = getattr(default, RATE)
+    if _trains_adapters(values.get("model")):
+        # 10 times 1e-6 is 9.999999999999999e-06, which nobody wants to read in a file
+        rate = float(f"{LORA_FACTOR * rate:.6g}")
     optimizer = values.get("optimizer", {})
     if isinstance(optimizer, str):
         optimizer = {"name": optimizer}
-    if isinstance(optimizer, Mapping) and RATE not in optimizer:
+    if isinstance(optimizer, Mapping):
         # `rmsprop` and `adamw` have the same default, so the name need not be known yet
-        return {**values, "optimizer": {**optimizer, RATE: _higher(default)}}
-    if isinstance(optimizer, Config) and RATE not in optimizer.model_fields_set:
-        return {**values, "optimizer": optimizer.replace(**{RATE: _higher(optimizer)})}
+        return {**values, "optimizer": {**optimizer, RATE: rate}}
+    # of settings that are replaced: the rate that followed from the former model
+    if isinstance(optimizer, Config) and getattr(optimizer, RATE) != rate:
+        return {**values, "optimizer": optimizer.replace(**{RATE: rate})}
     return values
 
 
-def _higher(optimizer: Config) -> float:
-    # 10 times 1e-6 is 9.999999999999999e-06, which nobody wants to read in a file
-    return float(f"{LORA_FACTOR * getattr(optimizer, RATE):.6g}")
+def forget_rate(optimizer: Config) -> None:
+    """Mark the rate of an optimizer as one that nobody gave, so that other settings may have another one."""
+    optimizer.model_fields_set.discard(RATE)
 
 
 def _trains_adapters(model: object) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import BatchSize, Draws, Epochs, Rows, Seed, Steps, Tokens
@@ -14,7 +14,7 @@ from penchant.data.in_memory import DataPath
 from penchant.data.settings import PromptsConfig, RowsConfig
 from penchant.models.settings import ModelConfig
 from penchant.session.objects import CodeName
-from penchant.train.adapter_rate import with_adapter_rate
+from penchant.train.adapter_rate import forget_rate, names_rate, with_default_rate
 
 LearningRate = Annotated[float, Field(gt=0)]
 WarmupSteps = Annotated[
@@ -204,13 +204,16 @@ class RunConfig(Config):
     """Functions of your own, as `module:function`. Each is called with every line of metrics, a mapping with `kind`
     (`train` or `eval`) and `step`; one that returns true stops the run after that step."""
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _adapters_have_their_rate(cls, values: object) -> object:
+    def _adapters_have_their_rate(cls, values: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         # before the defaults are filled in: afterwards nobody knows whether the rate was given
-        if not isinstance(values, Mapping):
-            return values
-        return with_adapter_rate(values, cls.model_fields["optimizer"].default)
+        if not isinstance(values, Mapping) or names_rate(values):
+            return handler(values)
+        config = handler(with_default_rate(values, cls.model_fields["optimizer"].default))
+        # `replace` takes the optimizer along, and a rate that follows from the model has to follow the next one
+        forget_rate(config.optimizer)
+        return config
 
 
 class GradientConfig(RunConfig):
