@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -20,11 +21,12 @@ from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import Row
 from penchant.train.best import best_metric, improves, value_of
 from penchant.train.callbacks import Callbacks
-from penchant.train.evaluation.estimates import NotFiniteLoss, listed
+from penchant.train.evaluation.estimates import NotFiniteLoss, flat_values, listed
 from penchant.train.interrupt import interruptible
 from penchant.train.optimizer import take_memory
 from penchant.train.settings import RunConfig
 
+T = TypeVar("T")
 log = logging.getLogger("penchant.train")
 
 CHECKPOINT_EVERY_S = 600.0  # where no number of steps is given
@@ -62,6 +64,7 @@ class State:
             unless the settings say another), where, and evaluations since.
         first, last: the lines of the first and the latest evaluation.
         stop: why the last step taken was to be the last, if so.
+        stopped_by: the callback that asked to stop, if one did: whoever resumes must not train on.
         unevaluated: the epoch of an evaluation that failed and is still due.
         kl_coefficient, samples_drawn: of rollouts.
     """
@@ -74,6 +77,7 @@ class State:
     first: Row | None = None
     last: Row | None = None
     stop: str = ""
+    stopped_by: str = ""
     unevaluated: float | None = None
     kl_coefficient: float = 0.0
     samples_drawn: int = 0
@@ -163,7 +167,10 @@ def drive(
             evaluate(run, optimizer, state.unevaluated)
         if state.stop:
             return state.stop
-        if _stale(run) and state.step < total:  # resuming a run that had stopped early
+        # a run that had stopped early and is resumed, or that a callback stops before its first step
+        if _shared(run, _stale(run) or bool(state.stopped_by)) and state.step < total:
+            if not state.step and run.saves_result:
+                save(run, None)  # the start is what the run leaves behind
             return "stopped_early"
         saved = time.monotonic()
         with progress_bar(title, total, "steps", done=state.step, quiet=not run.folder.writes) as advance:
@@ -175,16 +182,13 @@ def drive(
                 run.folder.append("metrics.jsonl", line)
                 run.accelerator.log({k: v for k, v in result.row.items() if isinstance(v, float)}, step=state.step)
                 advance(1, f"{progress_metric} {result.row[progress_metric]:.4f}")
-                evaluated = state.step == total or bool(result.stop) or _evaluates(run.config, state.step)
+                evaluated = state.step == total or bool(result.stop) or run.config.evaluate.is_due(state.step)
                 # in the checkpoint of a callback that fails here: resuming begins with the evaluation that is due
                 state.unevaluated = result.epoch if evaluated else None
                 _tell(run, optimizer, line)
-                if evaluated := evaluated or bool(run.callbacks.stopped_by):
+                if evaluated := evaluated or bool(state.stopped_by):
                     evaluate(run, optimizer, result.epoch)
-                status = _status(run, result, total, is_interrupted=interrupt.requested)
-                # only the main process evaluates, and a signal may reach some only: all must stop at one step
-                if run.accelerator.num_processes > 1:
-                    (status,) = broadcast_object_list([status])
+                status = _shared(run, _status(run, result, total, is_interrupted=interrupt.requested))
                 is_overdue = run.config.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_EVERY_S
                 # where nobody set a number of steps, an evaluation's weights are worth keeping, and ten minutes of work
                 due = _due(run.config.checkpoint_every, state.step) or (
@@ -199,13 +203,20 @@ def drive(
     return "done"
 
 
+def _shared(run: RunContext, decision: T) -> T:
+    """Return what the main process decided: it alone evaluates, a signal may reach some only, and all stop at once."""
+    if run.accelerator.num_processes > 1:
+        (decision,) = broadcast_object_list([decision])
+    return decision
+
+
 def _status(run: RunContext, result: Step, total: int, *, is_interrupted: bool) -> str:
     """Return why the run ends with this step; empty where it goes on."""
     if result.stop:
         return result.stop
     if run.state.step == total:  # the end, also where the last evaluation was no better
         return "done"
-    if _stale(run) or run.callbacks.stopped_by:
+    if _stale(run) or run.state.stopped_by:
         return "stopped_early"
     return "interrupted" if is_interrupted else ""
 
@@ -251,7 +262,7 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
     value = _best_value(run, metric, evaluated)
     state.unevaluated = None
     run.folder.append("metrics.jsonl", evaluated.line)
-    run.accelerator.log(dict(_values(evaluated.line)), step=state.step)
+    run.accelerator.log(dict(flat_values(evaluated.line)), step=state.step)
     state.first, state.last = state.first or evaluated.line, evaluated.line
     if metric is not None and value is not None:
         _note_best(run, metric, value)
@@ -291,8 +302,15 @@ def _tell(run: RunContext, optimizer: torch.optim.Optimizer, line: Row) -> None:
         if not run.state.step:
             _undo_start(run)
             raise
+        _note_stop(run)  # another one may have asked before this one failed
         save(run, optimizer)
         raise RunError(f"{error}. The steps done are kept: set it right and continue with --resume") from error
+    _note_stop(run)
+
+
+def _note_stop(run: RunContext) -> None:
+    # in checkpoints, so that a run that is killed before its result is written stays stopped
+    run.state.stopped_by = run.state.stopped_by or run.callbacks.stopped_by
 
 
 def _best_value(run: RunContext, metric: str | None, evaluated: Evaluated) -> float | None:
@@ -316,22 +334,8 @@ def _stale(run: RunContext) -> bool:
     return stopping is not None and run.state.stale >= stopping.patience
 
 
-def _evaluates(config: RunConfig, step: int) -> bool:
-    """Return whether the settings ask for an evaluation after a step."""
-    return _due(config.evaluate.every_steps, step) or step in config.evaluate.at_steps
-
-
 def _due(interval: int | None, step: int) -> bool:
     return interval is not None and step % interval == 0
-
-
-def _values(estimates: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the values of nested estimates by path, as trackers want them: `samples/policy/reward`."""
-    for name, item in estimates.items():
-        if isinstance(item, dict) and "value" in item:
-            yield path + name, item["value"]
-        elif isinstance(item, dict):
-            yield from _values(item, f"{path}{name}/")
 
 
 def save(run: RunContext, optimizer: torch.optim.Optimizer | None) -> None:

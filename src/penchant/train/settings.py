@@ -129,6 +129,10 @@ class EvaluateHeldOut(Config):
     at_steps: tuple[Steps, ...] = ()
     """And after each of these steps."""
 
+    def is_due(self, step: int) -> bool:
+        """Return whether the settings ask for an evaluation after a step."""
+        return step in self.at_steps or (self.every_steps is not None and step % self.every_steps == 0)
+
 
 class Evaluate(EvaluateHeldOut):
     """When and on what to evaluate. The held-out comparisons are always used where there are any."""
@@ -202,7 +206,8 @@ class RunConfig(Config):
     """Trackers that get the metrics too."""
     callbacks: Annotated[tuple[CodeName, ...], BeforeValidator(_as_list)] = ()
     """Functions of your own, as `module:function`. Each is called with every line of metrics, a mapping with `kind`
-    (`train` or `eval`) and `step`; one that returns true stops the run after that step."""
+    (`train` or `eval`) and `step`; one that returns true stops the run after that step, or before the first
+    step where the line is that of step 0."""
 
     @model_validator(mode="wrap")
     @classmethod

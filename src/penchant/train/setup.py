@@ -251,7 +251,7 @@ def end_run(run: RunContext, counts: Counts, warnings: list[str], status: str, s
     seconds = time.monotonic() - started
     # those of the folder come last: a resumed run knows of damaged lines only once it has read them
     warnings = warnings + run.folder.warnings
-    if stopped_by := run.callbacks.stopped_by:
+    if stopped_by := state.stopped_by:
         warnings.append(f"the callback `{shown_name(stopped_by)}` stopped the run after step {state.step}")
     if scorer.plain:
         warnings.append(f"every response was forwarded with its own prompt: {scorer.plain_reason}")

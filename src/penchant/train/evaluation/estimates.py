@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from penchant.errors import RunError
@@ -79,3 +79,12 @@ def listed(rows: Sequence[str]) -> str:
     """Return the first five rows for a message, and how many more there are."""
     omitted = f"; (+{len(rows) - 5} more)" if len(rows) > 5 else ""
     return "; ".join(rows[:5]) + omitted
+
+
+def flat_values(estimates: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the values of nested estimates by path, as trackers want them: `samples/policy/reward`."""
+    for name, item in estimates.items():
+        if isinstance(item, dict) and "value" in item:
+            yield path + name, item["value"]
+        elif isinstance(item, dict):
+            yield from flat_values(item, f"{path}{name}/")
