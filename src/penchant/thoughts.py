@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from penchant.types import Response, ToolCall, call_line
 
+READ_THOUGHTS = "thoughts:"
+"""Before a reward's name: it sees the thoughts before an answer too."""
 MARKS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
 """What opens and what closes a think block."""
 

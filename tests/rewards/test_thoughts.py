@@ -10,6 +10,7 @@ import pytest
 from penchant.config import load_config
 from penchant.data.options import RenderOptions
 from penchant.data.write import write_groups
+from penchant.errors import InputError
 from penchant.judges import Question, make_judge
 from penchant.judges.compare.runs import judge
 from penchant.judges.compare.settings import JudgeConfig
@@ -94,6 +95,17 @@ def test_a_reward_model_reads_what_it_was_trained_on(tiny_model: str, tmp_path: 
     assert code_name(load_reward(f"{tmp_path / 'drop'}", device="cpu")) == f"{tmp_path / 'drop'}"
     ensemble = load_reward(f"thoughts:{tmp_path / 'drop'},{tmp_path / 'score'}", device="cpu")
     assert code_name(ensemble) == f"thoughts:{tmp_path / 'drop'},{tmp_path / 'score'}"
+    assert code_name(load_reward_model(tmp_path / "drop", device="cpu", thoughts="score")) == code_name(asked)
+    # what a name cannot hold is refused, and a saved copy holds it
+    for arguments in ({"thoughts": "drop"}, {"template": "chat"}, {"template_args": {"thinking": True}}):
+        loaded = load_reward_model(tmp_path / "score", device="cpu", **arguments)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=rf"was loaded with {next(iter(arguments))}=.*save it .* give that folder"):
+            code_name(loaded)
+    again = load_reward_model(tmp_path / "score", device="cpu", thoughts="drop")
+    again.save(tmp_path / "saved")
+    assert load_reward_model(tmp_path / "saved", device="cpu").renderer.thoughts == "drop"
+    same = load_reward_model(tmp_path / "score", device="cpu", thoughts="score", template="plain")
+    assert code_name(same) == str(tmp_path / "score")
 
 
 def shake(reward: LearnedReward) -> None:

@@ -36,7 +36,7 @@ from penchant.models.load import check_saved_files, open_network
 from penchant.models.policy import save_network
 from penchant.models.saved_template import save_template
 from penchant.models.settings import Dtype, ModelConfig
-from penchant.thoughts import has_thoughts, split_thoughts
+from penchant.thoughts import READ_THOUGHTS, has_thoughts, split_thoughts
 from penchant.types import Prompt, PromptGroup, Response, RunResult
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class LearnedReward:
         name: what it was loaded from.
         offset: is taken off every raw score.
         mark: what stands before its name in settings, such as `thoughts:`.
+        unnamed: arguments that it was loaded with and that its name does not hold, such as `template='plain'`.
     """
 
     model: nn.Module
@@ -90,6 +91,7 @@ class LearnedReward:
     name: str
     offset: float = 0.0
     mark: str = ""
+    unnamed: tuple[str, ...] = ()
 
     is_checked_reward = True  # keeps the contract of `penchant.rewards.checked_reward` by itself
 
@@ -100,7 +102,16 @@ class LearnedReward:
 
     @property
     def penchant_name(self) -> str:
-        """The name that settings hold for it."""
+        """The name that settings hold for it.
+
+        Raises:
+            InputError: loaded by that name it would read texts in another way.
+        """
+        if self.unnamed:
+            raise InputError(
+                f"the reward model {self.name} was loaded with {', '.join(self.unnamed)}, which settings cannot hold: "
+                "save it (`reward.save(FOLDER)` keeps template and thoughts) and give that folder"
+            )
         return self.mark + self.name
 
     @property
@@ -247,7 +258,8 @@ def load_reward_model(
     Raises:
         InputError: no such folder, another kind of model in it, or a run that did not come to its end.
     """
-    path = reward_checkpoint(str(model_source(folder)))
+    name = model_source(folder)
+    path = reward_checkpoint(str(name))
     settings = ModelConfig(name=str(path), device=device, dtype=dtype)
     file = path / READING
     check_saved_files(file.parent)
@@ -256,11 +268,21 @@ def load_reward_model(
     except (OSError, ValueError) as error:
         raise DamagedFile(f"{file} cannot be read ({error}): put back a good copy") from error
     # `penchant_template.json` has the rest; models of earlier versions have none
-    thoughts = thoughts or reading.get("thoughts", "score" if reading else "drop")
-    template = template or reading.get("template", "auto")
-    options = RenderOptions(template, template_args or {}, thoughts=thoughts, overflow=overflow)
+    saved = {"thoughts": reading.get("thoughts", "score" if reading else "drop")}
+    saved["template"] = reading.get("template", "auto")
+    options = RenderOptions(
+        template or saved["template"],
+        template_args or {},
+        thoughts=thoughts or saved["thoughts"],
+        overflow=overflow,
+    )
+    mark = READ_THOUGHTS if options.thoughts == "score" != saved["thoughts"] else ""
+    asked = {"thoughts": None if mark else thoughts, "template": template}
+    unnamed = [f"{key}={value!r}" for key, value in asked.items() if value not in (None, saved[key])]
+    unnamed += [f"template_args={template_args}"] if template_args else []
     network, renderer = open_network(settings, options, scalar=True)
     unwrap(network).score.float()  # as in `new_reward`
     # a tokenizer's file may name fewer end tokens than the run that trained the model had
     renderer = replace(renderer, end_ids=renderer.end_ids | set(reading.get("end_ids", ())))
-    return LearnedReward(network.eval(), renderer, str(folder), float(reading.get("offset", 0.0)))
+    offset = float(reading.get("offset", 0.0))
+    return LearnedReward(network.eval(), renderer, str(name), offset, mark, tuple(unnamed))

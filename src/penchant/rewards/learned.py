@@ -12,7 +12,7 @@ from torch import Tensor
 from penchant.data.options import Overflow, Thoughts
 from penchant.errors import InputError
 from penchant.models.reward import LearnedReward, load_reward_model, probability_preferred
-from penchant.rewards.names import THOUGHTS
+from penchant.thoughts import READ_THOUGHTS
 from penchant.types import PromptGroup
 
 if TYPE_CHECKING:
@@ -49,8 +49,15 @@ class RewardEnsemble:
 
     @property
     def penchant_name(self) -> str | None:
-        """The name that settings hold for it; None where they cannot, for they know no caution."""
-        return None if self.caution else self.members[0].mark + ",".join(member.name for member in self.members)
+        """The name that settings hold for it; None where they cannot: they know no caution, and thoughts of all or none.
+
+        Raises:
+            InputError: as of `LearnedReward.penchant_name`.
+        """
+        marks = {member.mark for member in self.members}
+        if self.caution or len(marks) > 1:
+            return None
+        return marks.pop() + ",".join(member.penchant_name.removeprefix(member.mark) for member in self.members)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -91,7 +98,7 @@ def learned_reward(
         InputError: as `penchant.models.reward.load_reward_model` and `RewardEnsemble`.
     """
     # settings that hold the reward itself are to load the same one again
-    mark = THOUGHTS if thoughts == "score" else ""
+    mark = READ_THOUGHTS if thoughts == "score" else ""
     members = tuple(
         replace(load_reward_model(folder, device=device, overflow=overflow, thoughts=thoughts), mark=mark)
         for folder in folders

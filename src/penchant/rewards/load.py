@@ -12,8 +12,9 @@ from penchant.arguments import check_pairs
 from penchant.clean_text import clean
 from penchant.errors import InputError, PenchantError
 from penchant.extension.user_code import call_problem, describe_error, raising_line
-from penchant.rewards.names import FUNCTIONS, THOUGHTS, reward_kind, split_thoughts_mark
+from penchant.rewards.names import FUNCTIONS, reward_kind, split_thoughts_mark
 from penchant.session.objects import NAME, code_name, shown_name
+from penchant.thoughts import READ_THOUGHTS
 
 if TYPE_CHECKING:
     from penchant.data.options import Overflow, Thoughts
@@ -56,7 +57,7 @@ def load_reward(spec: str | Callable[..., object], *, device: str = "auto", over
     reads_thoughts, spec = split_thoughts_mark(spec)
     if reads_thoughts and reward_kind(spec) != "learned":
         reading = _with_thoughts(load_reward(spec, device=device, overflow=overflow))
-        return _with_name(reading, f"{THOUGHTS}{spec}")
+        return _with_name(reading, f"{READ_THOUGHTS}{spec}")
     match reward_kind(spec):
         case "classifier":
             from penchant.rewards.classifier import load_classifier

@@ -11,6 +11,7 @@ from penchant.errors import InputError
 from penchant.extension.door import Door
 from penchant.models.finished import reward_checkpoint
 from penchant.models.locate import check_model
+from penchant.thoughts import READ_THOUGHTS
 
 BUILT_IN = {"vader": "penchant.rewards.vader:vader"}
 """The rewards that need no code of the user's, by name."""
@@ -19,20 +20,17 @@ FUNCTIONS = Door("reward", BUILT_IN, kind="function", other_forms=OTHER_FORMS)
 """Functions, ours and the user's, by `module:function`."""
 CLASSIFIER, ADDRESS = "classifier:", ("http://", "https://")
 
-THOUGHTS = "thoughts:"
-"""Before a reward's name: it sees the thoughts before an answer too."""
-
 Kind = Literal["built_in", "classifier", "address", "learned", "function"]
 
 
 def split_thoughts_mark(spec: str) -> tuple[bool, str]:
     """Return whether a reward is to see thoughts (`thoughts:NAME`), and its name without that."""
-    return spec.startswith(THOUGHTS), spec.removeprefix(THOUGHTS)
+    return spec.startswith(READ_THOUGHTS), spec.removeprefix(READ_THOUGHTS)
 
 
 def reward_kind(spec: str) -> Kind:
     """Return what a reward's name stands for; whether that is there is another matter."""
-    spec = spec.removeprefix(THOUGHTS)
+    spec = spec.removeprefix(READ_THOUGHTS)
     if spec in BUILT_IN:
         return "built_in"
     if spec.startswith(CLASSIFIER):
