@@ -39,6 +39,7 @@ STACK = (
         "extension",
         "session",
         "rich_text",
+        "row_names",
         "text_table",
     ),
 )

@@ -11,11 +11,17 @@ import sysconfig
 from collections.abc import Callable, Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
+from penchant.row_names import with_row_names
+
 MOST_NAMES = 5  # that a message asks about: in a folder of numbered files all are as near as the first
 
 
 class PenchantError(Exception):
     """Base of every error that Penchant raises on purpose. `str(error)` is a complete message for the user."""
+
+    def __str__(self) -> str:
+        """Return the message; rows of a Python session are named by their place in what was given."""
+        return with_row_names(super().__str__())
 
     def _render_traceback_(self) -> list[str]:
         """Return what a notebook shows: the user's own lines and the message, which dozens of ours would hide."""

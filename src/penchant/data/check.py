@@ -20,6 +20,7 @@ from penchant.data.merge import Merged, count_ties, find_contradictions, merge_g
 from penchant.data.options import BadRows, Columns, ReadOptions, Score, Ties
 from penchant.data.rendering.templates import boundary_warnings, template_warnings
 from penchant.errors import InputError
+from penchant.row_names import with_row_names
 from penchant.types import PromptGroup, prompt_text
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def check_preferences(
     return dataclasses.replace(
         report,
         # the sentences are made of the report's own numbers, so that text and JSON cannot differ
-        problems=tuple(problems_of(report)),
+        problems=tuple(map(with_row_names, problems_of(report))),
         margin=margin,
         refusals=(
             *_refusals(report, parsed, ties=ties, bad_rows=bad_rows, overflow=overflow),
@@ -94,10 +95,10 @@ def _counts(
     counts = count_labels(groups) if parsed.layout in formats.UNPAIRED else None
     marks = settle.mark_sentence(parsed, groups, special)
     return CheckReport(
-        source=source,
+        source=with_row_names(source),
         layout=parsed.layout.name,
         rows=parsed.rows,
-        bad_rows=tuple(map(str, parsed.problems)),
+        bad_rows=tuple(with_row_names(str(problem)) for problem in parsed.problems),
         bad_kinds=dict(Counter(problem.kind for problem in parsed.problems).most_common()),
         groups=len(groups),
         responses=sum(len(group.responses) for group in groups),

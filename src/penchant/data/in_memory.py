@@ -18,7 +18,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from penchant.errors import InputError
-from penchant.session.store import store_file
+from penchant.row_names import STEMS, note_rows
+from penchant.session.store import PREFIX, store_file
 from penchant.types import PromptGroup
 
 Source = str | PurePath | Iterable[object]
@@ -40,9 +41,22 @@ def data_source(value: object) -> str:
         raise InputError(f"the {kind} is empty; expected one row or more")
     # any, not all: the message then names the item that is none
     if any(isinstance(row, PromptGroup) for row in rows):
-        return store_file("groups", b"".join(_group_lines(kind, rows)), ".jsonl")
-    stem = "dataframe" if kind == "DataFrame" else "rows"
-    return store_file(stem, b"".join(_row_line(kind, number, row) for number, row in enumerate(rows)), ".jsonl")
+        stem, content = STEMS["groups"], b"".join(_group_lines(kind, rows))
+    else:
+        stem = STEMS.get(kind, STEMS["rows"])
+        content = b"".join(_row_line(kind, number, row) for number, row in enumerate(rows))
+    name = store_file(stem, content, ".jsonl")
+    note_rows(name.removeprefix(PREFIX), kind, _labels(value))
+    return name
+
+
+def _labels(value: Any) -> list[str]:
+    """Return the index labels of a DataFrame of pandas where they are others than the rows' numbers."""
+    index = getattr(value, "index", None)
+    if type(value).__module__.partition(".")[0] != "pandas" or index is None:
+        return []
+    labels = list(index)
+    return [] if labels == list(range(len(labels))) else [repr(label) for label in labels]
 
 
 DataPath = Annotated[str, BeforeValidator(data_source)]

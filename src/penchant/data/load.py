@@ -14,6 +14,7 @@ from penchant.data.layouts.parse import Parsed, parse_source
 from penchant.data.merge import count_ties, find_contradictions, merge_groups
 from penchant.data.options import ReadKeywords, ReadOptions, Ties
 from penchant.errors import InputError
+from penchant.row_names import with_row_names
 from penchant.types import PromptGroup
 
 logger = logging.getLogger("penchant.data")
@@ -213,4 +214,4 @@ def _notes(source: str, parsed: Parsed, groups: list[PromptGroup]) -> list[str]:
 
 def _log(warnings: list[str]) -> None:
     for warning in warnings:
-        logger.warning(warning)
+        logger.warning("%s", with_row_names(warning))

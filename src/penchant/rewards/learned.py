@@ -49,7 +49,7 @@ class RewardEnsemble:
 
     @property
     def penchant_name(self) -> str | None:
-        """The name that settings hold for it; None where they cannot: they know no caution, and thoughts of all or none.
+        """The name that settings hold for it; None where they cannot, knowing no caution and one mark for all.
 
         Raises:
             InputError: as of `LearnedReward.penchant_name`.

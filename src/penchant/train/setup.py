@@ -23,6 +23,7 @@ from penchant.metrics.estimates import Estimate
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward
 from penchant.rewards.names import check_reward
+from penchant.row_names import with_row_names
 from penchant.runs.lengthening import read_lengthenings
 from penchant.runs.run_folder import RunFolder, finished
 from penchant.runs.run_lines import Row
@@ -271,7 +272,7 @@ def end_run(run: RunContext, counts: Counts, warnings: list[str], status: str, s
         "best_step": state.best_step,
         **({"best_metric": best_metric(run.config)} if run.config.checkpoint.best else {}),
         **({"lengthened": to_json(lengthened)} if lengthened else {}),
-        "warnings": warnings,
+        "warnings": list(map(with_row_names, warnings)),
     }
     run.folder.write_json("result.json", outcome)
     return RunResult(run.config.method, run.folder.path, outcome)

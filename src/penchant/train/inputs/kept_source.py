@@ -11,6 +11,7 @@ from pathlib import Path
 from penchant.data.group_table import GroupTable, read_table, write_table
 from penchant.data.settings import RowsConfig
 from penchant.files import cache_folder
+from penchant.row_names import with_row_names
 from penchant.runs.progress import progress_bar
 from penchant.runs.provenance import digest_data
 from penchant.train.recipe import Source
@@ -37,7 +38,7 @@ def keep_source(data: RowsConfig, reading: str, read: Callable[[], Source]) -> S
     table = read_table(path)
     if table is not None and (source := _source_of(table)) is not None:
         for warning in source.warnings:
-            log.warning("%s", warning)
+            log.warning("%s", with_row_names(warning))
         return source
     source = read()
     if sum(len(group.responses) for group in source.groups) < LARGE:
