@@ -24,12 +24,12 @@ class GivenRows(NamedTuple):
     labels: Sequence[str] = ()
 
 
-_given: dict[str, GivenRows] = {}
+_rows_by_file: dict[str, GivenRows] = {}
 
 
 def note_rows(file: str, kind: str, labels: Sequence[str] = ()) -> None:
     """Remember what the rows of a stored file are called."""
-    _given[file] = GivenRows(kind, labels)
+    _rows_by_file[file] = GivenRows(kind, labels)
 
 
 def with_row_names(text: str) -> str:
@@ -46,9 +46,9 @@ def _described(match: re.Match[str]) -> str:
     if before_its_row:
         return ""
     # another process knows the file alone
-    given = _given.get(file, GivenRows("DataFrame" if stem == STEMS["DataFrame"] else "list"))
+    rows = _rows_by_file.get(file, GivenRows("DataFrame" if stem == STEMS["DataFrame"] else "list"))
     if line is None:
-        return f"the {given.kind}"
+        return f"the {rows.kind}"
     number = int(line) - 1
-    label = f" (index {given.labels[number]})" if 0 <= number < len(given.labels) else ""
-    return f"row {number}{label} of the {given.kind}"
+    label = f" (index {rows.labels[number]})" if 0 <= number < len(rows.labels) else ""
+    return f"row {number}{label} of the {rows.kind}"

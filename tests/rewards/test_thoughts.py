@@ -97,7 +97,7 @@ def test_a_reward_model_reads_what_it_was_trained_on(tiny_model: str, tmp_path: 
     assert code_name(ensemble) == f"thoughts:{tmp_path / 'drop'},{tmp_path / 'score'}"
     assert code_name(load_reward_model(tmp_path / "drop", device="cpu", thoughts="score")) == code_name(asked)
     # what a name cannot hold is refused, and a saved copy holds it
-    for arguments in ({"thoughts": "drop"}, {"template": "chatml"}, {"template": "chatml", "template_args": {"a": 1}}):
+    for arguments in ({"thoughts": "drop"}, {"template": "chatml"}, {"thoughts": "drop", "template": "chatml"}):
         loaded = load_reward_model(tmp_path / "score", device="cpu", **arguments)  # type: ignore[arg-type]
         with pytest.raises(InputError, match=rf"was loaded with {'.*'.join(arguments)}=.*save it .* that folder"):
             code_name(loaded)

@@ -277,8 +277,8 @@ def load_reward_model(
         overflow=overflow,
     )
     mark = READ_THOUGHTS if options.thoughts == "score" != saved["thoughts"] else ""
-    asked = {"thoughts": None if mark else thoughts, "template": template}
-    unnamed = [f"{key}={value!r}" for key, value in asked.items() if value not in (None, saved[key])]
+    arguments = {"thoughts": None if mark else thoughts, "template": template}
+    unnamed = [f"{key}={value!r}" for key, value in arguments.items() if value not in (None, saved[key])]
     unnamed += [f"template_args={template_args}"] if template_args else []
     network, renderer = open_network(settings, options, scalar=True)
     unwrap(network).score.float()  # as in `new_reward`

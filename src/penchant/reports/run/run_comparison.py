@@ -35,9 +35,9 @@ class RunComparison:
 
     def __str__(self) -> str:
         """Return the tables as the command prints them, for `print`."""
-        same = ["The settings of these runs are the same."] if self.have_same_settings else []
+        sentences = ["The settings of these runs are the same."] if self.have_same_settings else []
         tables = ("\n".join([table.caption, *text_table(table.columns, table.rows)]) for table in self.tables)
-        return "\n\n".join([*same, *tables])
+        return "\n\n".join([*sentences, *tables])
 
     @property
     def have_same_settings(self) -> bool:

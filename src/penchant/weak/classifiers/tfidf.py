@@ -102,11 +102,11 @@ class SklearnClassifier:
         texts, self.classes = only_texts(weighted.examples, "an estimator of scikit-learn"), soft.shape[1]
         start = weak_targets(self.loss, torch.as_tensor(weighted.targets), torch.as_tensor(weighted.weights))
         # rows that the loss leaves out weigh nothing, and are not learned at all
-        weighted = (start.labels * start.counts[:, None]).numpy()
-        refuse_one_class(weighted)
+        class_weights = (start.labels * start.counts[:, None]).numpy()
+        refuse_one_class(class_weights)
         self.estimator = self.make()
         try:
-            _fit(self.estimator, texts, weighted)
+            _fit(self.estimator, texts, class_weights)
         except ValueError as error:  # such as no word that two of the rows have
             self.estimator = None
             raise InputError(f"the estimator cannot learn from these {len(examples)} rows: {error}") from error
