@@ -121,21 +121,44 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
         InputError: no such task; data that cannot be read; a class without examples.
     """
     spec = task_spec(name)
-    # test rows come first: rows related to them are dropped from those to train on, so that no test row was learned
     source, train_rows, test_rows = _rows(spec, folder or data_folder())
-    dropped: Counter[str] = Counter()
-    testing = _checked(_unique(test_rows, dropped), spec, "test")
+    return divide_task(spec, source, train_rows, test_rows, train=train, test=test)
+
+
+def divide_task(
+    spec: TaskSpec,
+    source: str,
+    train_rows: Iterable[LabeledExample],
+    test_rows: Iterable[LabeledExample],
+    *,
+    train: int | None = None,
+    test: int | None = None,
+    dropped: Mapping[str, int] | None = None,
+) -> TaskData:
+    """Return rows to train and to test on as a task's: free of duplicates, unrelated, and balanced.
+
+    Args:
+        source: where the rows came from.
+        train, test: how many to take at most.
+        dropped: how many rows were left out before, by reason.
+
+    Raises:
+        InputError: a class without examples.
+    """
+    counts: Counter[str] = Counter(dropped or {})
+    # test rows come first: rows related to them are dropped from those to train on, so that no test row was learned
+    testing = _checked(_unique(test_rows, counts), spec, "test")
     seen = {normalized(example.text) for example in testing} | {group_of(e) for e in testing if e.group}
-    unique = _unique(train_rows, dropped)
+    unique = _unique(train_rows, counts)
     # by text and by group: a passage of a test question must not stand in a row to train on
     training = [e for e in unique if normalized(e.text) not in seen and group_of(e) not in seen]
-    dropped["related to test rows"] = len(unique) - len(training)
+    counts["related to test rows"] = len(unique) - len(training)
     training = _checked(training, spec, "train")
     # classes are balanced after that, since what was dropped may have unbalanced them
     before = len(training) + len(testing)
     training, testing = balanced(training), balanced(testing)
-    dropped["to balance classes"] = before - len(training) - len(testing)
-    return TaskData(spec, source, tuple(training[:train]), tuple(testing[:test]), dict(dropped))
+    counts["to balance classes"] = before - len(training) - len(testing)
+    return TaskData(spec, source, tuple(training[:train]), tuple(testing[:test]), dict(counts))
 
 
 def halves(examples: Sequence[LabeledExample], seed: int) -> tuple[list[LabeledExample], list[LabeledExample]]:

@@ -354,7 +354,7 @@ def test_students_that_would_read_alike_say_where_they_differ(make: Callable[...
 
 def test_losses_that_would_read_alike_say_where_they_differ(make: Callable[..., WeakToStrongConfig]) -> None:
     losses = [{"name": "confidence"}, {"name": "confidence", "warmup": 0.5}, {"name": "cross_entropy"}]
-    assert make(losses=losses).columns == ["confidence 0.5, warmup 0.2", "confidence 0.5, warmup 0.5", "naive"]
+    assert make(losses=losses).loss_columns == ["confidence 0.5, warmup 0.2", "confidence 0.5, warmup 0.5", "naive"]
     with pytest.raises(ValueError, match=r"`losses` has one of .* twice"):
         make(losses=[losses[0], {"name": "confidence", "alpha": 0.5}])
 
@@ -734,6 +734,26 @@ def test_the_page_says_what_was_measured(
     assert r"\midrule" in (Path(config.out or "") / "report-figures" / "table.tex").read_text()
 
 
+def test_rows_of_an_own_file_count_by_their_content_and_how_they_are_read(
+    make: Callable[..., WeakToStrongConfig], tmp_path: Path
+) -> None:
+    rows = [{"review": f"film {n}", "stars": n % 2} for n in range(60)]
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file.with_name("other.jsonl").write_bytes(file.read_bytes())
+    columns = {"text": "review", "label": "stars"}
+
+    def address(**changes: Any) -> str:
+        (grid,) = weak_grid(make(**{"tasks": [str(file)], "columns": columns, **changes}))
+        return grid.rows.address
+
+    assert address(tasks=[str(file.with_name("other.jsonl"))]) == address()
+    assert len({address(), address(test_share=0.5), address(columns=columns | {"split": None})}) == 3
+    assert address(tasks=[rows]) == address()  # rows of a session are a file of theirs
+    file.write_text(file.read_text().replace("film 1", "movie 1"))
+    assert address(tasks=[str(file.with_name("other.jsonl"))]) != address()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -743,6 +763,9 @@ def test_the_page_says_what_was_measured(
         ({"weak": [{"name": "engine"}]}, "supervises chess_puzzles alone, and `tasks` has sst2"),
         ({"strong": [{"name": "engine"}]}, "engine"),
         ({"weak": [{"name": "tfidf", "rows": 3}]}, "greater than or equal to 10|at least 10"),
+        ({"columns": {"text": "review"}}, "are for a file of your own, and `tasks` names none"),
+        ({"tasks": ["a.csv", "b.csv"], "test_file": "c.csv"}, "`test_file` is for one file, and `tasks` names 2"),
+        ({"tasks": ["a.csv"], "test_file": "c.csv", "columns": {"split": "s"}}, "both say which rows to test on"),
     ],
 )
 def test_a_configuration_that_cannot_be(

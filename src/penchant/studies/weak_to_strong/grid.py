@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CrossEntropy, CustomWeakLoss, WeakLoss
 from penchant.models.settings import Dtype, ModelConfig
@@ -41,89 +41,17 @@ from penchant.studies.weak_to_strong.stage_settings import (
     SupervisedProbesSettings,
     TaskClasses,
 )
-from penchant.tasks.load import NAMES, data_folder, local_files, task_code, task_spec
+from penchant.studies.weak_to_strong.task_grid import (
+    Students,
+    TaskGrid,
+    TaskGrids,
+    network_of,
+    read_by,
+)
+from penchant.tasks.load import NAMES, data_folder, local_files, task_code
 from penchant.weak.settings import OWN_CLASSIFIERS, ClassifierSpec, LanguageModel, OwnClassifier, Probe
 
-Reader = tuple[str, Dtype, bool]
-"""A model that is probed, its dtype, and whether it learned the texts first."""
 SLUG = 60  # letters of a name in a folder's
-
-
-@dataclass(frozen=True)
-class Students:
-    """The stages of one strong model on one task.
-
-    Attributes:
-        batched: of probes, by supervisor, and that of the ceiling. single: of other students, by (name, seed).
-    """
-
-    batched: Mapping[str, Stage] = field(default_factory=dict)
-    single: Mapping[tuple[str, int], Stage] = field(default_factory=dict)
-
-    def stages(self) -> list[Stage]:
-        """Return every stage once."""
-        return [*self.batched.values(), *self.single.values()]
-
-
-@dataclass(frozen=True)
-class TaskGrid:
-    """The stages of one task.
-
-    Attributes:
-        rows: what all others need. tuned: models that learned the texts first, by their settings.
-        activations: by who reads, see `read_by`. wordings: likewise, of test rows in other words.
-        labels: of supervisors and of the chain's students, by (name, seed).
-        students: of each of the configuration's `students`, in order.
-    """
-
-    name: str
-    rows: Stage
-    tuned: Mapping[ModelConfig, Stage]
-    activations: Mapping[Reader, Stage]
-    wordings: Sequence[Stage]
-    labels: Mapping[tuple[str, int], Stage]
-    students: tuple[Students, ...]
-
-    def stages(self) -> list[Stage]:
-        """Return every stage once, each after what it needs."""
-        students = [task for group in self.students for task in group.stages()]
-        return [
-            self.rows,
-            *self.tuned.values(),
-            *self.activations.values(),
-            *self.wordings,
-            *self.labels.values(),
-            *students,
-        ]
-
-
-def read_by(probe: Probe, tuned: bool) -> Reader:
-    """Return the key of the activations that a probe reads: probes of one model share them."""
-    return probe.model, probe.dtype, tuned
-
-
-def network_of(spec: Probe | LanguageModel) -> ModelConfig:
-    """Return the model that a student starts from, as it learns the texts.
-
-    It is the same for every student that reads it: a model that is read in half precision does not learn in it, for
-    small steps are lost there."""
-    if isinstance(spec, Probe):
-        return ModelConfig(name=spec.model)
-    # without adapters, for language modelling trains all weights; the device is an input and no part of an address
-    return spec.network.model_copy(update={"lora": None, "device": "auto"})
-
-
-class TaskGrids(tuple[TaskGrid, ...]):
-    """The stages of all tasks."""
-
-    @property
-    def required(self) -> tuple[Stage, ...]:
-        """Stages without any of which there is nothing to say."""
-        return tuple(grid.rows for grid in self)
-
-    def stages(self) -> list[Stage]:
-        """Return every stage once, each after what it needs."""
-        return [task for grid in self for task in grid.stages()]
 
 
 def weak_grid(config: WeakToStrongConfig) -> TaskGrids:
@@ -135,13 +63,8 @@ class _Stages:
     """Makes the stages of one task."""
 
     def __init__(self, config: WeakToStrongConfig, name: str) -> None:
-        self.config, self.name, self.spec = config, name, task_spec(name)
-        folder = data_folder()
-        # the bytes of the files, so that the folder of data may move; without files the hub id stands for the rows
-        content = [data_content(str(file)) for file in local_files(self.spec, folder)] or [self.spec.hub]
-        # a user's task counts by its code: when that is edited, its rows are read anew
-        rows = RowsSettings(task=task_code(name) or name, train=config.train, test=config.test, data=tuple(content))
-        self.rows = self._task("rows", ["rows"], rows, {"data": str(folder), "task": name}, {})
+        self.config, self.name, self.spec = config, name, config.spec_of(name)
+        self.rows = self._rows()
         tuned_specs = [spec for spec, tuned in config.students if tuned and isinstance(spec, Probe | LanguageModel)]
         # one copy of a model learns the texts, whoever reads it; a probe has no device of its own, a student has
         devices = {network_of(spec): "auto" for spec in tuned_specs}
@@ -169,6 +92,29 @@ class _Stages:
         }
         """Where the user's losses lie, by the content that stands for them in the settings of stages."""
         self.classes = TaskClasses(len(self.spec.classes), tuple(self.spec.classes))
+
+    def _rows(self) -> Stage:
+        """Return the stage of the task's rows."""
+        config, name = self.config, self.name
+        # the content and the reading, never the path: a file that moves keeps its stages
+        if file := config.own_file(name):
+            paths = [file.path, *filter(None, [file.test_path])]
+            settings = RowsSettings(
+                task="file",
+                train=config.train,
+                test=config.test,
+                data=tuple(data_content(path) for path in paths),
+                columns=dict(file.columns),
+                test_share=None if file.test_path else file.test_share,
+            )
+            places = zip(("file", "test_file"), paths, strict=False)
+            return self._task("rows", ["rows"], settings, {role: absolute(path) for role, path in places}, {})
+        folder = data_folder()
+        # the bytes of the files, so that the folder of data may move; without files the hub id stands for the rows
+        content = [data_content(str(file)) for file in local_files(self.spec, folder)] or [self.spec.hub]
+        # a user's task counts by its code: when that is edited, its rows are read anew
+        settings = RowsSettings(task=task_code(name) or name, train=config.train, test=config.test, data=tuple(content))
+        return self._task("rows", ["rows"], settings, {"data": str(folder), "task": name}, {})
 
     def grid(self) -> TaskGrid:
         labels: dict[tuple[str, int], Stage] = {}

@@ -15,9 +15,9 @@ from safetensors.numpy import load_file
 from penchant.metrics.resampling import cluster_codes
 from penchant.studies.core.results import facts_of
 from penchant.studies.core.stage import Stage
-from penchant.studies.weak_to_strong.grid import Students
 from penchant.studies.weak_to_strong.names import CEILING, WEAK
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
+from penchant.studies.weak_to_strong.task_grid import Students
 from penchant.tasks import group_of
 from penchant.types import LabeledExample
 

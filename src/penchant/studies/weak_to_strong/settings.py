@@ -7,12 +7,14 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config import Config
+from penchant.data.in_memory import DataPath
 from penchant.extension import is_extension, suggest
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.models.builtin import ENCODERS
-from penchant.session.objects import CodeName
 from penchant.studies.core.settings import Count, LimitedStudy
 from penchant.tasks.load import NAMES, task_spec
+from penchant.tasks.own_file import FIELDS, OwnFile, TaskName, is_data_file, own_spec
+from penchant.tasks.spec import TaskSpec
 from penchant.weak.labels import labels, loss_labels
 from penchant.weak.settings import (
     ChessEngine,
@@ -51,9 +53,19 @@ class WeakToStrongConfig(LimitedStudy):
 
     method: ClassVar[str] = "weak-to-strong"
 
-    tasks: Annotated[tuple[CodeName, ...], Field(min_length=1)] = ("sst2",)
-    """Names of tasks: files in the folder `data` (or what PENCHANT_DATA names), or the hub. A task of your own is
-    named as `module:attribute`, such as `mine.py:reviews`."""
+    tasks: Annotated[tuple[TaskName, ...], Field(min_length=1)] = ("sst2",)
+    """Names of tasks: files in the folder `data` (or what PENCHANT_DATA names), or the hub. Or a file of your own, such
+    as `reviews.csv`, with a text and a label per row; or code of your own as `module:attribute`, such as
+    `mine.py:reviews`."""
+    columns: dict[Literal["text", "label", "group", "split"], str | None] = Field(default_factory=dict)
+    """Of files of your own: which columns hold the text, the label, what related rows share (`group`: they stay
+    together), and which rows are to `train` and to `test` on (`split`). Columns of these names are taken where it does
+    not say; null leaves one out."""
+    test_file: DataPath | None = None
+    """Of a file of your own: the file of the rows to test on, with the same columns."""
+    test_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    """Of a file of your own that has neither: the share of rows to test on. A digest of each text (or group) decides,
+    so that a file that grows keeps its sides."""
     train: Annotated[int | None, Field(ge=40, le=1_000_000_000)] = 5000
     """Rows to train on, at most; half of them for the supervisor, half for it to label."""
     test: Annotated[int | None, Field(ge=20, le=1_000_000_000)] = None
@@ -96,9 +108,14 @@ class WeakToStrongConfig(LimitedStudy):
     @model_validator(mode="after")
     def _check(self) -> Self:
         # before anything asks for a task's classes
-        if unknown := [name for name in self.tasks if name not in NAMES and not is_extension(name)]:
+        files = [name for name in self.tasks if is_data_file(name)]
+        if unknown := [name for name in self.tasks if name not in (*NAMES, *files) and not is_extension(name)]:
             hints = "".join(suggest(name, NAMES) for name in unknown)
-            raise ValueError(f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}{hints}")
+            raise ValueError(
+                f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}{hints}. A file of your own is named "
+                "with its ending, such as reviews.csv"
+            )
+        self._check_files(files)
         for name in ("tasks", "imitation", "templates"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"`{name}` has one of its values twice: it would count as two")
@@ -114,13 +131,13 @@ class WeakToStrongConfig(LimitedStudy):
         following = [loss for loss in self.losses if isinstance(loss, Confidence | AdaptiveConfidence)]
         priors = [loss.prior for loss in following if not isinstance(loss.prior, str)]
         for name in self.tasks if priors else ():
-            classes = len(task_spec(name).classes)
+            classes = len(self.spec_of(name).classes)
             if any(len(prior) != classes for prior in priors):
                 raise ValueError(f"`prior` must give each class of {name} a share, and it has {classes or 'none'}")
         if any(isinstance(spec, LanguageModel) and spec.stops_early for spec in (*self.weak, *self.bootstrap)):
             raise ValueError("`early_stopping` is for students: those that label keep no labels back to stop by")
         # words are counted per text; options that differ from row to row make no classes to count for
-        with_options = [name for name in self.tasks if not task_spec(name).classes]
+        with_options = [name for name in self.tasks if name not in files and not task_spec(name).classes]
         if with_options and any(isinstance(spec, Tfidf) for spec in (*self.weak, *self.strong, *self.bootstrap)):
             raise ValueError(
                 f"TF-IDF reads single texts, and rows of {', '.join(with_options)} have options of their own: name "
@@ -139,6 +156,31 @@ class WeakToStrongConfig(LimitedStudy):
             )
         return self
 
+    def _check_files(self, files: list[str]) -> None:
+        """Refuse settings of files where there is none to read by them."""
+        if not files and (self.columns or self.test_file):
+            raise ValueError("`columns` and `test_file` are for a file of your own, and `tasks` names none")
+        if self.test_file and len(files) > 1:
+            raise ValueError(f"`test_file` is for one file, and `tasks` names {len(files)}: use a column `split`")
+        if self.test_file and self.columns.get("split"):
+            raise ValueError("`test_file` and `columns.split` both say which rows to test on: leave one out")
+
+    def own_file(self, name: str) -> OwnFile | None:
+        """Return the file behind a task's name; None for a task that is no file of the user's."""
+        if not is_data_file(name):
+            return None
+        columns = tuple((field, self.columns[field]) for field in FIELDS if field in self.columns)
+        return OwnFile(name, self.test_file or "", columns, self.test_share)
+
+    def spec_of(self, name: str) -> TaskSpec:
+        """Return the task of a name.
+
+        Raises:
+            InputError: a file that cannot be read, or code that is not there.
+        """
+        file = self.own_file(name)
+        return task_spec(name) if file is None else own_spec(file)
+
     @property
     def students(self) -> list[tuple[StudentSpec, bool]]:
         """The students, and whether their model first learns the task's texts."""
@@ -154,7 +196,7 @@ class WeakToStrongConfig(LimitedStudy):
         return [names[id(spec)] + (TEXTS_FIRST if tuned else "") for spec, tuned in self.students]
 
     @property
-    def columns(self) -> list[str]:
+    def loss_columns(self) -> list[str]:
         """The names of students by how they learned: by loss, then those of the chain."""
         # in the order in which the page has its columns
         chain = [BOOTSTRAPPED, AS_LONG] if self.bootstrap else []

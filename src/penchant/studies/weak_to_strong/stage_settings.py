@@ -5,6 +5,7 @@ A classifier stands in them as its own settings, with the digest of its model's 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -23,12 +24,15 @@ class RowsSettings(StageSettings):
         task: its name, or the digest of the code of the user's that reads it.
         train, test: how many rows at most; None for all.
         data: digests of its files, or its hub id.
+        columns: of a file of the user's, by field the column that holds it. test_share: of such a file that is divided.
     """
 
     task: str
     train: int | None
     test: int | None
     data: tuple[str | None, ...]
+    columns: Annotated[Mapping[str, str | None] | None, OMITTED] = None
+    test_share: Annotated[float | None, OMITTED] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,8 @@ from penchant.studies.weak_to_strong.stage_settings import (
     StudentSettings,
     TaskClasses,
 )
-from penchant.tasks import group_of, halves, load_task
+from penchant.tasks import TaskData, group_of, halves, load_task
+from penchant.tasks.own_file import OwnFile, load_own
 from penchant.tasks.spec import chance
 from penchant.train.settings import AdamW, Cosine, Evaluate
 from penchant.typed_json import to_object
@@ -62,9 +63,7 @@ Array = NDArray[Any]
 
 def rows_stage(job: StageJob[RowsSettings], folder: Path) -> dict[str, object]:
     """Write `rows.json`: the task's rows to train and to test on, with their labels."""
-    settings = job.settings
-    folder_of_data = Path(job.inputs["data"])
-    data = load_task(job.inputs["task"], train=settings.train, test=settings.test, folder=folder_of_data)
+    data = _read_task(job)
     if len(data.train) < FEWEST_TRAIN or len(data.test) < FEWEST_TEST:
         raise InputError(
             f"{data.source}: {len(data.train)} rows to train on and {len(data.test)} to test on are left of "
@@ -83,6 +82,16 @@ def rows_stage(job: StageJob[RowsSettings], folder: Path) -> dict[str, object]:
         "dropped": dict(data.dropped),
         "provenance": to_object(surroundings()),
     }
+
+
+def _read_task(job: StageJob[RowsSettings]) -> TaskData:
+    """Return the task's examples: from a file of the user's, or as its name says."""
+    settings, inputs = job.settings, job.inputs
+    if "file" in inputs:
+        columns = tuple((settings.columns or {}).items())
+        file = OwnFile(inputs["file"], inputs.get("test_file", ""), columns, settings.test_share or 0.0)
+        return load_own(file, train=settings.train, test=settings.test)
+    return load_task(inputs["task"], train=settings.train, test=settings.test, folder=Path(inputs["data"]))
 
 
 def generative_stage(job: StageJob[GenerativeSettings], folder: Path) -> dict[str, object]:

@@ -19,7 +19,6 @@ from penchant.metrics.two_way import two_way_mean
 from penchant.studies.core.results import facts_of
 from penchant.studies.core.stage import Stage
 from penchant.studies.core.summary import cost_of_stages, failures_of
-from penchant.studies.weak_to_strong.grid import TaskGrid, read_by
 from penchant.studies.weak_to_strong.names import (
     CEILING,
     RANDOM,
@@ -47,6 +46,7 @@ from penchant.studies.weak_to_strong.summary import (
     Training,
     WeakToStrongSummary,
 )
+from penchant.studies.weak_to_strong.task_grid import TaskGrid, read_by
 from penchant.typed_json import from_json
 from penchant.weak.labels import labels
 from penchant.weak.results import ReliabilityPoint
@@ -86,7 +86,7 @@ def summarize_weak(
         weak=tuple(labels(config.weak)),
         chain=tuple(labels(config.bootstrap)),
         strong=_strong_models(config, grids, study),
-        losses=tuple(config.columns),
+        losses=tuple(config.loss_columns),
         texts_first=tuple(
             from_json(TextsFirst, {"task": grid.name, "model": network.name, **fact})
             for grid in grids
@@ -96,7 +96,7 @@ def summarize_weak(
         control="labels dealt out" if config.controls else None,
         l2=_shrinkage(config, stages, study),
         # the last columns, counted from the front: `[-0:]` would take all where nothing is leaked
-        leaked=tuple(config.columns[len(config.columns) - len(config.imitation) :]),
+        leaked=tuple(config.loss_columns[len(config.loss_columns) - len(config.imitation) :]),
         cells=tuple(student for grid in grids for student in _students(config, grid, study)),
         failures=failures_of(stages, reasons),
         cost=cost_of_stages(stages, study),
@@ -189,13 +189,13 @@ def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterat
             files = [study / stage.path / "test.npy" for stage in supervisors]
             # the class that each seed's supervisor finds likeliest, shape (seeds, rows)
             teacher = np.stack([np.load(file, allow_pickle=False) for file in files]).argmax(-1)
-            # in the order of `config.columns`, since the two are zipped below
+            # in the order of `config.loss_columns`, since the two are zipped below
             names = [student_name(key, loss) for loss in range(len(config.losses))]
             names += [chained_name(key), longer_name(key)] if config.bootstrap else []
             names += [shown_name(key, share) for share in range(len(config.imitation))]
             labelled, spec = facts_of(supervisors[0], study)["labelled"], config.students[index][0]
             weak_labels = rows_learned(spec, labelled)
-            for loss, name in zip(config.columns, names, strict=True):
+            for loss, name in zip(config.loss_columns, names, strict=True):
                 if name not in predictions.probabilities or names[0] not in predictions.probabilities:
                     continue  # every student is compared with the naive one
                 # the chain's control is as much training without it; the naive student had less
