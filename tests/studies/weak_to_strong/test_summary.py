@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from penchant.studies.core.stage import Stage
-from penchant.studies.weak_to_strong.task_grid import Students
 from penchant.studies.weak_to_strong.predictions import Predictions, groups_of, predictions_of
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.studies.weak_to_strong.summarize import _brier, _comparisons, _measures, _overfitting_cost, _training
+from penchant.studies.weak_to_strong.task_grid import Students
 from penchant.typed_json import to_json
 
 
