@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -183,3 +184,55 @@ def test_the_table_says_what_each_command_is_for() -> None:
             assert isinstance(command, Command)
             assert entry.inner is None
     assert replace(ENTRIES[0], help="other").load().help == "other"
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("train --resume out=RUN", "train kto --resume out=RUN"),
+        ("train --resume RUN", "train kto --resume out=RUN"),
+        ("train RUN --resume", "train kto out=RUN --resume"),
+        ("train --resume=RUN", "train kto --resume out=RUN"),
+        ("train -q --resume -o RUN", "train kto --resume -o RUN -q"),
+        ("train epochs=3 --resume out=RUN", "train kto epochs=3 --resume out=RUN"),
+        ("train kto --resume RUN", "train kto --resume out=RUN"),
+        ("train dpo --resume out=RUN", "train dpo --resume out=RUN"),
+        ("train RUN", None),
+        ("train --resume out=other", None),
+        ("train --resume", None),
+    ],
+)
+def test_a_run_to_resume_says_its_method(
+    line: str,
+    meant: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "RUN").mkdir()
+    (tmp_path / "RUN" / "config.yaml").write_text("# a run\nmethod: kto\nmodel: m\nout: RUN\n")
+    if meant is not None:
+        _, words = chosen_entry(shlex.split(line))
+        assert words == meant.split()
+        return
+    code, _, err = answer(capsys, line)
+    assert code == 2
+    what = {
+        "train RUN": "there is no method 'RUN'",
+        "train --resume out=other": "other holds no config.yaml that names its method",
+        "train --resume": "penchant train --resume out=DIRECTORY\npenchant train: error: name the folder of the run",
+    }
+    assert what[line] in err
+
+
+def test_resuming_by_another_method_is_answered_with_the_line_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my run").mkdir()
+    (tmp_path / "my run" / "config.yaml").write_text("method: dpo\nmodel: m\ndata: {path: d.jsonl}\nout: my run\n")
+    assert main(["train", "kto", "--resume", "out=my run", "epochs=3"]) == 2
+    assert capsys.readouterr().err == (
+        "error: my run is a run of dpo, not of kto:\n  penchant train dpo --resume 'out=my run' epochs=3\n"
+    )

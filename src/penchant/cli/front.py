@@ -24,6 +24,7 @@ FIRST_STEPS = (
     ("read the report", "penchant report runs/first -o report.html"),
 )
 HELP_FLAGS = ("-h", "--help", "--help-all")
+RESUME = "--resume"
 LOUDNESS_FLAGS = ("-q", "--quiet", "-v", "--verbose")
 
 
@@ -47,6 +48,11 @@ def chosen_entry(typed: Sequence[str]) -> tuple[Entry, list[str]]:
         _refuse(words)
     if entry.inner:
         rest, inner_loudness = _split_loudness(words[1:])
+        if entry.name == "train" and any(word.partition("=")[0] == RESUME for word in rest):
+            from penchant.cli.resumed_run import with_run_and_method  # it looks into the run
+
+            rest = with_run_and_method(rest, entry.inner[1])
+            _check_method_is_known(rest, entry.inner[1])
         words, loudness = [entry.name, *rest], [*loudness, *inner_loudness]
         if rest and not rest[0].startswith("-") and rest[0] not in entry.inner[1]:
             _refuse_inner(entry.name, *entry.inner, words)
@@ -73,6 +79,18 @@ def _refuse_inner(group: str, metavar: str, names: Sequence[str], words: Sequenc
     else:
         message += did_you_mean(word, names)
     print(f"usage: penchant {group} {metavar} ...\npenchant {group}: error: {clean(message)}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _check_method_is_known(words: Sequence[str], methods: Sequence[str]) -> None:
+    """End where a run is to be resumed and neither the words nor the run name a method."""
+    is_asked = any(word in HELP_FLAGS for word in words)
+    if is_asked or any(word in methods for word in words[:1]) or not words[0].startswith(("-", "out=")):
+        return
+    folder = next((word.partition("=")[2] for word in words if word.startswith("out=")), "")
+    problem = f"{folder} holds no config.yaml that names its method" if folder else "name the folder of the run"
+    form = f"penchant train {RESUME} out={shlex.quote(folder) if folder else 'DIRECTORY'}"
+    print(f"usage: {form}\npenchant train: error: {clean(problem)}", file=sys.stderr)
     raise SystemExit(2)
 
 

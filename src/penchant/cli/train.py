@@ -12,6 +12,7 @@ from penchant.cli.arguments import Arguments, Command, CommandGroup
 from penchant.cli.dry_run import dry_run
 from penchant.cli.early_imports import import_early
 from penchant.cli.outputs import check_file
+from penchant.cli.slips import line_to_copy
 from penchant.config import Config, load_config
 from penchant.digests import check_files
 from penchant.errors import InputError
@@ -88,6 +89,8 @@ def saved_config(method: type[Config], overrides: Sequence[str]) -> str:
     Raises:
         InputError: there is none, or it is damaged.
     """
+    from penchant.runs.recorded_method import recorded_method
+
     # the settings are in the folder, so that its name is needed before they are read
     folders = [text.removeprefix("out=").strip("'\"") for text in overrides if text.startswith("out=")]
     if not folders:
@@ -96,6 +99,10 @@ def saved_config(method: type[Config], overrides: Sequence[str]) -> str:
     saved = Path(folders[-1]).expanduser() / "config.yaml"
     if not saved.exists():
         raise InputError(f"nothing to resume in {folders[-1]}: it holds no config.yaml")
+    # before its settings are read: those of another method are no settings of this one
+    if (recorded := recorded_method(saved.parent)) not in ("", method.method):
+        words = ["train", recorded, "--resume", *overrides]
+        raise InputError(f"{folders[-1]} is a run of {recorded}, not of {method.method}:{line_to_copy(words)}")
     # its digest first: a damaged file may still be YAML, with another learning rate
     check_files(saved.parent, [saved.name])
     try:
