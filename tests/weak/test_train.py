@@ -69,6 +69,29 @@ def test_both_commands_take_columns_of_other_names(files: dict[str, str], tmp_pa
     assert {**result, "seconds": 0} == {**plain.metrics, "seconds": 0}
 
 
+def test_rows_with_the_truth_say_how_many_labels_are_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # three labels in ten are wrong at random, and a word tells the class in nine texts of ten
+    rng, words = np.random.default_rng(0), ("dull", "fine")
+    files = {}
+    for name, size, wrong in (("weak", 600, 0.3), ("test", 150, 0.0)):
+        classes = rng.integers(0, 2, size)
+        shown = np.where(rng.random(size) < 0.1, 1 - classes, classes)
+        labels = np.where(rng.random(size) < wrong, 1 - classes, classes)
+        rows = [
+            json.dumps({"text": f"a {words[word]} film, {name} {number}", "label": words[label]})
+            for number, (word, label) in enumerate(zip(shown, labels, strict=True))
+        ]
+        files[name] = str(tmp_path / f"{name}.jsonl")
+        Path(files[name]).write_text("\n".join(rows))
+    arguments = [f"data={files['weak']}", "student=tfidf", "templates=[]", "held_out=0.4"]
+    assert main(["weak", "train", *arguments, f"test={files['test']}", f"out={tmp_path / 'run'}"]) == 0
+    assert "of the weak labels are wrong, if the student errs as on the test rows" in capsys.readouterr().out
+    noise = json.loads((tmp_path / "run" / "result.json").read_text())["label_noise"]
+    assert noise["low"] < 0.3 < noise["high"]
+    assert noise["value"] == pytest.approx(0.3, abs=0.08)
+    assert "of the weak labels are wrong" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_without_truth_it_says_so(weak: str, tmp_path: Path, stories: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["weak", "train", f"data={weak}", "student.name=tfidf", f"out={tmp_path / 'run'}"]) == 0
     said = capsys.readouterr().out

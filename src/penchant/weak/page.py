@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.ticker import FixedLocator
 
 from penchant.metrics.catalogue import metric
-from penchant.metrics.estimates import Estimate, Measure
+from penchant.metrics.estimates import Coefficient, Estimate, Measure
 from penchant.reports.kit.canvas import INK, RUN_COLORS, Picture, blank, error_arms, export, percent_axis, style
 from penchant.reports.kit.render import figure_context, render_page
 from penchant.reports.kit.study_page import TEMPLATE, shared_context
@@ -106,12 +106,25 @@ def console_lines(result: StudentResult) -> list[str]:
         lines.append(f"  left out of all this: {rows.undecided} held-out rows whose weak label is a tie")
     if result.consistency:
         lines.append(f"  answers two wordings of a row alike: {_share(result.consistency)} of the pairs of wordings")
+    if result.label_noise:
+        lines.append(_noise(result.label_noise))
     if test := result.test:
         ties = f" ({test.undecided} more are ties)" if test.undecided else ""
         lines.append(f"  {metric('accuracy').label} on {test.rows} rows with the truth{ties}: {_share(test.accuracy)}")
     else:
         lines.append(f"  {NO_TRUTH}")
     return lines
+
+
+def _noise(noise: Coefficient) -> str:
+    """Return how many of the weak labels are wrong, with what has to hold for that."""
+    if noise.value is None:
+        return f"  how many of the weak labels are wrong cannot be estimated: {noise.reason}"
+    # a student that learned a supervisor's habits agrees with it where both are wrong
+    return (
+        f"  about {recorded(noise, percent=True, decimals=0)} of the weak labels are wrong, if the student errs as on "
+        "the test rows and no more often where a label does; one that repeats its supervisor's errors hides some"
+    )
 
 
 def _classes(result: StudentResult) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from penchant.metrics.estimates import Estimate
+from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.typed_json import INLINED, OMITTED
 
 
@@ -127,7 +127,7 @@ class StudentResult:
 
     Attributes:
         l2: the shrinkage of a probe. longer: of comparisons. consistency: where other wordings were tried.
-        test: where there were rows with the truth.
+        test: where there were rows with the truth. label_noise: then, the estimated share of wrong weak labels.
         seconds: from the command's start to its last number.
     """
 
@@ -141,4 +141,5 @@ class StudentResult:
     longer: Annotated[LongerPreference | None, OMITTED] = None
     consistency: Annotated[Estimate | None, OMITTED] = None
     test: Annotated[TruthAccuracy | None, OMITTED] = None
+    label_noise: Annotated[Coefficient | None, OMITTED] = None
     seconds: float

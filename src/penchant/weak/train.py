@@ -15,7 +15,9 @@ from penchant.errors import InputError, RunError
 from penchant.files import atomic_write, remove
 from penchant.losses.weak_custom import check_weak_loss
 from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CustomWeakLoss
+from penchant.metrics.estimates import Coefficient
 from penchant.metrics.imitation import consistency
+from penchant.metrics.label_noise import ClassPairs, label_noise
 from penchant.rewards.content import model_content
 from penchant.runs.input_digests import recorded_inputs, refuse_changed
 from penchant.runs.provenance import surroundings
@@ -225,6 +227,7 @@ def _measured(
         reworded = [[in_other_words(example, form) for example in held_out.inputs] for form in config.templates]
         classes = [predicted.argmax(-1), *(student.predict_proba(examples).argmax(-1) for examples in reworded)]
         agrees_with_itself = consistency(classes, clusters_of(held_out))
+    accuracy, noise = (None, None) if rows.test is None else _tested(student, rows.test, held_out, predicted)
     return StudentResult(
         method=config.method,
         status="done",
@@ -235,16 +238,27 @@ def _measured(
         l2=student.chosen_l2 if isinstance(student, ProbeClassifier) else None,
         longer=preference,
         consistency=agrees_with_itself,
-        test=None if rows.test is None else _tested(student, rows.test),
+        test=accuracy,
+        label_noise=noise,
         seconds=time.monotonic() - started,
     )
 
 
-def _tested(student: Classifier, test: LabelledRows) -> TruthAccuracy:
+def _tested(
+    student: Classifier, test: LabelledRows, held_out: LabelledRows, predicted: Probabilities
+) -> tuple[TruthAccuracy, Coefficient]:
+    """Return the student's accuracy, and the share of wrong labels that it implies of the rows held out."""
     clear = drop_undecided(test)
     assert clear.targets is not None
-    right = student.predict_proba(clear.inputs).argmax(-1) == clear.targets.argmax(-1)
-    return TruthAccuracy(len(right), len(test.examples) - len(right), row_mean(right, clear))
+    assert held_out.targets is not None
+    truth, answers = clear.targets.argmax(-1), student.predict_proba(clear.inputs).argmax(-1)
+    right = truth == answers
+    noise = label_noise(
+        ClassPairs(held_out.targets.argmax(-1), predicted.argmax(-1), clusters_of(held_out)),
+        ClassPairs(truth, answers, clusters_of(clear)),
+        classes=len(held_out.names),
+    )
+    return TruthAccuracy(len(right), len(test.examples) - len(right), row_mean(right, clear)), noise
 
 
 def _save(student: Classifier, learned_rows: LabelledRows, folder: Path) -> None:
