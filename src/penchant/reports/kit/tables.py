@@ -52,6 +52,7 @@ class Table:
             index
             for index in range(1, len(self.columns))
             if any(_WORDS.match(row[index]) for row in self.rows if len(row) > index)
+            # one number is enough: words among numbers are the reasons for which there is none
             and not any(_NUMBER.match(row[index]) for row in self.rows if len(row) > index)
         )
 

@@ -305,3 +305,9 @@ def training_mean(run: Run, key: str, *, last: bool) -> Estimate | None:
     size = max(1, len(values) // 10)
     window = values[-size:] if last else values[:size]
     return cluster_mean(window, range(len(window)), share=False, unit="step")
+
+
+def training_pair(run: Run, key: str) -> tuple[Estimate, Estimate] | None:
+    """Return the means of the first and of the last steps; None where the run does not report this."""
+    start, end = (training_mean(run, key, last=last) for last in (False, True))
+    return (start, end) if start is not None and end is not None else None

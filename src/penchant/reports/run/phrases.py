@@ -6,7 +6,7 @@ import re
 
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Estimate
-from penchant.reports.kit.text import NAME, count, estimate, same_when_printed, short, verb
+from penchant.reports.kit.text import NAME, count, estimate, number, same_when_printed, short, verb
 from penchant.runs.read import Run
 
 WHY_CHOSEN_FALLS = (
@@ -53,6 +53,14 @@ def training_movement(trained: tuple[Estimate, Estimate], key: str) -> str:
     if end.low is None and end.reason.startswith("no interval: ") and text.count("[") == text.count(bracket):
         return f"{text.replace(bracket, '')} ({steps}, too few for an interval)"
     return f"{text} ({steps})"
+
+
+def chosen_anchor(run: Run) -> str:
+    """Say what keeps chosen responses likely: the setting of the run, or that there is one."""
+    weight = run.setting("loss", "nll_weight")
+    if isinstance(weight, (int, float)) and weight > 0:
+        return f"The run holds the chosen responses with `loss.nll_weight: {number(float(weight))}`."
+    return "`loss.nll_weight` above 0 keeps chosen responses likely."
 
 
 def capital(text: str) -> str:

@@ -13,11 +13,12 @@ from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import NAME, count, estimate, format_share, listing, number, short, signed, verb
 from penchant.reports.run.about import method_label
 from penchant.reports.run.across import ACROSS, headline_across
-from penchant.reports.run.curves import kl_paths, smoothing_window, training_mean
+from penchant.reports.run.curves import kl_paths, smoothing_window, training_mean, training_pair
 from penchant.reports.run.findings import CHOSEN_FALL_PER_TOKEN, KL_RUNAWAY_NATS, REPETITION_RISE
 from penchant.reports.run.phrases import (
     WHY_CHOSEN_FALLS,
     capital,
+    chosen_anchor,
     format_metric,
     from_to,
     held_out,
@@ -25,7 +26,6 @@ from penchant.reports.run.phrases import (
     training_movement,
 )
 from penchant.reports.run.summary import Summary
-from penchant.runs.read import Run
 
 
 def headline(summaries: Sequence[Summary]) -> list[str]:
@@ -101,16 +101,11 @@ def _loss_headline(s: Summary) -> str:
     held_out_pair = s.held_pair("loss")
     if held_out_pair and s.held_last:
         return f"The held-out loss {from_to(*held_out_pair)} in {count(s.held_last.step, 'step')}."
-    pair = _training_pair(s, "loss")
+    pair = training_pair(s.run, "loss")
     if pair is None:
         return ""
     steps = count(s.run.last_step(), "step")
     return f"The training loss {from_to(*pair)} in {steps}; nothing was evaluated on held-out data."
-
-
-def _training_pair(s: Summary, key: str) -> tuple[Estimate, Estimate] | None:
-    start, end = (training_mean(s.run, key, last=last) for last in (False, True))
-    return (start, end) if start is not None and end is not None else None
 
 
 def _held_and_training(key: str) -> Callable[[Summary], str]:
@@ -124,7 +119,7 @@ def _held_and_training(key: str) -> Callable[[Summary], str]:
         # One evaluation shows a level and no movement.
         elif (latest := s.held_out_estimate(key)) and s.held_last:
             parts.append(f"the held-out {name} is {format_metric(latest, key)} at step {s.held_last.step:,}")
-        if trained := _training_pair(s, key):
+        if trained := training_pair(s.run, key):
             subject = "it" if parts else f"the {name}"
             parts.append(f"on training batches {subject} {training_movement(trained, key)}")
         if not parts:
@@ -185,7 +180,7 @@ def _rollout_reward(s: Summary) -> str:
     """Say how the optimised reward moved, and how the reward that it stands for did."""
     parts = []
     for key, name in (("reward", "what is optimised"), ("true_reward", "what it stands for")):
-        if pair := _training_pair(s, key):
+        if pair := training_pair(s.run, key):
             parts.append(f"{name} {from_to(*pair)}")
     # Either may rise in a good run: only both together show whether the reward is gamed.
     if len(parts) < 2:
@@ -218,7 +213,7 @@ def _side_paths(s: Summary, keys: tuple[str, str]) -> tuple[Path, Path, bool] | 
 
     Held-out data come first, as training batches are of other rows at the start than at the end.
     """
-    for pair_of, is_held_out in ((s.held_pair, True), (partial(_training_pair, s), False)):
+    for pair_of, is_held_out in ((s.held_pair, True), (partial(training_pair, s.run), False)):
         chosen, rejected = map(pair_of, keys)
         if chosen is not None and rejected is not None:
             return chosen, rejected, is_held_out
@@ -249,7 +244,7 @@ def _meaning(s: Summary) -> str:
     if verb(*chosen) != "fell":
         movement = "became less likely" if verb(*rejected) == "fell" else "did not become less likely either"
         return f"Chosen responses did not become less likely; rejected ones {movement}."
-    return f"{WHY_CHOSEN_FALLS} {_evidence(s, chosen)} {_anchor(s.run)}"
+    return f"{WHY_CHOSEN_FALLS} {_evidence(s, chosen)} {chosen_anchor(s.run)}"
 
 
 def _evidence(s: Summary, chosen: Path) -> str:
@@ -276,13 +271,6 @@ def _evidence(s: Summary, chosen: Path) -> str:
     if s.sampled is None:
         return "Here no samples were measured, so it cannot be told: draw some and read them."
     return f"Here there is no sign of that: {listing(good)}."
-
-
-def _anchor(run: Run) -> str:
-    weight = run.setting("loss", "nll_weight")
-    if isinstance(weight, (int, float)) and weight > 0:
-        return f"The run holds the chosen responses with `loss.nll_weight: {number(float(weight))}`."
-    return "`loss.nll_weight` above 0 keeps chosen responses likely."
 
 
 def _kl(s: Summary) -> str:

@@ -60,6 +60,7 @@ def few_picture(summary: FewSummary) -> Picture:
         )
         axes.set_xlabel("times that each comparison was seen", loc="right")
         axes.set_ylabel(f"mean {metric('true_reward').label}", color=INK)
+        # shares have their own scale: they rise to 1 whatever the reward does
         right = axes.twinx()
         seen = [(point.epoch, point.seen_accuracy) for point in points if point.seen_accuracy is not None]
         times, accuracies = zip(*seen, strict=True) if seen else ((), ())

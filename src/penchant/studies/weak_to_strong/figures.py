@@ -124,6 +124,7 @@ def _ratio_list(study: WeakToStrongSummary) -> str:
     with style():
         figure, axes = blank(PHONE_WIDTH, 0.2 + 0.36 * rows)
         axes.set_axis_off()
+        # the cell takes the right half: its value stands beside its interval there
         axes.set_xlim(-1.4, 0.5)
         axes.set_ylim(rows - 0.5, -0.5)
         for index, (pairing, name) in enumerate(zip(pairings, names, strict=True)):

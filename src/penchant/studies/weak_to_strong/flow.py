@@ -65,6 +65,7 @@ class Layout:
 
 
 BROAD = Layout(
+    # 730 CSS pixels: wider than the column of a page, so the figure has a row of its own and keeps its size
     inches=(7.6, 3.9),
     height=60.0,
     own_half=(2.0, 43.0, 32.0, 9.0),
@@ -77,6 +78,7 @@ BROAD = Layout(
     halves_note=(35.5, 54.5),
     test_name=(88.0, 54.5),
     test_note=(88.0, 40.5),
+    # where the arrow is bent furthest
     truth_note=(77.2, 25.25),
     is_upright=False,
     line=3.4,
@@ -86,6 +88,7 @@ BROAD = Layout(
 )
 # the test rows below the models: three columns would leave no room for names
 PHONE = Layout(
+    # a unit is as long down as across, so that bent arrows have the same shape
     inches=(PHONE_WIDTH, 4.6),
     height=133.0,
     own_half=(0.5, 109.0, 43.0, 11.0),
@@ -98,9 +101,11 @@ PHONE = Layout(
     halves_note=(45.0, 123.0),
     test_name=(45.0, 29.0),
     test_note=(45.0, 11.0),
+    # between the student and the bent arrow, where words only fit upright
     truth_note=(93.5, 82.5),
     is_upright=True,
     line=4.8,
+    # by the width of a letter of this size in the fonts of phones
     name_length=21,
     note_length=48,
     arrow_length=11,
@@ -122,6 +127,7 @@ def _flow(study: WeakToStrongSummary, layout: Layout) -> Figure:
     axes.set_axis_off()
     axes.set_xlim(0, 100)
     axes.set_ylim(0, layout.height)
+    # arrows last: they end on the boxes
     _draw_rows(axes, study, layout)
     _draw_models(axes, study, layout)
     _draw_arrows(axes, study, layout)
@@ -168,21 +174,23 @@ def _draw_arrows(axes: Axes, study: WeakToStrongSummary, layout: Layout) -> None
     """Draw from which rows each model learns."""
     students = [student for student in study.cells if student.task == study.cells[0].task]
     supervisor_rows, half = _halves(study)
-    own, weak, other = layout.own_half, layout.weak, layout.other_half
+    weak, other_half = layout.weak, layout.other_half
 
-    def down(rows: Box, model: Box, counts: Sequence[int], total: float, words: str, of_some: str, color: str) -> str:
+    def draw_down(
+        rows: Box, model: Box, counts: Sequence[int], total: float, words: str, of_some: str, color: str
+    ) -> str:
         middle, text = rows[0] + rows[2] / 2, _used(counts, total, fill(words, layout.arrow_length), of_some)
         _arrow(axes, (middle, rows[1]), (middle, model[1] + model[3]), text, color)
         return text
 
     learned_from = [student.learned_from for student in students]
-    down(own, weak, learned_from, supervisor_rows, "with the truth", "with the truth\nof {}", GREEN)
+    draw_down(layout.own_half, weak, learned_from, supervisor_rows, "with the truth", "with the truth\nof {}", GREEN)
     top_of_weak = weak[1] + weak[3]
-    _arrow(axes, (weak[0] + weak[2], top_of_weak - 3), (other[0] + 3, other[1]), "its labels", GREEN)
+    _arrow(axes, (weak[0] + weak[2], top_of_weak - 3), (other_half[0] + 3, other_half[1]), "its labels", GREEN)
     weak_labels = [student.weak_labels for student in students]
     # the only arrow of the truth of labelled rows: it ends at the ceiling
-    if down(other, layout.student, weak_labels, half, "with these labels", "with {}\nof these labels", BLUE):
-        start = (other[0] + other[2], other[1] + 2)
+    if draw_down(other_half, layout.student, weak_labels, half, "with these labels", "with {}\nof these labels", BLUE):
+        start = (other_half[0] + other_half[2], other_half[1] + 2)
         end = (start[0], layout.ceiling[1] + layout.ceiling[3] / 2)
         _arrow(axes, start, end, "with the truth", PURPLE, bend=-0.35, layout=layout)
 

@@ -158,7 +158,7 @@ def _few_labels(study: WeakToStrongSummary) -> Table:
             number(student.learned_from, 0),
             number(student.weak_labels, 0),
             ratio(student),
-            DASH if (after := _most_of(student)) is None else _after(after, models[student.strong]),
+            DASH if (after := _most_of(student)) is None else _format_duration(after, models[student.strong]),
             DASH if student.weight_distance is None else number(100 * student.weight_distance, 2) + "%",
         )
         for student in study.cells
@@ -193,7 +193,7 @@ def _most_of(student: StudentResult) -> float | None:
     return next((float(after) for after, gain in gains if gain >= 0.9 * final), None) if final > 0 else None
 
 
-def _after(looks: float, model: StrongModel) -> str:
+def _format_duration(looks: float, model: StrongModel) -> str:
     """Format how long a student trained: `1 step`, `2.5 epochs`."""
     unit = model.curve_unit.removesuffix("s") if looks == 1 else model.curve_unit
     return f"{looks:g} {unit}"
@@ -207,7 +207,7 @@ def _stopping(study: WeakToStrongSummary) -> list[Table]:
     for student in study.cells:
         oracle, early = student.training.oracle, student.training.early
         if oracle is not None:
-            best = _after(oracle.after, models[student.strong])
+            best = _format_duration(oracle.after, models[student.strong])
             stopped = percent(early, 1)
             rows.append((*_names(study, student), percent(oracle.last, 1), stopped, percent(oracle.accuracy, 1), best))
     if not rows:

@@ -176,10 +176,10 @@ def _told_apart(gains: Sequence[Estimate]) -> str:
     better = sum(gain.above(0) for gain in gains)
     worse = sum(gain.below(0) for gain in gains)
     verdicts = {"clearly better": better, "clearly worse": worse, "not told apart": len(gains) - better - worse}
-    counted = listing(
+    verdict_counts = listing(
         f"{verdict} in {number_of_pairs}" for verdict, number_of_pairs in verdicts.items() if number_of_pairs
     )
-    return f"{counted} of {count(len(gains), 'pair')} of supervisor and student"
+    return f"{verdict_counts} of {count(len(gains), 'pair')} of supervisor and student"
 
 
 def _oracle(cells: Sequence[StudentResult]) -> str:
@@ -251,8 +251,8 @@ def _size(study: WeakToStrongSummary) -> str:
         return ""
     if not falls and not rises:
         return "PGR neither clearly falls nor clearly rises from the smallest student to the largest."
-    moved = listing(f"clearly {verb} in {times}" for verb, times in (("falls", falls), ("rises", rises)) if times)
-    return f"From the smallest student to the largest PGR {moved} of {count(compared, 'comparison')}."
+    directions = listing(f"clearly {verb} in {times}" for verb, times in (("falls", falls), ("rises", rises)) if times)
+    return f"From the smallest student to the largest PGR {directions} of {count(compared, 'comparison')}."
 
 
 def _undefined(cells: Sequence[StudentResult]) -> str:
