@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import get_args
@@ -223,9 +225,23 @@ def settle_bad_rows(source: str | Path, parsed: Parsed, bad_rows: BadRows) -> li
         elif not parsed.groups and all(problem.kind == "history" for problem in problems):
             advice = "No row is left."  # each is of the layout, and says what keeps it from being a comparison
         elif not parsed.groups:
-            advice = f"No row is left. Are they of another layout than {parsed.layout.name}?"
+            advice = f"No row is left. {_likely_columns(parsed)}"
         raise InputError(f"{source}: {listed(problems, parsed.rows)}\n{advice}".rstrip())
     return [f"{source}: left out {listed(problems, parsed.rows, limit=3)}"]
+
+
+def _likely_columns(parsed: Parsed) -> str:
+    """Return what may be wrong with a file of which no row can be used: columns that nobody reads, or the layout."""
+    names = [name for name, count in parsed.passed_over.items() if count == parsed.rows]
+    # two responses are what a comparison lacks; with more columns nobody can tell which are meant
+    wants_pair = {"chosen", "rejected"} <= {spelling for spellings in parsed.layout.required for spelling in spellings}
+    if not wants_pair or len(names) != 2:
+        return f"Are they of another layout than {parsed.layout.name}?"
+    columns = f"{{chosen: {json.dumps(names[0])}, rejected: {json.dumps(names[1])}}}"
+    return (
+        f"The columns {names[0]!r} and {names[1]!r} hold texts that nobody reads. If they are the responses, the "
+        f"better one first, set {shlex.quote(f'data.columns={columns}')}"
+    )
 
 
 def settle_ties(

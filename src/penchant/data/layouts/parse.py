@@ -64,6 +64,7 @@ class Parsed:
         system_added: how many prompts were given the system turn of `ReadOptions.system`.
         raters: by the row (`PromptGroup.source`), who rated its response.
         known: of the unread columns those that the layout's reader knows and leaves out, such as `model_a`.
+        passed_over: the columns with texts that nobody reads of rows that are refused, with the number of their rows.
         judging: the unread columns that by their names judge what was compared, with the number of their rows.
     """
 
@@ -79,6 +80,7 @@ class Parsed:
     system_added: int = 0
     raters: dict[str, str] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
+    passed_over: Counter[str] = field(default_factory=Counter)
 
     @property
     def rows(self) -> int:
@@ -220,6 +222,7 @@ def _add(
             accept(group, row)
     except RowError as error:
         parsed.problems.append(RowProblem(item.source, error.kind, str(error)))
+        parsed.passed_over.update(_passed_over(parsed.layout, row))
         return
     except InputError as error:  # a check of the types themselves
         parsed.problems.append(RowProblem(item.source, "value", str(error)))
@@ -240,6 +243,12 @@ def _add(
     # A digest instead of the text: unread columns may hold more than all that is read.
     digests = {name: hash(repr(unread[name])) for name in text_columns(unread, group)}
     parsed.texts.append(RowTexts(group.prompt, group.source, digests))
+
+
+def _passed_over(layout: Layout, row: ReadRow) -> list[str]:
+    """Return the columns with texts of a refused row that are no field of the layout: perhaps the responses."""
+    fields = {spelling for spellings in layout.required for spelling in spellings}
+    return [name for name in text_columns(row.unread()) if name not in fields]
 
 
 def _refuse_other_layout(layout: Layout, row: Row, layouts: Sequence[Layout]) -> None:
