@@ -1,6 +1,6 @@
 """Which loss a student has on weak labels, and its numbers. Imports no torch.
 
-The equations are in `penchant.losses.weak`; `penchant.weak.classifiers.targets` makes each loss's target at a step.
+The equations are in `penchant.losses.weak`; `penchant.weak.targets` makes each loss's target at a step.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from penchant.models.builtin import ENCODERS
 from penchant.models.in_memory import ModelName, model_source
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 from penchant.session.objects import CodeName, shown_name
+from penchant.weak.augmentation.settings import Views
+from penchant.weak.semi_supervised.settings import Algorithm, Supervised
 
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Rows = Annotated[int | None, Field(ge=10, le=1_000_000_000)]
@@ -58,6 +60,42 @@ class Probe(Config):
     def label(self) -> str:
         layer = "" if self.layer == -1 else f", layer {self.layer}"
         return f"{_short(self.model)}{layer}{_rows_suffix(self.rows)}"
+
+
+class Mlp(Config):
+    """A small network on a model's activations, which are computed once: a hidden layer with dropout."""
+
+    name: Literal["mlp"] = "mlp"
+    model: Annotated[ModelName, Field(min_length=1)]
+    """A built-in name, a folder or a hub id, as for a probe."""
+    layer: Annotated[int, Field(ge=-10_000, le=10_000)] = -1
+    """Activations after this layer; 0 is the embedding, negative ones count from the last."""
+    dtype: Dtype = "auto"
+    """Of the model's weights. `auto`: float32."""
+    algorithm: Algorithm = Supervised()
+    """What is made of the labels, and of rows without them."""
+    views: Views = Views()
+    """How rows are augmented, for algorithms that compare two views of one."""
+    hidden: Count = 64
+    """Width of the hidden layer."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of activations and of hidden states that are set to 0 in training; the noise of the strong view."""
+    steps: Count = 500
+    """Optimizer steps."""
+    batch_size: Count = 64
+    """Labelled rows of a step."""
+    learning_rate: Rate = 2e-3
+    """Of AdamW, constant."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Of AdamW."""
+    rows: Rows = None
+    """It learns from so many rows of those it could have; all if not given."""
+
+    @property
+    def label(self) -> str:
+        layer = "" if self.layer == -1 else f", layer {self.layer}"
+        algorithm = "" if isinstance(self.algorithm, Supervised) else f", {self.algorithm.label}"
+        return f"{_short(self.model)}{layer}, small network{algorithm}{_rows_suffix(self.rows)}"
 
 
 class Training(Config):
@@ -196,7 +234,7 @@ class ChessEngine(Config):
         return self
 
 
-KINDS = ("tfidf", "probe", "lm", "engine")
+KINDS = ("tfidf", "probe", "mlp", "lm", "engine")
 """Names of built-in classifiers; another one alone is a model's."""
 OWN_CLASSIFIERS = Door("classifier", KINDS, kind="Class")
 """Classifiers of the user's, by `module:attribute`."""
@@ -232,7 +270,7 @@ def _add_name(value: object) -> object:
     return as_mapping(shape_of(_Classifier), value)
 
 
-_Student = Tfidf | Probe | LanguageModel | OwnClassifier
+_Student = Tfidf | Probe | Mlp | LanguageModel | OwnClassifier
 _Classifier = _Student | ChessEngine
 ClassifierSpec = Annotated[Annotated[_Classifier, Field(discriminator="name")], BeforeValidator(_add_name)]
 """What may supervise."""

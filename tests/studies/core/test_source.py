@@ -92,7 +92,7 @@ STALE: dict[str, set[str]] = {
     "losses.reward": {"reward model", "any loss", *WEAK},
     "losses.policy_gradient": {"ppo"},
     "losses.weak": WEAK,
-    "weak.classifiers.targets": WEAK,
+    "weak.targets": WEAK,
     "weak.classifiers.language_model": WEAK - {"supervisor"},
     "weak.classifiers.fine_tune": WEAK - {"supervisor"},
     "weak.classifiers.chess_engine": {"rows of sciq", "rows of boolq"},

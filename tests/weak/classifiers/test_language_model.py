@@ -20,8 +20,8 @@ from penchant.weak.classifiers.fine_tune import all_logits, fine_tune
 from penchant.weak.classifiers.language_model import LanguageModelClassifier
 from penchant.weak.classifiers.reading import HeadReading
 from penchant.weak.classifiers.responses import WordsReading
-from penchant.weak.classifiers.targets import target_at
 from penchant.weak.settings import LanguageModel, Training
+from penchant.weak.targets import target_at
 
 TEXTS = [f"{who} {what}" for who in ("Tom", "A cat", "The old man") for what in ("ran.", "was sad and cold.", "sat")]
 LABELS = torch.eye(2)[[0, 1, 0, 1, 1, 0, 0, 1, 0]]

@@ -49,7 +49,7 @@ from penchant.studies.weak_to_strong.task_grid import (
     read_by,
 )
 from penchant.tasks.load import NAMES, data_folder, local_files, task_code
-from penchant.weak.settings import OWN_CLASSIFIERS, ClassifierSpec, LanguageModel, OwnClassifier, Probe
+from penchant.weak.settings import OWN_CLASSIFIERS, ClassifierSpec, LanguageModel, Mlp, OwnClassifier, Probe
 
 SLUG = 60  # letters of a name in a folder's
 
@@ -194,6 +194,8 @@ class _Stages:
         if isinstance(spec, LanguageModel):
             needs = {"rows": self.rows, **self._start(network_of(spec), tuned)}
             return spec.replace(model=model_content(spec.model)), {"model": absolute(spec.model)}, needs
+        if isinstance(spec, Mlp):
+            return spec.replace(model=model_content(spec.model)), {"model": absolute(spec.model)}, {"rows": self.rows}
         if isinstance(spec, OwnClassifier):
             OWN_CLASSIFIERS.check(spec.factory)
             content = spec.replace(factory=OWN_CLASSIFIERS.content(spec.factory))

@@ -13,7 +13,7 @@ from penchant.losses.weak_settings import WeakLoss
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.stage_settings import StageSettings
 from penchant.typed_json import INLINED, OMITTED, StoredAs
-from penchant.weak.settings import ChessEngine, LanguageModel, OwnClassifier, Shrinkage, Tfidf
+from penchant.weak.settings import ChessEngine, LanguageModel, Mlp, OwnClassifier, Shrinkage, Tfidf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class ProbeSettings:
     rows: int | None
 
 
-StageClassifier = ProbeSettings | Tfidf | LanguageModel | OwnClassifier | ChessEngine
+StageClassifier = ProbeSettings | Tfidf | Mlp | LanguageModel | OwnClassifier | ChessEngine
 
 
 @dataclass(frozen=True, kw_only=True)

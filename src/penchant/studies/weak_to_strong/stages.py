@@ -49,7 +49,7 @@ from penchant.weak.classifiers.readers import load_reader
 from penchant.weak.classifiers.registry import make_classifier
 from penchant.weak.classifiers.shrinkage import fits_to_settle, settle_l2
 from penchant.weak.contract import Classifier, Probabilities, in_other_words
-from penchant.weak.settings import LanguageModel, OwnClassifier
+from penchant.weak.settings import LanguageModel, Mlp, OwnClassifier
 
 ROWS = "rows.json"
 READING = ("penchant.weak.classifiers.features", "penchant.weak.classifiers.readers")
@@ -298,6 +298,8 @@ def classifier_of(
     elif isinstance(spec, LanguageModel):
         training = spec.training and spec.training.replace(epochs=times_as_long * spec.training.epochs)
         spec = spec.replace(model=model_of(job), training=training)
+    elif isinstance(spec, Mlp):
+        spec = spec.replace(model=model_of(job), steps=times_as_long * spec.steps)
     return make_classifier(spec, names=settings.task.names, loss=loss or CrossEntropy(), seed=settings.seed)
 
 

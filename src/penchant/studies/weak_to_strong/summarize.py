@@ -53,6 +53,7 @@ from penchant.weak.results import ReliabilityPoint
 from penchant.weak.settings import (
     L2_CANDIDATES,
     LanguageModel,
+    Mlp,
     OwnClassifier,
     Probe,
     StudentSpec,
@@ -170,6 +171,8 @@ def _kind_of_learning(spec: StudentSpec) -> str:
         return "fine-tuned" if spec.training else "prompted"
     if isinstance(spec, OwnClassifier):
         return "own code"
+    if isinstance(spec, Mlp):
+        return "small network"
     return "probed" if isinstance(spec, Probe) else "word counts"
 
 

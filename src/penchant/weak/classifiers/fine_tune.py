@@ -41,9 +41,9 @@ from penchant.train.settings import AdamW, Cosine, EvaluateHeldOut, RunConfig
 from penchant.train.setup import accelerator_for
 from penchant.weak.classifiers.looks import Look, LookRecord
 from penchant.weak.classifiers.reading import EncodedRow, Reading
-from penchant.weak.classifiers.targets import target_at, weak_targets
 from penchant.weak.contract import Example
 from penchant.weak.settings import Training
+from penchant.weak.targets import target_at, weak_targets
 
 log = logging.getLogger("penchant.weak")
 
@@ -71,7 +71,7 @@ class FineTuning(RunContext):
     Attributes:
         rows: the encoded examples. labels: (examples, classes) what the loss starts from, on the network's device.
         counts: how much each counts in a step's loss, 1 on average over those that count, shape (examples,).
-        shares: of each class among hardened predictions, see `penchant.weak.classifiers.targets`.
+        shares: of each class among hardened predictions, see `penchant.weak.targets`.
         batches: the examples of each step, by place.
         validation: encoded examples and targets to look at, where there are some.
     """

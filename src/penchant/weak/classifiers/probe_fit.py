@@ -16,9 +16,9 @@ from torch import Tensor
 
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
-from penchant.weak.classifiers.targets import target_at, weak_targets
 from penchant.weak.contract import check_probabilities
 from penchant.weak.settings import L2
+from penchant.weak.targets import target_at, weak_targets
 
 STEPS = 100
 Watch = Callable[[int, "Probes"], None]

@@ -13,11 +13,12 @@ from penchant.weak.classifiers.chess_engine import ChessEngineClassifier
 from penchant.weak.classifiers.custom import CustomClassifier
 from penchant.weak.classifiers.features import ModelFeatures
 from penchant.weak.classifiers.language_model import LanguageModelClassifier
+from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.probe_fit import STEPS
 from penchant.weak.classifiers.tfidf import SklearnClassifier
 from penchant.weak.contract import KIND, Classifier, read_kind
-from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, OwnClassifier, Shrinkage, Tfidf
+from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, Mlp, OwnClassifier, Shrinkage, Tfidf
 
 
 def make_classifier(
@@ -45,6 +46,8 @@ def make_classifier(
         return LanguageModelClassifier(settings, names=names, loss=loss, seed=seed, folder=folder)
     if isinstance(settings, OwnClassifier):
         return CustomClassifier(settings, names=names, loss=loss, seed=seed)
+    if isinstance(settings, Mlp):
+        return MlpClassifier(settings, names=names, loss=loss, seed=seed)
     # without a folder: activations of one command go with its process
     features = ModelFeatures(settings.model, settings.layer, dtype=settings.dtype)
     return ProbeClassifier(features, names=names, loss=loss, l2=l2, steps=steps, seed=seed)
@@ -68,6 +71,7 @@ def load_classifier(folder: str | Path, *, code: str | None = None) -> Classifie
     loaders: dict[str, Callable[[Path], Classifier]] = {
         "sklearn": SklearnClassifier.load,
         "probe": ProbeClassifier.load,
+        "mlp": MlpClassifier.load,
         "lm": LanguageModelClassifier.load,
         "engine": ChessEngineClassifier.load,
         "custom": partial(CustomClassifier.load, code=code),

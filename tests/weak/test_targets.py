@@ -7,7 +7,7 @@ import torch
 
 from penchant.errors import InputError
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, WeakLoss
-from penchant.weak.classifiers.targets import target_at, weak_targets
+from penchant.weak.targets import target_at, weak_targets
 
 FOLLOWING: list[WeakLoss] = [Confidence(alpha=1, warmup=0), AdaptiveConfidence(alpha=1, warmup=0)]
 

@@ -1,0 +1,1 @@
+"""Changes of an example that should leave its class as it is."""

@@ -1,0 +1,98 @@
+"""Which views of an example there are, and how they are made. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from penchant.config import Config
+from penchant.config.limits import Arguments
+from penchant.extension.door import Door, is_extension
+from penchant.session.objects import CodeName, shown_name
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class WordDropout(Config):
+    """Leave out words, each with a probability."""
+
+    name: Literal["word_dropout"] = "word_dropout"
+    share: Share = 0.3
+    """Probability of a word to be left out; at least one stays."""
+
+
+class WordSwap(Config):
+    """Exchange neighbouring words."""
+
+    name: Literal["word_swap"] = "word_swap"
+    share: Share = 0.1
+    """Exchanges for each word; at least one in a text of two words."""
+
+
+class TextCrop(Config):
+    """Keep one piece of the text."""
+
+    name: Literal["crop"] = "crop"
+    share: Share = 0.7
+    """Share of the words that the piece has."""
+
+
+class Reworded(Config):
+    """Put the text into one of several templates, drawn for each row."""
+
+    name: Literal["template"] = "template"
+    templates: Annotated[tuple[Annotated[str, Field(pattern=r"\{text\}")], ...], Field(min_length=1)] = (
+        "Text: {text}",
+        "Please read this: {text}",
+        "Here is what was written. {text}",
+    )
+    """The text takes the place of {text}."""
+
+
+OWN_AUGMENTATIONS = Door("augmentation", ("word_dropout", "word_swap", "crop", "template"), kind="function")
+"""Augmentations of the user's, by `module:function`."""
+
+
+class OwnAugmentation(Config):
+    """A function of your own: examples and a seed to as many changed examples, such as a translation and back."""
+
+    extension: ClassVar[str] = "function"
+    name: Literal["custom"] = "custom"
+    function: Annotated[CodeName, Field(min_length=1)]
+    """`module:function`, or `path/to/file.py:function`. It gets a list of texts (or images) and a seed, and returns a
+    list of the same length and type."""
+    settings: Arguments = Field(default_factory=dict)
+    """What it is called with besides, by name."""
+
+    @property
+    def label(self) -> str:
+        """The file and the function, without the folder."""
+        return shown_name(self.function).rpartition("/")[2]
+
+
+def _add_name(value: object) -> object:
+    if isinstance(value, str):
+        return {"name": "custom", "function": value} if is_extension(value) else {"name": value}
+    return value
+
+
+Augmentation = Annotated[
+    Annotated[WordDropout | WordSwap | TextCrop | Reworded | OwnAugmentation, Field(discriminator="name")],
+    BeforeValidator(_add_name),
+]
+"""One change of an example."""
+
+
+class Views(Config):
+    """The views of an example: augmentations, one after the other. A network's dropout comes on top of the strong one.
+
+    Features of frozen models are computed once for each copy.
+    """
+
+    weak: tuple[Augmentation, ...] = ()
+    """Of the view whose class is taken for the truth; the example as it is if empty."""
+    strong: tuple[Augmentation, ...] = ()
+    """Of the view that learns from it; that of `weak` if empty."""
+    copies: Annotated[int, Field(ge=1, le=1_000)] = 2
+    """Of each augmented view, among which a step chooses."""

@@ -1,0 +1,1 @@
+"""Networks that an algorithm trains by gradients: several arms at once, each with random numbers of its own."""

@@ -1,0 +1,121 @@
+"""Small networks on features that are computed once: one hidden layer with dropout, many of them in one pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu
+
+from penchant.weak.networks.network import ViewName
+from penchant.weak.networks.streams import Stream
+
+
+@dataclass(frozen=True)
+class FeatureViews:
+    """Features of rows, standardized, in two views.
+
+    Attributes:
+        weak, strong: shape (copies, rows, features); the strong view is the weak one where nothing is augmented.
+        mean, scale: of each feature over the rows as they are, shape (features,).
+    """
+
+    weak: Tensor
+    strong: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    @classmethod
+    def standardized(cls, plain: Tensor, weak: Tensor | None = None, strong: Tensor | None = None) -> Self:
+        """Return views whose features have mean 0 and scale 1 over the rows as they are.
+
+        Args:
+            plain: features of the rows, shape (rows, features), any float dtype.
+            weak, strong: of augmented copies, shape (copies, rows, features); the rows as they are if not given.
+        """
+        plain = plain.float()
+        mean, scale = plain.mean(0), plain.std(0, correction=0)
+        scale = torch.where(scale > 0, scale, 1.0)  # a feature that never changes says nothing
+        scaled_plain = ((plain - mean) / scale)[None]
+        scaled_weak = scaled_plain if weak is None else (weak.float() - mean) / scale
+        # without an augmentation of its own the strong view is the weak one
+        return cls(scaled_weak, scaled_weak if strong is None else (strong.float() - mean) / scale, mean, scale)
+
+
+@dataclass(frozen=True)
+class HeadWeights:
+    """Weights of heads.
+
+    Attributes:
+        hidden: (arms, features, width). hidden_bias: (arms, width). out: (arms, width, classes). out_bias: (arms,
+            classes).
+    """
+
+    hidden: Tensor
+    hidden_bias: Tensor
+    out: Tensor
+    out_bias: Tensor
+
+    @classmethod
+    def initial(cls, seeds: Sequence[int], *, features: int, width: int, classes: int) -> Self:
+        """Return the start of an arm for each seed: uniform within 1 / sqrt(inputs), as PyTorch's linear layers."""
+        arms = []
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(seed)
+            shapes = ((features, width, features), (1, width, features), (width, classes, width), (1, classes, width))
+            arms.append(
+                [(torch.rand(*shape, generator=generator) * 2 - 1) / math.sqrt(inputs) for *shape, inputs in shapes]
+            )
+        hidden, hidden_bias, out, out_bias = (torch.stack(parts) for parts in zip(*arms, strict=True))
+        return cls(hidden, hidden_bias[:, 0], out, out_bias[:, 0])
+
+    def logits(self, inputs: Tensor, noise: Stream | None, dropout: float) -> Tensor:
+        """Return logits, shape (arms, batch, classes), of standardized features, shape (arms, batch, features)."""
+        # dropout on the input too: features are many and labels few
+        if noise is not None:
+            inputs = noise.dropout(inputs, dropout)
+        states = relu(torch.baddbmm(self.hidden_bias[:, None], inputs, self.hidden))
+        if noise is not None:
+            states = noise.dropout(states, dropout)
+        return torch.baddbmm(self.out_bias[:, None], states, self.out)
+
+
+class Heads:
+    """Heads on the features of given rows, as a `Network`.
+
+    Args:
+        seeds: of each arm's start. width: of the hidden layer. dropout: share of features and of hidden states that
+            noise sets to 0.
+    """
+
+    def __init__(self, views: FeatureViews, weights: HeadWeights, *, dropout: float) -> None:
+        self.views, self.weights, self.dropout = views, weights, dropout
+        self.arms, self.classes = weights.out_bias.shape
+        self.has_noise, self.has_views = dropout > 0, views.strong is not views.weak
+        # leaves of the graph: whoever made the weights may have computed them
+        for weight in self.trained():
+            weight.requires_grad_(True)
+
+    def inputs(self, rows: Tensor, view: ViewName, stream: Stream | None) -> Tensor:
+        """Return features, shape (arms, batch, features)."""
+        copies = self.views.weak if view == "weak" else self.views.strong
+        if len(copies) == 1 or stream is None:
+            return copies[0][rows]
+        return copies[stream.integers(len(copies), rows.shape[1]), rows]
+
+    def classify(self, inputs: Tensor, noise: Stream | None) -> Tensor:
+        """Return logits, shape (arms, batch, classes)."""
+        return self.weights.logits(inputs, noise, self.dropout)
+
+    def trained(self) -> list[Tensor]:
+        """Return the weights of all heads."""
+        return [*vars(self.weights).values()]
+
+    def copy(self) -> Self:
+        """Return heads with weights of their own and the same features."""
+        weights = HeadWeights(**{name: part.detach().clone() for name, part in vars(self.weights).items()})
+        return type(self)(self.views, weights, dropout=self.dropout)

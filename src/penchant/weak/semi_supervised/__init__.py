@@ -1,0 +1,1 @@
+"""Algorithms that learn from few labels, from wrong ones, and from rows without any: one file each."""

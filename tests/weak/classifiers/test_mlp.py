@@ -1,0 +1,70 @@
+"""A small network as a classifier: algorithms with unlabelled rows and views, and what is written of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from penchant.errors import InputError
+from penchant.weak.classifiers.mlp import MlpClassifier
+from penchant.weak.contract import Example, marks_of
+from penchant.weak.settings import Mlp
+
+TEXTS = [f"{word} film number {number} of this long year" for number in range(30) for word in ("dull", "fine")]
+LABELS = np.arange(60) % 2
+
+
+def letters(examples: Sequence[Example]) -> torch.Tensor:
+    """Features without a model: how often each letter comes."""
+    return torch.tensor([[str(example).count(letter) for letter in "abcdefiklmnouy"] for example in examples]).half()
+
+
+def _fitted(unlabeled: Sequence[Example] | None = TEXTS[12:40], seed: int = 0, **settings: object) -> MlpClassifier:
+    spec = Mlp(model="letters", steps=40, **settings)  # type: ignore[arg-type]
+    return MlpClassifier(spec, features=letters, seed=seed).fit(TEXTS[:12], LABELS[:12], unlabeled=unlabeled)
+
+
+def test_it_learns_from_rows_without_labels_and_knows_them_later() -> None:
+    supervised, fixmatch = _fitted(), _fitted(algorithm="fixmatch", views={"strong": ["word_dropout"]})
+    assert supervised.report is None
+    assert fixmatch.report is not None
+    assert fixmatch.report.mask_rate > 0
+    unseen = TEXTS[40:]
+    assert (fixmatch.predict_proba(unseen).argmax(-1) == LABELS[40:]).mean() > 0.9
+    assert not np.allclose(fixmatch.predict_proba(unseen), supervised.predict_proba(unseen), atol=1e-4)
+    assert fixmatch.learned_marks == set(marks_of(TEXTS[:40]))
+
+
+def test_views_are_drawn_by_the_seed_and_differ() -> None:
+    views = {"strong": ["word_dropout"], "weak": [{"name": "word_dropout", "share": 0.05}], "copies": 3}
+    one, same, other = (
+        _fitted(algorithm="mean_teacher", views=views, seed=seed).predict_proba(TEXTS[40:]) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert not np.allclose(one, other, atol=1e-4)
+
+
+def test_an_algorithm_without_rows_to_learn_from_is_refused() -> None:
+    with pytest.raises(InputError, match=r"rows without labels, and none are given: give `unlabeled`"):
+        _fitted(unlabeled=None, algorithm="uda")
+    with pytest.raises(InputError, match="strong view of a row is its weak one"):
+        _fitted(algorithm="uda", dropout=0.0)
+
+
+def test_features_of_ones_own_cannot_be_saved(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="features of your own cannot be saved"):
+        _fitted().save(tmp_path)
+
+
+def test_labels_tell_algorithms_apart() -> None:
+    threshold = {"name": "flex"}
+    assert Mlp(model="minilm-l6").label == "minilm-l6, small network"
+    assert (
+        Mlp(model="minilm-l6", layer=3, algorithm="mean_teacher").label
+        == "minilm-l6, layer 3, small network, Mean Teacher"
+    )
+    assert Mlp(model="m", algorithm={"name": "fixmatch", "threshold": threshold}).label == "m, small network, FlexMatch"
