@@ -141,6 +141,7 @@ def as_weights(weights: ArrayLike | None, examples: int) -> Probabilities:
     if weights is None:
         return np.ones(examples)
     array = np.asarray(weights)
+    # counts and booleans are weights too
     if array.dtype.kind not in "biuf" or array.shape != (examples,):
         raise InputError(
             f"weights must be numbers of shape ({examples},), one for each example, got {array.dtype} of shape "
@@ -152,6 +153,7 @@ def as_weights(weights: ArrayLike | None, examples: int) -> Probabilities:
         raise InputError(f"weights must be finite and at least 0, got {numbers[row]:g} for example {row}")
     if not numbers.any():
         raise InputError(f"all {examples} weights are 0: there is nothing to learn from")
+    # only ratios matter: with 1 as the largest a probe's bound on its curvature holds
     return np.asarray(numbers / numbers.max())
 
 

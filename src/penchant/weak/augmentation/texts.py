@@ -55,10 +55,12 @@ def _change(text: str, augmentation: Augmentation, generator: np.random.Generato
     words = text.split()
     match augmentation:
         case Reworded():
+            # drawn for each row: with one for all the network would learn to look past it
             template = augmentation.templates[int(generator.integers(len(augmentation.templates)))]
             return template.replace("{text}", text)
         case WordDropout() if len(words) > 1:
             is_kept = generator.random(len(words)) >= augmentation.share
+            # an empty text has no class
             if not is_kept.any():
                 is_kept[generator.integers(len(words))] = True
             return " ".join(word for word, stays in zip(words, is_kept.tolist(), strict=True) if stays)

@@ -127,6 +127,7 @@ class MlpClassifier:
         self, examples: Sequence[Example], augmentations: Sequence[Augmentation], seed: int, views: Views
     ) -> torch.Tensor | None:
         """Return features of augmented copies, shape (copies, examples, features); None without augmentations."""
+        # the rows as they are, whose features are there already
         if not augmentations:
             return None
         copies = [augment(examples, augmentations, seed + number) for number in range(views.copies)]
@@ -167,6 +168,7 @@ class MlpClassifier:
         if not isinstance(self.features, ModelFeatures):
             raise InputError("a network on features of your own cannot be saved: nobody could compute them again")
         features = replace(self.features.settings, model=from_anywhere(self.features.settings.model))
+        # safetensors takes contiguous tensors only
         parts = {name: part.detach().contiguous() for name, part in vars(self._weights).items()}
         parts |= dict(zip(("mean", "scale"), self._scaling, strict=True))
         settings = self.settings.model_copy(update={"model": features.model}).model_dump(mode="json")
@@ -181,6 +183,7 @@ class MlpClassifier:
         names = ("model", "layer", "dtype", "longest")
         features = ModelFeatures(**{name: content[name] for name in names})
         classifier = cls(Mlp(**content["settings"]), features=features, names=content["names"])
+        # what is left of the parts are the weights by their names
         classifier._scaling = parts.pop("mean"), parts.pop("scale")
         classifier._weights = HeadWeights(**parts)
         classifier.learned_marks = read_learned(path)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
-from penchant.weak.classifiers.targets import weak_targets
+from penchant.weak.targets import weak_targets
 from penchant.weak.contract import (
     FITTED_FIRST,
     Example,

@@ -64,6 +64,7 @@ class HeadWeights:
     def initial(cls, seeds: Sequence[int], *, features: int, width: int, classes: int) -> Self:
         """Return the start of an arm for each seed: uniform within 1 / sqrt(inputs), as PyTorch's linear layers."""
         arms = []
+        # one generator an arm, so that an arm starts alike alone and among others
         for seed in seeds:
             generator = torch.Generator().manual_seed(seed)
             shapes = ((features, width, features), (1, width, features), (width, classes, width), (1, classes, width))
@@ -103,6 +104,7 @@ class Heads:
     def inputs(self, rows: Tensor, view: ViewName, stream: Stream | None) -> Tensor:
         """Return features, shape (arms, batch, features)."""
         copies = self.views.weak if view == "weak" else self.views.strong
+        # without a choice nothing is drawn: a view of one copy moves no other draw
         if len(copies) == 1 or stream is None:
             return copies[0][rows]
         return copies[stream.integers(len(copies), rows.shape[1]), rows]

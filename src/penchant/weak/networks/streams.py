@@ -60,6 +60,7 @@ class Stream:
         Args:
             values: shape (arms, ...).
         """
+        # nothing is drawn either, as a network without dropout would draw nothing
         if not share:
             return values
         return values * (self.uniform(*values.shape[1:]) >= share) / (1 - share)

@@ -62,6 +62,7 @@ class ArmRows:
         self.arms, self.batch_size, self.unlabeled_ratio = arms, batch_size, unlabeled_ratio
         if min(len(arm.labeled) for arm in arms) == 0:
             raise InputError("there are no labelled rows to learn from")
+        # one batch for all: an arm without rows would need one of another shape
         if len({len(arm.unlabeled) > 0 for arm in arms}) > 1:
             raise InputError("some arms have unlabelled rows, others none: train them apart")
         self.labeled_noise = Stream(self.seeds, LABELED)

@@ -95,6 +95,7 @@ def weak_probabilities(network: Network, rows: ArmRows, unlabeled: Tensor, tempe
 
 def refuse_one_view(network: Network) -> None:
     """Refuse a network whose strong view would be its weak one: it would learn from its own word."""
+    # either is enough: dropout alone makes another view of the same features
     if not (network.has_noise or network.has_views):
         raise InputError(
             "the strong view of a row is its weak one: give an augmentation (`views.strong`) or dropout, or there is "

@@ -59,6 +59,7 @@ class Monitor:
                 counts, (arms, batch). student: its probabilities, like `pseudo`. loss: of unlabelled rows, (arms,).
         """
         classes = torch.nn.functional.one_hot(pseudo.argmax(-1), pseudo.shape[-1]).float()
+        # summed and not averaged: batches in which few rows counted must not weigh as much as full ones
         shares = (classes * mask[..., None]).sum(1)
         gap = ((student - pseudo).abs().sum(-1) * mask).sum(-1) / mask.sum(-1).clamp(min=1e-9) / 2
         # a window: what the first steps made of the rows says nothing of the end
@@ -102,6 +103,7 @@ class Monitor:
 
 def _warnings(mask_rate: float, class_shares: Tensor, label_shares: Tensor) -> list[str]:
     """Return sentences on a mask that is empty and on classes that took over or went missing."""
+    # no class can be missing where nothing counted
     if mask_rate == 0:
         return ["no unlabelled row counted: the mask was empty, and this is supervised training"]
     warnings = []

@@ -106,6 +106,7 @@ class FreeMask:
         self.confidence = move_towards(self.confidence, confidence.mean(-1), self.decay)
         self.class_probabilities = move_towards(self.class_probabilities, probabilities.mean(1), self.decay)
         self.class_counts = move_towards(self.class_counts, hardened.mean(1), self.decay)
+        # against the largest, so that the best learned class has the whole threshold
         relative = self.class_probabilities / self.class_probabilities.amax(-1, keepdim=True)
         return (confidence >= (self.confidence[:, None] * relative).gather(-1, classes)).float()
 
@@ -138,6 +139,7 @@ class SoftMask:
         confidence = probabilities.amax(-1)
         self.mean = move_towards(self.mean, confidence.mean(-1), self.decay)
         self.variance = move_towards(self.variance, confidence.var(-1), self.decay)
+        # a row above the mean is as good as one can be: it counts in full
         below = (confidence - self.mean[:, None]).clamp(max=0)
         return torch.exp(-below.square() / (2 * self.variance[:, None] / 4))
 

@@ -32,6 +32,7 @@ class UdaObjective:
         unlabeled = self.rows.deal_unlabeled()
         confidence = weak_probabilities(self.network, self.rows, unlabeled)
         mask = (confidence.amax(-1) >= settings.threshold).float()
+        # clamped: the logarithm of a probability that float32 rounds to 0
         sharpened = (confidence.clamp(min=1e-12).log() / settings.temperature).softmax(-1)
         inputs = self.network.inputs(unlabeled, "strong", self.rows.unlabeled_noise)
         logits = self.network.classify(inputs, self.rows.unlabeled_noise)
