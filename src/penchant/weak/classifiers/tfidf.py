@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
-from penchant.weak.targets import weak_targets
 from penchant.weak.contract import (
     FITTED_FIRST,
     Example,
@@ -28,6 +27,7 @@ from penchant.weak.contract import (
     refuse_unlabeled,
     write_kind,
 )
+from penchant.weak.targets import weak_targets
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
