@@ -67,6 +67,7 @@ HUB_ROWS: dict[str, dict[str, Any]] = {
         "label": "1",
     },
     "sst2": {"sentence": "fine film ", "label": 1},
+    "subjectivity": {"text": "a small gem .", "label_text": "subjective"},
     "twitter_sentiment": {"text": "good", "label": 2},
     "wic": {"word": "bank", "sentence1": "A bank.", "sentence2": "The bank.", "label": 1},
 }
@@ -106,6 +107,7 @@ CARDS: dict[str, tuple[str, str]] = {
     "sciq": ("question distractor3 distractor1 distractor2 correct_answer support", "train validation test"),
     "social_i_qa": ("context question answerA answerB answerC label", "train validation"),
     "sst2": ("idx sentence label", "train validation test"),
+    "subjectivity": ("text label label_text", "train test"),
     "twitter_sentiment": ("text label", "train validation test"),
     "wic": ("word sentence1 sentence2 start1 start2 end1 end2 idx label", "train validation test"),
 }
@@ -241,7 +243,7 @@ def test_another_seed_gives_other_halves_and_the_same_seed_the_same() -> None:
         "sst2",
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("imdb", "sciq", "emotion", "ethics_justice", "ethics_deontology")
+            for name in ("imdb", "sciq", "emotion", "ethics_justice", "ethics_deontology", "subjectivity")
         ),
     ],
 )

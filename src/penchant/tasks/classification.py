@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from penchant.tasks.archives import read_zip
 from penchant.tasks.siblings import sibling_groups
 from penchant.tasks.spec import SENTIMENT, YES_NO, TaskRow, labelled, task
 from penchant.types import LabeledExample
@@ -138,6 +139,23 @@ def sst2(row: TaskRow) -> Iterator[LabeledExample]:
     else:  # the file: `label text`
         label, _, text = row["prompt"].partition(" ")
         yield LabeledExample(text, int(label))
+
+
+@task(
+    title="Subjectivity",
+    hub="SetFit/subj",
+    local=("nltk/subjectivity.zip",),
+    classes=("objective", "subjective"),
+    open_rows=read_zip,
+)
+def subjectivity(row: TaskRow) -> Iterator[LabeledExample]:
+    """Read Subjectivity: whether a sentence on a film is of a review or of its plot (Pang and Lee 2004)."""
+    if "label_text" in row:
+        yield LabeledExample(row["text"].strip(), int(row["label_text"] == "subjective"))
+    else:  # the archive has a file for each class, and one that describes them
+        label = {"plot.tok.gt9.5000": 0, "quote.tok.gt9.5000": 1}.get(row["file"])
+        if label is not None:
+            yield LabeledExample(row["text"], label)
 
 
 @task(

@@ -250,7 +250,8 @@ def _examples(spec: TaskSpec, source: str | Path, split: str = "train") -> list[
 
 
 def _read_examples(spec: TaskSpec, source: str | Path, split: str) -> Iterator[LabeledExample]:
-    for row in read_rows(source, split):
+    rows = spec.open_rows(source) if spec.open_rows and isinstance(source, Path) else read_rows(source, split)
+    for row in rows:
         # never left out: every model of a study has to see the same rows
         if isinstance(row, RowProblem):
             raise InputError(f"{spec.name}: {row}")

@@ -7,14 +7,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from penchant.data.sources.rows import Row, RowProblem
 from penchant.types import LabeledExample, Prompt, PromptGroup, response_text, turn_text
 
 TaskRow = Mapping[str, Any]
 """A row as its file has it: a value of another type than its reader expects is an error that names the row."""
 Reader = Callable[[TaskRow], Iterable[LabeledExample]]
 """The examples of one row; none where the row is not for this task (a class that is left out, no label)."""
+OpenRows = Callable[[Path], Iterable[Row | RowProblem]]
+"""The rows of a local file that is no file of rows itself, such as an archive."""
 Relate = Callable[[Sequence[str]], Sequence[str]]
 """The texts of a file, in its order, to their groups; empty for a text that stands alone."""
 
@@ -33,6 +37,7 @@ class TaskSpec:
         local: files in the folder of data, for training and testing; one file for both is divided by content. Empty
             where there are none.
         relate: the groups of a file's texts, where these hang on the rows around; None where each row says its own.
+        open_rows: what reads the local files; None where they are files of rows, as any data file is.
     """
 
     name: str
@@ -43,6 +48,7 @@ class TaskSpec:
     splits: tuple[str, str] = ("train", "test")
     local: tuple[str, ...] = ()
     relate: Relate | None = None
+    open_rows: OpenRows | None = None
 
     @property
     def __wrapped__(self) -> Reader:
@@ -58,11 +64,12 @@ def task(
     splits: tuple[str, str] = ("train", "test"),
     local: tuple[str, ...] = (),
     relate: Relate | None = None,
+    open_rows: OpenRows | None = None,
 ) -> Callable[[Reader], TaskSpec]:
     """Make a task of the function below, which reads its rows and gives it its name.
 
     Args:
-        title, classes, hub, splits, local, relate: as in `TaskSpec`.
+        title, classes, hub, splits, local, relate, open_rows: as in `TaskSpec`.
 
     Example:
         @task(title="Reviews", classes=("bad", "good"), local=("reviews.jsonl",))
@@ -71,7 +78,7 @@ def task(
     """
 
     def make(read: Reader) -> TaskSpec:
-        return TaskSpec(read.__name__, title, classes, read, hub, splits, local, relate)
+        return TaskSpec(read.__name__, title, classes, read, hub, splits, local, relate, open_rows)
 
     return make
 
