@@ -83,8 +83,8 @@ def _leaning_lines(agreement: Agreement) -> list[str]:
             lines.append(f"  {short(rater.name, NAME_LENGTH)} took {', '.join(leanings)}")
     if not any(rater.first_shown for rater in agreement.raters):
         lines.append(
-            "  position: not measured, for nobody judged a pair in both orders (order=row, if the order in the rows is "
-            "the one shown)"
+            "  position: not measured, for nobody judged a pair in both orders (order=row says that response_a and "
+            "response_b stand in the order shown)"
         )
     return lines
 

@@ -33,7 +33,8 @@ class ModelFolder(Config):
     shard_size: ShardSize = "5GB"
     """The largest file of merged weights, such as `500MB`."""
     type: Quantization = "f32"
-    """How GGUF stores matrices. Norms and biases are float32 in any case."""
+    """How GGUF stores matrices. Norms and biases are float32 in any case. llama.cpp's `llama-quantize` makes smaller
+    types of an `f16`."""
     converter: Text | None = None
     """llama.cpp's `convert_hf_to_gguf.py`, to write GGUF of an architecture that Penchant's own mapping lacks. It runs
     with this Python."""

@@ -43,9 +43,9 @@ def row_order(source: str, layout: str, groups: Sequence[PromptGroup], order: Li
     if not found.has_sides:
         if order == "row":
             raise InputError(
-                f"{source}: order=row: rows of the layout {layout} have the winner in a column of its own, so their "
-                "order is not the one in which a judge saw the responses. Leave it out, or give rows with both "
-                "responses and the winner apart (response_a, response_b, winner)"
+                f"{source}: order=row: rows of the layout {layout} do not have two responses side by side and the "
+                "winner apart (as response_a, response_b, winner), so their order is not the one in which a judge saw "
+                "them. Leave the setting out"
             )
         return "unrelated"
     if order == "row":
