@@ -21,7 +21,19 @@ import penchant.face  # noqa: F401 - `train` stays the function, whatever is imp
 
 if TYPE_CHECKING:
     from penchant import losses
-    from penchant.calls import agree, compare, evaluate, export, judge, rank, score, study, weak_label, weak_train
+    from penchant.calls import (
+        agree,
+        compare,
+        evaluate,
+        export,
+        judge,
+        rank,
+        score,
+        study,
+        weak_label,
+        weak_sources,
+        weak_train,
+    )
     from penchant.data.check import check_preferences
     from penchant.data.load import load_demonstrations, load_preferences, load_prompts
     from penchant.data.write import write_groups
@@ -39,6 +51,7 @@ if TYPE_CHECKING:
     from penchant.studies.report import report
     from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
     from penchant.weak.command_settings import WeakLabel, WeakTrain
+    from penchant.weak.label_models.settings import WeakSources
 
 _LATER = {
     "BestOfN": "penchant.methods.best_of_n",
@@ -65,6 +78,7 @@ _LATER = {
     "Sampling": "penchant.engine.sampling",
     "Unlikelihood": "penchant.methods",
     "WeakLabel": "penchant.weak.command_settings",
+    "WeakSources": "penchant.weak.label_models.settings",
     "WeakTrain": "penchant.weak.command_settings",
     "agree": "penchant.calls",
     "best_worst_pairs": "penchant.rewards",
@@ -88,6 +102,7 @@ _LATER = {
     "study": "penchant.calls",
     "train": "penchant.methods",
     "weak_label": "penchant.calls",
+    "weak_sources": "penchant.calls",
     "weak_train": "penchant.calls",
     "write_groups": "penchant.data.write",
 }
@@ -118,6 +133,7 @@ __all__ = [
     "Sampling",
     "Unlikelihood",
     "WeakLabel",
+    "WeakSources",
     "WeakTrain",
     "agree",
     "best_worst_pairs",
@@ -142,6 +158,7 @@ __all__ = [
     "study",
     "train",
     "weak_label",
+    "weak_sources",
     "weak_train",
     "write_groups",
 ]

@@ -210,6 +210,24 @@ def weak_label(data: object, *, overwrite: bool = False, **settings: object) -> 
     return run(config)
 
 
+def weak_sources(votes: object, **settings: object) -> RunResult:
+    """Label rows by the votes of many weak sources, as `penchant weak sources` does.
+
+    Args:
+        votes: a file with a column per source, rows of the session, or a `WeakSources` with all settings.
+        settings: those of `penchant weak sources`, such as `truth="label"`, `model="majority"`, `out="joined"`.
+
+    Raises:
+        InputError: settings or votes that cannot be used. RunError: a full disk.
+    """
+    from penchant.weak.label_models.run import weak_sources as run
+    from penchant.weak.label_models.settings import WeakSources
+
+    if isinstance(votes, WeakSources):
+        return run(votes.replace(**settings))
+    return run(WeakSources(**_with_positionals(settings, votes=votes)))
+
+
 @_keep_cache
 def weak_train(data: object, *, resume: bool = False, **settings: object) -> RunResult:
     """Train a student on weak labels, as `penchant weak train` does.

@@ -150,3 +150,30 @@ def test_columns_that_are_not_there_are_refused(tmp_path: Path) -> None:
         InputError, match=r"'review' is no field of labelled rows .*did you mean columns={text: review}"
     ):
         read_labelled(file, columns={"review": "text"})
+
+
+def test_weights_are_read_and_kept_with_their_rows(tmp_path: Path) -> None:
+    file = _file(tmp_path, {"text": "a", "label": "x", "weight": 0}, {"text": "b", "label": "y"})
+    rows = read_labelled(file)
+    assert rows.weights is not None
+    np.testing.assert_array_equal(rows.weights, [0, 1])
+    picked = rows.pick([1]).weights
+    assert picked is not None
+    np.testing.assert_array_equal(picked, [1])
+    table = tmp_path / "rows.csv"
+    table.write_text("text,label,weight\na,x,0.5\nb,y,\n")
+    in_table = read_labelled(str(table)).weights
+    assert in_table is not None
+    np.testing.assert_array_equal(in_table, [0.5, 1])
+    assert read_labelled(_file(tmp_path, {"text": "a", "label": "x"}, {"text": "b", "label": "y"})).weights is None
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [(-1, "expected a number of at least 0, got -1"), ("much", "weight"), (float("nan"), "finite number")],
+)
+def test_weights_that_cannot_be(tmp_path: Path, weight: Any, message: str) -> None:
+    good = ({"text": "a", "label": "x"}, {"text": "b", "label": "y"})
+    file = _file(tmp_path, *good, {"text": "c", "label": "y", "weight": weight})
+    with pytest.raises(InputError, match=message):
+        read_labelled(file)

@@ -357,3 +357,27 @@ def test_a_student_without_checkpoints_starts_again_and_says_so(
     assert {**result, "seconds": 0} == {**whole.metrics, "seconds": 0}
     assert main(["weak", "train", "--resume", f"out={tmp_path / 'run'}"]) == 0
     assert "has come to its end (done): nothing to resume" in caplog.text
+
+
+def test_rows_of_weight_0_are_left_out_and_counted(
+    weak: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [json.loads(line) for line in Path(weak).read_text().splitlines()]
+    # a third say the opposite, and count for nothing
+    for row in rows[::3]:
+        row.update(label="good" if row["label"] == "bad" else "bad", weight=0, probabilities=None)
+    weighted, kept = tmp_path / "weighted.jsonl", tmp_path / "kept.jsonl"
+    weighted.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kept.write_text("".join(json.dumps(row) + "\n" for row in rows if row.get("weight") != 0))
+    runs = [
+        pt.weak_train(str(file), student={"name": "tfidf"}, templates=[], out=str(tmp_path / file.stem))
+        for file in (weighted, kept)
+    ]
+    assert runs[0].metrics["rows"] == runs[1].metrics["rows"] | {"without_weight": 40}
+    assert runs[0].metrics["agreement"] == runs[1].metrics["agreement"]
+    arguments = [f"data={weighted}", "student.name=tfidf", f"out={tmp_path / 'run'}"]
+    assert main(["weak", "train", *arguments]) == 0
+    assert "left out: 40 rows with a weight of 0" in capsys.readouterr().out
+    weighted.write_text("".join(json.dumps(row | {"weight": 0}) + "\n" for row in rows))
+    with pytest.raises(InputError, match="all 120 weights are 0"):
+        pt.weak_train(str(weighted), student={"name": "tfidf"}, out=str(tmp_path / "none"))

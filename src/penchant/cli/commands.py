@@ -97,10 +97,10 @@ ENTRIES = (
     ),
     Entry(
         "weak",
-        "label rows by a weak supervisor, train a student on weak labels",
+        "label rows by a weak supervisor or many sources, train a student on weak labels",
         "penchant.cli.weak:WEAK",
         "train",
-        inner=("ACTION", ("label", "train")),
+        inner=("ACTION", ("label", "sources", "train")),
     ),
     Entry("judge", "say whose responses win, by a judge", "penchant.cli.judge:JUDGE", "compare"),
     Entry(

@@ -1,13 +1,20 @@
-"""`penchant weak`: label rows, train on weak labels. Imports no torch, so that help is instant."""
+"""`penchant weak`: label rows, join many sources, train on weak labels. Imports no torch, so that help is instant."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
+from penchant.clean_text import clean
 from penchant.cli.arguments import Arguments, Command, CommandGroup
 from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.cli.train import saved_config
+from penchant.text_table import text_table
 from penchant.weak.command_settings import WeakLabel, WeakTrain
+from penchant.weak.label_models.settings import WeakSources
+
+if TYPE_CHECKING:
+    from penchant.weak.label_models.results import SourcesResult
 
 
 def _label(arguments: Arguments) -> int:
@@ -25,6 +32,36 @@ def _label(arguments: Arguments) -> int:
     print(f"{labelled.rows} rows labelled: {shares}; mean confidence {labelled.mean_confidence:.2f}")
     print(f"weak labels: {labelled.path}")
     return 0
+
+
+def _sources(arguments: Arguments) -> int:
+    config = arguments.load(WeakSources)
+
+    from penchant.typed_json import from_json
+    from penchant.weak.label_models.results import SourcesResult
+    from penchant.weak.label_models.run import weak_sources
+
+    result = weak_sources(config)
+    numbers = from_json(SourcesResult, result.metrics)
+    print("\n".join(sources_lines(numbers)))
+    if numbers.labels:
+        print(f"labels: {numbers.labels} (next: penchant weak train data={numbers.labels} student=...)")
+    print(f"report: {result.path / 'report.html'}")
+    return 0
+
+
+def sources_lines(result: SourcesResult) -> list[str]:
+    """Return what `weak sources` prints: notes, a table of sources, one of models, then warnings."""
+    from penchant.weak.label_models.words import headline, model_rows, notes, source_rows, verdict
+
+    return [
+        f"weak: {headline(result)}",
+        *(f"  {note}" for note in notes(result)),
+        *text_table(*source_rows(result)),
+        *text_table(*model_rows(result)),
+        f"  {verdict(result)}",
+        *(f"  warning ({warning.kind}): {clean(warning.text)}" for warning in result.warnings),
+    ]
 
 
 def _add_resume(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +101,13 @@ WEAK = CommandGroup(
             _label,
             example="data=rows.jsonl train=labelled.csv out=weak.jsonl",
             add_flags=add_overwrite_flag,
+        ),
+        Command(
+            "sources",
+            WeakSources,
+            _sources,
+            positionals={"votes": "FILE"},
+            example="votes.csv truth=label out=joined",
         ),
         Command(
             "train",

@@ -75,6 +75,22 @@ def related_keys(rows: LabelledRows) -> list[str]:
     return [first(text) for text, *_ in marks_per_row]
 
 
+def drop_without_weight(rows: LabelledRows) -> tuple[LabelledRows, int]:
+    """Return the rows whose weight is above 0, and how many others there were.
+
+    Nobody said anything of the others, so neither learning nor measuring has a use for their labels.
+
+    Raises:
+        InputError: all weights are 0.
+    """
+    if rows.weights is None or rows.weights.all():
+        return rows, 0
+    if not rows.weights.any():
+        raise InputError(f"{rows.source}: all {len(rows.examples)} weights are 0: there is nothing to learn from")
+    kept = np.flatnonzero(rows.weights).tolist()
+    return rows.pick(kept), len(rows.examples) - len(kept)
+
+
 def labels_of_two_classes(rows: LabelledRows) -> Probabilities:
     """Return the rows' labels; refuse them where they are all of one class."""
     assert rows.targets is not None
@@ -90,9 +106,9 @@ def fit_to_rows(
     labels = labels_of_two_classes(rows)
     # a group held out only in part would choose the shrinkage by rows that the probe has nearly seen
     if isinstance(classifier, ProbeClassifier):
-        classifier.fit(rows.inputs, labels, classes=classes, groups=related_keys(rows))
+        classifier.fit(rows.inputs, labels, weights=rows.weights, classes=classes, groups=related_keys(rows))
     else:
-        classifier.fit(rows.inputs, labels, classes=classes, validation=validation)
+        classifier.fit(rows.inputs, labels, weights=rows.weights, classes=classes, validation=validation)
 
 
 def describe_overlap(overlap: list[int], rows: LabelledRows, source: str, name: str) -> str:

@@ -117,7 +117,8 @@ class WeakTrain(Config):
     command: ClassVar[str] = "weak train"
 
     data: Annotated[DataPath, Field(min_length=1)]
-    """Weakly labelled rows, as `penchant weak label` writes them: a file or hub id."""
+    """Weakly labelled rows, as `penchant weak label` and `penchant weak sources` write them: a file or hub id. A column
+    `weight` says how much a row counts; rows of weight 0 are left out."""
     task: Kind = "classes"
     """Which class a text has; or `comparisons`: which of two responses to a prompt is preferred. Then all files are
     preference files of any layout, and the student is a reward model."""

@@ -104,6 +104,8 @@ def console_lines(result: StudentResult) -> list[str]:
     ]
     if rows.undecided:
         lines.append(f"  left out of all this: {rows.undecided} held-out rows whose weak label is a tie")
+    if rows.without_weight:
+        lines.append(f"  left out: {rows.without_weight} rows with a weight of 0")
     if result.consistency:
         lines.append(f"  answers two wordings of a row alike: {_share(result.consistency)} of the pairs of wordings")
     if result.label_noise:

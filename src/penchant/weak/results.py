@@ -30,11 +30,16 @@ class LabelledFile:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """The rows of a training; `undecided` are held-out rows whose weak label is a tie, which nothing counts."""
+    """The rows of a training; `undecided` are held-out rows whose weak label is a tie, which nothing counts.
+
+    Attributes:
+        without_weight: rows whose weight is 0, such as those that no source votes on: they are left out.
+    """
 
     learned_from: int
     held_out: int
     undecided: int
+    without_weight: int = 0
 
 
 @dataclass(frozen=True)

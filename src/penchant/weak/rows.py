@@ -42,6 +42,7 @@ class LabelledRows:
         names: of the classes, or of the options, in the order of columns.
         targets: shape (rows, classes), probabilities; None where rows have no labels.
         groups: what related rows share; empty for a row that stands alone.
+        weights: shape (rows,), how much each row counts in training; None where all count alike.
     """
 
     source: str
@@ -49,6 +50,7 @@ class LabelledRows:
     names: tuple[str, ...]
     targets: Probabilities | None
     groups: tuple[str, ...]
+    weights: Probabilities | None = None
 
     @property
     def inputs(self) -> list[Example]:
@@ -69,6 +71,7 @@ class LabelledRows:
             examples=tuple(self.examples[index] for index in indices),
             targets=None if self.targets is None else self.targets[list(indices)],
             groups=tuple(self.groups[index] for index in indices),
+            weights=None if self.weights is None else self.weights[list(indices)],
         )
 
 
@@ -130,6 +133,7 @@ def read_labelled(
         tuple(class_names),
         np.array(targets) if labels else None,
         tuple(row.group for row in rows),
+        _weights(rows) if labels else None,
     )
 
 
@@ -141,6 +145,7 @@ class _Row:
     text: str
     group: str
     label: Label | None
+    weight: float | None = None
 
 
 def _parse(source: str, split: str, columns: Columns, *, labels: bool) -> tuple[list[_Row], list[str]]:
@@ -161,7 +166,8 @@ def _parse(source: str, split: str, columns: Columns, *, labels: bool) -> tuple[
         try:
             values = _renamed(row.values, columns)
             text, label = _text(values), _label(values) if labels else None
-            rows.append(_Row(row.source, text, str(values.get("group") or ""), label))
+            weight = _weight(values) if labels else None
+            rows.append(_Row(row.source, text, str(values.get("group") or ""), label, weight))
         except RowError as error:
             problems.append(f"{row.source}: {error}".replace("data.columns", "columns"))
     return rows, problems
@@ -253,6 +259,27 @@ def _label(values: Mapping[str, object]) -> Label:
     if not str(label).strip():
         raise RowError("missing", "no label: the field `label` is blank")
     return str(label)
+
+
+def _weight(values: Mapping[str, object]) -> float | None:
+    """Return how much a row counts; None where it does not say so."""
+    value = values.get("weight")
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):  # a cell of a table
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    weight = as_number(value, "weight")
+    if weight < 0:
+        raise RowError("value", f"field 'weight': expected a number of at least 0, got {weight:g}")
+    return weight
+
+
+def _weights(rows: Sequence[_Row]) -> Probabilities | None:
+    """Return the weights of rows, 1 for a row that has none; None where no row has one."""
+    if all(row.weight is None for row in rows):
+        return None
+    return np.array([1.0 if row.weight is None else row.weight for row in rows])
 
 
 def _names(labels: Sequence[Label], source: str) -> tuple[str, ...]:

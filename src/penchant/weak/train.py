@@ -32,6 +32,7 @@ from penchant.weak.command_rows import (
     TAKE_OUT,
     describe_overlap,
     draw_rows,
+    drop_without_weight,
     fit_to_rows,
     labels_of_two_classes,
     longer_share,
@@ -60,6 +61,7 @@ class TrainingRows:
         learn: all rows that are not held out. trained: those of them that the student learns from.
         stop_by: texts with their labels that it stops early by; None where it does not.
         held_out: rows held out whose label is no tie. undecided: how many are ties.
+        without_weight: rows with a weight of 0, which are in none of the parts.
         test: rows with the truth, where there are some.
     """
 
@@ -68,6 +70,7 @@ class TrainingRows:
     stop_by: Validation | None
     held_out: LabelledRows
     undecided: int
+    without_weight: int
     test: LabelledRows | None
 
     @classmethod
@@ -87,6 +90,7 @@ class TrainingRows:
                 config.test, config.task, names=rows.names, order_known=order_known, columns=config.columns
             )
             _refuse_overlap(rows, test, config.test)
+        rows, without_weight = drop_without_weight(rows)
         learn, held_out = (rows.pick(indices) for indices in split_rows(rows, config.held_out, config.seed))
         # nobody can agree or disagree with a tie
         decided_rows = drop_undecided(held_out)
@@ -103,7 +107,8 @@ class TrainingRows:
             assert stopping.targets is not None
             stop_by = stopping.inputs, stopping.targets
         check_weak_loss(config.loss, torch.as_tensor(labels_of_two_classes(trained)))
-        return cls(learn, trained, stop_by, decided_rows, len(held_out.examples) - len(decided_rows.examples), test)
+        undecided = len(held_out.examples) - len(decided_rows.examples)
+        return cls(learn, trained, stop_by, decided_rows, undecided, without_weight, test)
 
 
 def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
@@ -205,6 +210,7 @@ def _digest(*parts: LabelledRows) -> str:
         content = repr((rows.texts, rows.groups, rows.names)).encode("utf-8", errors="surrogatepass")
         digest.update(hashlib.sha256(content).digest())
         digest.update(b"" if rows.targets is None else rows.targets.tobytes())
+        digest.update(b"" if rows.weights is None else rows.weights.tobytes())
     return digest.hexdigest()[:32]
 
 
@@ -233,7 +239,7 @@ def _measured(
         status="done",
         classes=held_out.names,
         task=config.task,
-        rows=RowCounts(len(on_trained), len(predicted), rows.undecided),
+        rows=RowCounts(len(on_trained), len(predicted), rows.undecided, rows.without_weight),
         diagnostics=diagnostics(rows.trained, on_trained, held_out, predicted),
         l2=student.chosen_l2 if isinstance(student, ProbeClassifier) else None,
         longer=preference,

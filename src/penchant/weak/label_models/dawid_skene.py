@@ -1,0 +1,177 @@
+"""Dawid and Skene's model: each source has a table of what it answers for each true class, found by EM.
+
+Dawid and Skene 1979, "Maximum likelihood estimation of observer error-rates using the EM algorithm". With one table of
+one number per source (`fit_one_coin`), errors are spread evenly, and classes can be exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from penchant.weak.contract import Probabilities
+from penchant.weak.label_models.majority import fit_majority
+from penchant.weak.label_models.posterior import TINY, LabelFit, accuracies_by_posterior, posterior
+from penchant.weak.label_models.votes import Patterns, one_hot
+
+Tables = Callable[[Probabilities], Probabilities]
+"""From expected counts of answers, shape (sources, classes, classes + 1), to P(answer | class) of that shape."""
+
+
+def fit_dawid_skene(
+    patterns: Patterns,
+    prior: Probabilities,
+    *,
+    abstention: str = "answer",
+    smoothing: float = 1.0,
+    learn_prior: bool = False,
+    iterations: int = 100,
+    tolerance: float = 1e-5,
+    weights: Probabilities | None = None,
+) -> LabelFit:
+    """Fit a table of P(answer | class) per source by EM in logarithms, from the shares of votes.
+
+    It maximizes sum_rows log sum_y prior(y) prod_s P(answer_s | y), and `smoothing` times the sum of log P(answer | y).
+    Rows without a vote take no part.
+
+    Args:
+        abstention: `answer`, so that when a source votes is evidence too, as for rules that fire on one class; or
+            `missing`, as for people, who were not asked.
+        smoothing: added to each expected count of an answer.
+        learn_prior: replace the prior by the mean of the posterior in each iteration, as the paper does. Then classes
+            may be lost.
+        tolerance: it ends where the bound on the log-likelihood per vote rises by less.
+        weights: how much of a source's evidence counts, shape (sources,).
+    """
+
+    def tables(expected: Probabilities) -> Probabilities:
+        if abstention == "answer":
+            return _normalized(expected + smoothing)
+        voted = _normalized(expected[:, :, :-1] + smoothing)
+        # a probability of 1 for an abstention: it is no evidence
+        return np.concatenate([voted, np.ones((*voted.shape[:2], 1))], -1)
+
+    return _fit_by_em(
+        patterns,
+        prior,
+        tables,
+        learn_prior=learn_prior,
+        smoothing=smoothing,
+        iterations=iterations,
+        tolerance=tolerance,
+        weights=weights,
+    )
+
+
+def fit_one_coin(
+    patterns: Patterns,
+    prior: Probabilities,
+    *,
+    smoothing: float = 1.0,
+    iterations: int = 100,
+    tolerance: float = 1e-5,
+    weights: Probabilities | None = None,
+) -> LabelFit:
+    """Fit one accuracy per source: right with it, and else any other class alike; an abstention says nothing.
+
+    Exchanging two classes exchanges their probabilities, so for pairs of responses it has no side.
+
+    Args:
+        smoothing: right and wrong votes added to each source. Others as for `fit_dawid_skene`.
+    """
+    classes = patterns.classes
+
+    def tables(expected: Probabilities) -> Probabilities:
+        right = np.einsum("skk->s", expected[:, :, :-1]) + smoothing
+        accuracy = right / (expected[:, :, :-1].sum((1, 2)) + 2 * smoothing + TINY)
+        voted = np.where(
+            np.eye(classes, dtype=bool)[None], accuracy[:, None, None], (1 - accuracy[:, None, None]) / (classes - 1)
+        )
+        return np.concatenate([voted, np.ones((*voted.shape[:2], 1))], -1)
+
+    return _fit_by_em(
+        patterns,
+        prior,
+        tables,
+        learn_prior=False,
+        smoothing=smoothing,
+        iterations=iterations,
+        tolerance=tolerance,
+        weights=weights,
+    )
+
+
+def _fit_by_em(
+    patterns: Patterns,
+    prior: Probabilities,
+    tables: Tables,
+    *,
+    learn_prior: bool,
+    smoothing: float,
+    iterations: int,
+    tolerance: float,
+    weights: Probabilities | None,
+) -> LabelFit:
+    """Alternate between the posterior of the classes and the tables of the sources until the bound stands still."""
+    # rows without a vote hold no evidence on the class; as an answer, their silence would become a class of its own
+    voted = patterns.is_voted & (patterns.counts > 0)
+    answers, counts = patterns.answers[voted], patterns.counts[voted]
+    indicators = one_hot(answers, patterns.classes)
+    votes = max(float((indicators[:, :, :-1].sum((1, 2)) * counts).sum()), 1.0)
+    start = fit_majority(patterns, prior, smoothing=0.0, weights=weights).probabilities[voted]
+    class_prior = _mean_class(start, counts) if learn_prior else prior
+    given_class = tables(_expected(indicators, start, counts))
+    bound, converged, done = -np.inf, False, 0
+    while done < iterations and not converged:
+        probabilities = posterior(answers, given_class, class_prior, weights)
+        if learn_prior:
+            class_prior = _mean_class(probabilities, counts)
+        expected = _expected(indicators, probabilities, counts)
+        given_class = tables(expected)
+        earlier, bound = bound, _bound(probabilities, counts, expected, given_class, class_prior, smoothing) / votes
+        done, converged = done + 1, bound - earlier < tolerance
+    all_probabilities = posterior(patterns.answers, given_class, class_prior, weights)
+    all_probabilities[~patterns.is_voted] = prior
+    # the posterior that the tables were made of, as the paper reports it
+    if voted.any():
+        all_probabilities[voted] = probabilities
+    return LabelFit(
+        all_probabilities,
+        accuracies_by_posterior(patterns.answers, patterns.counts, all_probabilities),
+        given_class,
+        done,
+        converged,
+    )
+
+
+def _expected(indicators: Probabilities, probabilities: Probabilities, counts: Probabilities) -> Probabilities:
+    """Return how often each source is expected to give each answer to each class, (sources, classes, classes + 1)."""
+    rows, sources, answers = indicators.shape
+    weighted = (probabilities * counts[:, None]).T @ indicators.reshape(rows, sources * answers)
+    return np.asarray(weighted.reshape(-1, sources, answers).transpose(1, 0, 2))
+
+
+def _mean_class(probabilities: Probabilities, counts: Probabilities) -> Probabilities:
+    return np.asarray((probabilities * counts[:, None]).sum(0) / counts.sum())
+
+
+def _bound(
+    probabilities: Probabilities,
+    counts: Probabilities,
+    expected: Probabilities,
+    given_class: Probabilities,
+    prior: Probabilities,
+    smoothing: float,
+) -> float:
+    """Return the lower bound on the log-likelihood, with the logarithm of the smoothing's prior."""
+    logs = np.log(np.maximum(given_class, TINY))
+    joint = (expected * logs).sum() + ((probabilities * counts[:, None]).sum(0) * np.log(np.maximum(prior, TINY))).sum()
+    entropy = -(counts[:, None] * probabilities * np.log(np.maximum(probabilities, TINY))).sum()
+    return float(joint + entropy + smoothing * logs.sum())
+
+
+def _normalized(counts: Probabilities) -> Probabilities:
+    # a source that never voted has no counts, and without smoothing nothing to divide by
+    counts = np.maximum(counts, TINY)
+    return np.asarray(counts / counts.sum(-1, keepdims=True))

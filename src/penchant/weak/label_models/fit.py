@@ -1,0 +1,147 @@
+"""Fit the model that settings name, and say how sure its accuracies are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from penchant.errors import InputError, did_you_mean
+from penchant.metrics.estimates import Estimate
+from penchant.weak.contract import Probabilities
+from penchant.weak.label_models.dawid_skene import fit_dawid_skene, fit_one_coin
+from penchant.weak.label_models.majority import fit_majority
+from penchant.weak.label_models.moments import fit_moments
+from penchant.weak.label_models.posterior import LabelFit
+from penchant.weak.label_models.settings import DawidSkene, LabelModel, Majority, Moments, OneCoin, Triplets
+from penchant.weak.label_models.triplets import fit_triplets
+from penchant.weak.label_models.votes import Patterns, Votes, one_hot
+
+
+def fit_model(
+    model: LabelModel,
+    patterns: Patterns,
+    prior: Probabilities,
+    *,
+    sources: Sequence[str],
+    weights: Probabilities | None = None,
+) -> LabelFit:
+    """Fit a label model to patterns of votes.
+
+    Args:
+        prior: of the classes, shape (classes,). sources: their names.
+        weights: how much of a source's evidence counts, shape (sources,).
+
+    Raises:
+        InputError: what a model cannot be fitted to: too few sources, or classes; a weight for an unknown source.
+    """
+    if isinstance(model, Majority):
+        return fit_majority(
+            patterns, prior, smoothing=model.smoothing, weights=_majority_weights(model, sources, weights)
+        )
+    settings = model.model_dump(exclude={"name"})
+    if isinstance(model, DawidSkene):
+        return fit_dawid_skene(patterns, prior, weights=weights, **settings)
+    if isinstance(model, OneCoin):
+        return fit_one_coin(patterns, prior, weights=weights, **settings)
+    if isinstance(model, Moments):
+        fitted = fit_moments(patterns, prior, weights=weights, **settings)
+        fitted.probabilities[~patterns.is_voted] = prior
+        return fitted
+    assert isinstance(model, Triplets)
+    return fit_triplets(patterns, prior, weights=weights, **settings)
+
+
+def _majority_weights(model: Majority, sources: Sequence[str], weights: Probabilities | None) -> Probabilities | None:
+    """Return the weights that settings name, times those of copies."""
+    if not model.weights:
+        return weights
+    if unknown := [name for name in model.weights if name not in sources]:
+        raise InputError(f"weights: there is no source {unknown[0]!r}{did_you_mean(unknown[0], list(sources))}")
+    named = np.array([model.weights.get(name, 1.0) for name in sources])
+    if not named.any():
+        raise InputError("weights: all sources weigh 0")
+    return named if weights is None else named * weights
+
+
+def settle_prior(prior: str | Mapping[str, float], votes: Votes) -> Probabilities:
+    """Return the stated shares of the classes, shape (classes,).
+
+    Raises:
+        InputError: a prior that lacks a class, or names one that is none.
+    """
+    classes = votes.classes
+    if prior == "uniform":
+        return np.full(len(classes), 1 / len(classes))
+    if prior == "votes":
+        # one more of each: a class that nobody votes for is rare, not impossible
+        counts = one_hot(votes.answers, len(classes))[:, :, :-1].sum((0, 1)) + 1
+        return np.asarray(counts / counts.sum())
+    assert isinstance(prior, Mapping)
+    if set(prior) != set(classes):
+        raise InputError(f"prior: expected a share for each of {', '.join(classes)}, got {', '.join(prior)}")
+    return np.array([prior[name] for name in classes])
+
+
+def settle_ties(fit: LabelFit, patterns: Patterns, prior: Probabilities, ties: str) -> tuple[LabelFit, Probabilities]:
+    """Return the fit and which patterns count, 1 or 0: those with a vote, and ties unless they abstain."""
+    counted = patterns.is_voted.astype(np.float64)
+    if ties == "abstain":
+        ordered = np.sort(fit.probabilities, -1)
+        tied = ordered[:, -1] - ordered[:, -2] < 1e-9
+        counted[tied] = 0.0
+        fit = replace(fit, probabilities=np.where(tied[:, None], prior[None, :], fit.probabilities))
+    return fit, counted
+
+
+def accuracy_estimates(
+    model: LabelModel,
+    patterns: Patterns,
+    prior: Probabilities,
+    fitted: LabelFit,
+    *,
+    sources: Sequence[str],
+    weights: Probabilities | None = None,
+    level: float = 0.95,
+    resamples: int = 200,
+    seed: int = 0,
+) -> list[Estimate | None]:
+    """Return the estimated accuracy of each source with the interval of fits to resampled rows.
+
+    Returns:
+        None for a source that never votes.
+    """
+    rows = int(patterns.counts.sum())
+    # rows with equal votes are alike, so drawing rows is drawing counts of patterns
+    draws = np.random.default_rng(seed).multinomial(rows, patterns.counts / rows, size=resamples)
+    accuracies = np.array(
+        [
+            fit_model(
+                model, replace(patterns, counts=drawn.astype(np.float64)), prior, sources=sources, weights=weights
+            ).accuracies
+            for drawn in draws
+        ]
+    ).reshape(resamples, len(sources))
+    votes = (patterns.counts[:, None] * (patterns.answers >= 0)).sum(0).astype(int).tolist()
+    return [
+        _estimate(value, accuracies[:, source], votes[source], level)
+        for source, value in enumerate(fitted.accuracies.tolist())
+    ]
+
+
+def _estimate(value: float, drawn: Probabilities, votes: int, level: float) -> Estimate | None:
+    """Return an accuracy with the percentiles of its resamples; None without a vote.
+
+    Args:
+        drawn: accuracies of the resamples, NaN where the source did not vote in one.
+    """
+    if not np.isfinite(value):
+        return None
+    finite = drawn[np.isfinite(drawn)]
+    # a source of a few votes has none in some resamples
+    if not len(drawn) or len(finite) < 0.9 * len(drawn):
+        reason = f"no interval: {votes} votes" if len(drawn) else "no interval: no resamples"
+        return Estimate(value, None, None, votes, votes, reason)
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    return Estimate(value, min(low, value), max(high, value), votes, votes)

@@ -1,0 +1,140 @@
+"""What votes alone cannot tell: named warnings, each with the sources that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from penchant.weak.contract import Probabilities
+from penchant.weak.label_models.posterior import LabelFit
+from penchant.weak.label_models.results import SourceWarning
+from penchant.weak.label_models.votes import ABSTAINS, Patterns, Votes, most_probable
+
+FEWEST_SOURCES = 3
+FEWEST_SHARED = 10  # rows on which two sources both vote, below which one says nothing of the other
+COPY = 0.9  # excess agreement from which two sources are called copies
+MOST_NAMED = 5
+ONE_CLASS = 0.99  # share of the labels from which a model is said to have collapsed
+
+
+def identification_warnings(votes: Votes, excess: Probabilities) -> tuple[SourceWarning, ...]:
+    """Return what the votes leave open, whatever model reads them.
+
+    Args:
+        excess: agreement beyond what the classes explain, shape (sources, sources); see `copies`.
+    """
+    return (*_of_single_sources(votes), *_of_overlap(votes), *_of_copies(votes, excess))
+
+
+def _of_single_sources(votes: Votes) -> Iterator[SourceWarning]:
+    voted = votes.answers != ABSTAINS
+    counts = voted.sum(0)
+    if silent := _names(votes, counts == 0):
+        yield SourceWarning("never_votes", silent, f"{_listed(silent)} never {_verb(silent, 'votes', 'vote')}")
+    kinds = np.array([len(np.unique(column[column != ABSTAINS])) for column in votes.answers.T])
+    constant = (counts == len(votes.answers)) & (kinds == 1)
+    if always := _names(votes, constant):
+        yield SourceWarning(
+            "always_votes",
+            always,
+            f"{_listed(always)} {_verb(always, 'votes', 'vote')} for one class on every row: that tells nothing",
+        )
+    if one_sided := _names(votes, (kinds == 1) & ~constant):
+        yield SourceWarning(
+            "one_class_sources",
+            one_sided,
+            f"{_listed(one_sided)} {_verb(one_sided, 'votes', 'vote')} for one class alone: how often "
+            f"{_verb(one_sided, 'it is', 'they are')} right rests on the prior, and on rows where others vote too",
+        )
+
+
+def _of_overlap(votes: Votes) -> Iterator[SourceWarning]:
+    """Yield where too few sources vote on the same rows, or none against another."""
+    voted = (votes.answers != ABSTAINS).astype(np.int64)
+    active = voted.any(0)  # a source that never votes is no partner of any
+    if active.sum() < FEWEST_SOURCES:
+        names = _names(votes, active)
+        yield SourceWarning(
+            "few_sources",
+            names,
+            f"only {active.sum()} {_verb(names, 'source votes', 'sources vote')}: with fewer than three, "
+            "agreement tells nothing of which is the better one",
+        )
+    shared = voted.T @ voted
+    np.fill_diagonal(shared, 0)
+    partners = (shared >= FEWEST_SHARED).sum(0)
+    if active.sum() >= FEWEST_SOURCES and (alone := _names(votes, active & (partners < 2))):
+        yield SourceWarning(
+            "few_overlaps",
+            alone,
+            f"{_listed(alone)} {_verb(alone, 'shares', 'share')} at least {FEWEST_SHARED} rows with fewer than two "
+            f"other sources: {_verb(alone, 'its accuracy is', 'their accuracies are')} not identified",
+        )
+    answers = votes.answers
+    per_row = [np.unique(row[row != ABSTAINS]) for row in np.unique(answers, axis=0)]
+    if active.sum() > 1 and max(map(len, per_row)) < 2:
+        yield SourceWarning(
+            "no_conflict",
+            (),
+            "no two sources ever vote against each other: nothing tells a good one from a bad one, and every model is "
+            "the majority"
+            if shared.any()
+            else "no two sources vote on one row: nothing tells a good one from a bad one",
+        )
+
+
+def _of_copies(votes: Votes, excess: Probabilities) -> Iterator[SourceWarning]:
+    for first, second in zip(*np.nonzero(np.triu(excess, 1) >= COPY), strict=True):
+        names = votes.sources[first], votes.sources[second]
+        yield SourceWarning(
+            "copies",
+            names,
+            f"{names[0]} and {names[1]} answer alike far beyond what the classes explain: as two sources they count "
+            "twice. Leave one out (`ignore`), or set `downweight_copies=true`",
+        )
+
+
+def model_warnings(
+    name: str, fit: LabelFit, majority: LabelFit, votes: Votes, patterns: Patterns
+) -> Iterator[SourceWarning]:
+    """Yield what a fitted model shows: all labels in one class, sources below chance, a fit that has not ended."""
+    counts = patterns.counts * patterns.is_voted
+
+    def largest_share(of_fit: LabelFit) -> float:
+        labels = most_probable(of_fit.probabilities)
+        return float(((labels / labels.sum(-1, keepdims=True)) * counts[:, None]).sum(0).max() / counts.sum())
+
+    if largest_share(fit) >= ONE_CLASS > largest_share(majority):
+        yield SourceWarning(
+            "collapsed",
+            (),
+            f"{name} puts {100 * largest_share(fit):.0f}% of the voted rows into one class, the majority "
+            f"{100 * largest_share(majority):.0f}%: it has lost a class; take the majority, or a prior of your own",
+        )
+    with np.errstate(invalid="ignore"):
+        worse = _names(votes, fit.accuracies < 1 / len(votes.classes))
+    if worse:
+        yield SourceWarning(
+            "below_chance",
+            worse,
+            f"{_listed(worse)} {_verb(worse, 'is', 'are')} right less often than by chance, as {name} has it: look at "
+            f"{_verb(worse, 'its', 'their')} votes, which it reads as votes for the other classes",
+        )
+    if not fit.converged:
+        yield SourceWarning(
+            "not_converged", (), f"{name} had not ended after {fit.iterations} iterations: raise the limit"
+        )
+
+
+def _names(votes: Votes, where: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[str, ...]:
+    return tuple(votes.sources[index] for index in np.flatnonzero(where).tolist())
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:MOST_NAMED])
+    return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def _verb(names: tuple[str, ...], singular: str, plural: str) -> str:
+    return singular if len(names) == 1 else plural

@@ -1,0 +1,45 @@
+"""Majority vote: the label model without a model, which stands beside all others."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from penchant.weak.contract import Probabilities
+from penchant.weak.label_models.posterior import LabelFit
+from penchant.weak.label_models.votes import Patterns, one_hot
+
+
+def fit_majority(
+    patterns: Patterns, prior: Probabilities, *, smoothing: float = 1.0, weights: Probabilities | None = None
+) -> LabelFit:
+    """Return the share of the votes of each class, with `smoothing` votes spread evenly over the classes.
+
+    p(k) = (weighted votes for k + smoothing / classes) / (weighted votes + smoothing), and the prior where nobody
+    votes. So one vote of two classes is .75 at a smoothing of 1, and classes with equally many votes have equal shares.
+
+    Args:
+        weights: of the sources, shape (sources,); all 1 if not given.
+
+    Returns:
+        Probabilities, and as accuracies how often a source votes as the others do: the share of their votes for its
+        class, over rows on which somebody else votes.
+    """
+    classes = patterns.classes
+    votes = one_hot(patterns.answers, classes)[:, :, :-1]
+    weighted_votes = votes if weights is None else votes * weights[None, :, None]
+    totals = weighted_votes.sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = (totals + smoothing / classes) / (totals.sum(-1, keepdims=True) + smoothing)
+    probabilities = np.where(patterns.is_voted[:, None], shares, prior[None, :])
+    return LabelFit(probabilities, _agreement_with_others(votes, patterns.counts))
+
+
+def _agreement_with_others(votes: Probabilities, counts: Probabilities) -> Probabilities:
+    """Return the mean share of the other sources' votes that are for a source's class, shape (sources,)."""
+    # its own vote would count as agreement: a source alone would be right always
+    others = votes.sum(1, keepdims=True) - votes
+    number = others.sum(-1)
+    share = np.divide((votes * others).sum(-1), number, out=np.zeros_like(number), where=number > 0)
+    mass = counts[:, None] * (votes.sum(-1) > 0) * (number > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((share * mass).sum(0) / mass.sum(0))

@@ -1,0 +1,118 @@
+"""Draw the page of many weak sources from its results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator
+
+from penchant.metrics.estimates import Estimate
+from penchant.reports.kit.canvas import MUTED, Picture, blank, error_arms, export, percent_axis, run_style, style
+from penchant.reports.kit.page import shared_context, write_page
+from penchant.reports.kit.render import figure_context
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import count, short
+from penchant.weak.label_models.results import SourcesResult
+from penchant.weak.label_models.words import NAME, headline, model_rows, notes, source_rows, verdict
+
+MOST_SOURCES = 40  # in the figure
+CAPTION = (
+    "How often each source is right where it votes: estimated by {model}, with an interval over rows{true}. "
+    "The dotted line is chance. An estimate is only as good as the model's assumption that sources err independently."
+)
+MEANING = (
+    "Coverage is the share of rows that a source votes on, overlap where another votes too, conflict where another "
+    "votes otherwise.",
+    "A label model weighs sources by how they agree with each other. It cannot know whether all of them are wrong in "
+    "the same way.",
+    "The majority is what every model has to beat. The labels are a start: a student on them may be better than both.",
+)
+
+
+def sources_page(result: SourcesResult, provenance: Mapping[str, object], folder: Path) -> None:
+    """Write `report.html` and its figure.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    pictures = {"accuracies": _picture(result)}
+    write_page(sources_context(result, provenance, pictures), pictures, folder)
+
+
+def sources_context(
+    result: SourcesResult, provenance: Mapping[str, object], pictures: Mapping[str, Picture]
+) -> dict[str, object]:
+    """Return the values that fill the template."""
+    true = ", and true, on the rows with a truth" if result.with_truth else ""
+    caption = CAPTION.format(model=result.model, true=true)
+    return {
+        "title": "Labels from many weak sources",
+        "headline": [f"{headline(result)}.", f"{_capital(verdict(result))}."],
+        "section": "Accuracy of the sources",
+        "warnings": [
+            {
+                "about": ", ".join(short(name, NAME) for name in warning.sources) or "all",
+                "text": f"{_capital(warning.text)}.",
+            }
+            for warning in result.warnings
+        ],
+        "figures": [figure_context(key, picture, caption) for key, picture in pictures.items()],
+        "findings": MEANING,
+        "tables": [
+            Table("The sources, in the order of the columns.", *source_rows(result)),
+            Table("The majority beside each model.", *model_rows(result)),
+        ],
+        "texts": [],
+        "texts_note": "",
+        "facts": [
+            ("Task", "label rows by the votes of many sources"),
+            ("Model", result.model),
+            ("Rows", count(result.rows, "row")),
+            *(("Read", _capital(note)) for note in notes(result)),
+        ],
+        **shared_context(result.method, result.level, provenance, "rows"),
+    }
+
+
+def _picture(result: SourcesResult) -> Picture:
+    """Draw the estimated accuracy of each source, and the true one where it is known."""
+    sources = [source for source in result.sources if source.estimated][:MOST_SOURCES]
+    has_truth = any(source.true for source in sources)
+    with style():
+        figure, axes = blank(7.0, 1.1 + 0.34 * max(len(sources), 1))
+        axes.axvline(1 / len(result.classes), color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
+        series = [("estimated", [source.estimated for source in sources], -0.14 if has_truth else 0.0)]
+        if has_truth:
+            series.append(("true", [source.true for source in sources], 0.14))
+        for index, (name, estimates, shift) in enumerate(series):
+            _draw(axes, estimates, shift, index, name)
+        axes.set_ylim(len(sources) - 0.5, -0.5)
+        axes.yaxis.set_major_locator(FixedLocator(range(len(sources))))
+        axes.set_yticklabels([short(source.name, 28) for source in sources])
+        axes.set_xlim(0, 1.02)
+        percent_axis(axes.xaxis)
+        return export(figure, "Accuracy where the source votes", [name for name, *_ in series] if has_truth else [])
+
+
+def _draw(axes: Axes, estimates: Sequence[Estimate | None], shift: float, index: int, name: str) -> None:
+    """Draw one accuracy per source, where there is one, a little above or below the source's line."""
+    drawn = [(line, estimate) for line, estimate in enumerate(estimates) if estimate is not None]
+    if not drawn:
+        return
+    values = [estimate.value for _, estimate in drawn]
+    axes.errorbar(
+        values,
+        [line + shift for line, _ in drawn],
+        xerr=error_arms([estimate for _, estimate in drawn]),
+        color=run_style(index)[0],
+        linestyle="none",
+        marker=run_style(index)[2],
+        markersize=5,
+        label=name,
+    )
+
+
+def _capital(sentence: str) -> str:
+    return f"{sentence[:1].upper()}{sentence[1:]}"

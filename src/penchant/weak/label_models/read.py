@@ -1,0 +1,287 @@
+"""Votes from a table: which columns are sources, what their cells say, and what is refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from penchant.data.sources.files import read_rows
+from penchant.data.sources.rows import RowProblem
+from penchant.data.sources.values import cut
+from penchant.errors import InputError, did_you_mean
+from penchant.weak.label_models.settings import WeakSources
+from penchant.weak.label_models.votes import ABSTAINS, Answers, Votes
+from penchant.weak.rows import TEXT_FIELDS
+
+ABSTENTIONS = {"": "empty", "none": "null", "null": "null", "nan": "null", "<na>": "null", "abstain": "abstain"}
+MINUS_ONE = "-1"
+ROW_NUMBERS = frozenset({"id", "idx", "index", "row", "uid", "uuid", "guid", "group", "unnamed: 0", "comment_id"})
+MOST_CLASSES = 50  # a column with more values is no vote
+LONGEST_CLASS = 60  # characters of a class's name on average, beyond which a column is text
+MOST_SHOWN = 5
+
+Cell = str | None
+"""A vote by the name or number of a class; None abstains."""
+
+
+@dataclass
+class VoteTable:
+    """A file of votes as it was read.
+
+    Attributes:
+        votes: of the sources. left_out: by column that is no source, why.
+        abstentions: how many cells abstain, by what stands there (`empty`, `null`, `-1`).
+        truth_missing: rows without a truth, where there is a column of it.
+    """
+
+    votes: Votes
+    left_out: Mapping[str, str]
+    abstentions: Mapping[str, int]
+    truth_missing: int = 0
+
+
+@dataclass
+class _Columns:
+    """Cells by column, with what was found out about them."""
+
+    cells: dict[str, list[Cell]]
+    left_out: dict[str, str] = field(default_factory=dict)
+    abstentions: Counter[str] = field(default_factory=Counter)
+
+
+def read_votes(config: WeakSources) -> VoteTable:
+    """Read the file that `votes` names.
+
+    Raises:
+        InputError: rows that cannot be read, named columns that are not there, no column of votes, probabilities where
+            they are not asked for, names and numbers of classes mixed, classes that nobody named, or one class.
+    """
+    assert config.votes is not None
+    rows = _rows(config.votes)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    _check_named(config, names)
+    text = config.text or next((name for name in TEXT_FIELDS if name in names), None)
+    left_out = dict.fromkeys(config.ignore, "named in ignore")
+    candidates = [name for name in names if name not in (text, config.truth, *config.ignore)]
+    columns = _Columns({}, left_out)
+    for name in candidates:
+        _add_column(columns, name, [row.get(name) for row in rows], config)
+    truth = None
+    if config.truth is not None:
+        truth = _Columns({})
+        _add_column(truth, config.truth, [row.get(config.truth) for row in rows], config, is_source=False)
+    if not columns.cells:
+        raise InputError(f"{config.votes} has no column of votes: {_listed(names)}" + _reasons(columns.left_out))
+    cells_of_truth = truth.cells[config.truth] if truth and config.truth else []
+    classes = config.classes or _class_names(config.votes, columns.cells, cells_of_truth)
+    answers = np.stack([_answers(name, cells, classes, config) for name, cells in columns.cells.items()], 1)
+    if len(np.unique(answers[answers != ABSTAINS])) < 2:
+        raise InputError(_one_class(config.votes, answers, classes))
+    true_classes = None
+    if truth is not None and config.truth is not None:
+        true_classes = _answers(config.truth, cells_of_truth, classes, config)
+    votes = Votes(
+        answers,
+        tuple(columns.cells),
+        tuple(classes),
+        None if text is None else tuple("" if row.get(text) is None else str(row[text]) for row in rows),
+        true_classes,
+    )
+    missing = 0 if true_classes is None else int((true_classes == ABSTAINS).sum())
+    return VoteTable(votes, columns.left_out, dict(columns.abstentions), missing)
+
+
+def _rows(source: str) -> list[Mapping[str, object]]:
+    """Return the rows of a file; refuse one with damaged rows, or without any."""
+    rows: list[Mapping[str, object]] = []
+    problems: list[str] = []
+    # all damaged rows at once: a file with one kind of mistake has it in many
+    for row in read_rows(source):
+        if isinstance(row, RowProblem):
+            problems.append(str(row))
+        else:
+            rows.append(row.values)
+    if problems:
+        more = f"\n(+{len(problems) - MOST_SHOWN} more)" if len(problems) > MOST_SHOWN else ""
+        raise InputError(f"{source}: {len(problems)} rows cannot be read:\n" + "\n".join(problems[:MOST_SHOWN]) + more)
+    if not rows:
+        raise InputError(f"{source} has no rows")
+    return rows
+
+
+def _check_named(config: WeakSources, names: Sequence[str]) -> None:
+    """Refuse a column that the settings name and the file has not, or that they name twice."""
+    for setting, column in (("text", config.text), ("truth", config.truth), *(("ignore", c) for c in config.ignore)):
+        if column is not None and column not in names:
+            question = did_you_mean(column, list(names))
+            raise InputError(
+                f"{setting}={cut(column)}: {config.votes} has no such column{question}; it has {_listed(names)}"
+            )
+    if config.truth is not None and config.truth in (config.text, *config.ignore):
+        raise InputError(f"the column {cut(config.truth)} is named as the truth and as something else")
+
+
+def _add_column(
+    columns: _Columns, name: str, values: Sequence[object], config: WeakSources, *, is_source: bool = True
+) -> None:
+    """Read a column's cells; one that holds no votes is left out, with the reason."""
+    abstentions: Counter[str] = Counter()
+    cells = [_cell(value, config.classes, abstentions) for value in values]
+    present = [cell for cell in cells if cell is not None]
+    fractions = [cell for cell in present if _is_fraction(cell)]
+    if is_source and (reason := _no_vote_reason(name, present, len(fractions), config)):
+        columns.left_out[name] = reason
+        return
+    if fractions and not (config.classes and set(fractions) <= set(config.classes)):
+        if config.probabilities == "refuse" or not is_source:
+            raise InputError(
+                f"the column {cut(name)} of {config.votes} holds probabilities, such as {fractions[0]}, and a vote is "
+                "a class or an abstention: name the column in `ignore`, or take the more probable of two classes by "
+                "`probabilities=argmax`"
+            )
+        cells = [None if cell is None else _more_probable(cell, name) for cell in cells]
+    columns.cells[name] = cells
+    columns.abstentions.update(abstentions)
+
+
+def _cell(value: object, classes: Sequence[str] | None, abstentions: Counter[str]) -> Cell:
+    """Return a vote as text; None for an abstention, which is counted by what stands there."""
+    if value is None:
+        abstentions["null"] += 1
+        return None
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, float) and value != value:
+        text = "nan"
+    else:
+        text = str(value).strip()
+    # pandas writes a column of whole numbers with gaps as 1.0
+    if text.endswith(".0") and text[:-2].lstrip("-").isdecimal():
+        text = text[:-2]
+    if classes is not None and text in classes:
+        return text
+    if text.lower() in ABSTENTIONS:
+        abstentions[ABSTENTIONS[text.lower()]] += 1
+        return None
+    if text == MINUS_ONE:
+        abstentions[MINUS_ONE] += 1
+        return None
+    return text
+
+
+def _is_fraction(cell: str) -> bool:
+    """Return whether a cell is a number between whole ones, as a probability is."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return False
+    return 0 < number < 1
+
+
+def _more_probable(cell: str, name: str) -> Cell:
+    """Return the class 0 or 1 by the probability of class 1; None at one half."""
+    try:
+        number = float(cell)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise InputError(f"the column {cut(name)} holds probabilities and {cut(cell)!r}, which is none")
+    return None if number == 0.5 else str(int(number > 0.5))
+
+
+def _no_vote_reason(name: str, present: Sequence[str], fractions: int, config: WeakSources) -> str:
+    """Return why a column is no source; empty where it is one. Columns without any vote stay: they are warned of."""
+    # of probabilities every row has another value, and yet they are meant as votes
+    if fractions and name.strip().lower() not in ROW_NUMBERS:
+        return ""
+    if (classes := config.classes) is not None:
+        known = sum(cell in classes or (cell.isdecimal() and int(cell) < len(classes)) for cell in present)
+        # some cells outside of the classes are a mistake to name, most of them another kind of column
+        return "" if 2 * known >= len(present) else _kind_of(name, present) or "most values are no classes"
+    return _kind_of(name, present)
+
+
+def _kind_of(name: str, present: Sequence[str]) -> str:
+    """Return what a column holds in place of votes, as far as names and values tell; empty where nothing does."""
+    values = set(present)
+    if name.strip().lower() in ROW_NUMBERS:
+        return "numbers or names of rows"
+    if present and sum(map(len, present)) / len(present) > LONGEST_CLASS:
+        return "text"
+    if len(values) > MOST_CLASSES or (len(values) > 5 and 2 * len(values) > len(present)):
+        return f"{len(values)} different values"
+    return ""
+
+
+def _class_names(source: str, cells: Mapping[str, Sequence[Cell]], truth: Sequence[Cell]) -> tuple[str, ...]:
+    """Return the classes that somebody votes for, or that are true; numbers by their value.
+
+    Raises:
+        InputError: names and numbers mixed, or names that differ in case alone.
+    """
+    by_column = {name: {cell for cell in column if cell is not None} for name, column in cells.items()}
+    if truth:
+        by_column["the truth"] = {cell for cell in truth if cell is not None}
+    names = set().union(*by_column.values())
+    numbers = {name for name in names if name.isdecimal()}
+    if numbers and numbers != names:
+        with_numbers = [name for name, values in by_column.items() if values & numbers]
+        with_names = [name for name, values in by_column.items() if values - numbers]
+        raise InputError(
+            f"{source}: {_listed(with_numbers)} name classes by number ({_listed(sorted(numbers))}), "
+            f"{_listed(with_names)} by name ({_listed(sorted(names - numbers))}): say which number is which, by "
+            f"`classes=[{', '.join(sorted(names - numbers)[:MOST_SHOWN])}]` in the order 0, 1, ..."
+        )
+    folded: dict[str, str] = {}
+    for name in sorted(names):
+        if (other := folded.setdefault(name.casefold(), name)) != name:
+            raise InputError(
+                f"{source}: the classes {other!r} and {name!r} differ in case alone; write them alike, or name both in "
+                "`classes`"
+            )
+    return tuple(sorted(names, key=lambda name: (int(name) if name.isdecimal() else 0, name)))
+
+
+def _answers(name: str, cells: Sequence[Cell], classes: Sequence[str], config: WeakSources) -> Answers:
+    """Return a column as classes, shape (rows,).
+
+    Raises:
+        InputError: votes outside the classes, with the first of them.
+    """
+    numbers = {cell: number for number, cell in enumerate(classes)}
+    # a number stands for a class only where somebody said the order, and after a class of that name
+    if config.classes is not None:
+        numbers = {str(number): number for number in range(len(classes))} | numbers
+    unknown = [(row, cell) for row, cell in enumerate(cells, 1) if cell is not None and cell not in numbers]
+    if unknown:
+        row, cell = unknown[0]
+        raise InputError(
+            f"{config.votes}: {len(unknown)} votes of the column {cut(name)} are none of the classes "
+            f"{_listed(classes)}; the first is {cut(cell)!r} in row {row}. Name all classes in `classes`, or the "
+            "column in `ignore`"
+        )
+    return np.array([ABSTAINS if cell is None else numbers[cell] for cell in cells], dtype=np.int64)
+
+
+def _one_class(source: str, answers: Answers, classes: Sequence[str]) -> str:
+    voted = np.unique(answers[answers != ABSTAINS])
+    if not len(voted):
+        return f"{source}: every source abstains on every row: there are no votes"
+    return (
+        f"{source}: all votes are for the class {cut(classes[voted[0]])}: nothing tells it from another. Add a source "
+        "that votes for another class"
+    )
+
+
+def _reasons(left_out: Mapping[str, str]) -> str:
+    if not left_out:
+        return ""
+    return " (" + "; ".join(f"{cut(name)}: {reason}" for name, reason in list(left_out.items())[:MOST_SHOWN]) + ")"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(cut(name) for name in names[:MOST_SHOWN])
+    return shown + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")

@@ -1,0 +1,153 @@
+"""`penchant weak sources`: votes in; labels, numbers and a page out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from penchant.errors import InputError
+from penchant.files import atomic_write
+from penchant.runs.provenance import provenance_of_files
+from penchant.runs.run_folder import RunFolder
+from penchant.typed_json import to_object
+from penchant.types import RunResult
+from penchant.weak.contract import Probabilities
+from penchant.weak.label_models.copies import excess_agreement, weights_by_redundancy
+from penchant.weak.label_models.fit import accuracy_estimates, fit_model, settle_prior, settle_ties
+from penchant.weak.label_models.identification import identification_warnings, model_warnings
+from penchant.weak.label_models.majority import fit_majority
+from penchant.weak.label_models.measure import measure_model, measure_sources
+from penchant.weak.label_models.posterior import LabelFit
+from penchant.weak.label_models.read import VoteTable, read_votes
+from penchant.weak.label_models.results import SourcesResult
+from penchant.weak.label_models.settings import Majority, WeakSources
+from penchant.weak.label_models.votes import Patterns, Votes, most_probable, patterns_of
+
+LABELS = "labels.jsonl"
+
+
+def weak_sources(config: WeakSources) -> RunResult:
+    """Label rows by the votes of many sources, into a run directory.
+
+    It holds `labels.jsonl` (where the votes have texts), `sources.json`, `report.html` and `provenance.json`.
+
+    Raises:
+        InputError: votes that cannot be read, or that a model cannot be fitted to. Nothing is left behind.
+        RunError: the folder cannot be written.
+    """
+    from penchant.weak.label_models.page import sources_page  # brings matplotlib
+
+    folder = RunFolder(config.out, config, resumable=False)
+    assert config.votes is not None
+    record = to_object(provenance_of_files([config.votes], config.seed))
+    table = read_votes(config)
+    labels = folder.path / LABELS
+    result, probabilities, row_weights = label_votes(config, table, labels if table.votes.texts is not None else None)
+    folder.open()  # only now: votes that are refused leave no folder behind
+    try:
+        # numbers before the page: if drawing fails, what was measured is kept
+        folder.write_json("provenance.json", record)
+        folder.write_json(f"{config.method}.json", to_object(result))
+        if table.votes.texts is not None:
+            write_weighted_labels(table.votes, probabilities, row_weights, labels)
+        sources_page(result, record, folder.path)
+        return RunResult(config.method, folder.path, to_object(result))
+    finally:
+        folder.close()
+
+
+def label_votes(
+    config: WeakSources, table: VoteTable, labels: Path | None
+) -> tuple[SourcesResult, Probabilities, Probabilities]:
+    """Fit the models, and measure sources and models.
+
+    Args:
+        labels: the file that labels will go to.
+
+    Returns:
+        The result; probabilities of the classes by `config.model`, shape (rows, classes); and the weight of each row,
+        0 where nobody votes, shape (rows,).
+
+    Raises:
+        InputError: what a model cannot be fitted to; a prior of other classes.
+    """
+    votes = table.votes
+    patterns = patterns_of(votes.answers, len(votes.classes))
+    prior = settle_prior(config.prior, votes)
+    excess = excess_agreement(patterns, prior)
+    weights = weights_by_redundancy(excess) if config.downweight_copies else np.ones(len(votes.sources))
+    # without the weights of copies: the majority as everybody knows it is what models are compared with
+    majority = fit_majority(patterns, prior)
+    fits: list[tuple[str, LabelFit]] = []
+    models = [Majority(), *(model for model in (config.model, *config.compare) if model != Majority())]
+    for model in models:
+        fits.append((model.label, fit_model(model, patterns, prior, sources=votes.sources, weights=weights)))
+    chosen = next(fit for model, (_, fit) in zip(models, fits, strict=True) if model == config.model)
+    fitted, row_weights = settle_ties(chosen, patterns, prior, config.ties)
+    estimates = accuracy_estimates(
+        config.model,
+        patterns,
+        prior,
+        chosen,
+        sources=votes.sources,
+        weights=weights,
+        level=config.level,
+        resamples=config.resamples,
+        seed=config.seed,
+    )
+    warnings = [*identification_warnings(votes, excess)]
+    for name, fit in fits[1:]:
+        warnings += model_warnings(name, fit, majority, votes, patterns)
+    result = SourcesResult(
+        method=config.method,
+        classes=votes.classes,
+        rows=len(votes.answers),
+        unvoted=int((~patterns.is_voted[patterns.pattern_of_row]).sum()),
+        tied=_tied(chosen, patterns),
+        ties=config.ties,
+        prior=dict(zip(votes.classes, prior.tolist(), strict=True)),
+        prior_source="given" if isinstance(config.prior, Mapping) else config.prior,
+        level=config.level,
+        abstentions=table.abstentions,
+        left_out=table.left_out,
+        with_truth=0 if votes.truth is None else int((votes.truth >= 0).sum()),
+        model=config.model.label,
+        sources=measure_sources(votes, estimates, weights, level=config.level),
+        models=tuple(
+            measure_model(model, fit, majority, votes, patterns, level=config.level)
+            for model, (_, fit) in zip(models, fits, strict=True)
+        ),
+        warnings=tuple(warnings),
+        labels=None if labels is None else str(labels),
+    )
+    return result, fitted.probabilities[patterns.pattern_of_row], row_weights[patterns.pattern_of_row]
+
+
+def _tied(fit: LabelFit, patterns: Patterns) -> int:
+    tied = most_probable(fit.probabilities).sum(-1) > 1
+    return int((patterns.counts * tied * patterns.is_voted).sum())
+
+
+def write_weighted_labels(votes: Votes, probabilities: Probabilities, weights: Probabilities, path: Path) -> None:
+    """Write a JSON line per row: text, the most probable class, all probabilities by name, and the row's weight.
+
+    Raises:
+        InputError: a row without a text.
+        OSError: it cannot be written.
+    """
+    assert votes.texts is not None
+    lines = []
+    for number, (text, row, weight) in enumerate(zip(votes.texts, probabilities, weights.tolist(), strict=True), 1):
+        if not text.strip():
+            raise InputError(f"row {number} has no text: take it out, or name another column by `text`")
+        content = {
+            "text": text,
+            "label": votes.classes[int(row.argmax())],
+            "probabilities": {name: float(p) for name, p in zip(votes.classes, row, strict=True)},
+            "weight": weight,
+        }
+        lines.append(json.dumps(content, ensure_ascii=False))
+    atomic_write(path, "\n".join(lines) + "\n")

@@ -1,0 +1,90 @@
+"""Accuracies of sources from three of them at a time, in closed form, for two classes.
+
+Fu et al. 2020, "Fast and three-rious" (FlyingSquid), here per answer and with a known prior, so that a source may be
+right more often on one class than on the other, or vote for one class alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from penchant.errors import InputError
+from penchant.weak.contract import Probabilities
+from penchant.weak.label_models.posterior import LabelFit, accuracies_by_answers, posterior
+from penchant.weak.label_models.votes import Patterns, one_hot
+
+FEWEST_SOURCES = 3
+EDGE = 1e-3  # least probability of an answer: a source is never without an error
+SMALLEST_COVARIANCE = 1e-6  # of two partners: below it a triplet divides by noise
+
+
+def fit_triplets(
+    patterns: Patterns, prior: Probabilities, *, combine: str = "median", weights: Probabilities | None = None
+) -> LabelFit:
+    """Solve for P(answer | class) of each source with each two others, and take the median or mean.
+
+    Where sources answer independently given the class Y, the covariance of an indicator a of one source with the signed
+    votes b, c of two others (1, -1, 0 for an abstention) is Cov(a, b) = d_a d_b p (1 - p), where d is the difference of
+    the means between the classes. So d_a^2 p (1 - p) = Cov(a, b) Cov(a, c) / Cov(b, c). Signs follow from the
+    assumption that a source votes for a class more often where it is the true one.
+
+    Args:
+        combine: `median` or `mean` over the pairs of partners.
+        weights: how much of a source's evidence counts in the probabilities, shape (sources,).
+
+    Raises:
+        InputError: not two classes, fewer than three sources, or a prior of 0.
+    """
+    sources = patterns.answers.shape[1]
+    if patterns.classes != 2:
+        raise InputError(f"triplets need two classes, got {patterns.classes}: take dawid_skene or moments")
+    if sources < FEWEST_SOURCES:
+        raise InputError(f"triplets need at least {FEWEST_SOURCES} sources, got {sources}")
+    if min(prior) <= 0:
+        raise InputError("triplets need a prior above 0 for both classes")
+    shares = patterns.counts / patterns.counts.sum()
+    indicators = one_hot(patterns.answers, 2)
+    rates = np.einsum("p,psa->sa", shares, indicators)
+    tables = np.repeat(rates[:, None, :], 2, axis=1)
+    for answer in (0, 1):
+        difference = _differences(indicators[:, :, answer], indicators, shares, prior, combine)
+        # of class 0 a vote for 0 is more probable, of class 1 a vote for 1
+        sign = 1 if answer == 0 else -1
+        tables[:, 0, answer] += sign * prior[1] * difference
+        tables[:, 1, answer] -= sign * prior[0] * difference
+    tables[:, :, 2] = 1 - tables[:, :, 0] - tables[:, :, 1]
+    # noise takes a difference beyond what a probability can be; an answer that never came stays impossible
+    tables = np.clip(tables, EDGE * (rates[:, None, :] > 0), 1)
+    tables /= tables.sum(-1, keepdims=True)
+    # a source that never voted has no answer to compare
+    accuracies = np.where(rates[:, :2].sum(-1) > 0, accuracies_by_answers(tables, prior), np.nan)
+    probabilities = posterior(patterns.answers, tables, prior, weights)
+    probabilities[~patterns.is_voted] = prior
+    return LabelFit(probabilities, accuracies, tables)
+
+
+def _differences(
+    answer: Probabilities, indicators: Probabilities, shares: Probabilities, prior: Probabilities, combine: str
+) -> Probabilities:
+    """Return how much more probable an answer is in one class than in the other, shape (sources,), at least 0.
+
+    Args:
+        answer: indicators of one answer, shape (patterns, sources).
+    """
+    signed = indicators[:, :, 1] - indicators[:, :, 0]
+    centred, partners = answer - shares @ answer, signed - shares @ signed
+    with_partners = (centred * shares[:, None]).T @ partners
+    among_partners = (partners * shares[:, None]).T @ partners
+    sources = answer.shape[1]
+    differences = np.zeros(sources)
+    first, second = np.triu_indices(sources, 1)
+    for source in range(sources):
+        usable = (first != source) & (second != source)
+        usable &= np.abs(among_partners[first, second]) > SMALLEST_COVARIANCE
+        left, right = first[usable], second[usable]
+        if not len(left):  # nobody to compare with: its answer tells nothing
+            continue
+        squares = with_partners[source, left] * with_partners[source, right] / among_partners[left, right]
+        values = np.sqrt(np.maximum(squares, 0) / (prior[0] * prior[1]))
+        differences[source] = np.median(values) if combine == "median" else values.mean()
+    return differences

@@ -1,0 +1,75 @@
+"""Votes of many sources on rows: a class or an abstention each, and equal rows counted together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penchant.weak.contract import Probabilities
+
+Answers = NDArray[np.int64]
+ABSTAINS = -1
+"""Stands in place of a class where a source abstains."""
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What each source says of each row.
+
+    Attributes:
+        answers: shape (rows, sources): a class, counted from 0, or `ABSTAINS`.
+        sources: names of the columns. classes: names, in order.
+        texts: of the rows; None where the file has none.
+        truth: shape (rows,): the true class, or `ABSTAINS` where nobody knows it; None without such a column.
+    """
+
+    answers: Answers
+    sources: tuple[str, ...]
+    classes: tuple[str, ...]
+    texts: tuple[str, ...] | None = None
+    truth: Answers | None = None
+
+    def pick(self, sources: Sequence[int]) -> Votes:
+        """Return the votes of some of the sources."""
+        return replace(self, answers=self.answers[:, sources], sources=tuple(self.sources[index] for index in sources))
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Rows with equal votes as one row with a count: models read each pattern once, and resamples only change counts.
+
+    Attributes:
+        answers: shape (patterns, sources). counts: shape (patterns,).
+        pattern_of_row: shape (rows,), the pattern of each row.
+        classes: how many there are.
+    """
+
+    answers: Answers
+    counts: Probabilities
+    pattern_of_row: NDArray[np.intp]
+    classes: int
+
+    @property
+    def is_voted(self) -> NDArray[np.bool_]:
+        """Which patterns have a vote, shape (patterns,)."""
+        return np.asarray((self.answers != ABSTAINS).any(-1))
+
+
+def patterns_of(answers: Answers, classes: int) -> Patterns:
+    """Return the distinct rows of votes with their counts."""
+    patterns, row_patterns, counts = np.unique(answers, axis=0, return_inverse=True, return_counts=True)
+    return Patterns(patterns, counts.astype(np.float64), row_patterns.reshape(-1), classes)
+
+
+def one_hot(answers: Answers, classes: int) -> Probabilities:
+    """Return answers as indicators, shape (rows, sources, classes + 1); the last column is the abstention."""
+    return np.eye(classes + 1)[np.where(answers == ABSTAINS, classes, answers)]
+
+
+def most_probable(probabilities: Probabilities) -> NDArray[np.bool_]:
+    """Return which classes of each row are the most probable ones, shape (rows, classes): several where they tie."""
+    # equal but for rounding is a tie: shares such as .1 + .2 and .3 differ in the last bit
+    return np.asarray(probabilities >= probabilities.max(-1, keepdims=True) - 1e-9)

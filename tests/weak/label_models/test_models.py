@@ -1,0 +1,205 @@
+"""Label models: values by hand, limits, and equality with other implementations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from penchant.errors import InputError
+from penchant.weak.label_models.copies import excess_agreement, weights_by_redundancy
+from penchant.weak.label_models.dawid_skene import fit_dawid_skene, fit_one_coin
+from penchant.weak.label_models.majority import fit_majority
+from penchant.weak.label_models.moments import fit_moments
+from penchant.weak.label_models.posterior import posterior
+from penchant.weak.label_models.triplets import fit_triplets
+from penchant.weak.label_models.votes import Patterns, patterns_of
+
+UNIFORM = np.array([0.5, 0.5])
+Rows = NDArray[np.int64]
+
+
+def simulate(
+    accuracies: list[float], rows: int, *, coverage: float = 1.0, positive: float = 0.5, seed: int = 0, classes: int = 2
+) -> tuple[Rows, Rows]:
+    """Return the truth and the votes of independent sources, which err alike in all classes."""
+    random = np.random.default_rng(seed)
+    shares = [1 - positive, positive] if classes == 2 else [1 / classes] * classes
+    truth = random.choice(classes, size=rows, p=shares)
+    right = random.random((rows, len(accuracies))) < accuracies
+    other = (truth[:, None] + random.integers(1, classes, right.shape)) % classes
+    votes = np.where(right, truth[:, None], other)
+    return truth, np.where(random.random(votes.shape) < coverage, votes, -1)
+
+
+def by_row(patterns: Patterns, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values[patterns.pattern_of_row]
+
+
+def test_the_majority_by_hand() -> None:
+    votes = np.array([[0, 0, 1], [1, -1, -1], [-1, -1, -1], [0, 1, -1]])
+    patterns = patterns_of(votes, 2)
+    prior = np.array([0.7, 0.3])
+    fit = fit_majority(patterns, prior)
+    np.testing.assert_allclose(by_row(patterns, fit.probabilities)[:, 0], [2.5 / 4, 0.25, 0.7, 0.5])
+    # the third source meets others in row 0 alone, and both say otherwise
+    assert fit.accuracies[2] == 0
+    shares = by_row(patterns, fit_majority(patterns, prior, smoothing=0).probabilities)
+    np.testing.assert_allclose(shares[:2], [[2 / 3, 1 / 3], [0, 1]])
+    weighted = by_row(patterns, fit_majority(patterns, prior, weights=np.array([1.0, 1.0, 4.0])).probabilities)
+    np.testing.assert_allclose(weighted[0], [2.5 / 7, 4.5 / 7])
+
+
+def test_equal_rows_are_counted_and_the_posterior_is_bayes_rule() -> None:
+    votes = np.array([[0, 1], [0, 1], [1, -1]])
+    patterns = patterns_of(votes, 2)
+    assert sorted(patterns.counts.tolist()) == [1, 2]
+    np.testing.assert_array_equal(patterns.answers[patterns.pattern_of_row], votes)
+    table = np.array([[[0.9, 0.1, 1], [0.2, 0.8, 1]], [[0.6, 0.4, 1], [0.3, 0.7, 1]]])
+    found = by_row(patterns, posterior(patterns.answers, table, np.array([0.25, 0.75])))
+    # by hand: .25 * .9 * .4 against .75 * .2 * .7, and .25 * .1 against .75 * .8
+    np.testing.assert_allclose(found[:, 0], [0.09 / 0.195, 0.09 / 0.195, 0.025 / 0.625])
+    silent = posterior(np.array([[0, 1]]), table, UNIFORM, weights=np.zeros(2))
+    np.testing.assert_allclose(silent, [[0.5, 0.5]])
+
+
+def dawid_skene_again(votes: Rows, classes: int, iterations: int) -> NDArray[np.float64]:
+    """Return the posterior by products of probabilities and loops over all cells."""
+    sources = votes.shape[1]
+    q = np.array([[np.mean([vote == k for vote in row if vote >= 0]) for k in range(classes)] for row in votes])
+    for _ in range(iterations):
+        prior = q.mean(0)
+        table = np.zeros((sources, classes, classes))
+        for source, y, answer in np.ndindex(*table.shape):
+            table[source, y, answer] = max(q[votes[:, source] == answer, y].sum(), 1e-10)
+        table /= table.sum(-1, keepdims=True)
+        joint = np.array(
+            [
+                [prior[y] * np.prod([table[s, y, a] for s, a in enumerate(row) if a >= 0]) for y in range(classes)]
+                for row in votes
+            ]
+        )
+        q = joint / joint.sum(-1, keepdims=True)
+    return q
+
+
+CROWD_KIT = {"abstention": "missing", "smoothing": 0.0, "learn_prior": True, "tolerance": -np.inf}
+
+
+def votes_of_people() -> Rows:
+    _, votes = simulate([0.9, 0.8, 0.75, 0.6, 0.7], 120, coverage=0.7, classes=3)
+    return votes[(votes >= 0).any(1)]
+
+
+def test_dawid_skene_equals_a_derivation_by_loops() -> None:
+    votes = votes_of_people()
+    patterns = patterns_of(votes, 3)
+    fit = fit_dawid_skene(patterns, np.full(3, 1 / 3), iterations=20, **CROWD_KIT)
+    np.testing.assert_allclose(by_row(patterns, fit.probabilities), dawid_skene_again(votes, 3, 20), atol=1e-6)
+    assert (fit.iterations, fit.converged) == (20, False)
+
+
+def test_dawid_skene_equals_crowd_kit_s() -> None:
+    classification = pytest.importorskip("crowdkit.aggregation.classification.dawid_skene")
+    import pandas as pd
+
+    votes = votes_of_people()
+    rows, sources = np.nonzero(votes >= 0)
+    frame = pd.DataFrame({"task": rows, "worker": sources, "label": votes[rows, sources]})
+    peer = classification.DawidSkene(n_iter=20, tol=-np.inf).fit(frame)
+    patterns = patterns_of(votes, 3)
+    fit = fit_dawid_skene(patterns, np.full(3, 1 / 3), iterations=20, **CROWD_KIT)
+    theirs = peer.probas_.sort_index()[[0, 1, 2]].to_numpy()
+    np.testing.assert_allclose(by_row(patterns, fit.probabilities), theirs, atol=1e-4)
+
+
+def test_a_source_that_is_always_wrong_is_turned_round_and_a_silent_one_says_nothing() -> None:
+    truth, votes = simulate([0.9, 0.85, 0.8, 0.1], 600)
+    patterns = patterns_of(np.c_[votes, np.full(600, -1)], 2)
+    for fit in (fit_dawid_skene(patterns, UNIFORM), fit_one_coin(patterns, UNIFORM)):
+        np.testing.assert_allclose(fit.accuracies[:4], [0.9, 0.85, 0.8, 0.1], atol=0.05)
+        assert np.isnan(fit.accuracies[4])
+        assert (by_row(patterns, fit.probabilities).argmax(-1) == truth).mean() > 0.93
+        assert fit.converged
+
+
+def test_one_coin_has_no_side() -> None:
+    _, votes = simulate([0.9, 0.7, 0.6], 200, coverage=0.6, positive=0.3)
+    patterns, swapped = patterns_of(votes, 2), patterns_of(np.where(votes < 0, -1, 1 - votes), 2)
+    found = by_row(patterns, fit_one_coin(patterns, UNIFORM).probabilities)
+    np.testing.assert_allclose(found[:, ::-1], by_row(swapped, fit_one_coin(swapped, UNIFORM).probabilities))
+
+
+def moments_again(votes: Rows, prior: NDArray[np.float64], scale: float, epochs: int) -> NDArray[np.float64]:
+    """Return mu by a gradient of finite differences of the loss as Snorkel states it."""
+    rows, sources = votes.shape
+    classes = len(prior)
+    indicator = np.stack([(votes == k) for k in range(classes)], -1).reshape(rows, -1).astype(float)
+    overlaps = indicator.T @ indicator / rows
+    start = np.zeros((sources * classes, classes))
+    for source in range(sources):
+        for k in range(classes):
+            row = source * classes + k
+            start[row, k] = min(1.0, overlaps[row, row] * 0.7 / prior[k])
+
+    def loss(mu: NDArray[np.float64]) -> float:
+        difference = overlaps - mu @ np.diag(prior) @ mu.T
+        for source in range(sources):
+            block = slice(source * classes, (source + 1) * classes)
+            difference[block, block] = 0
+        return float((difference**2).sum() + ((mu @ prior - np.diag(overlaps)) ** 2).sum())
+
+    mu, velocity = start * scale, np.zeros_like(start)
+    for _ in range(epochs):
+        gradient = np.zeros_like(mu)
+        for index in np.ndindex(*mu.shape):
+            step = np.zeros_like(mu)
+            step[index] = 1e-5
+            gradient[index] = (loss(mu + step) - loss(mu - step)) / 2e-5
+        velocity = 0.9 * velocity + gradient
+        mu = mu - 0.01 * velocity
+    return np.clip(mu, 0.01, 0.99)
+
+
+def test_moment_matching_equals_a_derivation_from_the_same_start() -> None:
+    _, votes = simulate([0.9, 0.7, 0.8], 90, coverage=0.8)
+    prior = np.array([0.4, 0.6])
+    patterns = patterns_of(votes, 2)
+    fit = fit_moments(patterns, prior, start_scale=0.8, epochs=60)
+    assert fit.answers is not None
+    again = moments_again(votes, prior, 0.8, 60).reshape(3, 2, 2)
+    np.testing.assert_allclose(fit.answers[:, :, :2].transpose(0, 2, 1), again, atol=1e-7)
+
+
+def test_moments_and_triplets_recover_sources_and_name_what_they_need() -> None:
+    _, votes = simulate([0.9, 0.75, 0.65, 0.8], 4000, positive=0.3, coverage=0.8)
+    prior = np.array([0.7, 0.3])
+    patterns = patterns_of(votes, 2)
+    for fit in (fit_moments(patterns, prior, epochs=2000), fit_triplets(patterns, prior)):
+        np.testing.assert_allclose(fit.accuracies, [0.9, 0.75, 0.65, 0.8], atol=0.04)
+    for fitter in (fit_moments, fit_triplets):
+        with pytest.raises(InputError, match="at least 3 sources, got 2"):
+            fitter(patterns_of(votes[:, :2], 2), prior)
+    with pytest.raises(InputError, match="two classes, got 3"):
+        fit_triplets(patterns_of(votes, 3), np.full(3, 1 / 3))
+
+
+def test_triplets_tell_a_source_of_one_class() -> None:
+    # fires on 60% of class 1 and 5% of class 0: right in .6 / .65 of its votes
+    random = np.random.default_rng(1)
+    truth, votes = simulate([0.9, 0.8], 6000)
+    fires = random.random(6000) < np.where(truth == 1, 0.6, 0.05)
+    fit = fit_triplets(patterns_of(np.c_[votes, np.where(fires, 1, -1)], 2), UNIFORM)
+    assert fit.answers is not None
+    np.testing.assert_allclose(fit.answers[2, :, 1], [0.05, 0.6], atol=0.03)
+    np.testing.assert_allclose(fit.accuracies[2], 0.6 / 0.65, atol=0.03)
+
+
+def test_copies_share_one_vote() -> None:
+    _, votes = simulate([0.8, 0.7, 0.75], 500, coverage=0.7)
+    excess = excess_agreement(patterns_of(np.c_[votes, votes[:, 0]], 2), UNIFORM)
+    assert excess[0, 3] > 0.95
+    weights = weights_by_redundancy(excess)
+    np.testing.assert_allclose(weights[[0, 3]], 0.5, atol=0.06)
+    np.testing.assert_array_equal(weights[[1, 2]], 1)
+    assert (np.diag(excess) == 0).all()
