@@ -76,7 +76,13 @@ def judging(*lines: str, signature: str = "(self, questions, done)", **settings:
         ("class Mine:\n    def judge_many(self, questions, done):\n        yield Verdict('a')", "is `async` or yields"),
         ("class Mine:\n    judge_many = 3", "expected a judge, which has .*but it is a Mine"),
         ("class Inner:\n    judge_many = answer_all\ndef Mine():\n    return Inner", "but it is the class Inner"),
-        ("def Mine(questions, done):\n    answer_all(questions, done)", "cannot be made of .*missing 2 required"),
+        (
+            "def Mine(questions, done):\n    answer_all(questions, done)",
+            "expected a function of one question, which has .*missing a required argument: 'done'; or a function that "
+            "makes a judge of `judge.settings`, but missing a required argument: 'questions'",
+        ),
+        ("async def Mine(question):\n    return 'a'", "it is `async`, so that a call does nothing"),
+        ("class Call:\n    async def __call__(self):\n        pass\nMine = Call()", "it is `async`"),
         ("def Mine():\n    pass", "but it is a NoneType"),
         ("Mine = None", "but it is a NoneType"),
         ("class Mine:\n    def __init__(self):\n        {}['weights']", r"KeyError: 'weights' \(mine.py, line 17\)"),
@@ -99,6 +105,15 @@ def judging(*lines: str, signature: str = "(self, questions, done)", **settings:
 def test_what_cannot_judge_is_refused_before_anybody_is_asked(body: str, message: str, folder: Path) -> None:
     with pytest.raises(InputError, match=rf"^the judge `mine\.py:Mine`: .*{message}"):
         made(body)
+
+
+def test_a_function_that_makes_judges_and_lacks_a_setting_says_so(folder: Path) -> None:
+    body = "class Inner:\n    judge_many = staticmethod(answer_all)\ndef Mine(model):\n    return Inner()"
+    with pytest.raises(InputError, match=r"it makes judges, and lacks the setting `model` \(judge.settings="):
+        made(body).judge_many(PAIRS, lambda *_: None)
+    with pytest.raises(InputError, match=r"a judge of `judge\.settings`, but missing a required argument: 'model'"):
+        made(body, temperature=1.0)
+    assert made(body, model="m").factory == "mine.py:Mine"
 
 
 @pytest.mark.parametrize(

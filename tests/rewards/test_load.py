@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -319,3 +320,18 @@ def test_no_pairs_no_call() -> None:
 def test_checking_twice_is_checking_once() -> None:
     reward: Callable[..., list[float]] = load_reward("vader")
     assert checked_reward(reward) is reward
+
+
+def test_a_reward_that_has_to_be_awaited_is_refused() -> None:
+    async def later(pairs):  # type: ignore[no-untyped-def]
+        return [1.0 for _ in pairs]
+
+    class Later:
+        async def __call__(self, pairs):  # type: ignore[no-untyped-def]
+            return [1.0 for _ in pairs]
+
+    for reward in (later, Later(), partial(later)):
+        with pytest.raises(InputError, match="it is `async`, so that a call does nothing: write `def`"):
+            checked_reward(reward)
+        with pytest.raises(InputError, match="it is `async`"):
+            load_reward(reward)

@@ -114,7 +114,8 @@ def test_an_object_that_collects_has_one_name_whatever_it_holds_and_so_has_a_fre
     collector = kind()
     name = code_name(collector)
     assert code_warnings([name]) == [
-        "`Lines` uses `self.lines` (a list), which the record does not hold: resuming takes that as unchanged"
+        "`Lines` uses `self.lines` (a list), which the record does not hold: resuming takes that as unchanged. "
+        "What an object collects may grow while a run goes on; give what stays the same as a tuple"
     ]
     collector({"step": 1})
     assert code_name(collector) == name

@@ -17,6 +17,10 @@ GROUPS = [
 ]
 
 
+async def later(line: object) -> None:
+    """Be awaited by nobody."""
+
+
 @pytest.fixture
 def config(tiny_model: str, tmp_path: Path) -> pt.DPO:
     return pt.DPO(
@@ -141,12 +145,13 @@ def test_a_callback_may_answer_by_a_comparison_of_numpy() -> None:
     ("function", "message"),
     [
         (lambda: None, "it is called with one argument, a line of metrics, but too many positional arguments"),
+        (later, "it is called with one argument, a line of metrics, but it is `async`"),
         (lambda line: "stop", "it returned a str, expected True to stop the run, or nothing to go on"),
         (lambda line: 1 / 0, "failed on the line of step 0: ZeroDivisionError"),
     ],
 )
 def test_what_is_no_callback_is_refused_and_leaves_nothing(config: pt.DPO, function: object, message: str) -> None:
-    with pytest.raises(pt.InputError, match=f"the callback `lambda`: {message}"):
+    with pytest.raises(pt.InputError, match=f"the callback `.*`: {message}"):
         pt.train(config.replace(callbacks=[function]))
     assert config.out is not None
     assert not Path(config.out).exists()

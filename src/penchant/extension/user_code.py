@@ -27,6 +27,8 @@ from penchant.errors import InputError, did_you_mean
 
 log = logging.getLogger("penchant.extension")
 
+ASYNC = "it is `async`, so that a call does nothing: write `def`, and `asyncio.run(...)` for what has to be awaited"
+"""Why a coroutine is refused: a call of it would warn that nobody awaited it, and give no answer."""
 Refuse = Callable[[str], InputError]
 """Makes the error of a reason: it knows what the user asked for."""
 
@@ -135,6 +137,8 @@ def call_problem(function: Callable[..., object], arguments: int, names: Mapping
 
     Asked of the signature alone: nothing is called.
     """
+    if is_async(function):
+        return ASYNC
     try:
         inspect.signature(function).bind(*range(arguments), **(names or {}))
     except TypeError as error:
@@ -142,6 +146,12 @@ def call_problem(function: Callable[..., object], arguments: int, names: Mapping
     except ValueError:  # code in C says nothing of its arguments
         return ""
     return ""
+
+
+def is_async(function: object) -> bool:
+    """Return whether a call of a function, or of an object that can be called, only makes what is to be awaited."""
+    calls = (function, type(function).__call__) if callable(function) else ()
+    return any(inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call) for call in calls)
 
 
 def suggest(word: str, choices: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, Self, SupportsFloat, SupportsIndex
 
 from penchant.clean_text import clean
-from penchant.extension.user_code import call_problem
+from penchant.extension.user_code import ASYNC, call_problem, is_async
 from penchant.judges.contract import SWAPPED, Done, Judge, Question
 from penchant.judges.settings import OWN_JUDGES, Custom
 from penchant.types import Verdict
@@ -148,6 +148,13 @@ class FunctionJudge:
         """
         for number, question in enumerate(questions):
             answer = self.answer(question, **self.settings)
+            if hasattr(answer, "judge_many"):
+                lacking = next(name for name in inspect.signature(self.answer).parameters if name not in self.settings)
+                raise OWN_JUDGES.refusal(
+                    self.factory,
+                    f"it was called with a question and returned a judge: it makes judges, and lacks the setting "
+                    f"`{lacking}` (judge.settings={{{lacking!r}: ...}})",
+                )
             if not isinstance(answer, Verdict) and answer not in ("a", "b", "tie"):
                 raise OWN_JUDGES.refusal(
                     self.factory,
@@ -172,8 +179,17 @@ def _make(factory: str, settings: Mapping[str, object]) -> Judge:
         InputError: there is no such attribute, it fails, or what it makes is no judge.
     """
     candidate = OWN_JUDGES.load(factory)
+    if is_async(candidate):
+        raise OWN_JUDGES.refusal(factory, ASYNC)
     if answers_alone(candidate, settings):
         return FunctionJudge(factory, candidate, settings)
+    if inspect.isfunction(candidate) and (problem := call_problem(candidate, 0, settings)):
+        raise OWN_JUDGES.refusal(
+            factory,
+            "expected a function of one question, which has `prompt`, `a` and `b`, but "
+            f"{call_problem(candidate, 1, settings)}; or a function that makes a judge of `judge.settings`, but "
+            f"{problem}",
+        )
     with OWN_JUDGES.named_errors(factory, "it cannot be made of `judge.settings`"):
         if isinstance(candidate, type) or (callable(candidate) and not hasattr(candidate, "judge_many")):
             candidate = candidate(**settings)

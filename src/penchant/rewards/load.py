@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from penchant.arguments import check_pairs
 from penchant.clean_text import clean
 from penchant.errors import InputError, PenchantError
-from penchant.extension.user_code import call_problem, describe_error, raising_line
+from penchant.extension.user_code import ASYNC, call_problem, describe_error, is_async, raising_line
 from penchant.rewards.names import FUNCTIONS, reward_kind, split_thoughts_mark
 from penchant.session.objects import NAME, code_name, shown_name
 from penchant.thoughts import READ_THOUGHTS
@@ -77,7 +77,7 @@ def load_reward(spec: str | Callable[..., object], *, device: str = "auto", over
         raise FUNCTIONS.refusal(
             spec, f"expected a function, but {spec.rpartition(':')[2]} is a {type(function).__name__}"
         )
-    if problem := call_problem(function, 1):
+    if not is_async(function) and (problem := call_problem(function, 1)):
         raise FUNCTIONS.refusal(
             spec, f"it is called with one argument, a list of (prompt, response) texts, but {problem}"
         )
@@ -115,6 +115,8 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
     """
     if getattr(function, "is_checked_reward", False):
         return function
+    if is_async(function):
+        raise FUNCTIONS.refusal(name or getattr(function, "__name__", repr(function)), ASYNC)
     reward_name = f"the reward `{shown_name(name or '') or getattr(function, '__name__', repr(function))}`"
 
     @wraps(function, updated=())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,8 @@ from penchant.session.store import PREFIX, content_digest, find_stored, is_sessi
 
 NAME = "penchant_name"
 """The attribute of what Penchant loaded by a name, such as a reward: the name."""
+GROWING = ("(a list)", "(a dict)", "(a set)")
+"""Kinds of attributes that are not compared, since a run may change them."""
 _DIGEST = re.compile(r"_(?:[0-9a-f]{16}|unread\d*)$")
 
 
@@ -187,9 +190,17 @@ def code_warnings(settings: object) -> list[str]:
         elif handed_over.missing:
             warnings.append(
                 f"`{shown_name(name)}` uses {', '.join(handed_over.missing)}, which the record does not hold: "
-                "resuming takes that as unchanged"
+                f"resuming takes that as unchanged{_advice(handed_over.missing)}"
             )
     return warnings
+
+
+def _advice(missing: Sequence[str]) -> str:
+    """Return what to do about attributes that could be compared."""
+    growing = [words for words in missing if words.startswith("`self.") and words.endswith(GROWING)]
+    if not growing:
+        return ""
+    return ". What an object collects may grow while a run goes on; give what stays the same as a tuple"
 
 
 def refuse_session_objects(settings: object, use: str) -> None:
