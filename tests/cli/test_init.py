@@ -154,3 +154,15 @@ def test_batches_epochs_and_held_out_follow_the_size_of_the_file(here: Path, mon
     # 8 comparisons, 4 per step, as many passes as there are at most; 36 and 9 steps; 3,600 and 64 per step
     assert sizes == {8: (0, 4, 10, 20), 40: (4, 4, 4, 36), 4000: (400, 64, 1, 57)}
     assert draft.lengths.measured == draft_module.MEASURED
+
+
+def test_the_estimate_counts_samples_as_training_draws_them() -> None:
+    lengths = draft_module.TokenLengths(
+        median=110, p95=130, longest=150, per_prompt=210.0, prompt=10.0, longest_prompt=20, response=100.0,
+        longest_response=130, measured=40, too_long=0, context=1024,
+    )  # fmt: skip
+    # 10 prompts at least, two draws of 130 tokens each, by the policy twice and the reference once
+    assert draft_module.sampled_tokens(lengths, 4, 36, trained=0.0) == 3 * 2 * 10 * 130
+    # training on many rows leaves room for 32 prompts, of which four are held out
+    assert draft_module.sampled_tokens(lengths, 4, 4, trained=1e9) == 3 * 2 * 4 * 130
+    assert draft_module.sampled_tokens(lengths, 400, 400, trained=1e9) == 3 * 2 * 32 * 130

@@ -41,7 +41,8 @@ class TokenLengths:
     Attributes:
         median, p95, longest: of a prompt with one of its responses.
         per_prompt: the mean tokens that training forwards per prompt: it once, and each of its responses.
-        response: the longest response alone.
+        prompt, longest_prompt: the mean prompt alone, and the longest.
+        response, longest_response: the mean response alone, and the longest.
         measured: how many prompts were rendered.
         too_long: how many of these are longer than the model's context.
         context: what the model takes at once; None where it does not say.
@@ -52,7 +53,10 @@ class TokenLengths:
     p95: int
     longest: int
     per_prompt: float
-    response: int
+    prompt: float
+    longest_prompt: int
+    response: float
+    longest_response: int
     measured: int
     too_long: int
     context: int | None
@@ -133,8 +137,7 @@ def make_draft(path: str, split: str, look: FileLook, model: str) -> Draft:
     trained = lengths.per_prompt * len(look.groups) * share * epochs
     # the reference scores what is trained on, once; the start and the end are evaluated
     scored = lengths.per_prompt * (len(look.groups) * share * (look.method != "sft") + 2 * held_out)
-    # the policy twice and the reference once, two draws for each of at most 32 prompts
-    sampled = 3 * 2 * min(32, held_out or len(look.groups)) * min(48, lengths.response)
+    sampled = sampled_tokens(lengths, held_out, held_out or len(look.groups), trained)
     # a pass takes no more than a step has, and a long row as a whole
     step_tokens = round(lengths.per_prompt * batch_size * len(look.groups) / look.units)
     # RMSprop is the default of training; the rates of adapters were found with AdamW, whose state is small for them
@@ -190,12 +193,39 @@ def measure_lengths(look: FileLook, model: str) -> TokenLengths:
         p95=rows[max(0, math.ceil(0.95 * len(rows)) - 1)],
         longest=rows[-1],
         per_prompt=mean(prompt + sum(responses) for prompt, responses in rendered),
-        response=max(length for _, responses in rendered for length in responses),
+        prompt=mean(prompt for prompt, _ in rendered),
+        longest_prompt=max(prompt for prompt, _ in rendered),
+        response=mean(length for _, responses in rendered for length in responses),
+        longest_response=max(length for _, responses in rendered for length in responses),
         measured=len(rendered),
         too_long=sum(prompt + max(responses) > (context or math.inf) for prompt, responses in rendered),
         context=context,
         unrendered=tuple(unrendered),
     )
+
+
+def sampled_tokens(lengths: TokenLengths, held_out: int, prompts: int, trained: float) -> float:
+    """Return how many tokens the evaluations of a run draw, by the defaults of training.
+
+    Args:
+        held_out: prompts that are held out. prompts: those that can be drawn for.
+        trained: tokens that training goes over.
+    """
+    from penchant.train.evaluation.sample_sizes import settle_length, settle_prompts
+    from penchant.train.settings import Samples
+
+    samples = settle_prompts(
+        settle_length(Samples(), lengths.longest_response, lengths.context, lengths.longest_prompt),
+        trained=trained,
+        held_out=lengths.per_prompt * held_out,
+        prompt=lengths.prompt,
+        response=lengths.response,
+    )
+    # both were left open, and are numbers now
+    assert isinstance(samples.max_prompts, int)
+    assert isinstance(samples.max_new_tokens, int)
+    # the policy at the start and the end, and the reference once
+    return 3.0 * samples.n * min(samples.max_prompts, prompts) * samples.max_new_tokens
 
 
 def _render(groups: Sequence[PromptGroup], renderer: Renderer) -> tuple[list[tuple[int, list[int]]], list[str]]:

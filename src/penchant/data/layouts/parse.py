@@ -88,6 +88,10 @@ class Parsed:
         return len(self.texts) + len(self.problems)
 
 
+class UnknownLayoutError(InputError):
+    """Raised where rows are of no layout that a loader reads: of none at all, or of another loader's."""
+
+
 def parse_source(
     source: str | Path,
     options: ReadOptions,
@@ -119,7 +123,7 @@ def parse_source(
             # Before the layouts that are taken: a preference file looks like demonstrations as well, and would teach
             # its losing responses.
             if formats.detect(item.values, refused):
-                raise InputError(f"{source}: {_why_unknown([item], layouts, refused)}")
+                raise UnknownLayoutError(f"{source}: {_why_unknown([item], layouts, refused)}")
             if detected := formats.detect(item.values, layouts):
                 parsed = Parsed(detected)
                 for waiting_item in waiting:
@@ -133,7 +137,7 @@ def parse_source(
     if not (parsed.rows if parsed else waiting):
         raise InputError(f"{source}: the file is empty; expected one row per line, such as {EXAMPLE}")
     if parsed is None:
-        raise InputError(f"{source}: {_why_unknown(waiting, layouts, hints)}")
+        raise UnknownLayoutError(f"{source}: {_why_unknown(waiting, layouts, hints)}")
     _require_ratings(source, parsed, options.rules)
     _require_fields(source, parsed, options.columns or {}, layouts)
     if parsed.layout.joined:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from penchant.data.layouts.parse import UnknownLayoutError
 from penchant.data.settings import DataConfig
 from penchant.errors import InputError
 from penchant.train.inputs import sources
@@ -27,5 +28,10 @@ def read_rows(data: DataConfig, kind: Kind = "auto") -> Source:
             raise
         try:
             return sources.demonstrations(data)
-        except InputError:  # neither: what is wrong with it as preferences says more
+        except UnknownLayoutError:  # neither: what is wrong with it as preferences says more
+            raise error from None
+        except InputError:
+            # demonstrations with a bad row: that they are no comparisons is no news
+            if isinstance(error, UnknownLayoutError):
+                raise
             raise error from None
