@@ -29,6 +29,7 @@ def as_prompts(prompts: Prompt | Iterable[Prompt]) -> list[Prompt]:
     Raises:
         InputError: an item that is no prompt, with its number.
     """
+    # before the items are looked at: those of a text are its letters
     if is_prompt(prompts):
         return [_frozen(prompts)]
     if not isinstance(prompts, Iterable) or isinstance(prompts, bytes):
@@ -62,6 +63,7 @@ def each_group(groups: Iterable[PromptGroup]) -> Iterator[PromptGroup]:
     if isinstance(groups, str | bytes) or not isinstance(groups, Iterable):
         raise InputError(f"expected a list of PromptGroup, got {excerpt(groups)}")
     for number, group in enumerate(groups):
+        # one by one: groups of large files are read as they are asked for
         if not isinstance(group, PromptGroup):
             raise InputError(f"item {number} (counted from 0) is {excerpt(group)}, expected a PromptGroup")
         yield group

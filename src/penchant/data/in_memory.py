@@ -56,6 +56,7 @@ def _labels(value: Any) -> list[str]:
     if type(value).__module__.partition(".")[0] != "pandas" or index is None:
         return []
     labels = list(index)
+    # a frame that was filtered or sorted keeps the labels of its rows, and they find a row where its number does not
     return [] if labels == list(range(len(labels))) else [repr(label) for label in labels]
 
 

@@ -183,6 +183,7 @@ def _make(factory: str, settings: Mapping[str, object]) -> Judge:
         raise OWN_JUDGES.refusal(factory, ASYNC)
     if answers_alone(candidate, settings):
         return FunctionJudge(factory, candidate, settings)
+    # called, it would raise Python's own error, which knows nothing of questions and settings
     if inspect.isfunction(candidate) and (problem := call_problem(candidate, 0, settings)):
         raise OWN_JUDGES.refusal(
             factory,

@@ -64,6 +64,7 @@ class BestOfN:
             samples.append([max(block, key=lambda candidate: candidate[:2])[2] for block in blocks])
         return samples
 
+    # as of `Policy.generate`: a text is a list of texts to a checker, too
     @overload
     def generate(  # type: ignore[overload-overlap]
         self,

@@ -277,6 +277,7 @@ def load_reward_model(
         overflow=overflow,
     )
     mark = READ_THOUGHTS if options.thoughts == "score" != saved["thoughts"] else ""
+    # what equals the saved value changes nothing, and the name alone says it
     arguments = {"thoughts": None if mark else thoughts, "template": template}
     unnamed = [f"{key}={value!r}" for key, value in arguments.items() if value not in (None, saved[key])]
     unnamed += [f"template_args={template_args}"] if template_args else []

@@ -115,8 +115,9 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
     """
     if getattr(function, "is_checked_reward", False):
         return function
+    # before its first call, which would only warn that nobody awaited it
     if is_async(function):
-        raise FUNCTIONS.refusal(name or getattr(function, "__name__", repr(function)), ASYNC)
+        raise FUNCTIONS.refusal(name or str(getattr(function, "__name__", repr(function))), ASYNC)
     reward_name = f"the reward `{shown_name(name or '') or getattr(function, '__name__', repr(function))}`"
 
     @wraps(function, updated=())

@@ -34,6 +34,7 @@ def run_folder(run: object) -> Path:
     Raises:
         InputError: it is neither a path nor the result of a run.
     """
+    # its metrics may be those of an earlier call: the folder is what counts
     if isinstance(run, RunResult):
         return run.path
     if not isinstance(run, str | Path):

@@ -148,8 +148,8 @@ def _paths(file: OwnFile) -> list[str]:
 
 def _content(path: str) -> tuple[int, int]:
     """Return what changes with a file's content: its size, and when it was written."""
-    place = Path(session_path(path)).expanduser()
-    stat = place.stat() if place.is_file() else None
+    file = Path(session_path(path)).expanduser()
+    stat = file.stat() if file.is_file() else None
     return (stat.st_size, stat.st_mtime_ns) if stat else (0, 0)
 
 
@@ -281,13 +281,13 @@ def _warn_of_slips(file: OwnFile, rows: list[_OwnRow]) -> None:
             contradictions.setdefault(key, pair)
     if contradictions:
         pairs = list(contradictions.values())
-        more = f", and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+        omitted = f", and {len(pairs) - 3} more" if len(pairs) > 3 else ""
         log.warning(
             "%s: %d texts have two labels, and none of their rows is used: %s%s",
             file.title,
             len(pairs),
             "; ".join(pairs[:3]),
-            more,
+            omitted,
         )
 
 

@@ -131,6 +131,7 @@ class EvaluateHeldOut(Config):
 
     def is_due(self, step: int) -> bool:
         """Return whether the settings ask for an evaluation after a step."""
+        # the start and the end are evaluated by the loop, whatever stands here
         return step in self.at_steps or (self.every_steps is not None and step % self.every_steps == 0)
 
 

@@ -35,6 +35,7 @@ class RunComparison:
 
     def __str__(self) -> str:
         """Return the tables as the command prints them, for `print`."""
+        # said aloud: a reader looks for the table of settings
         sentences = ["The settings of these runs are the same."] if self.have_same_settings else []
         tables = ("\n".join([table.caption, *text_table(table.columns, table.rows)]) for table in self.tables)
         return "\n\n".join([*sentences, *tables])
