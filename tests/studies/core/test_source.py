@@ -199,7 +199,8 @@ def test_a_change_of_a_table_makes_only_the_rows_stale_that_it_touches(
 NO_STAGE = {
     "commands, pages and the website": ("cli.*", "calls", "upkeep", "upkeep.*", "drafts", "drafts.*", "module_path",
         "face", "config.listing", "config.descriptions", "rounds*",
-        "reports.*", "web*", "judges.compare.*", "runs.read", "runs.load_run", "runs.movement",
+        "reports.*", "web*", "judges.compare.*", "runs.read", "runs.load_run", "runs.movement", "runs.recorded_method",
+        "text_table",
         "models.bounded", "weak.page", "weak.figures", "metrics.catalogue",
         "studies.report", "studies.core.report", "studies.core.domains",
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow"),
