@@ -16,7 +16,7 @@ from penchant.types import PromptGroup
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.command_settings import Kind
 from penchant.weak.comparisons import OPTIONS, longer_first, read_comparisons, write_comparisons
-from penchant.weak.contract import Classifier, Probabilities, Validation
+from penchant.weak.contract import Classifier, Example, Probabilities, Validation
 from penchant.weak.diagnostics import row_mean
 from penchant.weak.rows import LabelledRows, read_labelled, write_labels
 
@@ -100,15 +100,29 @@ def labels_of_two_classes(rows: LabelledRows) -> Probabilities:
 
 
 def fit_to_rows(
-    classifier: Classifier, rows: LabelledRows, *, classes: int, validation: Validation | None = None
+    classifier: Classifier,
+    rows: LabelledRows,
+    *,
+    classes: int,
+    validation: Validation | None = None,
+    unlabeled: Sequence[Example] | None = None,
 ) -> None:
     """Fit to rows with labels; a probe's shrinkage is chosen on whole groups of related rows."""
     labels = labels_of_two_classes(rows)
     # a group held out only in part would choose the shrinkage by rows that the probe has nearly seen
     if isinstance(classifier, ProbeClassifier):
-        classifier.fit(rows.inputs, labels, weights=rows.weights, classes=classes, groups=related_keys(rows))
+        classifier.fit(
+            rows.inputs,
+            labels,
+            weights=rows.weights,
+            unlabeled=unlabeled,
+            classes=classes,
+            groups=related_keys(rows),
+        )
     else:
-        classifier.fit(rows.inputs, labels, weights=rows.weights, classes=classes, validation=validation)
+        classifier.fit(
+            rows.inputs, labels, weights=rows.weights, unlabeled=unlabeled, classes=classes, validation=validation
+        )
 
 
 def describe_overlap(overlap: list[int], rows: LabelledRows, source: str, name: str) -> str:

@@ -123,8 +123,8 @@ class WeakTrain(Config):
     """Which class a text has; or `comparisons`: which of two responses to a prompt is preferred. Then all files are
     preference files of any layout, and the student is a reward model."""
     student: StudentSpec
-    """What learns: a probe (`student.model=...`), a language model (`student.name=lm`), TF-IDF, or a class of your own
-    (`student=mine.py:Mine`)."""
+    """What learns: a probe (`student.model=...`), a small network (`student.name=mlp`), a language model
+    (`student.name=lm`), TF-IDF, or a class of your own (`student=mine.py:Mine`)."""
     loss: WeakLoss = CrossEntropy()
     """On the weak labels; a function of your own is named as `module:function`."""
     columns: dict[str, str | None] = Field(default_factory=dict)
@@ -134,6 +134,9 @@ class WeakTrain(Config):
     """Names of the classes, in order; those of the rows, sorted, if not given."""
     held_out: Annotated[float, Field(gt=0, lt=0.9)] = 0.2
     """Share of the rows that the student does not learn from: agreement, misfit and calibration are measured there."""
+    unlabeled: DataPath | None = None
+    """Rows without labels, for a student whose `algorithm` learns from these too: a file or hub id. Those that are
+    among `data` are left out; those that are among `test` are refused."""
     templates: tuple[Template, ...] = ("Text: {text}", "Please read this: {text}", "Here is what was written. {text}")
     """Other wordings of a held-out row, on which the student should say what it says of the row itself; the text takes
     the place of {text}. `[]` leaves this out."""

@@ -15,7 +15,7 @@ from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import duration, format_estimate, listing, percent, recorded, short
 from penchant.typed_json import JsonObject
 from penchant.weak.figures import reliability_picture
-from penchant.weak.results import LongerPreference, StudentResult
+from penchant.weak.results import LongerPreference, StudentResult, UnlabeledUse
 
 INTERVALS = "Intervals are 95% and resample rows; related rows stay together."
 NO_TRUTH = "no true labels were given: agreement is not accuracy, and nothing here measures accuracy"
@@ -110,6 +110,8 @@ def console_lines(result: StudentResult) -> list[str]:
         lines.append(f"  answers two wordings of a row alike: {_share(result.consistency)} of the pairs of wordings")
     if result.label_noise:
         lines.append(_noise(result.label_noise))
+    if result.unlabeled:
+        lines += _unlabeled(result.unlabeled)
     if test := result.test:
         ties = f" ({test.undecided} more are ties)" if test.undecided else ""
         lines.append(f"  {metric('accuracy').label} on {test.rows} rows with the truth{ties}: {_share(test.accuracy)}")
@@ -127,6 +129,27 @@ def _noise(noise: Coefficient) -> str:
         f"  about {recorded(noise, percent=True, decimals=0)} of the weak labels are wrong, if the student errs as on "
         "the test rows and no more often where a label does; one that repeats its supervisor's errors hides some"
     )
+
+
+def _unlabeled(use: UnlabeledUse) -> list[str]:
+    """Return what became of rows without labels, and how the student stands beside its supervised control."""
+    report, left_out = use.report, f" ({use.left_out} more have a label)" if use.left_out else ""
+    lines = [
+        f"  {use.algorithm} learned from {use.rows} rows without labels{left_out}: {percent(report.mask_rate)} of them "
+        f"counted in the last steps, as {_list(report.class_shares)} of the classes ({_list(report.label_shares)} of "
+        f"the labels); the student differed from what it was to say by {report.gap:.3f}",
+        *(f"  warning: {warning}" for warning in report.warnings),
+        f"  its control, the same network on the labels alone: agrees with {_share(use.control_agreement)} of held-out "
+        "rows",
+    ]
+    if use.control_accuracy and use.gain:
+        # only an interval on one side of zero is a gain or a loss
+        verdict = "a gain" if use.gain.above(0) else "a loss" if use.gain.below(0) else "no difference that can be told"
+        lines.append(
+            f"  the control has {_share(use.control_accuracy)} of the test rows right; the difference, row by row, is "
+            f"{_share(use.gain)}: {verdict}"
+        )
+    return lines
 
 
 def _classes(result: StudentResult) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.typed_json import INLINED, OMITTED
+from penchant.weak.semi_supervised.report import UnlabeledReport
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,32 @@ class TruthAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnlabeledUse:
+    """What a student made of rows without labels, beside the same student that learned from the labels alone.
+
+    Attributes:
+        rows: without labels. left_out: more of them that were among the rows with labels.
+        control_agreement: of the control with its supervisor, on held-out rows.
+        control_accuracy, gain: of the control on test rows, and the student's accuracy less that, row by row.
+    """
+
+    algorithm: str
+    rows: int
+    left_out: int
+    report: UnlabeledReport
+    control_agreement: Estimate
+    control_accuracy: Annotated[Estimate | None, OMITTED] = None
+    gain: Annotated[Estimate | None, OMITTED] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudentResult:
     """A student of weak labels: the content of `result.json`.
 
     Attributes:
         l2: the shrinkage of a probe. longer: of comparisons. consistency: where other wordings were tried.
         test: where there were rows with the truth. label_noise: then, the estimated share of wrong weak labels.
+        unlabeled: of a student whose algorithm learned from rows without labels.
         seconds: from the command's start to its last number.
     """
 
@@ -147,4 +168,5 @@ class StudentResult:
     consistency: Annotated[Estimate | None, OMITTED] = None
     test: Annotated[TruthAccuracy | None, OMITTED] = None
     label_noise: Annotated[Coefficient | None, OMITTED] = None
+    unlabeled: Annotated[UnlabeledUse | None, OMITTED] = None
     seconds: float

@@ -25,6 +25,7 @@ from penchant.runs.run_folder import RunFolder
 from penchant.train.setup import ended_run
 from penchant.typed_json import JsonObject, to_object
 from penchant.types import RunResult
+from penchant.weak.augmentation.settings import OWN_AUGMENTATIONS, OwnAugmentation
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.registry import make_classifier
 from penchant.weak.command_rows import (
@@ -46,7 +47,8 @@ from penchant.weak.diagnostics import clusters_of, diagnostics, drop_undecided, 
 from penchant.weak.page import weak_train_page
 from penchant.weak.results import LongerPreference, RowCounts, StudentResult, TruthAccuracy
 from penchant.weak.rows import LabelledRows, marks, overlap
-from penchant.weak.settings import OWN_CLASSIFIERS, LanguageModel, OwnClassifier, Probe
+from penchant.weak.settings import OWN_CLASSIFIERS, LanguageModel, Mlp, OwnClassifier, Probe
+from penchant.weak.unlabeled import UnlabeledRows, read_unlabeled, unlabeled_use
 
 log = logging.getLogger("penchant.weak")
 
@@ -63,6 +65,7 @@ class TrainingRows:
         held_out: rows held out whose label is no tie. undecided: how many are ties.
         without_weight: rows with a weight of 0, which are in none of the parts.
         test: rows with the truth, where there are some.
+        unlabeled: rows without labels to learn from, where there are some.
     """
 
     learn: LabelledRows
@@ -72,6 +75,7 @@ class TrainingRows:
     undecided: int
     without_weight: int
     test: LabelledRows | None
+    unlabeled: UnlabeledRows | None
 
     @classmethod
     def read(cls, config: WeakTrain) -> Self:
@@ -90,6 +94,10 @@ class TrainingRows:
                 config.test, config.task, names=rows.names, order_known=order_known, columns=config.columns
             )
             _refuse_overlap(rows, test, config.test)
+        # those without a weight have a label all the same: they are no rows without one
+        unlabeled = read_unlabeled(config, rows)
+        if unlabeled is not None and test is not None:
+            _refuse_overlap(unlabeled.rows, test, str(config.test))
         rows, without_weight = drop_without_weight(rows)
         learn, held_out = (rows.pick(indices) for indices in split_rows(rows, config.held_out, config.seed))
         # nobody can agree or disagree with a tie
@@ -108,7 +116,7 @@ class TrainingRows:
             stop_by = stopping.inputs, stopping.targets
         check_weak_loss(config.loss, torch.as_tensor(labels_of_two_classes(trained)))
         undecided = len(held_out.examples) - len(decided_rows.examples)
-        return cls(learn, trained, stop_by, decided_rows, undecided, without_weight, test)
+        return cls(learn, trained, stop_by, decided_rows, undecided, without_weight, test, unlabeled)
 
 
 def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
@@ -165,7 +173,8 @@ def _train_and_write(
     # a resumed run keeps the record that it began with
     if not (folder.path / "provenance.json").exists():
         folder.write_json("provenance.json", record)
-    fit_to_rows(student, rows.trained, classes=len(rows.learn.names), validation=rows.stop_by)
+    unlabeled = None if rows.unlabeled is None else rows.unlabeled.inputs
+    fit_to_rows(student, rows.trained, classes=len(rows.learn.names), validation=rows.stop_by, unlabeled=unlabeled)
     predicted = student.predict_proba(rows.held_out.inputs)
     result = _measured(config, student, rows, predicted, started)
     _save(student, rows.learn, folder.path / "classifier")
@@ -194,10 +203,16 @@ def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
     inputs = {"the data": _digest(rows.learn, rows.held_out)}
     if rows.test is not None:
         inputs["the test rows"] = _digest(rows.test)
-    if isinstance(config.student, Probe | LanguageModel):
+    if rows.unlabeled is not None:
+        inputs["the rows without labels"] = _digest(rows.unlabeled.rows)
+    if isinstance(config.student, Probe | Mlp | LanguageModel):
         inputs["the model"] = model_content(config.student.model)
     if isinstance(config.student, OwnClassifier):
         inputs[f"the code of {config.student.label}"] = OWN_CLASSIFIERS.content(config.student.factory)
+    if isinstance(config.student, Mlp):
+        for view in (*config.student.views.weak, *config.student.views.strong):
+            if isinstance(view, OwnAugmentation):
+                inputs[f"the augmentation {view.label}"] = OWN_AUGMENTATIONS.content(view.function)
     if isinstance(config.loss, CustomWeakLoss):
         inputs[f"the loss {config.loss.label}"] = OWN_WEAK_LOSSES.content(config.loss.function)
     return to_object(surroundings()) | {"inputs": inputs}
@@ -246,6 +261,9 @@ def _measured(
         consistency=agrees_with_itself,
         test=accuracy,
         label_noise=noise,
+        unlabeled=unlabeled_use(
+            config, student, trained=rows.trained, unlabeled=rows.unlabeled, held_out=held_out, test=rows.test
+        ),
         seconds=time.monotonic() - started,
     )
 

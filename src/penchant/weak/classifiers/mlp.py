@@ -37,7 +37,7 @@ from penchant.weak.networks.heads import FeatureViews, Heads, HeadWeights
 from penchant.weak.networks.network import Network
 from penchant.weak.semi_supervised.arms import Arm
 from penchant.weak.semi_supervised.loop import Steps, train_arms
-from penchant.weak.semi_supervised.monitor import UnlabeledReport
+from penchant.weak.semi_supervised.report import UnlabeledReport
 from penchant.weak.settings import Mlp
 
 WEIGHTS = "mlp.safetensors"

@@ -10,8 +10,8 @@ import torch
 from penchant.errors import RunError
 from penchant.weak.networks.network import Network
 from penchant.weak.semi_supervised.arms import Arm, ArmRows
-from penchant.weak.semi_supervised.monitor import UnlabeledReport
 from penchant.weak.semi_supervised.registry import make_objective
+from penchant.weak.semi_supervised.report import UnlabeledReport
 from penchant.weak.semi_supervised.settings import UNLABELED_RATIO, Algorithm, Supervised
 
 Watch = Callable[[int, Network], None]

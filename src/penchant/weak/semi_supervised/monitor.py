@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from penchant.errors import RunError
+from penchant.weak.semi_supervised.report import UnlabeledReport
 
 WINDOW = 100
 """Steps, at the end of training, that a report is about."""
@@ -15,27 +14,6 @@ ROUNDING_LOSS = 1e-12
 """A loss up to this is that of equal numbers, apart from their last bits."""
 CROWDED = 2.5
 """A class is crowded that has this many times the odds among pseudo-labels that it has among the labels."""
-
-
-@dataclass(frozen=True)
-class UnlabeledReport:
-    """What one arm made of unlabelled rows in its last steps.
-
-    Attributes:
-        mask_rate: share of the rows that counted; with soft weights their mean.
-        class_shares: of each class among pseudo-labels that counted; all 0 where none did.
-        label_shares: of each class among the labels.
-        gap: mean absolute difference between what the student says of a row and what it was to say.
-        loss: mean loss of unlabelled rows, before its weight.
-        warnings: what looks wrong.
-    """
-
-    mask_rate: float
-    class_shares: tuple[float, ...]
-    label_shares: tuple[float, ...]
-    gap: float
-    loss: float
-    warnings: tuple[str, ...]
 
 
 class Monitor:

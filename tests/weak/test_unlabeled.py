@@ -1,0 +1,109 @@
+"""`penchant weak train` with rows without labels: which count, the control beside the student, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import penchant as pt
+from penchant.cli.main import main
+from penchant.errors import InputError, RunMismatchError
+from penchant.weak.classifiers.registry import load_classifier
+
+WORDS = ("dull", "fine")
+
+
+def _write(path: Path, numbers: range, *, labels: bool) -> str:
+    rows: list[dict[str, Any]] = [{"text": f"film {number} was {WORDS[number % 2]}"} for number in numbers]
+    for number, row in zip(numbers, rows, strict=True):
+        row |= {"label": ("bad", "good")[number % 2]} if labels else {}
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    parts = {"data": range(60), "unlabeled": range(50, 150), "test": range(200, 240)}
+    return {name: _write(tmp_path / f"{name}.jsonl", rows, labels=name != "unlabeled") for name, rows in parts.items()}
+
+
+def _student(encoder: str, **settings: object) -> dict[str, object]:
+    return {"name": "mlp", "model": encoder, "steps": 30, "batch_size": 16, "algorithm": "fixmatch", **settings}
+
+
+def test_it_learns_from_them_and_stands_beside_its_control(
+    files: dict[str, str], encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [f"student.{name}={value}" for name, value in _student(encoder).items()]
+    named = [f"{name}={path}" for name, path in files.items()]
+    assert main(["weak", "train", *named, *settings, f"out={tmp_path / 'run'}"]) == 0
+    said = capsys.readouterr().out
+    assert "FixMatch learned from 90 rows without labels (10 more have a label)" in said
+    assert "its control, the same network on the labels alone" in said
+    assert "the difference, row by row, is" in said
+    use = json.loads((tmp_path / "run" / "result.json").read_text())["unlabeled"]
+    assert (use["algorithm"], use["rows"], use["left_out"]) == ("FixMatch", 90, 10)
+    assert sum(use["report"]["class_shares"]) == pytest.approx(1)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "FixMatch learned from 90 rows without labels" in page
+    # nothing that it saw may be labelled by it later, with or without a label; it saw no row held out
+    texts = [json.loads(line)["text"] for line in Path(files["unlabeled"]).read_text().splitlines()]
+    assert len(load_classifier(tmp_path / "run" / "classifier").learned_marks) == 48 + 90
+    assert load_classifier(tmp_path / "run" / "classifier").predict_proba(texts).shape == (100, 2)
+
+
+def test_the_control_is_the_supervised_student_of_the_same_rows(
+    files: dict[str, str], encoder: str, tmp_path: Path
+) -> None:
+    both = {"test": files["test"], "templates": (), "unlabeled": files["unlabeled"]}
+    algorithm = pt.weak_train(files["data"], student=_student(encoder), out=str(tmp_path / "a"), **both)
+    control = pt.weak_train(
+        files["data"], student=_student(encoder, algorithm="supervised"), out=str(tmp_path / "b"), **both
+    )
+    assert "unlabeled" not in control.metrics
+    use = algorithm.metrics["unlabeled"]
+    assert use["control_accuracy"] == control.metrics["test"]["accuracy"]
+    gain = algorithm.metrics["test"]["accuracy"]["value"] - control.metrics["test"]["accuracy"]["value"]
+    assert use["gain"]["value"] == pytest.approx(gain)
+
+
+def test_rows_of_the_test_among_them_are_refused(files: dict[str, str], encoder: str, tmp_path: Path) -> None:
+    with Path(files["unlabeled"]).open("a") as file:
+        file.write(json.dumps({"text": "Film 201 was FINE!"}) + "\n")
+    out = {"test": files["test"], "out": str(tmp_path / "run")}
+    with pytest.raises(InputError, match=r"1 of the 40 test rows .* are among the rows to train on"):
+        pt.weak_train(files["data"], student=_student(encoder), unlabeled=files["unlabeled"], **out)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_algorithm_without_them_and_a_student_that_has_none(
+    files: dict[str, str], encoder: str, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "run")
+    with pytest.raises(InputError, match="learns from rows without labels, and none are given: give `unlabeled`"):
+        pt.weak_train(files["data"], student=_student(encoder), out=out)
+    with pytest.raises(InputError, match="an estimator of scikit-learn learns from labelled examples alone"):
+        pt.weak_train(files["data"], student="tfidf", unlabeled=files["unlabeled"], out=out)
+    assert not Path(out).exists()
+
+
+def test_other_rows_are_another_run(
+    files: dict[str, str], encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = str(tmp_path / "run")
+    config = pt.WeakTrain(data=files["data"], student=_student(encoder), unlabeled=files["unlabeled"], out=out)
+    with monkeypatch.context() as patch:
+        patch.setattr("penchant.weak.train._measured", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pt.weak_train(config)
+    with Path(files["unlabeled"]).open("a") as file:
+        file.write(json.dumps({"text": "one more"}) + "\n")
+    with pytest.raises(RunMismatchError, match="the rows without labels"):
+        pt.weak_train(config, resume=True)
+
+
+def _interrupt(*arguments: object) -> None:
+    raise KeyboardInterrupt
