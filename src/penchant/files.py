@@ -126,6 +126,11 @@ def parse_object(text: str | bytes) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
+def file_above(path: Path) -> Path | None:
+    """Return the file or device that stands where a path needs a folder; None where nothing is in its way."""
+    return next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), None)
+
+
 def open_private(path: Path) -> list[Path]:
     """Make a database's file, readable by its owner alone, or take a wider mode from the one that is there.
 

@@ -178,3 +178,14 @@ def test_a_preset_that_reads_several_names_them() -> None:
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean tldr-samples"):
         find_set("tldr-sample")
+
+
+def test_an_out_that_is_a_file_is_refused_before_the_network_is_asked(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penchant.data.sources.files.read_rows", lambda *_: pytest.fail("the network is asked"))
+    Path("file").write_text("mine")
+    for out in ("file", "file/below"):
+        assert main(["data", "get", "sst2", f"out={out}"]) == 2
+        assert f"out={out}: file is a file, expected a folder" in capsys.readouterr().err
+    assert Path("file").read_text() == "mine"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import pandas
+import pyarrow
 import pytest
 
 import penchant.train.costs  # noqa: F401 - for the table of modules
 from penchant.cli.main import main
 from penchant.config import load_config
+from penchant.data import layouts
 from penchant.drafts import draft as draft_module
 from penchant.drafts.look import look_at
 from penchant.methods import METHODS
@@ -92,7 +97,8 @@ def test_a_model_of_somebody_else_that_is_called_like_ours_takes_the_usual_rate(
     Path("penchant-mine").symlink_to(EMBEDDED["penchant-0.5m"])
     look = look_at("prefs.jsonl")
     rates = [
-        draft_module.make_draft("prefs.jsonl", "train", look, name).rate for name in ("penchant-0.5m", "penchant-mine")
+        draft_module.make_draft("prefs.jsonl", draft_module.Reading(), look, name).rate
+        for name in ("penchant-0.5m", "penchant-mine")
     ]
     assert rates == [draft_module.TINY_RATE, draft_module.RATES["dpo", False]]
 
@@ -149,13 +155,14 @@ def test_batches_epochs_and_held_out_follow_the_size_of_the_file(here: Path, mon
     sizes = {}
     for count in (8, 40, 4000):
         write("rows.jsonl", pairs(count))
-        draft = draft_module.make_draft("rows.jsonl", "train", look_at("rows.jsonl"), "penchant-0.5m")
+        draft = draft_module.make_draft("rows.jsonl", draft_module.Reading(), look_at("rows.jsonl"), "penchant-0.5m")
         sizes[count] = (draft.held_out, draft.batch_size, draft.epochs, draft.steps)
     # 8 comparisons, 4 per step, as many passes as there are at most; 36 and 9 steps; 3,600 and 64 per step
     assert sizes == {8: (0, 4, 10, 20), 40: (4, 4, 4, 36), 4000: (400, 64, 1, 57)}
     assert draft.lengths.measured == draft_module.MEASURED
 
 
+<<<<<<< HEAD
 def test_the_estimate_counts_samples_as_training_draws_them() -> None:
     lengths = draft_module.TokenLengths(
         median=110, p95=130, longest=150, per_prompt=210.0, prompt=10.0, longest_prompt=20, response=100.0,
@@ -166,3 +173,70 @@ def test_the_estimate_counts_samples_as_training_draws_them() -> None:
     # training on many rows leaves room for 32 prompts, of which four are held out
     assert draft_module.sampled_tokens(lengths, 4, 4, trained=1e9) == 3 * 2 * 4 * 130
     assert draft_module.sampled_tokens(lengths, 400, 400, trained=1e9) == 3 * 2 * 32 * 130
+=======
+def test_columns_and_a_template_are_taken_and_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"problem": row["prompt"], "chosen": row["chosen"], "rejected": row["rejected"]} for row in pairs(12)]
+    write("prefs.jsonl", rows)
+    assert main(["init", "prefs.jsonl", "model=penchant-0.5m"]) == 2
+    # the line that it offers is one that it takes
+    assert "(columns={prompt: problem})" in capsys.readouterr().err
+    words = ["init", "prefs.jsonl", "model=penchant-0.5m", "columns={prompt: problem}", "template=chatml"]
+    assert main(words) == 0
+    config = load_config(METHODS["dpo"], "penchant.yaml")
+    assert (config.data.columns, config.data.template) == ({"prompt": "problem"}, "chatml")
+    assert main(["train", "dpo", "penchant.yaml", "max_steps=1", "evaluate.samples=null"]) == 0
+
+
+def test_a_name_below_a_file_is_refused_before_the_work(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("mine")
+    assert main(["init", "file.jsonl", "out=file/x.yaml"]) == 2
+    assert "out=file/x.yaml: file is a file, expected a folder" in capsys.readouterr().err
+
+
+EXAMPLES = Path(layouts.__file__).parent / "examples"
+NEEDS_TEMPLATE = {"llamafactory-tools", "openai-chat", "reasoning-chat", "swift-agent"}
+PROMPTS = {"instructgpt-summaries", "open-conversation", "prompts", "question-prompts", "verl"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.jsonl")))
+def test_what_is_written_for_each_layout_trains_as_it_is(
+    here: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # beside each other: with the package's path in it no comment would be as wide as for a user
+    shutil.copy(EXAMPLES / f"{name}.jsonl", here)
+    template = ["template=chatml"] if name in NEEDS_TEMPLATE else []
+    code = main(["init", f"{name}.jsonl", "model=penchant-0.5m", *template])
+    printed = capsys.readouterr()
+    if name in PROMPTS:
+        assert code == 2
+        assert "no responses, so there is nothing to train on yet" in printed.err
+        return
+    assert code == 0, printed.err
+    words = shlex.split(printed.out.splitlines()[-1])[1:]
+    assert main([*words, "max_steps=1", "evaluate.samples=null"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl.gz", "jsonl.zst", "parquet", "xlsx"])
+def test_what_is_written_for_each_kind_of_file_trains_as_it_is(
+    here: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pandas.DataFrame(pairs(12))
+    file = f"prefs.{kind}"
+    if kind in ("csv", "tsv"):
+        frame.to_csv(file, index=False, sep="\t" if kind == "tsv" else ",")
+    elif kind == "parquet":
+        frame.to_parquet(file)
+    elif kind == "xlsx":
+        frame.to_excel(file, index=False)
+    elif kind == "json":
+        Path(file).write_text(json.dumps(pairs(12)))
+    else:
+        write("plain.jsonl", pairs(12))
+        codec = {"jsonl.gz": "gzip", "jsonl.zst": "zstd"}[kind]
+        with pyarrow.CompressedOutputStream(file, codec) as stream:
+            stream.write(Path("plain.jsonl").read_bytes())
+    assert main(["init", file, "model=penchant-0.5m"]) == 0
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1])[1:]
+    assert main([*words, "max_steps=1", "evaluate.samples=null"]) == 0
+>>>>>>> 7d7a0763 (init takes columns and template; an out below a file is refused by the file's name; a foreign file keeps its mode)

@@ -96,6 +96,16 @@ def test_a_file_where_a_folder_is_needed_is_named(name: str, refusal: Refusal, t
     assert (tmp_path / "taken").read_text() == "my own work\n"
 
 
+@pytest.mark.parametrize("line", [*FILES.values(), *FOLDERS.values()])
+def test_a_name_below_a_file_is_refused_before_the_work(line: str, refusal: Refusal, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("my own work\n")
+    # a run's folder is made with those above it, also from a page's name
+    message = refusal(line.format(out="taken/mine"))
+    assert "taken is a file" in message
+    assert "converting" not in message
+    assert (tmp_path / "taken").read_text() == "my own work\n"
+
+
 def test_overwrite_replaces_a_file_and_never_what_is_read(
     refusal: Refusal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from penchant.cli.main import main
 from penchant.errors import InputError, RunError
+from penchant.web.database import Database
 from penchant.web.settings import Collect
 from penchant.web.signing_keys import load_keys
 
@@ -85,6 +86,16 @@ def test_what_others_could_read_is_closed_to_them(tmp_path: Path, sqlite_only: N
     make_site(out=str(database)).person(1).judge("tie")
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("c.sqlite*")}
     assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_file_of_another_kind_keeps_its_mode(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    path.chmod(0o644)
+    with pytest.raises(InputError, match=r"notes\.txt: no database that can be used \(it is another kind of file\)"):
+        Database(str(path))
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("mine", 0o644)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

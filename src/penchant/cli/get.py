@@ -18,6 +18,7 @@ from penchant.config import Config
 from penchant.config.limits import Rows, Text
 from penchant.config.schema import summary_of
 from penchant.errors import InputError, RunError
+from penchant.files import file_above
 from penchant.text_table import text_table
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def _get(arguments: Arguments) -> int:
     print("\n".join(_about_lines(entry)))
     if config.dry_run:
         return 0
+    # before the network is asked
+    if (file := file_above(Path(config.out) / "data")) is not None:
+        raise InputError(f"out={config.out}: {file} is a file, expected a folder")
     written = _get_files(entry, config) if isinstance(entry, FileSet) else _get_splits(entry, config)
     print("\n".join(f"written: {path}" for path in written))
     print(_used_how(entry, config, written))

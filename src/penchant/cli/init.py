@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 from typing import ClassVar
 
+from pydantic import Field
+
 from penchant.cli.arguments import Arguments, Command
 from penchant.cli.early_imports import import_early
 from penchant.cli.outputs import check_file
 from penchant.config import Config, load_config
 from penchant.config.limits import Text
+from penchant.data.options import Template
 from penchant.errors import InputError
 from penchant.files import write_text
 
@@ -28,6 +31,10 @@ class Init(Config):
     """The model to train, as `model=` of training takes it; a small built-in one if not given."""
     split: str = "train"
     """Which split of a hub data set or folder."""
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    """By field of a layout, the column that holds it, as training takes it: `{prompt: question}`."""
+    template: Template = "auto"
+    """How prompts are rendered, as `data.template` of training takes it."""
     out: Text = "penchant.yaml"
     """The file to write."""
 
@@ -40,15 +47,20 @@ def _init(arguments: Arguments) -> int:
     from penchant.drafts.look import look_at
 
     # bad data is refused at once; only then torch is imported
-    look = look_at(config.path, split=config.split)
+    try:
+        look = look_at(config.path, split=config.split, columns=config.columns)
+    except InputError as error:
+        # the readers name the setting of training; here it stands at the top
+        raise InputError(str(error).replace("data.columns", "columns")) from error
     import_early("penchant.train.costs", "transformers.modeling_utils")
-    from penchant.drafts.draft import default_model, make_draft
+    from penchant.drafts.draft import Reading, default_model, make_draft
     from penchant.drafts.yaml_draft import cost_words, draft_yaml
     from penchant.methods import METHODS
     from penchant.reports.kit.text import count
 
     model, reason = (config.model, "") if config.model else default_model()
-    draft = make_draft(config.path, config.split, look, model)
+    reading = Reading(config.split, config.columns, config.template)
+    draft = make_draft(config.path, reading, look, model)
     write_text(out, draft_yaml(draft, shlex.quote(str(out))))
     # what was just written is read as `train` reads it: a draft that does not run would be a mistake of ours
     load_config(METHODS[draft.method], str(out))

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from penchant.errors import InputError
+from penchant.files import file_above
 
 HEAD = 4096  # bytes of a page in which its title stands
 _PAGE_TITLE = re.compile(rb"<title>[^<]* \xe2\x80\x93 [^<]*Penchant</title>")
@@ -33,11 +34,13 @@ def check_file(
         name: of the setting or flag that named it.
 
     Raises:
-        InputError: it is a folder, or a file that would be lost.
+        InputError: it is a folder, lies below a file, or is a file that would be lost.
     """
     path = Path(out).expanduser()
     if path.is_dir():
         raise InputError(f"{name}={out} is a folder, expected the name of a file")
+    if (parent := file_above(path)) is not None:
+        raise InputError(f"{name}={out}: {parent} is a file, expected a folder")
     overwrites = getattr(flags, "overwrite", None)  # `train --report` has no such flag: it would be taken for the run's
     if overwrites or not os.path.lexists(path) or (page and _is_our_page(path)) or not _is_ordinary(path):
         return path

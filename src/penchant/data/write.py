@@ -12,7 +12,7 @@ from penchant.arguments import each_group, excerpt
 from penchant.data.sources.files import source_files
 from penchant.data.sources.values import RowValues
 from penchant.errors import InputError, RunError
-from penchant.files import atomic_stream
+from penchant.files import atomic_stream, file_above
 from penchant.types import Comparison, Message, PromptGroup, Response, ToolCall
 
 
@@ -66,6 +66,8 @@ def check_name(path: Path) -> None:
     """
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
         raise InputError(f"{path}: our own layout is written as .jsonl or .jsonl.gz; change the name's ending")
+    if (file := file_above(path)) is not None:
+        raise InputError(f"{path}: {file} is a file, expected a folder")
     if not path.parent.is_dir():
         raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
     if path.is_dir():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import mean
 from typing import TYPE_CHECKING
 
+from penchant.data.options import Template
 from penchant.drafts.look import FileLook, Method
 from penchant.errors import InputError
 from penchant.models.builtin import EMBEDDED
@@ -64,6 +65,21 @@ class TokenLengths:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a file is read, as the settings below `data` say it.
+
+    Attributes:
+        split: of a hub data set or folder.
+        columns: by field of a layout, the column that holds it; None leaves it out.
+        template: how prompts are rendered.
+    """
+
+    split: str = "train"
+    columns: Mapping[str, str | None] = field(default_factory=dict)
+    template: Template = "auto"
+
+
+@dataclass(frozen=True)
 class Draft:
     """Settings for a file, and the reasons for them.
 
@@ -77,7 +93,7 @@ class Draft:
     """
 
     path: str
-    split: str
+    reading: Reading
     look: FileLook
     model: str
     shape: ModelShape
@@ -113,7 +129,7 @@ def default_model() -> tuple[str, str]:
     return "penchant-0.5m", "it comes with Penchant; it writes film reviews and little else"
 
 
-def make_draft(path: str, split: str, look: FileLook, model: str) -> Draft:
+def make_draft(path: str, reading: Reading, look: FileLook, model: str) -> Draft:
     """Return settings for a file.
 
     Raises:
@@ -128,7 +144,7 @@ def make_draft(path: str, split: str, look: FileLook, model: str) -> Draft:
     # known only by its size: a small model has all its weights trained
     if lora:
         shape = model_shape(model, lora_rank=LORA_RANK)
-    lengths = measure_lengths(look, model)
+    lengths = measure_lengths(look, model, reading.template)
     held_out = _held_out(len(look.groups))
     share = 1 - held_out / len(look.groups)
     units = max(1, round(look.units * share))
@@ -145,7 +161,7 @@ def make_draft(path: str, split: str, look: FileLook, model: str) -> Draft:
     work = Work(trained, scored, sampled, max(min(1024, step_tokens), min(lengths.longest, 4096)))
     return Draft(
         path=path,
-        split=split,
+        reading=reading,
         look=look,
         model=model,
         shape=shape,
@@ -171,7 +187,7 @@ def _held_out(prompts: int) -> int:
     return 0 if prompts < 10 else min(500, max(2, prompts // 10))
 
 
-def measure_lengths(look: FileLook, model: str) -> TokenLengths:
+def measure_lengths(look: FileLook, model: str, template: Template = "auto") -> TokenLengths:
     """Return how long rows are in a model's tokens, by some of them.
 
     Raises:
@@ -179,7 +195,7 @@ def measure_lengths(look: FileLook, model: str) -> TokenLengths:
     """
     from penchant.models.load import load_renderer, stated_context
 
-    renderer = load_renderer(model)
+    renderer = load_renderer(model, template=template)
     context = stated_context(model)
     # drawn over the whole file, which may be sorted by length or source
     groups = list(look.groups)

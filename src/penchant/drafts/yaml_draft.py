@@ -81,8 +81,14 @@ def _data(draft: Draft) -> Iterator[str]:
     yield "data:"
     # as it was typed: `train` is given from the same folder
     yield f"  path: {_text(draft.path)}"
-    if draft.split != "train":
-        yield f"  split: {_text(draft.split)}"
+    if draft.reading.split != "train":
+        yield f"  split: {_text(draft.reading.split)}"
+    if draft.reading.columns:
+        yield "  columns:"
+        for name, column in draft.reading.columns.items():
+            yield f"    {_text(name)}: {'null' if column is None else _text(column)}"
+    if draft.reading.template != "auto":
+        yield f"  template: {_text(draft.reading.template)}"
     sentence = f"{count(draft.held_out, 'prompt')} for evaluation, never trained on"
     yield from _comment(sentence if draft.held_out else "too few prompts to keep some for evaluation", indent="  ")
     yield f"  held_out: {draft.held_out}"

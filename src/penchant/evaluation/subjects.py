@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from penchant.errors import InputError
 from penchant.evaluation.settings import EvaluateConfig
+from penchant.files import file_above
 from penchant.models.finished import check_finished
 from penchant.models.settings import ModelConfig
 from penchant.rewards.content import model_content
@@ -113,6 +114,8 @@ def output_folder(config: EvaluateConfig, subject: Subject | None) -> Path:
         folder = subject.run / FOLDER if subject is not None and subject.run is not None else Path(FOLDER)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"out: {folder} is a file, expected a folder for the results: give another `out`")
+    if (file := file_above(folder)) is not None:
+        raise InputError(f"out={folder}: {file} is a file, expected a folder: give another `out`")
     return folder
 
 

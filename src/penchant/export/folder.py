@@ -19,7 +19,7 @@ from penchant.export.origin import Origin, origin_of
 from penchant.export.settings import ModelFolder
 from penchant.export.source import Source, open_source
 from penchant.export.weights import Written, write_weights
-from penchant.files import atomic_folder, atomic_write, read_json
+from penchant.files import atomic_folder, atomic_write, file_above, read_json
 from penchant.reports.run.summary import Summary, summarize
 from penchant.runs.read import read_runs
 
@@ -113,6 +113,8 @@ def check_vacant(out: Path) -> None:
     """
     if out.is_symlink():
         raise InputError(f"out={out} is a symbolic link: name a folder that is not there yet")
+    if (file := file_above(out)) is not None:
+        raise InputError(f"out={out}: {file} is a file: an export needs a folder in a folder")
     if not out.exists():
         return
     if not out.is_dir():

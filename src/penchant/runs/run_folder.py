@@ -19,7 +19,7 @@ from penchant.config import Config, load_config, to_yaml
 from penchant.config.loading import read_yaml
 from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read_sums, write_sums
 from penchant.errors import InputError, RunError, RunMismatchError
-from penchant.files import atomic_write, read_file, remove
+from penchant.files import atomic_write, file_above, read_file, remove
 from penchant.files import read_json as load_json
 from penchant.runs.lengthening import FILE as LENGTHENED
 from penchant.runs.lengthening import Lengthening, read_lengthenings, with_another
@@ -143,6 +143,8 @@ class RunFolder:
     def _check_empty(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"out={self.path} is a file; a run needs a directory")
+        if (parent := file_above(self.path)) is not None:
+            raise InputError(f"out={self.path}: {parent} is a file; a run needs a directory in a directory")
         # a killed process leaves its lock file; the lock itself went with it
         if self.path.exists() and any(entry.name != ".lock" for entry in self.path.iterdir()):
             contents = "another run" if (self.path / "config.yaml").exists() else "other files"

@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, event, exc, inspect, text
@@ -23,6 +23,7 @@ log = logging.getLogger("penchant.web")
 # Tables of every collection; later ones are made where they are missing.
 REQUIRED_TABLES = frozenset({"collection", "entry", "item", "annotator", "assignment", "judgment"})
 WRITERS_LOCK = 0x70656E63  # one number for all servers of a PostgreSQL database
+SQLITE_HEAD = b"SQLite format 3\0"
 BUSY_MS = 5000  # how long a writer waits for another process before it says that the database cannot be used
 
 
@@ -152,9 +153,25 @@ def items_of(session: Session) -> int:
     return session.exec(select(func.count()).select_from(Item).where(col(Item.answer).is_(None))).one()
 
 
+def _check_kind(path: Path) -> None:
+    """Refuse a file that is no database before its mode is changed: it is somebody's, and stays as it is.
+
+    Raises:
+        InputError: it is none.
+    """
+    # a link, a pipe and a file that may not be read are refused where it is opened
+    if path.is_symlink() or not path.is_file():
+        return
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(len(SQLITE_HEAD))
+        if head and head != SQLITE_HEAD:
+            raise InputError(f"{path}: no database that can be used (it is another kind of file): choose another name")
+
+
 def _sqlite(path: Path) -> Engine:
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"{path}: expected the path of a database file in a folder that exists")
+    _check_kind(path)
     try:
         for file in open_private(path):  # what people wrote is for its owner alone
             log.warning("%s was open to other users of this machine; it no longer is", file)

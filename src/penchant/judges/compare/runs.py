@@ -11,7 +11,7 @@ from pathlib import Path
 
 from penchant.clean_text import clean
 from penchant.errors import InputError, RunError
-from penchant.files import atomic_write, read_json
+from penchant.files import atomic_write, file_above, read_json
 from penchant.judges import Answer, Question, VerdictStore, ask, make_judge
 from penchant.judges.ask import Calls, make_calls, plan_calls
 from penchant.judges.compare.page import judge_page
@@ -63,6 +63,8 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
     folder = Path(config.out).expanduser().absolute()  # a user's judge may change the current folder
     if folder.is_file():
         raise InputError(f"out={config.out} is a file; verdicts need a folder: choose another name")
+    if (file := file_above(folder)) is not None:
+        raise InputError(f"out={config.out}: {file} is a file; verdicts need a folder in a folder")
     sources = _sources(config)
     opponent_texts = opponents(config)
     pairs = {name: _pairs(config, name, source.texts, opponent_texts[source.path]) for name, source in sources.items()}

@@ -16,7 +16,7 @@ from penchant.cache_use import using_cache
 from penchant.config import to_yaml
 from penchant.digests import DamagedFile, check_files, write_sums
 from penchant.errors import InputError, RunError
-from penchant.files import locked_folder, remove, write_text
+from penchant.files import file_above, locked_folder, remove, write_text
 from penchant.rich_text import html_table, svg_image
 from penchant.session.objects import refuse_session_objects
 from penchant.session.store import keep_inputs
@@ -186,6 +186,8 @@ def _study_folder(folder: Path) -> Iterator[None]:
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"out={folder} is a file; a study needs a folder")
+    if (file := file_above(folder)) is not None:
+        raise InputError(f"out={folder}: {file} is a file; a study needs a folder in a folder")
     entries = [entry for entry in folder.iterdir() if entry.name != ".lock"] if folder.is_dir() else []
     # before the lock is made, so that a folder that is refused stays as it was
     if entries and not (folder / "study.yaml").exists():
