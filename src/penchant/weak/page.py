@@ -190,6 +190,7 @@ def _agreement(result: StudentResult) -> Picture:
     with style():
         figure, axes = blank(5.4, 0.8 + 0.42 * len(estimates))
         axes.barh(positions, values, color=RUN_COLORS[0], height=0.55, alpha=0.75)
+        # in ink, as a second colour would be that of a second student
         axes.errorbar(values, positions, xerr=error_arms(estimates), color=INK, linestyle="none")
         axes.set_xlim(0, 1)
         # matplotlib counts from below, and the first bar should stand on top

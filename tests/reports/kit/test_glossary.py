@@ -32,6 +32,7 @@ def test_other_spellings_of_a_term_are_known(text: str, term: str) -> None:
 
 def test_words_that_hold_a_term_are_not_taken_for_it() -> None:
     assert Glossary().explain("alpha 0.5, marginal, KLM, preference") == []
+    assert Glossary().explain("the other annotators 80% and longer wins 60%") == []
 
 
 def test_meanings_are_sentences() -> None:

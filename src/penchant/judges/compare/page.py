@@ -121,6 +121,7 @@ def _bars(results: JudgeResults) -> Picture:
             axes.barh(row, rate.rate.value, color=color, height=0.55, alpha=0.7)
         rates = {row: defined(rate.rate) for row, (_, rate) in enumerate(rows) if rate.rate.value is not None}
         values, arms = [rate.value for rate in rates.values()], error_arms(list(rates.values()))
+        # in ink: with temperatures, the second colour is that of the second file
         axes.errorbar(values, list(rates), xerr=arms if rates else None, color=INK, linestyle="none")
         axes.axvline(0.5, color=MUTED, linewidth=0.9, linestyle=":")
         axes.set_xlim(0, 1)

@@ -26,6 +26,11 @@ TERMS: dict[str, str] = {
     "win rate": "wins and half of the ties, as a share of all pairs.",
     "kappa": "agreement of two beyond chance. 1 is full agreement, 0 is chance.",
     "alpha": "Krippendorff's agreement of all raters beyond chance. 1 is full agreement, 0 is chance.",
+    "implicit reward": "the reward that a policy acts by: beta times its log-probability of a response less that of "
+    "the reference.",
+    "PPO-GT": "PPO on the true reward itself, which the other methods do not see while they train.",
+    "Preferred-FT": "fine-tuning on the winners of comparisons alone.",
+    "Best-of-N": "no training: of N samples of the reference, the one with the highest reward.",
     "Holm": "the p-value after correction for the number of tests on the page.",
     "4-grams": "four tokens in a row; repeated ones show that a text goes in circles.",
     "2-grams": "two tokens in a row; the share that is distinct shows variety.",
@@ -40,7 +45,8 @@ _PATTERNS = {
     "PGR": r"PGR\b|gap recovered",
     "KL": r"\bKL\b",
     "efficiency": r"[Ee]fficienc(?:y|ies)",
-    "win rate": r"[Ww]in rates?|\bwins? \d",
+    # "the longer wins 60%" is no win rate of a model
+    "win rate": r"[Ww]in rates?|(?<!longer )(?<!longest )\bwins? \d",
     "ceiling": r"\b[Cc]eilings?\b",
 }
 

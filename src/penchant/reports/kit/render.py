@@ -27,7 +27,7 @@ from penchant.reports.kit.text import listing, short
 LEADING = {
     "Task", "Model", "Supervisors", "Student", "Students", "True reward", "Reward model",
     "Data", "Prompts", "Trained on",
-    "Responses", "Against", "Judge", "File", "Files", "Rows", "Raters", "Counted",
+    "Responses", "Against", "Judge", "File", "Files", "Rows", "Raters",
 }  # fmt: skip
 MOST_METHODS = 8  # in one line
 MOST_FACT = 110  # characters: the whole stands at the end of the page

@@ -45,6 +45,7 @@ def from_to(a: Estimate, b: Estimate, key: str = "loss") -> str:
 def training_movement(trained: tuple[Estimate, Estimate], key: str) -> str:
     """Say how the mean of a metric moved between the first and the last training batches."""
     text, (_, end) = from_to(*trained, key), trained
+    # of one step there is no mean to speak of
     if end.n < 2:
         return text
     steps = f"means of the first and last {end.n} steps"
@@ -57,6 +58,7 @@ def training_movement(trained: tuple[Estimate, Estimate], key: str) -> str:
 
 def chosen_anchor(run: Run) -> str:
     """Say what keeps chosen responses likely: the setting of the run, or that there is one."""
+    # other losses have no such term, and then the setting is what may help
     weight = run.setting("loss", "nll_weight")
     if isinstance(weight, (int, float)) and weight > 0:
         return f"The run holds the chosen responses with `loss.nll_weight: {number(float(weight))}`."

@@ -131,6 +131,7 @@ def _ratio_list(study: WeakToStrongSummary) -> str:
             top = index * (len(losses) + 1)
             axes.text(-1.4, top + 0.1, ", ".join(name.split("\n ")).strip(), va="center", fontweight="bold")
             for row, loss in enumerate(losses, top + 1):
+                # left of the cells, where a map has them below
                 axes.text(-1.4, row, short(loss, NAME), va="center", color=MUTED)
                 student = _student(study, pairing, loss)
                 if student is not None:

@@ -160,6 +160,7 @@ def _draw_rows(axes: Axes, study: WeakToStrongSummary, layout: Layout) -> None:
 
 def _draw_models(axes: Axes, study: WeakToStrongSummary, layout: Layout) -> None:
     """Draw supervisor, student and ceiling, as outlines."""
+    # filled boxes are rows, so models have outlines alone
     length = layout.name_length
     _box(axes, layout.weak, ["supervisor", *_shortened(study.weak, length)], GREEN, layout)
     strong = [model.label for model in study.strong]
@@ -185,6 +186,7 @@ def _draw_arrows(axes: Axes, study: WeakToStrongSummary, layout: Layout) -> None
 
     learned_from = [student.learned_from for student in students]
     draw_down(layout.own_half, weak, learned_from, supervisor_rows, "with the truth", "with the truth\nof {}", GREEN)
+    # from the side of the supervisor, since the arrow that teaches it comes from above
     top_of_weak = weak[1] + weak[3]
     _arrow(axes, (weak[0] + weak[2], top_of_weak - 3), (other_half[0] + 3, other_half[1]), "its labels", GREEN)
     weak_labels = [student.weak_labels for student in students]
@@ -252,6 +254,7 @@ def _arrow(
     x, y, angle = (start[0] + end[0]) / 2 + 1.2, (start[1] + end[1]) / 2, 0.0
     if layout is not None:
         (x, y), angle = layout.truth_note, 90.0 if layout.is_upright else 0.0
+    # upright words are centred on their place, others begin at it
     side = "center" if angle else "left"
     words = text or "learns nothing"
     axes.text(x, y, words, ha=side, va="center", rotation=angle, color=color, fontsize=SMALL_FONT_SIZE)

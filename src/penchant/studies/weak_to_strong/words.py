@@ -176,6 +176,7 @@ def _told_apart(gains: Sequence[Estimate]) -> str:
     better = sum(gain.above(0) for gain in gains)
     worse = sum(gain.below(0) for gain in gains)
     verdicts = {"clearly better": better, "clearly worse": worse, "not told apart": len(gains) - better - worse}
+    # "clearly worse in 0" is not said: what is left out did not happen
     verdict_counts = listing(
         f"{verdict} in {number_of_pairs}" for verdict, number_of_pairs in verdicts.items() if number_of_pairs
     )
@@ -251,6 +252,7 @@ def _size(study: WeakToStrongSummary) -> str:
         return ""
     if not falls and not rises:
         return "PGR neither clearly falls nor clearly rises from the smallest student to the largest."
+    # a count of zero would be read as a finding
     directions = listing(f"clearly {verb} in {times}" for verb, times in (("falls", falls), ("rises", rises)) if times)
     return f"From the smallest student to the largest PGR {directions} of {count(compared, 'comparison')}."
 
