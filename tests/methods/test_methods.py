@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 import penchant as pt
 from penchant.cli.main import main
 from penchant.methods import METHODS
+from penchant.runs.held_out_rows import read_held_out_rows
 from penchant.train.settings import PolicyConfig
 
 LEARNING = {"learning_rate": 3e-3}
@@ -86,7 +87,16 @@ def test_a_run_leaves_all_that_a_run_directory_holds(train: Callable[..., pt.Run
     run = train(method, "run", evaluate={"every_steps": 4, "samples": {"max_new_tokens": 5, "reward": "vader"}})
     names = {path.name for path in run.path.iterdir()}
     files = {"config.yaml", "provenance.json", "metrics.jsonl", "samples.jsonl", "result.json"}
-    assert names == files | {"checkpoint", "rendered.json", "SHA256SUMS"}
+    assert names == files | {"checkpoint", "rendered.json", "held_out.json", "SHA256SUMS"}
+    # what each row gave has the mean that the run says, and the same step
+    rows = read_held_out_rows(run.path)
+    assert rows is not None
+    assert rows.step == run.metrics["steps"]
+    for name, values in rows.values.items():
+        kept = [(value, weight) for value, weight in zip(values, rows.weights, strict=True) if value is not None]
+        mean = sum(value * weight for value, weight in kept) / sum(weight for _, weight in kept)
+        assert mean == pytest.approx(run.metrics["final"]["held_out"][name]["value"], abs=1e-6)
+    assert "loss" in rows.values
     assert (run.path / "config.yaml").read_text().startswith(f"method: {method}\n")
     assert run.metrics == json.loads((run.path / "result.json").read_text())
     assert run.metrics["status"] == "done"

@@ -85,7 +85,14 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_half_file(
     if limit == 600:
         assert not folder.exists()
     else:
-        assert files(folder) <= {"config.yaml", "provenance.json", "rendered.json", "metrics.jsonl", SUMS}
+        assert files(folder) <= {
+            "config.yaml",
+            "provenance.json",
+            "rendered.json",
+            "held_out.json",
+            "metrics.jsonl",
+            SUMS,
+        }
         if (folder / "provenance.json").exists():
             json.loads((folder / "provenance.json").read_text())
         resumed = penchant("train", "dpo", "--resume", "out=full")

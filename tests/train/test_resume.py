@@ -189,7 +189,7 @@ def test_another_configuration_is_refused_and_the_setting_named(
     assert weights(tmp_path / "run") == before
     other = penchant("train", "sft", "--resume", "out=run")
     assert other.wait() == 2
-    assert "method" in other.stderr
+    assert "run is a run of dpo, not of sft:\n  penchant train dpo --resume out=run" in other.stderr
 
 
 def test_resuming_a_finished_run_changes_nothing(

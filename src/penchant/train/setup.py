@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ from penchant.models.policy import Policy
 from penchant.rewards import load_reward
 from penchant.rewards.names import check_reward
 from penchant.row_names import with_row_names
+from penchant.runs.held_out_rows import HeldOutRows, write_held_out_rows
 from penchant.runs.lengthening import read_lengthenings
 from penchant.runs.run_folder import RunFolder, finished
 from penchant.runs.run_lines import Row
@@ -31,6 +33,7 @@ from penchant.session.objects import shown_name
 from penchant.train.best import best_metric
 from penchant.train.callbacks import Callbacks
 from penchant.train.evaluation.estimates import Estimates
+from penchant.train.evaluation.rows import ROWS
 from penchant.train.evaluation.sample_sizes import USUAL_PROMPTS, settle_length
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.loop import Evaluated, Evaluation, RunContext
@@ -228,12 +231,15 @@ def evaluation(
         with accelerator.autocast():
             if held_out is not None:
                 held_out_estimates = held_out()
+                rows = held_out_estimates.pop(ROWS, None)
+                if isinstance(rows, HeldOutRows):
+                    write_held_out_rows(folder, replace(rows, step=step))
                 line["held_out"], loss = to_json(held_out_estimates), held_out_estimates["loss"]
             if samples is not None:
-                estimates, rows = samples.run(step)
+                estimates, drawn_rows = samples.run(step)
                 line["samples"] = to_json(estimates)
                 # all lines of an evaluation or none: a reward that fails raised before the first one
-                for row in rows:
+                for row in drawn_rows:
                     folder.append("samples.jsonl", to_object(row))
         return Evaluated(line, loss.value if isinstance(loss, Estimate) else None)
 

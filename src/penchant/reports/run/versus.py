@@ -16,12 +16,13 @@ from penchant.metrics.intervals import independent_difference, paired_difference
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, recorded
 from penchant.reports.run.summary import Summary, is_comparable, shown_samples
+from penchant.runs.held_out_rows import HELD_OUT_FILE, read_held_out_rows
 from penchant.runs.read import Run, distinct_names, read_runs
 
 SAMPLED = ("reward", "kl_nats", "tokens")
 """Numbers of single draws, which pair by prompt."""
 HELD_OUT = ("accuracy", "label_accuracy", "loss")
-"""Numbers of which a run keeps the mean alone."""
+"""Numbers of held-out rows, which pair by the content of the rows; older runs keep the mean alone."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ def versus_table(summaries: Sequence[Summary]) -> Table | None:
     if not rows:
         return None
     caption = (
-        f"Each run minus {first.run.name}, with 95% intervals. Samples of the same prompts are paired. Of held-out "
-        "numbers a run keeps the mean alone, so their intervals are wider than pairing would make them. Where two runs "
+        f"Each run minus {first.run.name}, with 95% intervals. Samples of the same prompts are paired, and so are "
+        "held-out rows of the same content; where that is not possible the intervals are wider. Where two runs "
         "have other rewards, losses or references, the numbers of these mean another thing and are left out."
     )
     return Table(caption, ("Run", "Number", f"Minus {first.run.name}", "Prompts", "Differs"), tuple(rows))
@@ -131,8 +132,8 @@ def differences_from(run: Summary, first: Summary) -> list[tuple[str, Estimate, 
     for key in HELD_OUT:
         a, b = run.held_out_estimate(key), first.held_out_estimate(key)
         if a is not None and b is not None and is_comparable(key, run.run, first.run):
-            # two runs on the same rows would pair, but no run keeps what each row gave
-            differences.append((key, independent_difference(a, b), "runs keep the mean alone"))
+            paired, reason = _paired_rows(key, run, first)
+            differences.append((key, independent_difference(a, b) if paired is None else paired, reason))
     return differences
 
 
@@ -147,6 +148,56 @@ def _paired(key: str, run: Run, first: Run) -> tuple[Estimate | None, str]:
         return None, f"{len(shared)} of {count} prompts are shared"
     prompts = sorted(shared)
     return paired_difference([a[prompt] for prompt in prompts], [b[prompt] for prompt in prompts], prompts), ""
+
+
+def _paired_rows(key: str, run: Summary, first: Summary) -> tuple[Estimate | None, str]:
+    """Return the difference of a held-out mean over rows of the same content; None, and why, where it cannot be."""
+    try:
+        a, b = _held_out_rows(key, run), _held_out_rows(key, first)
+    except ValueError as error:
+        return None, f"{HELD_OUT_FILE} cannot be read ({error})"
+    if a is None or b is None:
+        return None, "runs keep the mean alone"
+    shared, count = a.keys() & b.keys(), max(len(a), len(b))
+    # a mean over a part of the rows would be another number than the table of runs shows
+    if len(shared) < count:
+        return None, f"{len(shared)} of {count} held-out rows are shared"
+    # in the order of the rows: the draws of an interval follow the order of its prompts
+    rows = [(a[key_of_row], b[key_of_row]) for key_of_row in a]
+    # tokens weigh, and another tokenizer counts others
+    if any(of_run.weight != of_first.weight for of_run, of_first in rows):
+        return None, "the held-out rows weigh differently"
+    difference = paired_difference(
+        [of_run.value for of_run, _ in rows],
+        [of_first.value for _, of_first in rows],
+        [of_run.prompt for of_run, _ in rows],
+        weights=[of_run.weight for of_run, _ in rows],
+        share=metric(key).is_share,
+    )
+    return difference, ""
+
+
+@dataclass(frozen=True)
+class _RowValue:
+    """What a held-out row gave, with its weight and a digest of its prompt."""
+
+    value: float
+    weight: float
+    prompt: str
+
+
+def _held_out_rows(key: str, run: Summary) -> dict[str, _RowValue] | None:
+    """Return by row what it gave to a number at the last evaluation; None where the run does not keep that.
+
+    Raises:
+        ValueError: its file is damaged.
+    """
+    rows, last = read_held_out_rows(run.run.path), run.held_last
+    # of another step after a kill between an evaluation's two files
+    if rows is None or last is None or rows.step != last.step or key not in rows.values:
+        return None
+    columns = zip(rows.keys, rows.values[key], rows.weights, rows.prompts, strict=True)
+    return {name: _RowValue(value, weight, prompt) for name, value, weight, prompt in columns if value is not None}
 
 
 def _by_prompt(key: str, run: Run) -> Mapping[str, float]:

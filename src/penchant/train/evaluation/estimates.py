@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from penchant.errors import RunError
 from penchant.metrics.estimates import Estimate
+from penchant.runs.held_out_rows import HeldOutRows
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,11 @@ class Calibration:
 
 
 # a mapping, not a class with fields: a method measures what it can, and files keep no empty names
-Estimates = dict[str, Estimate | dict[str, Estimate] | dict[str, dict[str, Estimate]] | Calibration]
+Estimates = dict[str, Estimate | dict[str, Estimate] | dict[str, dict[str, Estimate]] | Calibration | HeldOutRows]
 """Estimates by name, in the order in which files keep them.
 
-Those of annotators stand under `by_annotator`, those of a mixture's sources under `by_source`.
+Those of annotators stand under `by_annotator`, those of a mixture's sources under `by_source`. What each row gave
+stands under `rows`, which a run keeps in a file of its own.
 """
 
 

@@ -14,7 +14,8 @@ from penchant.metrics.intervals import cluster_mean, mean_within
 from penchant.models.policy import Policy
 from penchant.train.batch import Dataset
 from penchant.train.evaluation.estimates import BOUNDS, Estimates, check_finite
-from penchant.types import Prompt, PromptGroup
+from penchant.train.evaluation.rows import ROWS, response_rows
+from penchant.types import Prompt, PromptGroup, Response
 
 SHARES = ("label_accuracy", "desirable_share")
 """Estimates between 0 and 1, which have another interval."""
@@ -46,12 +47,14 @@ def held_out_labels(
     good: list[bool] = []
     prompts: list[Prompt] = []
     sources: list[str] = []
+    contents: list[tuple[PromptGroup, Response, str]] = []
     scores = score(policy.scorer, data.rendered, budget=budget)
     for group, rendered, logps, ref in zip(groups, data.rendered, scores, data.reference, strict=True):
         for label in labels_of(group):
             tokens = rendered.branches[label.response].scored
             rows.append((float(logps[label.response]), float(ref[label.response]), tokens, label.weight))
             good.append(label.desirable)
+            contents.append((group, group.responses[label.response], "good" if label.desirable else "bad"))
             prompts.append(group.prompt)
             sources.append(f"{group.source or 'a held-out row'} (response {label.response})")
     policy_logps, reference_logps, tokens_of, counts = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4).unbind(1)
@@ -78,6 +81,8 @@ def held_out_labels(
         )
         for name, column in columns.items()
     }
+    row_values: dict[str, Sequence[float]] = {"loss": losses.double().tolist(), "label_accuracy": right.tolist()}
+    estimates[ROWS] = response_rows(contents, counts.tolist(), row_values)
     # both sides may fall in likelihood while their margins grow: their own log-ratios show it
     for side, chosen in (("desirable", desirable), ("undesirable", ~desirable)):
         if chosen.any():

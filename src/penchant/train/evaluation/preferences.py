@@ -19,6 +19,7 @@ from penchant.models.policy import Policy
 from penchant.train.batch import Dataset
 from penchant.train.evaluation.estimates import BOUNDS, Estimates, check_finite
 from penchant.train.evaluation.pairs import front_columns, ranking_loss, sorted_loss
+from penchant.train.evaluation.rows import ROWS, pair_rows, response_rows
 from penchant.train.fronts import front_logps
 from penchant.train.plan import split_key
 from penchant.types import Prompt, PromptGroup
@@ -50,6 +51,8 @@ def held_out_preferences(
     logp_columns = {"chosen_logps": table.chosen, "rejected_logps": table.rejected}
     columns = {"loss": losses, "margin": margins, **logp_columns}
     estimates = pair_estimates(table, columns, negative_loss=loss is not None and loss.can_be_negative)
+    is_mean = loss is None or not (loss.needs.rankings or loss.needs.whole_step)
+    estimates[ROWS] = pair_rows(groups, table.weights, losses if is_mean else None, rights(table, margins))
     # what training minimises, where that is no mean over pairs
     if loss is not None and loss.needs.rankings:
         estimates["loss"] = ranking_loss(loss, groups, data, scores)
@@ -116,6 +119,11 @@ def wins(difference: torch.Tensor) -> np.ndarray:
     return ((difference > 0).double() + 0.5 * (difference == 0)).numpy()
 
 
+def rights(table: PairTable, margins: torch.Tensor) -> np.ndarray:
+    """Return `wins` of margins, (pairs,), with NaN for ties, which have no right answer."""
+    return np.where(table.tied.numpy(), np.nan, wins(margins))
+
+
 @dataclass(frozen=True)
 class PairTable:
     """Columns of held-out comparisons with one row per directed pair; a tie gives two rows of half weight.
@@ -171,12 +179,14 @@ def held_out_imitation(policy: Policy, groups: Sequence[PromptGroup], data: Data
     Every token counts the same, as in training: a response counts by its tokens, times how often it was drawn.
     """
     scores = score(policy.scorer, data.rendered, budget=budget)
-    means, tokens, prompts, sources = [], [], [], []
+    means, tokens, prompts, sources, rows = [], [], [], [], []
     for group, rendered, logps in zip(groups, data.rendered, scores, strict=True):
         for response, branch, total in zip(group.responses, rendered.branches, logps.tolist(), strict=True):
             means.append(-total / branch.scored)
             tokens.append(branch.scored * response.count)
             prompts.append(split_key(group))
             sources.append(group.source or "a held-out row")
+            rows.append((group, response, ""))
     check_finite(means, sources)
-    return {"loss": mean_within(means, prompts, BOUNDS["loss"], weights=tokens)}
+    loss = mean_within(means, prompts, BOUNDS["loss"], weights=tokens)
+    return {"loss": loss, ROWS: response_rows(rows, tokens, {"loss": means})}

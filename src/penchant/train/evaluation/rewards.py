@@ -13,7 +13,8 @@ from penchant.metrics.calibration import expected_calibration_error, reliability
 from penchant.models.reward import LearnedReward
 from penchant.train.batch import Dataset
 from penchant.train.evaluation.estimates import Calibration, CurvePoint, Estimates, check_finite
-from penchant.train.evaluation.preferences import pair_estimates, pair_table, wins
+from penchant.train.evaluation.preferences import pair_estimates, pair_table, rights, wins
+from penchant.train.evaluation.rows import ROWS, pair_rows
 from penchant.train.plan import split_key
 from penchant.types import PromptGroup
 
@@ -33,6 +34,7 @@ def held_out_rewards(
     losses = bradley_terry(chosen, rejected, margin=margin)
     check_finite(losses.tolist(), table.sources)
     estimates = pair_estimates(table, {"loss": losses, "margin": margins, **rewards})
+    estimates[ROWS] = pair_rows(groups, table.weights, losses, rights(table, margins))
     is_decided = ~table.tied
     if is_decided.any():
         prompts = [prompt for prompt, keep in zip(table.prompts, is_decided.tolist(), strict=True) if keep]
