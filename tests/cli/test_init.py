@@ -162,7 +162,6 @@ def test_batches_epochs_and_held_out_follow_the_size_of_the_file(here: Path, mon
     assert draft.lengths.measured == draft_module.MEASURED
 
 
-<<<<<<< HEAD
 def test_the_estimate_counts_samples_as_training_draws_them() -> None:
     lengths = draft_module.TokenLengths(
         median=110, p95=130, longest=150, per_prompt=210.0, prompt=10.0, longest_prompt=20, response=100.0,
@@ -173,7 +172,8 @@ def test_the_estimate_counts_samples_as_training_draws_them() -> None:
     # training on many rows leaves room for 32 prompts, of which four are held out
     assert draft_module.sampled_tokens(lengths, 4, 4, trained=1e9) == 3 * 2 * 4 * 130
     assert draft_module.sampled_tokens(lengths, 400, 400, trained=1e9) == 3 * 2 * 32 * 130
-=======
+
+
 def test_columns_and_a_template_are_taken_and_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"problem": row["prompt"], "chosen": row["chosen"], "rejected": row["rejected"]} for row in pairs(12)]
     write("prefs.jsonl", rows)
@@ -239,4 +239,3 @@ def test_what_is_written_for_each_kind_of_file_trains_as_it_is(
     assert main(["init", file, "model=penchant-0.5m"]) == 0
     words = shlex.split(capsys.readouterr().out.splitlines()[-1])[1:]
     assert main([*words, "max_steps=1", "evaluate.samples=null"]) == 0
->>>>>>> 7d7a0763 (init takes columns and template; an out below a file is refused by the file's name; a foreign file keeps its mode)
