@@ -19,7 +19,7 @@ from penchant.types import Prompt, PromptGroup, Response
 
 SHARES = ("label_accuracy", "desirable_share")
 """Estimates between 0 and 1, which have another interval."""
-SHARE = (0.0, 1.0)
+BOUNDS_OF_LABELS = BOUNDS | dict.fromkeys(SHARES, (0.0, 1.0))
 
 
 def held_out_labels(
@@ -76,13 +76,10 @@ def held_out_labels(
     right = (margins > 0) + 0.5 * (margins == 0)
     columns = {"loss": losses, "margin": margins, "label_accuracy": right, "desirable_share": desirable}
     estimates: Estimates = {
-        name: mean_within(
-            column.double().numpy(), prompts, SHARE if name in SHARES else BOUNDS.get(name), weights=counts.numpy()
-        )
+        name: mean_within(column.double().numpy(), prompts, BOUNDS_OF_LABELS.get(name), weights=counts.numpy())
         for name, column in columns.items()
     }
-    row_values: dict[str, Sequence[float]] = {"loss": losses.double().tolist(), "label_accuracy": right.tolist()}
-    estimates[ROWS] = response_rows(contents, counts.tolist(), row_values)
+    estimates[ROWS] = response_rows(contents, counts, {"loss": losses.double(), "label_accuracy": right})
     # both sides may fall in likelihood while their margins grow: their own log-ratios show it
     for side, chosen in (("desirable", desirable), ("undesirable", ~desirable)):
         if chosen.any():

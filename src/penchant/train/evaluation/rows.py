@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -42,8 +42,8 @@ def pair_rows(
 
 def response_rows(
     rows: Sequence[tuple[PromptGroup, Response, str]],
-    weights: Sequence[float],
-    values: dict[str, Sequence[float]],
+    weights: Sequence[float] | torch.Tensor,
+    values: Mapping[str, Sequence[float] | torch.Tensor],
 ) -> HeldOutRows:
     """Return the rows of single responses.
 
