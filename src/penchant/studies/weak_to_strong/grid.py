@@ -241,6 +241,8 @@ class _Stages:
             imitation=config.imitation,
         )
         for number, supervisor in enumerate(config.weak):
+            if not config.is_paired(supervisor, probe):
+                continue
             name = weak_name(number)
             needs = {f"labels {seed}": labels[name, seed] for seed in config.seeds}
             if config.bootstrap:

@@ -78,6 +78,9 @@ class WeakToStrongConfig(LimitedStudy):
     strong: Annotated[tuple[StudentSpec, ...], Field(min_length=1)]
     """The students: probes, fine-tuned language models (`name: lm`), or classes of your own (`mine.py:Mine`). `rows` is
     how many weak labels they see."""
+    pairs: Literal["all", "deeper"] = "all"
+    """Which students a supervisor has: all; or, with `deeper`, of probes of one model those that read a later layer
+    than it does. One model cut after several layers is a family of models, whose activations are computed once."""
     losses: Annotated[tuple[WeakLoss, ...], Field(min_length=1)] = (CrossEntropy(), Confidence())
     """What students are trained with; the first is the naive way that the others are held against. A function of your
     own is named as `module:function`."""
@@ -116,6 +119,11 @@ class WeakToStrongConfig(LimitedStudy):
                 "with its ending, such as reviews.csv"
             )
         self._check_files(files)
+        if not any(self.is_paired(weak, strong) for weak in self.weak for strong in self.strong):
+            raise ValueError(
+                "`pairs: deeper` leaves no pair: no student reads a later layer of a supervisor's model (negative "
+                "layers, which count from the last, are compared with negative ones alone)"
+            )
         for name in ("tasks", "imitation", "templates"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"`{name}` has one of its values twice: it would count as two")
@@ -164,6 +172,15 @@ class WeakToStrongConfig(LimitedStudy):
             raise ValueError(f"`test_file` is for one file, and `tasks` names {len(files)}: use a column `split`")
         if self.test_file and self.columns.get("split"):
             raise ValueError("`test_file` and `columns.split` both say which rows to test on: leave one out")
+
+    def is_paired(self, weak: ClassifierSpec, strong: ClassifierSpec) -> bool:
+        """Return whether this supervisor teaches this student, by `pairs`."""
+        if self.pairs == "all" or not (isinstance(weak, Probe) and isinstance(strong, Probe)):
+            return True
+        if weak.model != strong.model:
+            return True
+        # -1 is the last layer, whose number is unknown before the model is loaded
+        return (weak.layer < 0) is (strong.layer < 0) and weak.layer < strong.layer
 
     def own_file(self, name: str) -> OwnFile | None:
         """Return the file behind a task's name; None for a task that is no file of the user's."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from penchant.studies.core.definition import StudyDefinition, presets_in
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 
+PRESETS = ("laptop", "depth", "subjectivity", "small", "medium", "paper")
 STUDY = StudyDefinition(
     configs=(WeakToStrongConfig,),
     example="--preset laptop 'tasks=[sciq]' out=runs/w2s",
@@ -23,6 +24,6 @@ STUDY = StudyDefinition(
         "students": "penchant.studies.weak_to_strong.students:students_stage",
         "student": "penchant.studies.weak_to_strong.students:student_stage",
     },
-    presets={"weak-to-strong": presets_in(Path(__file__).parent, "laptop", "small", "medium", "paper")},
+    presets={"weak-to-strong": presets_in(Path(__file__).parent, *PRESETS)},
     jobs={"small": 2},
 )
