@@ -12,6 +12,7 @@ import pytest
 
 from penchant.reports.kit.canvas import WIDEST_PHONE_FIGURE, Picture
 from penchant.reports.kit.tables import Table
+from penchant.studies.weak_to_strong import lines
 from penchant.studies.weak_to_strong import page as weak_page
 from penchant.studies.weak_to_strong import words as weak_words
 from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
@@ -269,6 +270,45 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
     assert "not told apart in 1 of 1 pair" in unsure
 
 
+def test_the_headline_is_of_the_median_pair_and_not_of_the_widest_gap() -> None:
+    ratios = {"a": 0.9, "b": 0.2, "c": -0.1, "d": 0.4}
+    wide = {"c": about(0.6)}
+    cells = [cell(ratio=value, strong=name, gap=wide.get(name, about(0.1))) for name, value in ratios.items()]
+    study = made_up(*cells, cell("confidence 0.5", 0.3, over=0.01, strong="b"), cell(ratio=None, strong="e"))
+    first, second = headline(study)
+    assert first == (
+        "The median of 4 pairs recovers 0.20 [0.15, 0.25] of the gap, trained the naive way; 0.30 [0.25, 0.35] with "
+        "confidence 0.5 (supervisor: TF-IDF; student: b)."
+    )
+    assert (
+        "from −0.10 to 0.90, trained the naive way, and 3 of them are clearly above 0. 1 pair without a gap" in second
+    )
+
+
+def _depths() -> dict[str, Any]:
+    """Two supervisors that are probes of layers 2 and 5, and students of layers 5 and 9, each deeper than its own."""
+    pairs = ((2, 5), (2, 9), (5, 9))
+    study = made_up(*(cell(weak=f"big, layer {weak}", strong=f"big, layer {layer}") for weak, layer in pairs))
+    big = strong("big", 135_000_000)
+    study["weak"] = ["big, layer 2", "big, layer 5"]
+    study["strong"] = [big | {"label": f"big, layer {layer}", "layer": layer} for layer in (5, 9)]
+    study["config"] |= {
+        "weak": [{"name": "probe", "model": "big", "layer": layer} for layer in (2, 5)],
+        "strong": [{"name": "probe", "model": "big", "layer": layer} for layer in (5, 9)],
+    }
+    return study
+
+
+def test_the_figure_of_accuracies_comes_first_and_supervisors_stand_at_their_layers() -> None:
+    study = _depths()
+    assert next(iter(weak_pictures(study))) == "layer"
+    assert next(iter(weak_pictures(made_up(*BOTH)))) == "accuracy"
+    places = lines._layers_of_supervisors(read(study), {"big, layer 5": 5, "big, layer 9": 9})
+    assert places == {"big, layer 2": 2.0, "big, layer 5": 5.0}
+    study["config"]["weak"][1] = {"name": "tfidf"}
+    assert lines._layers_of_supervisors(read(study), {"big, layer 5": 5}) == {"big, layer 2": 2.0}
+
+
 def _sizes(small: float, big: float) -> dict[str, Any]:
     study = made_up(cell(ratio=big), cell(ratio=small, strong="small"))
     study["strong"].append(study["strong"][0] | {"label": "small", "family": "small", "parameters": 5_000_000})
@@ -305,8 +345,8 @@ def test_students_that_are_shown_their_supervisors_label_stand_beside_those_that
     }
     said = " ".join(findings(study))
     assert (
-        "Shown their supervisor's label in 100% of the rows, students recover 0.05 [0.00, 0.10] of the widest gap, and "
-        "without it 0.60 [0.55, 0.65]; they are clearly worse in 1 of 1 pair"
+        "Shown their supervisor's label in 100% of the rows, students recover 0.05 [0.00, 0.10] of the gap (median "
+        "pair), and without it 0.60 [0.55, 0.65]; they are clearly worse in 1 of 1 pair"
     ) in said
     assert "Against the naive way shown" not in said
     study["cells"] = [cell(ratio=None), cell("shown 100%", None, over=-0.06)]

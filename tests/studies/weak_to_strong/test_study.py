@@ -734,6 +734,17 @@ def test_the_page_says_what_was_measured(
     assert r"\midrule" in (Path(config.out or "") / "report-figures" / "table.tex").read_text()
 
 
+def test_deeper_students_alone_learn_from_a_probe(make: Callable[..., WeakToStrongConfig], stories: str) -> None:
+    probes = [{"name": "probe", "model": stories, "layer": layer} for layer in (1, 3, 5)]
+    config = make(weak=[*probes[:2], "tfidf"], strong=probes, pairs="deeper")
+    (grid,) = weak_grid(config)
+    learned = [sorted(set(students.batched) - {"ceiling|0"}) for students in grid.students]
+    assert learned == [["weak-2"], ["weak-0", "weak-2"], ["weak-0", "weak-1", "weak-2"]]
+    assert len(grid.activations) == 1  # of all layers in one pass
+    with pytest.raises(InputError, match="leaves no pair"):
+        make(weak=probes[2:], strong=probes, pairs="deeper")
+
+
 def test_rows_of_an_own_file_count_by_their_content_and_how_they_are_read(
     make: Callable[..., WeakToStrongConfig], tmp_path: Path
 ) -> None:

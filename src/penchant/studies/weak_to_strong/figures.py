@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from textwrap import wrap
 
@@ -17,7 +16,6 @@ from penchant.reports.kit.canvas import (
     MUTED,
     PAPER,
     PHONE_WIDTH,
-    RUN_COLORS,
     SMALL_FONT_SIZE,
     Dash,
     Picture,
@@ -30,6 +28,7 @@ from penchant.reports.kit.canvas import (
 )
 from penchant.reports.kit.text import number, recorded, short
 from penchant.studies.weak_to_strong.flow import flow_picture
+from penchant.studies.weak_to_strong.lines import layers_picture, sizes_picture
 from penchant.studies.weak_to_strong.summary import Pairing, Ratio, StudentResult, WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import legend
 from penchant.weak.figures import fitted_percent_axis, plot_curve, reliability_picture
@@ -44,10 +43,11 @@ def weak_pictures(study: WeakToStrongSummary) -> dict[str, Picture]:
     if not study.cells:
         return {}
     pictures = {
-        "pgr": _ratios(study),
+        # the paper's main figure first: accuracies, of which the ratio is made
+        "size": sizes_picture(study),
+        "layer": layers_picture(study),
         "accuracy": _accuracies(study),
-        "size": _sizes(study),
-        "layer": _layers(study),
+        "pgr": _ratios(study),
         "agreement": _agreements(study),
         "little": _few_labels(study),
         "curve": _training(study),
@@ -220,75 +220,6 @@ def _agreements(study: WeakToStrongSummary) -> Picture:
                 )
         _columns(axes, study)
         return export(figure, "Agreement of student and supervisor", losses)
-
-
-def _sizes(study: WeakToStrongSummary) -> Picture | None:
-    """Draw accuracy against the student's size; of several of one size that with the highest ceiling."""
-    parameters = {model.label: model.parameters for model in study.strong if model.parameters}
-    # reversed, so that of several cells of a model the first one stays, as the figure is of the first task
-    ceilings = {student.strong: student.recovery.ceiling.value for student in reversed(study.cells)}
-    # ascending, so that of one size the last one stays in `best`: the one with the highest ceiling
-    labels_by_ceiling = sorted((ceilings[label], label) for label in parameters if label in ceilings)
-    best = {parameters[label]: label for _, label in labels_by_ceiling}
-
-    def finish(axes: Axes) -> None:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(sorted(best)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{number(value / 1e6, 1)}M"))
-        # a log axis labels its minor ticks too, and these would run into the sizes
-        axes.xaxis.set_minor_locator(FixedLocator([]))
-        axes.set_xlabel("parameters of the student", loc="right")
-
-    sizes = {label: size for size, label in best.items()}
-    return _naive_against(study, sizes, "Accuracy against the student's size", finish)
-
-
-def _layers(study: WeakToStrongSummary) -> Picture | None:
-    """Draw accuracy against the layer that a probe reads, of the first model with several."""
-    layers: dict[str, dict[str, int]] = {}
-    # a student of fewer rows is another point, not another layer
-    for model in study.strong:
-        if model.layer is not None and model.rows is None:
-            layers.setdefault(model.reader, {})[model.label] = model.layer
-    readers = [(reader, layer_of) for reader, layer_of in layers.items() if len(set(layer_of.values())) > 1]
-    if not readers:
-        return None
-    reader, layer_of = readers[0]
-
-    def finish(axes: Axes) -> None:
-        axes.set_xlabel(f"layer of {short(reader, NAME)}", loc="right")
-
-    return _naive_against(study, layer_of, "Accuracy against the layer", finish)
-
-
-def _naive_against(
-    study: WeakToStrongSummary, x: Mapping[str, float], title: str, finish: Callable[[Axes], None]
-) -> Picture | None:
-    """Draw accuracy of the first task's naive students, one line per supervisor, with the ceiling.
-
-    Args:
-        x: the place of each strong model. With fewer than two places there is no figure.
-        finish: sets up the horizontal axis once all is drawn.
-    """
-    task = study.cells[0].task
-    students = [student for student in study.cells if student.task == task and student.is_naive and student.strong in x]
-    if len({x[student.strong] for student in students}) < 2:
-        return None
-    names, supervisors = legend(study), list(dict.fromkeys(student.weak for student in students))
-    with style():
-        figure, axes = blank(5.4, 3.6)
-        for index, name in enumerate(supervisors):
-            of_supervisor = [student for student in students if student.weak == name]
-            points = {x[student.strong]: student.recovery.student for student in of_supervisor}
-            # one colour, for all are naive students; a dash per supervisor
-            plot_curve(axes, 0, points, dash=run_style(index * len(RUN_COLORS))[1])
-            color, _, _ = run_style(names.index("supervisor"))  # what it would be without any generalization
-            axes.axhline(of_supervisor[0].recovery.supervisor.value, color=color, linewidth=0.9, linestyle=":")
-        plot_curve(axes, names.index("ceiling"), {x[student.strong]: student.recovery.ceiling for student in students})
-        fitted_percent_axis(axes.yaxis)
-        finish(axes)
-        # inside the style: its `svg.hashsalt` makes the ids of clip paths, which are random without it
-        return export(figure, title, names)
 
 
 def _few_labels(study: WeakToStrongSummary) -> Picture | None:

@@ -14,10 +14,13 @@ CAPTIONS = {
     "pgr": "Performance gap recovered: 0 is the supervisor's accuracy, 1 that of the student trained on the truth.",
     "accuracy": "Accuracy on the test rows of supervisor, student and ceiling, with 95% intervals. The dotted line is "
     "chance: the largest class, or one of a row's options.",
-    "size": "Accuracy of naive students against their size, first task, with 95% intervals; dotted lines are their "
-    "supervisors; of several, each has a dash. Where a size has several students, the one with the highest ceiling.",
-    "layer": "How salient the task is by layer: accuracy of naive students that are probes of each, and of the "
-    "ceiling, first task, with 95% intervals; dotted lines are their supervisors.",
+    "size": "Accuracy of supervisor, students and ceiling against the student's size, a row per task and a column for "
+    "each of the first two losses, with 95% intervals. A dotted line is a supervisor, and a line of students begins at "
+    "its own. Where a size has several students, the one with the highest ceiling.",
+    "layer": "Accuracy of supervisor, students and ceiling against the layer that the student reads: one model cut "
+    "after several layers is a family of models. A row per task and a column for each of the first two losses, with "
+    "95% intervals. A line of students begins at its supervisor, where that reads a layer of this model; else the "
+    "supervisor is a dotted line.",
     "agreement": "How often students say on the test rows what their supervisors say, with 95% intervals: full where "
     "the supervisor is right, hollow where it is wrong. A good student is high in the first and low in the second.",
     "reliability": "Accuracy against confidence on the test rows, first task, student and supervisor, all seeds "
@@ -47,7 +50,7 @@ def ratio(student: StudentResult) -> str:
 
 
 def headline(study: WeakToStrongSummary) -> list[str]:
-    """Say what the naive way recovers, and the best of the others, in the first cell that has a gap."""
+    """Say what the naive way recovers in the median pair, what the others do there, and how far the pairs differ."""
     cells = study.cells
     if not cells:
         return ["No student was trained yet."]
@@ -60,15 +63,45 @@ def headline(study: WeakToStrongSummary) -> list[str]:
         below = sum(student.recovery.gap.below(0) for student in cells if student.is_naive)
         worse = f" In {below} of {count(len(_pairings(cells)), 'pair')} it is clearly below." if below else ""
         return [f"No ceiling is clearly above its supervisor: there is no gap to recover anywhere.{worse}"]
-    # the widest gap is where a ratio means most; the highest ratio would be chosen by luck
-    first = max(naive, key=lambda student: student.recovery.gap.value)
-    others_there = [student for student in cells if student.pairing == first.pairing and student.loss != first.loss]
-    sentence = f"A {first.strong} student of {first.weak} recovers {ratio(first)} of the gap, trained the naive way"
+    # the highest ratio would be chosen by luck, and the widest gap is that of the supervisor that knows least
+    median = median_pair(naive)
+    others_there = [student for student in cells if student.pairing == median.pairing and student.loss != median.loss]
+    pair = f"A {median.strong} student of {median.weak} recovers"
+    # a name of a model with its layer and rows is long, and the number is to come first
+    which = f"The median of {number(len(naive), 0)} pairs recovers" if len(naive) > 1 else pair
+    sentence = f"{which} {ratio(median)} of the gap, trained the naive way"
     if other_ratios := [
         f"{ratio(student)} with {student.loss}" for student in others_there if student.pgr.value is not None
     ]:
         sentence += f"; {listing(other_ratios)}"
-    return [f"{sentence}.", f"{_gap(first)} {_multiplicity(study)}"]
+    if len(naive) > 1:
+        sentence += f" (supervisor: {median.weak}; student: {median.strong})"
+    return [f"{sentence}.", " ".join(filter(None, (_gap(median), _spread(study, naive), _multiplicity(study))))]
+
+
+def median_pair(naive: Sequence[StudentResult]) -> StudentResult:
+    """Return the student with the median PGR; of an even number the lower of the two in the middle.
+
+    Args:
+        naive: students with a ratio, one or more.
+    """
+    # a pair that was measured, and no mean of two: it has an interval of its own
+    ordered = sorted(naive, key=lambda student: student.pgr.value or 0.0)
+    return ordered[(len(ordered) - 1) // 2]
+
+
+def _spread(study: WeakToStrongSummary, naive: Sequence[StudentResult]) -> str:
+    """Say between which ratios the pairs lie, in how many the ratio is clear, and how many pairs have none."""
+    if len(naive) < 2:
+        return ""
+    low, high = (pick(naive, key=lambda student: student.pgr.value or 0.0) for pick in (min, max))
+    clear = sum(student.pgr.low is not None and student.pgr.low > 0 for student in naive)
+    sentence = (
+        f"The pairs go from {number(low.pgr.value or 0.0, 2)} to {number(high.pgr.value or 0.0, 2)}, trained the naive "
+        f"way, and {number(clear, 0)} of them are clearly above 0."
+    )
+    without = len(_pairings(study.cells)) - len(naive)
+    return sentence + (f" {count(without, 'pair')} without a gap to recover left out." if without else "")
 
 
 def _pairings(cells: Sequence[StudentResult]) -> set[Pairing]:
@@ -77,10 +110,7 @@ def _pairings(cells: Sequence[StudentResult]) -> set[Pairing]:
 
 def _gap(student: StudentResult) -> str:
     ends = [estimate(accuracy, percent=True) for accuracy in (student.recovery.supervisor, student.recovery.ceiling)]
-    return (
-        f"That gap, the widest of this study, goes from the supervisor's accuracy of {ends[0]} to the ceiling's "
-        f"{ends[1]}."
-    )
+    return f"That gap goes from the supervisor's accuracy of {ends[0]} to the ceiling's {ends[1]}."
 
 
 def _multiplicity(study: WeakToStrongSummary) -> str:
@@ -122,12 +152,13 @@ def _imitation(study: WeakToStrongSummary, loss: str) -> str:
     if not pairs:
         return ""
     gains = [student.over_naive for student, _ in pairs if student.over_naive]
-    # where the gap is widest, as in the headline
-    widest, naive = max(pairs, key=lambda pair: pair[0].recovery.gap.value)
+    # the pair of the headline, where it has such a student
+    median = median_pair([naive for _, naive in pairs if naive.pgr.value is not None] or [naive for _, naive in pairs])
+    leaked, naive = next(pair for pair in pairs if pair[1] is median)
     share = loss.removeprefix("shown ")
     return (
-        f"Shown their supervisor's label in {share} of the rows, students recover {ratio(widest)} of the widest gap, "
-        f"and without it {ratio(naive)}; they are {_told_apart(gains)}."
+        f"Shown their supervisor's label in {share} of the rows, students recover {ratio(leaked)} of the gap (median "
+        f"pair), and without it {ratio(naive)}; they are {_told_apart(gains)}."
     )
 
 
