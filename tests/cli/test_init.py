@@ -187,6 +187,15 @@ def test_columns_and_a_template_are_taken_and_written(here: Path, capsys: pytest
     assert main(["train", "dpo", "penchant.yaml", "max_steps=1", "evaluate.samples=null"]) == 0
 
 
+def test_a_file_whose_rows_are_all_too_long_is_refused_as_training_would(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("long.jsonl", [{**row, "prompt": "long " * 400} for row in pairs(3)])
+    assert main(["init", "long.jsonl", "model=penchant-0.5m"]) == 2
+    assert "every row is longer than the 256 tokens" in capsys.readouterr().err
+    assert not Path("penchant.yaml").exists()
+
+
 def test_a_name_below_a_file_is_refused_before_the_work(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("file").write_text("mine")
     assert main(["init", "file.jsonl", "out=file/x.yaml"]) == 2
@@ -195,6 +204,8 @@ def test_a_name_below_a_file_is_refused_before_the_work(here: Path, capsys: pyte
 
 EXAMPLES = Path(layouts.__file__).parent / "examples"
 NEEDS_TEMPLATE = {"llamafactory-tools", "openai-chat", "reasoning-chat", "swift-agent"}
+TOO_LONG = {"llamafactory-tools", "openai-chat", "swift-agent"}
+"""Lists of functions take more tokens than the smallest model has."""
 PROMPTS = {"instructgpt-summaries", "open-conversation", "prompts", "question-prompts", "verl"}
 
 
@@ -211,6 +222,10 @@ def test_what_is_written_for_each_layout_trains_as_it_is(
     if name in PROMPTS:
         assert code == 2
         assert "no responses, so there is nothing to train on yet" in printed.err
+        return
+    if name in TOO_LONG:
+        assert code == 2
+        assert "every row is longer than the 256 tokens that penchant-0.5m takes at once" in printed.err
         return
     assert code == 0, printed.err
     words = shlex.split(printed.out.splitlines()[-1])[1:]

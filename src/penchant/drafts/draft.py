@@ -191,7 +191,7 @@ def measure_lengths(look: FileLook, model: str, template: Template = "auto") -> 
     """Return how long rows are in a model's tokens, by some of them.
 
     Raises:
-        InputError: the model cannot render any of them.
+        InputError: the model cannot render any of them, or all are longer than its context.
     """
     from penchant.models.load import load_renderer, stated_context
 
@@ -203,6 +203,11 @@ def measure_lengths(look: FileLook, model: str, template: Template = "auto") -> 
     rendered, unrendered = _render(chosen, renderer)
     if not rendered:
         raise InputError(f"{model} renders none of the rows: {unrendered[0]}")
+    if context is not None and all(prompt + max(responses) > context for prompt, responses in rendered):
+        raise InputError(
+            f"every row is longer than the {context:,} tokens that {model} takes at once, so training would have none "
+            "left: name a model with a longer context (model=smollm2-135m), or shorten the rows"
+        )
     rows = sorted(length for prompt, responses in rendered for length in (prompt + response for response in responses))
     return TokenLengths(
         median=rows[len(rows) // 2],
