@@ -285,6 +285,34 @@ def test_the_headline_is_of_the_median_pair_and_not_of_the_widest_gap() -> None:
     )
 
 
+def test_every_student_has_what_a_good_generalization_is_asked_for() -> None:
+    agreement = cell()["agreement"] | {"where_right": about(0.9), "where_wrong": about(0.7, 0.05)}
+    asked = cell(agreement=agreement, prior_agreement=about(0.8), prior_accuracy=about(0.75), consistency=about(0.95))
+    study = made_up(asked, cell("confidence 0.5", 0.8))
+    study["config"]["few_rows"] = 50
+    tables = weak_context(study, {})["tables"]
+    (table,) = (table for table in tables if "disagrees where it is right" in table.columns)
+    assert table.columns[4:] == (
+        "disagrees where the supervisor is wrong",
+        "disagrees where it is right",
+        "agrees with 50 true labels",
+        "their accuracy",
+        "the same in other words",
+    )
+    assert table.rows[0][4:] == (
+        "30% [25%, 35%]",
+        "10% [8%, 12%]",
+        "80% [78%, 82%]",
+        "75% [73%, 77%]",
+        "95% [93%, 97%]",
+    )
+    assert table.rows[1][6:] == ("–", "–", "–")
+    old = weak_context(made_up(cell()), {})["tables"]  # nobody asked for the last three
+    assert any(
+        table.columns[4:] == ("disagrees where the supervisor is wrong", "disagrees where it is right") for table in old
+    )
+
+
 def _depths() -> dict[str, Any]:
     """Two supervisors that are probes of layers 2 and 5, and students of layers 5 and 9, each deeper than its own."""
     pairs = ((2, 5), (2, 9), (5, 9))

@@ -7,6 +7,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,13 @@ from penchant.studies.core.executor import Workers
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.weak_to_strong.grid import weak_grid
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
+from penchant.studies.weak_to_strong.stages import halves_of
 from penchant.studies.weak_to_strong.students import _Truth, leak_labels, leaked_label_features, prepend_leaked_label
 from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import findings
 from penchant.tasks.load import data_folder
 from penchant.typed_json import from_json
-from penchant.types import PromptGroup
+from penchant.types import LabeledExample, PromptGroup
 from penchant.weak.classifiers.probe_fit import fit_probes
 
 ALL = ("cross_entropy", "confidence", "product", "adaptive_confidence", "filtered")
@@ -60,6 +62,7 @@ def make(stories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
         "strong": [{"model": stories}],
         "seeds": [0, 1],
         "steps": 12,
+        "few_rows": None,  # a stage more for each model, which only its own tests look at
         "out": str(tmp_path / "study"),
     }
     return lambda **changes: WeakToStrongConfig(**{**base, **changes})
@@ -732,6 +735,36 @@ def test_the_page_says_what_was_measured(
     assert len(table) == 1 + 4
     assert table[0].startswith("task,supervisor,student,loss")
     assert r"\midrule" in (Path(config.out or "") / "report-figures" / "table.tex").read_text()
+
+
+def test_what_a_model_knows_is_measured_with_a_few_true_labels(
+    make: Callable[..., WeakToStrongConfig], stories: str, tmp_path: Path
+) -> None:
+    """The probe of 12 rows is that of the first 12 rows that the student would learn from, and a stage of its own."""
+    from penchant.studies.core.job import StageJob
+    from penchant.studies.weak_to_strong.students import students_stage
+
+    strong = [{"model": stories}, "tfidf", {"name": "lm", "model": stories}]
+    grids = [weak_grid(make(losses=["cross_entropy"], strong=strong, seeds=[0], few_rows=few))[0] for few in (None, 12)]
+    before, after = ({stage.address for stage in grid.stages()} for grid in grids)
+    assert before < after
+    assert len(after - before) == 2  # of the probe and of word counts
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(1, 60, 4)).astype(np.float16)
+    np.save(tmp_path / "activations-x.npy", states)
+    rows = [{"text": f"film {n}", "label": int(states[0, n, 0] > 0)} for n in range(60)]
+    (tmp_path / "rows.json").write_text(json.dumps({"train": rows[:40], "test": rows[40:]}))
+    few = grids[1].students[0].batched["few|0"]
+    job = StageJob(
+        "students", replace(few.settings, layer=0, steps=200), {}, dict.fromkeys(few.needs, tmp_path), tmp_path
+    )
+    students_stage(job, tmp_path)
+    (predicted,) = load_file(tmp_path / "test.safetensors").values()
+    _, other = halves_of([LabeledExample(**row) for row in rows[:40]], 0)
+    truth = torch.eye(2)[[rows[n]["label"] for n in other[:12]]]
+    probes = fit_probes(torch.tensor(states[0, other[:12]]), truth[None], steps=200)
+    expected = probes.predict_proba(torch.tensor(states[0, 40:]))
+    np.testing.assert_allclose(predicted[0], expected[0].numpy(), atol=1e-5)
 
 
 def test_deeper_students_alone_learn_from_a_probe(make: Callable[..., WeakToStrongConfig], stories: str) -> None:

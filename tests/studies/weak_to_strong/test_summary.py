@@ -11,7 +11,14 @@ import pytest
 from penchant.studies.core.stage import Stage
 from penchant.studies.weak_to_strong.predictions import Predictions, groups_of, predictions_of
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
-from penchant.studies.weak_to_strong.summarize import _brier, _comparisons, _measures, _overfitting_cost, _training
+from penchant.studies.weak_to_strong.summarize import (
+    _agreement_with,
+    _brier,
+    _comparisons,
+    _measures,
+    _overfitting_cost,
+    _training,
+)
 from penchant.studies.weak_to_strong.task_grid import Students
 from penchant.typed_json import to_json
 
@@ -118,6 +125,16 @@ def test_rows_that_stand_there_twice_tell_no_more_than_once() -> None:
     parts = grouped["agreement"], single["agreement"]
     for key in ("overall", "where_wrong", "fixed"):
         assert parts[0][key]["low"] == pytest.approx(parts[1][key]["low"], abs=0.02), key
+
+
+def test_closeness_to_what_a_model_knew_is_a_share_of_equal_answers() -> None:
+    predictions, _ = _twice(None)
+    found = _agreement_with(predictions, "weak-0|0", "random|0")
+    answers = [predictions.probabilities[name].argmax(-1) for name in ("weak-0|0", "random|0")]
+    assert found is not None
+    assert found.value == pytest.approx(np.mean(answers[0] == answers[1]))
+    assert found.low is not None
+    assert _agreement_with(predictions, "weak-0|0", "few|0") is None
 
 
 def _width(measure: dict[str, float]) -> float:

@@ -19,6 +19,7 @@ from penchant.studies.core.stage import Stage, absolute
 from penchant.studies.core.stage_settings import StageSettings
 from penchant.studies.weak_to_strong.names import (
     CEILING,
+    FEW,
     RANDOM,
     chain_name,
     chained_name,
@@ -233,6 +234,12 @@ class _Stages:
             wordings=len(config.templates),
         )
         batched = {CEILING: self._task("students", ["students", probe.label, "ceiling"], ceiling, {}, shared)}
+        if config.few_rows:
+            # a stage of its own, so that the ceiling's keeps the address that it had
+            few = replace(ceiling, few=config.few_rows, controls=False, wordings=0)
+            # nobody asks what it says of rows in other words
+            read = {name: stage for name, stage in shared.items() if not name.startswith("wording")}
+            batched[FEW] = self._task("students", ["students", probe.label, "few rows"], few, {}, read)
         # one stage per supervisor: one that fails takes nobody's students but its own
         supervised = SupervisedProbesSettings(
             **vars(ceiling) | {"supervised": True},
@@ -281,6 +288,10 @@ class _Stages:
 
         # one per strong model and seed, whoever supervises: all supervisors label the same half
         add(CEILING, "ceiling", ceiling)
+        if config.few_rows and not isinstance(spec, LanguageModel):
+            # a model that is fine-tuned on so few rows takes a step or two, and knows no more than it did
+            few_rows, _, _ = self._classifier(spec.model_copy(update={"rows": config.few_rows}), tuned)
+            add(FEW, "few rows", replace(ceiling, classifier=few_rows, templates=()))
         if config.controls:
             add(RANDOM, "random labels", replace(ceiling, truth="random"))
         for number, supervisor in enumerate(config.weak):

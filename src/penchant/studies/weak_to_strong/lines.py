@@ -134,8 +134,10 @@ def _draw(
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(width, 0.4 + PANEL_HEIGHT * rows), layout="constrained")
     FigureCanvasAgg(figure)
+    # one scale per task: the losses beside each other are to be compared
     grid = figure.subplots(rows, columns, squeeze=False, sharey="row")
     titles = {task.task: task.title for task in study.tasks}
+    # of one task alone the page's first lines have the name
     several_tasks = len({task for task, _ in panels}) > 1
     for axes, (task, loss) in zip(grid.flat, panels, strict=True):
         _draw_panel(axes, study, task, loss, place)
@@ -151,6 +153,7 @@ def _draw_panel(axes: Axes, study: WeakToStrongSummary, task: str, loss: str, pl
     of_task = [s for s in study.cells if s.task == task and s.strong in place.students]
     names = legend(study)
     color, _, marker = run_style(names.index("supervisor"))
+    # one colour, that of the loss: where its line begins says whose students they are
     for name in dict.fromkeys(student.weak for student in students):
         of_supervisor = [student for student in students if student.weak == name]
         accuracy = of_supervisor[0].recovery.supervisor

@@ -5,6 +5,9 @@ from __future__ import annotations
 CEILING, RANDOM = "ceiling|0", "random|0"
 """The student that learned the truth, and the one of labels that know nothing, as files name them."""
 
+FEW = "few|0"
+"""The student of a few true labels: what its model knows of the task before it learns from a supervisor."""
+
 
 # Not the supervisor's number: a stage stays valid when another supervisor is put before its own.
 WEAK = "weak"

@@ -13,6 +13,7 @@ from penchant.reports.kit.tables import Table, csv_text
 from penchant.reports.kit.text import DASH, count, listing, number, percent, recorded, short
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.weak_to_strong.figures import weak_pictures
+from penchant.studies.weak_to_strong.generalization import generalization_table
 from penchant.studies.weak_to_strong.summary import StrongModel, StudentResult, WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import CAPTIONS, findings, headline, legend, ratio
 
@@ -37,7 +38,14 @@ def weak_context(study: WeakToStrongSummary, pictures: Mapping[str, Picture]) ->
         "methods": legend(study),
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
         "findings": findings(study),
-        "tables": [_main(study), _agreement(study), _few_labels(study), *_stopping(study), _rows(study)],
+        "tables": [
+            _main(study),
+            generalization_table(study, HEADS, lambda student: _names(study, student)),
+            _agreement(study),
+            _few_labels(study),
+            *_stopping(study),
+            _rows(study),
+        ],
         # the legend's marks are of losses, and a row here is a supervisor and a student as well
         "legend_tables": [],
         "facts": _facts(study),
@@ -115,37 +123,29 @@ def _control(study: WeakToStrongSummary) -> str:
 
 
 def _agreement(study: WeakToStrongSummary) -> Table:
-    # without templates nothing was asked in other words, and the column is left out
-    reworded = any(student.consistency is not None for student in study.cells)
-    keys = ("overall", "where_right", "where_wrong", "fixed", "inherited", "new")
+    keys = ("overall", "fixed", "inherited", "new")
     rows = [
         (
             *_names(study, student),
             *(recorded(getattr(student.agreement, key), percent=True) for key in keys),
             number(100 * student.calibration.calibration_error, 1) + "%",
             recorded(student.brier),
-            *([recorded(student.consistency, percent=True)] if reworded else []),
         )
         for student in study.cells
     ]
     heads = (
         *HEADS,
         "agree",
-        "… where it is right",
-        "… where it is wrong",
         "fixed",
         "inherited",
         "new",
         metric("calibration_error").column,
         metric("brier").column,
-        *(["the same in other words"] if reworded else []),
     )
     caption = (
         "Agreement of student and supervisor on the test rows. Errors of the supervisor that the student fixed or "
         "inherited, and errors of its own (new), as shares of all rows."
     )
-    if reworded:
-        caption += " In other words: how often a student gives a row the same class in each pair of wordings."
     return Table(caption, heads, tuple(rows))
 
 

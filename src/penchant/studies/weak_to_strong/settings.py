@@ -104,6 +104,10 @@ class WeakToStrongConfig(LimitedStudy):
     templates: tuple[Template, ...] = ()
     """Other wordings of test rows, on which a student should say what it says of the row itself; the text takes the
     place of {text}. How often it does is measured without labels."""
+    few_rows: Annotated[int, Field(ge=10, le=10_000)] | None = 50
+    """What a student's model knows of the task beforehand is what a probe of it says that learned from so many true
+    labels (TF-IDF and classes of your own likewise; fine-tuned models have none). The page shows how close students
+    stay to it; null leaves it out."""
     controls: bool = True
     """Train students on labels that know nothing, and on each supervisor's labels dealt out at random: as many errors,
     as sure, but on other rows."""

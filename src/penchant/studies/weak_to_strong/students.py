@@ -21,6 +21,7 @@ from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.studies.core.job import StageJob
 from penchant.studies.weak_to_strong.names import (
     CEILING,
+    FEW,
     RANDOM,
     WEAK,
     chained_name,
@@ -92,7 +93,7 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
     for seed in settings.seeds:
         _, other = halves_of(train, seed)
         # groups were shuffled when the half was made, so the first rows are a random part, and fewer are among more
-        other = other[: settings.rows]
+        other = other[: settings.few or settings.rows]
         rows = [train[index] for index in other]
         jobs = _of_weak_labels(job, supervised, seed, len(other)) if supervised else {}
         jobs |= _of_truth(settings, jobs, _Truth.from_rows(rows, classes), seed)
@@ -374,5 +375,5 @@ def _of_truth(settings: ProbesSettings, jobs: Jobs, truth: _Truth, seed: int) ->
     if jobs:
         labels, naive = jobs[student_name(WEAK, 0)]
         return {noise_name(WEAK): (truth.dealt(labels, seed), naive)} if controls else {}
-    truth_jobs: Jobs = {CEILING: (truth.all(), CrossEntropy())}
+    truth_jobs: Jobs = {FEW if settings.few else CEILING: (truth.all(), CrossEntropy())}
     return truth_jobs | ({RANDOM: (truth.random(seed), CrossEntropy())} if controls else {})

@@ -21,6 +21,7 @@ from penchant.studies.core.stage import Stage
 from penchant.studies.core.summary import cost_of_stages, failures_of
 from penchant.studies.weak_to_strong.names import (
     CEILING,
+    FEW,
     RANDOM,
     chained_name,
     longer_name,
@@ -211,6 +212,8 @@ def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterat
                     **_measures(predictions, name, teacher, learns=weak_labels > 0),
                     comparisons=_comparisons(predictions, name, names[0], noise_name(key)),
                     over_longer=_gain_over(predictions, name, longer_name(key)) if is_chained else None,
+                    prior_agreement=_agreement_with(predictions, name, FEW),
+                    prior_accuracy=_accuracy(predictions, FEW),
                     labelled=labelled,
                     weak_labels=weak_labels,
                     learned_from=rows_learned(config.weak[number], rows - labelled),
@@ -281,6 +284,14 @@ def _right(predictions: Predictions, name: str) -> Array | None:
 def _accuracy(predictions: Predictions, name: str) -> Estimate | None:
     right = _right(predictions, name)
     return None if right is None else two_way_mean(right, share=True, groups=predictions.groups)
+
+
+def _agreement_with(predictions: Predictions, name: str, other: str) -> Estimate | None:
+    """Return how often a student says what another one says of the same rows; None where that one was not trained."""
+    student, other_student = (predictions.probabilities.get(key) for key in (name, other))
+    if student is None or other_student is None:
+        return None
+    return two_way_mean(student.argmax(-1) == other_student.argmax(-1), share=True, groups=predictions.groups)
 
 
 def _gain_over(predictions: Predictions, name: str, other: str) -> Estimate | None:

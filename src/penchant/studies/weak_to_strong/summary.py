@@ -187,6 +187,8 @@ class StudentResult:
         consistency: how often the student says the same of a row in other words.
         weight_distance: how far fine-tuning moved the weights, relative to their length.
         over_longer: accuracy more than that of a student without a chain, trained as long.
+        prior_agreement: agreement with what its model knew, a student of a few true labels.
+        prior_accuracy: that of the latter.
         labelled: rows that the supervisor labelled. weak_labels: how many of these the student learned from.
         learned_from: rows that the supervisor learned from.
     """
@@ -205,6 +207,8 @@ class StudentResult:
     weight_distance: Annotated[float | None, StoredAs("moved")]
     comparisons: Annotated[Comparisons, INLINED]
     over_longer: Estimate | None
+    prior_agreement: Annotated[Estimate | None, OMITTED] = None
+    prior_accuracy: Annotated[Estimate | None, OMITTED] = None
     labelled: int
     weak_labels: int
     learned_from: int
