@@ -270,6 +270,20 @@ def test_sentences_go_as_far_as_the_intervals() -> None:
     assert "not told apart in 1 of 1 pair" in unsure
 
 
+def test_other_conditions_are_said_beside_the_naive_student_of_the_same_pair() -> None:
+    names = ("errors by class", "errors in long texts", "sees confidence")
+    cells = [cell(ratio=0.6), *(cell(name, 0.3, over=-0.06) for name in names)]
+    study = made_up(*cells) | {"losses": ["naive", *names], "shown": list(names)}
+    said = " ".join(findings(study))
+    ratios = "students recover 0.30 [0.25, 0.35] of the gap (median pair), and without it 0.60"
+    assert f"With as many errors of the supervisor, dealt out to the rows of one class first, {ratios}" in said
+    assert (
+        f"With as many errors of the supervisor, dealt out to the rows with the longest texts first, {ratios}" in said
+    )
+    assert f"Seeing their supervisor's probabilities, {ratios}" in said
+    assert "Against the naive way" not in said
+
+
 def test_the_headline_is_of_the_median_pair_and_not_of_the_widest_gap() -> None:
     ratios = {"a": 0.9, "b": 0.2, "c": -0.1, "d": 0.4}
     wide = {"c": about(0.6)}

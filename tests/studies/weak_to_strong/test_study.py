@@ -20,14 +20,16 @@ from safetensors.numpy import load_file
 from penchant.cli.main import main
 from penchant.config import to_yaml
 from penchant.errors import InputError
+from penchant.losses.weak_settings import CrossEntropy
 from penchant.metrics import pgr
 from penchant.studies.core.executor import Workers
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.weak_to_strong.grid import weak_grid
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.studies.weak_to_strong.stages import halves_of
-from penchant.studies.weak_to_strong.students import _Truth, leak_labels, leaked_label_features, prepend_leaked_label
+from penchant.studies.weak_to_strong.students import leak_labels, leaked_label_features, prepend_leaked_label
 from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
+from penchant.studies.weak_to_strong.truth import Truth, errors_first
 from penchant.studies.weak_to_strong.words import findings
 from penchant.tasks.load import data_folder
 from penchant.typed_json import from_json
@@ -162,7 +164,7 @@ def test_labels_dealt_out_keep_the_confidences_of_right_and_of_wrong_rows(classe
     rng = np.random.default_rng(0)
     truth = rng.integers(0, classes, 400)
     labels = rng.dirichlet(np.ones(classes), 400) * 0.6 + 0.4 * np.eye(classes)[truth]
-    made = _Truth(truth, np.full(400, classes), classes).dealt(labels, 0)
+    made = Truth(truth, np.full(400, classes), classes).dealt(labels, 0)
     before, after = (of.argmax(-1) == truth for of in (labels, made))
     assert before.sum() == after.sum()
     assert 0 < before.sum() < 400
@@ -174,7 +176,7 @@ def test_labels_dealt_out_keep_the_confidences_of_right_and_of_wrong_rows(classe
     agree = float((before == after).mean())  # which rows are wrong is drawn anew
     assert agree < 1
     assert agree == pytest.approx(before.mean() ** 2 + (1 - before.mean()) ** 2, abs=0.1)
-    assert not np.array_equal(made, _Truth(truth, np.full(400, classes), classes).dealt(labels, 1))
+    assert not np.array_equal(made, Truth(truth, np.full(400, classes), classes).dealt(labels, 1))
 
 
 def test_options_are_dealt_out_among_rows_with_as_many() -> None:
@@ -182,7 +184,7 @@ def test_options_are_dealt_out_among_rows_with_as_many() -> None:
     truth = np.array([1, 2] * 50)
     labels = np.where(np.arange(3) < answers[:, None], np.random.default_rng(0).random((100, 3)), 0)
     labels /= labels.sum(-1, keepdims=True)
-    made = _Truth(truth, answers, 3).dealt(labels, 0)
+    made = Truth(truth, answers, 3).dealt(labels, 0)
     assert (made[answers == 2, 2] == 0).all()
     np.testing.assert_allclose(made.sum(-1), 1)
     for count in (2, 3):
@@ -735,6 +737,65 @@ def test_the_page_says_what_was_measured(
     assert len(table) == 1 + 4
     assert table[0].startswith("task,supervisor,student,loss")
     assert r"\midrule" in (Path(config.out or "") / "report-figures" / "table.tex").read_text()
+
+
+@pytest.mark.parametrize("where", ["class", "topic", "long"])
+def test_errors_that_lie_together_are_as_many_and_as_sure(where: Any) -> None:
+    rng = np.random.default_rng(0)
+    words = ("sea ship sail harbour storm", "king queen crown castle war")
+    topics = rng.integers(0, 2, 200)
+    texts = [" ".join(rng.choice(words[topic].split(), 4)) + " x" * n for n, topic in enumerate(topics)]
+    rows = [LabeledExample(text, int(rng.integers(0, 2))) for text in texts]
+    truth = Truth.from_rows(rows, 2)
+    sure = rng.uniform(0.5, 1, 200)
+    wrong = rng.random(200) < 0.2
+    answers = truth.labels ^ wrong
+    labels = np.stack([np.where(answers == c, sure, 1 - sure) for c in (0, 1)], 1)
+    first = errors_first(where, rows, seed=3)
+    dealt = truth.dealt(labels, 3, first)
+    now_wrong = dealt.argmax(1) != truth.labels
+    assert now_wrong.sum() == wrong.sum()
+    np.testing.assert_allclose(np.sort(dealt.max(1)[now_wrong]), np.sort(sure[wrong]))
+    # those rows have them that come first, and no other
+    assert first[now_wrong].min() >= first[~now_wrong].max()
+    if where == "class":
+        assert len(set(truth.labels[now_wrong])) == 1
+    if where == "topic":
+        assert len(set(topics[now_wrong])) == 1
+
+
+def test_students_under_other_conditions_leave_the_addresses_of_the_others(
+    make: Callable[..., WeakToStrongConfig], stories: str
+) -> None:
+    strong = [{"model": stories}, "tfidf"]
+    plain, other = (
+        {stage.address for stage in weak_grid(make(losses=["cross_entropy"], strong=strong, **changes))[0].stages()}
+        for changes in ({}, {"errors": ["class", "long"], "sees_confidence": True})
+    )
+    # the probes of each supervisor are one stage, whose address is another; of two seeds each a student in two ways
+    assert len(plain - other) == 2
+    assert len(other - plain) == 2 + 2 * 2 * 2
+    config = make(errors=["class", "long"], sees_confidence=True)
+    assert config.loss_columns[-3:] == ["errors by class", "errors in long texts", "sees confidence"]
+    with pytest.raises(InputError, match="`sees_confidence` is for probes"):
+        make(losses=["cross_entropy"], strong=["tfidf"], sees_confidence=True)
+
+
+def test_a_probe_that_sees_its_supervisors_confidence_copies_what_is_always_right(stories: str) -> None:
+    from penchant.studies.weak_to_strong.stage_settings import SupervisedProbesSettings, TaskClasses
+    from penchant.studies.weak_to_strong.students import _one_by_one
+
+    rng = np.random.default_rng(0)
+    labels = np.eye(2)[rng.integers(0, 2, 60)] * 0.8 + 0.1
+    states = torch.tensor(rng.normal(size=(60, 3)).astype(np.float32))  # know nothing
+    settings = SupervisedProbesSettings(
+        task=TaskClasses(2, ("a", "b")), l2=0.01, steps=200, seeds=(0,), controls=False, layer=0, rows=None, wordings=0,
+        losses=(CrossEntropy(),), chain=0, imitation=(), sees_confidence=True,
+    )  # fmt: skip
+    jobs = {"weak|0": (labels[:40], CrossEntropy())}
+    predicted = _one_by_one(settings, 0, jobs, (states[:40], states[40:]), labels[40:], 0.01)
+    assert list(predicted) == ["weak|confidence"]
+    np.testing.assert_array_equal(predicted["weak|confidence"].argmax(1), labels[40:].argmax(1))
 
 
 def test_what_a_model_knows_is_measured_with_a_few_true_labels(

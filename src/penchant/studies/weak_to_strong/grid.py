@@ -23,6 +23,7 @@ from penchant.studies.weak_to_strong.names import (
     RANDOM,
     chain_name,
     chained_name,
+    errors_name,
     longer_name,
     noise_name,
     shown_name,
@@ -246,6 +247,9 @@ class _Stages:
             losses=tuple(map(loss_content, config.losses)),
             chain=len(config.bootstrap),
             imitation=config.imitation,
+            # none is left out of the address, as it was before there were any
+            errors=config.errors or None,
+            sees_confidence=config.sees_confidence or None,
         )
         for number, supervisor in enumerate(config.weak):
             if not config.is_paired(supervisor, probe):
@@ -308,6 +312,9 @@ class _Stages:
                     replace(naive, leaked_share=share),
                     weak,
                 )
+            for where in config.errors:
+                control = replace(naive, truth="noise", errors=where)
+                add(errors_name(weak, where), f"{of_supervisor} errors by {where}", control, weak)
             if config.controls:
                 # the first loss, as the naive student has it: only which rows are wrong may differ between the two
                 add(noise_name(weak), f"{of_supervisor} errors at random", replace(naive, truth="noise"), weak)

@@ -45,6 +45,16 @@ def noise_name(weak: str) -> str:
     return f"noise {weak}|0"
 
 
+def errors_name(weak: str, where: str) -> str:
+    """Return the name of the student of a supervisor's labels dealt out so that their errors lie in certain rows."""
+    return f"{weak}|errors-{where}"
+
+
+def confidence_name(weak: str) -> str:
+    """Return the name of the naive student that also sees the supervisor's probabilities."""
+    return f"{weak}|confidence"
+
+
 def shown_name(weak: str, number: int) -> str:
     """Return the name of the naive student that is also shown the supervisor's label, by the number of the share."""
     return f"{weak}|shown-{number}"

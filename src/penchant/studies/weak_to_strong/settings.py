@@ -101,6 +101,12 @@ class WeakToStrongConfig(LimitedStudy):
     """Shares of the rows on which naive students are told the supervisor's label (on the others one that is drawn):
     probes as a feature, others in words before the text. The more salient the supervisor's errors are, the less of the
     gap should be recovered."""
+    errors: tuple[Literal["class", "topic", "long"], ...] = ()
+    """Naive students of the supervisor's labels dealt out so that its errors lie together: in the rows of one class, of
+    one topic (one side of the texts' main contrast of words), or in the longest texts (easy to hard). There are as many
+    errors, each as sure; against errors at random (`controls`) only where they lie differs."""
+    sees_confidence: bool = False
+    """A naive probe that also sees the supervisor's probabilities, for training and for test rows."""
     templates: tuple[Template, ...] = ()
     """Other wordings of test rows, on which a student should say what it says of the row itself; the text takes the
     place of {text}. How often it does is measured without labels."""
@@ -128,7 +134,7 @@ class WeakToStrongConfig(LimitedStudy):
                 "`pairs: deeper` leaves no pair: no student reads a later layer of a supervisor's model (negative "
                 "layers, which count from the last, are compared with negative ones alone)"
             )
-        for name in ("tasks", "imitation", "templates"):
+        for name in ("tasks", "imitation", "errors", "templates"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"`{name}` has one of its values twice: it would count as two")
         for name, labels_of in (
@@ -159,6 +165,8 @@ class WeakToStrongConfig(LimitedStudy):
         other = [name for name in self.tasks if name != CHESS]
         if other and any(isinstance(spec, ChessEngine) for spec in self.weak):
             raise ValueError(f"a chess engine in `weak` supervises {CHESS} alone, and `tasks` has {', '.join(other)}")
+        if self.sees_confidence and not any(isinstance(spec, Probe) for spec in self.strong):
+            raise ValueError("`sees_confidence` is for probes, which get it as features, and `strong` has none")
         # it is fitted in one go, so no loss can ask for what the student itself believes
         words = any(isinstance(spec, Tfidf) for spec in self.strong)
         if words and not all(isinstance(loss, CrossEntropy | Filtered) for loss in self.losses):
@@ -221,4 +229,11 @@ class WeakToStrongConfig(LimitedStudy):
         """The names of students by how they learned: by loss, then those of the chain."""
         # in the order in which the page has its columns
         chain = [BOOTSTRAPPED, AS_LONG] if self.bootstrap else []
-        return loss_labels(self.losses) + chain + [f"shown {100 * q:g}%" for q in self.imitation]
+        return loss_labels(self.losses) + chain + self.disanalogies
+
+    @property
+    def disanalogies(self) -> list[str]:
+        """The names of students that learn under other conditions than the naive one, in the order of their columns."""
+        names = [f"shown {100 * q:g}%" for q in self.imitation]
+        names += [f"errors by {where}" if where != "long" else "errors in long texts" for where in self.errors]
+        return names + (["sees confidence"] if self.sees_confidence else [])

@@ -85,6 +85,8 @@ class ProbeSettings:
     rows: int | None
 
 
+Where = Literal["class", "topic", "long"]
+"""Where a supervisor's errors are put, see `penchant.studies.weak_to_strong.truth`."""
 StageClassifier = ProbeSettings | Tfidf | Mlp | LanguageModel | OwnClassifier | ChessEngine
 
 
@@ -132,12 +134,16 @@ class SupervisedProbesSettings(ProbesSettings):
         losses: the naive one first.
         chain: students between the supervisor and these.
         imitation: shares of the rows in which a student is shown the supervisor's label.
+        errors: where the supervisor's errors are put, a student for each.
+        sees_confidence: whether a student sees the supervisor's probabilities.
     """
 
     supervised: bool = True
     losses: tuple[WeakLoss, ...]
     chain: int
     imitation: tuple[float, ...]
+    errors: Annotated[tuple[Where, ...] | None, OMITTED] = None
+    sees_confidence: Annotated[bool | None, OMITTED] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +156,7 @@ class StudentSettings(StageSettings):
         times_as_long: how many times as long it trains as its classifier's settings say.
         leaked_share: the share of the rows in which it is shown the supervisor's label.
         templates: other words around the test rows.
+        errors: of `noise`, the rows where the errors are put; any if not given.
     """
 
     task: Annotated[TaskClasses, INLINED]
@@ -161,3 +168,4 @@ class StudentSettings(StageSettings):
     times_as_long: Annotated[int, StoredAs("longer")] = 1
     leaked_share: Annotated[float | None, StoredAs("shown")] = None
     templates: tuple[str, ...]
+    errors: Annotated[Where | None, OMITTED] = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,8 @@ from penchant.studies.weak_to_strong.names import (
     RANDOM,
     WEAK,
     chained_name,
+    confidence_name,
+    errors_name,
     longer_name,
     noise_name,
     shown_name,
@@ -47,6 +48,7 @@ from penchant.studies.weak_to_strong.stages import (
     read_rows,
     states_of,
 )
+from penchant.studies.weak_to_strong.truth import Truth, errors_first
 from penchant.tasks import group_of
 from penchant.types import LabeledExample, PromptGroup, Response
 from penchant.weak.classifiers.language_model import LanguageModelClassifier
@@ -96,7 +98,7 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
         other = other[: settings.few or settings.rows]
         rows = [train[index] for index in other]
         jobs = _of_weak_labels(job, supervised, seed, len(other)) if supervised else {}
-        jobs |= _of_truth(settings, jobs, _Truth.from_rows(rows, classes), seed)
+        jobs |= _of_truth(settings, jobs, rows, classes, seed)
         seen: list[Array] = []
 
         # `seen` as a default, for a closure would see the list of a later seed
@@ -169,6 +171,13 @@ def _one_by_one(
             torch.cat([states.float(), leaked], 1) for states, leaked in zip(both_states, leaked_features, strict=True)
         )
         probabilities[shown_name(WEAK, number)] = fit(train_features, test_features)
+    if settings.sees_confidence:
+        # soft, so that it sees where its supervisor is unsure
+        train_features, test_features = (
+            torch.cat([states.float(), torch.as_tensor(weak_labels, dtype=torch.float32)], 1)
+            for states, weak_labels in zip(both_states, (labels, on_test), strict=True)
+        )
+        probabilities[confidence_name(WEAK)] = fit(train_features, test_features)
     return probabilities
 
 
@@ -224,8 +233,7 @@ def student_stage(job: StageJob[StudentSettings], folder: Path) -> dict[str, obj
     _, other = halves_of(train, settings.seed)
     other = other[: settings.classifier.rows]
     classes = classes_of(settings.task, train, test)
-    truth = _Truth.from_rows([train[index] for index in other], classes) if settings.truth else None
-    labels, training_rows = _labels(job, truth, len(other)), np.arange(len(other))
+    labels, training_rows = _labels(job, [train[index] for index in other], classes), np.arange(len(other))
     examples = [train[index].classifier_input for index in other]
     student = classifier_of(job, loss_of(job.inputs, settings.loss), settings.times_as_long)
     test_examples, answers = (
@@ -288,64 +296,22 @@ def _with_leaked_labels(
     return prepend_leaked_label(examples, leaked_labels, settings.task.names)
 
 
-@dataclass(frozen=True)
-class _Truth:
-    """The true labels of some rows.
-
-    Attributes:
-        labels: shape (rows,). answers: how many answers each row has, same shape. classes: columns of probabilities.
-    """
-
-    labels: Array
-    answers: Array
-    classes: int
-
-    @classmethod
-    def from_rows(cls, rows: Sequence[LabeledExample], classes: int) -> _Truth:
-        answers = [len(row.options) or classes for row in rows]
-        return cls(np.array([row.label for row in rows]), np.array(answers), classes)
-
-    def all(self) -> Array:
-        """Return the true labels, one-hot, shape (rows, classes)."""
-        return np.eye(self.classes)[self.labels]
-
-    def random(self, seed: int) -> Array:
-        """Draw labels that know nothing, one-hot, shape (rows, classes)."""
-        # among each row's own answers, of which rows may have different numbers
-        return np.eye(self.classes)[np.random.default_rng([seed, 2]).integers(0, self.answers)]
-
-    def dealt(self, labels: Array, seed: int) -> Array:
-        """Return a supervisor's labels dealt out to the rows at random: as many errors, and as sure of each.
-
-        A row gets the label of another one, turned so that what it gives to the other row's true answer it gives to
-        this one's. So right labels stay right and wrong ones wrong, each with its confidence; what is lost is which
-        rows the supervisor errs on. Rows with as many answers exchange labels.
-
-        Args:
-            labels: the supervisor's probabilities for these rows, shape (rows, classes).
-        """
-        generator, dealt_labels = np.random.default_rng([seed, 3]), np.zeros_like(labels)
-        for answers in np.unique(self.answers):
-            (rows,) = np.nonzero(self.answers == answers)
-            sources = generator.permutation(rows)
-            # how many columns the source's true answer lies to the right of this row's, modulo the row's answers
-            turn = self.labels[sources] - self.labels[rows]
-            columns = (np.arange(answers) + turn[:, None]) % answers
-            dealt_labels[rows, :answers] = np.take_along_axis(labels[sources, :answers], columns, 1)
-        return dealt_labels
-
-
-def _labels(job: StageJob[StudentSettings], truth: _Truth | None, rows: int) -> Array:
-    """Return what one student learns from. A student of weak labels never sees the truth: it is None then."""
+def _labels(job: StageJob[StudentSettings], rows: Sequence[LabeledExample], classes: int) -> Array:
+    """Return what one student learns from. A student of weak labels never sees the truth of its rows."""
     settings = job.settings
     # the ceiling and the control of random labels need no supervisor
-    weak = _weak_labels(job.needs, "labels", rows) if "labels" in job.needs else None
-    if truth is not None and settings.truth == "all":
+    weak = _weak_labels(job.needs, "labels", len(rows)) if "labels" in job.needs else None
+    if settings.truth is None:
+        assert weak is not None
+        return weak
+    truth = Truth.from_rows(rows, classes)
+    if settings.truth == "all":
         return truth.all()
-    if truth is not None and settings.truth == "random":
+    if settings.truth == "random":
         return truth.random(settings.seed)
     assert weak is not None
-    return weak if truth is None else truth.dealt(weak, settings.seed)
+    first = None if settings.errors is None else errors_first(settings.errors, rows, settings.seed)
+    return truth.dealt(weak, settings.seed, first)
 
 
 def _weak_labels(needs: Mapping[str, Path], role: str, rows: int) -> Array:
@@ -364,16 +330,19 @@ def _of_weak_labels(job: StageJob[ProbesSettings], settings: SupervisedProbesSet
     return jobs
 
 
-def _of_truth(settings: ProbesSettings, jobs: Jobs, truth: _Truth, seed: int) -> Jobs:
+def _of_truth(settings: ProbesSettings, jobs: Jobs, rows: Sequence[LabeledExample], classes: int, seed: int) -> Jobs:
     """Return what the probes that see the truth learn from.
 
-    Where students of weak labels are there, that is their control: the same labels dealt out at random, and the naive
-    loss; else the ceiling, and the control of labels that know nothing.
+    Where students of weak labels are there, these are their controls: the same labels dealt out, at random or with the
+    errors in certain rows, and the naive loss; else the ceiling, and the control of labels that know nothing.
     """
-    controls = settings.controls
+    controls, truth = settings.controls, Truth.from_rows(rows, classes)
     # never both in one stage: the ceiling stays when a supervisor changes
     if jobs:
         labels, naive = jobs[student_name(WEAK, 0)]
-        return {noise_name(WEAK): (truth.dealt(labels, seed), naive)} if controls else {}
+        where = settings.errors or () if isinstance(settings, SupervisedProbesSettings) else ()
+        dealt = {name: truth.dealt(labels, seed, errors_first(name, rows, seed)) for name in where}
+        random: Jobs = {noise_name(WEAK): (truth.dealt(labels, seed), naive)} if controls else {}
+        return random | {errors_name(WEAK, name): (its_labels, naive) for name, its_labels in dealt.items()}
     truth_jobs: Jobs = {FEW if settings.few else CEILING: (truth.all(), CrossEntropy())}
     return truth_jobs | ({RANDOM: (truth.random(seed), CrossEntropy())} if controls else {})

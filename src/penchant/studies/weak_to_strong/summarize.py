@@ -24,6 +24,8 @@ from penchant.studies.weak_to_strong.names import (
     FEW,
     RANDOM,
     chained_name,
+    confidence_name,
+    errors_name,
     longer_name,
     noise_name,
     shown_name,
@@ -97,8 +99,7 @@ def summarize_weak(
         ),
         control="labels dealt out" if config.controls else None,
         l2=_shrinkage(config, stages, study),
-        # the last columns, counted from the front: `[-0:]` would take all where nothing is leaked
-        leaked=tuple(config.loss_columns[len(config.loss_columns) - len(config.imitation) :]),
+        leaked=tuple(config.disanalogies),
         cells=tuple(student for grid in grids for student in _students(config, grid, study)),
         failures=failures_of(stages, reasons),
         cost=cost_of_stages(stages, study),
@@ -197,6 +198,8 @@ def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterat
             names = [student_name(key, loss) for loss in range(len(config.losses))]
             names += [chained_name(key), longer_name(key)] if config.bootstrap else []
             names += [shown_name(key, share) for share in range(len(config.imitation))]
+            names += [errors_name(key, where) for where in config.errors]
+            names += [confidence_name(key)] if config.sees_confidence else []
             labelled, spec = facts_of(supervisors[0], study)["labelled"], config.students[index][0]
             weak_labels = rows_learned(spec, labelled)
             for loss, name in zip(config.loss_columns, names, strict=True):

@@ -242,7 +242,8 @@ class WeakToStrongSummary:
     Attributes:
         weak, chain: labels of the supervisors, and of the students between them and the last.
         losses: what students are called by how they learned, the naive way first.
-        leaked: those of `losses` whose students see their supervisor's label.
+        leaked: those of `losses` whose students learn under other conditions: they see their supervisor's label or
+            confidence, or its errors lie in certain rows.
         control: what the students of errors at random learned; None in studies of version 0.3.
     """
 

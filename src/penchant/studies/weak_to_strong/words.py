@@ -155,11 +155,20 @@ def _imitation(study: WeakToStrongSummary, loss: str) -> str:
     # the pair of the headline, where it has such a student
     median = median_pair([naive for _, naive in pairs if naive.pgr.value is not None] or [naive for _, naive in pairs])
     leaked, naive = next(pair for pair in pairs if pair[1] is median)
-    share = loss.removeprefix("shown ")
     return (
-        f"Shown their supervisor's label in {share} of the rows, students recover {ratio(leaked)} of the gap (median "
-        f"pair), and without it {ratio(naive)}; they are {_told_apart(gains)}."
+        f"{_condition(loss)}, students recover {ratio(leaked)} of the gap (median pair), and without it "
+        f"{ratio(naive)}; they are {_told_apart(gains)}."
     )
+
+
+def _condition(name: str) -> str:
+    """Return the condition under which students learn, as a sentence on them begins."""
+    if name.startswith("shown "):
+        return f"Shown their supervisor's label in {name.removeprefix('shown ')} of the rows"
+    if name == "sees confidence":
+        return "Seeing their supervisor's probabilities"
+    rows = {"errors by class": "of one class", "errors by topic": "of one topic"}.get(name, "with the longest texts")
+    return f"With as many errors of the supervisor, dealt out to the rows {rows} first"
 
 
 def _control(cells: Sequence[StudentResult]) -> str:
