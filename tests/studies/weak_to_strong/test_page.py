@@ -277,9 +277,7 @@ def test_other_conditions_are_said_beside_the_naive_student_of_the_same_pair() -
     said = " ".join(findings(study))
     ratios = "students recover 0.30 [0.25, 0.35] of the gap (median pair), and without it 0.60"
     assert f"With as many errors of the supervisor, dealt out to the rows of one class first, {ratios}" in said
-    assert (
-        f"With as many errors of the supervisor, dealt out to the rows with the longest texts first, {ratios}" in said
-    )
+    assert f"dealt out to the rows with the longest texts first, {ratios}" in said
     assert f"Seeing their supervisor's probabilities, {ratios}" in said
     assert "Against the naive way" not in said
 
