@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from penchant.studies.report import report
     from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
     from penchant.weak.command_settings import WeakLabel, WeakTrain
+    from penchant.weak.label_models.functions import labelling_function
     from penchant.weak.label_models.settings import WeakSources
 
 _LATER = {
@@ -88,6 +89,7 @@ _LATER = {
     "evaluate": "penchant.calls",
     "export": "penchant.calls",
     "judge": "penchant.calls",
+    "labelling_function": "penchant.weak.label_models.functions",
     "load_demonstrations": "penchant.data.load",
     "load_policy": "penchant.models.load",
     "load_preferences": "penchant.data.load",
@@ -143,6 +145,7 @@ __all__ = [
     "evaluate",
     "export",
     "judge",
+    "labelling_function",
     "load_demonstrations",
     "load_policy",
     "load_preferences",

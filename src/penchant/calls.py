@@ -210,11 +210,13 @@ def weak_label(data: object, *, overwrite: bool = False, **settings: object) -> 
     return run(config)
 
 
-def weak_sources(votes: object, **settings: object) -> RunResult:
+@_keep_cache
+def weak_sources(votes: object = None, **settings: object) -> RunResult:
     """Label rows by the votes of many weak sources, as `penchant weak sources` does.
 
     Args:
-        votes: a file with a column per source, rows of the session, or a `WeakSources` with all settings.
+        votes: a file with a column per source, rows of the session, or a `WeakSources` with all settings; nothing where
+            `data` is given, on which functions vote.
         settings: those of `penchant weak sources`, such as `truth="label"`, `model="majority"`, `out="joined"`.
 
     Raises:
@@ -225,6 +227,8 @@ def weak_sources(votes: object, **settings: object) -> RunResult:
 
     if isinstance(votes, WeakSources):
         return run(votes.replace(**settings))
+    if votes is None:
+        return run(WeakSources(**settings))
     return run(WeakSources(**_with_positionals(settings, votes=votes)))
 
 

@@ -21,7 +21,7 @@ from penchant.weak.command_rows import (
 )
 from penchant.weak.command_settings import WeakLabel, learns_nothing
 from penchant.weak.comparisons import OPTIONS
-from penchant.weak.contract import Classifier
+from penchant.weak.contract import Classifier, Probabilities
 from penchant.weak.diagnostics import shares_of
 from penchant.weak.results import LabelledFile
 from penchant.weak.rows import LabelledRows, among, overlap
@@ -39,12 +39,7 @@ def weak_label(config: WeakLabel) -> LabelledFile:
     out = _new_file(config)
     saved = None if config.saved is None else _opened(config.saved, config)
     rows = read_rows(config.data, config.task, labels=False, columns=config.columns)
-    classifier, names = _supervisor(config, rows) if saved is None else (saved, _names(saved, config, rows))
-    probabilities = classifier.predict_proba(rows.inputs)
-    if probabilities.shape[1] != len(names):
-        raise InputError(
-            f"the supervisor knows {probabilities.shape[1]} classes, but {len(names)} are named: set `classes`"
-        )
+    probabilities, names = supervise(config, rows, saved)
     write_probabilities(replace(rows, names=names), probabilities, out)
     return LabelledFile(
         rows=len(probabilities),
@@ -53,6 +48,28 @@ def weak_label(config: WeakLabel) -> LabelledFile:
         mean_confidence=float(probabilities.max(-1).mean()),
         longer_share=longer_share(rows, probabilities) if rows.names == OPTIONS else None,
     )
+
+
+def supervise(
+    config: WeakLabel, rows: LabelledRows, saved: Classifier | None = None
+) -> tuple[Probabilities, tuple[str, ...]]:
+    """Return the supervisor's probabilities for rows, shape (rows, classes), and the names of the classes.
+
+    Args:
+        saved: the classifier that `config.saved` names, where it is loaded already.
+
+    Raises:
+        InputError: rows that the supervisor learned from, or one of other classes.
+    """
+    if saved is None and config.saved is not None:
+        saved = _opened(config.saved, config)
+    classifier, names = _supervisor(config, rows) if saved is None else (saved, _names(saved, config, rows))
+    probabilities = classifier.predict_proba(rows.inputs)
+    if probabilities.shape[1] != len(names):
+        raise InputError(
+            f"the supervisor knows {probabilities.shape[1]} classes, but {len(names)} are named: set `classes`"
+        )
+    return probabilities, names
 
 
 def _new_file(config: WeakLabel) -> Path:

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from penchant.errors import InputError
 from penchant.weak.label_models.copies import excess_agreement, weights_by_redundancy
 from penchant.weak.label_models.dawid_skene import fit_dawid_skene, fit_one_coin
+from penchant.weak.label_models.fit import accuracy_estimates
 from penchant.weak.label_models.majority import fit_majority
 from penchant.weak.label_models.moments import fit_moments
 from penchant.weak.label_models.posterior import posterior
+from penchant.weak.label_models.settings import Triplets
 from penchant.weak.label_models.triplets import fit_triplets
 from penchant.weak.label_models.votes import Patterns, patterns_of
 
@@ -203,3 +205,32 @@ def test_copies_share_one_vote() -> None:
     np.testing.assert_allclose(weights[[0, 3]], 0.5, atol=0.06)
     np.testing.assert_array_equal(weights[[1, 2]], 1)
     assert (np.diag(excess) == 0).all()
+
+
+def coverage_of_triplets(simulations: int, rows: int, resamples: int) -> float:
+    """Return the share of intervals that hold the true accuracy of a source, over simulations of three sources."""
+    accuracies, prior = np.array([0.85, 0.75, 0.8]), np.array([0.6, 0.4])
+    held = []
+    for seed in range(simulations):
+        _, votes = simulate(accuracies.tolist(), rows, positive=prior[1], seed=seed)
+        patterns = patterns_of(votes, 2)
+        fit = fit_triplets(patterns, prior)
+        estimates = accuracy_estimates(
+            Triplets(), patterns, prior, fit, sources=("a", "b", "c"), resamples=resamples, seed=seed
+        )
+        for estimate, truth in zip(estimates, accuracies, strict=True):
+            assert estimate is not None
+            assert estimate.low is not None
+            assert estimate.high is not None
+            held.append(estimate.low <= truth <= estimate.high)
+    return float(np.mean(held))
+
+
+def test_intervals_of_triplets_hold_the_truth() -> None:
+    # of 30 intervals that cover .95, fewer than 24 hold the truth once in 5,000 times
+    assert coverage_of_triplets(10, 1000, 60) >= 0.8
+
+
+@pytest.mark.slow
+def test_intervals_of_triplets_cover_as_often_as_they_say() -> None:
+    assert 0.93 <= coverage_of_triplets(2000, 1000, 200) <= 0.97

@@ -13,8 +13,8 @@ import penchant as pt
 from penchant.cli.main import main
 from penchant.errors import InputError
 from penchant.typed_json import to_object
-from penchant.weak.label_models.read import read_votes
 from penchant.weak.label_models.run import label_votes
+from penchant.weak.label_models.sources import collect_votes
 
 NAMES = np.array(["ham", "spam", ""])
 
@@ -37,7 +37,7 @@ def write_votes(path: Path, rows: int = 120, *, sources: int = 4, seed: int = 0,
 def sources(votes: str, **settings: object) -> dict[str, Any]:
     """Return the numbers of `sources.json`; nothing is drawn or written."""
     config = pt.WeakSources(votes=votes, resamples=0, **settings)
-    return to_object(label_votes(config, read_votes(config), None)[0])
+    return to_object(label_votes(config, collect_votes(config), None)[0])
 
 
 def kinds(numbers: dict[str, Any]) -> list[str]:
@@ -88,11 +88,11 @@ def test_a_row_without_a_vote_has_the_prior_and_no_weight(tmp_path: Path) -> Non
     file.write_text("text,a,b,c\none,x,x,\ntwo,,,\nthree,y,,\nfour,x,y,\n")
     for model in ("majority", "dawid_skene", "one_coin", "moments", "triplets"):
         config = pt.WeakSources(votes=str(file), model=model, prior={"x": 0.7, "y": 0.3}, resamples=0)
-        _, probabilities, weights = label_votes(config, read_votes(config), None)
+        _, probabilities, weights = label_votes(config, collect_votes(config), None)
         np.testing.assert_allclose(probabilities[1], [0.7, 0.3])
         assert weights.tolist() == [1, 0, 1, 1]
     config = pt.WeakSources(votes=str(file), model="majority", ties="abstain", resamples=0)
-    _, probabilities, weights = label_votes(config, read_votes(config), None)
+    _, probabilities, weights = label_votes(config, collect_votes(config), None)
     assert weights.tolist() == [1, 0, 1, 0]
 
 
@@ -132,7 +132,7 @@ def test_two_sources_no_conflict_and_one_sided_ones(tmp_path: Path) -> None:
         ({"model": {"name": "majority", "weights": {"s9": 2}}}, "there is no source 's9'"),
         ({"model": {"name": "majority", "weights": dict.fromkeys(["s0", "s1", "s2", "s3"], 0)}}, "all sources weigh 0"),
         ({"model": "snorkel"}, "snorkel"),
-        ({"votes": None}, "there are no votes"),
+        ({"votes": None}, "give `votes`, a file with"),
     ],
 )
 def test_settings_that_cannot_be(tmp_path: Path, settings: dict[str, Any], message: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.majority import fit_majority
@@ -23,7 +24,7 @@ def fit_dawid_skene(
     patterns: Patterns,
     prior: Probabilities,
     *,
-    abstention: str = "answer",
+    abstention: str = "auto",
     smoothing: float = 1.0,
     learn_prior: bool = False,
     iterations: int = 100,
@@ -36,8 +37,9 @@ def fit_dawid_skene(
     Rows without a vote take no part.
 
     Args:
-        abstention: `answer`, so that when a source votes is evidence too, as for rules that fire on one class; or
-            `missing`, as for people, who were not asked.
+        abstention: `answer`, so that when a source votes is evidence too, as for rules that fire on one class;
+            `missing`, as for people, who were not asked; or `auto`: an answer of a source that votes for one class
+            alone, which has no other way to say something of the rest, and missing of the others.
         smoothing: added to each expected count of an answer.
         learn_prior: replace the prior by the mean of the posterior in each iteration, as the paper does. Then classes
             may be lost.
@@ -45,12 +47,13 @@ def fit_dawid_skene(
         weights: how much of a source's evidence counts, shape (sources,).
     """
 
+    answering = _answering(patterns, abstention)
+
     def tables(expected: Probabilities) -> Probabilities:
-        if abstention == "answer":
-            return _normalized(expected + smoothing)
         voted = _normalized(expected[:, :, :-1] + smoothing)
         # a probability of 1 for an abstention: it is no evidence
-        return np.concatenate([voted, np.ones((*voted.shape[:2], 1))], -1)
+        without_silence = np.concatenate([voted, np.ones((*voted.shape[:2], 1))], -1)
+        return np.where(answering[:, None, None], _normalized(expected + smoothing), without_silence)
 
     return _fit_by_em(
         patterns,
@@ -62,6 +65,14 @@ def fit_dawid_skene(
         tolerance=tolerance,
         weights=weights,
     )
+
+
+def _answering(patterns: Patterns, abstention: str) -> NDArray[np.bool_]:
+    """Return whose abstentions are an answer, shape (sources,)."""
+    if abstention != "auto":
+        return np.full(patterns.answers.shape[1], abstention == "answer")
+    classes_voted = one_hot(patterns.answers, patterns.classes)[:, :, :-1].any(0).sum(-1)
+    return np.asarray(classes_voted == 1)
 
 
 def fit_one_coin(

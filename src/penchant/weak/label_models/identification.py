@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -125,6 +125,13 @@ def model_warnings(
         yield SourceWarning(
             "not_converged", (), f"{name} had not ended after {fit.iterations} iterations: raise the limit"
         )
+
+
+def failure_warnings(failures: Mapping[str, int], first_errors: Mapping[str, str]) -> Iterator[SourceWarning]:
+    """Yield a warning for each function that raised errors, with the first of them."""
+    for name, rows in failures.items():
+        text = f"{name} raised an error on {rows} rows, where it abstains; the first: {first_errors[name]}"
+        yield SourceWarning("failed", (name,), text)
 
 
 def _names(votes: Votes, where: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[str, ...]:

@@ -35,12 +35,15 @@ class VoteTable:
         votes: of the sources. left_out: by column that is no source, why.
         abstentions: how many cells abstain, by what stands there (`empty`, `null`, `-1`).
         truth_missing: rows without a truth, where there is a column of it.
+        failures: by function, on how many rows it raised an error, and abstains. first_errors: by function, the first.
     """
 
     votes: Votes
     left_out: Mapping[str, str]
     abstentions: Mapping[str, int]
     truth_missing: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    first_errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -60,41 +63,64 @@ def read_votes(config: WeakSources) -> VoteTable:
             they are not asked for, names and numbers of classes mixed, classes that nobody named, or one class.
     """
     assert config.votes is not None
-    rows = _rows(config.votes)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    _check_named(config, names)
-    text = config.text or next((name for name in TEXT_FIELDS if name in names), None)
-    left_out = dict.fromkeys(config.ignore, "named in ignore")
-    candidates = [name for name in names if name not in (text, config.truth, *config.ignore)]
-    columns = _Columns({}, left_out)
-    for name in candidates:
-        _add_column(columns, name, [row.get(name) for row in rows], config)
-    truth = None
+    rows = read_table(config.votes)
+    check_columns(config, rows)
+    text = text_column(config, rows)
+    columns = {
+        name: [row.get(name) for row in rows]
+        for name in _names(rows)
+        if name not in (text, config.truth, *config.ignore)
+    }
+    return votes_of_columns(config, rows, columns, text)
+
+
+def votes_of_columns(
+    config: WeakSources, rows: Sequence[Mapping[str, object]], columns: Mapping[str, Sequence[object]], text: str | None
+) -> VoteTable:
+    """Return the votes of columns, one cell per row, with texts and truth of the rows.
+
+    Args:
+        columns: cells by column. text: the column of the texts.
+
+    Raises:
+        InputError: as `read_votes`.
+    """
+    source = config.votes or config.data or "the votes"
+    parsed = _Columns({}, dict.fromkeys(config.ignore, "named in ignore"))
+    for name, cells in columns.items():
+        _add_column(parsed, name, cells, config)
+    if not parsed.cells:
+        raise InputError(f"{source} has no column of votes: {_listed(_names(rows))}" + _reasons(parsed.left_out))
+    truth = _Columns({})
     if config.truth is not None:
-        truth = _Columns({})
         _add_column(truth, config.truth, [row.get(config.truth) for row in rows], config, is_source=False)
-    if not columns.cells:
-        raise InputError(f"{config.votes} has no column of votes: {_listed(names)}" + _reasons(columns.left_out))
-    cells_of_truth = truth.cells[config.truth] if truth and config.truth else []
-    classes = config.classes or _class_names(config.votes, columns.cells, cells_of_truth)
-    answers = np.stack([_answers(name, cells, classes, config) for name, cells in columns.cells.items()], 1)
+    cells_of_truth = truth.cells.get(config.truth or "", [])
+    classes = config.classes or _class_names(source, parsed.cells, cells_of_truth)
+    answers = np.stack([_answers(name, cells, classes, config) for name, cells in parsed.cells.items()], 1)
     if len(np.unique(answers[answers != ABSTAINS])) < 2:
-        raise InputError(_one_class(config.votes, answers, classes))
-    true_classes = None
-    if truth is not None and config.truth is not None:
-        true_classes = _answers(config.truth, cells_of_truth, classes, config)
-    votes = Votes(
-        answers,
-        tuple(columns.cells),
-        tuple(classes),
-        None if text is None else tuple("" if row.get(text) is None else str(row[text]) for row in rows),
-        true_classes,
-    )
+        raise InputError(_one_class(source, answers, classes))
+    true_classes = None if config.truth is None else _answers(config.truth, cells_of_truth, classes, config)
+    votes = Votes(answers, tuple(parsed.cells), tuple(classes), texts_of(rows, text) if text else None, true_classes)
     missing = 0 if true_classes is None else int((true_classes == ABSTAINS).sum())
-    return VoteTable(votes, columns.left_out, dict(columns.abstentions), missing)
+    return VoteTable(votes, parsed.left_out, dict(parsed.abstentions), missing)
 
 
-def _rows(source: str) -> list[Mapping[str, object]]:
+def text_column(config: WeakSources, rows: Sequence[Mapping[str, object]]) -> str | None:
+    """Return the column that holds the texts; None where there is none."""
+    return config.text or next((name for name in TEXT_FIELDS if name in _names(rows)), None)
+
+
+def texts_of(rows: Sequence[Mapping[str, object]], column: str | None) -> tuple[str, ...]:
+    """Return the text of each row; empty where a row has none."""
+    return tuple("" if column is None or row.get(column) is None else str(row[column]) for row in rows)
+
+
+def _names(rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return the columns of all rows, in the order in which they come first."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def read_table(source: str) -> list[Mapping[str, object]]:
     """Return the rows of a file; refuse one with damaged rows, or without any."""
     rows: list[Mapping[str, object]] = []
     problems: list[str] = []
@@ -112,14 +138,13 @@ def _rows(source: str) -> list[Mapping[str, object]]:
     return rows
 
 
-def _check_named(config: WeakSources, names: Sequence[str]) -> None:
+def check_columns(config: WeakSources, rows: Sequence[Mapping[str, object]]) -> None:
     """Refuse a column that the settings name and the file has not, or that they name twice."""
+    names, source = _names(rows), config.votes or config.data
     for setting, column in (("text", config.text), ("truth", config.truth), *(("ignore", c) for c in config.ignore)):
         if column is not None and column not in names:
-            question = did_you_mean(column, list(names))
-            raise InputError(
-                f"{setting}={cut(column)}: {config.votes} has no such column{question}; it has {_listed(names)}"
-            )
+            question = did_you_mean(column, names)
+            raise InputError(f"{setting}={cut(column)}: {source} has no such column{question}; it has {_listed(names)}")
     if config.truth is not None and config.truth in (config.text, *config.ignore):
         raise InputError(f"the column {cut(config.truth)} is named as the truth and as something else")
 
@@ -138,7 +163,7 @@ def _add_column(
     if fractions and not (config.classes and set(fractions) <= set(config.classes)):
         if config.probabilities == "refuse" or not is_source:
             raise InputError(
-                f"the column {cut(name)} of {config.votes} holds probabilities, such as {fractions[0]}, and a vote is "
+                f"the column {cut(name)} holds probabilities, such as {fractions[0]}, and a vote is "
                 "a class or an abstention: name the column in `ignore`, or take the more probable of two classes by "
                 "`probabilities=argmax`"
             )
@@ -259,7 +284,7 @@ def _answers(name: str, cells: Sequence[Cell], classes: Sequence[str], config: W
     if unknown:
         row, cell = unknown[0]
         raise InputError(
-            f"{config.votes}: {len(unknown)} votes of the column {cut(name)} are none of the classes "
+            f"{config.votes or config.data}: {len(unknown)} votes of the column {cut(name)} are none of the classes "
             f"{_listed(classes)}; the first is {cut(cell)!r} in row {row}. Name all classes in `classes`, or the "
             "column in `ignore`"
         )

@@ -21,7 +21,6 @@ class SourceResult:
         weight: how much of its evidence counts; below 1 for copies that are weighted down.
         estimated: accuracy on the rows that it votes on, by the model; None without a vote.
         true: the same by the truth, where there is one.
-        failures: rows on which a function raised an error, and abstains. first_error: what the first of them was.
     """
 
     name: str
@@ -33,8 +32,6 @@ class SourceResult:
     weight: float
     estimated: Estimate | None
     true: Annotated[Estimate | None, OMITTED] = None
-    failures: int = 0
-    first_error: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +83,8 @@ class SourcesResult:
         tied: voted rows whose most probable classes tie under the model. ties: what is done about them.
         prior: shares of the classes, by name. prior_source: who says so.
         abstentions: cells that abstain, by what stands there. left_out: columns that are no sources, and why.
+        copies_downweighted: whether sources that answer alike share a weight, in all models but the first majority.
+        failures: by function, on how many rows it raised an error, and abstains.
         with_truth: rows with a truth. labels: the file of labels; None where the votes have no texts.
         model: the name of the model whose labels are written; the majority comes first in `models`.
     """
@@ -106,4 +105,6 @@ class SourcesResult:
     sources: tuple[SourceResult, ...]
     models: tuple[ModelResult, ...]
     warnings: tuple[SourceWarning, ...]
+    failures: Mapping[str, int]
+    copies_downweighted: bool = False
     labels: Annotated[str | None, OMITTED] = None

@@ -17,13 +17,14 @@ from penchant.types import RunResult
 from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.copies import excess_agreement, weights_by_redundancy
 from penchant.weak.label_models.fit import accuracy_estimates, fit_model, settle_prior, settle_ties
-from penchant.weak.label_models.identification import identification_warnings, model_warnings
+from penchant.weak.label_models.identification import failure_warnings, identification_warnings, model_warnings
 from penchant.weak.label_models.majority import fit_majority
 from penchant.weak.label_models.measure import measure_model, measure_sources
 from penchant.weak.label_models.posterior import LabelFit
-from penchant.weak.label_models.read import VoteTable, read_votes
+from penchant.weak.label_models.read import VoteTable
 from penchant.weak.label_models.results import SourcesResult
 from penchant.weak.label_models.settings import Majority, WeakSources
+from penchant.weak.label_models.sources import collect_votes
 from penchant.weak.label_models.votes import Patterns, Votes, most_probable, patterns_of
 
 LABELS = "labels.jsonl"
@@ -41,9 +42,10 @@ def weak_sources(config: WeakSources) -> RunResult:
     from penchant.weak.label_models.page import sources_page  # brings matplotlib
 
     folder = RunFolder(config.out, config, resumable=False)
-    assert config.votes is not None
-    record = to_object(provenance_of_files([config.votes], config.seed))
-    table = read_votes(config)
+    read_file = config.votes or config.data
+    assert read_file is not None
+    record = to_object(provenance_of_files([read_file], config.seed))
+    table = collect_votes(config)
     labels = folder.path / LABELS
     result, probabilities, row_weights = label_votes(config, table, labels if table.votes.texts is not None else None)
     folder.open()  # only now: votes that are refused leave no folder behind
@@ -81,11 +83,9 @@ def label_votes(
     weights = weights_by_redundancy(excess) if config.downweight_copies else np.ones(len(votes.sources))
     # without the weights of copies: the majority as everybody knows it is what models are compared with
     majority = fit_majority(patterns, prior)
-    fits: list[tuple[str, LabelFit]] = []
-    models = [Majority(), *(model for model in (config.model, *config.compare) if model != Majority())]
-    for model in models:
-        fits.append((model.label, fit_model(model, patterns, prior, sources=votes.sources, weights=weights)))
-    chosen = next(fit for model, (_, fit) in zip(models, fits, strict=True) if model == config.model)
+    models = [model for model in (config.model, *config.compare) if model != Majority() or config.downweight_copies]
+    fits = [fit_model(model, patterns, prior, sources=votes.sources, weights=weights) for model in models]
+    chosen = fits[0] if models and models[0] == config.model else majority
     fitted, row_weights = settle_ties(chosen, patterns, prior, config.ties)
     estimates = accuracy_estimates(
         config.model,
@@ -99,8 +99,9 @@ def label_votes(
         seed=config.seed,
     )
     warnings = [*identification_warnings(votes, excess)]
-    for name, fit in fits[1:]:
-        warnings += model_warnings(name, fit, majority, votes, patterns)
+    for model, fit in zip(models, fits, strict=True):
+        warnings += model_warnings(model.label, fit, majority, votes, patterns)
+    warnings += failure_warnings(table.failures, table.first_errors)
     result = SourcesResult(
         method=config.method,
         classes=votes.classes,
@@ -116,10 +117,12 @@ def label_votes(
         with_truth=0 if votes.truth is None else int((votes.truth >= 0).sum()),
         model=config.model.label,
         sources=measure_sources(votes, estimates, weights, level=config.level),
+        failures=table.failures,
         models=tuple(
             measure_model(model, fit, majority, votes, patterns, level=config.level)
-            for model, (_, fit) in zip(models, fits, strict=True)
+            for model, fit in zip((Majority(), *models), (majority, *fits), strict=True)
         ),
+        copies_downweighted=config.downweight_copies,
         warnings=tuple(warnings),
         labels=None if labels is None else str(labels),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,7 +12,9 @@ from penchant.config.base import as_mapping
 from penchant.config.fields import shape_of
 from penchant.config.limits import Seed
 from penchant.data.in_memory import DataPath
+from penchant.session.objects import CodeName
 from penchant.weak.command_settings import Classes
+from penchant.weak.settings import ClassifierSpec, Tfidf
 
 Smoothing = Annotated[float, Field(ge=0, le=1e6)]
 Iterations = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -36,9 +39,9 @@ class DawidSkene(Config):
     """A table of what each source answers for each true class, found by expectation maximization."""
 
     name: Literal["dawid_skene"] = "dawid_skene"
-    abstention: Literal["answer", "missing"] = "answer"
+    abstention: Literal["auto", "answer", "missing"] = "auto"
     """`answer`: that a source keeps silent is evidence too, as for rules that fire on one class; `missing`: it is none,
-    as for people who were not asked."""
+    as for people who were not asked; `auto`: evidence of sources that vote for one class alone."""
     smoothing: Smoothing = 1.0
     """Added to each count of an answer. 0 is the maximum of the likelihood."""
     learn_prior: bool = False
@@ -50,7 +53,7 @@ class DawidSkene(Config):
 
     @property
     def label(self) -> str:
-        return "Dawid-Skene"
+        return "Dawid-Skene" + ("" if self.abstention == "auto" else f", abstention {self.abstention}")
 
 
 class OneCoin(Config):
@@ -104,6 +107,11 @@ class Triplets(Config):
 _Model = Majority | DawidSkene | OneCoin | Moments | Triplets
 
 
+def _as_list(value: object) -> object:
+    """Return a function alone as a list of one."""
+    return value if isinstance(value, list | tuple) else (value,)
+
+
 def _add_name(value: object) -> object:
     """Return the settings of a model, whose name alone may stand for them."""
     return as_mapping(shape_of(_Model), value)
@@ -111,6 +119,69 @@ def _add_name(value: object) -> object:
 
 LabelModel = Annotated[Annotated[_Model, Field(discriminator="name")], BeforeValidator(_add_name)]
 """What makes labels of votes."""
+
+
+class Keywords(Config):
+    """Vote for a class where a text has one of some words, whole and in any case."""
+
+    name: Literal["keywords"] = "keywords"
+    vote: Annotated[str, Field(min_length=1)]
+    """The class."""
+    words: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    """Words or phrases."""
+    called: str | None = None
+    """The name of the source; of the class and the first word if not given."""
+
+    @property
+    def column(self) -> str:
+        return self.called or f"{self.vote}: {self.words[0]}"
+
+
+class Pattern(Config):
+    """Vote for a class where a regular expression is found in a text, in any case."""
+
+    name: Literal["regex"] = "regex"
+    vote: Annotated[str, Field(min_length=1)]
+    """The class."""
+    pattern: Annotated[str, Field(min_length=1)]
+    """A regular expression of Python's."""
+    called: str | None = None
+    """The name of the source; of the class and the expression if not given."""
+
+    @property
+    def column(self) -> str:
+        return self.called or f"{self.vote}: {self.pattern}"
+
+    @model_validator(mode="after")
+    def _compiles(self) -> Self:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"`pattern` is no regular expression: {error}") from error
+        return self
+
+
+class ClassifierSource(Config):
+    """Vote by a classifier: one that was saved, one that learns from labelled rows, or a prompted language model."""
+
+    name: Literal["classifier"] = "classifier"
+    classifier: ClassifierSpec = Tfidf()
+    """What votes, as `supervisor` of `penchant weak label`."""
+    saved: str | None = None
+    """The folder of a classifier that was saved."""
+    train: DataPath | None = None
+    """Labelled rows that it learns from; none of them may be among the rows to vote on."""
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """It abstains where its most probable class is less probable."""
+    called: str | None = None
+    """The name of the source; of the classifier if not given."""
+
+    @property
+    def column(self) -> str:
+        return self.called or self.saved or self.classifier.label
+
+
+_Source = Keywords | Pattern | ClassifierSource
 
 
 class WeakSources(Config):
@@ -121,6 +192,16 @@ class WeakSources(Config):
     votes: Annotated[DataPath, Field(min_length=1)] | None = None
     """A file with a column per source, whose cells are classes by name or number; an empty cell, null or -1 abstains.
     Columns of text or of row numbers are left out, aloud."""
+    data: Annotated[DataPath, Field(min_length=1)] | None = None
+    """Rows with a text, on which `functions` and `sources` vote, in place of a file of votes."""
+    functions: Annotated[tuple[CodeName, ...], BeforeValidator(_as_list)] = ()
+    """Labelling functions of your own: a file, all of whose functions marked by `@pt.labelling_function` vote, or
+    `module:function`. They return a class, or None to abstain; one that raises an error abstains, and is counted."""
+    sources: tuple[Annotated[_Source, Field(discriminator="name")], ...] = ()
+    """Further sources: `{name: keywords, vote: spam, words: [subscribe]}`, `{name: regex, vote: spam, pattern: ...}`,
+    `{name: classifier, saved: FOLDER, threshold: 0.8}`."""
+    jobs: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes that call the functions."""
     text: str | None = None
     """The column with the text; `text`, `sentence`, `content` or `prompt` if not given."""
     truth: str | None = None
@@ -157,8 +238,12 @@ class WeakSources(Config):
 
     @model_validator(mode="after")
     def _some_votes(self) -> Self:
-        if self.votes is None:
-            raise ValueError("there are no votes: give `votes`, a file with a column per source")
+        if (self.votes is None) == (self.data is None):
+            raise ValueError(
+                "give `votes`, a file with a column per source, or `data` with `functions` or `sources` that vote on it"
+            )
+        if (self.data is None) != (not self.functions and not self.sources):
+            raise ValueError("`functions` and `sources` vote on `data`: give both, or `votes` alone")
         if isinstance(self.prior, dict) and abs(sum(self.prior.values()) - 1) > 1e-6:
             raise ValueError(f"`prior` must sum to 1, got {sum(self.prior.values()):g}")
         return self

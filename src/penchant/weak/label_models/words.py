@@ -44,6 +44,8 @@ def notes(result: SourcesResult) -> list[str]:
     if result.tied:
         policy = "shared between the classes" if result.ties == "soft" else "taken as rows without a vote"
         sentences.append(f"{count(result.tied, 'row')} whose most probable classes tie under {result.model}: {policy}")
+    if result.copies_downweighted:
+        sentences.append("sources that answer alike share a weight, in all models but the majority in the first row")
     if not result.with_truth:
         sentences.append(NO_TRUTH)
     return sentences
@@ -82,7 +84,7 @@ def _model_row(model: ModelResult, result: SourcesResult) -> tuple[str, ...]:
     cells = (
         model.label,
         " / ".join(f"{short(name, NAME)} {percent(share)}" for name, share in model.shares.items()),
-        DASH if model.name == "majority" else count(model.changed, "row"),
+        DASH if model.accuracy_gain is None and not model.changed else count(model.changed, "row"),
     )
     if not result.with_truth:
         return cells
@@ -110,8 +112,8 @@ def _polarity(polarity: Mapping[str, int]) -> str:
 
 def verdict(result: SourcesResult) -> str:
     """Return whether the model beats the majority, as far as the truth tells."""
-    model = next((model for model in result.models if model.label == result.model), result.models[0])
-    if model.name == "majority":
+    model = next((model for model in result.models[1:] if model.label == result.model), None)
+    if model is None:
         return "labels are those of the majority"
     if model.accuracy_gain is None:
         return (
