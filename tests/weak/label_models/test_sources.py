@@ -128,7 +128,7 @@ def test_processes_give_the_same_votes(tmp_path: Path, mine: str) -> None:
 def test_keywords_are_whole_words_and_patterns_compile(tmp_path: Path) -> None:
     sources: list[dict[str, Any]] = [
         {"name": "keywords", "vote": "spam", "words": ["my song", "NOW"]},
-        {"name": "regex", "vote": "ham", "pattern": "^b$", "called": "lone b"},
+        {"name": "regex", "vote": "ham", "pattern": "^b$", "title": "lone b"},
     ]
     read = table(tmp_path, sources=sources)
     assert read.votes.sources == ("spam: my song", "lone b")
@@ -142,7 +142,7 @@ def test_keywords_are_whole_words_and_patterns_compile(tmp_path: Path) -> None:
 
 def test_a_classifier_votes_where_it_is_sure(tmp_path: Path) -> None:
     train, data = write_texts(tmp_path / "train.jsonl", 0, 40), write_texts(tmp_path / "data.jsonl", 100, 20)
-    settings = {"name": "classifier", "train": train, "called": "counts"}
+    settings = {"name": "classifier", "train": train, "title": "counts"}
     keywords = [
         {"name": "keywords", "vote": vote, "words": words} for vote, words in (("good", ["fine"]), ("bad", ["dull"]))
     ]

@@ -25,11 +25,13 @@ def excess_agreement(patterns: Patterns, prior: Probabilities) -> Probabilities:
     excess = np.zeros((sources, sources))
     for first in range(sources):
         for second in range(first):
-            others = [source for source in range(sources) if source not in (first, second)]
+            remaining = [source for source in range(sources) if source not in (first, second)]
             # the two themselves would explain each other
-            others_only = Patterns(patterns.answers[:, others], patterns.counts, patterns.pattern_of_row, classes)
-            given = fit_majority(others_only, prior).probabilities if others else np.tile(prior, (len(indicators), 1))
-            value = _excess(indicators[:, first], indicators[:, second], given * patterns.counts[:, None])
+            others_only = Patterns(patterns.answers[:, remaining], patterns.counts, patterns.pattern_of_row, classes)
+            class_shares = (
+                fit_majority(others_only, prior).probabilities if remaining else np.tile(prior, (len(indicators), 1))
+            )
+            value = _excess(indicators[:, first], indicators[:, second], class_shares * patterns.counts[:, None])
             excess[first, second] = excess[second, first] = value
     return excess
 
@@ -49,10 +51,10 @@ def _excess(first: Probabilities, second: Probabilities, mass: Probabilities) ->
     observed = float((either * (first * second).sum(-1)).sum() / either.sum())
     per_class = mass.sum(0)[:, None] + TINY
     answers_first, answers_second = mass.T @ first / per_class, mass.T @ second / per_class
-    alike = (answers_first[:, :-1] * answers_second[:, :-1]).sum(-1)
+    equal_votes = (answers_first[:, :-1] * answers_second[:, :-1]).sum(-1)
     voted = 1 - answers_first[:, -1] * answers_second[:, -1]
     shares = per_class[:, 0] / per_class.sum()
-    expected = float((shares * alike).sum() / max(float((shares * voted).sum()), TINY))
+    expected = float((shares * equal_votes).sum() / max(float((shares * voted).sum()), TINY))
     return max(0.0, (observed - expected) / (1 - expected)) if expected < 1 - TINY else 0.0
 
 

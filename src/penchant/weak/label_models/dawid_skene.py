@@ -140,8 +140,11 @@ def _fit_by_em(
             class_prior = _mean_class(probabilities, counts)
         expected = _expected(indicators, probabilities, counts)
         given_class = tables(expected)
-        earlier, bound = bound, _bound(probabilities, counts, expected, given_class, class_prior, smoothing) / votes
-        done, converged = done + 1, bound - earlier < tolerance
+        previous_bound, bound = (
+            bound,
+            _bound(probabilities, counts, expected, given_class, class_prior, smoothing) / votes,
+        )
+        done, converged = done + 1, bound - previous_bound < tolerance
     all_probabilities = posterior(patterns.answers, given_class, class_prior, weights)
     all_probabilities[~patterns.is_voted] = prior
     # the posterior that the tables were made of, as the paper reports it

@@ -59,10 +59,10 @@ def _majority_weights(model: Majority, sources: Sequence[str], weights: Probabil
         return weights
     if unknown := [name for name in model.weights if name not in sources]:
         raise InputError(f"weights: there is no source {unknown[0]!r}{did_you_mean(unknown[0], list(sources))}")
-    named = np.array([model.weights.get(name, 1.0) for name in sources])
-    if not named.any():
+    source_weights = np.array([model.weights.get(name, 1.0) for name in sources])
+    if not source_weights.any():
         raise InputError("weights: all sources weigh 0")
-    return named if weights is None else named * weights
+    return source_weights if weights is None else source_weights * weights
 
 
 def settle_prior(prior: str | Mapping[str, float], votes: Votes) -> Probabilities:
@@ -86,13 +86,13 @@ def settle_prior(prior: str | Mapping[str, float], votes: Votes) -> Probabilitie
 
 def settle_ties(fit: LabelFit, patterns: Patterns, prior: Probabilities, ties: str) -> tuple[LabelFit, Probabilities]:
     """Return the fit and which patterns count, 1 or 0: those with a vote, and ties unless they abstain."""
-    counted = patterns.is_voted.astype(np.float64)
+    row_weights = patterns.is_voted.astype(np.float64)
     if ties == "abstain":
         ordered = np.sort(fit.probabilities, -1)
         tied = ordered[:, -1] - ordered[:, -2] < 1e-9
-        counted[tied] = 0.0
+        row_weights[tied] = 0.0
         fit = replace(fit, probabilities=np.where(tied[:, None], prior[None, :], fit.probabilities))
-    return fit, counted
+    return fit, row_weights
 
 
 def accuracy_estimates(
@@ -118,9 +118,13 @@ def accuracy_estimates(
     accuracies = np.array(
         [
             fit_model(
-                model, replace(patterns, counts=drawn.astype(np.float64)), prior, sources=sources, weights=weights
+                model,
+                replace(patterns, counts=resampled_counts.astype(np.float64)),
+                prior,
+                sources=sources,
+                weights=weights,
             ).accuracies
-            for drawn in draws
+            for resampled_counts in draws
         ]
     ).reshape(resamples, len(sources))
     votes = (patterns.counts[:, None] * (patterns.answers >= 0)).sum(0).astype(int).tolist()
@@ -130,18 +134,18 @@ def accuracy_estimates(
     ]
 
 
-def _estimate(value: float, drawn: Probabilities, votes: int, level: float) -> Estimate | None:
+def _estimate(value: float, resampled: Probabilities, votes: int, level: float) -> Estimate | None:
     """Return an accuracy with the percentiles of its resamples; None without a vote.
 
     Args:
-        drawn: accuracies of the resamples, NaN where the source did not vote in one.
+        resampled: accuracies of the resamples, NaN where the source did not vote in one.
     """
     if not np.isfinite(value):
         return None
-    finite = drawn[np.isfinite(drawn)]
+    finite = resampled[np.isfinite(resampled)]
     # a source of a few votes has none in some resamples
-    if not len(drawn) or len(finite) < 0.9 * len(drawn):
-        reason = f"no interval: {votes} votes" if len(drawn) else "no interval: no resamples"
+    if not len(resampled) or len(finite) < 0.9 * len(resampled):
+        reason = f"no interval: {votes} votes" if len(resampled) else "no interval: no resamples"
         return Estimate(value, None, None, votes, votes, reason)
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2]).tolist()
     return Estimate(value, min(low, value), max(high, value), votes, votes)

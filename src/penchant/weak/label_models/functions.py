@@ -83,16 +83,16 @@ def find_functions(names: Sequence[str]) -> list[LabellingFunction]:
     """
     functions: list[LabellingFunction] = []
     for name in names:
-        functions += _marked(name) if ":" not in name else [_named(name)]
-    known: set[str] = set()
+        functions += _marked(name) if ":" not in name else [_load_function(name)]
+    names_taken: set[str] = set()
     for function in functions:
-        if function.name in known:
+        if function.name in names_taken:
             raise InputError(f"two labelling functions are called `{function.name}`: give one another `name`")
-        known.add(function.name)
+        names_taken.add(function.name)
     return functions
 
 
-def _named(name: str) -> LabellingFunction:
+def _load_function(name: str) -> LabellingFunction:
     attribute = LABELLING_FUNCTIONS.load_callable(name)
     if isinstance(attribute, LabellingFunction):
         return attribute

@@ -64,12 +64,12 @@ def _of_overlap(votes: Votes) -> Iterator[SourceWarning]:
     shared = voted.T @ voted
     np.fill_diagonal(shared, 0)
     partners = (shared >= FEWEST_SHARED).sum(0)
-    if active.sum() >= FEWEST_SOURCES and (alone := _names(votes, active & (partners < 2))):
+    if active.sum() >= FEWEST_SOURCES and (isolated := _names(votes, active & (partners < 2))):
         yield SourceWarning(
             "few_overlaps",
-            alone,
-            f"{_listed(alone)} {_verb(alone, 'shares', 'share')} at least {FEWEST_SHARED} rows with fewer than two "
-            f"other sources: {_verb(alone, 'its accuracy is', 'their accuracies are')} not identified",
+            isolated,
+            f"{_listed(isolated)} {_verb(isolated, 'shares', 'share')} at least {FEWEST_SHARED} rows with fewer "
+            f"than two other sources: {_verb(isolated, 'its accuracy is', 'their accuracies are')} not identified",
         )
     answers = votes.answers
     per_row = [np.unique(row[row != ABSTAINS]) for row in np.unique(answers, axis=0)]
@@ -139,8 +139,8 @@ def _names(votes: Votes, where: np.ndarray[tuple[int, ...], np.dtype[np.bool_]])
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:MOST_NAMED])
-    return shown + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+    first_names = ", ".join(names[:MOST_NAMED])
+    return first_names + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
 def _verb(names: tuple[str, ...], singular: str, plural: str) -> str:

@@ -1,4 +1,4 @@
-"""Majority vote: the label model without a model, which stands beside all others."""
+"""Majority vote: the label model without a model, which stands beside all other_votes."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def fit_majority(
 def _agreement_with_others(votes: Probabilities, counts: Probabilities) -> Probabilities:
     """Return the mean share of the other sources' votes that are for a source's class, shape (sources,)."""
     # its own vote would count as agreement: a source alone would be right always
-    others = votes.sum(1, keepdims=True) - votes
-    number = others.sum(-1)
-    share = np.divide((votes * others).sum(-1), number, out=np.zeros_like(number), where=number > 0)
+    other_votes = votes.sum(1, keepdims=True) - votes
+    number = other_votes.sum(-1)
+    share = np.divide((votes * other_votes).sum(-1), number, out=np.zeros_like(number), where=number > 0)
     mass = counts[:, None] * (votes.sum(-1) > 0) * (number > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((share * mass).sum(0) / mass.sum(0))

@@ -31,10 +31,10 @@ def measure_sources(
     voted = answers != ABSTAINS
     per_class = one_hot(answers, len(votes.classes))[:, :, :-1]
     totals = per_class.sum(1)
-    others = totals[:, None, :] - per_class
+    other_votes = totals[:, None, :] - per_class
     # by rows, not by pairs of votes: ten sources on one row are one row of overlap
-    overlap = voted & (others.sum(-1) > 0)
-    conflict = voted & ((others * (1 - per_class)).sum(-1) > 0)
+    overlap = voted & (other_votes.sum(-1) > 0)
+    conflict = voted & ((other_votes * (1 - per_class)).sum(-1) > 0)
     counts = per_class.sum(0)
     return tuple(
         SourceResult(
@@ -94,9 +94,9 @@ def _with_truth(
     level: float,
 ) -> ModelResult:
     """Return a model's result with accuracy and log loss, and their differences from the majority's."""
-    known = truth != ABSTAINS
-    accuracy_all = _mean(right_shares(probabilities[known], truth[known]), level, share=True)
-    if not (rows := known & voted).any():
+    has_truth = truth != ABSTAINS
+    accuracy_all = _mean(right_shares(probabilities[has_truth], truth[has_truth]), level, share=True)
+    if not (rows := has_truth & voted).any():
         return replace(measured, accuracy_all=accuracy_all)
     right, loss = right_shares(probabilities[rows], truth[rows]), log_losses(probabilities[rows], truth[rows])
     measured = replace(

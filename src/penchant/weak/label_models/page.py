@@ -98,14 +98,14 @@ def _picture(result: SourcesResult) -> Picture:
 
 def _draw(axes: Axes, estimates: Sequence[Estimate | None], shift: float, index: int, name: str) -> None:
     """Draw one accuracy per source, where there is one, a little above or below the source's line."""
-    drawn = [(line, estimate) for line, estimate in enumerate(estimates) if estimate is not None]
-    if not drawn:
+    points = [(line, estimate) for line, estimate in enumerate(estimates) if estimate is not None]
+    if not points:
         return
-    values = [estimate.value for _, estimate in drawn]
+    values = [estimate.value for _, estimate in points]
     axes.errorbar(
         values,
-        [line + shift for line, _ in drawn],
-        xerr=error_arms([estimate for _, estimate in drawn]),
+        [line + shift for line, _ in points],
+        xerr=error_arms([estimate for _, estimate in points]),
         color=run_style(index)[0],
         linestyle="none",
         marker=run_style(index)[2],

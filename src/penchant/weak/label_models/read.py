@@ -131,8 +131,10 @@ def read_table(source: str) -> list[Mapping[str, object]]:
         else:
             rows.append(row.values)
     if problems:
-        more = f"\n(+{len(problems) - MOST_SHOWN} more)" if len(problems) > MOST_SHOWN else ""
-        raise InputError(f"{source}: {len(problems)} rows cannot be read:\n" + "\n".join(problems[:MOST_SHOWN]) + more)
+        ending = f"\n(+{len(problems) - MOST_SHOWN} more)" if len(problems) > MOST_SHOWN else ""
+        raise InputError(
+            f"{source}: {len(problems)} rows cannot be read:\n" + "\n".join(problems[:MOST_SHOWN]) + ending
+        )
     if not rows:
         raise InputError(f"{source} has no rows")
     return rows
@@ -223,9 +225,9 @@ def _no_vote_reason(name: str, present: Sequence[str], fractions: int, config: W
     if fractions and name.strip().lower() not in ROW_NUMBERS:
         return ""
     if (classes := config.classes) is not None:
-        known = sum(cell in classes or (cell.isdecimal() and int(cell) < len(classes)) for cell in present)
+        matches = sum(cell in classes or (cell.isdecimal() and int(cell) < len(classes)) for cell in present)
         # some cells outside of the classes are a mistake to name, most of them another kind of column
-        return "" if 2 * known >= len(present) else _kind_of(name, present) or "most values are no classes"
+        return "" if 2 * matches >= len(present) else _kind_of(name, present) or "most values are no classes"
     return _kind_of(name, present)
 
 
@@ -308,5 +310,5 @@ def _reasons(left_out: Mapping[str, str]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(cut(name) for name in names[:MOST_SHOWN])
-    return shown + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
+    first_names = ", ".join(cut(name) for name in names[:MOST_SHOWN])
+    return first_names + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")

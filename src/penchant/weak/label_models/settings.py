@@ -129,12 +129,12 @@ class Keywords(Config):
     """The class."""
     words: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
     """Words or phrases."""
-    called: str | None = None
+    title: str | None = None
     """The name of the source; of the class and the first word if not given."""
 
     @property
     def column(self) -> str:
-        return self.called or f"{self.vote}: {self.words[0]}"
+        return self.title or f"{self.vote}: {self.words[0]}"
 
 
 class Pattern(Config):
@@ -145,12 +145,12 @@ class Pattern(Config):
     """The class."""
     pattern: Annotated[str, Field(min_length=1)]
     """A regular expression of Python's."""
-    called: str | None = None
+    title: str | None = None
     """The name of the source; of the class and the expression if not given."""
 
     @property
     def column(self) -> str:
-        return self.called or f"{self.vote}: {self.pattern}"
+        return self.title or f"{self.vote}: {self.pattern}"
 
     @model_validator(mode="after")
     def _compiles(self) -> Self:
@@ -173,12 +173,12 @@ class ClassifierSource(Config):
     """Labelled rows that it learns from; none of them may be among the rows to vote on."""
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.0
     """It abstains where its most probable class is less probable."""
-    called: str | None = None
+    title: str | None = None
     """The name of the source; of the classifier if not given."""
 
     @property
     def column(self) -> str:
-        return self.called or self.saved or self.classifier.label
+        return self.title or self.saved or self.classifier.label
 
 
 _Source = Keywords | Pattern | ClassifierSource

@@ -43,7 +43,7 @@ def collect_votes(config: WeakSources) -> VoteTable:
     columns: dict[str, Sequence[Vote]] = dict(applied.votes)
     for source in config.sources:
         if source.column in columns:
-            raise InputError(f"two sources are called {source.column!r}: name one by `as`")
+            raise InputError(f"two sources are called {source.column!r}: name one by `title`")
         columns[source.column] = _votes_of(source, texts, config.classes)
     table = votes_of_columns(config, rows, columns, text)
     table.failures = applied.failures
@@ -80,4 +80,4 @@ def _votes_of_classifier(
     # two classes alike are no vote for the first
     ordered = np.sort(probabilities, -1)
     is_sure = (ordered[:, -1] >= source.threshold) & (ordered[:, -1] > ordered[:, -2])
-    return [names[k] if sure else None for k, sure in zip(probabilities.argmax(-1).tolist(), is_sure, strict=True)]
+    return [names[k] if votes else None for k, votes in zip(probabilities.argmax(-1).tolist(), is_sure, strict=True)]
