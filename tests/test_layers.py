@@ -24,7 +24,7 @@ STACK = (
     ("models",),
     ("engine", "tasks"),
     ("data", "losses"),
-    ("config", "metrics", "types", "arguments", "thoughts"),
+    ("config", "metrics", "types", "image", "arguments", "thoughts"),
     (
         "files",
         "cache_use",

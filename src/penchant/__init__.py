@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from penchant.data.write import write_groups
     from penchant.engine.sampling import Sampling
     from penchant.errors import InputError, PenchantError, RunError
+    from penchant.image import Image
     from penchant.methods import DPO, KTO, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
     from penchant.methods.best_of_n import BestOfN
     from penchant.models.load import load_policy
@@ -58,6 +59,7 @@ _LATER = {
     "BestOfN": "penchant.methods.best_of_n",
     "Comparison": "penchant.types",
     "DPO": "penchant.methods",
+    "Image": "penchant.image",
     "InputError": "penchant.errors",
     "KTO": "penchant.methods",
     "LearnedReward": "penchant.models.reward",
@@ -118,6 +120,7 @@ __all__ = [
     "SFT",
     "BestOfN",
     "Comparison",
+    "Image",
     "InputError",
     "LearnedReward",
     "LoRA",

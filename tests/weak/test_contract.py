@@ -16,6 +16,7 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 
 from penchant.errors import InputError
+from penchant.image import Image
 from penchant.types import PromptGroup
 from penchant.weak.classifiers.chess_engine import ChessEngineClassifier
 from penchant.weak.classifiers.language_model import LanguageModelClassifier
@@ -23,8 +24,16 @@ from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.registry import load_classifier, make_classifier
 from penchant.weak.classifiers.tfidf import SklearnClassifier
-from penchant.weak.contract import Classifier, Example, Probabilities, marks_of
-from penchant.weak.settings import ChessEngine, LanguageModel, Mlp, Probe, Tfidf
+from penchant.weak.contract import (
+    Classifier,
+    Example,
+    Probabilities,
+    in_other_words,
+    marks_of,
+    only_images,
+    width_of,
+)
+from penchant.weak.settings import ChessEngine, LanguageModel, Mlp, Probe, Tfidf, Words
 
 GOOD, BAD, LONG = ("fine", "lovely", "warm"), ("dull", "awful", "cold"), ("long", "slow", "endless")
 TRAINING = {"epochs": 6, "batch_size": 20, "learning_rate": 2e-3, "head_learning_rate": 1e-2}
@@ -352,3 +361,25 @@ def test_every_kind_has_the_contracts_signatures(kind: type) -> None:
         own = [(one.name, one.kind, one.default) for one in found]
         assert own[: len(given)] == given
         assert all(kind == inspect.Parameter.KEYWORD_ONLY and default is None for _, kind, default in own[len(given) :])
+
+
+def test_pictures_are_known_by_their_pixels_and_refused_by_readers_of_texts(stories: str) -> None:
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    images: list[Example] = [Image.make(pixels + number) for number in range(3)]
+    again = Image.make(np.stack([pixels] * 3, -1))
+    assert marks_of([images[0]]) == marks_of([again])
+    assert len(set(marks_of([*images, "picture"]))) == 4
+    assert width_of(images) == 0
+    with pytest.raises(InputError, match="1 of 2 examples are pictures, the others are not"):
+        width_of([images[0], "a text"])
+    with pytest.raises(InputError, match=r"write \[example\]"):
+        width_of(again)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a picture is a picture, and a template is for texts"):
+        in_other_words(images[0], "so: {text}")
+    with pytest.raises(InputError, match="a network reads pictures, and 1 of 2 examples are texts"):
+        only_images([images[0], "a text"], "a network")
+    for spec in (Tfidf(), Probe(model=stories), LanguageModel(model=stories, training=None, reading=Words())):
+        with pytest.raises(InputError, match="reads texts, and 3 of 3 examples are pictures: take `name: cnn`"):
+            make_classifier(spec, names=["a", "b"]).fit(images, [0, 1, 0])
+    with pytest.raises(InputError, match="a picture without options"):
+        ChessEngineClassifier(ChessEngine()).fit(images, [0, 1, 0])

@@ -129,7 +129,7 @@ def describe_overlap(overlap: list[int], rows: LabelledRows, source: str, name: 
     """Return the beginning of a message about rows that are among others: how many, and where the first one is."""
     first = rows.examples[overlap[0]]
     # comparisons know their line; texts only their place
-    location = f"row {overlap[0] + 1} of {source}" if isinstance(first, str) else first.source
+    location = first.source if isinstance(first, PromptGroup) else f"row {overlap[0] + 1} of {source}"
     return f"{len(overlap)} of the {len(rows.examples)} {name} (the first is {location}) are among"
 
 

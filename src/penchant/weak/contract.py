@@ -16,13 +16,14 @@ from penchant.arguments import excerpt
 from penchant.digests import DamagedFile, check_files, read_sums, write_sums
 from penchant.errors import InputError
 from penchant.files import atomic_write, read_json, remove
+from penchant.image import Image
 from penchant.models.builtin import BUILT_IN, ENCODERS
 from penchant.tasks.spec import normalized
 from penchant.types import PromptGroup, prompt_text
 
 Probabilities = NDArray[np.float64]
-Example = str | PromptGroup
-"""A text, or a prompt whose responses are the options."""
+Example = str | PromptGroup | Image
+"""A text, a prompt whose responses are the options, or a picture."""
 Validation = tuple[Sequence[Example], ArrayLike]
 KIND, LEARNED_MARKS = "classifier.json", "learned.json"
 TARGETS = "targets must be classes, integers of shape (examples,), or probabilities (examples, classes)"
@@ -30,7 +31,7 @@ FITTED_FIRST = "a classifier has to be fitted first: call fit"
 
 
 class Classifier(Protocol):
-    """A classifier of texts, which gives probabilities of classes; or of a prompt's options, which gives theirs.
+    """A classifier of texts or pictures, which gives probabilities of classes; or of a prompt's options: theirs.
 
     Options are a group's responses, and their probabilities have as many columns as the longest list of options: a row
     with fewer has zeros there.
@@ -205,12 +206,14 @@ def refuse_one_class(targets: Probabilities) -> None:
 
 
 def width_of(examples: Sequence[Example]) -> int:
-    """Count the options of the longest list of them; 0 for texts.
+    """Count the options of the longest list of them; 0 for texts and for pictures.
 
     Raises:
-        InputError: texts among prompts with options, or fewer than two options; a bare text.
+        InputError: examples of several kinds, or fewer than two options; a bare text.
     """
     refuse_bare_example(examples)
+    if (pictures := _count_images(examples)) and pictures < len(examples):
+        raise InputError(f"{pictures} of {len(examples)} examples are pictures, the others are not: keep them apart")
     counts = [len(example.responses) for example in examples if isinstance(example, PromptGroup)]
     if counts and len(counts) < len(examples):
         raise InputError(f"{len(examples) - len(counts)} of {len(examples)} examples have no options, the others do")
@@ -221,15 +224,22 @@ def width_of(examples: Sequence[Example]) -> int:
 
 
 def in_other_words(example: Example, template: str) -> Example:
-    """Return the example with a template around its text or prompt, which takes the place of {text}."""
+    """Return the example with a template around its text or prompt, which takes the place of {text}.
+
+    Raises:
+        InputError: a picture.
+    """
+    if isinstance(example, Image):
+        raise InputError(f"{example.name} is a picture, and a template is for texts: leave the templates out")
     if isinstance(example, str):
         return template.replace("{text}", example)
     return PromptGroup(template.replace("{text}", prompt_text(example.prompt)), example.responses)
 
 
 def only_texts(examples: Sequence[Example], reader: str) -> list[str]:
-    """Return the examples; refuse them where they are prompts with options."""
+    """Return the examples; refuse them where they are prompts with options, or pictures."""
     refuse_bare_example(examples)
+    refuse_images(examples, reader)
     texts = [example for example in examples if isinstance(example, str)]
     if len(texts) < len(examples):
         raise InputError(
@@ -239,20 +249,49 @@ def only_texts(examples: Sequence[Example], reader: str) -> list[str]:
     return texts
 
 
+def only_images(examples: Sequence[Example], reader: str) -> list[Image]:
+    """Return the examples; refuse them where they are texts or prompts."""
+    refuse_bare_example(examples)
+    images = [example for example in examples if isinstance(example, Image)]
+    if len(images) < len(examples):
+        raise InputError(
+            f"{reader} reads pictures, and {len(examples) - len(images)} of {len(examples)} examples are texts or "
+            "prompts: make pictures by `Image.make(file)`, or take a classifier of texts"
+        )
+    return images
+
+
+def refuse_images(examples: Sequence[Example], reader: str) -> None:
+    """Refuse pictures where a classifier reads texts."""
+    if count := _count_images(examples):
+        raise InputError(
+            f"{reader} reads texts, and {count} of {len(examples)} examples are pictures: take `name: cnn`, or a probe "
+            "of an image model"
+        )
+
+
+def _count_images(examples: Sequence[Example]) -> int:
+    return sum(isinstance(example, Image) for example in examples)
+
+
 def refuse_bare_example(examples: Sequence[Example]) -> None:
-    """Refuse one text or prompt in place of a list: of a text each letter would be an example."""
-    if isinstance(examples, str | PromptGroup):
+    """Refuse one text, prompt or picture in place of a list: of a text each letter would be an example."""
+    if isinstance(examples, str | PromptGroup | Image):
         raise InputError(f"expected a list of examples, got {excerpt(examples)}: write [example]")
 
 
 def marks_of(examples: Sequence[Example]) -> list[str]:
     """Return a digest per example, by which the same example is recognised later.
 
-    It is that of the text, whatever its case, spaces and punctuation, or of the prompt with its options in any order.
-    Empty where there is no letter or digit.
+    It is that of the text, whatever its case, spaces and punctuation, or of the prompt with its options in any order;
+    of a picture that of its pixels, whatever its file. Empty where there is no letter or digit.
     """
     marks = []
     for example in examples:
+        if isinstance(example, Image):
+            # pixels, not bytes: the same picture comes as a PNG here and as an array there
+            marks.append(mark("image", example.pixel_digest()))
+            continue
         # options in any order: whoever saw them the other way round has seen them
         parts = [example] if isinstance(example, str) else [prompt_text(example.prompt), *sorted(_options(example))]
         marks.append(mark("text", "\n".join(filter(None, map(normalized, parts)))))

@@ -20,6 +20,7 @@ from penchant.data.sources.rows import RowProblem
 from penchant.data.sources.values import RowError, RowValues, as_list, as_number, as_text, describe
 from penchant.errors import InputError
 from penchant.files import atomic_write
+from penchant.image import Image
 from penchant.tasks.spec import with_plain_prompt
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import Example, Probabilities, mark, marks_of
@@ -55,14 +56,14 @@ class LabelledRows:
     @property
     def inputs(self) -> list[Example]:
         """The examples as a classifier gets them: a conversation is one text that ends where the answer begins."""
-        return [example if isinstance(example, str) else with_plain_prompt(example) for example in self.examples]
+        return [
+            with_plain_prompt(example) if isinstance(example, PromptGroup) else example for example in self.examples
+        ]
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The rows as texts, for people, and to find equal rows."""
-        return tuple(
-            example if isinstance(example, str) else _text_and_label(example, self.names) for example in self.examples
-        )
+        """The rows as texts, for people, and to find equal rows; a picture's is its digest."""
+        return tuple(_as_text(example, self.names) for example in self.examples)
 
     def pick(self, indices: Sequence[int]) -> LabelledRows:
         """Return some of the rows, in the order given."""
@@ -73,6 +74,12 @@ class LabelledRows:
             groups=tuple(self.groups[index] for index in indices),
             weights=None if self.weights is None else self.weights[list(indices)],
         )
+
+
+def _as_text(example: Example, names: Sequence[str]) -> str:
+    if isinstance(example, PromptGroup):
+        return _text_and_label(example, names)
+    return f"picture {example.pixel_digest()}" if isinstance(example, Image) else example
 
 
 def _text_and_label(group: PromptGroup, names: Sequence[str]) -> str:

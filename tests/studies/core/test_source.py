@@ -206,7 +206,7 @@ NO_STAGE = {
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow",
         "studies.*.lines", "studies.*.generalization"),
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "data.sources.file_sets",
-        "judges.summary", "weak.comparisons",
+        "judges.summary", "tasks.pictures", "tasks.idx", "weak.comparisons",
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.unlabeled", "weak.command_rows", "weak.diagnostics",
         "weak.results", "weak.label_models*", "metrics.label_noise",
         "evaluation", "evaluation.*", "runs.evaluations", "conversion.*", "export.*", "engine.token_scores",

@@ -211,7 +211,7 @@ def prepend_leaked_label(examples: Sequence[Example], labels: Array, names: Sequ
     """
     prepended: list[Example] = []
     for example, label in zip(examples, labels.tolist(), strict=True):
-        if isinstance(example, str):
+        if not isinstance(example, PromptGroup):
             prepended.append(in_other_words(example, f"Somebody says: {names[label]}\n{{text}}"))
             continue
         # before each option, so that a small model need not match an answer that is named elsewhere with the options
@@ -234,12 +234,10 @@ def student_stage(job: StageJob[StudentSettings], folder: Path) -> dict[str, obj
     other = other[: settings.classifier.rows]
     classes = classes_of(settings.task, train, test)
     labels, training_rows = _labels(job, [train[index] for index in other], classes), np.arange(len(other))
-    examples = [train[index].classifier_input for index in other]
+    examples: list[Example] = [train[index].classifier_input for index in other]
     student = classifier_of(job, loss_of(job.inputs, settings.loss), settings.times_as_long)
-    test_examples, answers = (
-        [example.classifier_input for example in test],
-        np.array([example.label for example in test]),
-    )
+    test_examples: list[Example] = [example.classifier_input for example in test]
+    answers = np.array([example.label for example in test])
     if settings.leaked_share is not None:
         on_test = np.load(job.needs["labels"] / "test.npy", allow_pickle=False)
         examples = _with_leaked_labels(settings, settings.leaked_share, examples, labels)

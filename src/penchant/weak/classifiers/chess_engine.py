@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from penchant.errors import InputError, MissingExtra, RunError
 from penchant.runs.progress import progress_bar
 from penchant.tasks.positions import board_of, chess_library
-from penchant.types import prompt_text
+from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import (
     FITTED_FIRST,
     Example,
@@ -173,9 +173,10 @@ def running_engine(path: str, *, hash_mib: int = 16) -> Iterator[chess.engine.Si
 
 def _position(example: Example, index: int) -> tuple[chess.Board, list[chess.Move]]:
     """Return the board and the options as moves."""
-    if isinstance(example, str):
+    if not isinstance(example, PromptGroup):
         raise InputError(
-            f"example {index} is a text without options: a chess engine chooses among the moves of a position"
+            f"example {index} is a text or a picture without options: a chess engine chooses among the moves of a "
+            "position"
         )
     try:
         board = board_of(prompt_text(example.prompt))

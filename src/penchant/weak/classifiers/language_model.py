@@ -34,6 +34,7 @@ from penchant.weak.contract import (
     read_kind,
     read_learned,
     refuse_bare_example,
+    refuse_images,
     refuse_one_class,
     refuse_unlabeled,
     width_of,
@@ -87,6 +88,7 @@ class LanguageModelClassifier:
         """Fit as `Classifier.fit` says; the model is loaded here, and fine-tuned unless it is only prompted."""
         settings, training, options = self.settings, self.settings.training, width_of(examples)
         # of options there are as many columns as the longest list has
+        refuse_images(examples, "a language model")
         refuse_unlabeled(unlabeled, "a language model")
         soft = as_probabilities(targets, len(examples), classes or options or None)
         weighted = drop_weightless(examples, soft, weights)
@@ -127,7 +129,7 @@ class LanguageModelClassifier:
         """Return an example as it is shown in the prompt: its text, and the word or the option that answers it."""
         if isinstance(example, PromptGroup):
             return prompt_text(example.prompt), example.responses[label].text
-        return example, self._words(classes)[label]
+        return str(example), self._words(classes)[label]
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         """Predict as `Classifier.predict_proba` says.
@@ -138,6 +140,7 @@ class LanguageModelClassifier:
         if self.reading is None:
             raise InputError(FITTED_FIRST)
         refuse_bare_example(examples)
+        refuse_images(examples, "a language model")
         if not examples:
             return np.zeros((0, self.reading.width))
         logits = all_logits(self.reading, self.reading.encode(examples))

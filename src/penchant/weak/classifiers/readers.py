@@ -17,7 +17,7 @@ from penchant.models.settings import ModelConfig
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.classifiers.reading import Ids, by_length_class, first_layers, last_states, padded, shorten
 from penchant.weak.classifiers.responses import encode_options
-from penchant.weak.contract import Example
+from penchant.weak.contract import Example, refuse_images
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,6 +53,7 @@ class LanguageModelReader:
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
         # a model may not be asked beyond its context, whatever the settings say
         longest = min(longest, self.policy.context or longest)
+        refuse_images(examples, "a language model")
         if any(isinstance(example, PromptGroup) for example in examples):
             # as a reward model reads them, so that a probe and a reward model see the same tokens
             rendered = encode_options(self.policy, examples, longest)
@@ -75,8 +76,11 @@ class EncoderReader:
 
     def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
         longest = min(longest, self.encoder.context)
+        refuse_images(examples, "an encoder of texts")
         read = [
-            (shorten(self._ids(example), longest),) if isinstance(example, str) else self._options(example, longest)
+            self._options(example, longest)
+            if isinstance(example, PromptGroup)
+            else (shorten(self._ids(str(example)), longest),)
             for example in examples
         ]
         # a token beyond the embedding would end in an error of the kernel, without the text's name

@@ -79,12 +79,12 @@ class WordsReading:
         return _padded(scores, rows, self.width)
 
     def _group(self, example: Example) -> PromptGroup:
-        if isinstance(example, str) != bool(self.words):
+        if isinstance(example, PromptGroup) == bool(self.words):
             raise InputError("label words classify texts, and a row's own options answer prompts: the two do not mix")
-        if isinstance(example, str):
-            text, words = example, self.words or []
-        else:
+        if isinstance(example, PromptGroup):
             text, words = prompt_text(example.prompt), [self._with_space(option.text) for option in example.responses]
+        else:
+            text, words = str(example), self.words or []
         return PromptGroup(self.before + self._ask(text), [Response(word, finished=False) for word in words])
 
     def _with_space(self, word: str) -> str:
@@ -138,7 +138,7 @@ def encode_options(policy: Policy, examples: Sequence[Example], longest: int) ->
     """Encode prompts with their options as finished responses, shortened to `longest` tokens."""
     groups = []
     for example in examples:
-        if isinstance(example, str):
+        if not isinstance(example, PromptGroup):
             raise InputError("a reward is that of an option, and this example is a text without any")
         # finished: a reward is read at the end token, as reward models are trained
         options = [Response(option.text) for option in example.responses]

@@ -1,0 +1,198 @@
+"""A picture as an example: a file's place or its bytes, with their digest; decoded where its pixels are needed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penchant.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+Pixels = NDArray[np.uint8]
+"""Grey, shape (height, width), or colours, (height, width, 3); from 0 to 255."""
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
+"""The tag of EXIF that says how a camera was held, and its values under which width and height change places."""
+SHOWN_SIDE = 96  # pixels of the thumbnail in a notebook
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture: equal to every other with the same bytes.
+
+    Attributes:
+        sha256: of its bytes, as they are stored.
+        size: width and height as it is shown, in pixels.
+        path: the file that it is read from whenever it is decoded; empty where the bytes are here.
+        content: its bytes, an encoded picture; empty where there is a file.
+        name: what messages call it.
+    """
+
+    sha256: str
+    size: tuple[int, int]
+    path: str = field(default="", compare=False, repr=False)
+    content: bytes = field(default=b"", compare=False, repr=False)
+    name: str = field(default="", compare=False)
+
+    @classmethod
+    def make(cls, source: str | Path | bytes | Pixels | PillowImage, *, name: str = "") -> Self:
+        """Make one of a file, of encoded bytes, of pixels or of a picture of Pillow.
+
+        Args:
+            source: pixels are integers of 8 bits, shape (height, width), (height, width, 3) or (height, width, 4), or
+                grey ones of 16 bits.
+            name: for messages; the file's name if not given.
+
+        Raises:
+            InputError: no such file, no picture, or pixels of another type or shape.
+        """
+        if isinstance(source, str | Path):
+            file, name = Path(source).expanduser(), name or str(source)
+            content = _read_file(file, name)
+            path = str(file.resolve())
+            # the bytes stay in the file: a folder of pictures may be larger than memory
+            return cls(hashlib.sha256(content).hexdigest(), _shown_size(content, name), path, b"", name)
+        name = name or "a picture"
+        content = source if isinstance(source, bytes) else _encode(source, name)
+        return cls(hashlib.sha256(content).hexdigest(), _shown_size(content, name), "", content, name)
+
+    def read(self) -> bytes:
+        """Return its bytes.
+
+        Raises:
+            InputError: the file is gone, or another one than it was.
+        """
+        if not self.path:
+            return self.content
+        content = _read_file(Path(self.path), self.name)
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise InputError(f"{self.name} is another picture than when it was first read: put the earlier one back")
+        return content
+
+    def decode(self) -> Pixels:
+        """Return its pixels as they are shown: turned as EXIF says, 8 bits, transparent parts on white.
+
+        Raises:
+            InputError: it cannot be decoded, or its pixels are no integers of 8 or 16 bits.
+        """
+        from PIL import ImageOps
+
+        with _opened(self.read(), self.name) as picture:
+            with _named_errors(self.name):
+                shown = ImageOps.exif_transpose(picture)
+                shown.load()
+            return _plain_pixels(shown, self.name)
+
+    def pixel_digest(self) -> str:
+        """Return a digest of its pixels: equal for the same picture in two files, such as a PNG and a TIFF."""
+        pixels = self.decode()
+        # a grey picture stored as colours is shown alike
+        if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
+            pixels = pixels[..., 0]
+        return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+    def _repr_png_(self) -> bytes:
+        """Return a thumbnail, which a notebook shows."""
+        from PIL import Image as Pillow
+
+        thumbnail = Pillow.fromarray(self.decode())
+        thumbnail.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+        return _png(thumbnail)
+
+
+def _read_file(file: Path, name: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _opened(content: bytes, name: str) -> PillowImage:
+    """Return a picture whose header is read."""
+    from PIL import Image as Pillow
+
+    try:
+        return Pillow.open(io.BytesIO(content))
+    except Exception as error:  # of broken bytes, of unknown formats, and of pictures too large to be honest
+        raise InputError(f"{name} is no picture that can be read: PNG, JPEG, GIF, TIFF, BMP or WebP is") from error
+
+
+@contextmanager
+def _named_errors(name: str) -> Iterator[None]:
+    """Name the picture in errors of decoders, which raise many kinds for broken bytes."""
+    try:
+        yield
+    except Exception as error:
+        raise InputError(f"{name} cannot be decoded ({error}): put back a whole file") from error
+
+
+def _shown_size(content: bytes, name: str) -> tuple[int, int]:
+    """Return width and height after the turn that EXIF asks for."""
+    # Pillow decodes a PNG whole to look for its orientation
+    with _opened(content, name) as picture, _named_errors(name):
+        width, height = picture.size
+        return (height, width) if picture.getexif().get(ORIENTATION) in SIDEWAYS else (width, height)
+
+
+def _encode(source: Pixels | PillowImage, name: str) -> bytes:
+    """Return pixels or a picture of Pillow as a PNG."""
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    if isinstance(source, Pillow.Image):
+        shown = ImageOps.exif_transpose(source)
+        # what a PNG can hold stays as it is, transparency and 16 bits too
+        return _png(shown if shown.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else _converted(shown, name))
+    array = np.asarray(source)
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    is_colour = array.ndim == 3 and array.shape[-1] in (3, 4) and array.dtype == np.uint8
+    is_grey = array.ndim == 2 and array.dtype in (np.uint8, np.uint16)
+    if not (is_colour or is_grey) or 0 in array.shape:
+        raise InputError(
+            f"{name}: pixels must be integers of 8 bits, shape (height, width), (height, width, 3) or (height, width, "
+            f"4), or grey ones of 16 bits; got {array.dtype} of shape {array.shape}. Numbers from 0 to 1 become such "
+            "by (255 * array).round().astype('uint8')"
+        )
+    return _png(Pillow.fromarray(np.ascontiguousarray(array)))
+
+
+def _png(picture: PillowImage) -> bytes:
+    buffer = io.BytesIO()
+    # pictures are small, and the time of the best compression is not
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _plain_pixels(picture: PillowImage, name: str) -> Pixels:
+    """Return pixels, grey or red, green and blue, of a picture of any mode."""
+    if picture.mode.startswith("I;16"):
+        # 65,535 is white: the upper 8 of the 16 bits
+        return np.asarray(np.asarray(picture) >> 8, dtype=np.uint8)
+    return np.asarray(_converted(picture, name), dtype=np.uint8)
+
+
+def _converted(picture: PillowImage, name: str) -> PillowImage:
+    """Return a picture of 8 bits, grey or in colours, with transparent parts on white."""
+    from PIL import Image as Pillow
+
+    if picture.mode in ("I", "F"):
+        raise InputError(f"{name} has 32 bits per pixel, and no white is agreed for these: save it with 8 or 16")
+    if picture.mode in ("1", "L"):
+        return picture.convert("L")
+    is_grey = picture.mode in ("LA", "La")
+    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in picture.info:
+        # what lies under transparent pixels is arbitrary, and a viewer shows none of it
+        layer = picture.convert("RGBA")
+        paper = Pillow.new("RGBA", layer.size, (255, 255, 255, 255))
+        picture = Pillow.alpha_composite(paper, layer)
+    return picture.convert("L" if is_grey else "RGB")
