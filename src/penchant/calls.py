@@ -256,7 +256,7 @@ def weak_train(data: object, *, resume: bool = False, **settings: object) -> Run
 
 
 def study(
-    name: str,
+    name: str | Study,
     *,
     preset: str | None = None,
     jobs: int | None = None,
@@ -266,7 +266,7 @@ def study(
     """Run a study, then write its page, as `penchant study NAME` does. A later call goes on with what is missing.
 
     Args:
-        name: the study, such as `frontier`.
+        name: the study, such as `frontier`; or its settings, such as `WeakToStrongConfig(...)`.
         preset: settings that are ready to run, such as `demo`; `settings` change them.
         jobs: stages that run at once, which share the cores.
         page: the page to write; `report.html` in the study's folder unless given.
@@ -295,11 +295,15 @@ def study(
     return result
 
 
-def _study_settings(name: str, preset: str | None, settings: Mapping[str, object]) -> Study:
+def _study_settings(name: str | Study, preset: str | None, settings: Mapping[str, object]) -> Study:
     """Return the settings of a study: those of the preset, changed by the given ones."""
     from penchant.config.loading import read_yaml
     from penchant.studies.core.definition import definitions, preset_file, settings_class
 
+    if not isinstance(name, str):
+        if preset is not None:
+            raise InputError(f"preset={preset!r} is for the name of a study, and its settings are given: leave it out")
+        return name.replace(**settings) if settings else name
     classes = {config.method: config for definition in definitions() for config in definition.configs}
     if name not in classes:
         raise InputError(f"there is no study {name!r}: expected {', '.join(classes)}{did_you_mean(name, classes)}")

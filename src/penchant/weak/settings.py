@@ -74,6 +74,9 @@ class Mlp(Config):
     """Of the model's weights. `auto`: float32."""
     algorithm: Algorithm = Supervised()
     """What is made of the labels, and of rows without them."""
+    confident_share: Annotated[float | None, Field(gt=0, le=1)] = None
+    """Of each class, keep the labels that their supervisor is surest of, this share of them and all that are certain;
+    every row then counts as one without a label too. All labels, and no such rows but those given, if not set."""
     views: Views = Views()
     """How rows are augmented, for algorithms that compare two views of one."""
     hidden: Count = 64

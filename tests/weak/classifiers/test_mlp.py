@@ -55,6 +55,29 @@ def test_an_algorithm_without_rows_to_learn_from_is_refused() -> None:
         _fitted(algorithm="uda", dropout=0.0)
 
 
+def test_only_the_surest_labels_are_kept_and_all_rows_are_views() -> None:
+    """A supervisor that is sure where it is right: what it is unsure of would teach the reverse."""
+    is_sure = np.arange(40) % 5 < 2
+    of_truth = np.where(is_sure, 0.97, 0.1)
+    soft = np.where(LABELS[:40, None] == [0, 1], of_truth[:, None], 1 - of_truth[:, None])
+    accuracies = {}
+    for share in (None, 0.4):
+        spec = Mlp(model="letters", steps=60, algorithm="fixmatch" if share else "supervised", confident_share=share)
+        student = MlpClassifier(spec, features=letters).fit(TEXTS[:40], soft)
+        accuracies[share] = (student.predict_proba(TEXTS[40:]).argmax(-1) == LABELS[40:]).mean()
+        assert student.learned_marks == set(marks_of(TEXTS[:40]))
+    assert accuracies[None] < 0.5 < 0.9 < accuracies[0.4]
+
+
+def test_labels_that_are_certain_are_all_kept() -> None:
+    def said(share: float | None, **fit: object) -> np.ndarray:
+        spec = Mlp(model="letters", steps=20, confident_share=share)
+        student = MlpClassifier(spec, features=letters).fit(TEXTS[:20], LABELS[:20])
+        return student.predict_proba(TEXTS[40:])
+
+    np.testing.assert_array_equal(said(0.1), said(None))
+
+
 def test_features_of_ones_own_cannot_be_saved(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="features of your own cannot be saved"):
         _fitted().save(tmp_path)

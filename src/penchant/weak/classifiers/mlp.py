@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
 from penchant.errors import InputError
+from penchant.losses.weak import most_confident
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.weak.augmentation.settings import Augmentation, Views
 from penchant.weak.augmentation.texts import augment
@@ -90,20 +91,23 @@ class MlpClassifier:
         soft = as_probabilities(targets, len(examples), classes)
         weighted = drop_weightless(examples, soft, weights)
         refuse_one_class(weighted.targets)
-        settings, unlabeled = self.settings, list(unlabeled or ())
-        views = self._views([*weighted.examples, *unlabeled])
+        settings, without_label = self.settings, list(unlabeled or ())
+        views, count = self._views([*weighted.examples, *without_label]), len(weighted.examples)
+        labels, row_weights = torch.as_tensor(weighted.targets), torch.as_tensor(weighted.weights)
+        # where only some labels are kept the others' rows have lost theirs, and those that kept it have two views too
+        is_kept = _kept(labels, settings.confident_share)
+        first_unlabeled = count if settings.confident_share is None else 0
+        arm = Arm(
+            self.seed,
+            is_kept.nonzero().squeeze(1),
+            labels[is_kept],
+            torch.arange(first_unlabeled, count + len(without_label)),
+            weights=row_weights[is_kept],
+            loss=self.loss,
+        )
         # of the same seed every algorithm starts from the same weights
         start = HeadWeights.initial(
             [self.seed], features=views.weak.shape[-1], width=settings.hidden, classes=soft.shape[1]
-        )
-        count = len(weighted.examples)
-        arm = Arm(
-            self.seed,
-            torch.arange(count),
-            torch.as_tensor(weighted.targets),
-            torch.arange(count, count + len(unlabeled)),
-            weights=torch.as_tensor(weighted.weights),
-            loss=self.loss,
         )
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
         network = Heads(views, start, dropout=settings.dropout)
@@ -112,7 +116,7 @@ class MlpClassifier:
         self._weights, self._scaling = _weights_of(trained.network), (views.mean, views.scale)
         self.report = trained.reports[0] if trained.reports else None
         # what it saw without a label it knows too: it must not be asked about these later
-        self.learned_marks = frozenset(marks_of([*weighted.examples, *unlabeled]))
+        self.learned_marks = frozenset(marks_of([*weighted.examples, *without_label]))
         return self
 
     def _views(self, examples: Sequence[Example]) -> FeatureViews:
@@ -188,6 +192,14 @@ class MlpClassifier:
         classifier._weights = HeadWeights(**parts)
         classifier.learned_marks = read_learned(path)
         return classifier
+
+
+def _kept(labels: torch.Tensor, share: float | None) -> torch.Tensor:
+    """Return which labels are learned, shape (examples,): the surest of each class, and all that are certain."""
+    if share is None:
+        return torch.ones(len(labels), dtype=torch.bool)
+    # certain ones are of the truth, or of a supervisor that says nothing of how sure it is: none is surer than another
+    return most_confident(labels, share=share) | (labels.amax(-1) >= 1)
 
 
 def _weights_of(network: Network) -> HeadWeights:
