@@ -16,6 +16,7 @@ from penchant.reports.kit.text import duration, format_estimate, listing, percen
 from penchant.typed_json import JsonObject
 from penchant.weak.figures import reliability_picture
 from penchant.weak.results import LongerPreference, StudentResult, UnlabeledUse
+from penchant.weak.semi_supervised.report import Division
 
 INTERVALS = "Intervals are 95% and resample rows; related rows stay together."
 NO_TRUTH = "no true labels were given: agreement is not accuracy, and nothing here measures accuracy"
@@ -137,7 +138,9 @@ def _unlabeled(use: UnlabeledUse) -> list[str]:
     lines = [
         f"  {use.algorithm} learned from {use.rows} rows without labels{left_out}: {percent(report.mask_rate)} of them "
         f"counted in the last steps, as {_list(report.class_shares)} of the classes ({_list(report.label_shares)} of "
-        f"the labels); the student differed from what it was to say by {report.gap:.3f}",
+        f"the labels); the student differed from what it was to say by {report.gap:.3f}"
+        if report.division is None
+        else _division(use.algorithm, report.division, report.class_shares),
         *(f"  warning: {warning}" for warning in report.warnings),
         f"  its control, the same network on the labels alone: agrees with {_share(use.control_agreement)} of held-out "
         "rows",
@@ -150,6 +153,15 @@ def _unlabeled(use: UnlabeledUse) -> list[str]:
             f"{_share(use.gain)}: {verdict}"
         )
     return lines
+
+
+def _division(algorithm: str, division: Division, class_shares: Sequence[float]) -> str:
+    """Return how many labels were taken for right, overall and of each class."""
+    return (
+        f"  {algorithm} took {percent(division.clean_share)} of the labels for right in its last division "
+        f"({_list(division.class_shares)} of those of each class); the classes that it guessed for the others are "
+        f"{_list(class_shares)}"
+    )
 
 
 def _classes(result: StudentResult) -> str:

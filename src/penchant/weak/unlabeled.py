@@ -69,10 +69,11 @@ def unlabeled_use(
     """
     if not (isinstance(config.student, Mlp) and isinstance(student, MlpClassifier) and student.report is not None):
         return None
-    assert unlabeled is not None  # the algorithm refused to learn without
+    # an algorithm for wrong labels may have none; any other has refused to learn without
+    inputs = None if unlabeled is None else unlabeled.inputs
     control_settings = config.student.replace(algorithm=Supervised())
     control = make_classifier(control_settings, names=trained.names, loss=config.loss, seed=config.seed)
-    fit_to_rows(control, trained, classes=len(trained.names), unlabeled=unlabeled.inputs)
+    fit_to_rows(control, trained, classes=len(trained.names), unlabeled=inputs)
     control_accuracy = gain = None
     if test is not None:
         clear = drop_undecided(test)
@@ -86,8 +87,8 @@ def unlabeled_use(
         control_accuracy, gain = row_mean(control_right, clear), row_mean(right - control_right, clear, share=False)
     return UnlabeledUse(
         algorithm=config.student.algorithm.label,
-        rows=len(unlabeled.rows.examples),
-        left_out=unlabeled.left_out,
+        rows=len(inputs or ()),
+        left_out=0 if unlabeled is None else unlabeled.left_out,
         report=student.report,
         control_agreement=row_mean(_agrees(control.predict_proba(held_out.inputs), held_out), held_out),
         control_accuracy=control_accuracy,

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from penchant.errors import InputError
+from penchant.weak.classifiers.features import ModelFeatures
 from penchant.weak.classifiers.mlp import MlpClassifier
+from penchant.weak.classifiers.registry import load_classifier
 from penchant.weak.contract import Example, marks_of
 from penchant.weak.settings import Mlp
 
@@ -91,3 +93,17 @@ def test_labels_tell_algorithms_apart() -> None:
         == "minilm-l6, layer 3, small network, Mean Teacher"
     )
     assert Mlp(model="m", algorithm={"name": "fixmatch", "threshold": threshold}).label == "m, small network, FlexMatch"
+
+
+def test_two_networks_of_wrong_labels_predict_by_their_mean(tmp_path: Path) -> None:
+    features = ModelFeatures("penchant-0.5m", 2)
+    network = MlpClassifier(Mlp(model="penchant-0.5m", layer=2, steps=20, algorithm="divide_mix"), features=features)
+    wrong = np.where(np.arange(60) % 10 < 3, 1 - LABELS, LABELS)
+    network.fit(TEXTS, wrong)
+    assert network.report is not None
+    assert network.report.division is not None
+    network.save(tmp_path)
+    loaded = load_classifier(tmp_path)
+    np.testing.assert_allclose(loaded.predict_proba(TEXTS[:5]), network.predict_proba(TEXTS[:5]), atol=1e-6)
+    assert network._weights is not None
+    assert len(network._weights.out_bias) == 2

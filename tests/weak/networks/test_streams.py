@@ -40,3 +40,14 @@ def test_every_row_is_dealt_before_one_comes_again() -> None:
     assert dealt.shape == (2, 60)
     assert all(set(part.tolist()) == {7, 8, 9} for part in dealt[0].view(-1, 3))
     assert all(set(part.tolist()) == {1, 2, 3, 4, 5} for part in dealt[1].view(-1, 5))
+
+
+def test_a_deck_goes_on_unless_its_rows_change() -> None:
+    rows = [torch.arange(6), torch.arange(10, 16)]
+    plain, changed = (Deck(rows, Stream((1, 2), LABELED)) for _ in range(2))
+    assert torch.equal(plain.deal(4), changed.deal(4))
+    changed.replace(0, torch.arange(6))
+    changed.replace(1, torch.tensor([10, 12]))
+    after = changed.deal(2)
+    assert torch.equal(plain.deal(2)[0], after[0])
+    assert set(after[1].tolist()) == {10, 12}

@@ -36,7 +36,7 @@ from penchant.weak.contract import (
 )
 from penchant.weak.networks.heads import FeatureViews, Heads, HeadWeights
 from penchant.weak.networks.network import Network
-from penchant.weak.semi_supervised.arms import Arm
+from penchant.weak.semi_supervised.arms import Arm, network_arms
 from penchant.weak.semi_supervised.loop import Steps, train_arms
 from penchant.weak.semi_supervised.report import UnlabeledReport
 from penchant.weak.settings import Mlp
@@ -91,6 +91,7 @@ class MlpClassifier:
         soft = as_probabilities(targets, len(examples), classes)
         weighted = drop_weightless(examples, soft, weights)
         refuse_one_class(weighted.targets)
+<<<<<<< HEAD
         settings, without_label = self.settings, list(unlabeled or ())
         views, count = self._views([*weighted.examples, *without_label]), len(weighted.examples)
         labels, row_weights = torch.as_tensor(weighted.targets), torch.as_tensor(weighted.weights)
@@ -108,10 +109,27 @@ class MlpClassifier:
         # of the same seed every algorithm starts from the same weights
         start = HeadWeights.initial(
             [self.seed], features=views.weak.shape[-1], width=settings.hidden, classes=soft.shape[1]
+=======
+        settings, unlabeled = self.settings, list(unlabeled or ())
+        views = self._views([*weighted.examples, *unlabeled])
+        count = len(weighted.examples)
+        arm = Arm(
+            self.seed,
+            torch.arange(count),
+            torch.as_tensor(weighted.targets),
+            torch.arange(count, count + len(unlabeled)),
+            weights=torch.as_tensor(weighted.weights),
+            loss=self.loss,
+        )
+        arms = network_arms(settings.algorithm, [arm])
+        # of the same seed every algorithm starts from the same weights
+        start = HeadWeights.initial(
+            [each.seed for each in arms], features=views.weak.shape[-1], width=settings.hidden, classes=soft.shape[1]
+>>>>>>> cde9a442 (DivideMix: two networks that divide each other's labels into right and wrong ones, and its control, two networks with MixUp)
         )
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
         network = Heads(views, start, dropout=settings.dropout)
-        trained = train_arms(network, settings.algorithm, [arm], steps)
+        trained = train_arms(network, settings.algorithm, arms, steps)
         # a saved network has to scale what it is asked about as it scaled what it learned
         self._weights, self._scaling = _weights_of(trained.network), (views.mean, views.scale)
         self.report = trained.reports[0] if trained.reports else None

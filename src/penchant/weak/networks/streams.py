@@ -74,7 +74,7 @@ class Deck:
     """
 
     def __init__(self, rows: Sequence[Tensor], stream: Stream) -> None:
-        self.rows, self.stream = rows, stream
+        self.rows, self.stream = list(rows), stream
         self._dealt = [torch.empty(0, dtype=torch.long) for _ in rows]
 
     def deal(self, size: int) -> Tensor:
@@ -88,3 +88,9 @@ class Deck:
             batch.append(self._dealt[arm][:size])
             self._dealt[arm] = self._dealt[arm][size:]
         return torch.stack(batch)
+
+    def replace(self, arm: int, rows: Tensor) -> None:
+        """Deal other rows of an arm from now on; where they are the same the order goes on as if nothing were."""
+        if not torch.equal(self.rows[arm], rows):
+            self.rows[arm] = rows
+            self._dealt[arm] = torch.empty(0, dtype=torch.long)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -12,7 +12,11 @@ from torch import Tensor
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.weak.networks.streams import LABELED, UNLABELED, Deck, Stream
+from penchant.weak.semi_supervised.settings import Algorithm, DivideMix
 from penchant.weak.targets import WeakTargets, weak_targets
+
+TWIN_SEED = 500_009
+"""Added to the seed of an arm for its second network."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,23 @@ class Batch:
 
     Attributes:
         rows: in the network, shape (arms, batch). labels: (arms, batch, classes), what each arm's loss starts from.
-        counts: how much each row counts, (arms, batch).
+        counts: how much each row counts, (arms, batch). positions: places among an arm's labelled rows, (arms, batch).
     """
 
     rows: Tensor
     labels: Tensor
     counts: Tensor
+    positions: Tensor
+
+
+def network_arms(algorithm: Algorithm, arms: Sequence[Arm]) -> list[Arm]:
+    """Return an arm for each network that an algorithm trains: those given, or twins that lie side by side.
+
+    Twins have the same rows and another seed. What is predicted for such an arm is the mean of the two.
+    """
+    if not isinstance(algorithm, DivideMix):
+        return list(arms)
+    return [twin for arm in arms for twin in (arm, replace(arm, seed=arm.seed + TWIN_SEED))]
 
 
 class ArmRows:
@@ -69,8 +84,7 @@ class ArmRows:
         self.unlabeled_noise = Stream(self.seeds, UNLABELED)
         self._starts = [weak_targets(arm.loss, arm.targets.float(), arm.weights) for arm in arms]
         # places among an arm's labelled rows, so that labels are found by them
-        positions = [(start.counts > 0).nonzero().squeeze(1) for start in self._starts]
-        self._labeled_deck = Deck(positions, self.labeled_noise)
+        self._labeled_deck = Deck(self.counted_positions, self.labeled_noise)
         self._unlabeled_deck = Deck([arm.unlabeled for arm in arms], self.unlabeled_noise) if self.unlabeled else None
 
     @cached_property
@@ -93,6 +107,15 @@ class ArmRows:
         """Share of each class among the labels of each arm, shape (arms, classes)."""
         return torch.stack([torch.tensor(start.shares) for start in self._starts])
 
+    @property
+    def counted_positions(self) -> list[Tensor]:
+        """Places of the labelled rows of each arm that count, and among which batches are dealt."""
+        return [(start.counts > 0).nonzero().squeeze(1) for start in self._starts]
+
+    def deal_among(self, arm: int, positions: Tensor) -> None:
+        """Deal labelled rows of an arm among these places from now on."""
+        self._labeled_deck.replace(arm, positions)
+
     def deal_labeled(self) -> Batch:
         """Return the labelled rows of the next step."""
         positions = self._labeled_deck.deal(self.batch_size)
@@ -105,7 +128,7 @@ class ArmRows:
                 for start, chosen in zip(self._starts, positions, strict=True)
             ]
         )
-        return Batch(rows, labels, counts)
+        return Batch(rows, labels, counts, positions)
 
     def deal_unlabeled(self) -> Tensor:
         """Return unlabelled rows of the next step, shape (arms, batch).

@@ -11,18 +11,26 @@ from torch import Tensor
 from penchant.losses.weak import cross_entropy
 from penchant.weak.networks.network import Network
 from penchant.weak.semi_supervised.arms import ArmRows, Batch
-from penchant.weak.semi_supervised.monitor import Monitor
+from penchant.weak.semi_supervised.report import UnlabeledReport
 from penchant.weak.targets import target_at
 
 
+class ReportsUnlabeled(Protocol):
+    """Keeps what steps made of unlabelled rows."""
+
+    def check(self) -> None:
+        """Refuse a training that compared something with itself. Raises RunError."""
+
+    def reports(self) -> list[UnlabeledReport]:
+        """Return what the last steps of each arm made of these rows."""
+
+
 class Objective(Protocol):
-    """An algorithm with a network and rows in hand.
+    """An algorithm with a network and rows in hand."""
 
-    Attributes:
-        monitor: what was made of unlabelled rows; None where the algorithm looks at none.
-    """
-
-    monitor: Monitor | None
+    @property
+    def monitor(self) -> ReportsUnlabeled | None:
+        """What was made of unlabelled rows; None where the algorithm looks at none."""
 
     def loss(self, step: int) -> Tensor:
         """Return the loss of each arm at a step, from 0, shape (arms,)."""

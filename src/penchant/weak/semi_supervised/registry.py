@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from penchant.weak.networks.network import Network
 from penchant.weak.semi_supervised.arms import ArmRows
+from penchant.weak.semi_supervised.divide_mix import DivideMixObjective
 from penchant.weak.semi_supervised.fix_match import FixMatchObjective
 from penchant.weak.semi_supervised.mean_teacher import MeanTeacherObjective
 from penchant.weak.semi_supervised.objective import Objective
-from penchant.weak.semi_supervised.settings import Algorithm, FixMatch, MeanTeacher, Supervised, Uda
+from penchant.weak.semi_supervised.settings import Algorithm, DivideMix, FixMatch, MeanTeacher, Supervised, Uda
 from penchant.weak.semi_supervised.supervised import SupervisedObjective
 from penchant.weak.semi_supervised.uda import UdaObjective
 
@@ -27,3 +28,5 @@ def make_objective(settings: Algorithm, network: Network, rows: ArmRows, steps: 
             return FixMatchObjective(settings, network, rows, steps)
         case Uda():
             return UdaObjective(settings, network, rows, steps)
+        case DivideMix():
+            return DivideMixObjective(settings, network, rows, steps)

@@ -3,6 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from penchant.typed_json import OMITTED
+
+
+@dataclass(frozen=True)
+class Division:
+    """How labels were divided into right and wrong ones.
+
+    Attributes:
+        count: divisions, one an epoch. clean_share: of the labels that the last one took for right.
+        class_shares: the same among the labels of each class.
+        all_clean, none_clean: divisions that took all labels, or none, for right.
+    """
+
+    count: int
+    clean_share: float
+    class_shares: tuple[float, ...]
+    all_clean: int
+    none_clean: int
 
 
 @dataclass(frozen=True)
@@ -16,6 +36,7 @@ class UnlabeledReport:
         gap: mean absolute difference between what the student says of a row and what it was to say.
         loss: mean loss of unlabelled rows, before its weight.
         warnings: what looks wrong.
+        division: of labels into right and wrong ones; None where the algorithm divides none.
     """
 
     mask_rate: float
@@ -24,3 +45,4 @@ class UnlabeledReport:
     gap: float
     loss: float
     warnings: tuple[str, ...]
+    division: Annotated[Division | None, OMITTED] = None
