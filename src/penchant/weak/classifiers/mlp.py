@@ -91,7 +91,6 @@ class MlpClassifier:
         soft = as_probabilities(targets, len(examples), classes)
         weighted = drop_weightless(examples, soft, weights)
         refuse_one_class(weighted.targets)
-<<<<<<< HEAD
         settings, without_label = self.settings, list(unlabeled or ())
         views, count = self._views([*weighted.examples, *without_label]), len(weighted.examples)
         labels, row_weights = torch.as_tensor(weighted.targets), torch.as_tensor(weighted.weights)
@@ -106,26 +105,10 @@ class MlpClassifier:
             weights=row_weights[is_kept],
             loss=self.loss,
         )
-        # of the same seed every algorithm starts from the same weights
-        start = HeadWeights.initial(
-            [self.seed], features=views.weak.shape[-1], width=settings.hidden, classes=soft.shape[1]
-=======
-        settings, unlabeled = self.settings, list(unlabeled or ())
-        views = self._views([*weighted.examples, *unlabeled])
-        count = len(weighted.examples)
-        arm = Arm(
-            self.seed,
-            torch.arange(count),
-            torch.as_tensor(weighted.targets),
-            torch.arange(count, count + len(unlabeled)),
-            weights=torch.as_tensor(weighted.weights),
-            loss=self.loss,
-        )
         arms = network_arms(settings.algorithm, [arm])
         # of the same seed every algorithm starts from the same weights
         start = HeadWeights.initial(
             [each.seed for each in arms], features=views.weak.shape[-1], width=settings.hidden, classes=soft.shape[1]
->>>>>>> cde9a442 (DivideMix: two networks that divide each other's labels into right and wrong ones, and its control, two networks with MixUp)
         )
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
         network = Heads(views, start, dropout=settings.dropout)
