@@ -55,6 +55,23 @@ def test_it_learns_from_them_and_stands_beside_its_control(
     assert load_classifier(tmp_path / "run" / "classifier").predict_proba(texts).shape == (100, 2)
 
 
+def test_divide_mix_needs_none_and_says_how_it_divided_the_labels(
+    files: dict[str, str], encoder: str, tmp_path: Path
+) -> None:
+    divide = {"name": "divide_mix", "warm_up": 2}
+    for name, divides in (("run", True), ("control", False)):
+        student = _student(encoder, algorithm={**divide, "divide": divides})
+        out = str(tmp_path / name)
+        result = pt.weak_train(files["data"], student=student, test=files["test"], templates=(), out=out)
+        use = result.metrics["unlabeled"]
+        assert use["rows"] == 0
+        assert use["report"]["division"]["count"] == 8 * divides  # epochs of 3 steps after 6
+        assert "gain" in use
+    page, control_page = ((tmp_path / name / "report.html").read_text() for name in ("run", "control"))
+    assert "of the labels for right in its last division" in page
+    assert "wo networks, MixUp: learned from the labels as they are" in control_page
+
+
 def test_the_control_is_the_supervised_student_of_the_same_rows(
     files: dict[str, str], encoder: str, tmp_path: Path
 ) -> None:

@@ -157,6 +157,8 @@ def _unlabeled(use: UnlabeledUse) -> list[str]:
 
 def _division(algorithm: str, division: Division, class_shares: Sequence[float]) -> str:
     """Return how many labels were taken for right, overall and of each class."""
+    if not division.count:
+        return f"  {algorithm}: learned from the labels as they are"
     return (
         f"  {algorithm} took {percent(division.clean_share)} of the labels for right in its last division "
         f"({_list(division.class_shares)} of those of each class); the classes that it guessed for the others are "

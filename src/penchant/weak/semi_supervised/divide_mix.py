@@ -43,7 +43,8 @@ class DivideMixObjective:
         if self.warm_up_steps >= steps:
             raise InputError(
                 f"a warm-up of {settings.warm_up} epochs of {len(rows.counted_positions[0])} rows takes "
-                f"{self.warm_up_steps} steps, and training has {steps}: give it more steps, larger batches or a shorter `warm_up`"
+                f"{self.warm_up_steps} steps, and training has {steps}: give it more steps, larger batches or a "
+                "shorter `warm_up`"
             )
         self.sides = Sides(rows)
         self._guessed_deck = Deck([self.sides.to_guess(arm) for arm in range(network.arms)], rows.unlabeled_noise)
