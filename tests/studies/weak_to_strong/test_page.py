@@ -12,7 +12,7 @@ import pytest
 
 from penchant.reports.kit.canvas import WIDEST_PHONE_FIGURE, Picture
 from penchant.reports.kit.tables import Table
-from penchant.studies.weak_to_strong import lines
+from penchant.studies.weak_to_strong import figures, lines
 from penchant.studies.weak_to_strong import page as weak_page
 from penchant.studies.weak_to_strong import words as weak_words
 from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
@@ -347,6 +347,15 @@ def test_the_figure_of_accuracies_comes_first_and_supervisors_stand_at_their_lay
     assert places == {"big, layer 2": 2.0, "big, layer 5": 5.0}
     study["config"]["weak"][1] = {"name": "tfidf"}
     assert lines._layers_of_supervisors(read(study), {"big, layer 5": 5}) == {"big, layer 2": 2.0}
+
+
+def test_names_at_an_axis_keep_what_tells_them_apart() -> None:
+    names = [f"SmolLM2-135M-Instruct, layer {layer} on 300 rows" for layer in (1, 15)]
+    assert figures._shared_ending([*names, names[0]]) == " on 300 rows"
+    assert figures._shared_ending(names[:1]) == ""
+    assert figures._shared_ending(["a b", "b"]) == ""
+    study = made_up(*(cell(weak=name.replace("135M-Instruct", "")) for name in names))
+    assert [name.rpartition(" ")[2] for name in figures._names(read(study))] == ["1", "15"]
 
 
 def _sizes(small: float, big: float) -> dict[str, Any]:

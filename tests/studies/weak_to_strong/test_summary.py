@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from penchant.studies.core.stage import Stage
+from penchant.studies.weak_to_strong.curves import overfitting_cost, training_of
 from penchant.studies.weak_to_strong.predictions import Predictions, groups_of, predictions_of
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.studies.weak_to_strong.summarize import (
@@ -16,8 +17,6 @@ from penchant.studies.weak_to_strong.summarize import (
     _brier,
     _comparisons,
     _measures,
-    _overfitting_cost,
-    _training,
 )
 from penchant.studies.weak_to_strong.task_grid import Students
 from penchant.typed_json import to_json
@@ -29,7 +28,7 @@ def _guessing(seed: int, looks: int = 12, rows: int = 200) -> np.ndarray:
 
 def test_the_best_of_many_looks_is_not_better_by_luck() -> None:
     """Students that never change but by chance lose nothing on average; the plain best of their looks is better."""
-    lost = [_overfitting_cost(_guessing(seed)).value for seed in range(200)]
+    lost = [overfitting_cost(_guessing(seed)).value for seed in range(200)]
     assert abs(np.mean(lost)) < 4 * np.std(lost) / np.sqrt(len(lost))
     plain = [curve.mean((0, 2)).max() - curve[:, -1].mean() for curve in map(_guessing, range(200))]
     assert np.mean(plain) > 0.02
@@ -38,7 +37,7 @@ def test_the_best_of_many_looks_is_not_better_by_luck() -> None:
 def test_what_overfitting_costs_is_found() -> None:
     curve = _guessing(0)
     curve[:, 3] = True
-    found = _overfitting_cost(curve)
+    found = overfitting_cost(curve)
     assert found.low is not None
     assert found.low > 0
     assert found.value == pytest.approx(1 - curve[:, -1].mean())
@@ -56,8 +55,8 @@ def test_a_brier_scores_interval_ends_at_zero() -> None:
 def test_who_stopped_early_has_not_lost_what_it_did_not_keep() -> None:
     curve = np.random.default_rng(0).random((3, 6, 400)) < np.array([0.6, 0.9, 0.8, 0.7, 0.6, 0.5])[:, None]
     misfits = np.array([[3.0, 1.0, 2.0, 2.0, 2.0, 2.0]] * 3)  # all keep the second look, the best
-    assert _overfitting_cost(curve).value > 0.3
-    assert _overfitting_cost(curve, misfits).value == 0
+    assert overfitting_cost(curve).value > 0.3
+    assert overfitting_cost(curve, misfits).value == 0
 
 
 def test_curves_of_seeds_with_other_numbers_of_steps_are_joined_by_look(tmp_path: Path) -> None:
@@ -87,11 +86,23 @@ def test_the_supervisor_stands_beside_a_curve_on_the_same_rows() -> None:
     curve = _guessing(1, rows=50)
     found = Predictions(np.zeros(200), {}, {"a": list(range(12))}, {"a": curve}, {}, {}, {})
     supervisor = np.tile(np.arange(200) < 50, (3, 1))
-    training = _training(found, "a", supervisor)
+    training = training_of(found, "a", supervisor)
     assert training.curve_from == 1
     assert training.oracle is not None
     assert training.oracle.accuracy == pytest.approx(curve.mean((0, 2)).max())
-    assert _training(found, "b", supervisor).curve is None
+    assert training_of(found, "b", supervisor).curve is None
+
+
+def test_agreement_over_training_is_told_of_two_classes_alone() -> None:
+    """A student that is right where its supervisor is right agrees everywhere; where it is always right, there."""
+    supervisor = np.tile(np.arange(40) < 30, (3, 1))
+    curve = np.stack([supervisor, np.ones_like(supervisor)], 1)
+    for classes, agreement in ((2, [1.0, 0.75]), (3, [None, None])):
+        found = Predictions(np.zeros(40), {"a": np.zeros((3, 40, classes))}, {"a": [1, 2]}, {"a": curve}, {}, {}, {})
+        looks = training_of(found, "a", supervisor).curve
+        assert looks is not None
+        assert [look.agreement for look in looks] == agreement
+        assert [look.accuracy for look in looks] == [0.75, 1.0]
 
 
 def _twice(groups: np.ndarray | None) -> tuple[Predictions, np.ndarray]:

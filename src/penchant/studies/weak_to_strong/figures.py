@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from textwrap import wrap
 
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
@@ -35,6 +38,8 @@ from penchant.weak.figures import fitted_percent_axis, plot_curve, reliability_p
 
 # of a column's width, so that the intervals of markers side by side do not lie on each other
 MARKER_SHIFT = 0.13
+CURVES = ("accuracy on the truth", "agreement with the supervisor")
+MOST_NARROW = 5  # pairs of supervisor and student whose names fit beside each other on a phone; more scroll
 NAME, NARROW = 22, 15  # characters of a name at an axis, and of a line of one among several
 
 
@@ -74,18 +79,33 @@ def _names(study: WeakToStrongSummary, *, wrapped: bool = False) -> list[str]:
     # one pairing alone has all in common, and still needs a name: its supervisor
     is_shown[1] = is_shown[1] or not any(is_shown)
 
+    endings = [_shared_ending([pairing[part] for pairing in pairings]) for part in range(3)]
+
     def lines(text: str) -> list[str]:
         return wrap(short(text, 2 * NARROW), NARROW) if wrapped else [short(text, NAME)]
 
     return [
         "\n".join(
             f" {line}"
-            for text, part_is_shown in zip(where, is_shown, strict=True)
+            for text, part_is_shown, ending in zip(where, is_shown, endings, strict=True)
             if part_is_shown
-            for line in lines(text)
+            for line in lines(text.removesuffix(ending))
         )
         for where in pairings
     ]
+
+
+def _shared_ending(names: Sequence[str]) -> str:
+    """Return the words that all of several names end in, such as " on 300 rows": cut short, the rest would be lost."""
+    distinct = list(dict.fromkeys(names))
+    if len(distinct) < 2:
+        return ""
+    reversed_words = [name.split(" ")[::-1] for name in distinct]
+    # at least one word of each is left
+    count = 0
+    while all(len(words) > count + 1 and words[count] == reversed_words[0][count] for words in reversed_words):
+        count += 1
+    return "".join(f" {word}" for word in reversed_words[0][:count][::-1])
 
 
 def _student(study: WeakToStrongSummary, pairing: Pairing, loss: str) -> StudentResult | None:
@@ -188,7 +208,7 @@ def _accuracies(study: WeakToStrongSummary) -> Picture:
         for x, (task, *_) in enumerate(pairings):
             axes.plot([x - 0.45, x + 0.45], [tasks[task]] * 2, color=MUTED, linewidth=0.9, linestyle=":")
         _columns(axes, study)
-        return export(figure, "Accuracy of supervisor, student and ceiling", names)
+        return export(figure, "Accuracy of supervisor, student and ceiling", names, narrow=len(pairings) <= MOST_NARROW)
 
 
 def _columns(axes: Axes, study: WeakToStrongSummary) -> None:
@@ -219,7 +239,7 @@ def _agreements(study: WeakToStrongSummary) -> Picture:
                     xs, y, yerr=arms, color=color, marker=marker, markersize=5, markerfacecolor=fill, linestyle="none"
                 )
         _columns(axes, study)
-        return export(figure, "Agreement of student and supervisor", losses)
+        return export(figure, "Agreement of student and supervisor", losses, narrow=len(pairings) <= MOST_NARROW)
 
 
 def _few_labels(study: WeakToStrongSummary) -> Picture | None:
@@ -264,33 +284,40 @@ def _reliability(study: WeakToStrongSummary) -> Picture | None:
 
 
 def _training(study: WeakToStrongSummary) -> Picture | None:
-    """Draw accuracy over training, first task and strong model with looks: a colour per loss, a dash per supervisor."""
+    """Draw accuracy over training, on the truth and below it against the supervisor's answers, of the first task.
+
+    A colour per loss, a dash per supervisor; of a fine-tuned student where there is one.
+    """
     observed = [student.pairing for student in study.cells if student.training.curve]
     if not observed:
         return None
-    # lines of several tasks or models would not be told apart
-    task, _, strong = observed[0]
-    model = next(model for model in study.strong if model.label == strong)
+    models = {model.label: model for model in study.strong}
+    # lines of several tasks or models would not be told apart; a probe hardly overfits, a fine-tuned model does
+    task, _, strong = next((pair for pair in observed if models[pair[2]].learning == "fine-tuned"), observed[0])
+    drawn = [s for s in study.cells if (s.task, s.strong) == (task, strong) and s.training.curve]
+    parts = [lambda look: look.accuracy, lambda look: look.agreement]
+    # which answers agree is not known of more than two classes
+    parts = parts if all(look.agreement is not None for s in drawn for look in s.training.curve or ()) else parts[:1]
     dashes: tuple[Dash, ...] = ("-", "--", ":")
     # ticks stand where somebody looked, for all lines together
-    looks: set[float] = set()
+    looks = sorted({look.after for student in drawn for look in student.training.curve or ()})
     with style():
-        figure, axes = blank(5.4, 3.4)
-        for student in study.cells:
-            curve = student.training.curve
-            if (student.task, student.strong) != (task, strong) or not curve:
-                continue
-            color, _, marker = run_style(study.losses.index(student.loss))
-            # a figure of more than three supervisors repeats dashes; the tables tell them apart
-            dash = dashes[study.weak.index(student.weak) % len(dashes)]
-            x, y = [look.after for look in curve], [look.accuracy for look in curve]
-            looks |= set(x)
-            axes.plot(x, y, color=color, linestyle=dash, marker=marker, markersize=3, linewidth=1.2)
-        steps = sorted(looks)
+        figure = Figure(figsize=(5.4, 0.6 + 2.8 * len(parts)), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(len(parts), squeeze=False, sharex=True)[:, 0]
+        for axes, part, title in zip(panels, parts, CURVES, strict=False):
+            for student in drawn:
+                color, _, marker = run_style(study.losses.index(student.loss))
+                # a figure of more than three supervisors repeats dashes; the tables tell them apart
+                dash = dashes[study.weak.index(student.weak) % len(dashes)]
+                curve = student.training.curve or ()
+                x, y = [look.after for look in curve], [part(look) for look in curve]
+                axes.plot(x, y, color=color, linestyle=dash, marker=marker, markersize=3, linewidth=1.2)
+            axes.set_title(f" {title}", loc="left", fontsize=SMALL_FONT_SIZE + 1, color=INK)
+            fitted_percent_axis(axes.yaxis)
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(steps))
+        axes.xaxis.set_major_locator(FixedLocator(looks))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(FixedLocator([]))
-        axes.set_xlabel(f"{model.curve_unit} of training", loc="right")
-        fitted_percent_axis(axes.yaxis)
-        return export(figure, "Accuracy on the truth over training", study.losses)
+        axes.set_xlabel(f"{models[strong].curve_unit} of training, {short(strong, 2 * NAME)}", loc="right")
+        return export(figure, "Accuracy over training", study.losses)

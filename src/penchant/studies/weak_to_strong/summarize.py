@@ -19,6 +19,7 @@ from penchant.metrics.two_way import two_way_mean
 from penchant.studies.core.results import facts_of
 from penchant.studies.core.stage import Stage
 from penchant.studies.core.summary import cost_of_stages, failures_of
+from penchant.studies.weak_to_strong.curves import training_of
 from penchant.studies.weak_to_strong.names import (
     CEILING,
     FEW,
@@ -37,8 +38,6 @@ from penchant.studies.weak_to_strong.settings import TEXTS_FIRST, WeakToStrongCo
 from penchant.studies.weak_to_strong.summary import (
     Calibration,
     Comparisons,
-    Look,
-    Oracle,
     Ratio,
     Recovery,
     Shrinkage,
@@ -250,7 +249,7 @@ def _measures(predictions: Predictions, name: str, teacher: Array, *, learns: bo
         "agreement": student_supervisor(teacher, student, truth, groups=groups),
         "calibration": _calibration(probabilities, truth, groups),
         "brier": _brier(probabilities, truth, groups),
-        "training": _training(predictions, name, teacher == truth),
+        "training": training_of(predictions, name, teacher == truth),
         "consistency": None if wordings is None else _consistency(student, wordings, groups),
         "weight_distance": predictions.weight_distances.get(name),
     }
@@ -306,53 +305,6 @@ def _gain_over(predictions: Predictions, name: str, other: str) -> Estimate | No
         # as floats, for numpy refuses to subtract truth values; paired, since both answer the same rows
         else two_way_mean(student_right * 1.0 - other_right, groups=predictions.groups)
     )
-
-
-def _training(predictions: Predictions, name: str, supervisor: Array) -> Training:
-    """Return the accuracy on the truth while a student trained, at its best, and where weak labels would stop.
-
-    Args:
-        supervisor: where it is right, shape (seeds, rows).
-    """
-    curve = predictions.curves.get(name)
-    if curve is None:
-        return Training()
-    mean, looks = curve.mean((0, 2)), predictions.looks[name]  # over seeds and rows
-    # fine-tuned students were looked at on the first test rows alone
-    groups = None if predictions.groups is None else predictions.groups[: curve.shape[2]]
-    misfits = predictions.misfits.get(name)
-    best = int(mean.argmax())
-    return Training(
-        curve=tuple(Look(after, float(accuracy)) for after, accuracy in zip(looks, mean, strict=True)),
-        # on the rows of the looks, or a gain would be partly one of other rows
-        curve_from=float(supervisor[:, : curve.shape[2]].mean()),
-        oracle=Oracle(float(mean[best]), looks[best], float(mean[-1]), _overfitting_cost(curve, misfits, groups)),
-        # shape (seeds, looks): every seed stops at a look of its own
-        early=None if misfits is None else float(_at_lowest(curve.mean(2), misfits).mean()),
-    )
-
-
-def _at_lowest(curve: Array, misfits: Array) -> Array:
-    # of each seed the look that it would have stopped at, shape (seeds, 1)
-    return np.take_along_axis(curve, misfits.argmin(1)[:, None], 1)
-
-
-def _overfitting_cost(curve: Array, misfits: Array | None = None, groups: Array | None = None) -> Estimate:
-    """Return by how much the last look, or the one whose weights were kept, is worse than the best one.
-
-    Args:
-        curve: shape (seeds, looks, rows). misfits: of students that stopped early, shape (seeds, looks).
-    """
-    # shape (seeds, rows): each row is filled by the half of the rows that did not choose for it
-    cost = np.zeros((curve.shape[0], curve.shape[2]))
-    final = curve[:, -1] if misfits is None else curve[np.arange(len(curve)), misfits.argmin(1)]
-    # the best of many looks at the same rows would be good by luck: it is chosen on every other row and measured on the
-    # rows between, both ways
-    even_rows, odd_rows = slice(0, None, 2), slice(1, None, 2)
-    for chosen_on, measured_on in ((even_rows, odd_rows), (odd_rows, even_rows)):
-        best = curve[:, :, chosen_on].mean((0, 2)).argmax()
-        cost[:, measured_on] = 1.0 * curve[:, best, measured_on] - final[:, measured_on]
-    return two_way_mean(cost, groups=groups)
 
 
 def _row_groups(shape: tuple[int, ...], groups: Array | None) -> Array:

@@ -125,10 +125,16 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Look:
-    """The accuracy on the truth after so many steps or epochs, mean over seeds."""
+    """The accuracy on the truth after so many steps or epochs, mean over seeds.
+
+    Attributes:
+        agreement: with the supervisor's answers on the same rows; None for more than two classes, where which rows are
+            right does not say it.
+    """
 
     after: float
     accuracy: float
+    agreement: Annotated[float | None, OMITTED] = None
 
 
 @dataclass(frozen=True)

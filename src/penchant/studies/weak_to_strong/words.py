@@ -30,8 +30,10 @@ CAPTIONS = {
     "they see, first task, with 95% intervals. Each has the ceiling of a student that saw the truth of as many rows.",
     "flow": "Which rows train whom, first task. A supervisor never labels what it learned from, and the truth of what "
     "it labels reaches the ceiling (and the controls) alone.",
-    "curve": "Accuracy on the truth over training, mean over seeds, first task and the first student that was looked "
-    "at. A curve that falls at its end overfits to the supervisor's errors. Only the truth can tell where its top is.",
+    "curve": "Accuracy on the truth over training, and below it agreement with the supervisor's answers on the same "
+    "test rows (of two classes), mean over seeds, first task, a fine-tuned student where there is one. Where the upper "
+    "curve falls while the lower one rises, the student overfits to the supervisor's errors. Only the truth can tell "
+    "where its top is.",
 }
 CLOSE = 0.75  # of the gap: beyond it there is little left to recover
 
