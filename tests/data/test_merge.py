@@ -134,6 +134,16 @@ def test_contradictions_are_pairs_preferred_both_ways(comparisons: list[Comparis
     assert found.sources == (("here",) if pairs else ())
 
 
+@pytest.mark.parametrize(
+    ("weights", "annotator", "pairs"), [((0.7, 0.3), None, 0), ((0.7, 0.7), None, 1), ((0.7, 0.3), "ann", 1)]
+)
+def test_a_probability_is_no_contradiction(weights: tuple[float, float], annotator: str | None, pairs: int) -> None:
+    comparisons = [
+        Comparison(index, 1 - index, annotator=annotator, weight=weight) for index, weight in enumerate(weights)
+    ]
+    assert find_contradictions([PromptGroup("p", ["a", "b"], comparisons)]).pairs == pairs
+
+
 def test_dropping_ties_drops_groups_that_have_nothing_else() -> None:
     tie, win = Comparison(0, 1, tie=True), Comparison(0, 1)
     groups = [PromptGroup(p, ["a", "b"], c) for p, c in (("p", [tie, win]), ("q", [tie]), ("r", []))]

@@ -140,8 +140,20 @@ class Contradictions:
     sources: tuple[str, ...]
 
 
+def _is_probability(group: PromptGroup, pair: tuple[int, int]) -> bool:
+    """Return whether the verdicts on a pair are the probability that its first response is better."""
+    verdicts = [comparison for comparison in group.comparisons if {comparison.winner, comparison.loser} == {*pair}]
+    # two verdicts of a person have whole weights, which sum to 2
+    nameless = len(verdicts) == 2 and all(verdict.annotator is None and not verdict.tie for verdict in verdicts)
+    return nameless and abs(sum(verdict.weight for verdict in verdicts) - 1) < 1e-6
+
+
 def find_contradictions(groups: Iterable[PromptGroup]) -> Contradictions:
-    """Count contradictions within merged groups: A > B and B > A. A tie contradicts nothing."""
+    """Count contradictions within merged groups: A > B and B > A.
+
+    A tie contradicts nothing, and neither does a probability: both directions of one pair, said by nobody, whose
+    weights sum to 1.
+    """
     pairs = same_annotator = 0
     sources = []
     for group in groups:
@@ -150,7 +162,11 @@ def find_contradictions(groups: Iterable[PromptGroup]) -> Contradictions:
             if not comparison.tie:
                 annotators.setdefault((comparison.winner, comparison.loser), set()).add(comparison.annotator)
         # Each pair is seen from its smaller index only, so that it counts once.
-        both_ways = [pair for pair in annotators if pair[0] < pair[1] and pair[::-1] in annotators]
+        both_ways = [
+            pair
+            for pair in annotators
+            if pair[0] < pair[1] and pair[::-1] in annotators and not _is_probability(group, pair)
+        ]
         pairs += len(both_ways)
         # None is no annotator: unnamed verdicts may be of many people.
         same_annotator += sum(bool((annotators[pair] & annotators[pair[::-1]]) - {None}) for pair in both_ways)

@@ -90,16 +90,24 @@ def _pairs(group: PromptGroup, *, labels: bool) -> Iterator[tuple[int, int, floa
         for winner, loser, weight in comparison.directed():
             # a tie comes as half a win in each direction
             weights[winner, loser] = weights.get((winner, loser), 0.0) + weight
-    plain_group = with_plain_prompt(group)
     compared = {(min(pair), max(pair)) for pair in weights}
     # where verdicts say which pairs are meant, only these are labelled
     all_pairs = combinations(range(len(group.responses)), 2)
     for left, right in sorted(compared) if compared or labels else all_pairs:
-        texts = [plain_group.responses[index].text for index in (left, right)]
-        if texts[0] == texts[1]:  # such as one text, finished and cut
+        order = order_of_pair(group, left, right)
+        if order is None:
             continue
-        # files put the chosen response first: in their order the place alone would give the answer away
-        first, second = (left, right) if first_by_content(str(plain_group.prompt), *texts) else (right, left)
+        first, second = order
         # several verdicts on one pair add up: the share is soft where people differed
         wins, losses = weights.get((first, second), 0.0), weights.get((second, first), 0.0)
         yield first, second, wins / (wins + losses) if wins + losses else 0.5
+
+
+def order_of_pair(group: PromptGroup, left: int, right: int) -> tuple[int, int] | None:
+    """Return two responses of a group in the order that their texts decide; None where these are equal."""
+    plain_group = with_plain_prompt(group)
+    texts = [plain_group.responses[index].text for index in (left, right)]
+    if texts[0] == texts[1]:  # such as one text, finished and cut
+        return None
+    # files put the chosen response first: in their order the place alone would give the answer away
+    return (left, right) if first_by_content(str(plain_group.prompt), *texts) else (right, left)

@@ -14,12 +14,14 @@ from penchant.runs.provenance import provenance_of_files
 from penchant.runs.run_folder import RunFolder
 from penchant.typed_json import to_object
 from penchant.types import RunResult
+from penchant.weak.comparisons import write_comparisons
 from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.copies import excess_agreement, weights_by_redundancy
 from penchant.weak.label_models.fit import accuracy_estimates, fit_model, settle_prior, settle_ties
 from penchant.weak.label_models.identification import failure_warnings, identification_warnings, model_warnings
 from penchant.weak.label_models.majority import fit_majority
 from penchant.weak.label_models.measure import measure_model, measure_sources
+from penchant.weak.label_models.pairs import read_pair_votes
 from penchant.weak.label_models.posterior import LabelFit
 from penchant.weak.label_models.read import VoteTable
 from penchant.weak.label_models.results import SourcesResult
@@ -45,15 +47,23 @@ def weak_sources(config: WeakSources) -> RunResult:
     read_file = config.votes or config.data
     assert read_file is not None
     record = to_object(provenance_of_files([read_file], config.seed))
-    table = collect_votes(config)
+    pairs = None
+    if config.task == "comparisons":
+        table, pairs = read_pair_votes(config)
+    else:
+        table = collect_votes(config)
     labels = folder.path / LABELS
-    result, probabilities, row_weights = label_votes(config, table, labels if table.votes.texts is not None else None)
+    # without texts there is nothing to write labels of
+    is_labelled = pairs is not None or table.votes.texts is not None
+    result, probabilities, row_weights = label_votes(config, table, labels if is_labelled else None)
     folder.open()  # only now: votes that are refused leave no folder behind
     try:
         # numbers before the page: if drawing fails, what was measured is kept
         folder.write_json("provenance.json", record)
         folder.write_json(f"{config.method}.json", to_object(result))
-        if table.votes.texts is not None:
+        if pairs is not None:
+            write_comparisons(pairs, probabilities, labels)
+        elif table.votes.texts is not None:
             write_weighted_labels(table.votes, probabilities, row_weights, labels)
         sources_page(result, record, folder.path)
         return RunResult(config.method, folder.path, to_object(result))

@@ -13,7 +13,7 @@ from penchant.config.fields import shape_of
 from penchant.config.limits import Seed
 from penchant.data.in_memory import DataPath
 from penchant.session.objects import CodeName
-from penchant.weak.command_settings import Classes
+from penchant.weak.command_settings import Classes, Kind
 from penchant.weak.settings import ClassifierSpec, Tfidf
 
 Smoothing = Annotated[float, Field(ge=0, le=1e6)]
@@ -192,6 +192,10 @@ class WeakSources(Config):
     votes: Annotated[DataPath, Field(min_length=1)] | None = None
     """A file with a column per source, whose cells are classes by name or number; an empty cell, null or -1 abstains.
     Columns of text or of row numbers are left out, aloud."""
+    task: Kind = "classes"
+    """Which class a text has; or `comparisons`: `votes` is a preference file of any layout with several annotators or
+    judges, and each pair of responses gets the probability that one is better. Then the model is `one_coin` if not
+    given, which has no side."""
     data: Annotated[DataPath, Field(min_length=1)] | None = None
     """Rows with a text, on which `functions` and `sources` vote, in place of a file of votes."""
     functions: Annotated[tuple[CodeName, ...], BeforeValidator(_as_list)] = ()
@@ -235,6 +239,26 @@ class WeakSources(Config):
     out: str | None = None
     """The folder for `labels.jsonl`, which `penchant weak train` reads, `sources.json` and `report.html`;
     `runs/sources-DATE-TIME` if not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _symmetric(cls, values: object) -> object:
+        # a table per class would learn that one of two responses, which have no names, wins more often
+        is_of_pairs = isinstance(values, dict) and values.get("task") == "comparisons" and "model" not in values
+        return {**values, "model": {"name": "one_coin"}} if is_of_pairs and isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _of_pairs(self) -> Self:
+        if self.task != "comparisons":
+            return self
+        if any(not isinstance(model, OneCoin | Majority) for model in (self.model, *self.compare)):
+            raise ValueError("the two responses of a pair have no names: take `model=one_coin` or `model=majority`")
+        given = [name for name in ("truth", "text", "classes", "ignore", "data") if getattr(self, name)]
+        if given or self.prior != "uniform":
+            raise ValueError(
+                f"of a preference file nothing but verdicts is read: leave out {', '.join(given) or 'prior'}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _some_votes(self) -> Self:
