@@ -21,6 +21,7 @@ from penchant.errors import InputError, MissingExtra, RunError
 from penchant.extension.door import Door, is_extension
 from penchant.extension.user_code import describe_error, suggest
 from penchant.tasks.checks import checked_example, checked_groups, task_problem
+from penchant.tasks.pairs import as_pairs, base_of, pairs_spec
 from penchant.tasks.spec import TaskSpec, digest, normalized
 from penchant.types import LabeledExample
 
@@ -74,6 +75,8 @@ def task_spec(name: str) -> TaskSpec:
     # a built-in name never runs a file of the user's, also where one of that name lies here
     if name in _BUILT_IN:
         return _BUILT_IN[name][1]
+    if is_pairs(name):
+        return pairs_spec(_BUILT_IN[base_of(name)][1])
     if not is_extension(name):
         raise InputError(f"there is no task {name!r}; there are {', '.join(NAMES)}{suggest(name, NAMES)}")
     spec = OWN_TASKS.load(name)
@@ -82,9 +85,15 @@ def task_spec(name: str) -> TaskSpec:
     return replace(spec, name=name)
 
 
+def is_pairs(name: str) -> bool:
+    """Return whether a name is that of a built-in task whose texts are read as pairs, such as `sst2-pairs`."""
+    return base_of(name) in _BUILT_IN
+
+
 def task_row(name: str) -> str:
     """Return where the source of a built-in task lies, as `module:row`; empty for a task of the user's."""
-    return f"{_BUILT_IN[name][0]}:{name}" if name in _BUILT_IN else ""
+    row = base_of(name) if is_pairs(name) else name
+    return f"{_BUILT_IN[row][0]}:{row}" if row in _BUILT_IN else ""
 
 
 def task_code(name: str) -> str:
@@ -113,7 +122,8 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
     """Return a task's examples, from its files in the folder of data where they are, else from the hub.
 
     Args:
-        name: a built-in one (`NAMES`), or `module:attribute` for a task of the user's.
+        name: a built-in one (`NAMES`), one of two classes with `-pairs` behind it, or `module:attribute` for a task of
+            the user's.
         folder: of data; `data_folder()` if not given.
         train, test: how many examples to take at most, by content, whole groups (so the last group may be cut).
 
@@ -121,6 +131,11 @@ def load_task(name: str, *, train: int | None = None, test: int | None = None, f
         InputError: no such task; data that cannot be read; a class without examples.
     """
     spec = task_spec(name)
+    if is_pairs(name):
+        texts = load_task(base_of(name), folder=folder)
+        parts = (as_pairs(part, texts.spec) for part in (texts.train, texts.test))
+        train_pairs, test_pairs = (tuple(part[:size]) for part, size in zip(parts, (train, test), strict=True))
+        return TaskData(spec, texts.source, train_pairs, test_pairs, texts.dropped)
     source, train_rows, test_rows = _rows(spec, folder or data_folder())
     return divide_task(spec, source, train_rows, test_rows, train=train, test=test)
 

@@ -12,7 +12,7 @@ from penchant.extension import is_extension, suggest
 from penchant.losses.weak_settings import AdaptiveConfidence, Confidence, CrossEntropy, Filtered, WeakLoss
 from penchant.models.builtin import ENCODERS
 from penchant.studies.core.settings import Count, LimitedStudy
-from penchant.tasks.load import NAMES, task_spec
+from penchant.tasks.load import NAMES, is_pairs, task_spec
 from penchant.tasks.own_file import FIELDS, OwnFile, TaskName, is_data_file, own_spec
 from penchant.tasks.spec import TaskSpec
 from penchant.weak.labels import labels, loss_labels
@@ -54,8 +54,9 @@ class WeakToStrongConfig(LimitedStudy):
     method: ClassVar[str] = "weak-to-strong"
 
     tasks: Annotated[tuple[TaskName, ...], Field(min_length=1)] = ("sst2",)
-    """Names of tasks: files in the folder `data` (or what PENCHANT_DATA names), or the hub. Or a file of your own, such
-    as `reviews.csv`, with a text and a label per row; or code of your own as `module:attribute`, such as
+    """Names of tasks: files in the folder `data` (or what PENCHANT_DATA names), or the hub. With `-pairs` behind a task
+    of two classes, such as `sst2-pairs`, rows are pairs of a text of each, and which is which. Or a file of your own,
+    such as `reviews.csv`, with a text and a label per row; or code of your own as `module:attribute`, such as
     `mine.py:reviews`."""
     columns: dict[Literal["text", "label", "group", "split"], str | None] = Field(default_factory=dict)
     """Of files of your own: which columns hold the text, the label, what related rows share (`group`: they stay
@@ -122,7 +123,8 @@ class WeakToStrongConfig(LimitedStudy):
     def _check(self) -> Self:
         # before anything asks for a task's classes
         files = [name for name in self.tasks if is_data_file(name)]
-        if unknown := [name for name in self.tasks if name not in (*NAMES, *files) and not is_extension(name)]:
+        known = [name for name in self.tasks if name in NAMES or is_pairs(name) or is_extension(name)]
+        if unknown := [name for name in self.tasks if name not in (*known, *files)]:
             hints = "".join(suggest(name, NAMES) for name in unknown)
             raise ValueError(
                 f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}{hints}. A file of your own is named "
