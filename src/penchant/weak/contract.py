@@ -356,6 +356,17 @@ def read_kind(folder: Path) -> dict[str, Any]:
     return content
 
 
+def digest_of_classifier(folder: str) -> str:
+    """Return a digest of a classifier that was saved: of its files' digests, which are checked here.
+
+    Raises:
+        DamagedFile: a file is damaged or missing.
+    """
+    path = Path(folder).expanduser()
+    read_kind(path)
+    return hashlib.sha256(json.dumps(sorted((read_sums(path) or {}).items())).encode()).hexdigest()[:32]
+
+
 def from_anywhere(model: str) -> str:
     """Return a model's name in a form that holds from any folder: an absolute path where it is a path."""
     path = Path(model).expanduser()

@@ -42,11 +42,12 @@ from penchant.weak.command_rows import (
     write_probabilities,
 )
 from penchant.weak.command_settings import WeakTrain
-from penchant.weak.contract import Classifier, Probabilities, Validation, in_other_words
+from penchant.weak.contract import Classifier, Probabilities, Validation, digest_of_classifier, in_other_words
 from penchant.weak.diagnostics import clusters_of, diagnostics, drop_undecided, row_mean
 from penchant.weak.page import weak_train_page
 from penchant.weak.results import LongerPreference, RowCounts, StudentResult, TruthAccuracy
 from penchant.weak.rows import LabelledRows, marks, overlap
+from penchant.weak.semi_supervised.settings import LabelVectors
 from penchant.weak.settings import OWN_CLASSIFIERS, LanguageModel, Mlp, OwnClassifier, Probe
 from penchant.weak.unlabeled import UnlabeledRows, read_unlabeled, unlabeled_use
 
@@ -210,6 +211,9 @@ def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
     if isinstance(config.student, OwnClassifier):
         inputs[f"the code of {config.student.label}"] = OWN_CLASSIFIERS.content(config.student.factory)
     if isinstance(config.student, Mlp):
+        if isinstance(config.student.algorithm, LabelVectors):
+            for vector in config.student.algorithm.vectors:
+                inputs[f"the classifier {vector}"] = digest_of_classifier(vector)
         for view in (*config.student.views.weak, *config.student.views.strong):
             if isinstance(view, OwnAugmentation):
                 inputs[f"the augmentation {view.label}"] = OWN_AUGMENTATIONS.content(view.function)

@@ -12,7 +12,8 @@ import torch
 from penchant.errors import InputError
 from penchant.weak.classifiers.features import ModelFeatures
 from penchant.weak.classifiers.mlp import MlpClassifier
-from penchant.weak.classifiers.registry import load_classifier
+from penchant.weak.classifiers.registry import load_classifier, make_classifier
+from penchant.weak.classifiers.tfidf import SklearnClassifier
 from penchant.weak.contract import Example, marks_of
 from penchant.weak.settings import Mlp
 
@@ -78,6 +79,21 @@ def test_labels_that_are_certain_are_all_kept() -> None:
         return student.predict_proba(TEXTS[40:])
 
     np.testing.assert_array_equal(said(0.1), said(None))
+
+
+def test_classifiers_of_other_attributes_are_learned_with_the_task(tmp_path: Path) -> None:
+    many = [f"{text}, {('tall', 'wide')[number % 3 == 0]}" for number, text in enumerate(TEXTS)]
+    shape = SklearnClassifier(names=["tall", "wide"]).fit(many, np.array([number % 3 == 0 for number in range(60)]) * 1)
+    shape.save(tmp_path / "shape")
+    settings = Mlp(model="letters", steps=40, algorithm={"name": "label_vectors", "vectors": [str(tmp_path / "shape")]})
+    made = make_classifier(settings)
+    assert isinstance(made, MlpClassifier)
+    assert len(made.vectors) == 1
+    student = MlpClassifier(settings, features=letters, vectors=made.vectors)
+    student.fit(many[:12], LABELS[:12], unlabeled=many[12:40])
+    assert student.predict_proba(many[40:]).shape == (20, 2)  # the task's classes alone
+    assert (student.predict_proba(many[40:]).argmax(-1) == LABELS[40:]).mean() > 0.9
+    assert settings.label == "letters, small network, 1 label vectors"
 
 
 def test_features_of_ones_own_cannot_be_saved(tmp_path: Path) -> None:

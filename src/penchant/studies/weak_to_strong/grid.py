@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from penchant.errors import InputError
 from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CrossEntropy, CustomWeakLoss, WeakLoss
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.address import data_content, model_content
@@ -51,6 +52,7 @@ from penchant.studies.weak_to_strong.task_grid import (
     read_by,
 )
 from penchant.tasks.load import NAMES, data_folder, local_files, task_code
+from penchant.weak.semi_supervised.settings import LabelVectors
 from penchant.weak.settings import OWN_CLASSIFIERS, ClassifierSpec, LanguageModel, Mlp, OwnClassifier, Probe
 
 SLUG = 60  # letters of a name in a folder's
@@ -197,6 +199,9 @@ class _Stages:
             needs = {"rows": self.rows, **self._start(network_of(spec), tuned)}
             return spec.replace(model=model_content(spec.model)), {"model": absolute(spec.model)}, needs
         if isinstance(spec, Mlp):
+            if isinstance(spec.algorithm, LabelVectors):
+                # the address of a stage would hold the folders' names, and not what lies there
+                raise InputError("label vectors are no student of a study yet: train them by `penchant weak train`")
             return spec.replace(model=model_content(spec.model)), {"model": absolute(spec.model)}, {"rows": self.rows}
         if isinstance(spec, OwnClassifier):
             OWN_CLASSIFIERS.check(spec.factory)

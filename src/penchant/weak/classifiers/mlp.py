@@ -21,6 +21,7 @@ from penchant.weak.augmentation.texts import augment
 from penchant.weak.classifiers.features import ModelFeatures
 from penchant.weak.contract import (
     FITTED_FIRST,
+    Classifier,
     Example,
     Probabilities,
     Validation,
@@ -53,6 +54,7 @@ class MlpClassifier:
         features: examples to features of shape (examples, features); the settings' model if not given.
         names: of the classes, kept with what is saved. loss: on the targets.
         seed: fixes start, order, noise and augmentations.
+        vectors: classifiers of other attributes, for the algorithm `label_vectors`.
 
     Attributes:
         report: what the algorithm made of unlabelled rows; None where it uses none.
@@ -66,7 +68,9 @@ class MlpClassifier:
         names: Sequence[str] | None = None,
         loss: WeakLoss | None = None,
         seed: int = 0,
+        vectors: Sequence[Classifier] = (),
     ) -> None:
+        self.vectors = tuple(vectors)
         self.settings, self.loss, self.seed = settings, loss or CrossEntropy(), seed
         self.features = features or ModelFeatures(settings.model, settings.layer, dtype=settings.dtype)
         self.names = tuple(names) if names else None
@@ -92,7 +96,8 @@ class MlpClassifier:
         weighted = drop_weightless(examples, soft, weights)
         refuse_one_class(weighted.targets)
         settings, without_label = self.settings, list(unlabeled or ())
-        views, count = self._views([*weighted.examples, *without_label]), len(weighted.examples)
+        rows, count = [*weighted.examples, *without_label], len(weighted.examples)
+        views = self._views(rows)
         labels, row_weights = torch.as_tensor(weighted.targets), torch.as_tensor(weighted.weights)
         # where only some labels are kept the others' rows have lost theirs, and those that kept it have two views too
         is_kept = _kept(labels, settings.confident_share)
@@ -104,20 +109,25 @@ class MlpClassifier:
             torch.arange(first_unlabeled, count + len(without_label)),
             weights=row_weights[is_kept],
             loss=self.loss,
+            vectors=tuple(torch.as_tensor(vector.predict_proba(rows)) for vector in self.vectors),
         )
+        attributes = tuple(vector.shape[1] for vector in arm.vectors)
         arms = network_arms(settings.algorithm, [arm])
         # of the same seed every algorithm starts from the same weights
         start = HeadWeights.initial(
-            [each.seed for each in arms], features=views.weak.shape[-1], width=settings.hidden, classes=soft.shape[1]
+            [each.seed for each in arms],
+            features=views.weak.shape[-1],
+            width=settings.hidden,
+            classes=soft.shape[1] + sum(attributes),
         )
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
-        network = Heads(views, start, dropout=settings.dropout)
+        network = Heads(views, start, dropout=settings.dropout, attributes=attributes)
         trained = train_arms(network, settings.algorithm, arms, steps)
         # a saved network has to scale what it is asked about as it scaled what it learned
         self._weights, self._scaling = _weights_of(trained.network), (views.mean, views.scale)
         self.report = trained.reports[0] if trained.reports else None
         # what it saw without a label it knows too: it must not be asked about these later
-        self.learned_marks = frozenset(marks_of([*weighted.examples, *without_label]))
+        self.learned_marks = frozenset(marks_of(rows))
         return self
 
     def _views(self, examples: Sequence[Example]) -> FeatureViews:
@@ -204,6 +214,10 @@ def _kept(labels: torch.Tensor, share: float | None) -> torch.Tensor:
 
 
 def _weights_of(network: Network) -> HeadWeights:
-    """Return the weights of heads that were trained, detached."""
+    """Return the weights of the task's head that was trained, detached; those of attributes have done their part."""
     assert isinstance(network, Heads)
-    return HeadWeights(**{name: part.detach() for name, part in vars(network.weights).items()})
+    weights = {name: part.detach() for name, part in vars(network.weights).items()}
+    return HeadWeights(
+        **weights
+        | {"out": weights["out"][..., : network.classes], "out_bias": weights["out_bias"][..., : network.classes]}
+    )

@@ -18,6 +18,7 @@ from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.probe_fit import STEPS
 from penchant.weak.classifiers.tfidf import SklearnClassifier
 from penchant.weak.contract import KIND, Classifier, read_kind
+from penchant.weak.semi_supervised.settings import LabelVectors
 from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, Mlp, OwnClassifier, Shrinkage, Tfidf
 
 
@@ -47,7 +48,10 @@ def make_classifier(
     if isinstance(settings, OwnClassifier):
         return CustomClassifier(settings, names=names, loss=loss, seed=seed)
     if isinstance(settings, Mlp):
-        return MlpClassifier(settings, names=names, loss=loss, seed=seed)
+        algorithm = settings.algorithm
+        folders = algorithm.vectors if isinstance(algorithm, LabelVectors) else ()
+        vectors = [load_classifier(folder) for folder in folders]
+        return MlpClassifier(settings, names=names, loss=loss, seed=seed, vectors=vectors)
     # without a folder: activations of one command go with its process
     features = ModelFeatures(settings.model, settings.layer, dtype=settings.dtype)
     return ProbeClassifier(features, names=names, loss=loss, l2=l2, steps=steps, seed=seed)

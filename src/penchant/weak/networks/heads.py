@@ -89,13 +89,15 @@ class Heads:
     """Heads on the features of given rows, as a `Network`.
 
     Args:
-        seeds: of each arm's start. width: of the hidden layer. dropout: share of features and of hidden states that
-            noise sets to 0.
+        dropout: share of features and of hidden states that noise sets to 0.
+        attributes: classes of further heads on the hidden layer, whose weights stand after those of the task's.
     """
 
-    def __init__(self, views: FeatureViews, weights: HeadWeights, *, dropout: float) -> None:
-        self.views, self.weights, self.dropout = views, weights, dropout
-        self.arms, self.classes = weights.out_bias.shape
+    def __init__(
+        self, views: FeatureViews, weights: HeadWeights, *, dropout: float, attributes: tuple[int, ...] = ()
+    ) -> None:
+        self.views, self.weights, self.dropout, self.attributes = views, weights, dropout, attributes
+        self.arms, self.classes = len(weights.out_bias), weights.out_bias.shape[1] - sum(attributes)
         self.has_noise, self.has_views = dropout > 0, views.strong is not views.weak
         # leaves of the graph: whoever made the weights may have computed them
         for weight in self.trained():
@@ -110,8 +112,13 @@ class Heads:
         return copies[stream.integers(len(copies), rows.shape[1]), rows]
 
     def classify(self, inputs: Tensor, noise: Stream | None) -> Tensor:
-        """Return logits, shape (arms, batch, classes)."""
-        return self.weights.logits(inputs, noise, self.dropout)
+        """Return logits of the task's head, shape (arms, batch, classes)."""
+        return self.every_head(inputs, noise)[0]
+
+    def every_head(self, inputs: Tensor, noise: Stream | None) -> tuple[Tensor, ...]:
+        """Return logits of the task's head and of each attribute's, shape (arms, batch, its classes)."""
+        logits = self.weights.logits(inputs, noise, self.dropout)
+        return logits.split((self.classes, *self.attributes), -1)
 
     def trained(self) -> list[Tensor]:
         """Return the weights of all heads."""
@@ -120,4 +127,4 @@ class Heads:
     def copy(self) -> Self:
         """Return heads with weights of their own and the same features."""
         weights = HeadWeights(**{name: part.detach().clone() for name, part in vars(self.weights).items()})
-        return type(self)(self.views, weights, dropout=self.dropout)
+        return type(self)(self.views, weights, dropout=self.dropout, attributes=self.attributes)

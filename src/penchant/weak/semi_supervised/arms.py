@@ -28,6 +28,8 @@ class Arm:
         weights: how much each counts, from 0 to 1, (labelled,); 1 if None.
         unlabeled: rows without labels; none may be given.
         loss: on the labels.
+        vectors: of each classifier of another attribute, its probabilities for all rows of the network, (rows, its
+            classes).
     """
 
     seed: int
@@ -36,6 +38,7 @@ class Arm:
     unlabeled: Tensor
     weights: Tensor | None = None
     loss: WeakLoss = field(default_factory=CrossEntropy)
+    vectors: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,18 @@ from penchant.weak.networks.network import Network
 from penchant.weak.semi_supervised.arms import ArmRows
 from penchant.weak.semi_supervised.divide_mix import DivideMixObjective
 from penchant.weak.semi_supervised.fix_match import FixMatchObjective
+from penchant.weak.semi_supervised.label_vectors import LabelVectorsObjective
 from penchant.weak.semi_supervised.mean_teacher import MeanTeacherObjective
 from penchant.weak.semi_supervised.objective import Objective
-from penchant.weak.semi_supervised.settings import Algorithm, DivideMix, FixMatch, MeanTeacher, Supervised, Uda
+from penchant.weak.semi_supervised.settings import (
+    Algorithm,
+    DivideMix,
+    FixMatch,
+    LabelVectors,
+    MeanTeacher,
+    Supervised,
+    Uda,
+)
 from penchant.weak.semi_supervised.supervised import SupervisedObjective
 from penchant.weak.semi_supervised.uda import UdaObjective
 
@@ -30,3 +39,5 @@ def make_objective(settings: Algorithm, network: Network, rows: ArmRows, steps: 
             return UdaObjective(settings, network, rows, steps)
         case DivideMix():
             return DivideMixObjective(settings, network, rows, steps)
+        case LabelVectors():
+            return LabelVectorsObjective(settings, network, rows, steps)

@@ -158,13 +158,39 @@ class DivideMix(Config):
         return "DivideMix" if self.divide else "two networks, MixUp"
 
 
+class LabelVectors(Config):
+    """Agree over many labels at once: of a row's two views, and with classifiers of other attributes.
+
+    The attributes have heads of their own on the network's hidden layer, which learns from all of them.
+    """
+
+    name: Literal["label_vectors"] = "label_vectors"
+    vectors: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Folders of classifiers that were saved (`penchant weak train` leaves one in `classifier/`): topic, sentiment and
+    the like. The task itself is always one more."""
+    threshold: Annotated[float, Field(ge=0)] = 0.8
+    """A view counts, for a vector, where its most probable class has at least this probability."""
+    weight: Weight = 1.0
+    """Of the disagreement of two views, the mean over vectors."""
+    supervisor_weight: Weight = 1.0
+    """Of the disagreement with the classifiers, the mean over them; a row weighs as its classifier is sure of it."""
+    shuffle: bool = False
+    """The control: give each row the classifiers' word on another one."""
+    unlabeled_ratio: Ratio = UNLABELED_RATIO
+    """Unlabelled rows of a step for each labelled one."""
+
+    @property
+    def label(self) -> str:
+        return f"{len(self.vectors)} label vectors" + (", shuffled" if self.shuffle else "")
+
+
 def add_name(value: object) -> object:
     """Return an algorithm's settings for its name alone."""
     return {"name": value} if isinstance(value, str) else value
 
 
 Algorithm = Annotated[
-    Annotated[Supervised | MeanTeacher | FixMatch | Uda | DivideMix, Field(discriminator="name")],
+    Annotated[Supervised | MeanTeacher | FixMatch | Uda | DivideMix | LabelVectors, Field(discriminator="name")],
     BeforeValidator(add_name),
 ]
 """What is made of labels and of rows without them."""
