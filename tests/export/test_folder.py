@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from gguf_reading import File, read_network
 from old_folders import unpack
 from penchant.cli.main import main
+from penchant.config import load_config
 from penchant.digests import check_files, read_sums
 from penchant.errors import InputError, RunError
 from penchant.export.folder import write_export
@@ -292,6 +293,14 @@ def test_a_full_disk_leaves_nothing(form: str, run: Path, tmp_path: Path) -> Non
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_type_that_only_llama_cpp_writes_is_answered_with_its_program() -> None:
+    with pytest.raises(InputError, match=r"q4_k_m is made by llama.cpp: .*type=f16.*llama-quantize FILE.*Q4_K_M`"):
+        load_config(Export, None, ["model=m", "format=gguf", "type=q4_k_m"])
+    # a slip of ours is one
+    with pytest.raises(InputError, match="did you mean `q8_0`"):
+        load_config(Export, None, ["model=m", "format=gguf", "type=q8"])
 
 
 def test_settings_of_another_format_are_refused() -> None:

@@ -101,6 +101,10 @@ def test_a_reward_model_reads_what_it_was_trained_on(tiny_model: str, tmp_path: 
         loaded = load_reward_model(tmp_path / "score", device="cpu", **arguments)  # type: ignore[arg-type]
         with pytest.raises(InputError, match=rf"was loaded with {'.*'.join(arguments)}=.*save it .* that folder"):
             code_name(loaded)
+    # a saved copy does not hold this one: nobody is sent to save it
+    loaded = load_reward_model(tmp_path / "score", device="cpu", overflow="truncate_prompt")
+    with pytest.raises(InputError, match=r"was loaded with overflow='truncate_prompt', .*: score the rows by itself"):
+        code_name(loaded)
     again = load_reward_model(tmp_path / "score", device="cpu", thoughts="drop")
     again.save(tmp_path / "saved")
     assert load_reward_model(tmp_path / "saved", device="cpu").renderer.thoughts == "drop"

@@ -15,7 +15,7 @@ from penchant.data.load import load_preferences
 from penchant.digests import DamagedFile, check_files
 from penchant.engine.score import score
 from penchant.metrics import paired_difference
-from penchant.reports.run.summary import summarize
+from penchant.reports.run.summary import shown_samples, summarize
 from penchant.reports.run.versus import differences_from
 from penchant.runs.held_out_rows import HELD_OUT_FILE, HeldOutRows, numbered, read_held_out_rows
 from penchant.runs.read import read_runs
@@ -123,6 +123,42 @@ def test_a_run_without_the_file_or_with_a_damaged_one_is_compared_as_before(fold
         assert reason().startswith("held_out.json cannot be read (")
     file.unlink()
     assert reason() == "runs keep the mean alone"
+
+
+def test_with_early_stopping_the_rows_are_those_of_the_weights_that_stay(
+    folder: Path, tiny_model: str, tmp_path: Path
+) -> None:
+    run = pt.train(
+        pt.PreferredFT(
+            model={"name": tiny_model, "device": "cpu"},
+            data={"path": str(folder / "prefs.jsonl"), "held_out": HELD_OUT},
+            batch_size=4,
+            max_steps=6,
+            # so high that each step is worse than the start
+            optimizer={"learning_rate": 0.3},
+            early_stopping={"patience": 2},
+            evaluate={"samples": {"max_prompts": 2, "max_new_tokens": 2}, "every_steps": 1},
+            out=str(tmp_path / "run"),
+        )
+    )
+    best = run.metrics["best_step"]
+    assert best < run.metrics["steps"]
+    rows = read_held_out_rows(run.path)
+    assert rows is not None
+    assert rows.step == best
+    check_files(run.path, [HELD_OUT_FILE])
+    # and so are the numbers of pages and cards
+    (read,) = read_runs([run.path])
+    summary = summarize(read)
+    loss = summary.held_out_estimate("loss")
+    assert loss is not None
+    assert loss.value == run.metrics["final"]["held_out"]["loss"]["value"]
+    assert summary.sampled is not None
+    assert summary.sampled.step == best
+    assert {sample.step for sample in shown_samples(read)} == {best}
+    # the start is what is left: that is measured
+    assert not summary.is_unmeasured
+    assert np.average(rows.values["loss"], weights=rows.weights) == pytest.approx(loss.value, abs=1e-6)
 
 
 def test_equal_rows_have_keys_of_their_own() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penchant.cli.train import _summary
+from penchant.methods import METHODS, train
 from penchant.reports.run.findings import findings
 from penchant.reports.run.summary import summarize
-from penchant.runs.movement import standstill, standstill_of
+from penchant.runs.movement import BETA_METHODS, ROLLOUT_METHODS, moved_advice, standstill, standstill_of
 from penchant.runs.read import read_runs
 from penchant.types import RunResult
 from synthetic_runs import write_run
@@ -69,3 +72,65 @@ def test_the_page_says_it(tmp_path: Path, speed: float, moved: bool) -> None:
     (run,) = read_runs([tmp_path / "run"])
     titles = [finding.title for finding in findings(summarize(run))]
     assert ("The model hardly moved" in titles) is not moved
+
+
+PREFERENCES = [{"prompt": f"{n}?", "chosen": " Yes, it was.", "rejected": " No."} for n in range(16)]
+DEMONSTRATIONS = [{"prompt": f"{n}?", "response": " Yes, it was."} for n in range(16)]
+PROMPTS = [{"prompt": f"{n}?"} for n in range(16)]
+ROWS = {"sft": DEMONSTRATIONS, "ppo": PROMPTS, "ppo_gt": PROMPTS}
+SAMPLES = {"max_prompts": 2, "max_new_tokens": 4}
+
+
+def config_of(method: str, folder: Path, model: str, **changes: Any) -> Any:
+    """Return the settings of a run of two steps that moves nothing."""
+    rows = ROWS.get(method, PREFERENCES)
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings: dict[str, Any] = {
+        "model": {"name": model, "device": "cpu"},
+        "data": {"path": str(folder / "rows.jsonl"), "held_out": 4},
+        "optimizer": {"learning_rate": 1e-9},
+        "out": str(folder / method),
+    }
+    if method in ROLLOUT_METHODS:
+        settings |= {"steps": 2, "prompts_per_step": 4, "max_new_tokens": 4, "minibatches": 1, "reward": "vader"}
+    else:
+        settings |= {"max_steps": 2, "batch_size": 4}
+    # its head has a rate of its own, and learns at the usual one
+    if method == "reward_model":
+        settings["head_learning_rate"] = 1e-9
+    else:
+        settings["evaluate"] = {"samples": SAMPLES}
+    return METHODS[method](**settings | changes)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_says_that_a_tiny_rate_moved_nothing(method: str, tiny_model: str, tmp_path: Path) -> None:
+    run = train(config_of(method, tmp_path, tiny_model))
+    text = _summary(run)
+    assert text.count("hardly moved: ") == 1
+    assert ("lower the beta" in text) == (method in BETA_METHODS)
+    # what the advice names is a setting of the method
+    named = {word for word in re.findall(r"[a-z_.]+", moved_advice(method)) if word in ("epochs", "steps", "beta")}
+    fields = {*METHODS[method].model_fields, *(["beta"] if method in BETA_METHODS else [])}
+    assert named <= fields
+    titles = [finding.title for finding in findings(summarize(read_runs([run.path])[0]))]
+    assert "The model hardly moved" in titles
+
+
+@pytest.mark.parametrize("method", ["sft", "kto", "unlikelihood"])
+def test_without_samples_a_loss_that_stayed_is_said(method: str, tiny_model: str, tmp_path: Path) -> None:
+    run = train(config_of(method, tmp_path, tiny_model, evaluate={"samples": None}))
+    assert "as before the first step" in _summary(run)
+
+
+def test_a_loss_other_than_ln_2_counts_where_no_kl_was_measured() -> None:
+    assert standstill(None, 3.1390, 3.1389) == "its held-out loss stayed at 3.1389, as before the first step"
+    assert standstill(None, 3.139, 3.1) == ""
+    assert standstill(0.5, 3.139, 3.139) == ""
+
+
+def test_where_early_stopping_put_the_start_back_nothing_is_said_to_stand_still() -> None:
+    numbers: Any = result(0.0, math.log(2))
+    assert standstill_of(numbers)
+    numbers["final"]["step"] = 0
+    assert standstill_of(numbers) == ""

@@ -64,7 +64,7 @@ def _train(arguments: Arguments) -> int:
     result = train(config, resume=resume)
     if int(os.environ.get("RANK", "0")) > 0:  # one of several processes, and not the one that writes
         return 0
-    print(_summary(result))
+    print(_summary(result, config))
     if arguments.flags.report:
         from penchant.studies.report import report
 
@@ -114,9 +114,10 @@ def saved_config(method: type[Config], overrides: Sequence[str]) -> str:
     return str(saved)
 
 
-def _summary(result: RunResult) -> str:
+def _summary(result: RunResult, config: Config | None = None) -> str:
     from penchant.metrics.catalogue import metric
-    from penchant.runs.movement import MOVED_ADVICE, standstill_of
+    from penchant.runs.evaluation_share import evaluation_share
+    from penchant.runs.movement import moved_advice, standstill_of
 
     metrics = result.metrics
     lines = [f"{result.method}: {metrics['status']} after {metrics['steps']} steps, {metrics['seconds']:.0f} s"]
@@ -146,7 +147,7 @@ def _summary(result: RunResult) -> str:
     if (best := metrics.get("best_metric")) and metrics["best_step"] is not None:
         lines.append(f"  best {best}: at step {metrics['best_step']}, weights in {result.path / 'best'}")
     if final and (sentence := standstill_of(metrics)):
-        lines.append(f"  hardly moved: {sentence}; to move it, {MOVED_ADVICE}")
+        lines.append(f"  hardly moved: {sentence}; to move it, {moved_advice(result.method)}")
     # a model that hardly moved has its own sentence; an accuracy beside it would be chance anyway
     elif _holds_chance(final.get("held_out", {}).get("accuracy")):
         lines.append(
@@ -154,7 +155,12 @@ def _summary(result: RunResult) -> str:
             "train longer, or see how noisy the labels are"
         )
     lines += [f"  warning: {warning}" for warning in metrics["warnings"]]
-    return "\n".join([*lines, f"run directory: {result.path}"])
+    lines.append(f"run directory: {result.path}")
+    evaluate = config.recorded().get("evaluate") if config is not None else None
+    # last: it is about this machine's time, and not about the model
+    if share := evaluation_share(metrics, evaluate if isinstance(evaluate, dict) else {}):
+        lines.append(share)
+    return "\n".join(lines)
 
 
 def _holds_chance(accuracy: dict[str, Any] | None) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from penchant.config import Config
 from penchant.config.limits import Text
@@ -13,9 +13,21 @@ from penchant.models.in_memory import ModelName
 
 Format = Literal["merged", "adapter", "gguf"]
 Quantization = Literal["f32", "f16", "bf16", "q8_0"]
+SMALLER_TYPE = re.compile(r"i?q[1-6]_\w+|tq[12]_0|mxfp4\w*", re.IGNORECASE)
+"""Names of llama.cpp's types that only its own program writes, such as `q4_k_m`."""
 ExportedDtype = Literal["auto", "float32", "bfloat16", "float16"]
 ShardSize = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5} ?[KMG]B$")]
 License = Annotated[str, Field(min_length=1, max_length=96, pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]*$")]
+
+
+def _known_type(value: object) -> object:
+    # the type that most people run: the list of ours alone would not say how to get it
+    if isinstance(value, str) and value not in get_args(Quantization) and SMALLER_TYPE.fullmatch(value):
+        raise ValueError(
+            f"{value} is made by llama.cpp: export with type=f16, then run `llama-quantize FILE.gguf SMALLER.gguf "
+            f"{value.upper()}`. Written here are {', '.join(get_args(Quantization))}"
+        )
+    return value
 
 
 class ModelFolder(Config):
@@ -32,7 +44,7 @@ class ModelFolder(Config):
     the training is rounded away."""
     shard_size: ShardSize = "5GB"
     """The largest file of merged weights, such as `500MB`."""
-    type: Quantization = "f32"
+    type: Annotated[Quantization, BeforeValidator(_known_type)] = "f32"
     """How GGUF stores matrices. Norms and biases are float32 in any case. llama.cpp's `llama-quantize` makes smaller
     types of an `f16`."""
     converter: Text | None = None

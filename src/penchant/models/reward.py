@@ -108,9 +108,16 @@ class LearnedReward:
             InputError: loaded by that name it would read texts in another way.
         """
         if self.unnamed:
+            # what a saved model does not keep either cannot be had by saving it
+            is_lost = any(argument.startswith("overflow=") for argument in self.unnamed)
+            advice = (
+                "score the rows by itself (`pt.score_groups`), or load it without overflow"
+                if is_lost
+                else "save it (`reward.save(FOLDER)` keeps template and thoughts) and give that folder"
+            )
             raise InputError(
                 f"the reward model {self.name} was loaded with {', '.join(self.unnamed)}, which settings cannot hold: "
-                "save it (`reward.save(FOLDER)` keeps template and thoughts) and give that folder"
+                f"{advice}"
             )
         return self.mark + self.name
 
@@ -281,6 +288,8 @@ def load_reward_model(
     arguments = {"thoughts": None if mark else thoughts, "template": template}
     unnamed = [f"{key}={value!r}" for key, value in arguments.items() if value not in (None, saved[key])]
     unnamed += [f"template_args={template_args}"] if template_args else []
+    # by its name it is loaded with `error`: a run would stop at a row that the object reads
+    unnamed += [f"overflow={overflow!r}"] if overflow != "error" else []
     network, renderer = open_network(settings, options, scalar=True)
     unwrap(network).score.float()  # as in `new_reward`
     # a tokenizer's file may name fewer end tokens than the run that trained the model had

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from penchant.files import read_json, remove
+from penchant.files import atomic_write, read_file, read_json, remove
 from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import finite
 from penchant.typed_json import from_json, to_object
 
 HELD_OUT_FILE = "held_out.json"
 """The file of a run directory that holds them. Runs of version 0.3 and before have none."""
+BEST = "best"
+"""The folder of a run with its best weights, and with the rows of their evaluation."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,24 @@ def write_held_out_rows(folder: RunFolder, rows: HeldOutRows) -> None:
         remove(folder.path / HELD_OUT_FILE)
     # on one line: with a line per value the file would be three times as large
     folder.write(HELD_OUT_FILE, json.dumps(finite(to_object(rows))) + "\n")
+
+
+def keep_best_rows(folder: RunFolder) -> None:
+    """Keep a copy of the latest evaluation's rows beside the best weights, which are of the same step."""
+    if (content := _content(folder.path)) is not None:
+        atomic_write(folder.path / BEST / HELD_OUT_FILE, content)
+
+
+def restore_best_rows(folder: RunFolder) -> None:
+    """Put the rows of the best weights in the place of the last ones; nothing where an earlier version kept none."""
+    if (content := _content(folder.path / BEST)) is not None:
+        remove(folder.path / HELD_OUT_FILE)
+        folder.write(HELD_OUT_FILE, content.decode())
+
+
+def _content(folder: Path) -> bytes | None:
+    file = folder / HELD_OUT_FILE
+    return read_file(file) if file.exists() else None
 
 
 def read_held_out_rows(folder: Path) -> HeldOutRows | None:

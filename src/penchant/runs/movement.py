@@ -9,7 +9,19 @@ CLOSE_NATS = 0.01
 """KL from the reference per response below which a policy writes what it wrote before."""
 CLOSE_LOSS = 0.005
 """How near the loss has to be to ln 2, which a preference loss has where nothing was learned."""
-MOVED_ADVICE = "raise optimizer.learning_rate first, then train longer (epochs, or more rows), or lower the beta"
+SAME_LOSS = 0.001
+"""Share of the first loss by which the last one may differ and still count as the same."""
+BETA_METHODS = ("dpo", "kto")
+ROLLOUT_METHODS = ("ppo", "ppo_gt")
+
+
+def moved_advice(method: str) -> str:
+    """Return what to set so that a method moves its model, the first thing first."""
+    # settings that a method lacks would be refused
+    if method in ROLLOUT_METHODS:
+        return "raise optimizer.learning_rate first, then train longer (steps), or hold it less to the reference (kl)"
+    beta = ", or lower the beta" if method in BETA_METHODS else ""
+    return f"raise optimizer.learning_rate first, then train longer (epochs, or more rows){beta}"
 
 
 def standstill(kl_nats: float | None, first_loss: float | None, last_loss: float | None) -> str:
@@ -26,12 +38,23 @@ def standstill(kl_nats: float | None, first_loss: float | None, last_loss: float
     # both ends: a loss that comes down to .69 from above did learn something
     if all(loss is not None and abs(loss - math.log(2)) < CLOSE_LOSS for loss in (first_loss, last_loss)):
         parts.append(f"its held-out loss stayed at {last_loss:.4f} (ln 2 is what a model has that learned nothing)")
+    # of other losses nobody knows the value that stands for nothing learned; and a measured KL says more
+    elif kl_nats is None and _is_same(first_loss, last_loss):
+        parts.append(f"its held-out loss stayed at {last_loss:.4f}, as before the first step")
     return " and ".join(parts)
+
+
+def _is_same(first_loss: float | None, last_loss: float | None) -> bool:
+    return (
+        first_loss is not None and last_loss is not None and abs(last_loss - first_loss) <= SAME_LOSS * abs(first_loss)
+    )
 
 
 def standstill_of(result: Mapping[str, object]) -> str:
     """Return the same of a `result.json`; empty for a run without steps."""
-    if not result.get("steps"):
+    final = result.get("final")
+    # early stopping may have put the start back: the model that it trained did move, for the worse
+    if not result.get("steps") or (isinstance(final, Mapping) and not final.get("step")):
         return ""
     kl = _value(result, "final", "samples", "policy", "kl_nats")
     return standstill(kl, _value(result, "first", "held_out", "loss"), _value(result, "final", "held_out", "loss"))

@@ -95,9 +95,10 @@ class _LineReporter:
         self.done += count
         self.advanced += count
         now = time.monotonic()
-        if now - self.printed >= LINE_EVERY_S:
+        # an update of nothing, such as "none were stored", has no rate to estimate by
+        if self.advanced and now - self.printed >= LINE_EVERY_S:
             self.printed = now
-            rate = self.advanced / (now - self.started)
-            left = (self.total - self.done) / rate if rate else float("inf")
+            rate = self.advanced / max(now - self.started, 1e-9)
+            left = (self.total - self.done) / rate
             line = f"{self.title}: {self.done}/{self.total}, {rate:.3g} {self.unit}/s, about {left:.0f} s left"
             print(f"{line}  {note}".rstrip(), file=sys.stderr, flush=True)

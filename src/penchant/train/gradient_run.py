@@ -20,6 +20,7 @@ from penchant.models.learner import Learner
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
 from penchant.runs import checkpoint, input_digests
+from penchant.runs.held_out_rows import restore_best_rows
 from penchant.runs.provenance import provenance
 from penchant.runs.run_folder import RunFolder
 from penchant.train import setup
@@ -252,6 +253,7 @@ def _use_best(loop: Loop) -> list[str]:
     step = loop.state.best_step
     lines = [row for row in loop.folder.rows("metrics.jsonl") if row["kind"] == "eval" and row["step"] == step]
     loop.state.last = lines[-1] if lines else loop.state.last
+    restore_best_rows(loop.folder)
     metric = best_metric(loop.config) or LOSS
     finding = "the held-out loss was lowest" if metric == LOSS else f"{metric} was best"
     return [f"{finding} after step {step} of {loop.state.step}: the checkpoint and the final numbers are of that step"]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from penchant.errors import InputError, PenchantError, RunError
 from penchant.models.learner import Learner
 from penchant.runs import checkpoint
+from penchant.runs.held_out_rows import keep_best_rows
 from penchant.runs.progress import progress_bar
 from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import Row
@@ -23,6 +24,7 @@ from penchant.train.best import best_metric, improves, value_of
 from penchant.train.callbacks import Callbacks
 from penchant.train.evaluation.estimates import NotFiniteLoss, flat_values, listed
 from penchant.train.interrupt import interruptible
+from penchant.train.loop_state import State
 from penchant.train.optimizer import take_memory
 from penchant.train.settings import RunConfig
 
@@ -51,36 +53,6 @@ class Evaluated:
 
 
 Evaluation = Callable[[int, float], Evaluated]  # (step, epoch) -> what was found
-
-
-@dataclass
-class State:
-    """The loop's position and what it remembers; all of it goes into a checkpoint.
-
-    Attributes:
-        step: optimizer steps (rollouts: updates) done.
-        seconds: spent training, over all sessions of the run.
-        best_loss, best_step, stale: the best value of the metric that chooses the best weights (the held-out loss
-            unless the settings say another), where, and evaluations since.
-        first, last: the lines of the first and the latest evaluation.
-        stop: why the last step taken was to be the last, if so.
-        stopped_by: the callback that asked to stop, if one did: whoever resumes must not train on.
-        unevaluated: the epoch of an evaluation that failed and is still due.
-        kl_coefficient, samples_drawn: of rollouts.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    best_loss: float | None = None
-    best_step: int | None = None
-    stale: int = 0
-    first: Row | None = None
-    last: Row | None = None
-    stop: str = ""
-    stopped_by: str = ""
-    unevaluated: float | None = None
-    kl_coefficient: float = 0.0
-    samples_drawn: int = 0
 
 
 @dataclass(kw_only=True)
@@ -240,6 +212,7 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
         return
     # in the checkpoint of a failure below, so that resuming begins with the evaluation that is still due
     state.unevaluated = epoch
+    started = time.monotonic()
     try:
         evaluated = run.evaluate(state.step, epoch)
     except PenchantError as error:
@@ -258,6 +231,7 @@ def evaluate(run: RunContext, optimizer: torch.optim.Optimizer, epoch: float) ->
             f"{error} (in the evaluation after step {state.step}; the steps done are kept: set it right and continue "
             "with --resume)"
         ) from error
+    state.evaluation_seconds += time.monotonic() - started
     metric = best_metric(run.config) if evaluated.held_out_loss is not None or run.config.checkpoint.best else None
     value = _best_value(run, metric, evaluated)
     state.unevaluated = None
@@ -278,6 +252,7 @@ def _note_best(run: RunContext, metric: str, value: float) -> None:
         if run.folder.writes:
             # beside the checkpoint, without what resuming needs: nobody goes on from here
             checkpoint.save(run.folder.path / "best", run.policy, None)
+            keep_best_rows(run.folder)
     else:
         state.stale += 1
 

@@ -187,8 +187,10 @@ def missed_target(config: RolloutConfig, measured: Estimate | None, step_kls: Se
         else ("above", "train longer, or raise kl.gain")
     )
     distance = f"{abs(value / target - 1):.0%} {side} its target" if value > 0 else "where the policy is the reference"
+    # an estimate a little below zero would be printed as -0.00
+    end = round(value, 2) + 0.0
     return [
-        f"the KL was steered to {target:g} nats and ended at {value:.2f}, {distance}: {advice}; what was reached is "
+        f"the KL was steered to {target:g} nats and ended at {end:.2f}, {distance}: {advice}; what was reached is "
         "not the policy of this target"
     ]
 

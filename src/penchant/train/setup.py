@@ -270,6 +270,7 @@ def end_run(run: RunContext, counts: Counts, warnings: list[str], status: str, s
         "steps": state.step,
         "seconds": seconds,
         "training_seconds": state.seconds,
+        "evaluation_seconds": state.evaluation_seconds,
         "peak_memory_bytes": peak_memory_bytes(),
         "samples_drawn": state.samples_drawn,
         "data": counts,

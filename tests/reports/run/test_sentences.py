@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -120,6 +121,18 @@ def test_several_runs_name_the_ends_and_the_overlap(make_run):
     assert "far is highest" in texts["kl"]
     assert "near lowest" in texts["kl"]
     assert "It fell in 3 of 3 runs." in texts["logps_meaning"]
+
+
+def test_a_run_measured_only_at_its_start_is_not_ranked(make_run):
+    # killed before its second evaluation
+    cut = make_run("cut", speed=0.2)
+    lines = (cut / "metrics.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["kind"] == "train" or json.loads(line)["step"] == 0]
+    (cut / "metrics.jsonl").write_text("".join(kept))
+    (cut / "result.json").unlink()
+    headline, _ = told(cut, make_run("near", speed=0.05), make_run("far", speed=0.4))
+    assert headline[0].startswith("Highest mean reward: far with")
+    assert not any("cut" in line or "others" in line for line in headline)
 
 
 def test_runs_with_equal_gradients_name_no_highest(make_run):

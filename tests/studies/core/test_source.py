@@ -200,6 +200,7 @@ NO_STAGE = {
     "commands, pages and the website": ("cli.*", "calls", "upkeep", "upkeep.*", "drafts", "drafts.*", "module_path",
         "face", "config.listing", "config.descriptions", "rounds*",
         "reports.*", "web*", "judges.compare.*", "runs.read", "runs.load_run", "runs.movement", "runs.recorded_method",
+        "runs.evaluation_share",
         "text_table",
         "models.bounded", "weak.page", "weak.figures", "metrics.catalogue",
         "studies.report", "studies.core.report", "studies.core.domains",

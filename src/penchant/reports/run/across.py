@@ -55,7 +55,10 @@ def best(summaries: Sequence[Summary], key: str) -> str:
 
 def _ranked(summaries: Sequence[Summary], key: str) -> list[tuple[Summary, Estimate]]:
     measured = [
-        (s, e) for s in summaries if (e := s.policy(key) if key in _SAMPLED else s.held_out_estimate(key)) is not None
+        (s, e)
+        for s in summaries
+        # the numbers of a run that was not evaluated since its start are those of the model it started from
+        if not s.is_unmeasured and (e := s.policy(key) if key in _SAMPLED else s.held_out_estimate(key)) is not None
     ]
     return sorted(measured, key=lambda item: item[1].value, reverse=not _low_is_good(key))
 

@@ -11,7 +11,7 @@ from penchant.reports.kit.text import count, estimate, format_share, listing, nu
 from penchant.reports.run.curves import training_mean
 from penchant.reports.run.summary import Summary
 from penchant.runs.lengthening import lengthening_sentences
-from penchant.runs.movement import MOVED_ADVICE, standstill
+from penchant.runs.movement import moved_advice, standstill
 from penchant.runs.read import EvalPoint, Run, finite
 
 Severity = Literal["serious", "caution", "note"]
@@ -156,7 +156,7 @@ def _standstill(s: Summary) -> Iterator[Finding]:
             "caution",
             "The model hardly moved",
             f"After {count(s.run.last_step(), 'step')} {sentence}.",
-            f"What else differs is chance. To move it, {MOVED_ADVICE}.",
+            f"What else differs is chance. To move it, {moved_advice(s.run.method)}.",
         )
 
 

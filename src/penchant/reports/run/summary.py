@@ -21,11 +21,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Summary:
-    """The first and the last numbers of a run.
+    """The first and the last numbers of a run; the last are those of the weights that it keeps.
 
     Attributes:
-        held_first, held_last: the first and last evaluation on held-out data, the same where there is one.
-        sampled: the last evaluation that drew samples.
+        held_first, held_last: the first and last evaluation on held-out data, the same where there is one. Where early
+            stopping kept the weights of an earlier step, that step's evaluation is the last.
+        sampled: the last evaluation that drew samples, in the same sense.
         gain: change of the mean reward against the reference there.
     """
 
@@ -44,7 +45,8 @@ class Summary:
     @property
     def is_unmeasured(self) -> bool:
         """True where steps were taken and nothing was evaluated since: the numbers are those of the start."""
-        return self.measured_step == 0 and self.run.last_step() > 0
+        # early stopping may have kept the start itself, whose numbers are then those of the model
+        return self.measured_step == 0 and self.run.last_step() > 0 and kept_step(self.run) != 0
 
     def held_out_estimate(self, key: str, *, last: bool = True) -> Estimate | None:
         """Return a held-out number at the last (or first) evaluation; None where it was not measured."""
@@ -70,8 +72,11 @@ class Summary:
 
 def summarize(run: Run) -> Summary:
     """Return the first and last evaluations of a run, and its change of reward."""
-    held_out_points = [point for point in run.evals if point.held_out]
-    sampled = [point for point in run.evals if point.policy]
+    # numbers of weights that nobody has any more would stand beside the model that the run leaves
+    end = kept_step(run)
+    evals = [point for point in run.evals if end is None or point.step <= end]
+    held_out_points = [point for point in evals if point.held_out]
+    sampled = [point for point in evals if point.policy]
     last = sampled[-1] if sampled else None
     return Summary(
         run=run,
@@ -82,9 +87,20 @@ def summarize(run: Run) -> Summary:
     )
 
 
+def kept_step(run: Run) -> int | None:
+    """Return the step whose weights a run with early stopping has put in place of the last; None for any other run."""
+    result = run.result or {}
+    if run.setting("early_stopping") is None or result.get("status") not in ("done", "stopped_early"):
+        return None
+    final = result.get("final")
+    step = final.get("step") if isinstance(final, Mapping) else None
+    return step if isinstance(step, int) else None
+
+
 def shown_samples(run: Run) -> tuple[SampledPrompt, ...]:
-    """Return the sampled prompts of the last step that has any, in the order of the file."""
-    last = max((sample.step for sample in run.samples), default=0)
+    """Return the samples of the weights that the run keeps, else the last ones, in the order of the file."""
+    end = kept_step(run)
+    last = max((sample.step for sample in run.samples if end is None or sample.step <= end), default=0)
     return tuple(sample for sample in run.samples if sample.step == last)
 
 
