@@ -205,7 +205,7 @@ NO_STAGE = {
         "models.bounded", "weak.page", "weak.figures", "metrics.catalogue",
         "studies.report", "studies.core.report", "studies.core.domains",
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow",
-        "studies.*.lines", "studies.*.generalization"),
+        "studies.*.lines", "studies.*.generalization", "studies.*.salience", "metrics.slope"),
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "data.sources.file_sets",
         "judges.summary", "tasks.pictures", "tasks.idx", "weak.comparisons",
         "weak.rows", "weak.command_settings", "weak.label", "weak.train", "weak.unlabeled",

@@ -12,7 +12,7 @@ import pytest
 
 from penchant.reports.kit.canvas import WIDEST_PHONE_FIGURE, Picture
 from penchant.reports.kit.tables import Table
-from penchant.studies.weak_to_strong import figures, lines
+from penchant.studies.weak_to_strong import figures, lines, salience
 from penchant.studies.weak_to_strong import page as weak_page
 from penchant.studies.weak_to_strong import words as weak_words
 from penchant.studies.weak_to_strong.summary import WeakToStrongSummary
@@ -295,6 +295,23 @@ def test_the_headline_is_of_the_median_pair_and_not_of_the_widest_gap() -> None:
     assert (
         "from −0.10 to 0.90, trained the naive way, and 3 of them are clearly above 0. 1 pair without a gap" in second
     )
+
+
+def test_what_the_ratio_goes_with_is_measured_within_a_supervisor() -> None:
+    cells = [
+        cell(
+            ratio=0.3 + 0.05 * n + 0.2 * (weak == "b"), weak=weak, prior_accuracy=about(0.6 + 0.02 * n), strong=f"s{n}"
+        )
+        for weak in ("a", "b")
+        for n in range(4)
+    ]
+    (table,) = salience.salience_tables(read(made_up(*cells)))
+    assert table.rows[0][0] == "accuracy after a few true labels"
+    assert table.rows[0][1].startswith("+0.25")  # 0.05 per 2 points
+    assert table.rows[0][2:] == ("8", "2")
+    assert len(table.rows) == 1  # ceilings are all the same, and nothing was asked in other words
+    assert salience.salience_picture(read(made_up(*cells))) is not None
+    assert salience.salience_tables(read(made_up(*cells[:5]))) == []
 
 
 def test_every_student_has_what_a_good_generalization_is_asked_for() -> None:

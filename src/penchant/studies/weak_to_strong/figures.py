@@ -32,6 +32,7 @@ from penchant.reports.kit.canvas import (
 from penchant.reports.kit.text import number, recorded, short
 from penchant.studies.weak_to_strong.flow import flow_picture
 from penchant.studies.weak_to_strong.lines import layers_picture, sizes_picture
+from penchant.studies.weak_to_strong.salience import salience_picture
 from penchant.studies.weak_to_strong.summary import Pairing, Ratio, StudentResult, WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import legend
 from penchant.weak.figures import fitted_percent_axis, plot_curve, reliability_picture
@@ -55,6 +56,7 @@ def weak_pictures(study: WeakToStrongSummary) -> dict[str, Picture]:
         "pgr": _ratios(study),
         "agreement": _agreements(study),
         "little": _few_labels(study),
+        "salience": salience_picture(study),
         "curve": _training(study),
         "reliability": _reliability(study),
         "flow": flow_picture(study),

@@ -14,6 +14,7 @@ from penchant.reports.kit.text import DASH, count, listing, number, percent, rec
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.weak_to_strong.figures import weak_pictures
 from penchant.studies.weak_to_strong.generalization import generalization_table
+from penchant.studies.weak_to_strong.salience import salience_tables
 from penchant.studies.weak_to_strong.summary import StrongModel, StudentResult, WeakToStrongSummary
 from penchant.studies.weak_to_strong.words import CAPTIONS, findings, headline, legend, ratio
 
@@ -43,6 +44,7 @@ def weak_context(study: WeakToStrongSummary, pictures: Mapping[str, Picture]) ->
             generalization_table(study, HEADS, lambda student: _names(study, student)),
             _agreement(study),
             _few_labels(study),
+            *salience_tables(study),
             *_stopping(study),
             _rows(study),
         ],

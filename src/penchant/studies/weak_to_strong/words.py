@@ -28,6 +28,9 @@ CAPTIONS = {
     "its supervisor.",
     "little": "How little it takes: performance gap recovered by naive students against the number of weak labels that "
     "they see, first task, with 95% intervals. Each has the ceiling of a student that saw the truth of as many rows.",
+    "salience": "Performance gap recovered by naive students against what their model knows of the task: the accuracy "
+    "of a probe that learned from a few true labels. A marker for each task and supervisor, with 95% intervals; a thin "
+    "line joins the students of one.",
     "flow": "Which rows train whom, first task. A supervisor never labels what it learned from, and the truth of what "
     "it labels reaches the ceiling (and the controls) alone.",
     "curve": "Accuracy on the truth over training, and below it agreement with the supervisor's answers on the same "
