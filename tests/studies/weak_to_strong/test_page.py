@@ -356,10 +356,14 @@ def _depths() -> dict[str, Any]:
     return study
 
 
-def test_the_figure_of_accuracies_comes_first_and_supervisors_stand_at_their_layers() -> None:
-    study = _depths()
-    assert next(iter(weak_pictures(study))) == "layer"
+@pytest.mark.slow
+def test_the_figure_of_accuracies_comes_first() -> None:
+    assert next(iter(weak_pictures(_depths()))) == "layer"
     assert next(iter(weak_pictures(made_up(*BOTH)))) == "accuracy"
+
+
+def test_supervisors_stand_at_their_layers() -> None:
+    study = _depths()
     places = lines._layers_of_supervisors(read(study), {"big, layer 5": 5, "big, layer 9": 9})
     assert places == {"big, layer 2": 2.0, "big, layer 5": 5.0}
     study["config"]["weak"][1] = {"name": "tfidf"}
