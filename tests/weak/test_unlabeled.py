@@ -49,6 +49,10 @@ def test_it_learns_from_them_and_stands_beside_its_control(
     assert sum(use["report"]["class_shares"]) == pytest.approx(1)
     page = (tmp_path / "run" / "report.html").read_text()
     assert "FixMatch learned from 90 rows without labels" in page
+    # what the run is, and its gain, stand in the first screen
+    assert "mlp, " in page[: page.index("What can be measured")]
+    assert "fixmatch" in page[: page.index("What can be measured")]
+    assert "The control has" in page[: page.index("What can be measured")]
     # nothing that it saw may be labelled by it later, with or without a label; it saw no row held out
     texts = [json.loads(line)["text"] for line in Path(files["unlabeled"]).read_text().splitlines()]
     assert len(load_classifier(tmp_path / "run" / "classifier").learned_marks) == 48 + 90

@@ -26,6 +26,8 @@ CAPTIONS = {
     "reliability": "On held-out rows. Above the dotted line, student and supervisor agree more often than the "
     "student's confidence says.",
 }
+CONTROL = "  the control has"
+"""How the line of a student beside its control begins."""
 READ = 400  # characters of a text to read
 
 
@@ -50,7 +52,7 @@ def weak_train_page(result: StudentResult, config: JsonObject, provenance: Mappi
         "numbers_file": "result.json",
         "folder": "",
         "intervals": INTERVALS,
-        "headline": [_sentence(lines[0]), _sentence(lines[-1])],
+        "headline": [_sentence(line) for line in _headline(lines, result)],
         "section": "What can be measured without true labels",
         "methods": [],
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
@@ -69,10 +71,19 @@ def weak_train_page(result: StudentResult, config: JsonObject, provenance: Mappi
     return render_page(TEMPLATE, context)
 
 
+def _headline(lines: Sequence[str], result: StudentResult) -> list[str]:
+    """Return the lines that answer first: agreement, a gain over the control where it was measured, and the truth."""
+    gain = [line for line in lines if line.startswith(CONTROL)] if result.unlabeled and result.unlabeled.gain else []
+    return [lines[0], *gain, lines[-1]]
+
+
 def _recorded_names(config: JsonObject) -> list[tuple[str, str]]:
     """Return student and data as the settings name them."""
     student, data = config.get("student"), config.get("data")
     parts = [student.get("name"), student.get("model")] if isinstance(student, Mapping) else []
+    algorithm = student.get("algorithm") if isinstance(student, Mapping) else None
+    if isinstance(algorithm, Mapping) and algorithm.get("name") != "supervised":
+        parts.append(algorithm.get("name"))
     path = data.get("path") if isinstance(data, Mapping) else data
     lines = [("Student", ", ".join(str(part) for part in parts if part)), ("Data", str(path or ""))]
     return [(label, text) for label, text in lines if text]
@@ -149,7 +160,7 @@ def _unlabeled(use: UnlabeledUse) -> list[str]:
         # only an interval on one side of zero is a gain or a loss
         verdict = "a gain" if use.gain.above(0) else "a loss" if use.gain.below(0) else "no difference that can be told"
         lines.append(
-            f"  the control has {_share(use.control_accuracy)} of the test rows right; the difference, row by row, is "
+            f"{CONTROL} {_share(use.control_accuracy)} of the test rows right; the difference, row by row, is "
             f"{_share(use.gain)}: {verdict}"
         )
     return lines

@@ -38,3 +38,9 @@ def test_columns_of_words_are_told_from_columns_of_numbers() -> None:
     )
     columns = ("run", "setting", "reward", "p", "change", "empty", "tests")
     assert Table("t", columns, rows).text_columns == {1}
+
+
+def test_a_table_with_texts_to_read_breaks_them() -> None:
+    """On one line a text would push the other columns off the page."""
+    assert Table("Rows to read", ("text", "label"), (("a text of many words " * 5, "good"),)).has_texts
+    assert not Table("Methods", ("method", "reward"), (("DPO", "0.52 [0.41, 0.63]"),)).has_texts

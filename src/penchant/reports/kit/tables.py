@@ -56,7 +56,14 @@ class Table:
             and not any(_NUMBER.match(row[index]) for row in self.rows if len(row) > index)
         )
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether a cell is a text to read, which would push other columns off the page on one line."""
+        return any(len(cell) > LONG_CELL for row in self.rows for cell in row)
 
+
+LONG_CELL = 60
+"""Characters from which a cell is a text to read, which may break; a name or a number may not."""
 _NUMBER = re.compile(r"\s*(?:p [<>=]? ?)?[+−-]?\d")
 """How a cell with a number begins: its sign, and the letter of a p-value before it."""
 _WORDS = re.compile(r"\s*[^\W\d_]")
