@@ -71,6 +71,7 @@ def test_a_result_shows_how_it_ended_and_its_numbers_before_and_after() -> None:
         {"status": "done", "steps": 3, "first": line(0.5), "final": line(0.75), "warnings": ["few"]},
     )
     assert repr(run) == "RunResult(dpo, done after 3 steps, runs/a)"
+    assert repr(pt.RunResult("dpo", run.path, {"status": "done", "steps": 1})).endswith("after 1 step, runs/a)")
     row = "<td>held_out accuracy</td><td>0.5 [0.4, 0.6]</td><td>0.75 [0.65, 0.85]</td><td><img src="
     assert row in run._repr_html_()
     assert "<td>warning</td><td></td><td>few</td>" in run._repr_html_()

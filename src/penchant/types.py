@@ -322,7 +322,8 @@ class RunResult:
     def __repr__(self) -> str:
         """Return how it ended and where it lies; all numbers would fill pages."""
         status = self.metrics.get("status")
-        steps = f" after {self.metrics['steps']} steps" if "steps" in self.metrics else ""
+        count = self.metrics.get("steps")
+        steps = "" if count is None else f" after {count} {'step' if count == 1 else 'steps'}"
         return (
             f"RunResult({', '.join(filter(None, (self.method, f'{status}{steps}' if status else '', str(self.path))))})"
         )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from penchant.cli.dry_run import changed_settings
+from penchant.cli.dry_run import _cost_lines, changed_settings
 from penchant.cli.main import main
 from penchant.config import load_config
 from penchant.methods import DPO, METHODS
 from penchant.rounds import ROUNDS
+from penchant.train.costs import Cost
 
 ROWS = [{"prompt": f"Who is number {n}?", "chosen": " It is me.", "rejected": " You."} for n in range(9)]
 SETTINGS = {
@@ -65,7 +67,7 @@ def test_every_method_shows_what_it_would_do_and_writes_nothing(
     assert out.count(f"\n{data}:") == 3
     length = {"ppo": "5 optimizer steps", "ppo_gt": "5 optimizer steps", "online_rlhf": "3 rounds"}
     assert f"\nlength: {length.get(method, '1 optimizer step')}, on cpu\n" in out
-    assert ("\ntime: between " in out) == (method != "online_rlhf")
+    assert bool(re.search(r"\ntime: (about \S|between .+ and )", out)) == (method != "online_rlhf")
     # what is scored is marked as `data show` marks it
     assert ("⟦" in out.partition("⋔")[2]) == (method in METHODS and not method.startswith("ppo"))
 
@@ -132,3 +134,9 @@ def test_settings_that_a_shell_would_break_are_quoted(call: Call, tiny_model: st
     assert code == 0
     line = next(line for line in out.splitlines() if line.startswith("settings: "))
     assert set(words) <= set(shlex.split(line.removeprefix("settings: ")))
+
+
+def test_two_bounds_that_are_written_alike_are_one() -> None:
+    same, apart = (next(_cost_lines(Cost(15.0, slowest, 1e9))) for slowest in (15.1, 600.0))
+    assert same == "time: about 15 s, by how fast this machine is now"
+    assert apart == "time: between 15 s and 10 minutes, by how fast this machine is now"

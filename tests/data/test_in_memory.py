@@ -104,6 +104,7 @@ def test_the_settings_of_a_file_hold_for_rows(tiny_model: str) -> None:
         (3, r"expected a path, a list of PromptGroup or of mappings, .*, got a int \(3\)"),
         ([GROUP, {}], r"item 1 of the list is a dict \(\{\}\), expected a PromptGroup as the others"),
         ([ROWS[0], "text"], r"item 1 of the list is a str \('text'\), expected a list of PromptGroup"),
+        (["Who?"], r"item 0 of the list .* prompts alone are \[\{'prompt': 'a text'\}, ...\], several files are"),
         (pd.DataFrame([["a", "b"]]), r"the DataFrame has the column 0, expected names that are text"),
         (pd.DataFrame([["a", "b"]], columns=["x", "x"]), "the DataFrame has several columns 'x': leave one"),
         ([{"prompt": {1, 2}}], r"row 0 of the list has a set \(\{1, 2\}\) in `prompt`; expected text, finite numbers"),

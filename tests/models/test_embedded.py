@@ -37,6 +37,8 @@ def test_it_opens_by_name_and_has_the_size_that_it_says(name: str) -> None:
     record = json.loads((EMBEDDED[name] / "record.json").read_text())
     assert record["parameters"] == count
     assert f"{count:,}" in (EMBEDDED[name] / "README.md").read_text()
+    # a notebook shows this where a cell ends in the policy: one line, not each layer
+    assert repr(policy) == f"Policy('{name}', {count / 1e6:.3g}M weights, cpu)"
 
 
 def test_the_weights_are_bfloat16_and_everything_is_small() -> None:

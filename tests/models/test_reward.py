@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def test_a_new_one_prefers_nobody(tiny_model: str) -> None:
     reward = new_reward(ModelConfig(name=tiny_model, device="cpu"))
     assert not torch.cat(reward.score(GROUPS)).any()
     assert reward.prefers("Bob slept.", " Long.", " No.") == 0.5
+    assert re.fullmatch(r"LearnedReward\('\S+', [\d.e-]+M weights, cpu\)", repr(reward)), repr(reward)
 
 
 def test_the_tree_gives_what_transformers_gives_for_the_last_token(tiny_model: str, tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def _cost_lines(cost: Cost | None) -> Iterator[str]:
         yield "time: not estimated, since it depends on what is sampled and labelled in each round"
         return
     fastest, slowest = rough_duration(cost.fastest_s), rough_duration(cost.slowest_s)
-    yield f"time: between {fastest} and {slowest}, by how fast this machine is now"
+    span = f"about {fastest}" if fastest == slowest else f"between {fastest} and {slowest}"
+    yield f"time: {span}, by how fast this machine is now"
     yield f"memory: about {file_size(int(cost.memory))}"
 
 

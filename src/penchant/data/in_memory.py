@@ -25,6 +25,8 @@ from penchant.types import PromptGroup
 Source = str | PurePath | Iterable[object]
 """What loaders read: a path or hub id, or rows of the session."""
 KINDS = "a list of PromptGroup or of mappings, a DataFrame (pandas, polars), or a datasets.Dataset"
+# a text alone may be a prompt or the name of a file, and neither must be read as the other
+TEXTS = "prompts alone are [{'prompt': 'a text'}, ...], several files are {'sources': ['a.jsonl', 'b.jsonl']}"
 
 
 def data_source(value: object) -> str:
@@ -125,7 +127,8 @@ def _group_lines(kind: str, rows: Sequence[object]) -> Iterable[bytes]:
 def _row_line(kind: str, number: int, row: object) -> bytes:
     """Return a row as a line of JSON."""
     if not isinstance(row, Mapping):
-        raise InputError(f"item {number} of the {kind} is {_excerpt(row)}, expected {KINDS}")
+        advice = f"; {TEXTS}" if isinstance(row, str) else ""
+        raise InputError(f"item {number} of the {kind} is {_excerpt(row)}, expected {KINDS}{advice}")
     values = {str(column): _json_value(value, kind, number, str(column)) for column, value in row.items()}
     try:
         return json.dumps(values, ensure_ascii=False, allow_nan=False).encode() + b"\n"

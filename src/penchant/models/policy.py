@@ -41,6 +41,10 @@ class Policy:
     name: str
     sampler: Sampler = draw
 
+    def __repr__(self) -> str:
+        """Return what it is in one line; a dataclass would print every layer of the network."""
+        return repr_network(type(self).__name__, self.name, self.model)
+
     @cached_property
     def scorer(self) -> Scorer:
         """The engine on this model; made on first use, since it probes the model's attention."""
@@ -227,3 +231,10 @@ def merge_identical(responses: Sequence[Response]) -> list[Response]:
         key = (response.text, response.token_ids, response.finished)
         counts[key] = counts.get(key, 0) + response.count
     return [Response(text, ids, finished, count) for (text, ids, finished), count in counts.items()]
+
+
+def repr_network(kind: str, name: str, model: nn.Module) -> str:
+    """Return a model in one line: its kind, what it was loaded from, its size and its device."""
+    weights = list(model.parameters())
+    size = sum(weight.numel() for weight in weights) / 1e6
+    return f"{kind}({name!r}, {size:,.3g}M weights, {weights[0].device if weights else 'no device'})"

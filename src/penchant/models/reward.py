@@ -33,7 +33,7 @@ from penchant.files import atomic_write, read_json
 from penchant.models.finished import check_finished, reward_checkpoint
 from penchant.models.in_memory import model_source
 from penchant.models.load import check_saved_files, open_network
-from penchant.models.policy import save_network
+from penchant.models.policy import repr_network, save_network
 from penchant.models.saved_template import save_template
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.thoughts import READ_THOUGHTS, has_thoughts, split_thoughts
@@ -92,6 +92,10 @@ class LearnedReward:
     offset: float = 0.0
     mark: str = ""
     unnamed: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return what it is in one line; a dataclass would print every layer of the network."""
+        return repr_network(type(self).__name__, self.mark + self.name, self.model)
 
     is_checked_reward = True  # keeps the contract of `penchant.rewards.checked_reward` by itself
 
