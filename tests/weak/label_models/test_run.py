@@ -67,6 +67,7 @@ def test_labels_numbers_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture
     assert accuracy > 0.75
     page = (out / "report.html").read_text()
     assert "The majority beside each model" in page
+    assert page.count("<bdi>estimated</bdi>") == page.count("<bdi>true</bdi>") == 1  # which marker is which
     first = numbers["sources"][0]
     assert first["true"]["value"] == pytest.approx(0.85, abs=0.08)
     assert first["estimated"]["low"] <= first["estimated"]["value"] <= first["estimated"]["high"]

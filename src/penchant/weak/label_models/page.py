@@ -51,6 +51,8 @@ def sources_context(
         "title": "Labels from many weak sources",
         "headline": [f"{headline(result)}.", f"{_capital(verdict(result))}."],
         "section": "Accuracy of the sources",
+        # in the order in which they are drawn, whose markers these are
+        "legend": ["estimated", "true"] if any(source.true for source in result.sources) else [],
         "warnings": [
             {
                 "about": ", ".join(short(name, NAME) for name in warning.sources) or "all",
