@@ -16,7 +16,11 @@ from penchant.models.in_memory import ModelName, model_source
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 from penchant.session.objects import CodeName, shown_name
 from penchant.weak.augmentation.settings import Views
-from penchant.weak.semi_supervised.settings import Algorithm, Supervised
+from penchant.weak.semi_supervised.settings import (
+    AnyAlgorithm,
+    OuterAlgorithm,
+    Supervised,
+)
 
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Rows = Annotated[int | None, Field(ge=10, le=1_000_000_000)]
@@ -32,17 +36,23 @@ L2_CANDIDATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 class Tfidf(Config):
     """Logistic regression on TF-IDF weights of words."""
 
+    added_fields: ClassVar[frozenset[str]] = frozenset({"algorithm"})
+
     name: Literal["tfidf"] = "tfidf"
+    algorithm: OuterAlgorithm = Supervised()
+    """How often it is trained, and on which labels: once (`supervised`), by `self_training`, `confident_learning`."""
     rows: Rows = None
     """It learns from so many rows of those it could have; all if not given."""
 
     @property
     def label(self) -> str:
-        return f"TF-IDF{_rows_suffix(self.rows)}"
+        return f"TF-IDF{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
 
 
 class Probe(Config):
     """A linear probe of a language model's activations, or an encoder's, which are computed once for all probes."""
+
+    added_fields: ClassVar[frozenset[str]] = frozenset({"algorithm"})
 
     name: Literal["probe"] = "probe"
     model: Annotated[ModelName, Field(min_length=1)]
@@ -53,13 +63,15 @@ class Probe(Config):
     dtype: Dtype = "auto"
     """Of the model's weights. `auto`: float32. With bfloat16, newer processors and GPUs read texts several times as
     fast, and activations have three digits."""
+    algorithm: OuterAlgorithm = Supervised()
+    """How often it is trained, and on which labels: once (`supervised`), by `self_training`, `confident_learning`."""
     rows: Rows = None
     """It learns from so many rows of those it could have; all if not given."""
 
     @property
     def label(self) -> str:
         layer = "" if self.layer == -1 else f", layer {self.layer}"
-        return f"{_short(self.model)}{layer}{_rows_suffix(self.rows)}"
+        return f"{_short(self.model)}{layer}{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
 
 
 class Mlp(Config):
@@ -72,7 +84,7 @@ class Mlp(Config):
     """Activations after this layer; 0 is the embedding, negative ones count from the last."""
     dtype: Dtype = "auto"
     """Of the model's weights. `auto`: float32."""
-    algorithm: Algorithm = Supervised()
+    algorithm: AnyAlgorithm = Supervised()
     """What is made of the labels, and of rows without them."""
     confident_share: Annotated[float | None, Field(gt=0, le=1)] = None
     """Of each class, keep the labels that their supervisor is surest of, this share of them and all that are certain;
@@ -97,8 +109,7 @@ class Mlp(Config):
     @property
     def label(self) -> str:
         layer = "" if self.layer == -1 else f", layer {self.layer}"
-        algorithm = "" if isinstance(self.algorithm, Supervised) else f", {self.algorithm.label}"
-        return f"{_short(self.model)}{layer}, small network{algorithm}{_rows_suffix(self.rows)}"
+        return f"{_short(self.model)}{layer}, small network{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
 
 
 class Training(Config):
@@ -144,6 +155,8 @@ class Words(Config):
 class LanguageModel(Config):
     """A language model that classifies: fine-tuned, in whole or by adapters, or as it is (`training: null`)."""
 
+    added_fields: ClassVar[frozenset[str]] = frozenset({"algorithm"})
+
     name: Literal["lm"] = "lm"
     model: Annotated[ModelName, Field(min_length=1)]
     """A built-in name, a folder or a hub id."""
@@ -161,6 +174,8 @@ class LanguageModel(Config):
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
     longest: Annotated[int, Field(ge=8, le=1_000_000)] = 256
     """Tokens of a text that are read."""
+    algorithm: OuterAlgorithm = Supervised()
+    """How often it is trained, and on which labels: once (`supervised`), by `self_training`, `confident_learning`."""
     rows: Rows = None
     """It learns from so many rows of those it could have; all if not given."""
 
@@ -171,7 +186,7 @@ class LanguageModel(Config):
         lora = ", LoRA" if self.lora else ""
         shots = f"{self.shot_count} shots, " if self.shot_count else ""
         words = "" if isinstance(self.reading, Head) else f", {shots}words"
-        return f"{_short(self.model)}, {mode}{lora}{words}{_rows_suffix(self.rows)}"
+        return f"{_short(self.model)}, {mode}{lora}{words}{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
 
     @property
     def stops_early(self) -> bool:
@@ -303,3 +318,7 @@ def _short(model: str) -> str:
 
 def _rows_suffix(rows: int | None) -> str:
     return "" if rows is None else f" on {rows} rows"
+
+
+def _algorithm_suffix(algorithm: AnyAlgorithm) -> str:
+    return "" if isinstance(algorithm, Supervised) else f", {algorithm.label}"

@@ -131,6 +131,9 @@ class WeakToStrongConfig(LimitedStudy):
                 "with its ending, such as reviews.csv"
             )
         self._check_files(files)
+        # a study fits all probes of a model in one batch, once
+        if any(isinstance(spec, Probe) and spec.algorithm.name != "supervised" for spec in (*self.weak, *self.strong)):
+            raise ValueError("a probe of a study has no `algorithm`: take a small network (`name: mlp`) or TF-IDF")
         if not any(self.is_paired(weak, strong) for weak in self.weak for strong in self.strong):
             raise ValueError(
                 "`pairs: deeper` leaves no pair: no student reads a later layer of a supervisor's model (negative "

@@ -40,6 +40,7 @@ from penchant.weak.networks.network import Network
 from penchant.weak.semi_supervised.arms import Arm, network_arms
 from penchant.weak.semi_supervised.loop import Steps, train_arms
 from penchant.weak.semi_supervised.report import UnlabeledReport
+from penchant.weak.semi_supervised.settings import ConfidentLearning, SelfTraining
 from penchant.weak.settings import Mlp
 
 WEIGHTS = "mlp.safetensors"
@@ -112,7 +113,10 @@ class MlpClassifier:
             vectors=tuple(torch.as_tensor(vector.predict_proba(rows)) for vector in self.vectors),
         )
         attributes = tuple(vector.shape[1] for vector in arm.vectors)
-        arms = network_arms(settings.algorithm, [arm])
+        algorithm = settings.algorithm
+        if isinstance(algorithm, SelfTraining | ConfidentLearning):
+            raise InputError(f"{algorithm.name} trains several networks: make the classifier by `make_classifier`")
+        arms = network_arms(algorithm, [arm])
         # of the same seed every algorithm starts from the same weights
         start = HeadWeights.initial(
             [each.seed for each in arms],
@@ -122,7 +126,7 @@ class MlpClassifier:
         )
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
         network = Heads(views, start, dropout=settings.dropout, attributes=attributes)
-        trained = train_arms(network, settings.algorithm, arms, steps)
+        trained = train_arms(network, algorithm, arms, steps)
         # a saved network has to scale what it is asked about as it scaled what it learned
         self._weights, self._scaling = _weights_of(trained.network), (views.mean, views.scale)
         self.report = trained.reports[0] if trained.reports else None

@@ -18,8 +18,19 @@ from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.probe_fit import STEPS
 from penchant.weak.classifiers.tfidf import SklearnClassifier
 from penchant.weak.contract import KIND, Classifier, read_kind
-from penchant.weak.semi_supervised.settings import LabelVectors
-from penchant.weak.settings import ChessEngine, ClassifierSpec, LanguageModel, Mlp, OwnClassifier, Shrinkage, Tfidf
+from penchant.weak.semi_supervised.confident_learning import ConfidentClassifier
+from penchant.weak.semi_supervised.self_training import SelfTrainedClassifier
+from penchant.weak.semi_supervised.settings import ConfidentLearning, LabelVectors, SelfTraining, Supervised
+from penchant.weak.settings import (
+    ChessEngine,
+    ClassifierSpec,
+    LanguageModel,
+    Mlp,
+    OwnClassifier,
+    Probe,
+    Shrinkage,
+    Tfidf,
+)
 
 
 def make_classifier(
@@ -39,22 +50,49 @@ def make_classifier(
         l2, steps: of a probe.
         folder: where a fine-tuned language model keeps its checkpoints, and resumes from them; the caller removes it.
     """
-    if isinstance(settings, Tfidf):
-        return SklearnClassifier(names=names, loss=loss)
-    if isinstance(settings, ChessEngine):
-        return ChessEngineClassifier(settings, names=names)
-    if isinstance(settings, LanguageModel):
-        return LanguageModelClassifier(settings, names=names, loss=loss, seed=seed, folder=folder)
-    if isinstance(settings, OwnClassifier):
-        return CustomClassifier(settings, names=names, loss=loss, seed=seed)
-    if isinstance(settings, Mlp):
-        algorithm = settings.algorithm
-        folders = algorithm.vectors if isinstance(algorithm, LabelVectors) else ()
-        vectors = [load_classifier(folder) for folder in folders]
-        return MlpClassifier(settings, names=names, loss=loss, seed=seed, vectors=vectors)
-    # without a folder: activations of one command go with its process
-    features = ModelFeatures(settings.model, settings.layer, dtype=settings.dtype)
-    return ProbeClassifier(features, names=names, loss=loss, l2=l2, steps=steps, seed=seed)
+    stores: dict[tuple[str, int, str], ModelFeatures] = {}
+
+    def features_of(spec: Probe | Mlp) -> ModelFeatures:
+        # what is trained several times reads its rows once; without a folder activations go with the process
+        key = spec.model, spec.layer, spec.dtype
+        if key not in stores:
+            stores[key] = ModelFeatures(spec.model, spec.layer, dtype=spec.dtype)
+        return stores[key]
+
+    def make(spec: ClassifierSpec, part: str | None = None) -> Classifier:
+        if isinstance(spec, Tfidf):
+            return SklearnClassifier(names=names, loss=loss)
+        if isinstance(spec, ChessEngine):
+            return ChessEngineClassifier(spec, names=names)
+        if isinstance(spec, LanguageModel):
+            # a part of the training must not resume from another's checkpoint
+            part_folder = folder / part if folder and part else folder
+            return LanguageModelClassifier(spec, names=names, loss=loss, seed=seed, folder=part_folder)
+        if isinstance(spec, OwnClassifier):
+            return CustomClassifier(spec, names=names, loss=loss, seed=seed)
+        if isinstance(spec, Mlp):
+            algorithm = spec.algorithm
+            folders = algorithm.vectors if isinstance(algorithm, LabelVectors) else ()
+            vectors = [load_classifier(folder) for folder in folders]
+            return MlpClassifier(spec, features=features_of(spec), names=names, loss=loss, seed=seed, vectors=vectors)
+        return ProbeClassifier(features_of(spec), names=names, loss=loss, l2=l2, steps=steps, seed=seed)
+
+    if isinstance(settings, OwnClassifier | ChessEngine):
+        return make(settings)
+    inner: ClassifierSpec = settings.replace(algorithm=Supervised())
+    match settings.algorithm:
+        case SelfTraining() as algorithm:
+            # made here, so that settings that it cannot have are refused before the first teacher has learned
+            student = inner.replace(**algorithm.student)
+            return SelfTrainedClassifier(
+                algorithm,
+                lambda number: make(student if number else inner, f"round-{number}"),
+                names=names,
+                seed=seed,
+            )
+        case ConfidentLearning() as algorithm:
+            return ConfidentClassifier(algorithm, lambda part: make(inner, part), names=names, seed=seed)
+    return make(settings)
 
 
 def load_classifier(folder: str | Path, *, code: str | None = None) -> Classifier:

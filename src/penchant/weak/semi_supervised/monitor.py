@@ -73,13 +73,13 @@ class Monitor:
                     tuple(label_shares.tolist()),
                     float(gaps[:, arm].mean()),
                     float(losses[:, arm].mean()),
-                    tuple(_warnings(mask_rate, class_shares, label_shares)),
+                    tuple(collapse_warnings(mask_rate, class_shares, label_shares)),
                 )
             )
         return reports
 
 
-def _warnings(mask_rate: float, class_shares: Tensor, label_shares: Tensor) -> list[str]:
+def collapse_warnings(mask_rate: float, class_shares: Tensor, label_shares: Tensor) -> list[str]:
     """Return sentences on a mask that is empty and on classes that took over or went missing."""
     # no class can be missing where nothing counted
     if mask_rate == 0:

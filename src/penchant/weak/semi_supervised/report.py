@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from penchant.metrics.estimates import Coefficient
 from penchant.typed_json import OMITTED
 
 
@@ -46,3 +47,37 @@ class UnlabeledReport:
     loss: float
     warnings: tuple[str, ...]
     division: Annotated[Division | None, OMITTED] = None
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A label that is held to be wrong.
+
+    Attributes:
+        row: its place among the rows that the classifier was given. given, suggested: its class, and the most probable
+            one. probability: of the given class, by a classifier that did not learn from the row.
+    """
+
+    row: int
+    given: int
+    suggested: int
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseReport:
+    """How many labels are wrong, as cross-validated predictions tell.
+
+    Attributes:
+        rows: with labels. suspects: labels that are held to be wrong. treatment: what became of these.
+        rate: estimated share of wrong labels, those that cannot be named too.
+        matrix: probability of each label (column) given the true class (row).
+        warnings: what looks wrong.
+    """
+
+    rows: int
+    suspects: int
+    treatment: str
+    rate: Coefficient
+    matrix: tuple[tuple[float, ...], ...]
+    warnings: tuple[str, ...]

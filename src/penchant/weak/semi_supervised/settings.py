@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from penchant.config import Config
+from penchant.config.limits import Arguments
+from penchant.weak.augmentation.settings import Augmentation
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -184,6 +186,46 @@ class LabelVectors(Config):
         return f"{len(self.vectors)} label vectors" + (", shuffled" if self.shuffle else "")
 
 
+class SelfTraining(Config):
+    """Learn from the surest labels of a teacher, which learned from the labels, and teach the next (Noisy Student)."""
+
+    name: Literal["self_training"] = "self_training"
+    rounds: Annotated[int, Field(ge=1, le=100)] = 3
+    """Students after the first teacher."""
+    labels: Literal["soft", "hard"] = "soft"
+    """The teacher's probabilities, or its most probable class (pseudo-labels)."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """How many of the rows of each predicted class are learned, the surest first."""
+    threshold: Share = 0.0
+    """Of these, only rows whose most probable class has at least this probability."""
+    balance: Literal["labels", "uniform", "none"] = "labels"
+    """Weigh pseudo-labels so that classes are as frequent as among the labels, all alike, or as they come."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """How much a pseudo-label counts on average against a label."""
+    noise: tuple[Augmentation, ...] = ()
+    """How the student's rows are changed, one augmentation after the other. A small network has its dropout besides."""
+    student: Arguments = Field(default_factory=dict)
+    """Settings that students have in place of the teacher's, such as `{hidden: 256}` for larger ones."""
+
+    @property
+    def label(self) -> str:
+        return f"self-training, {self.rounds} rounds"
+
+
+class ConfidentLearning(Config):
+    """Leave out labels that cross-validated predictions speak against (Northcutt et al. 2021)."""
+
+    name: Literal["confident_learning"] = "confident_learning"
+    folds: Annotated[int, Field(ge=2, le=100)] = 5
+    """Parts of the rows; what is said of a part was learned from the others. Related rows are in one."""
+    treatment: Literal["drop", "reweight"] = "drop"
+    """Of suspect labels: leave them out, or count them by how probable they are found."""
+
+    @property
+    def label(self) -> str:
+        return f"confident learning, {self.treatment}"
+
+
 def add_name(value: object) -> object:
     """Return an algorithm's settings for its name alone."""
     return {"name": value} if isinstance(value, str) else value
@@ -194,3 +236,15 @@ Algorithm = Annotated[
     BeforeValidator(add_name),
 ]
 """What is made of labels and of rows without them."""
+AnyAlgorithm = Annotated[
+    Annotated[
+        Supervised | MeanTeacher | FixMatch | Uda | DivideMix | LabelVectors | SelfTraining | ConfidentLearning,
+        Field(discriminator="name"),
+    ],
+    BeforeValidator(add_name),
+]
+"""What a small network can learn by."""
+OuterAlgorithm = Annotated[
+    Annotated[Supervised | SelfTraining | ConfidentLearning, Field(discriminator="name")], BeforeValidator(add_name)
+]
+"""What any classifier can learn by: it is trained several times."""
