@@ -828,6 +828,12 @@ def test_what_a_model_knows_is_measured_with_a_few_true_labels(
     np.testing.assert_allclose(predicted[0], expected[0].numpy(), atol=1e-5)
 
 
+def test_a_probe_with_an_algorithm_is_refused(make: Callable[..., WeakToStrongConfig], stories: str) -> None:
+    probe = {"name": "probe", "model": stories, "algorithm": "confident_learning"}
+    with pytest.raises(InputError, match="a probe of a study has no `algorithm`"):
+        make(weak=["tfidf"], strong=[probe])
+
+
 def test_deeper_students_alone_learn_from_a_probe(make: Callable[..., WeakToStrongConfig], stories: str) -> None:
     probes = [{"name": "probe", "model": stories, "layer": layer} for layer in (1, 3, 5)]
     config = make(weak=[*probes[:2], "tfidf"], strong=probes, pairs="deeper")
