@@ -33,13 +33,16 @@ def within_slope(x: ArrayLike, y: ArrayLike, groups: Clusters, *, level: float =
         )
     if not (np.isfinite(across).all() and np.isfinite(up).all()):
         raise InputError("x and y must be finite")
+    # a group lies where it lies: only how its points lie to each other counts
     sizes = np.bincount(codes)
     across, up = (values - (np.bincount(codes, values) / sizes)[codes] for values in (across, up))
+    # without variation any slope fits
     spread = float(across @ across)
     if spread < 1e-12:
         return None
     slope, count = float(across @ up) / spread, len(sizes)
     degrees = len(across) - count - 1
+    # two points of one group always lie on a line
     if degrees < 1:
         return Estimate(slope, None, None, len(across), count, no_interval(len(across), "point"))
     error = math.sqrt(float(np.square(up - slope * across).sum()) / degrees / spread)

@@ -30,8 +30,8 @@ def pairs_spec(task: TaskSpec) -> TaskSpec:
         InputError: it has other than two classes.
     """
     if len(task.classes) != 2:
-        known = ", ".join(task.classes) or "options of each row's own"
-        raise InputError(f"{task.name}{SUFFIX}: pairs are made of a task with two classes, and {task.name} has {known}")
+        classes = ", ".join(task.classes) or "options of each row's own"
+        raise InputError(f"{task.name}{SUFFIX}: pairs are made of a task with two classes, and this has {classes}")
     return replace(task, name=f"{task.name}{SUFFIX}", title=f"{task.title}, pairs", classes=())
 
 

@@ -296,19 +296,19 @@ def _training(study: WeakToStrongSummary) -> Picture | None:
     models = {model.label: model for model in study.strong}
     # lines of several tasks or models would not be told apart; a probe hardly overfits, a fine-tuned model does
     task, _, strong = next((pair for pair in observed if models[pair[2]].learning == "fine-tuned"), observed[0])
-    drawn = [s for s in study.cells if (s.task, s.strong) == (task, strong) and s.training.curve]
+    cells = [s for s in study.cells if (s.task, s.strong) == (task, strong) and s.training.curve]
     parts = [lambda look: look.accuracy, lambda look: look.agreement]
     # which answers agree is not known of more than two classes
-    parts = parts if all(look.agreement is not None for s in drawn for look in s.training.curve or ()) else parts[:1]
+    parts = parts if all(look.agreement is not None for s in cells for look in s.training.curve or ()) else parts[:1]
     dashes: tuple[Dash, ...] = ("-", "--", ":")
     # ticks stand where somebody looked, for all lines together
-    looks = sorted({look.after for student in drawn for look in student.training.curve or ()})
+    looks = sorted({look.after for student in cells for look in student.training.curve or ()})
     with style():
         figure = Figure(figsize=(5.4, 0.6 + 2.8 * len(parts)), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(len(parts), squeeze=False, sharex=True)[:, 0]
         for axes, part, title in zip(panels, parts, CURVES, strict=False):
-            for student in drawn:
+            for student in cells:
                 color, _, marker = run_style(study.losses.index(student.loss))
                 # a figure of more than three supervisors repeats dashes; the tables tell them apart
                 dash = dashes[study.weak.index(student.weak) % len(dashes)]

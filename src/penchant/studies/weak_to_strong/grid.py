@@ -20,7 +20,7 @@ from penchant.studies.core.stage import Stage, absolute
 from penchant.studies.core.stage_settings import StageSettings
 from penchant.studies.weak_to_strong.names import (
     CEILING,
-    FEW,
+    FEW_LABELS,
     RANDOM,
     chain_name,
     chained_name,
@@ -111,8 +111,8 @@ class _Stages:
                 columns=dict(file.columns),
                 test_share=None if file.test_path else file.test_share,
             )
-            places = zip(("file", "test_file"), paths, strict=False)
-            return self._task("rows", ["rows"], settings, {role: absolute(path) for role, path in places}, {})
+            inputs = dict(zip(("file", "test_file"), map(absolute, paths), strict=False))
+            return self._task("rows", ["rows"], settings, inputs, {})
         folder = data_folder()
         # the bytes of the files, so that the folder of data may move; without files the hub id stands for the rows
         content = [data_content(str(file)) for file in local_files(self.spec, folder)] or [self.spec.hub]
@@ -242,10 +242,10 @@ class _Stages:
         batched = {CEILING: self._task("students", ["students", probe.label, "ceiling"], ceiling, {}, shared)}
         if config.few_rows:
             # a stage of its own, so that the ceiling's keeps the address that it had
-            few = replace(ceiling, few=config.few_rows, controls=False, wordings=0)
+            prior = replace(ceiling, few_rows=config.few_rows, controls=False, wordings=0)
             # nobody asks what it says of rows in other words
             read = {name: stage for name, stage in shared.items() if not name.startswith("wording")}
-            batched[FEW] = self._task("students", ["students", probe.label, "few rows"], few, {}, read)
+            batched[FEW_LABELS] = self._task("students", ["students", probe.label, "few rows"], prior, {}, read)
         # one stage per supervisor: one that fails takes nobody's students but its own
         supervised = SupervisedProbesSettings(
             **vars(ceiling) | {"supervised": True},
@@ -300,7 +300,7 @@ class _Stages:
         if config.few_rows and not isinstance(spec, LanguageModel):
             # a model that is fine-tuned on so few rows takes a step or two, and knows no more than it did
             few_rows, _, _ = self._classifier(spec.model_copy(update={"rows": config.few_rows}), tuned)
-            add(FEW, "few rows", replace(ceiling, classifier=few_rows, templates=()))
+            add(FEW_LABELS, "few rows", replace(ceiling, classifier=few_rows, templates=()))
         if config.controls:
             add(RANDOM, "random labels", replace(ceiling, truth="random"))
         for number, supervisor in enumerate(config.weak):

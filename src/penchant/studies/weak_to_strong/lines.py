@@ -38,7 +38,7 @@ NAME = 26  # characters of a supervisor's name in a panel
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Axis:
     """The horizontal axis of the panels.
 
     Attributes:
@@ -69,7 +69,7 @@ def sizes_picture(study: WeakToStrongSummary) -> Picture | None:
         axes.set_xlabel("parameters of the student", loc="right")
 
     # which size a supervisor has, no stage notes
-    sizes = _Place({label: size for size, label in best.items()}, {}, finish)
+    sizes = _Axis({label: size for size, label in best.items()}, {}, finish)
     return _panels_picture(study, sizes, "Accuracy against the student's size")
 
 
@@ -90,7 +90,7 @@ def layers_picture(study: WeakToStrongSummary) -> Picture | None:
         axes.xaxis.set_major_locator(FixedLocator(sorted({*layer_of.values(), *supervisors.values()})))
         axes.set_xlabel(f"layer of {short(reader, NAME)}", loc="right")
 
-    return _panels_picture(study, _Place(layer_of, supervisors, finish), "Accuracy against the layer")
+    return _panels_picture(study, _Axis(layer_of, supervisors, finish), "Accuracy against the layer")
 
 
 def _layers_of_supervisors(study: WeakToStrongSummary, layer_of: Mapping[str, int]) -> dict[str, float]:
@@ -106,14 +106,14 @@ def _layers_of_supervisors(study: WeakToStrongSummary, layer_of: Mapping[str, in
     }
 
 
-def _panels_picture(study: WeakToStrongSummary, place: _Place, title: str) -> Picture | None:
+def _panels_picture(study: WeakToStrongSummary, axis: _Axis, title: str) -> Picture | None:
     """Draw a row of panels for each task, with a column for each of the first losses; None with one place alone."""
-    drawn = [student for student in study.cells if student.strong in place.students]
+    cells = [student for student in study.cells if student.strong in axis.students]
     # one student alone makes no line
     tasks = [
         task.task
         for task in study.tasks
-        if len({place.students[student.strong] for student in drawn if student.task == task.task}) > 1
+        if len({axis.students[student.strong] for student in cells if student.task == task.task}) > 1
     ][:MOST_TASKS]
     # what students are shown is an experiment of its own
     losses = [loss for loss in study.losses if loss not in study.leaked][:MOST_COLUMNS]
@@ -121,15 +121,15 @@ def _panels_picture(study: WeakToStrongSummary, place: _Place, title: str) -> Pi
         return None
     panels = [(task, loss) for task in tasks for loss in losses]
     with style():
-        figure = _draw(study, panels, place, columns=len(losses), width=max(5.4, PANEL_WIDTH * len(losses)))
+        figure = _draw(study, panels, axis, columns=len(losses), width=max(5.4, PANEL_WIDTH * len(losses)))
         picture = export(figure, title, legend(study), narrow=False)
         # on a phone two columns would be too narrow for their ticks
-        narrow = draw_svg(_draw(study, panels, place, columns=1, width=PHONE_WIDTH))
+        narrow = draw_svg(_draw(study, panels, axis, columns=1, width=PHONE_WIDTH))
     return replace(picture, narrow=narrow)
 
 
 def _draw(
-    study: WeakToStrongSummary, panels: list[tuple[str, str]], place: _Place, *, columns: int, width: float
+    study: WeakToStrongSummary, panels: list[tuple[str, str]], axis: _Axis, *, columns: int, width: float
 ) -> Figure:
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(width, 0.4 + PANEL_HEIGHT * rows), layout="constrained")
@@ -140,26 +140,26 @@ def _draw(
     # of one task alone the page's first lines have the name
     several_tasks = len({task for task, _ in panels}) > 1
     for axes, (task, loss) in zip(grid.flat, panels, strict=True):
-        _draw_panel(axes, study, task, loss, place)
+        _draw_panel(axes, study, task, loss, axis)
         name = f"{short(titles[task], NAME)}, {short(loss, NAME)}" if several_tasks else short(loss, NAME)
         axes.set_title(f" {name}", loc="left", fontsize=SMALL_FONT_SIZE + 1, color=INK)
     return figure
 
 
-def _draw_panel(axes: Axes, study: WeakToStrongSummary, task: str, loss: str, place: _Place) -> None:
+def _draw_panel(axes: Axes, study: WeakToStrongSummary, task: str, loss: str, axis: _Axis) -> None:
     """Draw the students of one task and loss, a line for each supervisor, with the ceiling."""
-    students = [s for s in study.cells if (s.task, s.loss) == (task, loss) and s.strong in place.students]
+    students = [s for s in study.cells if (s.task, s.loss) == (task, loss) and s.strong in axis.students]
     # students of some supervisors may be missing, but a ceiling is the same under all of them
-    of_task = [s for s in study.cells if s.task == task and s.strong in place.students]
+    of_task = [s for s in study.cells if s.task == task and s.strong in axis.students]
     names = legend(study)
     color, _, marker = run_style(names.index("supervisor"))
     # one colour, that of the loss: where its line begins says whose students they are
     for name in dict.fromkeys(student.weak for student in students):
         of_supervisor = [student for student in students if student.weak == name]
         accuracy = of_supervisor[0].recovery.supervisor
-        points: dict[float, Estimate] = {place.students[s.strong]: s.recovery.student for s in of_supervisor}
-        if name in place.supervisors:
-            start = place.supervisors[name]
+        points: dict[float, Estimate] = {axis.students[s.strong]: s.recovery.student for s in of_supervisor}
+        if name in axis.supervisors:
+            start = axis.supervisors[name]
             axes.errorbar([start], [accuracy.value], yerr=error_arms([accuracy]), color=color, marker=marker,
                           markersize=5, markerfacecolor=PAPER, linestyle="none", zorder=3)  # fmt: skip
             _join(axes, (start, accuracy.value), points, names.index(loss))
@@ -168,9 +168,9 @@ def _draw_panel(axes: Axes, study: WeakToStrongSummary, task: str, loss: str, pl
             axes.annotate(f" {short(name, NAME)}", (0, accuracy.value), xycoords=("axes fraction", "data"),
                           xytext=(0, 2), textcoords="offset points", color=MUTED, fontsize=SMALL_FONT_SIZE)  # fmt: skip
         plot_curve(axes, names.index(loss), points)
-    plot_curve(axes, names.index("ceiling"), {place.students[s.strong]: s.recovery.ceiling for s in of_task})
+    plot_curve(axes, names.index("ceiling"), {axis.students[s.strong]: s.recovery.ceiling for s in of_task})
     fitted_percent_axis(axes.yaxis)
-    place.finish(axes)
+    axis.finish(axes)
 
 
 def _join(axes: Axes, start: tuple[float, float], points: Mapping[float, Estimate], index: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 CEILING, RANDOM = "ceiling|0", "random|0"
 """The student that learned the truth, and the one of labels that know nothing, as files name them."""
 
-FEW = "few|0"
+FEW_LABELS = "few|0"
 """The student of a few true labels: what its model knows of the task before it learns from a supervisor."""
 
 

@@ -71,9 +71,9 @@ def salience_picture(study: WeakToStrongSummary) -> Picture | None:
     with style():
         figure, axes = blank(5.4, 3.4)
         for index, supervisor in enumerate(supervisors):
-            own = [(student, value) for student, value in points if (student.task, student.weak) == supervisor]
-            own.sort(key=lambda point: point[1].value)
-            x, ratios = [value.value for _, value in own], [student.pgr for student, _ in own]
+            students = [(student, value) for student, value in points if (student.task, student.weak) == supervisor]
+            students.sort(key=lambda point: point[1].value)
+            x, ratios = [value.value for _, value in students], [student.pgr for student, _ in students]
             _, _, marker = run_style(index)
             y = [ratio.value or 0.0 for ratio in ratios]
             axes.errorbar(x, y, yerr=error_arms(ratios), color=color, marker=marker, markersize=5, linestyle="none")

@@ -123,8 +123,8 @@ class WeakToStrongConfig(LimitedStudy):
     def _check(self) -> Self:
         # before anything asks for a task's classes
         files = [name for name in self.tasks if is_data_file(name)]
-        known = [name for name in self.tasks if name in NAMES or is_pairs(name) or is_extension(name)]
-        if unknown := [name for name in self.tasks if name not in (*known, *files)]:
+        tasks = [name for name in self.tasks if name in NAMES or is_pairs(name) or is_extension(name)]
+        if unknown := [name for name in self.tasks if name not in (*tasks, *files)]:
             hints = "".join(suggest(name, NAMES) for name in unknown)
             raise ValueError(
                 f"`tasks` has {', '.join(unknown)}; there are {', '.join(NAMES)}{hints}. A file of your own is named "

@@ -111,7 +111,7 @@ class ProbesSettings(StageSettings):
         layer, rows: of each probe. l2, steps: of its training.
         controls: whether the controls are among them.
         wordings: how many stages there are of test rows in other words.
-        few: of the stage of what the model knows, the number of true labels that its probe learns from.
+        few_rows: of the stage of what the model knows, the number of true labels that its probe learns from.
     """
 
     task: Annotated[TaskClasses, INLINED]
@@ -122,7 +122,7 @@ class ProbesSettings(StageSettings):
     layer: int
     rows: int | None
     wordings: int
-    few: Annotated[int | None, OMITTED] = None
+    few_rows: Annotated[int | None, OMITTED] = None
     supervised: bool = False  # the class says it too, and the key keeps the two kinds of address apart
 
 

@@ -20,7 +20,7 @@ from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.studies.core.job import StageJob
 from penchant.studies.weak_to_strong.names import (
     CEILING,
-    FEW,
+    FEW_LABELS,
     RANDOM,
     WEAK,
     chained_name,
@@ -95,7 +95,7 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
     for seed in settings.seeds:
         _, other = halves_of(train, seed)
         # groups were shuffled when the half was made, so the first rows are a random part, and fewer are among more
-        other = other[: settings.few or settings.rows]
+        other = other[: settings.few_rows or settings.rows]
         rows = [train[index] for index in other]
         jobs = _of_weak_labels(job, supervised, seed, len(other)) if supervised else {}
         jobs |= _of_truth(settings, jobs, rows, classes, seed)
@@ -342,5 +342,5 @@ def _of_truth(settings: ProbesSettings, jobs: Jobs, rows: Sequence[LabeledExampl
         dealt = {name: truth.dealt(labels, seed, errors_first(name, rows, seed)) for name in where}
         random: Jobs = {noise_name(WEAK): (truth.dealt(labels, seed), naive)} if controls else {}
         return random | {errors_name(WEAK, name): (its_labels, naive) for name, its_labels in dealt.items()}
-    truth_jobs: Jobs = {FEW if settings.few else CEILING: (truth.all(), CrossEntropy())}
+    truth_jobs: Jobs = {FEW_LABELS if settings.few_rows else CEILING: (truth.all(), CrossEntropy())}
     return truth_jobs | ({RANDOM: (truth.random(seed), CrossEntropy())} if controls else {})

@@ -22,7 +22,7 @@ from penchant.studies.core.summary import cost_of_stages, failures_of
 from penchant.studies.weak_to_strong.curves import training_of
 from penchant.studies.weak_to_strong.names import (
     CEILING,
-    FEW,
+    FEW_LABELS,
     RANDOM,
     chained_name,
     confidence_name,
@@ -214,8 +214,8 @@ def _students(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterat
                     **_measures(predictions, name, teacher, learns=weak_labels > 0),
                     comparisons=_comparisons(predictions, name, names[0], noise_name(key)),
                     over_longer=_gain_over(predictions, name, longer_name(key)) if is_chained else None,
-                    prior_agreement=_agreement_with(predictions, name, FEW),
-                    prior_accuracy=_accuracy(predictions, FEW),
+                    prior_agreement=_agreement_with(predictions, name, FEW_LABELS),
+                    prior_accuracy=_accuracy(predictions, FEW_LABELS),
                     labelled=labelled,
                     weak_labels=weak_labels,
                     learned_from=rows_learned(config.weak[number], rows - labelled),

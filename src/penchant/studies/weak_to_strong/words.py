@@ -73,8 +73,8 @@ def headline(study: WeakToStrongSummary) -> list[str]:
     others_there = [student for student in cells if student.pairing == median.pairing and student.loss != median.loss]
     pair = f"A {median.strong} student of {median.weak} recovers"
     # a name of a model with its layer and rows is long, and the number is to come first
-    which = f"The median of {number(len(naive), 0)} pairs recovers" if len(naive) > 1 else pair
-    sentence = f"{which} {ratio(median)} of the gap, trained the naive way"
+    subject = f"The median of {number(len(naive), 0)} pairs recovers" if len(naive) > 1 else pair
+    sentence = f"{subject} {ratio(median)} of the gap, trained the naive way"
     if other_ratios := [
         f"{ratio(student)} with {student.loss}" for student in others_there if student.pgr.value is not None
     ]:
@@ -105,8 +105,8 @@ def _spread(study: WeakToStrongSummary, naive: Sequence[StudentResult]) -> str:
         f"The pairs go from {number(low.pgr.value or 0.0, 2)} to {number(high.pgr.value or 0.0, 2)}, trained the naive "
         f"way, and {number(clear, 0)} of them are clearly above 0."
     )
-    without = len(_pairings(study.cells)) - len(naive)
-    return sentence + (f" {count(without, 'pair')} without a gap to recover left out." if without else "")
+    undefined = len(_pairings(study.cells)) - len(naive)
+    return sentence + (f" {count(undefined, 'pair')} without a gap to recover left out." if undefined else "")
 
 
 def _pairings(cells: Sequence[StudentResult]) -> set[Pairing]:
