@@ -148,7 +148,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     seeds = list(range(options.seeds))
-    print("| task | labels per class | algorithm | accuracy | against supervised | seeds with a warning |")
+    print("| task | labels per class | algorithm | accuracy | against supervised | warnings |")
     print("|---|---|---|---|---|---|")
     for name in options.tasks:
         task = read_features(name, options)
