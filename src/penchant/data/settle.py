@@ -191,9 +191,9 @@ def rater_sentences(parsed: Parsed) -> list[str]:
         f"ratings are compared within each {field} ({len(raters)} in all), so that a harsh one does not change who "
         f"wins; data.columns={{{field}: null}} compares means over all"
     )
-    several = [group for group in parsed.groups if len(group.responses) > 1]
-    if lacking := sum(not group.comparisons for group in several):
-        sentence += f". Of {lacking} of {len(several)} prompts nobody rated two responses, so they have no comparison"
+    choices = [group for group in parsed.groups if len(group.responses) > 1]
+    if lacking := sum(not group.comparisons for group in choices):
+        sentence += f". Of {lacking} of {len(choices)} prompts nobody rated two responses, so they have no comparison"
     return [sentence]
 
 

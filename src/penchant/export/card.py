@@ -122,14 +122,14 @@ METHOD_NAMES: Mapping[str, str] = {
 
 def _usage(c: CardFacts) -> str:
     if c.format == "gguf":
-        inside, chat_off = "The tokenizer and the chat template are inside the file.", ""
+        contents, chat_off = "The tokenizer and the chat template are inside the file.", ""
         if not c.chat:  # llama-cli would begin a conversation, by a template of its own
-            inside = "The tokenizer is inside the file. There is no chat template: the model continues plain text."
+            contents = "The tokenizer is inside the file. There is no chat template: the model continues plain text."
             chat_off = ' -no-cnv -p "The beginning of a text"'
         return (
             "With [Ollama](https://ollama.com), in this folder:\n\n```\nollama create my-model -f Modelfile\n"
             "ollama run my-model\n```\n\nWith [llama.cpp](https://github.com/ggml-org/llama.cpp):\n\n```\n"
-            f"llama-cli -m model.gguf{chat_off}\n```\n\n{inside}"
+            f"llama-cli -m model.gguf{chat_off}\n```\n\n{contents}"
         )
     if c.source.kind == "reward model":
         code = (

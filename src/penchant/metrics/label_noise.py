@@ -37,14 +37,16 @@ class ClassPairs:
         Raises:
             InputError: other lengths, no rows, or a class outside of 0 to `classes` - 1.
         """
-        both = np.concatenate([self.given, self.predicted])
-        if not len(self.given) == len(self.predicted) == len(self.clusters) or not len(both):
+        indices = np.concatenate([self.given, self.predicted])
+        if not len(self.given) == len(self.predicted) == len(self.clusters) or not len(indices):
             raise InputError(
                 f"a given class, a predicted one and a cluster per row are needed, got {len(self.given)}, "
                 f"{len(self.predicted)} and {len(self.clusters)}"
             )
-        if both.min() < 0 or both.max() >= classes:
-            raise InputError(f"classes are counted from 0 and there are {classes}, got {both.min()} to {both.max()}")
+        if indices.min() < 0 or indices.max() >= classes:
+            raise InputError(
+                f"classes are counted from 0 and there are {classes}, got {indices.min()} to {indices.max()}"
+            )
         codes = cluster_codes(self.clusters)
         tables = np.zeros((int(codes.max()) + 1, classes * classes))
         np.add.at(tables, (codes, self.given * classes + self.predicted), 1)

@@ -63,10 +63,14 @@ def add_marks(tokenizer: Tokenizer, args: TemplateArgs, name: str = "") -> Added
     turns = [Message("user", QUESTION), Message("assistant", ANSWER)]
     template = ChatTemplate(tokenizer, None, args, name)
     conversation = template.write(turns, answered=True)
-    asked = template.write(turns[:1], answered=False)
+    question = template.write(turns[:1], answered=False)
     # some templates know no second question, and some no system's turn
-    longer = ([*turns, turns[0]], False), ([Message("system", "zq system"), *turns], True)
-    texts = [conversation, asked, *(_written(template, rows, answered=answered) for rows, answered in longer)]
+    further_conversations = ([*turns, turns[0]], False), ([Message("system", "zq system"), *turns], True)
+    texts = [
+        conversation,
+        question,
+        *(_written(template, rows, answered=answered) for rows, answered in further_conversations),
+    ]
     size, vocabulary = len(tokenizer), tokenizer.get_vocab()
     marks = [mark for mark in dict.fromkeys(MARK.findall("\n".join(texts))) if mark not in vocabulary]
     if marks:

@@ -39,8 +39,8 @@ def row_order(source: str, layout: str, groups: Sequence[PromptGroup], order: Li
     Raises:
         InputError: `order="row"`, and the layout puts the winner first.
     """
-    found = layout_named(layout, PREFERENCES)
-    if not found.has_sides:
+    read_layout = layout_named(layout, PREFERENCES)
+    if not read_layout.has_sides:
         if order == "row":
             raise InputError(
                 f"{source}: order=row: rows of the layout {layout} do not have two responses side by side and the "
@@ -53,7 +53,7 @@ def row_order(source: str, layout: str, groups: Sequence[PromptGroup], order: Li
     # Rows of our own layout may be made from `chosen` and `rejected`. Then the winner stands first in all of them, and
     # every contradiction would look like two choices of the first.
     winner_first = all(pair.tie or pair.winner < pair.loser for group in groups for pair in group.comparisons)
-    return "unrelated" if found is OWN_LAYOUT and winner_first else "possible"
+    return "unrelated" if read_layout is OWN_LAYOUT and winner_first else "possible"
 
 
 def shown_order(judgments: Iterable[Judgment]) -> bool | None:
@@ -68,6 +68,6 @@ def judgments_with_side(judgments: Iterable[Judgment]) -> tuple[Judgment, ...]:
     The order of rows alone counts where the pair stands there both ways round. In one order only, it may be that of two
     models, of which the better one always stands on the left.
     """
-    known = sorted({judgment for judgment in judgments if judgment.stood_first is not None})
-    both = len({judgment.stood_first for judgment in known}) == 2
-    return tuple(judgment for judgment in known if both or judgment.is_certain)
+    with_order = sorted({judgment for judgment in judgments if judgment.stood_first is not None})
+    in_both_orders = len({judgment.stood_first for judgment in with_order}) == 2
+    return tuple(judgment for judgment in with_order if in_both_orders or judgment.is_certain)

@@ -91,12 +91,12 @@ def checked_groups(groups: object, texts: Sequence[str], task: TaskSpec) -> list
         InputError: they are not one text for each.
     """
     # an array is no `Sequence`, but has an order; a mapping or a set has none that fits the texts
-    given: list[object] | None = None
+    group_list: list[object] | None = None
     if isinstance(groups, Iterable) and not isinstance(groups, str | Mapping | Set):
-        given = list(groups)
-    if given is None or len(given) != len(texts):
-        count = type(groups).__name__ if given is None else len(given)
+        group_list = list(groups)
+    if group_list is None or len(group_list) != len(texts):
+        count = type(groups).__name__ if group_list is None else len(group_list)
         raise InputError(f"{task.name}: `relate` gave {count} groups for {len(texts)} texts, expected one for each")
-    if wrong := [group for group in given if not isinstance(group, str)]:
+    if wrong := [group for group in group_list if not isinstance(group, str)]:
         raise InputError(f"{task.name}: `relate` gave the group {wrong[0]!r}, expected text")
-    return [group for group in given if isinstance(group, str)]
+    return [group for group in group_list if isinstance(group, str)]

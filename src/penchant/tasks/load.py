@@ -113,9 +113,9 @@ def data_folder() -> Path:
 def local_files(spec: TaskSpec, folder: Path) -> list[Path]:
     """Return a task's files in a folder of data: its own, or its splits of the hub; none where one is missing."""
     # all or none: the hub's rows beside a local file would be another split of the same data
-    own = [folder / name for name in spec.local]
+    files_at_hand = [folder / name for name in spec.local]
     splits = [split_file(folder, spec.hub, split) for split in spec.splits] if spec.hub else []
-    return next((files for files in (own, splits) if files and all(file.is_file() for file in files)), [])
+    return next((files for files in (files_at_hand, splits) if files and all(file.is_file() for file in files)), [])
 
 
 def load_task(name: str, *, train: int | None = None, test: int | None = None, folder: Path | None = None) -> TaskData:
@@ -247,8 +247,8 @@ def _rows(spec: TaskSpec, folder: Path) -> tuple[str, list[LabeledExample], list
     except InputError as error:
         missing = [name for name in spec.local if not (folder / name).is_file()]
         looked = f"; {folder}, the folder of data (PENCHANT_DATA names another), does not hold {' and '.join(missing)}"
-        named = "" if str(error).startswith(spec.name) else f"{spec.name}: "
-        raise InputError(f"{named}{error}{looked if missing else ''}") from error
+        prefix = "" if str(error).startswith(spec.name) else f"{spec.name}: "
+        raise InputError(f"{prefix}{error}{looked if missing else ''}") from error
     return spec.hub, train, test_rows
 
 

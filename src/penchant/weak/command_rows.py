@@ -87,8 +87,8 @@ def drop_without_weight(rows: LabelledRows) -> tuple[LabelledRows, int]:
         return rows, 0
     if not rows.weights.any():
         raise InputError(f"{rows.source}: all {len(rows.examples)} weights are 0: there is nothing to learn from")
-    kept = np.flatnonzero(rows.weights).tolist()
-    return rows.pick(kept), len(rows.examples) - len(kept)
+    rows_that_count = np.flatnonzero(rows.weights).tolist()
+    return rows.pick(rows_that_count), len(rows.examples) - len(rows_that_count)
 
 
 def labels_of_two_classes(rows: LabelledRows) -> Probabilities:

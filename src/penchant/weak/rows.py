@@ -184,8 +184,8 @@ def _require_fields(columns: Columns) -> None:
     fields = (*TEXT_FIELDS, *LABEL_FIELDS, "group")
     for field, column in columns.items():
         if field not in fields and column is not None:
-            turned = f"; did you mean columns={{{column}: {field}}}?" if column in fields else ""
-            raise InputError(f"columns: {field!r} is no field of labelled rows ({', '.join(fields)}){turned}")
+            advice = f"; did you mean columns={{{column}: {field}}}?" if column in fields else ""
+            raise InputError(f"columns: {field!r} is no field of labelled rows ({', '.join(fields)}){advice}")
 
 
 def _renamed(values: RowValues, columns: Columns) -> RowValues:

@@ -49,8 +49,8 @@ def read_unlabeled(config: WeakTrain, labelled: LabelledRows) -> UnlabeledRows |
     if config.unlabeled is None:
         return None
     rows = read_rows(config.unlabeled, config.task, labels=False, columns=config.columns)
-    known = set(overlap(labelled, rows))
-    return UnlabeledRows(rows.pick([row for row in range(len(rows.examples)) if row not in known]), len(known))
+    shared = set(overlap(labelled, rows))
+    return UnlabeledRows(rows.pick([row for row in range(len(rows.examples)) if row not in shared]), len(shared))
 
 
 def unlabeled_use(

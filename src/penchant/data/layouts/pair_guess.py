@@ -34,9 +34,9 @@ def guess_pair(names: Sequence[str], row: RowValues, layouts: Sequence[Layout]) 
     plain = [name for name in names if PLAIN_NAME.fullmatch(name)]
     answers = _sides(plain, row)
     prompt = _first_of(plain, PROMPT_WORDS)
-    taken = {*answers, prompt}
+    used = {*answers, prompt}
     # in the order of the words: `winner` says it more surely than `label` does
-    winner = next((name for word in WINNER_WORDS for name in plain if name not in taken and word in _words(name)), "")
+    winner = next((name for word in WINNER_WORDS for name in plain if name not in used and word in _words(name)), "")
     # a part of the line would be answered with another error
     if not (answers and prompt and winner):
         return {}
@@ -54,7 +54,7 @@ def _sides(names: Sequence[str], row: RowValues, nouns: Collection[str] = ()) ->
     Args:
         nouns: words of which the names have one; if none are given the columns are responses, and longer texts win.
     """
-    found = []
+    pairs = []
     for pair in combinations(names, 2):
         words = [_words(name) for name in pair]
         differing = [(x, y) for x, y in zip(*words, strict=False) if x != y]
@@ -65,9 +65,9 @@ def _sides(names: Sequence[str], row: RowValues, nouns: Collection[str] = ()) ->
         # `answer_b` may stand before `answer_a` in the file
         for sides in SIDE_PAIRS:
             if fits and differing[0] in (sides, sides[::-1]):
-                found.append(pair if differing[0] == sides else pair[::-1])
+                pairs.append(pair if differing[0] == sides else pair[::-1])
     # of several pairs the texts: `note_1` and `note_2` are shorter than the answers
-    return max(found, key=lambda pair: sum(len(str(row[name])) for name in pair), default=())
+    return max(pairs, key=lambda pair: sum(len(str(row[name])) for name in pair), default=())
 
 
 def _first_of(names: Sequence[str], words: Collection[str]) -> str:

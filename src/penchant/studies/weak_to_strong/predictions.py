@@ -65,7 +65,10 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
         """Read an array of each student, of all seeds, shape (seeds, ...)."""
         paths = {name: [study / stage.path / file for stage in stages[name]] for name in names}
         # without pickle, which would run code from a folder that somebody else made (decision 11)
-        return {name: np.stack([np.load(path, allow_pickle=False) for path in of]) for name, of in paths.items()}
+        return {
+            name: np.stack([np.load(path, allow_pickle=False) for path in paths_of_seeds])
+            for name, paths_of_seeds in paths.items()
+        }
 
     # by student and seed: of each look when it was, and the loss on weak labels that were kept back
     curves: dict[str, list[list[tuple[float, float | None]]]] = {}

@@ -77,9 +77,9 @@ def pair_estimates(table: PairTable, columns: dict[str, torch.Tensor], *, negati
         for name, column in {**columns, **lengths}.items()
     }
 
-    def share(values: np.ndarray, kept: np.ndarray) -> Estimate:
-        kept_prompts = [prompts[row] for row in kept.nonzero()[0]]
-        return cluster_mean(values[kept], kept_prompts, weights=weights[kept], share=True)
+    def share(values: np.ndarray, mask: np.ndarray) -> Estimate:
+        kept_prompts = [prompts[row] for row in mask.nonzero()[0]]
+        return cluster_mean(values[mask], kept_prompts, weights=weights[mask], share=True)
 
     # a tie has no right answer: it counts in the means above and in no accuracy
     is_decided = ~table.tied.numpy()

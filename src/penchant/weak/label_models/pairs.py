@@ -48,13 +48,13 @@ def read_pair_votes(config: WeakSources) -> tuple[VoteTable, LabelledRows]:
     annotators = tuple(sorted({name for of_pair in verdicts for name in of_pair}))
     if len(annotators) < 2:
         raise InputError(f"{config.votes} has {len(annotators)} annotators: there is nothing to join")
-    places = {name: place for place, name in enumerate(annotators)}
+    columns = {name: column for column, name in enumerate(annotators)}
     answers = np.full((len(pairs), len(annotators)), ABSTAINS, dtype=np.int64)
     undecided = 0
     for row, of_pair in enumerate(verdicts):
         for name, winners in of_pair.items():
             if len(winners) == 1:
-                answers[row, places[name]] = next(iter(winners))
+                answers[row, columns[name]] = next(iter(winners))
             undecided += len(winners) > 1
     if not (answers != ABSTAINS).any():
         raise InputError(f"{config.votes}: all {undecided} verdicts are ties: nothing says which response is better")

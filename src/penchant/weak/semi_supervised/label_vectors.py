@@ -39,7 +39,7 @@ class LabelVectorsObjective:
         self.monitor: Monitor | None = Monitor(rows.label_shares, settings.weight)
         vectors = [arm.vectors for arm in rows.arms]
         if settings.shuffle:
-            vectors = [_shuffled(own, number, Stream(rows.seeds, TEACHER)) for number, own in enumerate(vectors)]
+            vectors = [_shuffled(vector, arm, Stream(rows.seeds, TEACHER)) for arm, vector in enumerate(vectors)]
         # of each attribute, for all arms: (arms, rows, classes)
         self.vectors = [torch.stack(parts).float() for parts in zip(*vectors, strict=True)]
 
