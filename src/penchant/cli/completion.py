@@ -48,6 +48,7 @@ def command_words() -> dict[str, CommandWords]:
     from penchant.cli.commands import load_commands
 
     commands = load_commands()
+    # from the parsers themselves: a list of its own would lack the next flag
     parser = make_parser("", commands)
     words: dict[str, CommandWords] = {}
     for entry in commands:
@@ -79,15 +80,18 @@ def _keys(config: type[Schema], prefix: str, depth: int) -> Iterator[tuple[str, 
         if shape.is_union:
             # code of the user's is named by its file, not by the branch that takes it
             choices = [tag_of(branch) for branch in shape.configs if not branch.extension]
+        # a switch that has words as well is completed by these
         elif shape.takes(bool) and not choices:
             choices = ["true", "false"]
         yield f"{prefix}{name}", choices
+        # each level multiplies the words, and a shell reads the script when it starts
         for inner in shape.configs if depth > 1 else ():
             yield from _keys(inner, f"{prefix}{name}.", depth - 1)
 
 
 def bash_script(words: dict[str, CommandWords]) -> str:
     """Return the script for bash; `_penchant` fills `COMPREPLY`."""
+    # behind a group comes one more word before the settings
     groups = sorted({name.partition(" ")[0] for name in words if " " in name})
     lines = [
         '# completion of penchant for bash: put into a file that bash reads, or: eval "$(penchant completion bash)"',
@@ -160,6 +164,7 @@ def fish_script(words: dict[str, CommandWords]) -> str:
         '    test "$typed" = "$argv"',
         "end",
     ]
+    # in fish a condition stands on each line, so there is no case as in bash
     for word in _first_words(words):
         lines.append(_fish_line("__penchant_needs", word, words[word].summary if word in words else ""))
     for name, entry in words.items():

@@ -90,6 +90,7 @@ def _parts(config: DataShow) -> list[ShownPart]:
     from penchant.train.inputs.kinds import read_rows
     from penchant.train.marked_rows import ShownPart
 
+    # of several files nobody knows which line is meant
     if config.sources and config.row is not None:
         raise InputError(f"row={config.row} is a line of one file: give that file instead of sources")
     evaluation = [source.evaluation for source in config.sources] or [False]
@@ -112,8 +113,10 @@ def _chosen(groups: Sequence[PromptGroup], config: DataShow) -> list[int]:
     """
     first = 0
     if config.row is not None:
+        # reversed: of two groups from one line the first is shown
         lines = {line: index for index, group in reversed(list(enumerate(groups))) if (line := _line(group))}
         if config.row not in lines:
+            # merged rows stand under their first line, so the asked one may be near
             nearest = sorted(lines, key=lambda line: (abs(line - (config.row or 0)), line))[:3]
             raise InputError(
                 f"{config.path}: no prompt begins in row {config.row}"
@@ -123,6 +126,7 @@ def _chosen(groups: Sequence[PromptGroup], config: DataShow) -> list[int]:
         first = lines[config.row]
     later = list(range(first, len(groups)))
     if config.order == "random":
+        # from `row` on here too, so that both settings mean what they say
         later = random.Random(config.seed).sample(later, min(config.n, len(later)))
     return later[: config.n]
 

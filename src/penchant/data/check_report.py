@@ -128,6 +128,7 @@ class CheckReport:
         # JSON has no numbers as keys
         values["responses_per_prompt"] = {str(size): count for size, count in self.responses_per_prompt.items()}
         values["longer_wins"] = self.longer_wins
+        # a number per response of the file would be most of the output
         if values["tokens"] is not None:
             del values["tokens"]["lengths"]
         return values
@@ -155,6 +156,7 @@ def problems_of(report: CheckReport) -> Iterable[str]:
             f"{report.ties} of {report.comparisons} comparisons are ties: choose ties=drop or ties=half to load them"
         )
     if report.unread_texts:
+        # a table of hundreds of columns would hide every other sentence
         names = ", ".join(cut(name) for name in report.unread_texts[:10])
         yield f"columns with text that are not read: {names}"
     if report.marks:
@@ -173,6 +175,7 @@ def problems_of(report: CheckReport) -> Iterable[str]:
         "prompts have a response with 'Human:' or 'Assistant:' inside": report.speaks_for_both,
     }
     yield from (f"{count} {finding}" for finding, count in counts.items() if count)
+    # of a few comparisons such a share is chance
     if report.longer_compared >= LONGER_WINS_MINIMUM and (report.longer_wins or 0) >= LONGER_WINS_WARNING:
         yield f"the longer response wins {report.longer_wins:.0%} of the time: a policy may learn length"
     yield from _token_problems(report.tokens)
@@ -247,6 +250,7 @@ def _table(report: CheckReport) -> list[str]:
 
 def _rating_rule(report: CheckReport) -> str:
     """Return the rule by which ratings were read; where rows have several, each with their number."""
+    # a file of many tools has a rule per tool: the first five stand for the rest
     rules = [f"{cut(rule)} ({count} rows)" for rule, count in list(report.ratings.items())[:5]]
     text = ", ".join(rules) if len(rules) > 1 else cut(next(iter(report.ratings), "none"))
     return f"{text}; nearer than {report.margin:g} is a tie" if report.margin else text
@@ -265,5 +269,6 @@ def _findings(report: CheckReport) -> list[str]:
 def _refusal(reason: str) -> str:
     """Return a refusal on one line: what is wrong, then what to do, without the rows, which are listed above it."""
     first, *remainder = reason.splitlines()
+    # the last line of such an error is advice, and the indented ones name rows
     advice = remainder[-1] if remainder and not remainder[-1].startswith(" ") else ""
     return f"{first.rstrip(':')}. {advice}" if advice else first.rstrip(":")

@@ -111,6 +111,7 @@ def _completed(config: Score, run: TrainedRun | None) -> Score:
     run_values = {
         name: run.setting(*keys) for name, keys in RUN_SETTINGS.items() if name not in config.model_fields_set
     }
+    # implicit rewards are beta times a log-ratio: another beta would give other units
     run_values["beta"] = config.beta or run.beta
     return config.replace(**{name: value for name, value in run_values.items() if value is not None})
 
@@ -134,6 +135,7 @@ def _prepare(config: Score, run: TrainedRun | None) -> _Work:
     scoring = _open(config, run)
     renderer = replace(scoring.model.renderer, every_turn=config.turns == "every", thoughts=config.thoughts)
     groups_left, rendered, report = render_all(groups, renderer, cache=cache_folder() / "tokens")
+    # the split of the run: what it was trained on must not count as held out
     if config.side != "all":
         train_side, held_side = split_by_prompt(groups_left, config.held_out, config.seed)
         side = train_side if config.side == "train" else held_side
@@ -159,6 +161,7 @@ def _open(config: Score, run: TrainedRun | None) -> Scoring:
                 f"{config.model} is a reward model, which gives a number per response: leave out "
                 f"{' and '.join(ignored)}"
             )
+        # the template that it was trained with, which its folder holds
         template = None if config.template == "auto" else config.template
         reward = load_reward_model(
             folder,
@@ -190,6 +193,7 @@ def _origin(config: Score, work: _Work) -> Origin:
     }
     if scoring.reference is not None:
         inputs["the reference"] = input_digests.ModelIdentity.from_learner(scoring.reference).digest
+    # what else is set shows in the rows and their tokens; batches decide last digits
     names = ("beta", "tokens", "side", "tokens_per_batch")
     return Origin("score", {name: getattr(config, name) for name in names}, inputs)
 
@@ -202,6 +206,7 @@ def _score_missing(work: _Work, partial: PartialFile) -> None:
 
     done = len(partial.lines)
     missing = range(done, len(work.groups))
+    # the bar counts tokens of both models, since both score every row
     models = 1 if work.scoring.reference is None else 2
     tokens = models * unique_tokens(all_responses(work.rendered[i] for i in range(len(work.groups))))
     scored = models * unique_tokens(all_responses(work.rendered[i] for i in range(done)))

@@ -104,6 +104,7 @@ def _parts(
         InputError: a weight has no place, or one of the layout is missing.
     """
     embedding = next(name for name, rule in layout.ends.items() if rule.name == "token_embd") + ".weight"
+    # all at once: one by one would take a run per name
     unknown, missing = [], _names(layout, settings) - set(weights)
     for weight, values in weights.items():
         rule = layout.rule(weight)
@@ -114,6 +115,7 @@ def _parts(
         if rule.name == "output.weight" and embedding in weights and values.data_ptr() == weights[embedding].data_ptr():
             continue
         shape = tuple(values.shape[::-1]) if rule.change == "transpose" and values.dim() == 2 else tuple(values.shape)
+        # llama.cpp's own converter keeps embeddings of positions in float32 too
         kind: Quantization = stored if values.dim() == 2 and rule.name != "position_embd.weight" else "f32"
         if kind == "q8_0" and shape[-1] % Q8_BLOCK:
             log.warning("%s has rows of %d, which no blocks of %d fit: stored as f16", weight, shape[-1], Q8_BLOCK)
@@ -160,9 +162,11 @@ def _encoded(values: Tensor, kind: object, weight: str) -> NDArray[np.generic]:
     from gguf.quants import quantize
 
     array = np.ascontiguousarray(values.float().numpy())
+    # NaN stays NaN in a maximum, so that one test finds it and infinity
     largest = float(np.abs(array).max()) if array.size else 0.0
     if not np.isfinite(largest):
         raise InputError(f"{weight} has values that are not finite: the model is damaged, and is not exported")
+    # numpy would write infinity, and the model would answer with noise
     if kind == GGMLQuantizationType.F16 and largest > LARGEST_F16:
         raise InputError(f"{weight} has values up to {largest:.3g}, float16 ends at {LARGEST_F16:g}: take type=bf16")
     encoded: NDArray[np.generic] = quantize(array, kind)
@@ -189,6 +193,7 @@ def _describe(
         name = f"{layout.architecture}.{key}"
         if isinstance(value, bool):
             writer.add_bool(name, value)
+        # behind bool, which is an int to Python
         elif isinstance(value, int):
             writer.add_uint32(name, value)
         elif isinstance(value, float):
@@ -212,8 +217,10 @@ def _describe(
         add[name](number)
     writer.add_add_bos_token(vocabulary.starts)
     writer.add_add_eos_token(vocabulary.ends)
+    # left out, llama.cpp takes a default of its own, and ids differ from training
     writer.add_add_space_prefix(vocabulary.space_before)
     templates = [{"name": name, "template": text} for name, text in vocabulary.templates.items()]
+    # nearly all models: as one text, which readers know that have no named templates
     if list(vocabulary.templates) == ["default"]:
         writer.add_chat_template(vocabulary.templates["default"])
     elif templates:

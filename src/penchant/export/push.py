@@ -95,6 +95,7 @@ def _refuse_settings_of_an_export(settings: Push) -> None:
 
 
 def _check_license(settings: Push, exported: Exported) -> None:
+    # others could not know whether they may use it
     if not settings.private and exported.license is None:
         # a folder that was exported has its card already, so a setting of this command would come too late
         is_exported = (Path(settings.model).expanduser() / RECORD).is_file()
@@ -118,6 +119,7 @@ def push_folder(settings: Push, exported: Exported, ask: Question) -> Pushed:
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
 
+    # here, and not by an error of the client: the setting can be named
     if constants.HF_HUB_OFFLINE:
         raise InputError("the hub's offline mode is on (HF_HUB_OFFLINE): unset it, or look with dry_run=true")
     if get_token() is None:

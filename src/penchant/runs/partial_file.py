@@ -48,6 +48,7 @@ class Origin:
         changed = [] if start.get("command") == self.command else ["the command"]
         for part in ("settings", "inputs"):
             before, now = start.get(part), present[part]
+            # a damaged first line may hold anything
             before = before if isinstance(before, dict) else {}
             changed += sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
         return changed
@@ -87,6 +88,7 @@ class PartialFile:
             with open_safely(self.path, APPEND) as file:
                 file.write(b"".join(_with_digest(line) for line in lines))
                 file.flush()
+                # a chunk may be minutes of work: it is to outlast a power cut
                 os.fsync(file.fileno())
         except OSError as error:
             raise RunError(
@@ -101,6 +103,7 @@ class PartialFile:
         Raises:
             RunError: it cannot be written; the lines stay where they are.
         """
+        # whole first, then the removal: a kill between them loses nothing, and resuming goes on here
         write_lines((line + b"\n" for line in self.lines), self.out)
         self.remove()
 
@@ -163,9 +166,12 @@ def open_partial(out: Path, origin: Origin, *, resume: bool, chunk: int, total: 
     path = partial_path(out)
     with contextlib.ExitStack() as stack:
         try:
+            # before anything is read: two commands would append to one file
             stack.enter_context(locked_file(out.with_name(f".{out.name}.lock"), remove_after=True))
+            # again, under the lock: another process may have finished the file since
             check_startable(out, resume=resume)
             lines = _resumed(path, origin) if resume else []
+            # a complete file has its last, shorter chunk whole
             if len(lines) != total:
                 lines = lines[: len(lines) // chunk * chunk]
             # written anew at each start: a last line that a kill cut short goes
@@ -187,6 +193,7 @@ def _resumed(path: Path, origin: Origin) -> list[bytes]:
     start = parse_object(first)
     if start is None:
         raise DamagedFile(f"{path} does not say what it is made of: delete it, and start anew")
+    # lines of two models in one file would look like one result
     if changed := origin.changes_since(start):
         raise RunMismatchError(
             f"{', '.join(changed)} changed since {path} was begun: go on with what it began with, or delete it (or "
@@ -197,6 +204,7 @@ def _resumed(path: Path, origin: Origin) -> list[bytes]:
 
 def _checked_lines(path: Path) -> list[bytes]:
     """Return the whole lines of a partial file, without their digests; one that a kill cut short is left out."""
+    # behind the last line break stands nothing, or what a kill cut short
     *whole_lines, _ = read_file(path).split(b"\n")
     lines = []
     for number, content in enumerate(whole_lines, start=1):

@@ -37,6 +37,7 @@ def weak_train_page(result: StudentResult, config: JsonObject, provenance: Mappi
     Args:
         config: the recorded settings. provenance: the recorded machine and versions.
     """
+    # what the picture of several reads, here with one student
     curve: dict[float, Measure] = {point.confidence: point.accuracy for point in result.diagnostics.reliability}
     pictures = {
         "agreement": _agreement(result),
@@ -114,6 +115,7 @@ def console_lines(result: StudentResult) -> list[str]:
         f"  its confidence differs from its agreement by {100 * measured.calibration_error:.0f} points on average",
         _preferences(result.longer) if result.longer else _classes(result),
     ]
+    # a table of rows that do not add up would look like a mistake
     if rows.undecided:
         lines.append(f"  left out of all this: {rows.undecided} held-out rows whose weak label is a tie")
     if rows.without_weight:
@@ -124,6 +126,7 @@ def console_lines(result: StudentResult) -> list[str]:
         lines.append(_noise(result.label_noise))
     if result.unlabeled:
         lines += _unlabeled(result.unlabeled)
+    # the truth last: it is what all lines above stand in for
     if test := result.test:
         ties = f" ({test.undecided} more are ties)" if test.undecided else ""
         lines.append(f"  {metric('accuracy').label} on {test.rows} rows with the truth{ties}: {_share(test.accuracy)}")
@@ -168,6 +171,7 @@ def _unlabeled(use: UnlabeledUse) -> list[str]:
 
 def _division(algorithm: str, division: Division, class_shares: Sequence[float]) -> str:
     """Return how many labels were taken for right, overall and of each class."""
+    # the warm-up may be the whole training
     if not division.count:
         return f"  {algorithm}: learned from the labels as they are"
     return (
@@ -187,6 +191,7 @@ def _classes(result: StudentResult) -> str:
 
 def _preferences(preference: LongerPreference) -> str:
     """Return how often the longer response is preferred; length is what reward models learn first."""
+    # a share of no pairs has no interval, and no meaning
     if preference.student is None or preference.weak_labels is None:
         return "  all responses are as long as the ones beside them"
     return (

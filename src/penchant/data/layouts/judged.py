@@ -50,6 +50,7 @@ def read_shp(row: RowValues) -> PromptGroup:
     if row.get("score_A") is None or row.get("score_B") is None:
         return group
     scores = [as_number(row[name], name) for name in ("score_A", "score_B")]
+    # SHP prefers by votes: a row that says otherwise was changed, or its columns exchanged
     if scores[winner] < scores[1 - winner]:
         raise RowError(
             "value",
@@ -65,6 +66,7 @@ def read_webgpt(row: RowValues) -> PromptGroup:
     Equal scores are a tie. The quotes that the answers rest on are no part of the prompt.
     """
     question = row["question"]
+    # the hub's version nests the question, others have it as text
     prompt = as_object(question, "question").get("full_text") if isinstance(question, dict) else question
     if isinstance(question, dict):
         note_others(row, "question", question, ("full_text",))
@@ -90,6 +92,7 @@ def read_saferlhf(row: RowValues) -> PromptGroup:
     choice = choice_of(row, (BETTER, SAFER))
     if choice is not None and choice not in verdicts:
         raise RowError("missing", f"data.score={choice}: the row has no field '{choice}_response_id'")
+    # whichever was taken in silence would be wrong for one of the two purposes
     if choice is None and len(set(verdicts.values())) > 1:
         raise RowError(
             "unread",
@@ -160,9 +163,11 @@ def read_nectar(row: RowValues) -> PromptGroup:
     if len(texts) < 2:
         raise RowError("value", f"field 'answers': expected at least two answers, got {len(texts)}")
     ranks = [answer.get("rank") for answer in answers]
+    # before any comparison: a rank as text would be ordered by its letters
     for index, rank in enumerate(ranks):
         as_number(rank, f"answers[{index}].rank")
     prompt = as_text(row["prompt"], "prompt")
+    # a prompt of one's own may be plain text
     turns = transcript_turns(prompt, "prompt") if is_open_transcript(prompt) else prompt
     # the same text twice is compared with the others by both of its ranks, and never with itself
     comparisons = [pair for pair in comparisons_of_ranks(ranks, len(texts)) if texts[pair.winner] != texts[pair.loser]]
@@ -184,8 +189,10 @@ def read_rewardbench2(row: RowValues) -> PromptGroup:
     if not (right and wrong):
         raise RowError("empty", "fields 'chosen' and 'rejected': expected at least one answer in each")
     for name, expected in (("num_correct", len(right)), ("num_incorrect", len(wrong))):
+        # a list that was cut would turn wrong answers into missing ones
         if row.get(name) is not None and as_number(row[name], name) != expected:
             raise RowError("value", f"field {name!r} is {row[name]}, but the row has {expected} of them")
+    # they repeat what the lists say, and are no columns left unread
     row.get("total_completions"), row.get("models")
     comparisons = [Comparison(good, len(right) + bad) for good, bad in product(range(len(right)), range(len(wrong)))]
     if str(row.get("subset")).strip().lower() == TIES_SUBSET:

@@ -33,6 +33,7 @@ class Answer:
     @classmethod
     def of(cls, turn: Message) -> Answer:
         """Take the thoughts and the text of a turn apart."""
+        # thoughts in a field of their own: marks in the text are then a part of the answer
         block = None if turn.reasoning else find_thoughts(turn.content)
         if block is None:
             return cls(turn.reasoning.strip(), turn.content.strip(), turn)
@@ -79,6 +80,7 @@ class AnsweredText:
 def find_answer(text: AnsweredText, answer: Answer) -> AnswerBounds | None:
     """Find a response behind its prompt; None where its text or its calls do not stand there as they are."""
     full = text.full
+    # a template writes calls in its own form, so the text alone tells no bounds
     if answer.turn.tool_calls:
         return _find_calls(text, answer)
     bounds = _text_bounds(text, answer)
@@ -95,6 +97,7 @@ def find_answer(text: AnsweredText, answer: Answer) -> AnswerBounds | None:
 def _text_bounds(text: AnsweredText, answer: Answer) -> tuple[int, int] | None:
     """Return where the text of a response starts and where its content ends."""
     full, begin = text.full, text.begin
+    # first by what stands behind it: a short answer may stand in the prompt too
     if text.suffix is not None and full.endswith(text.suffix):
         end = len(full) - len(text.suffix)
         start = len(full[:end].rstrip()) - len(answer.text)
@@ -104,11 +107,13 @@ def _text_bounds(text: AnsweredText, answer: Answer) -> tuple[int, int] | None:
             return start, end
     if not answer.text:
         return max(begin, len(full.rstrip())), max(begin, len(full.rstrip()))
+    # the last one: a template may repeat a turn before its answer
     start = full.rfind(answer.text, begin)
     if start < 0:
         return None
     end = start + len(answer.text)
     content = answer.turn.content
+    # white space that the file has and the template keeps is taught as well
     padding = content[len(content.rstrip()) :]
     return start, end + (len(padding) if full.startswith(padding, end) else 0)
 
@@ -127,6 +132,7 @@ def _find_calls(text: AnsweredText, answer: Answer) -> AnswerBounds | None:
     end = full.rfind(text.call_end) if text.call_end else -1
     end = end if end >= text.begin else len(full.rstrip())
     region = full[text.begin : end]
+    # a call that was rewritten or cut would be scored as something else
     if any(not _stands(value, region) for value in call_values(answer.turn)):
         return None
     thoughts = _find_thoughts(text, answer.thoughts, end) if answer.thoughts else None
@@ -186,6 +192,7 @@ def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
+        # keys too: a template that drops an argument drops its name
         for key, item in value.items():
             yield str(key)
             yield from _texts(item)

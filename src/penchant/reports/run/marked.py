@@ -65,6 +65,7 @@ def shorten_middle(text: str, limit: int) -> str:
     """Return a text of which at most so many characters are left, and in its middle how many were left out."""
     if len(text) <= limit:
         return text
+    # both ends: a template's marks stand there
     head = limit // 2
     tail = limit - head
     return f"{text[:head]} […{len(text) - limit:,} characters…] {text[len(text) - tail :]}"
@@ -87,6 +88,7 @@ def marked_cards(rows: Sequence[MarkedRow | RefusedRow], characters: int = PAGE_
 def _card(row: MarkedRow | RefusedRow, characters: int) -> MarkedCard:
     from penchant.data.rendering.marked import RefusedRow
 
+    # rows of a Python session have no file and line
     source = row.source or "a row"
     if isinstance(row, RefusedRow):
         return MarkedCard(source, "", (), (), row.reason)
@@ -100,6 +102,7 @@ def _lines(pieces: Sequence[MarkedPiece], characters: int) -> tuple[PieceLine, .
     for piece in pieces:
         texts = shorten_middle(show_returns(piece.text), characters).split("\n")
         for number, text in enumerate(texts, start=1):
+            # an empty text before a line break is a line; one behind the last is nothing
             if text or number < len(texts):
                 lines.append(PieceLine(text, piece.kind, number < len(texts), piece.parts and number == 1))
     return tuple(lines)

@@ -71,6 +71,7 @@ def _answering(patterns: Patterns, abstention: str) -> NDArray[np.bool_]:
     """Return whose abstentions are an answer, shape (sources,)."""
     if abstention != "auto":
         return np.full(patterns.answers.shape[1], abstention == "answer")
+    # a rule for one class can only say "not this one" by its silence
     classes_voted = one_hot(patterns.answers, patterns.classes)[:, :, :-1].any(0).sum(-1)
     return np.asarray(classes_voted == 1)
 
@@ -94,6 +95,7 @@ def fit_one_coin(
     classes = patterns.classes
 
     def tables(expected: Probabilities) -> Probabilities:
+        # the diagonal: answers that name the class
         right = np.einsum("skk->s", expected[:, :, :-1]) + smoothing
         accuracy = right / (expected[:, :, :-1].sum((1, 2)) + 2 * smoothing + TINY)
         voted = np.where(
@@ -129,7 +131,9 @@ def _fit_by_em(
     voted = patterns.is_voted & (patterns.counts > 0)
     answers, counts = patterns.answers[voted], patterns.counts[voted]
     indicators = one_hot(answers, patterns.classes)
+    # the bound is a sum over votes: per vote one tolerance fits files of any size
     votes = max(float((indicators[:, :, :-1].sum((1, 2)) * counts).sum()), 1.0)
+    # EM finds the nearest maximum: from the majority it keeps the meaning of the classes
     start = fit_majority(patterns, prior, smoothing=0.0, weights=weights).probabilities[voted]
     class_prior = _mean_class(start, counts) if learn_prior else prior
     given_class = tables(_expected(indicators, start, counts))
@@ -146,6 +150,7 @@ def _fit_by_em(
         )
         done, converged = done + 1, bound - previous_bound < tolerance
     all_probabilities = posterior(patterns.answers, given_class, class_prior, weights)
+    # silence of every source was no evidence in the fit either
     all_probabilities[~patterns.is_voted] = prior
     # the posterior that the tables were made of, as the paper reports it
     if voted.any():
@@ -179,6 +184,7 @@ def _bound(
     smoothing: float,
 ) -> float:
     """Return the lower bound on the log-likelihood, with the logarithm of the smoothing's prior."""
+    # a table without smoothing has zeros, whose logarithm would make the bound NaN
     logs = np.log(np.maximum(given_class, TINY))
     joint = (expected * logs).sum() + ((probabilities * counts[:, None]).sum(0) * np.log(np.maximum(prior, TINY))).sum()
     entropy = -(counts[:, None] * probabilities * np.log(np.maximum(probabilities, TINY))).sum()

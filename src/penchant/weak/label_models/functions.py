@@ -84,6 +84,7 @@ def find_functions(names: Sequence[str]) -> list[LabellingFunction]:
     functions: list[LabellingFunction] = []
     for name in names:
         functions += _marked(name) if ":" not in name else [_load_function(name)]
+    # columns of votes are known by name: one of two would be lost
     names_taken: set[str] = set()
     for function in functions:
         if function.name in names_taken:
@@ -140,6 +141,7 @@ def apply_functions(
             f"{len(handed_over)} functions are of this session, which other processes have not: leave jobs=1"
         )
     functions = find_functions(names)
+    # a share per process, but no smaller chunks: each process runs the user's files first
     size = max(CHUNK, -(-len(rows) // jobs))
     chunks = [(start, rows[start : start + size], texts[start : start + size]) for start in range(0, len(rows), size)]
     if jobs == 1 or len(chunks) < 2:
@@ -153,6 +155,7 @@ _worker_functions: list[LabellingFunction] = []
 
 
 def _start_worker(names: Sequence[str]) -> None:
+    # by name, since functions of a file of the user's cannot be pickled
     _worker_functions[:] = find_functions(names)
 
 
@@ -167,15 +170,18 @@ def _vote_chunk(
     result = FunctionVotes({function.name: [] for function in functions})
     takes_row = {function.name: _takes_row(function.preprocess or function.function) for function in functions}
     for number, (row, text) in enumerate(zip(rows, texts, strict=True), start + 1):
+        # per row: the next row must not see what was made of this one
         shared: dict[Shared, object] = {}
         for function in functions:
             value: object = row if takes_row[function.name] else text
             try:
                 if (preprocess := function.preprocess) is not None:
+                    # parsing a text may take longer than all functions on it
                     if preprocess not in shared:
                         shared[preprocess] = preprocess(value)
                     value = shared[preprocess]
                 answer = function.function(value)
+            # one odd row must not end a labelling of hours: it abstains, is counted and is shown
             except Exception as error:
                 result.failures[function.name] = result.failures.get(function.name, 0) + 1
                 result.first_errors.setdefault(function.name, f"row {number}: {describe_error(error)}")
@@ -211,5 +217,6 @@ def _joined(functions: Sequence[LabellingFunction], parts: Sequence[FunctionVote
             joined.votes[name] += votes
         for name, failures in part.failures.items():
             joined.failures[name] = joined.failures.get(name, 0) + failures
+        # parts come in the order of rows: the earliest error stays
         joined.first_errors = part.first_errors | joined.first_errors
     return joined

@@ -59,12 +59,14 @@ def fit_moments(
     rows = patterns.counts.sum()
     # Snorkel's limits: no vote is impossible in any class
     edge = min(0.01, 10.0 ** -ceil(log10(rows))) if rows > 1 else 0.01
+    # descent knows no names of classes
     given_class = _in_order(np.clip(given_class, edge, 1 - edge), sources)
     # (sources, answers, classes) to (sources, classes, answers), where an abstention says nothing
     votes = given_class.reshape(sources, classes, classes).transpose(0, 2, 1)
     tables = np.concatenate([votes, np.ones((sources, classes, 1))], -1)
     probabilities = posterior(patterns.answers, tables, prior, weights)
     accuracies = accuracies_by_answers(tables, prior)
+    # the limits above give a source without a vote an accuracy too
     accuracies[~(patterns.answers[patterns.counts > 0] >= 0).any(0)] = np.nan
     return LabelFit(probabilities, accuracies, tables, epochs, True)
 

@@ -80,19 +80,24 @@ def sources_context(
 
 def _picture(result: SourcesResult) -> Picture:
     """Draw the estimated accuracy of each source, and the true one where it is known."""
+    # a source that never voted has no accuracy to draw
     sources = [source for source in result.sources if source.estimated][:MOST_SOURCES]
     has_truth = any(source.true for source in sources)
     with style():
         figure, axes = blank(7.0, 1.1 + 0.34 * max(len(sources), 1))
+        # what a source that guesses among all classes would have
         axes.axvline(1 / len(result.classes), color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
+        # side by side where both are drawn: markers on one line would hide each other
         series = [("estimated", [source.estimated for source in sources], -0.14 if has_truth else 0.0)]
         if has_truth:
             series.append(("true", [source.true for source in sources], 0.14))
         for index, (name, estimates, shift) in enumerate(series):
             _draw(axes, estimates, shift, index, name)
+        # the first column of the file on top, as in the table
         axes.set_ylim(len(sources) - 0.5, -0.5)
         axes.yaxis.set_major_locator(FixedLocator(range(len(sources))))
         axes.set_yticklabels([short(source.name, 28) for source in sources])
+        # a marker at 100% would be cut in half
         axes.set_xlim(0, 1.02)
         percent_axis(axes.xaxis)
         return export(figure, "Accuracy where the source votes", [name for name, *_ in series] if has_truth else [])

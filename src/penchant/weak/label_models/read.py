@@ -91,6 +91,7 @@ def votes_of_columns(
         _add_column(parsed, name, cells, config)
     if not parsed.cells:
         raise InputError(f"{source} has no column of votes: {_listed(_names(rows))}" + _reasons(parsed.left_out))
+    # apart from the sources: the truth is not to vote
     truth = _Columns({})
     if config.truth is not None:
         _add_column(truth, config.truth, [row.get(config.truth) for row in rows], config, is_source=False)
@@ -162,6 +163,7 @@ def _add_column(
     if is_source and (reason := _no_vote_reason(name, present, len(fractions), config)):
         columns.left_out[name] = reason
         return
+    # names of classes may look like probabilities, such as ratings of 0.5
     if fractions and not (config.classes and set(fractions) <= set(config.classes)):
         if config.probabilities == "refuse" or not is_source:
             raise InputError(
@@ -179,8 +181,10 @@ def _cell(value: object, classes: Sequence[str] | None, abstentions: Counter[str
     if value is None:
         abstentions["null"] += 1
         return None
+    # JSON's true and false, which a table of text spells in this way
     if isinstance(value, bool):
         text = str(value).lower()
+    # a gap in a column of numbers, as pandas and Parquet hold it
     elif isinstance(value, float) and value != value:
         text = "nan"
     else:
@@ -188,6 +192,7 @@ def _cell(value: object, classes: Sequence[str] | None, abstentions: Counter[str
     # pandas writes a column of whole numbers with gaps as 1.0
     if text.endswith(".0") and text[:-2].lstrip("-").isdecimal():
         text = text[:-2]
+    # before abstentions: somebody may have named a class "none" or "-1"
     if classes is not None and text in classes:
         return text
     if text.lower() in ABSTENTIONS:

@@ -108,6 +108,7 @@ def label_votes(
         resamples=config.resamples,
         seed=config.seed,
     )
+    # what no model can know comes before what single models did
     warnings = [*identification_warnings(votes, excess)]
     for model, fit in zip(models, fits, strict=True):
         warnings += model_warnings(model.label, fit, majority, votes, patterns)
@@ -136,10 +137,12 @@ def label_votes(
         warnings=tuple(warnings),
         labels=None if labels is None else str(labels),
     )
+    # back from patterns of votes, which the fits work on, to rows
     return result, fitted.probabilities[patterns.pattern_of_row], row_weights[patterns.pattern_of_row]
 
 
 def _tied(fit: LabelFit, patterns: Patterns) -> int:
+    # rows without a vote tie by the prior, and are counted as unvoted
     tied = most_probable(fit.probabilities).sum(-1) > 1
     return int((patterns.counts * tied * patterns.is_voted).sum())
 

@@ -44,6 +44,7 @@ def fit_triplets(
         raise InputError("triplets need a prior above 0 for both classes")
     shares = patterns.counts / patterns.counts.sum()
     indicators = one_hot(patterns.answers, 2)
+    # where all differences are 0, each source answers alike in both classes
     rates = np.einsum("p,psa->sa", shares, indicators)
     tables = np.repeat(rates[:, None, :], 2, axis=1)
     for answer in (0, 1):
@@ -52,6 +53,7 @@ def fit_triplets(
         sign = 1 if answer == 0 else -1
         tables[:, 0, answer] += sign * prior[1] * difference
         tables[:, 1, answer] -= sign * prior[0] * difference
+    # an abstention takes what is left: it is an answer as well
     tables[:, :, 2] = 1 - tables[:, :, 0] - tables[:, :, 1]
     # noise takes a difference beyond what a probability can be; an answer that never came stays impossible
     tables = np.clip(tables, EDGE * (rates[:, None, :] > 0), 1)
@@ -71,6 +73,7 @@ def _differences(
     Args:
         answer: indicators of one answer, shape (patterns, sources).
     """
+    # 1 for a vote for class 1, -1 for class 0, 0 for an abstention
     signed = indicators[:, :, 1] - indicators[:, :, 0]
     centred, partners = answer - shares @ answer, signed - shares @ signed
     with_partners = (centred * shares[:, None]).T @ partners
@@ -84,6 +87,7 @@ def _differences(
         left, right = first[usable], second[usable]
         if not len(left):  # nobody to compare with: its answer tells nothing
             continue
+        # noise may make it negative, which stands for a source that tells nothing
         squares = with_partners[source, left] * with_partners[source, right] / among_partners[left, right]
         values = np.sqrt(np.maximum(squares, 0) / (prior[0] * prior[1]))
         differences[source] = np.median(values) if combine == "median" else values.mean()

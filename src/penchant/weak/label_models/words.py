@@ -54,6 +54,7 @@ def notes(result: SourcesResult) -> list[str]:
 def source_rows(result: SourcesResult) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Return the head and the rows of the table of sources."""
     has_truth = any(source.true for source in result.sources)
+    # a column of ones would tell nothing
     is_weighted = any(source.weight < 1 for source in result.sources)
     header = SOURCE_HEADER + (("true accuracy",) if has_truth else ()) + (("weight",) if is_weighted else ())
     return header, tuple(_source_row(source, has_truth, is_weighted) for source in result.sources)
@@ -74,6 +75,7 @@ def _source_row(source: SourceResult, has_truth: bool, is_weighted: bool) -> tup
 
 def model_rows(result: SourcesResult) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Return the head and the rows of the table of models, the majority first."""
+    # without a truth these columns would be empty
     header: tuple[str, ...] = MODEL_HEADER
     if result.with_truth:
         header += ("accuracy of voted rows", "against majority", "log loss, nats", "lower than majority by")
@@ -112,6 +114,7 @@ def _polarity(polarity: Mapping[str, int]) -> str:
 
 def verdict(result: SourcesResult) -> str:
     """Return whether the model beats the majority, as far as the truth tells."""
+    # the first row is the plain majority, with which the others are compared
     model = next((model for model in result.models[1:] if model.label == result.model), None)
     if model is None:
         return "labels are those of the majority"

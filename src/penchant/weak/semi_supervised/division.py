@@ -41,6 +41,7 @@ class Sides:
         Args:
             counted_positions: places of labels that count. clean: probability of each to be right.
         """
+        # with an empty side there would be nothing to learn from
         if not (clean > threshold).any():
             clean = torch.ones_like(clean)
         is_kept = clean > threshold
@@ -60,6 +61,7 @@ class DivideMonitor:
     def __init__(self, label_shares: Tensor, weight: float) -> None:
         self._guesses = Monitor(label_shares, weight)
         self._arms = len(label_shares)
+        # one that never divided takes all labels for right
         self._divisions: list[Division] = [Division(0, 1.0, (), 0, 0)] * self._arms
 
     def add(self, guesses: Tensor, mask: Tensor, student: Tensor, loss: Tensor) -> None:
@@ -72,6 +74,7 @@ class DivideMonitor:
         Args:
             is_clean: which are taken for right by the mixture, shape (labels,). labels: (labels, classes).
         """
+        # only the last division is kept: each replaces the one before, and counts add up
         before, clean = self._divisions[arm], is_clean.double()
         classes = one_hot(labels.argmax(-1), labels.shape[-1]).double()
         # a class without a label has no share that is clean

@@ -48,6 +48,7 @@ MakeObjective = Callable[[Network, ArmRows, int], Objective]
 
 def labeled_loss(network: Network, rows: ArmRows, batch: Batch, step: int, steps: int) -> tuple[Tensor, Tensor]:
     """Return each labelled row's loss and its logits, under noise: shapes (arms, batch) and (arms, batch, classes)."""
+    # as the networks of the papers: labels are learned on the weak view only
     inputs = network.inputs(batch.rows, "weak", rows.labeled_noise)
     logits = network.classify(inputs, rows.labeled_noise)
     targets = torch.stack(
