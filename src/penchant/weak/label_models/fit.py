@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.special import expit, logit, ndtri
 
 from penchant.errors import InputError, did_you_mean
 from penchant.metrics.estimates import Estimate
@@ -17,6 +18,8 @@ from penchant.weak.label_models.posterior import LabelFit
 from penchant.weak.label_models.settings import DawidSkene, LabelModel, Majority, Moments, OneCoin, Triplets
 from penchant.weak.label_models.triplets import fit_triplets
 from penchant.weak.label_models.votes import Patterns, Votes, one_hot
+
+EDGE = 1e-6  # from 0 and 1, in log-odds
 
 
 def fit_model(
@@ -135,7 +138,7 @@ def accuracy_estimates(
 
 
 def _estimate(value: float, resampled: Probabilities, votes: int, level: float) -> Estimate | None:
-    """Return an accuracy with the percentiles of its resamples; None without a vote.
+    """Return an accuracy with the interval that the spread of its resamples gives; None without a vote.
 
     Args:
         resampled: accuracies of the resamples, NaN where the source did not vote in one.
@@ -144,8 +147,16 @@ def _estimate(value: float, resampled: Probabilities, votes: int, level: float) 
         return None
     finite = resampled[np.isfinite(resampled)]
     # a source of a few votes has none in some resamples
-    if not len(resampled) or len(finite) < 0.9 * len(resampled):
+    if len(finite) < max(2, 0.9 * len(resampled)):
         reason = f"no interval: {votes} votes" if len(resampled) else "no interval: no resamples"
         return Estimate(value, None, None, votes, votes, reason)
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    # normal in log-odds, where accuracies near 1 spread as evenly as others: percentiles of resamples covered .92 of
+    # simulated triplets, this .94 (decision 35)
+    centre, width = _log_odds(np.array([value]))[0], _log_odds(finite).std(ddof=1) * -float(ndtri((1 - level) / 2))
+    low, high = (float(expit(centre + side * width)) for side in (-1, 1))
     return Estimate(value, min(low, value), max(high, value), votes, votes)
+
+
+def _log_odds(accuracies: Probabilities) -> Probabilities:
+    # an accuracy of 1 would be infinite
+    return np.asarray(logit(np.clip(accuracies, EDGE, 1 - EDGE)))
