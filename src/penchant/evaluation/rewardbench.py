@@ -92,6 +92,7 @@ def parts_of(
     rows_of: dict[str, list[int]] = defaultdict(list)
     for index, subset in enumerate(subsets):
         rows_of[subset].append(index)
+    # a plain mean of these sets, as the published code takes it
     prior = dict.fromkeys(PRIOR_SETS, 1)
     tables = {**sections, PRIOR: prior}
     parts = [Part(name, tuple(rows), (1.0,) * len(rows)) for name, rows in rows_of.items()]
@@ -109,6 +110,7 @@ def parts_of(
         for section, counts in tables.items()
         if section in by_section and (lacking := [name for name in counts if name not in rows_of])
     ]
+    # the published average is of all sections: of a part it would be another number
     missing = [section for section in sections if section not in by_section]
     if missing:
         return parts, [*notes, f"No average: there are no rows of {', '.join(missing)}."]

@@ -25,8 +25,8 @@ def evaluation_share(result: Mapping[str, object], evaluate: Mapping[str, object
     total = max(total, evaluated + trained)
     if evaluated < SHORT_S or evaluated <= LARGEST_SHARE * total:
         return ""
-    often, samples = evaluate.get("every_steps"), evaluate.get("samples")
-    advice = [f"evaluate less often (evaluate.every_steps, now {often})"] if often else []
+    every_steps, samples = evaluate.get("every_steps"), evaluate.get("samples")
+    advice = [f"evaluate less often (evaluate.every_steps, now {every_steps})"] if every_steps else []
     if isinstance(samples, Mapping):
         # the number that is chosen for small data is the fewest that give an interval: below it, none are better
         advice.append("draw for fewer prompts (evaluate.samples.max_prompts) or none (evaluate.samples=null)")

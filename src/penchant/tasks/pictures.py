@@ -111,6 +111,7 @@ def divide_images(
     # test rows first: a picture that both parts have tests, and does not train
     parts = [_take(rows, count, known, dropped) for rows, count in ((_shuffled(testing), test), (training, train))]
     for part, kind in zip(parts, ("test", "train on"), strict=True):
+        # a class that is not tested would have no accuracy, one that is not trained none above 0
         if missing := sorted(set(range(len(classes))) - set(part.labels)):
             names = ", ".join(classes[label] for label in missing)
             raise InputError(f"{title}: among {len(part)} pictures to {kind} there is none of {names}: take more")
@@ -171,6 +172,7 @@ def _folder_rows(folder: Path, name: str) -> tuple[tuple[str, ...], list[Labeled
             f"there are no pictures called {name!r}: it is no folder, and the sets are {', '.join(SETS)}; a data set "
             f"of a hub is {HUB}org/name{suggest(name, SETS)}"
         )
+    # both ways to lay a set out: with parts, or with the classes at once
     train = folder / "train" if (folder / "train").is_dir() else folder
     test = next((folder / part for part in TEST_PARTS if train != folder and (folder / part).is_dir()), None)
     classes = _classes(train)
@@ -181,7 +183,9 @@ def _folder_rows(folder: Path, name: str) -> tuple[tuple[str, ...], list[Labeled
 
 def _classes(folder: Path) -> tuple[str, ...]:
     """Return the names of the folders that hold pictures."""
+    # by name: a file system lists folders in any order, and labels are numbers of classes
     names = tuple(sorted(part.name for part in folder.iterdir() if part.is_dir() and _files(part)))
+    # one class leaves nothing to tell apart; often the folder above was meant
     if len(names) < 2:
         found = f"only the class {names[0]!r}" if names else f"no folder with pictures ({', '.join(SUFFIXES)})"
         raise InputError(f"{folder} has {found}: make a folder for each class, with its pictures, and at least two")
@@ -200,6 +204,7 @@ def _read_folder(folder: Path, classes: Sequence[str]) -> list[Labeled]:
         for file in _files(folder / name):
             try:
                 image = Image.make(file)
+                # now, not in the middle of a training: a header may be whole where the pixels are not
                 image.decode()
             except InputError as error:
                 problems.append(str(error))

@@ -155,6 +155,7 @@ def _differ(judgments: Sequence[StandingJudgment]) -> bool:
 
 def _kappas(ratings: Ratings) -> tuple[tuple[str, str, Coefficient, Coefficient], ...]:
     """Return agreement and kappa of each two people with a common pair; nothing where a table would be too long."""
+    # the table grows with the square of people
     if len(ratings.raters) > MOST_PEOPLE:
         return ()
     people = sorted(zip(ratings.raters, ratings.verdicts, strict=True), key=itemgetter(0))
@@ -183,6 +184,7 @@ def _first_won(judgment: StandingJudgment, winner: int, loser: int) -> bool:
 def _longer_won(
     judgment: StandingJudgment, winner: int, loser: int, lengths: Mapping[int, Sequence[int]]
 ) -> bool | None:
+    # of equal lengths none is the longer one
     winner_length, loser_length = lengths[judgment.entry][winner], lengths[judgment.entry][loser]
     return None if winner_length == loser_length else winner_length > loser_length
 

@@ -63,12 +63,14 @@ def confident_joint(labels: Classes, probabilities: Numbers) -> ConfidentJoint:
     sums = np.bincount(labels, weights=own, minlength=classes)
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
     reached = probabilities >= thresholds - ROUNDING
+    # of several thresholds reached, the first class would win by its number
     guesses = np.where(reached.sum(1) > 1, probabilities.argmax(1), reached.argmax(1))
     is_confident = reached.any(1)
     table = np.zeros((classes, classes))
     np.add.at(table, (labels[is_confident], guesses[is_confident]), 1)
     # every class has a right label, as in cleanlab: without one its row could not be scaled
     np.fill_diagonal(table, np.maximum(table.diagonal(), 1))
+    # confident rows are no fair sample of the labels: each row of the table gets its share back
     joint = table / table.sum(1, keepdims=True) * counts[:, None] / len(labels)
     # where the label is the most probable class after all, nothing speaks against it
     is_suspect = is_confident & (guesses != labels) & (probabilities.argmax(1) != labels)
@@ -85,8 +87,10 @@ def noise_rate(
     value = confident_joint(labels, probabilities).noise_rate
     codes = cluster_codes(clusters)
     count = int(codes.max()) + 1
+    # so few resamples of clusters differ too little to span an interval
     if count < FEWEST_CLUSTERS:
         return Coefficient(value, None, None, len(labels), count, no_interval(count, "row"))
+    # once for all resamples: a search for each cluster would take most of the time
     rows_by_cluster = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
     generator = np.random.default_rng(seed)
     rates = []
@@ -94,6 +98,7 @@ def noise_rate(
         rows = np.concatenate([rows_by_cluster[drawn] for drawn in generator.integers(count, size=count)])
         rates.append(confident_joint(labels[rows], probabilities[rows]).noise_rate)
     low, high = percentile_interval(np.array(rates), value, 0.95, count)
+    # an interval without a width would claim what nobody knows
     if high - low < ROUNDING:
         return Coefficient(value, None, None, len(labels), count, no_interval(count, "row", all_agree=True))
     return Coefficient(value, low, high, len(labels), count)

@@ -89,11 +89,13 @@ class SelfTrainedClassifier:
         teacher = self.make(0).fit(
             weighted.examples, weighted.targets, weights=weighted.weights, validation=validation, classes=soft.shape[1]
         )
+        # by weight, as the rows count in training
         shares = (weighted.targets * weighted.weights[:, None]).sum(0) / weighted.weights.sum()
         reports = []
         for number in range(1, self.settings.rounds + 1):
             pseudo = pseudo_labels(self.settings, teacher.predict_proba(unlabeled), shares)
             rows = [*weighted.examples, *(unlabeled[row] for row in pseudo.rows.tolist())]
+            # from its start, with a seed of its own: a teacher trained on would keep its errors
             student = self.make(number).fit(
                 # the teacher saw the rows as they are: what it says of them is to hold of changed ones
                 augment(rows, self.settings.noise, self.seed + number),
@@ -118,6 +120,7 @@ class SelfTrainedClassifier:
         """Save the last student, as a classifier of its kind."""
         if self._fitted is None:
             raise InputError(FITTED_FIRST)
+        # what was learned from in any round, since a test row among it tests nothing
         self._fitted.learned_marks |= self.learned_marks
         self._fitted.save(folder)
 
@@ -149,11 +152,13 @@ def pseudo_labels(settings: SelfTraining, beliefs: Probabilities, label_shares: 
     """
     classes, predicted = beliefs.shape[1], beliefs.argmax(1)
     is_kept = most_confident(torch.as_tensor(beliefs), share=settings.share).numpy()
+    # the share alone would take unsure rows of a class that the teacher seldom sees
     is_kept &= beliefs.max(1) >= settings.threshold
     counts = np.bincount(predicted[is_kept], minlength=classes)
     wanted = {"labels": label_shares, "uniform": np.full(classes, 1 / classes), "none": counts / max(counts.sum(), 1)}
     # by weights and not by copies: a probe would find the same, and a network sees no row twice in a batch
     class_weights = np.minimum(wanted[settings.balance] * counts.sum() / np.maximum(counts, 1), HEAVIEST)
+    # hard labels forget how unsure the teacher was, soft ones keep it
     targets = beliefs if settings.labels == "soft" else np.eye(classes)[predicted]
     return PseudoLabels(beliefs, targets, settings.weight * class_weights[predicted] * is_kept)
 
@@ -163,6 +168,7 @@ def _report(pseudo: PseudoLabels, said: Probabilities, label_shares: Probabiliti
     is_kept = pseudo.weights > 0
     counts = np.bincount(pseudo.beliefs[is_kept].argmax(1), minlength=said.shape[1])
     shares = counts / max(counts.sum(), 1)
+    # of rows that counted: of the others nothing was to be learned
     losses = -(pseudo.targets * np.log(np.maximum(said, 1e-12))).sum(1)[is_kept]
     return UnlabeledReport(
         float(is_kept.mean()),
