@@ -76,6 +76,33 @@ def test_divide_mix_needs_none_and_says_how_it_divided_the_labels(
     assert "wo networks, MixUp: learned from the labels as they are" in control_page
 
 
+def test_self_training_stands_beside_its_control_too(files: dict[str, str], tmp_path: Path) -> None:
+    student = {"name": "tfidf", "algorithm": {"name": "self_training", "rounds": 1}}
+    inputs = {"unlabeled": files["unlabeled"], "test": files["test"], "templates": ()}
+    use = pt.weak_train(files["data"], student=student, out=str(tmp_path / "run"), **inputs).metrics["unlabeled"]
+    assert (use["algorithm"], use["rows"]) == ("self-training, 1 rounds", 90)
+    assert use["report"]["mask_rate"] == pytest.approx(0.5, abs=0.02)
+    assert "gain" in use
+
+
+def test_confident_learning_writes_the_labels_that_it_holds_to_be_wrong(tmp_path: Path) -> None:
+    path = Path(_write(tmp_path / "rows.jsonl", range(100), labels=True))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows[:8]:
+        row["label"] = "good" if row["label"] == "bad" else "bad"
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    student = {"name": "tfidf", "algorithm": "confident_learning"}
+    result = pt.weak_train(str(path), student=student, templates=(), out=str(tmp_path / "run"))
+    suspects = [json.loads(line) for line in (tmp_path / "run" / "suspects.jsonl").read_text().splitlines()]
+    wrong = {row["text"] for row in rows[:8]}
+    assert {suspect["text"] for suspect in suspects} <= wrong
+    assert len(suspects) == result.metrics["confident"]["suspects"] > 3
+    assert all(suspect["label"] != suspect["suggested"] for suspect in suspects)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "labels to be wrong, which were left out" in page
+    assert "label good" in page
+
+
 def test_the_control_is_the_supervised_student_of_the_same_rows(
     files: dict[str, str], encoder: str, tmp_path: Path
 ) -> None:

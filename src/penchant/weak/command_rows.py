@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from penchant.data.options import Columns
 from penchant.errors import InputError, RunError
+from penchant.files import atomic_write
 from penchant.metrics.estimates import Estimate
 from penchant.tasks.spec import normalized
 from penchant.train.plan import split_by_prompt
@@ -19,6 +21,8 @@ from penchant.weak.comparisons import OPTIONS, longer_first, read_comparisons, w
 from penchant.weak.contract import Classifier, Example, Probabilities, Validation
 from penchant.weak.diagnostics import row_mean
 from penchant.weak.rows import LabelledRows, read_labelled, write_labels
+from penchant.weak.semi_supervised.confident_learning import ConfidentClassifier
+from penchant.weak.semi_supervised.report import Suspect
 
 FEWEST = 10  # rows to learn from
 TAKE_OUT = ", or share a group or prompt with one of them: take them out of one of the files"
@@ -107,7 +111,7 @@ def fit_to_rows(
     validation: Validation | None = None,
     unlabeled: Sequence[Example] | None = None,
 ) -> None:
-    """Fit to rows with labels; a probe's shrinkage is chosen on whole groups of related rows."""
+    """Fit to rows with labels; whole groups of related rows choose a probe's shrinkage, and make a fold."""
     labels = labels_of_two_classes(rows)
     # a group held out only in part would choose the shrinkage by rows that the probe has nearly seen
     if isinstance(classifier, ProbeClassifier):
@@ -117,6 +121,16 @@ def fit_to_rows(
             weights=rows.weights,
             unlabeled=unlabeled,
             classes=classes,
+            groups=related_keys(rows),
+        )
+    elif isinstance(classifier, ConfidentClassifier):
+        classifier.fit(
+            rows.inputs,
+            labels,
+            weights=rows.weights,
+            unlabeled=unlabeled,
+            classes=classes,
+            validation=validation,
             groups=related_keys(rows),
         )
     else:
@@ -155,5 +169,30 @@ def write_probabilities(rows: LabelledRows, probabilities: Probabilities, path: 
         return
     try:
         write_labels(rows, probabilities, path)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_suspects(suspects: Sequence[Suspect], rows: LabelledRows, path: Path) -> None:
+    """Write labels that are held to be wrong as JSON lines: text, label, the suggested one, probability of the label.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    lines = [
+        json.dumps(
+            {
+                "text": rows.texts[suspect.row],
+                "label": rows.names[suspect.given],
+                "suggested": rows.names[suspect.suggested],
+                "probability": round(suspect.probability, 6),
+            },
+            ensure_ascii=False,
+        )
+        for suspect in suspects
+    ]
+    try:
+        # lone surrogates of a broken file must not keep the others from being written
+        atomic_write(path, "".join(f"{line}\n" for line in lines).encode("utf-8", errors="surrogatepass"))
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error

@@ -16,7 +16,7 @@ from penchant.reports.kit.text import duration, format_estimate, listing, percen
 from penchant.typed_json import JsonObject
 from penchant.weak.figures import reliability_picture
 from penchant.weak.results import LongerPreference, StudentResult, UnlabeledUse
-from penchant.weak.semi_supervised.report import Division
+from penchant.weak.semi_supervised.report import Division, NoiseReport
 
 INTERVALS = "Intervals are 95% and resample rows; related rows stay together."
 NO_TRUTH = "no true labels were given: agreement is not accuracy, and nothing here measures accuracy"
@@ -58,7 +58,10 @@ def weak_train_page(result: StudentResult, config: JsonObject, provenance: Mappi
         "methods": [],
         "figures": [figure_context(key, picture, CAPTIONS[key]) for key, picture in pictures.items()],
         "findings": [_sentence(line) for line in lines],
-        "tables": [_disagreements(result)] if result.diagnostics.disagreements else [],
+        "tables": [
+            *([_noise_matrix(result, result.confident)] if result.confident else []),
+            *([_disagreements(result)] if result.diagnostics.disagreements else []),
+        ],
         "legend_tables": [],
         "facts": [
             ("Task", "say which of two responses is preferred" if result.task == "comparisons" else "classify texts"),
@@ -126,6 +129,8 @@ def console_lines(result: StudentResult) -> list[str]:
         lines.append(_noise(result.label_noise))
     if result.unlabeled:
         lines += _unlabeled(result.unlabeled)
+    if result.confident:
+        lines += _confident(result.confident)
     # the truth last: it is what all lines above stand in for
     if test := result.test:
         ties = f" ({test.undecided} more are ties)" if test.undecided else ""
@@ -169,9 +174,25 @@ def _unlabeled(use: UnlabeledUse) -> list[str]:
     return lines
 
 
+def _confident(noise: NoiseReport) -> list[str]:
+    """Return how many labels cross-validation holds to be wrong, and what became of them."""
+    treatment = "left out" if noise.treatment == "drop" else "counted less"
+    return [
+        f"  confident learning holds {noise.suspects} of {noise.rows} labels to be wrong, which were {treatment} "
+        f"(suspects.jsonl); by its estimate about {recorded(noise.rate, percent=True, decimals=0)} are wrong",
+        *(f"  warning: {warning}" for warning in noise.warnings),
+    ]
+
+
+def _noise_matrix(result: StudentResult, noise: NoiseReport) -> Table:
+    rows = [(name, *map(percent, shares)) for name, shares in zip(result.classes, noise.matrix, strict=True)]
+    caption = "How often rows of a class have each label, as cross-validated predictions estimate it."
+    return Table(caption, ("true class", *(f"label {name}" for name in result.classes)), tuple(rows))
+
+
 def _division(algorithm: str, division: Division, class_shares: Sequence[float]) -> str:
     """Return how many labels were taken for right, overall and of each class."""
-    # the warm-up may be the whole training
+    # the control: two networks that divide nothing
     if not division.count:
         return f"  {algorithm}: learned from the labels as they are"
     return (

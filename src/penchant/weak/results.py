@@ -8,7 +8,7 @@ from typing import Annotated
 
 from penchant.metrics.estimates import Coefficient, Estimate
 from penchant.typed_json import INLINED, OMITTED
-from penchant.weak.semi_supervised.report import UnlabeledReport
+from penchant.weak.semi_supervised.report import NoiseReport, UnlabeledReport
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ class StudentResult:
         l2: the shrinkage of a probe. longer: of comparisons. consistency: where other wordings were tried.
         test: where there were rows with the truth. label_noise: then, the estimated share of wrong weak labels.
         unlabeled: of a student whose algorithm learned from rows without labels.
+        confident: of a student by confident learning: how many labels its cross-validation holds to be wrong.
         seconds: from the command's start to its last number.
     """
 
@@ -169,4 +170,5 @@ class StudentResult:
     test: Annotated[TruthAccuracy | None, OMITTED] = None
     label_noise: Annotated[Coefficient | None, OMITTED] = None
     unlabeled: Annotated[UnlabeledUse | None, OMITTED] = None
+    confident: Annotated[NoiseReport | None, OMITTED] = None
     seconds: float

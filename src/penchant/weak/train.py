@@ -40,6 +40,7 @@ from penchant.weak.command_rows import (
     read_rows,
     split_rows,
     write_probabilities,
+    write_suspects,
 )
 from penchant.weak.command_settings import WeakTrain
 from penchant.weak.contract import Classifier, Probabilities, Validation, digest_of_classifier, in_other_words
@@ -47,12 +48,14 @@ from penchant.weak.diagnostics import clusters_of, diagnostics, drop_undecided, 
 from penchant.weak.page import weak_train_page
 from penchant.weak.results import LongerPreference, RowCounts, StudentResult, TruthAccuracy
 from penchant.weak.rows import LabelledRows, marks, overlap
+from penchant.weak.semi_supervised.confident_learning import ConfidentClassifier
 from penchant.weak.semi_supervised.settings import LabelVectors
 from penchant.weak.settings import OWN_CLASSIFIERS, LanguageModel, Mlp, OwnClassifier, Probe
 from penchant.weak.unlabeled import UnlabeledRows, read_unlabeled, unlabeled_use
 
 log = logging.getLogger("penchant.weak")
 
+SUSPECTS = "suspects.jsonl"
 STOP_SHARE = 0.1  # of the rows to learn from, where a student stops early by them
 
 
@@ -123,7 +126,8 @@ class TrainingRows:
 def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
     """Train a student on weak labels into a run directory.
 
-    It holds `result.json`, `report.html`, `classifier/` and `predictions.jsonl`.
+    It holds `result.json`, `report.html`, `classifier/` and `predictions.jsonl`; by confident learning also
+    `suspects.jsonl`, the labels that are held to be wrong, the worst first.
 
     Args:
         resume: continue the run that lies in `config.out`. A fine-tuned language model goes on from its last checkpoint
@@ -180,6 +184,8 @@ def _train_and_write(
     result = _measured(config, student, rows, predicted, started)
     _save(student, rows.learn, folder.path / "classifier")
     write_probabilities(rows.held_out, predicted, folder.path / "predictions.jsonl")
+    if isinstance(student, ConfidentClassifier):
+        write_suspects(student.suspects, rows.trained, folder.path / SUSPECTS)
     page = weak_train_page(result, config.recorded(), record)
     atomic_write(folder.path / "report.html", page.encode("utf-8"))
     # last: with a result the run counts as ended, and a missing file would not be written again
@@ -268,6 +274,7 @@ def _measured(
         unlabeled=unlabeled_use(
             config, student, trained=rows.trained, unlabeled=rows.unlabeled, held_out=held_out, test=rows.test
         ),
+        confident=student.noise if isinstance(student, ConfidentClassifier) else None,
         seconds=time.monotonic() - started,
     )
 

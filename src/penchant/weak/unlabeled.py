@@ -15,8 +15,9 @@ from penchant.weak.contract import Classifier, Example, Probabilities
 from penchant.weak.diagnostics import drop_undecided, row_mean
 from penchant.weak.results import UnlabeledUse
 from penchant.weak.rows import LabelledRows, overlap
+from penchant.weak.semi_supervised.self_training import SelfTrainedClassifier
 from penchant.weak.semi_supervised.settings import Supervised
-from penchant.weak.settings import Mlp
+from penchant.weak.settings import OwnClassifier
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,19 @@ def unlabeled_use(
 ) -> UnlabeledUse | None:
     """Train the student's control on the same labels, and measure both; None for a student without an algorithm.
 
-    The control has the same seed, start, steps and labelled batches, and its features are standardized over the same
-    rows.
+    The control has the same seed, start, steps and labelled batches, and a small network's features are standardized
+    over the same rows.
     """
-    if not (isinstance(config.student, Mlp) and isinstance(student, MlpClassifier) and student.report is not None):
+    report = student.report if isinstance(student, MlpClassifier | SelfTrainedClassifier) else None
+    if report is None or isinstance(config.student, OwnClassifier):
         return None
     # an algorithm for wrong labels may have none; any other has refused to learn without
     inputs = None if unlabeled is None else unlabeled.inputs
     control_settings = config.student.replace(algorithm=Supervised())
     control = make_classifier(control_settings, names=trained.names, loss=config.loss, seed=config.seed)
-    fit_to_rows(control, trained, classes=len(trained.names), unlabeled=inputs)
+    # any other classifier than a small network has no use for them
+    seen = inputs if isinstance(control, MlpClassifier) else None
+    fit_to_rows(control, trained, classes=len(trained.names), unlabeled=seen)
     control_accuracy = gain = None
     if test is not None:
         clear = drop_undecided(test)
@@ -89,7 +93,7 @@ def unlabeled_use(
         algorithm=config.student.algorithm.label,
         rows=len(inputs or ()),
         left_out=0 if unlabeled is None else unlabeled.left_out,
-        report=student.report,
+        report=report,
         control_agreement=row_mean(_agrees(control.predict_proba(held_out.inputs), held_out), held_out),
         control_accuracy=control_accuracy,
         gain=gain,
