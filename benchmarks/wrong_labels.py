@@ -4,8 +4,8 @@
         --rates 0.2 0.4 0.6 --seeds 5 --train 3000 --test 1821 --out wrong-labels.json
 
 A wrong label is another class than the true one, drawn evenly, so that a rate of 0.4 means that 40% are wrong. Each
-seed draws other wrong labels and holds out a tenth of the rows, by whose noisy labels the best epoch is chosen. All seeds
-of a network train in one pass. Features are computed once; `--features FILE.npz` keeps them. One process.
+seed draws other wrong labels and holds out a tenth of the rows, by whose noisy labels the best epoch is chosen.
+All seeds of a network train in one pass. Features are computed once; `--features FILE.npz` keeps them. One process.
 """
 
 from __future__ import annotations
