@@ -31,6 +31,7 @@ LONG = {
         "studies",
         "using",
         "weak",
+        "weak-sources",
         "weak-to-strong",
     )
 }
