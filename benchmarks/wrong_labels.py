@@ -136,9 +136,11 @@ def measure(rows: Rows, rate: float, seeds: list[int]) -> Accuracies:
         "probe, confident learning": lambda: probes(rows, labels, seeds, confident=True),
     }
     for name, run in methods.items():
+        # slow ones last: what is done by then is printed
         started = time.monotonic()
         for look, accuracies in run().items():
             results[f"{name}{', ' * bool(look)}{look}"] = accuracies
+            print(f"    {look}: {' '.join(f'{accuracy:.4f}' for accuracy in accuracies)}", flush=True)
         print(f"  {rate:.0%} {name}: {time.monotonic() - started:.0f} s", flush=True)
     return results
 
