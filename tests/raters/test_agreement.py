@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -178,7 +179,18 @@ def test_nothing_to_compare_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     one = write(tmp_path / "ann.jsonl", {None: [0, 1, 2]})
     out = tmp_path / "run"
     assert main(["agree", one, f"out={out}"]) == 2
-    assert "there is one rater only (ann)" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "there is one rater only (ann)" in message
+    assert "shown first" not in message  # nobody knows the order of these rows
+    sided = tmp_path / "sided.jsonl"
+    orders = [(0, left, right) for left, right in (("long", "s"), ("s", "long"))] + [(1, "long", "s")]
+    rows = [{"prompt": f"p{n}", "response_a": a, "response_b": b, "winner": "a"} for n, a, b in orders]
+    sided.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["agree", str(sided), f"out={out}"]) == 2
+    # alone it can be biased all the same: p0 was judged in both orders, and p1 is the one pair of a clear length
+    assert re.search(
+        r"alone, it took the one shown first in 100%.* of 2, the longer one in 100%", capsys.readouterr().err
+    )
     other = tmp_path / "bob.jsonl"
     other.write_text('{"prompt": "another", "chosen": "x", "rejected": "y"}\n')
     assert main(["agree", one, str(other), f"out={out}"]) == 2

@@ -57,9 +57,9 @@ def measure_agreement(config: Agree) -> Agreement:
         columns=config.columns,
         bad_rows=config.bad_rows,
     )
-    # Before anything is measured: with nothing in common every number would be undefined.
-    _require_common(ratings)
     clusters, resampling = ratings.clusters, resampling_of(config)
+    # Before anything is measured: with nothing in common every number would be undefined.
+    _require_common(ratings, resampling)
     people = _verdicts_of(ratings, people=True)
     return Agreement(
         method=config.method,
@@ -85,11 +85,11 @@ def measure_agreement(config: Agree) -> Agreement:
     )
 
 
-def _require_common(ratings: Ratings) -> None:
+def _require_common(ratings: Ratings, resampling: Resampling) -> None:
     if len(ratings.raters) < 2:
         raise InputError(
             f"there is one rater only ({ratings.raters[0] if ratings.raters else 'none'}), and agreement needs two: "
-            "rows that say who judged (`annotator`), or one file per judge"
+            f"rows that say who judged (`annotator`), or one file per judge{_lone_leanings(ratings, resampling)}"
         )
     if not any(count >= 2 for count in ratings.times):
         raise InputError(
@@ -97,6 +97,24 @@ def _require_common(ratings: Ratings) -> None:
             "a comparison is the same where the prompt and both responses are, whatever their order. Are these files "
             "about the same prompts?"
         )
+
+
+def _lone_leanings(ratings: Ratings, resampling: Resampling) -> str:
+    """Return what can be said of a rater without any other, which is what "is my judge biased?" asks for."""
+    from penchant.reports.kit.text import format_estimate  # brings matplotlib
+
+    (verdicts,), (sides,) = ratings.verdicts or [[]], ratings.sides or [[]]
+    measures = (
+        ("the one shown first", first_shown_share(sides, ratings.clusters, resampling)),
+        ("the longer one", leaning(verdicts, _longer_first(ratings), ratings.clusters, resampling)),
+    )
+    known = [f"{words} in {format_estimate(share, percent=True)} of {share.n}" for words, share in measures if share]
+    return f"\n  alone, it took {', '.join(known)}" if known else ""
+
+
+def _longer_first(ratings: Ratings) -> list[bool | None]:
+    """Return whether the first response of each pair is the longer one; None where both are as long."""
+    return [pair.longer_by > 0 if pair.longer_by else None for pair in ratings.pairs]
 
 
 def _verdicts_of(ratings: Ratings, *, people: bool) -> list[Verdicts]:
@@ -131,7 +149,7 @@ def _raters(ratings: Ratings, resampling: Resampling) -> tuple[RaterResult, ...]
     leading = majority(reference)
     # one per rater of the reference, in its order: who is part of it takes the next
     against_others = iter(leave_one_out(reference, clusters, **resampling))
-    is_longer = [pair.longer_by > 0 if pair.longer_by else None for pair in ratings.pairs]
+    is_longer = _longer_first(ratings)
     rows = []
     for rater, verdicts, sides in zip(ratings.raters, ratings.verdicts, ratings.sides, strict=True):
         is_in_reference = rater in ratings.people or not ratings.people
