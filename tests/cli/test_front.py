@@ -24,6 +24,7 @@ SETTLED = {
     "penchant.module_path",
     "penchant.face",
     "penchant.errors",
+    "penchant.row_names",  # what errors name rows by; it needs `re` alone
     "penchant.redact",
     "penchant.clean_text",
 }
