@@ -22,6 +22,7 @@ Pixels = NDArray[np.uint8]
 """Grey, shape (height, width), or colours, (height, width, 3); from 0 to 255."""
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 """The tag of EXIF that says how a camera was held, and its values under which width and height change places."""
+PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 SHOWN_SIDE = 96  # pixels of the thumbnail in a notebook
 
 
@@ -79,7 +80,7 @@ class Image:
         return content
 
     def decode(self) -> Pixels:
-        """Return its pixels as they are shown: turned as EXIF says, 8 bits, transparent parts on white.
+        """Return its pixels as they are shown: upright as EXIF says, 8 bits, transparent parts on white.
 
         Raises:
             InputError: it cannot be decoded, or its pixels are no integers of 8 or 16 bits.
@@ -88,9 +89,9 @@ class Image:
 
         with _opened(self.read(), self.name) as picture:
             with _named_errors(self.name):
-                shown = ImageOps.exif_transpose(picture)
-                shown.load()
-            return _plain_pixels(shown, self.name)
+                upright = ImageOps.exif_transpose(picture)
+                upright.load()
+            return _plain_pixels(upright, self.name)
 
     def pixel_digest(self) -> str:
         """Return a digest of its pixels: equal for the same picture in two files, such as a PNG and a TIFF."""
@@ -149,9 +150,9 @@ def _encode(source: Pixels | PillowImage, name: str) -> bytes:
     from PIL import ImageOps
 
     if isinstance(source, Pillow.Image):
-        shown = ImageOps.exif_transpose(source)
+        picture = ImageOps.exif_transpose(source)
         # what a PNG can hold stays as it is, transparency and 16 bits too
-        return _png(shown if shown.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16") else _converted(shown, name))
+        return _png(upright if upright.mode in PNG_MODES else _converted(upright, name))
     array = np.asarray(source)
     if array.ndim == 3 and array.shape[-1] == 1:
         array = array[..., 0]

@@ -19,6 +19,7 @@ from penchant.errors import InputError
 from penchant.image import Image
 from penchant.types import PromptGroup
 from penchant.weak.classifiers.chess_engine import ChessEngineClassifier
+from penchant.weak.classifiers.cnn import CnnClassifier
 from penchant.weak.classifiers.language_model import LanguageModelClassifier
 from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.classifiers.probe import ProbeClassifier
@@ -33,7 +34,7 @@ from penchant.weak.contract import (
     only_images,
     width_of,
 )
-from penchant.weak.settings import ChessEngine, LanguageModel, Mlp, Probe, Tfidf, Words
+from penchant.weak.settings import ChessEngine, Cnn, LanguageModel, Mlp, Probe, Tfidf, Words
 
 GOOD, BAD, LONG = ("fine", "lovely", "warm"), ("dull", "awful", "cold"), ("long", "slow", "endless")
 TRAINING = {"epochs": 6, "batch_size": 20, "learning_rate": 2e-3, "head_learning_rate": 1e-2}
@@ -49,6 +50,20 @@ def _texts(seed: int, *kinds: Sequence[str]) -> tuple[list[Example], np.ndarray]
 
 def _of_three(seed: int) -> tuple[list[Example], np.ndarray]:
     return _texts(seed, BAD, GOOD, LONG)
+
+
+def _pictures(seed: int) -> tuple[list[Example], np.ndarray]:
+    """A bright bar that lies, stands or slants."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(SIZE) % 3
+    rows: list[Example] = []
+    for label in labels.tolist():
+        pixels = rng.integers(0, 60, (8, 8), dtype=np.uint8)
+        line = np.arange(1, 7)
+        middle = np.full(6, rng.integers(3, 5))
+        pixels[(middle, line, line)[label], (line, middle, line)[label]] = 255
+        rows.append(Image.make(pixels))
+    return rows, labels
 
 
 def _own_estimator() -> Any:
@@ -103,6 +118,7 @@ QUICK = (
     "tfidf",
     "an estimator of one's own, three classes",
     "small network",
+    "convolutional network",
     "probe",
     "probe, three classes",
     "probe of pairs",
@@ -115,6 +131,7 @@ CASES = (
     "probe, three classes",
     "probe of an encoder",
     "small network",
+    "convolutional network",
     "head",
     "adapters",
     "words, three classes",
@@ -134,7 +151,8 @@ def _case(name: str, stories: str, encoder: str) -> Case:
         spec = LanguageModel(**{"model": stories, "training": TRAINING, "device": "cpu", **settings})
         return lambda: make_classifier(spec)
 
-    words = {"name": "words"}
+    words, no_views = {"name": "words"}, {"weak": [], "strong": []}
+    cnn = Cnn(steps=40, batch_size=16, width=8, learning_rate=0.01, views=no_views)
     shots = {"reading": words | {"shots": 2}, "training": None}
     own = partial(SklearnClassifier, _own_estimator)
     no_shots = {"reading": words, "training": None}
@@ -147,6 +165,7 @@ def _case(name: str, stories: str, encoder: str) -> Case:
         "probe, three classes": Case(lambda: make_classifier(probe), _of_three, classes=3),
         "probe of an encoder": Case(lambda: make_classifier(Probe(model=encoder)), _texts),
         "small network": Case(lambda: make_classifier(mlp), _of_three, classes=3),
+        "convolutional network": Case(lambda: make_classifier(cnn), _pictures, classes=3),
         "head": Case(lm(reading={"name": "head", "init": "unembedding"}), _texts),
         "adapters": Case(lm(**lora), _texts),
         "words, three classes": Case(lm(reading=words), _of_three, classes=3),
@@ -273,13 +292,15 @@ def test_no_examples_one_class_and_the_other_kind_of_example(fitted: Fitted) -> 
     with pytest.raises(InputError, match="a target for each example"):
         fitted.case.make().fit([], [])
     texts = isinstance(fitted.rows[0], str)
-    if texts and fitted.case.learns:
+    if fitted.case.learns and not isinstance(fitted.rows[0], PromptGroup):
         with pytest.raises(InputError, match="have the class 1: nothing can be told apart"):
             fitted.case.make().fit(fitted.rows, np.ones(len(fitted.rows), dtype=int))
     other: Example = PromptGroup("Ann", [" ran.", " sat."]) if texts else "a fine film"
-    with pytest.raises(InputError, match=r"single texts|have no options|without options|the two do not mix"):
+    with pytest.raises(InputError, match=r"single texts|have no options|without options|the two do not mix|pictures"):
         fitted.case.make().fit([other, *fitted.rows[1:]], fitted.labels)
-    with pytest.raises(InputError, match=r"single texts|of the other kind|without (any|options)|the two do not mix"):
+    with pytest.raises(
+        InputError, match=r"single texts|of the other kind|without (any|options)|the two do not mix|pictures"
+    ):
         fitted.classifier.predict_proba([other])
 
 
@@ -344,14 +365,16 @@ def test_weights_that_cannot_be(fitted: Fitted, weights: Callable[[int], Any], m
 
 
 def test_what_learns_from_labelled_rows_alone_refuses_others(fitted: Fitted) -> None:
-    if fitted.name == "small network":  # its features are standardized over them, and an algorithm may learn from them
+    # features are standardized over them, and an algorithm may learn from them
+    if fitted.name in ("small network", "convolutional network"):
         return
     with pytest.raises(InputError, match="learns from labelled examples alone"):
         fitted.case.make().fit(fitted.rows, fitted.labels, unlabeled=fitted.unseen)
 
 
 @pytest.mark.parametrize(
-    "kind", [SklearnClassifier, ProbeClassifier, MlpClassifier, LanguageModelClassifier, ChessEngineClassifier]
+    "kind",
+    [SklearnClassifier, ProbeClassifier, MlpClassifier, CnnClassifier, LanguageModelClassifier, ChessEngineClassifier],
 )
 def test_every_kind_has_the_contracts_signatures(kind: type) -> None:
     """Others may follow, by name and not needed."""

@@ -15,7 +15,7 @@ from penchant.models.builtin import ENCODERS
 from penchant.models.in_memory import ModelName, model_source
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 from penchant.session.objects import CodeName, shown_name
-from penchant.weak.augmentation.settings import Views
+from penchant.weak.augmentation.settings import Cutout, RandAugment, Shift, Views
 from penchant.weak.semi_supervised.settings import (
     AnyAlgorithm,
     OuterAlgorithm,
@@ -110,6 +110,36 @@ class Mlp(Config):
     def label(self) -> str:
         layer = "" if self.layer == -1 else f", layer {self.layer}"
         return f"{_short(self.model)}{layer}, small network{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
+
+
+class Cnn(Config):
+    """A small convolutional network on pictures, trained from scratch: three layers, and augmented views."""
+
+    name: Literal["cnn"] = "cnn"
+    algorithm: AnyAlgorithm = Supervised()
+    """What is made of the labels, and of rows without them."""
+    views: Views = Views(weak=(Shift(),), strong=(Shift(), RandAugment(), Cutout()))
+    """How pictures are augmented, anew at each step. Labelled rows are seen in the weak view."""
+    size: Annotated[int | None, Field(ge=4, le=1_024)] = None
+    """Width and height that pictures are brought to; null where all have one size."""
+    width: Annotated[int, Field(ge=8, le=1_024, multiple_of=8)] = 16
+    """Filters of the first layer; the second and the third have twice as many."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of what the last layer sees that is set to 0 in training."""
+    steps: Count = 500
+    """Optimizer steps."""
+    batch_size: Count = 64
+    """Labelled rows of a step."""
+    learning_rate: Rate = 3e-3
+    """Of AdamW, constant."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Of AdamW."""
+    rows: Rows = None
+    """It learns from so many rows of those it could have; all if not given."""
+
+    @property
+    def label(self) -> str:
+        return f"small CNN{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
 
 
 class Training(Config):
@@ -252,7 +282,7 @@ class ChessEngine(Config):
         return self
 
 
-KINDS = ("tfidf", "probe", "mlp", "lm", "engine")
+KINDS = ("tfidf", "probe", "mlp", "cnn", "lm", "engine")
 """Names of built-in classifiers; another one alone is a model's."""
 OWN_CLASSIFIERS = Door("classifier", KINDS, kind="Class")
 """Classifiers of the user's, by `module:attribute`."""
@@ -288,7 +318,7 @@ def _add_name(value: object) -> object:
     return as_mapping(shape_of(_Classifier), value)
 
 
-_Student = Tfidf | Probe | Mlp | LanguageModel | OwnClassifier
+_Student = Tfidf | Probe | Mlp | Cnn | LanguageModel | OwnClassifier
 _Classifier = _Student | ChessEngine
 ClassifierSpec = Annotated[Annotated[_Classifier, Field(discriminator="name")], BeforeValidator(_add_name)]
 """What may supervise."""

@@ -50,7 +50,7 @@ from penchant.weak.results import LongerPreference, RowCounts, StudentResult, Tr
 from penchant.weak.rows import LabelledRows, marks, overlap
 from penchant.weak.semi_supervised.confident_learning import ConfidentClassifier
 from penchant.weak.semi_supervised.settings import LabelVectors
-from penchant.weak.settings import OWN_CLASSIFIERS, LanguageModel, Mlp, OwnClassifier, Probe
+from penchant.weak.settings import OWN_CLASSIFIERS, Cnn, LanguageModel, Mlp, OwnClassifier, Probe
 from penchant.weak.unlabeled import UnlabeledRows, read_unlabeled, unlabeled_use
 
 log = logging.getLogger("penchant.weak")
@@ -216,7 +216,7 @@ def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
         inputs["the model"] = model_content(config.student.model)
     if isinstance(config.student, OwnClassifier):
         inputs[f"the code of {config.student.label}"] = OWN_CLASSIFIERS.content(config.student.factory)
-    if isinstance(config.student, Mlp):
+    if isinstance(config.student, Mlp | Cnn):
         if isinstance(config.student.algorithm, LabelVectors):
             for vector in config.student.algorithm.vectors:
                 inputs[f"the classifier {vector}"] = digest_of_classifier(vector)

@@ -45,6 +45,8 @@ ENTRIES: dict[str, dict[str, str]] = {
     "penchant.weak.classifiers.registry": {
         "tfidf": "penchant.weak.classifiers.tfidf",
         "probe": "penchant.weak.classifiers.probe",
+        "mlp": "penchant.weak.classifiers.mlp",
+        "cnn": "penchant.weak.classifiers.cnn",
         "lm": "penchant.weak.classifiers.language_model",
         "engine": "penchant.weak.classifiers.chess_engine",
         "custom": "penchant.weak.classifiers.custom",

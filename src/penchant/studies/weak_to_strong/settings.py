@@ -19,6 +19,7 @@ from penchant.weak.labels import labels, loss_labels
 from penchant.weak.settings import (
     ChessEngine,
     ClassifierSpec,
+    Cnn,
     LanguageModel,
     Probe,
     Shrinkage,
@@ -170,6 +171,8 @@ class WeakToStrongConfig(LimitedStudy):
         other = [name for name in self.tasks if name != CHESS]
         if other and any(isinstance(spec, ChessEngine) for spec in self.weak):
             raise ValueError(f"a chess engine in `weak` supervises {CHESS} alone, and `tasks` has {', '.join(other)}")
+        if any(isinstance(spec, Cnn) for spec in (*self.weak, *self.strong, *self.bootstrap)):
+            raise ValueError("`cnn` reads pictures, and the rows of tasks are texts: name classifiers of texts")
         if self.sees_confidence and not any(isinstance(spec, Probe) for spec in self.strong):
             raise ValueError("`sees_confidence` is for probes, which get it as features, and `strong` has none")
         # it is fitted in one go, so no loss can ask for what the student itself believes

@@ -13,7 +13,7 @@ from penchant.losses.weak_settings import WeakLoss
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.stage_settings import StageSettings
 from penchant.typed_json import INLINED, OMITTED, StoredAs
-from penchant.weak.settings import ChessEngine, LanguageModel, Mlp, OwnClassifier, Shrinkage, Tfidf
+from penchant.weak.settings import ChessEngine, Cnn, LanguageModel, Mlp, OwnClassifier, Shrinkage, Tfidf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ class ProbeSettings:
 
 Where = Literal["class", "topic", "long"]
 """Where a supervisor's errors are put, see `penchant.studies.weak_to_strong.truth`."""
-StageClassifier = ProbeSettings | Tfidf | Mlp | LanguageModel | OwnClassifier | ChessEngine
+StageClassifier = ProbeSettings | Tfidf | Mlp | Cnn | LanguageModel | OwnClassifier | ChessEngine
 
 
 @dataclass(frozen=True, kw_only=True)

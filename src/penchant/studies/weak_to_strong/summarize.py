@@ -54,6 +54,7 @@ from penchant.weak.labels import labels
 from penchant.weak.results import ReliabilityPoint
 from penchant.weak.settings import (
     L2_CANDIDATES,
+    Cnn,
     LanguageModel,
     Mlp,
     OwnClassifier,
@@ -174,6 +175,8 @@ def _kind_of_learning(spec: StudentSpec) -> str:
         return "own code"
     if isinstance(spec, Mlp):
         return "small network"
+    if isinstance(spec, Cnn):
+        return "convolutional network"
     return "probed" if isinstance(spec, Probe) else "word counts"
 
 

@@ -50,7 +50,61 @@ class Reworded(Config):
     """The text takes the place of {text}."""
 
 
-OWN_AUGMENTATIONS = Door("augmentation", ("word_dropout", "word_swap", "crop", "template"), kind="function")
+class Shift(Config):
+    """Move a picture by whole pixels; its edge is continued."""
+
+    name: Literal["shift"] = "shift"
+    share: Share = 0.125
+    """Of width and height, by how much at most."""
+
+
+class Flip(Config):
+    """Mirror every second picture: left is right. Not for digits or words."""
+
+    name: Literal["flip"] = "flip"
+
+
+class CropImage(Config):
+    """Cut a piece out of a picture, and enlarge it to the picture's size."""
+
+    name: Literal["random_crop"] = "random_crop"
+    share: Share = 0.7
+    """Of width and height, how much the piece has at least."""
+
+
+class Cutout(Config):
+    """Put a grey square somewhere into a picture (DeVries and Taylor 2017)."""
+
+    name: Literal["cutout"] = "cutout"
+    share: Share = 0.4
+    """Side of the square, of the picture's shorter side."""
+
+
+class RandAugment(Config):
+    """Several changes of a picture, one after the other, each drawn from shift, rotate, shear, contrast, brightness and
+    posterize (after Cubuk et al. 2020)."""  # noqa: D205 - the help is this text as a whole
+
+    name: Literal["rand_augment"] = "rand_augment"
+    operations: Annotated[int, Field(ge=1, le=20)] = 2
+    """How many changes a picture gets."""
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """Of each change: drawn up to this; 1 is a turn by 30 degrees, or a shift by 30% of the side."""
+
+
+ImageAugmentation = Shift | Flip | CropImage | Cutout | RandAugment
+"""Of pictures."""
+BUILT_IN_NAMES = (
+    "word_dropout",
+    "word_swap",
+    "crop",
+    "template",
+    "shift",
+    "flip",
+    "random_crop",
+    "cutout",
+    "rand_augment",
+)
+OWN_AUGMENTATIONS = Door("augmentation", BUILT_IN_NAMES, kind="function")
 """Augmentations of the user's, by `module:function`."""
 
 
@@ -78,7 +132,9 @@ def _add_name(value: object) -> object:
 
 
 Augmentation = Annotated[
-    Annotated[WordDropout | WordSwap | TextCrop | Reworded | OwnAugmentation, Field(discriminator="name")],
+    Annotated[
+        WordDropout | WordSwap | TextCrop | Reworded | ImageAugmentation | OwnAugmentation, Field(discriminator="name")
+    ],
     BeforeValidator(_add_name),
 ]
 """One change of an example."""

@@ -1,4 +1,4 @@
-"""Change examples by augmentations: texts word by word, or by a function of the user's."""
+"""Change examples by augmentations: texts word by word, pictures, or what a function of the user's makes of either."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from penchant.errors import InputError
+from penchant.weak.augmentation.images import augment_images
 from penchant.weak.augmentation.settings import (
     OWN_AUGMENTATIONS,
     Augmentation,
+    ImageAugmentation,
     OwnAugmentation,
     Reworded,
     TextCrop,
     WordDropout,
     WordSwap,
 )
-from penchant.weak.contract import Example, only_texts
+from penchant.weak.contract import Example, only_images, only_texts
 
 
 def augment(examples: Sequence[Example], augmentations: Sequence[Augmentation], seed: int) -> list[Example]:
@@ -27,14 +29,18 @@ def augment(examples: Sequence[Example], augmentations: Sequence[Augmentation], 
         seed: fixes what is drawn; an example's draws depend on its place.
 
     Raises:
-        InputError: an augmentation of words for what is no text; one that changes no example; a user's function that
-            fails or returns another number or type of examples.
+        InputError: an augmentation of words for what is no text, or of pictures for what is none; one that changes no
+            example; a user's function that fails or returns another number or type of examples.
     """
     changed = list(examples)
     for number, augmentation in enumerate(augmentations):
         before = changed
         if isinstance(augmentation, OwnAugmentation):
             changed = _by_users_function(before, augmentation, seed)
+        elif isinstance(augmentation, ImageAugmentation):
+            images = only_images(before, f"the augmentation {augmentation.name}")
+            # another seed for each of a chain: two shifts in one direction would be one
+            changed = [*augment_images(images, augmentation, seed * 1_000 + number)]
         else:
             texts = only_texts(before, f"the augmentation {augmentation.name}")
             changed = [
@@ -50,7 +56,9 @@ def augment(examples: Sequence[Example], augmentations: Sequence[Augmentation], 
     return changed
 
 
-def _change(text: str, augmentation: Augmentation, generator: np.random.Generator) -> str:
+def _change(
+    text: str, augmentation: WordDropout | WordSwap | TextCrop | Reworded, generator: np.random.Generator
+) -> str:
     """Return one text, changed; a text of one word stays under what needs two."""
     words = text.split()
     match augmentation:

@@ -10,6 +10,7 @@ from penchant.digests import DamagedFile
 from penchant.errors import InputError, RunError
 from penchant.losses.weak_settings import WeakLoss
 from penchant.weak.classifiers.chess_engine import ChessEngineClassifier
+from penchant.weak.classifiers.cnn import CnnClassifier
 from penchant.weak.classifiers.custom import CustomClassifier
 from penchant.weak.classifiers.features import ModelFeatures
 from penchant.weak.classifiers.language_model import LanguageModelClassifier
@@ -24,6 +25,7 @@ from penchant.weak.semi_supervised.settings import ConfidentLearning, LabelVecto
 from penchant.weak.settings import (
     ChessEngine,
     ClassifierSpec,
+    Cnn,
     LanguageModel,
     Mlp,
     OwnClassifier,
@@ -75,6 +77,8 @@ def make_classifier(
             folders = algorithm.vectors if isinstance(algorithm, LabelVectors) else ()
             vectors = [load_classifier(folder) for folder in folders]
             return MlpClassifier(spec, features=features_of(spec), names=names, loss=loss, seed=seed, vectors=vectors)
+        if isinstance(spec, Cnn):
+            return CnnClassifier(spec, names=names, loss=loss, seed=seed)
         return ProbeClassifier(features_of(spec), names=names, loss=loss, l2=l2, steps=steps, seed=seed)
 
     if isinstance(settings, OwnClassifier | ChessEngine):
@@ -114,6 +118,7 @@ def load_classifier(folder: str | Path, *, code: str | None = None) -> Classifie
         "sklearn": SklearnClassifier.load,
         "probe": ProbeClassifier.load,
         "mlp": MlpClassifier.load,
+        "cnn": CnnClassifier.load,
         "lm": LanguageModelClassifier.load,
         "engine": ChessEngineClassifier.load,
         "custom": partial(CustomClassifier.load, code=code),
