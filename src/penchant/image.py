@@ -80,7 +80,7 @@ class Image:
         return content
 
     def decode(self) -> Pixels:
-        """Return its pixels as they are shown: upright as EXIF says, 8 bits, transparent parts on white.
+        """Return its pixels as they are shown: turned as EXIF says, 8 bits, transparent parts on white.
 
         Raises:
             InputError: it cannot be decoded, or its pixels are no integers of 8 or 16 bits.
@@ -150,7 +150,7 @@ def _encode(source: Pixels | PillowImage, name: str) -> bytes:
     from PIL import ImageOps
 
     if isinstance(source, Pillow.Image):
-        picture = ImageOps.exif_transpose(source)
+        upright = ImageOps.exif_transpose(source)
         # what a PNG can hold stays as it is, transparency and 16 bits too
         return _png(upright if upright.mode in PNG_MODES else _converted(upright, name))
     array = np.asarray(source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from penchant.weak.augmentation.pixels import augment_pixels
 from penchant.weak.augmentation.settings import Cutout, RandAugment, Shift
 from penchant.weak.networks.cnn import Cnns, CnnWeights, PictureViews
 from penchant.weak.networks.network import Network
@@ -19,8 +20,12 @@ ROWS = 30
 def _views(augmented: bool = True, channels: int = 1, side: int = 8) -> PictureViews:
     generator = torch.Generator().manual_seed(1)
     pixels = torch.randint(256, (ROWS, channels, side, side), generator=generator, dtype=torch.uint8)
-    weak, strong = ((Shift(),), (Shift(), RandAugment(), Cutout())) if augmented else ((), ())
-    return PictureViews.standardized(pixels, weak, strong)
+    if not augmented:
+        return PictureViews.standardized(pixels)
+    weak, strong = (Shift(),), (Shift(), RandAugment(), Cutout())
+    return PictureViews.standardized(
+        pixels, lambda p, stream: augment_pixels(p, weak, stream), lambda p, stream: augment_pixels(p, strong, stream)
+    )
 
 
 def _network(seeds: list[int], views: PictureViews, dropout: float = 0.2) -> Cnns:

@@ -17,7 +17,8 @@ from penchant.errors import InputError
 from penchant.image import Image
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.weak.augmentation.images import stack_images
-from penchant.weak.augmentation.settings import ImageAugmentation
+from penchant.weak.augmentation.pixels import augment_pixels
+from penchant.weak.augmentation.settings import Augmentation, ImageAugmentation
 from penchant.weak.contract import (
     FITTED_FIRST,
     Example,
@@ -34,7 +35,7 @@ from penchant.weak.contract import (
     width_of,
     write_kind,
 )
-from penchant.weak.networks.cnn import Cnns, CnnWeights, PictureViews, standardize
+from penchant.weak.networks.cnn import ChangePixels, Cnns, CnnWeights, PictureViews, standardize
 from penchant.weak.networks.network import Network
 from penchant.weak.semi_supervised.arms import Arm
 from penchant.weak.semi_supervised.loop import Steps, train_arms
@@ -87,7 +88,7 @@ class CnnClassifier:
         settings, count = self.settings, len(weighted.examples)
         pixels = stack_images(images, settings.size)
         views = PictureViews.standardized(
-            pixels, _of_pictures(settings.views.weak, "weak"), _of_pictures(settings.views.strong, "strong")
+            pixels, _change_of(settings.views.weak, "weak"), _change_of(settings.views.strong, "strong")
         )
         # of the same seed every algorithm starts from the same weights
         start = CnnWeights.initial([self.seed], channels=pixels.shape[1], width=settings.width, classes=soft.shape[1])
@@ -178,8 +179,12 @@ def _refuse_others(examples: Sequence[Example]) -> None:
     only_images(examples, READER)
 
 
-def _of_pictures(augmentations: Sequence[object], view: str) -> list[ImageAugmentation]:
-    """Return augmentations; refuse those of texts and of the user's, which do not work on batches of pixels."""
+def _change_of(augmentations: Sequence[Augmentation], view: str) -> ChangePixels | None:
+    """Return what changes a batch; None without augmentations.
+
+    Raises:
+        InputError: one of texts or of the user's, which does not work on batches of pixels.
+    """
     pictures = [augmentation for augmentation in augmentations if isinstance(augmentation, ImageAugmentation)]
     if len(pictures) < len(augmentations):
         other = next(item for item in augmentations if not isinstance(item, ImageAugmentation))
@@ -188,7 +193,7 @@ def _of_pictures(augmentations: Sequence[object], view: str) -> list[ImageAugmen
             f"`views.{view}` has {name}, which is none of the changes of pictures that a network makes at each step: "
             "shift, flip, random_crop, cutout, rand_augment"
         )
-    return pictures
+    return (lambda pixels, stream: augment_pixels(pixels, pictures, stream)) if pictures else None
 
 
 def _weights_of(network: Network) -> CnnWeights:

@@ -7,7 +7,7 @@ control makes of labelled ones, and a teacher would need statistics of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,13 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, group_norm, max_pool2d, relu
 
-from penchant.weak.augmentation.pixels import augment_pixels
-from penchant.weak.augmentation.settings import ImageAugmentation
 from penchant.weak.networks.network import ViewName
 from penchant.weak.networks.streams import Stream
 
 KERNEL, GRID, CHANNELS_PER_NORM = 3, 2, 8
 """Side of a filter; side of the grid of means that the last layer sees; channels that are normed together."""
+
+
+ChangePixels = Callable[[Tensor, Stream], Tensor]
+"""A batch of pictures, values from 0 to 1 of shape (arms, batch, channels, height, width), to changed ones."""
 
 
 @dataclass(frozen=True)
@@ -100,25 +102,24 @@ class PictureViews:
 
     Attributes:
         pixels: bytes, shape (rows, channels, height, width).
-        weak, strong: augmentations; the strong view is the weak one where it has none.
+        weak, strong: what changes pictures; None leaves them as they are. The strong view is the weak one where it has
+            no change of its own.
         mean, scale: of a channel's values from 0 to 1 over all rows, shape (channels,).
     """
 
     pixels: Tensor
-    weak: tuple[ImageAugmentation, ...]
-    strong: tuple[ImageAugmentation, ...]
+    weak: ChangePixels | None
+    strong: ChangePixels | None
     mean: Tensor
     scale: Tensor
 
     @classmethod
-    def standardized(
-        cls, pixels: Tensor, weak: Sequence[ImageAugmentation] = (), strong: Sequence[ImageAugmentation] = ()
-    ) -> Self:
+    def standardized(cls, pixels: Tensor, weak: ChangePixels | None = None, strong: ChangePixels | None = None) -> Self:
         """Return views whose channels have mean 0 and scale 1 over the pictures as they are."""
         channels = pixels.transpose(0, 1).flatten(1).float() / 255
         scale = channels.std(1, correction=0)
         # pictures of one colour: nothing is to be scaled
-        return cls(pixels, tuple(weak), tuple(strong or weak), channels.mean(1), torch.where(scale > 0, scale, 1.0))
+        return cls(pixels, weak, strong or weak, channels.mean(1), torch.where(scale > 0, scale, 1.0))
 
 
 class Cnns:
@@ -131,7 +132,7 @@ class Cnns:
     def __init__(self, views: PictureViews, weights: CnnWeights, *, dropout: float) -> None:
         self.views, self.weights, self.dropout = views, weights, dropout
         self.arms, self.classes = weights.out_bias.shape
-        self.has_noise, self.has_views = dropout > 0, views.strong != views.weak
+        self.has_noise, self.has_views = dropout > 0, views.strong is not views.weak
         # leaves of the graph: whoever made the weights may have computed them
         for weight in self.trained():
             weight.requires_grad_(True)
@@ -140,8 +141,9 @@ class Cnns:
         """Return standardized pixels, shape (arms, batch, channels, height, width); as they are without a stream."""
         views = self.views
         pixels = views.pixels[rows].float() / 255
-        if stream is not None:
-            pixels = augment_pixels(pixels, views.weak if view == "weak" else views.strong, stream)
+        change = views.weak if view == "weak" else views.strong
+        if stream is not None and change is not None:
+            pixels = change(pixels, stream)
         return standardize(pixels, views.mean, views.scale)
 
     def classify(self, inputs: Tensor, noise: Stream | None) -> Tensor:
