@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from penchant.errors import InputError
 from penchant.image import Image
@@ -49,6 +52,18 @@ def test_it_learns_from_pictures_without_labels_and_knows_them_later() -> None:
     assert fixmatch.learned_marks == set(marks_of(bars[:40]))
 
 
+def test_two_networks_predict_by_their_mean(tmp_path: Path) -> None:
+    divided = _fitted(None, algorithm={"name": "divide_mix", "warm_up": 1})
+    unseen = _bars(60)[40:]
+    divided.save(tmp_path)
+    np.testing.assert_allclose(
+        CnnClassifier.load(tmp_path).predict_proba(unseen), divided.predict_proba(unseen), atol=1e-6
+    )
+    weights = load_file(tmp_path / "cnn.safetensors")
+    assert len(weights["out"]) == 2
+    assert not torch.equal(*weights["first"])
+
+
 def test_pictures_of_several_sizes_are_named_or_brought_to_one() -> None:
     mixed = [*_bars(2), *_bars(2, side=12)]
     with pytest.raises(InputError, match="have 2 sizes: bar 0 has 8 x 8 pixels and bar 0 12 x 12"):
@@ -73,6 +88,8 @@ def test_augmentations_of_texts_and_of_ones_own_are_refused() -> None:
             _fitted(None, views={"strong": [view]})
     with pytest.raises(InputError, match="reads pictures, and 2 of 2 examples are texts"):
         CnnClassifier(Cnn()).fit(["a", "b"], [0, 1])
+    with pytest.raises(InputError, match="label vectors need a network with a head for each"):
+        _fitted(_bars(20)[12:], algorithm={"name": "label_vectors", "vectors": ["somewhere"]})
     with pytest.raises(InputError, match="strong view of a row is its weak one"):
         _fitted(_bars(20)[12:], algorithm="fixmatch", views={"weak": [], "strong": []}, dropout=0.0)
 

@@ -37,7 +37,7 @@ from penchant.weak.contract import (
 )
 from penchant.weak.networks.cnn import ChangePixels, Cnns, CnnWeights, PictureViews, standardize
 from penchant.weak.networks.network import Network
-from penchant.weak.semi_supervised.arms import Arm
+from penchant.weak.semi_supervised.arms import Arm, network_arms
 from penchant.weak.semi_supervised.loop import Steps, train_arms
 from penchant.weak.semi_supervised.report import UnlabeledReport
 from penchant.weak.settings import Cnn
@@ -90,8 +90,6 @@ class CnnClassifier:
         views = PictureViews.standardized(
             pixels, _change_of(settings.views.weak, "weak"), _change_of(settings.views.strong, "strong")
         )
-        # of the same seed every algorithm starts from the same weights
-        start = CnnWeights.initial([self.seed], channels=pixels.shape[1], width=settings.width, classes=soft.shape[1])
         arm = Arm(
             self.seed,
             torch.arange(count),
@@ -100,8 +98,14 @@ class CnnClassifier:
             weights=torch.as_tensor(weighted.weights),
             loss=self.loss,
         )
+        # two for an algorithm with twins, whose predictions are averaged
+        arms = network_arms(settings.algorithm, [arm])
+        # of the same seed every algorithm starts from the same weights
+        start = CnnWeights.initial(
+            [each.seed for each in arms], channels=pixels.shape[1], width=settings.width, classes=soft.shape[1]
+        )
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
-        trained = train_arms(Cnns(views, start, dropout=settings.dropout), settings.algorithm, [arm], steps)
+        trained = train_arms(Cnns(views, start, dropout=settings.dropout), settings.algorithm, arms, steps)
         self._weights, self._scaling = _weights_of(trained.network), (views.mean, views.scale)
         self._size = (pixels.shape[-1], pixels.shape[-2])
         self.report = trained.reports[0] if trained.reports else None
