@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from penchant.errors import InputError
 from penchant.image import Image
 from penchant.weak.classifiers.cnn import CnnClassifier
+from penchant.weak.classifiers.registry import make_classifier
 from penchant.weak.contract import Example, marks_of
 from penchant.weak.settings import Cnn
 
@@ -50,6 +51,15 @@ def test_it_learns_from_pictures_without_labels_and_knows_them_later() -> None:
     assert supervised.report is None
     assert not np.allclose(fixmatch.predict_proba(bars[40:]), supervised.predict_proba(bars[40:]), atol=1e-4)
     assert fixmatch.learned_marks == set(marks_of(bars[:40]))
+
+
+def test_rounds_of_teachers_and_students_read_pictures_too() -> None:
+    bars = _bars(60)
+    spec = Cnn(algorithm={"name": "self_training"}, steps=25, width=8, batch_size=16, learning_rate=0.01)
+    rounds = make_classifier(spec).fit(bars[:12], LABELS[:12], unlabeled=bars[12:40])
+    assert (rounds.predict_proba(bars[40:]).argmax(-1) == LABELS[40:]).mean() > 0.8
+    with pytest.raises(InputError, match="self_training trains several networks"):
+        CnnClassifier(spec).fit(bars[:12], LABELS[:12])
 
 
 def test_two_networks_predict_by_their_mean(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from penchant.weak.networks.network import Network
 from penchant.weak.semi_supervised.arms import Arm, network_arms
 from penchant.weak.semi_supervised.loop import Steps, train_arms
 from penchant.weak.semi_supervised.report import UnlabeledReport
+from penchant.weak.semi_supervised.settings import ConfidentLearning, SelfTraining
 from penchant.weak.settings import Cnn
 
 WEIGHTS = "cnn.safetensors"
@@ -98,14 +99,18 @@ class CnnClassifier:
             weights=torch.as_tensor(weighted.weights),
             loss=self.loss,
         )
+        algorithm = settings.algorithm
+        # these hold classifiers, and are made around this one
+        if isinstance(algorithm, SelfTraining | ConfidentLearning):
+            raise InputError(f"{algorithm.name} trains several networks: make the classifier by `make_classifier`")
         # two for an algorithm with twins, whose predictions are averaged
-        arms = network_arms(settings.algorithm, [arm])
+        arms = network_arms(algorithm, [arm])
         # of the same seed every algorithm starts from the same weights
         start = CnnWeights.initial(
             [each.seed for each in arms], channels=pixels.shape[1], width=settings.width, classes=soft.shape[1]
         )
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
-        trained = train_arms(Cnns(views, start, dropout=settings.dropout), settings.algorithm, arms, steps)
+        trained = train_arms(Cnns(views, start, dropout=settings.dropout), algorithm, arms, steps)
         self._weights, self._scaling = _weights_of(trained.network), (views.mean, views.scale)
         self._size = (pixels.shape[-1], pixels.shape[-2])
         self.report = trained.reports[0] if trained.reports else None
