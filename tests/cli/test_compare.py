@@ -92,6 +92,10 @@ def test_numbers_that_mean_another_thing_have_no_difference(runs: Path) -> None:
 
     change("config.yaml", "beta: 0.5", "beta: 0.1")
     assert keys() == {"reward", "kl_nats", "tokens", "accuracy", "loss"}
+    fingerprints = '"fingerprint": "ab12cd34"', '"fingerprint": "00000000"'
+    change("provenance.json", *fingerprints)  # a loss compares with the reference, and so does the KL
+    assert keys() == {"reward", "tokens", "accuracy"}
+    change("provenance.json", *fingerprints[::-1])
     change("config.yaml", "method: dpo", "method: kto")
     assert keys() == {"reward", "kl_nats", "tokens", "accuracy"}
     change("config.yaml", "seed:", "evaluate: {samples: {reward: vader}}\nseed:")

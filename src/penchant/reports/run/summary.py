@@ -6,9 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from penchant.losses.settings import ORPO, ChosenNLL, SimPO
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.intervals import paired_difference
 from penchant.runs.read import EvalPoint, Run, SampledPrompt
+
+REFERENCE_FREE = {loss.model_fields["name"].default for loss in (SimPO, ORPO, ChosenNLL)}
+"""Losses whose value is of the policy alone."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +118,21 @@ def _scale(key: str, run: Run) -> object:
     if key == "reward":
         return run.setting("evaluate", "samples", "reward")
     if key == "loss":
-        return run.method, run.setting("loss"), run.setting("beta")
-    if key == "kl_nats":
-        reference = run.provenance.get("reference")
-        # by its weights: a name may lead elsewhere on another machine
-        return reference.get("fingerprint") if isinstance(reference, Mapping) else None
-    return None
+        return run.method, run.setting("loss"), run.setting("beta"), _loss_reference(run)
+    return _reference(run) if key == "kl_nats" else None
+
+
+def _loss_reference(run: Run) -> object:
+    """Return the reference that a loss compares with; None for one that has none."""
+    loss = run.setting("loss")
+    name = loss.get("name") if isinstance(loss, Mapping) else None
+    return _reference(run) if run.method in ("dpo", "kto") and name not in REFERENCE_FREE else None
+
+
+def _reference(run: Run) -> object:
+    """Return the reference by its weights: a name may lead elsewhere on another machine."""
+    reference = run.provenance.get("reference")
+    return reference.get("fingerprint") if isinstance(reference, Mapping) else None
 
 
 def _gain(run: Run, point: EvalPoint) -> Change | None:
