@@ -255,7 +255,8 @@ def end_run(run: RunContext, counts: Counts, warnings: list[str], status: str, s
     """
     run.accelerator.end_training()
     state, scorer = run.state, run.policy.scorer
-    seconds = time.monotonic() - started
+    # of a resumed run the last call alone would be less than its own training took
+    seconds = max(time.monotonic() - started, state.seconds + state.evaluation_seconds)
     # those of the folder come last: a resumed run knows of damaged lines only once it has read them
     warnings = warnings + run.folder.warnings
     if stopped_by := state.stopped_by:
