@@ -38,6 +38,7 @@ FOLDERS = {
     "train sft": "train sft model=penchant-0.5m data=answers.jsonl -o {out}",
     "train online_rlhf": "train online_rlhf model=penchant-0.5m data=prompts.txt -o {out}",
     "weak train": "weak train data=prefs.jsonl student=tfidf -o {out}",
+    "weak sources": "weak sources votes=votes.csv -o {out}",
     "judge": "judge good.jsonl against=good.jsonl judge=longest -o {out}",
     "agree": "agree prefs.jsonl prefs.jsonl -o {out}",
     "rank": "rank prefs.jsonl -o {out}",
@@ -62,6 +63,7 @@ def refusal(
     (tmp_path / "good.jsonl").write_text(json.dumps({"prompt": "Who?", "responses": [" Me."]}) + "\n")
     bench = {"prompt": "Who?", "chosen": "Me.", "rejected": "You.", "subset": "alpacaeval-easy"}
     (tmp_path / "bench.jsonl").write_text(json.dumps(bench) + "\n")
+    (tmp_path / "votes.csv").write_text("a,b,c\nyes,yes,no\nno,yes,no\n")
     (tmp_path / "prompts.txt").write_text("Who?\nWhat?\nWhen?\n")
     (tmp_path / "trl.yaml").write_text("model_name_or_path: m\nloss_type: sigmoid\nbeta: 0.1\n")
 

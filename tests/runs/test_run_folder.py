@@ -209,7 +209,11 @@ def test_a_folder_that_cannot_be_taken_is_refused_before_the_model_is_looked_for
         (lambda here: (here / "run").mkdir() or (here / "run" / "config.yaml").touch(), "run", "another run"),
         (lambda here: (here / "run").mkdir() or (here / "run" / "thesis.tex").touch(), "run", "other files"),
         (lambda here: (here / "run").write_text("kept"), "run", "is a file"),
-        (lambda here: (here / "file").write_text("kept"), "file/run", "cannot write to the run directory"),
+        (
+            lambda here: (here / "file").write_text("kept"),
+            "file/run",
+            "file is a file, and a run's directory cannot lie in it",
+        ),
         (lambda here: None, "/proc/run", "cannot write to the run directory"),
     ],
     ids=["another run", "other files", "a file", "below a file", "unwritable"],

@@ -60,5 +60,5 @@ def test_names_are_found_wherever_settings_have_them() -> None:
 def test_a_cache_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PENCHANT_CACHE", str(tmp_path / "file"))
-    with pytest.raises(InputError, match=r"cannot keep session:rows-.* PENCHANT_CACHE"):
+    with pytest.raises(InputError, match=r"cannot keep the list in .* PENCHANT_CACHE"):
         store_file("rows", b"a\n", ".jsonl")

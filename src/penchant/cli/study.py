@@ -99,7 +99,9 @@ def _command(definition: StudyDefinition, config: type[Study]) -> Command:
         parser.add_argument("--jobs", type=int, metavar="N", help="runs at once, which share the cores (default: 1)")
         parser.add_argument("--report", metavar="FILE.html", help="the page to write (default: report.html in OUT)")
         if presets:
-            parser.add_argument("--preset", choices=presets, help="settings that are ready to run")
+            # named in the text, which is broken into lines; as the form of a value a long list would not be
+            named = f"settings that are ready to run: {', '.join(presets)}"
+            parser.add_argument("--preset", choices=presets, metavar="NAME", help=named)
         parser.set_defaults(preset=None)  # for the studies that have none
 
     return Command(

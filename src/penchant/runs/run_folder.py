@@ -144,7 +144,9 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"out={self.path} is a file; a run needs a directory")
         if (parent := file_above(self.path)) is not None:
-            raise InputError(f"out={self.path}: {parent} is a file; a run needs a directory in a directory")
+            raise InputError(
+                f"out={self.path}: {parent} is a file, and a run's directory cannot lie in it: choose another"
+            )
         # a killed process leaves its lock file; the lock itself went with it
         if self.path.exists() and any(entry.name != ".lock" for entry in self.path.iterdir()):
             contents = "another run" if (self.path / "config.yaml").exists() else "other files"

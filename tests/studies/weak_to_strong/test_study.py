@@ -370,7 +370,7 @@ def test_supervisors_are_named_as_students_are(make: Callable[..., WeakToStrongC
     assert [one.label for one in config.strong] == ["m", "TF-IDF"]
     chess = make(tasks=["chess_puzzles"], weak=["engine"], strong=["m"])
     assert chess.weak[0].label == "stockfish, depth 1"
-    with pytest.raises(ValueError, match="expected one of tfidf, probe, lm"):
+    with pytest.raises(ValueError, match="expected one of tfidf, probe, mlp, cnn, lm"):
         make(strong=[{"name": "engine"}])
 
 

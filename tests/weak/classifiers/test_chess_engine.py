@@ -91,7 +91,7 @@ def test_what_is_saved_opens_and_does_not_choose_the_program(stockfish: str, tmp
 
 def test_what_is_no_position_is_refused(stockfish: str) -> None:
     for examples, message in (
-        (["a fine film"], "example 0 is a text without options"),
+        (["a fine film"], "example 0 is a text or a picture without options"),
         ([PromptGroup("a fine film", ["yes", "no"])], "no chess position"),
         ([PromptGroup(POSITIONS[0].prompt, [" e4d5", " e1e8"])], "e1e8"),
         ([PromptGroup(POSITIONS[0].prompt, [" e4d5", " yes"])], "yes"),

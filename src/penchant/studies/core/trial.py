@@ -15,7 +15,7 @@ from penchant.studies.core.settings import LimitedStudy, Study
 
 log = logging.getLogger("penchant.studies")
 
-FEWEST = {"train": 40, "test": 20, "reference_samples": 16}
+FEWEST = {"train": 40, "test": 20, "reference_samples": 16, "few_rows": 10}
 """Settings of which a study takes no fewer."""
 CAPPED = ("limit", "max_steps", "train", "test")
 """Settings that are capped where they are not given, too: each then means all."""
@@ -28,6 +28,7 @@ COUNTS = (
     "groups",
     "times",
     "rows",
+    "few_rows",
     "reference_samples",
 )
 """Settings that are capped where they are given: counts of rows, steps and samples."""
