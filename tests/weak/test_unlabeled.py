@@ -155,3 +155,21 @@ def test_other_rows_are_another_run(
 
 def _interrupt(*arguments: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_an_edited_augmentation_is_another_run(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = tmp_path / "mine.py"
+    code.write_text("def louder(texts, seed):\n    return [text + '!' for text in texts]\n")
+    algorithm = {"name": "self_training", "rounds": 1, "noise": ["mine.py:louder"]}
+    student = {"name": "tfidf", "algorithm": algorithm}
+    config = pt.WeakTrain(data=files["data"], student=student, unlabeled=files["unlabeled"], out=str(tmp_path / "run"))
+    with monkeypatch.context() as patch:
+        patch.setattr("penchant.weak.train._measured", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pt.weak_train(config)
+    code.write_text(code.read_text().replace("!", "?"))
+    with pytest.raises(RunMismatchError, match=r"the augmentation mine.py:louder"):
+        pt.weak_train(config, resume=True)

@@ -15,10 +15,11 @@ from penchant.models.builtin import ENCODERS
 from penchant.models.in_memory import ModelName, model_source
 from penchant.models.settings import Dtype, LoRA, ModelConfig
 from penchant.session.objects import CodeName, shown_name
-from penchant.weak.augmentation.settings import Cutout, RandAugment, Shift, Views
+from penchant.weak.augmentation.settings import Augmentation, Cutout, RandAugment, Shift, Views
 from penchant.weak.semi_supervised.settings import (
     AnyAlgorithm,
     OuterAlgorithm,
+    SelfTraining,
     Supervised,
 )
 
@@ -324,6 +325,13 @@ ClassifierSpec = Annotated[Annotated[_Classifier, Field(discriminator="name")], 
 """What may supervise."""
 StudentSpec = Annotated[Annotated[_Student, Field(discriminator="name")], BeforeValidator(_add_name)]
 """What may learn from a supervisor."""
+
+
+def augmentations_of(student: StudentSpec) -> tuple[Augmentation, ...]:
+    """Return every change of rows that a student learns from: those of its views, and the noise of self-training."""
+    views = (*student.views.weak, *student.views.strong) if isinstance(student, Mlp | Cnn) else ()
+    algorithm = getattr(student, "algorithm", None)
+    return (*views, *algorithm.noise) if isinstance(algorithm, SelfTraining) else views
 
 
 STOP_EVERY = 10

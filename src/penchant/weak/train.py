@@ -50,7 +50,7 @@ from penchant.weak.results import LongerPreference, RowCounts, StudentResult, Tr
 from penchant.weak.rows import LabelledRows, marks, overlap
 from penchant.weak.semi_supervised.confident_learning import ConfidentClassifier
 from penchant.weak.semi_supervised.settings import LabelVectors
-from penchant.weak.settings import OWN_CLASSIFIERS, Cnn, LanguageModel, Mlp, OwnClassifier, Probe
+from penchant.weak.settings import OWN_CLASSIFIERS, Cnn, LanguageModel, Mlp, OwnClassifier, Probe, augmentations_of
 from penchant.weak.unlabeled import UnlabeledRows, read_unlabeled, unlabeled_use
 
 log = logging.getLogger("penchant.weak")
@@ -216,13 +216,12 @@ def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
         inputs["the model"] = model_content(config.student.model)
     if isinstance(config.student, OwnClassifier):
         inputs[f"the code of {config.student.label}"] = OWN_CLASSIFIERS.content(config.student.factory)
-    if isinstance(config.student, Mlp | Cnn):
-        if isinstance(config.student.algorithm, LabelVectors):
-            for vector in config.student.algorithm.vectors:
-                inputs[f"the classifier {vector}"] = digest_of_classifier(vector)
-        for view in (*config.student.views.weak, *config.student.views.strong):
-            if isinstance(view, OwnAugmentation):
-                inputs[f"the augmentation {view.label}"] = OWN_AUGMENTATIONS.content(view.function)
+    if isinstance(config.student, Mlp | Cnn) and isinstance(config.student.algorithm, LabelVectors):
+        for vector in config.student.algorithm.vectors:
+            inputs[f"the classifier {vector}"] = digest_of_classifier(vector)
+    for augmentation in augmentations_of(config.student):
+        if isinstance(augmentation, OwnAugmentation):
+            inputs[f"the augmentation {augmentation.label}"] = OWN_AUGMENTATIONS.content(augmentation.function)
     if isinstance(config.loss, CustomWeakLoss):
         inputs[f"the loss {config.loss.label}"] = OWN_WEAK_LOSSES.content(config.loss.function)
     return to_object(surroundings()) | {"inputs": inputs}
