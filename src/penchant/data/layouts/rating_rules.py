@@ -34,11 +34,13 @@ def state_rater(row: RowValues) -> None:
     """Note who rated a row, where it says so: its rating is then compared with those of the same rater alone."""
     if not isinstance(row, ReadRow):
         return
+    # looked at without `get`, which notes a column as read: one that names nobody is not
+    values = dict(row.items())
     for name in RATER_FIELDS:
-        value = row.get(name)
+        value = values.get(name)
         # many files number their raters; True is an int in Python, and names nobody
-        if isinstance(value, str | int) and not isinstance(value, bool) and (rater := str(value).strip()):
-            row.rater = rater
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+            row.rater = str(row[name]).strip()
             row.rating += f", within each {name}"
             return
 
