@@ -25,6 +25,7 @@ LONG = {
         "agreement",
         "exporting",
         "extending",
+        "few-labels",
         "first-run",
         "python",
         "rewards",

@@ -571,7 +571,7 @@ def test_help_and_mistakes_need_no_torch() -> None:
     command = [sys.executable, "-c", check, json.dumps(orders)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
     shown, noise, both, unknown, jobs = done.stdout.split("----\n")[1:]
-    assert "--preset demo|small|medium|paper" in shown
+    assert "ready to run: demo, small, medium, paper" in shown
     assert "dpo.beta: a list (each a number above 0)" in shown
     assert "seeds" in shown
     assert "shares: a list (each a number at least 0 and below 0.5)" in noise
