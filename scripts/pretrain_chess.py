@@ -5,7 +5,9 @@
 
 They learn positions of games that Stockfish plays against itself with some random moves, written as the task
 `chess_puzzles` writes them, with the move that it prefers as the answer. Positions of the puzzles (`--data`,
-`PENCHANT_DATA`, or `../shared/data` beside the repository) are left out. A stopped training continues.
+`PENCHANT_DATA`, or `../shared/data` beside the repository) are left out. Positions of other games are held out. They
+are measured on, and written to `self_play.csv` in `--to`: the task `chess_positions` reads it in `data/chess`.
+A stopped training continues.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pretraining import command
-from pretraining.chess_corpus import Corpus, build, puzzle_keys
+from pretraining.chess_corpus import Corpus, build, puzzle_keys, write_rows
 from pretraining.chess_games import Play
 from pretraining.chess_shapes import SHAPES, new_chess_model
 from pretraining.chess_tokens import MoveRows, chess_tokenizer, table_of
@@ -32,6 +34,8 @@ from penchant.weak.classifiers.chess_engine import running_engine
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+ROWS = "self_play.csv"
+"""Rows of the task `chess_positions`."""
 LOOK_AT = 400
 """Held-out positions that are looked at while training."""
 
@@ -53,6 +57,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     print(corpus.described(), flush=True)
+    write_rows(corpus.held_out, options.to / ROWS)
     _train(corpus, options)
     return 0
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import hashlib
+import io
 import json
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -91,7 +94,8 @@ def build(
     seed: int,
 ) -> Corpus:
     """Return positions of games, from the folder's file if it has them already: held out first, then to train on."""
-    identity = json.dumps([name, asdict(play), sorted(puzzles), train, held_out, seed])
+    fields = [field.name for field in dataclasses.fields(Position)]  # a file of other fields is another file
+    identity = json.dumps([name, asdict(play), sorted(puzzles), train, held_out, seed, fields])
     file = folder / f"positions-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
     if not file.exists():
         started = time.monotonic()
@@ -114,6 +118,18 @@ def build(
     assert not keys[0] & keys[1], "a position is trained on and held out"
     assert not (keys[0] | keys[1]) & puzzles, "a puzzle is among the positions"
     return Corpus(name, play, seed, *parts, content["dropped"], content["seconds"])
+
+
+def write_rows(positions: Sequence[Position], file: Path) -> None:
+    """Write positions as rows of the task `chess_positions`, in the columns of Lichess's puzzles."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["FEN", "Moves", "GameId"])
+    for position in positions:
+        last = position.prompt.splitlines()[1].removeprefix("Last move: ")
+        rows.writerow([position.fen, last + position.answer, position.game])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(file, text.getvalue())
 
 
 def _keys(position: Position) -> set[str]:

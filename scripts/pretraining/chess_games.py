@@ -39,12 +39,18 @@ class Play:
 
 @dataclass(frozen=True)
 class Position:
-    """A prompt in the task's format, its answer, and the same with colours swapped."""
+    """A prompt in the task's format, its answer, and the same with colours swapped.
+
+    Attributes:
+        fen: the position before the last move, as rows of puzzles have it. game: its number among the games.
+    """
 
     key: str
     prompt: str
     answer: str
     mirrored: tuple[str, str]
+    fen: str
+    game: int
 
 
 def key_of(board: chess.Board) -> str:
@@ -55,17 +61,17 @@ def key_of(board: chess.Board) -> str:
 def games(engine: chess.engine.SimpleEngine | None, play: Play, seed: int) -> Iterator[list[Position]]:
     """Yield the positions of games without end; each game is drawn from (seed, its number) alone."""
     for number in itertools.count():
-        yield _game(engine, play, random.Random(f"{seed} {number}"))
+        yield _game(engine, play, random.Random(f"{seed} {number}"), number)
 
 
-def _game(engine: chess.engine.SimpleEngine | None, play: Play, draw: random.Random) -> list[Position]:
+def _game(engine: chess.engine.SimpleEngine | None, play: Play, draw: random.Random, number: int) -> list[Position]:
     board, positions = chess.Board(), list[Position]()
     game = object()  # tells the engine by its identity that another game began
     last: chess.Move | None = None
     while len(board.move_stack) < play.longest and not board.is_game_over(claim_draw=True):
         best, second, is_clear = _opinion(engine, play, board, game, draw)
         if last is not None and board.legal_moves.count() > 1 and (is_clear or draw.random() < play.others):
-            positions.append(_position(board, last, best))
+            positions.append(_position(board, last, best, number))
         chance = draw.random()
         if chance < play.random_moves:
             last = draw.choice(legal_moves(board))
@@ -97,10 +103,11 @@ def _captured_value(board: chess.Board, move: chess.Move) -> int:
     return VALUES[piece] if piece is not None else int(board.is_en_passant(move))
 
 
-def _position(board: chess.Board, last: chess.Move, best: chess.Move) -> Position:
-    other = board.mirror()
+def _position(board: chess.Board, last: chess.Move, best: chess.Move, game: int) -> Position:
+    other, before = board.mirror(), board.copy()
+    before.pop()
     mirrored = prompt_of(other, _swapped(last)), answer_of(_swapped(best))
-    return Position(key_of(board), prompt_of(board, last), answer_of(best), mirrored)
+    return Position(key_of(board), prompt_of(board, last), answer_of(best), mirrored, before.fen(), game)
 
 
 def _swapped(move: chess.Move) -> chess.Move:

@@ -14,7 +14,7 @@ import torch
 
 chess = pytest.importorskip("chess", reason="needs the package chess: pip install 'penchant[chess]'")
 
-from pretraining.chess_corpus import build, puzzle_keys  # noqa: E402
+from pretraining.chess_corpus import build, puzzle_keys, write_rows  # noqa: E402
 from pretraining.chess_evaluation import accuracy, surprise_of  # noqa: E402
 from pretraining.chess_games import Play, games, key_of  # noqa: E402
 from pretraining.chess_shapes import SHAPES, new_chess_model  # noqa: E402
@@ -22,6 +22,7 @@ from pretraining.chess_tokens import ASKED_AT, LENGTH, MoveRows, chess_tokenizer
 from pretraining.shapes import Shape, Training  # noqa: E402
 from pretraining.training import train  # noqa: E402
 
+from penchant.tasks import load_task  # noqa: E402
 from penchant.tasks.positions import answer_of, board_of, legal_moves, prompt_of  # noqa: E402
 from penchant.weak.classifiers.chess_engine import running_engine  # noqa: E402
 
@@ -109,6 +110,18 @@ def test_puzzles_and_their_mirror_images_are_left_out(tmp_path: Path) -> None:
     assert not keys[0] & keys[1]
     assert build(None, "none", PLAY, puzzles, tmp_path, 40, 10, 0) == corpus  # from its file
     assert len(corpus.texts) == 80
+
+
+def test_held_out_positions_are_rows_of_a_task(tmp_path: Path) -> None:
+    corpus = build(None, "none", PLAY, set(), tmp_path, 40, 60, 0)
+    write_rows(corpus.held_out, tmp_path / "chess" / "self_play.csv")
+    data = load_task("chess_positions", folder=tmp_path)
+    asked = {example.text: example.options[example.label] for example in (*data.train, *data.test)}
+    assert asked.items() <= {position.prompt: position.answer for position in corpus.held_out}.items()
+    assert len(asked) > 40  # fewer than 60 where a capture mates, or one move is left
+    assert len({position.game for position in corpus.held_out}) > 3
+    # positions of a game stand on one side
+    assert not {example.group for example in data.train} & {example.group for example in data.test}
 
 
 def test_the_real_puzzles_have_keys(shared_data: Any) -> None:

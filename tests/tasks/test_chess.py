@@ -125,6 +125,23 @@ def test_texts_that_are_no_positions(text: str) -> None:
         board_of(text)
 
 
+def test_puzzles_are_the_hard_side_of_positions_of_games(tmp_path: Path) -> None:
+    """Rows of both files are read alike; those to test on are all puzzles."""
+    folder = tmp_path / "chess"
+    folder.mkdir()
+    columns = ("FEN", "Moves", "GameId")
+    start = {"FEN": chess.STARTING_FEN, "Moves": "e2e4 e7e5", "GameId": "1"}
+    puzzle = {**FORK, "GameId": "787zsVup"}
+    for name, row in (("self_play", start), ("lichess_puzzles", puzzle)):
+        (folder / f"{name}.csv").write_text(",".join(columns) + "\n" + ",".join(row[name] for name in columns) + "\n")
+    data = load_task("chess_easy_to_hard", folder=tmp_path)
+    ((easy,), (hard,)) = data.train, data.test
+    assert easy.options[easy.label] == " e7e5"
+    assert [hard] == read(GameUrl="", GameId="787zsVup")
+    with pytest.raises(InputError, match=r"chess_positions: there is no file .*self_play\.csv"):
+        load_task("chess_positions", folder=tmp_path / "elsewhere")
+
+
 def test_the_real_puzzles(shared_data: Any) -> None:
     data = load_task("chess_puzzles", folder=shared_data("chess/lichess_puzzles.csv").parent.parent)
     assert len(data.train) + len(data.test) == 1000

@@ -1,4 +1,7 @@
-"""Lichess puzzles: which legal move solves the position after the opponent's first one. Needs `penchant[chess]`.
+"""Chess: Lichess puzzles, and positions of an engine's own games. Needs `penchant[chess]`.
+
+A puzzle asks which legal move solves the position after the opponent's first one, and a position of a game which move
+the engine played. Both have the same columns.
 
 Only the first move of the solution is asked for. Lichess takes any mate in one for solved: where the solution mates at
 once, other moves that mate too are no options here, so that nothing right counts as wrong.
@@ -37,6 +40,27 @@ def chess_puzzles(row: TaskRow) -> Iterator[LabeledExample]:
     if len(options) > 1:  # else there is nothing to choose
         written = tuple(answer_of(move) for move in options)
         yield LabeledExample(prompt_of(board, last), options.index(right), _game(row), written)
+
+
+@task(
+    title="Chess positions",
+    local=("chess/self_play.csv",),
+    classes=(),
+)
+def chess_positions(row: TaskRow) -> Iterator[LabeledExample]:
+    """Read a position of a game that an engine played against itself, and the engine's move."""
+    # scripts/pretrain_chess.py writes them in the columns of puzzles: position, last move and answer, game
+    yield from chess_puzzles.read(row)
+
+
+@task(
+    title="Chess positions, tested on puzzles",
+    local=("chess/self_play.csv", "chess/lichess_puzzles.csv"),
+    classes=(),
+)
+def chess_easy_to_hard(row: TaskRow) -> Iterator[LabeledExample]:
+    """Read a position of a game to train on, or a puzzle to test on: one move wins there, and looks odd."""
+    yield from chess_puzzles.read(row)
 
 
 def _game(row: TaskRow) -> str:

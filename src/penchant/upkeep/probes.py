@@ -46,7 +46,7 @@ EXTRAS = {
     "inspect": ("inspect_ai", "evaluations by inspect_ai"),
     "vllm": ("vllm", "model.sampler=vllm, on a GPU"),
     "xlsx": ("openpyxl", "files of Excel"),
-    "chess": ("chess", "the task chess_puzzles"),
+    "chess": ("chess", "the tasks of chess"),
     "serve": ("openai", "transformers serve"),
     "trackers": ("tensorboard", "trackers=[tensorboard], wandb or trackio"),
 }

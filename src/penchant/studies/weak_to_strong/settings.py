@@ -27,7 +27,8 @@ from penchant.weak.settings import (
     Tfidf,
 )
 
-CHESS = "chess_puzzles"
+CHESS = ("chess_puzzles", "chess_positions", "chess_easy_to_hard")
+"""Tasks whose options are moves."""
 Template = Annotated[str, Field(pattern=r"\{text\}")]
 BOOTSTRAPPED, AS_LONG = "bootstrapped", "as long, no chain"
 """What students of a chain are called among the losses, and their control."""
@@ -168,9 +169,11 @@ class WeakToStrongConfig(LimitedStudy):
                 "language models in `weak` and `strong`"
             )
         # its options are moves in UCI, which are all that it can judge
-        other = [name for name in self.tasks if name != CHESS]
+        other = [name for name in self.tasks if name not in CHESS]
         if other and any(isinstance(spec, ChessEngine) for spec in self.weak):
-            raise ValueError(f"a chess engine in `weak` supervises {CHESS} alone, and `tasks` has {', '.join(other)}")
+            raise ValueError(
+                f"a chess engine in `weak` supervises {', '.join(CHESS)} alone, and `tasks` has {', '.join(other)}"
+            )
         if any(isinstance(spec, Cnn) for spec in (*self.weak, *self.strong, *self.bootstrap)):
             raise ValueError("`cnn` reads pictures, and the rows of tasks are texts: name classifiers of texts")
         if self.sees_confidence and not any(isinstance(spec, Probe) for spec in self.strong):
