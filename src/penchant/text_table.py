@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 
@@ -31,9 +32,42 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent: 
     # the first cell names the row, and so stands alone
     blocks = []
     for row in cells:
-        blocks.append(f"{indent}{row[0]}")
-        blocks += [f"{indent}  {title}: {cell}" for title, cell in zip(header[1:], row[1:], strict=True) if cell]
+        blocks += wrapped(row[0], indent=indent)
+        for title, cell in zip(header[1:], row[1:], strict=True):
+            blocks += wrapped(f"{title}: {cell}", indent=f"{indent}  ") if cell else []
     return blocks
+
+
+def text_list(rows: Sequence[tuple[str, str]], *, indent: str = "  ", width: int = 0) -> list[str]:
+    """Return the lines of a list of names with a value each.
+
+    Where a line is wider than the terminal, every value stands below its name.
+
+    Args:
+        rows: names and values.
+        indent: stands before each line.
+        width: characters that the names take at least.
+    """
+    cells = [(" ".join(clean(name).split()), " ".join(clean(value).split())) for name, value in rows]
+    names = max([width, *(_columns(name) for name, _ in cells)])
+    if max(_columns(value) for _, value in cells) + names + len(GAP) + len(indent) <= terminal_width():
+        return [_line(row, (names, 0), indent) for row in cells]
+    return [line for name, value in cells for line in wrapped(f"{name}: {value}".rstrip(), indent=indent)]
+
+
+def wrapped(text: str, *, indent: str = "") -> list[str]:
+    """Return a text as lines that the terminal does not break; paths and other long words stay whole.
+
+    Args:
+        indent: stands before each line, with four more characters before all but the first.
+    """
+    width = terminal_width()
+    if len(indent) + _columns(text) <= width:
+        return [f"{indent}{text}"]
+    return textwrap.wrap(
+        text, max(24, int(width)), initial_indent=indent, subsequent_indent=f"{indent}    ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def terminal_width() -> float:

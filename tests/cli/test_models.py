@@ -12,7 +12,7 @@ from penchant import text_table as table_module
 from penchant.cli.main import main
 from penchant.models import catalogue
 from penchant.models.builtin import BUILT_IN, ENCODERS
-from penchant.text_table import text_table
+from penchant.text_table import text_list, text_table, wrapped
 
 
 @pytest.fixture
@@ -97,5 +97,9 @@ def test_a_file_in_place_of_the_cache_is_named(hub: Path) -> None:
 def test_a_narrow_terminal_gets_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [("first", "a cell of some length"), ("second", "")]
     assert text_table(("name", "about"), rows) == ["  name    about", "  first   a cell of some length", "  second"]
-    monkeypatch.setattr(table_module, "terminal_width", lambda: 20)
-    assert text_table(("name", "about"), rows) == ["  first", "    about: a cell of some length", "  second"]
+    assert text_list(rows, width=9) == ["  first      a cell of some length", "  second"]
+    monkeypatch.setattr(table_module, "terminal_width", lambda: 24)
+    assert text_table(("name", "about"), rows) == ["  first", "    about: a cell of", "        some length", "  second"]
+    assert text_list(rows, width=9) == ["  first: a cell of some", "      length", "  second:"]
+    # a path that is broken in two is no path any more
+    assert wrapped("kept in /a/long/folder/of/a/cache", indent="  ") == ["  kept in", "      /a/long/folder/of/a/cache"]

@@ -83,7 +83,11 @@ def judging(*lines: str, signature: str = "(self, questions, done)", **settings:
         ),
         ("async def Mine(question):\n    return 'a'", "it is `async`, so that a call does nothing"),
         ("class Call:\n    async def __call__(self):\n        pass\nMine = Call()", "it is `async`"),
-        ("def Mine():\n    pass", "but it is a NoneType"),
+        (
+            "def Mine():\n    return 'a'",
+            "but it takes no question, so it was called .* and returned 'a': give a function",
+        ),
+        ("def Mine():\n    pass", "returned None: give a function of one question"),
         ("Mine = None", "but it is a NoneType"),
         ("class Mine:\n    def __init__(self):\n        {}['weights']", r"KeyError: 'weights' \(mine.py, line 17\)"),
         (

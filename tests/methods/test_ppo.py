@@ -503,3 +503,8 @@ def test_too_few_prompts_are_refused_before_anything_is_written(
     with pytest.raises(InputError, match=r"4 prompts to train on.*prompts_per_step=5"):
         train("run", prompts_per_step=5)
     assert not (tmp_path / "run").exists()
+
+
+def test_prompts_are_answered_with_the_data_and_not_with_those_of_the_evaluation() -> None:
+    with pytest.raises(InputError, match=r"`prompts` is unknown; did you mean `data`\?"):
+        pt.PPO(model="m", reward="vader", prompts="prompts.txt")

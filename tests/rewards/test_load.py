@@ -302,6 +302,10 @@ def test_truth_values_are_numbers() -> None:
         ([1.0, "2"], "returned '2' for pair 1"),
         ([None, 1.0], "returned None for pair 0"),
         ([1.0, 2j], "returned 2j for pair 1"),
+        (
+            torch.zeros(2, device="meta"),
+            r"returned a Tensor on the device `meta` whose numbers cannot be read .*return a list of floats",
+        ),
         (np.array([[1.0], [2.0]]), r"returned array\(\[1.\]\) for pair 0"),
     ],
 )

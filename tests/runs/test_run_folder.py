@@ -296,3 +296,16 @@ def test_a_model_that_holds_nan_is_refused_before_anything_is_written(
     assert "not finite" in process.stderr
     assert "Traceback" not in process.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_code_that_the_record_cannot_hold_is_warned_of_when_the_run_begins(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sentence = "the source of `index` cannot be read"
+    settings = config(tmp_path / "run", evaluate={"samples": {"reward": [1.0].index}})
+    assert sentence in RunFolder(settings.out, settings).warnings[0]
+    assert sentence in caplog.text
+    caplog.clear()
+    # another process of the same run says nothing
+    RunFolder(settings.out, settings, writes=False)
+    assert not caplog.text

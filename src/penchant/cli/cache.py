@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.config import Config
-from penchant.text_table import text_table
+from penchant.text_table import text_table, wrapped
 
 if TYPE_CHECKING:
     from penchant.upkeep.cache_entries import Contents, Entry, Pruned, Stray
@@ -71,7 +71,7 @@ def _contents_lines(contents: Contents) -> list[str]:
     from penchant.upkeep.cache_entries import KINDS
 
     if not contents.entries and not contents.strays:
-        return [f"The cache ({contents.folder}) is empty."]
+        return wrapped(f"The cache ({contents.folder}) is empty.")
     sums = []
     for kind in KINDS:
         entries = [entry for entry in contents.entries if entry.kind is kind]
@@ -82,14 +82,15 @@ def _contents_lines(contents: Contents) -> list[str]:
                 (kind.folder, str(len(entries)), size, _date(max(entry.used for entry in entries)), kind.description)
             )
     total = file_size(sum(entry.size for entry in contents.entries))
-    lines = [f"The cache ({contents.folder}) has {count(len(contents.entries), 'entry', 'entries')}, {total}:"]
+    entries_count = count(len(contents.entries), "entry", "entries")
+    lines = wrapped(f"The cache ({contents.folder}) has {entries_count}, {total}:")
     lines += text_table(("folder", "entries", "size", "last used", "what"), sums) if sums else []
     # who is short of disk wants to know these, and not each of a thousand small ones
     if largest := sorted(contents.entries, key=lambda entry: -entry.size)[:5]:
         lines += ["", "The largest:", *_entry_lines(largest)]
     lines += _stray_lines(contents.strays)
     lines += [f"in use by {user.title} (process {user.process})" for user in contents.users]
-    return [*lines, "", "penchant cache prune older=30d removes what was not used for 30 days."]
+    return [*lines, "", *wrapped("penchant cache prune older=30d removes what was not used for 30 days.")]
 
 
 def _pruned_lines(pruned: Pruned, config: Cache) -> list[str]:

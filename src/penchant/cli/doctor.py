@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import ClassVar
 
 from penchant.clean_text import clean
 from penchant.cli.arguments import Arguments, Command
 from penchant.config import Config
-from penchant.text_table import terminal_width
+from penchant.text_table import wrapped
 
 PROBLEMS_FOUND = 1
 
@@ -61,11 +60,7 @@ def _print_advice(values: dict[str, float]) -> None:
 
 def _print_wrapped(line: str) -> None:
     # paths and names of others stand in these lines
-    text = clean(line)
-    width = terminal_width()
-    is_unlimited = width == float("inf")
-    print("\n".join([f"  {text}"] if is_unlimited else textwrap.wrap(text, int(max(24, width)), initial_indent="  ",
-                                                              subsequent_indent="    ")))  # fmt: skip
+    print("\n".join(wrapped(clean(line), indent="  ")))
 
 
 DOCTOR = Command("doctor", Doctor, _doctor)

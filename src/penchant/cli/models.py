@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from penchant.cli.arguments import Arguments, Command
 from penchant.config import Config
-from penchant.text_table import text_table
+from penchant.text_table import text_table, wrapped
 
 FORMS = (
     ("a short name", "model=penchant-0.5m", "one of the list above"),
@@ -49,6 +49,7 @@ def _built_in_lines() -> list[str]:
         for model in models
     ]
     lines = ["Models with a short name:", *text_table(("name", "weights", "files", "licence", "for"), rows)]
+    # a command to copy is not broken over lines
     return [*lines, *(f"  to install {model.name}: {model.install}" for model in models if model.install)]
 
 
@@ -62,15 +63,15 @@ def _hub_lines() -> list[str]:
 
     cache = hub_cache()
     # a damaged entry is one line: the others are listed all the same
-    problems = [f"  not readable: {problem}" for problem in cache.problems]
+    problems = [line for problem in cache.problems for line in wrapped(f"not readable: {problem}", indent="  ")]
     if not cache.models:
-        return [f"The hub's cache ({cache.folder}) holds no model.", *problems]
+        return [*wrapped(f"The hub's cache ({cache.folder}) holds no model."), *problems]
     rows = [
         (model.name, file_size(model.size), f"{model.last_used:%Y-%m-%d}" if model.last_used else "", model.problem)
         for model in cache.models
     ]
     title = f"Models in the hub's cache ({cache.folder}), which need no network:"
-    return [title, *text_table(("hub id", "size", "last used", "note"), rows), *problems]
+    return [*wrapped(title), *text_table(("hub id", "size", "last used", "note"), rows), *problems]
 
 
 def _parameters(count: int) -> str:

@@ -208,7 +208,12 @@ def nearest_settings(config: type[Schema], name: str, flags: Iterable[str] = ())
 
 
 def _namesakes(config: type[Schema], name: str) -> list[str]:
-    """Return the first dotted path that ends in a name, or in what that name of another program is here."""
+    """Return the first dotted path that ends in a name, or in what that name of another program is here.
+
+    A class's own word for a name comes before settings of that name further in.
+    """
+    if name in config.other_names:
+        return [config.other_names[name]]
     paths = _paths_by_last_name(config)
     return [paths[word] for word in (name, OTHER_NAMES.get(name, name)) if word in paths][:1]
 

@@ -71,6 +71,7 @@ class Schema(_Model):
             `data: {path: x.jsonl}`.
         extension: of a union's branch, the field for code of the user's: where `module:attribute` stands for the
             union's `name`, it is this branch with that field.
+        other_names: what a setting of this class may be called by mistake, and its name.
     """
 
     # forbid: a key that is accepted and ignored would look as if it had worked
@@ -83,3 +84,4 @@ class Schema(_Model):
     command: ClassVar[str] = ""
     shorthand: ClassVar[str] = ""
     extension: ClassVar[str] = ""
+    other_names: ClassVar[dict[str, str]] = {}

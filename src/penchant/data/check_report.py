@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from penchant.data.layouts.parse import SHOWN_PROBLEMS
 from penchant.data.marks import alike_sentence
 from penchant.data.sources.values import Kind, bulleted, cut
+from penchant.text_table import text_list
 
 LONGER_WINS_WARNING = 0.6  # the share from which length alone explains many of the preferences
 LONGER_WINS_MINIMUM = 20  # comparisons below which that share means nothing
@@ -245,7 +246,7 @@ def _table(report: CheckReport) -> list[str]:
         rows.append(("too long", "- (needs a tokenizer)" if tokens is None else "- (no limit given)"))
     else:
         rows.append((f"longer than {tokens.max_length} tokens", len(tokens.too_long)))
-    return [f"  {name:<30} {value}" for name, value in rows]
+    return text_list([(name, str(value)) for name, value in rows], width=29)
 
 
 def _rating_rule(report: CheckReport) -> str:

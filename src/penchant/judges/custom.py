@@ -191,6 +191,7 @@ def _make(factory: str, settings: Mapping[str, object]) -> Judge:
             f"{call_problem(candidate, 1, settings)}; or a function that makes a judge of `judge.settings`, but "
             f"{problem}",
         )
+    made_by = candidate
     with OWN_JUDGES.named_errors(factory, "it cannot be made of `judge.settings`"):
         if isinstance(candidate, type) or (callable(candidate) and not hasattr(candidate, "judge_many")):
             candidate = candidate(**settings)
@@ -202,10 +203,17 @@ def _make(factory: str, settings: Mapping[str, object]) -> Judge:
     # a class has a `judge_many` too, which lacks its object: a function that gives a class was meant to call it
     if isinstance(candidate, type) or not callable(judge_many):
         kind = f"the class {candidate.__name__}" if isinstance(candidate, type) else f"a {type(candidate).__name__}"
+        found = f"it is {kind}"
+        if inspect.isfunction(made_by) and not callable(judge_many):
+            # most likely meant as a judge itself, whose answer does not depend on the question
+            found = (
+                f"it takes no question, so it was called with `judge.settings` to make a judge, and returned "
+                f"{_excerpt(candidate)}: give a function of one question, which has `prompt`, `a` and `b`, that "
+                "returns 'a', 'b' or 'tie'; or one that returns a judge"
+            )
         raise OWN_JUDGES.refusal(
             factory,
-            f"expected a judge, which has `judge_many(questions, done)`, but it is {kind}: see "
-            "penchant.judges.contract",
+            f"expected a judge, which has `judge_many(questions, done)`, but {found}: see penchant.judges.contract",
         )
     _check_call(factory, judge_many)
     judge: Judge = candidate

@@ -159,7 +159,15 @@ def _length(results: Any) -> int | None:
 def _number(reward_name: str, index: int, pairs: Sequence[tuple[str, str]], result: object) -> float:
     """Return one result as a finite float; numbers of numpy and torch, and truth values, count as numbers."""
     # tensors and numpy's truth values are no `Real`; an array of one number is a list and no number
-    value: object = result.item() if hasattr(result, "item") and getattr(result, "ndim", None) == 0 else result
+    try:
+        value: object = result.item() if hasattr(result, "item") and getattr(result, "ndim", None) == 0 else result
+    except Exception as error:  # a tensor without numbers, such as one on torch's device `meta`
+        device = getattr(result, "device", None)
+        place = "" if device is None else f" on the device `{device}`"
+        raise InputError(
+            f"{reward_name} returned a {type(result).__name__}{place} whose numbers cannot be read "
+            f"({describe_error(error)}); return a list of floats, such as `scores.tolist()`"
+        ) from error
     if isinstance(value, Real) and math.isfinite(number := _float(value)):
         return number
     prompt, response = pairs[index]

@@ -27,7 +27,7 @@ from penchant.runs.provenance import RunRecord
 from penchant.runs.recorded_settings import LENGTHS, RESTARTS, differing_settings, flat_settings
 from penchant.runs.run_lines import Digest, Row, RunLines, finite, read_rows
 from penchant.runs.run_lock import check_lock_file, run_lock
-from penchant.session.objects import code_warnings
+from penchant.session.objects import code_warnings, log_code_warnings
 from penchant.session.store import INPUTS, keep_inputs
 from penchant.typed_json import from_json, to_json
 
@@ -74,7 +74,7 @@ class RunFolder:
         self._extendable = extendable
         self.shorter_config: Config | None = None
         # of code that only a Python session has; then what was wrong with the files of a resumed run
-        self.warnings = code_warnings(config.recorded())
+        self.warnings = (log_code_warnings if writes else code_warnings)(config.recorded())
         self._lock = contextlib.ExitStack()
         self._lines = {name: RunLines(self.path / name) for name in LINES}
         if writes:

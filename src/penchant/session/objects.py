@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from penchant.errors import InputError
 from penchant.session.definitions import Unreadable
 from penchant.session.source_text import Gap, SourceText, is_installed, source_text
 from penchant.session.store import PREFIX, content_digest, find_stored, is_session_name, names_in, write_once
+
+log = logging.getLogger("penchant.session")
 
 NAME = "penchant_name"
 """The attribute of what Penchant loaded by a name, such as a reward: the name."""
@@ -192,6 +195,17 @@ def code_warnings(settings: object) -> list[str]:
                 f"`{shown_name(name)}` uses {', '.join(handed_over.missing)}, which the record does not hold: "
                 f"resuming takes that as unchanged{_advice(handed_over.missing)}"
             )
+    return warnings
+
+
+def log_code_warnings(settings: object) -> list[str]:
+    """Log the warnings about code in settings, and return them.
+
+    A script prints them when its run begins; `result.json` has them only at the end.
+    """
+    warnings = code_warnings(settings)
+    for warning in warnings:
+        log.warning("%s", warning)
     return warnings
 
 

@@ -212,8 +212,8 @@ def _sample(
         # a reward's server that is down must not cost hours of steps
         save(loop, optimizer)
         raise RunError(
-            f"{error} (at step {number + 1} of {config.steps}; the {number} steps done are kept: mend what it fails "
-            "on, its own code unchanged, and continue with --resume)"
+            f"{error} (at step {number + 1} of {config.steps}; the {number} steps done are kept: remove the cause "
+            "without changing the code of the reward, which would make it another run, and continue with --resume)"
         ) from error
     return scored, true
 

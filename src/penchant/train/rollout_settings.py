@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -43,6 +43,9 @@ class RolloutConfig(RunConfig):
     Samples are drawn at temperature 1 from the whole vocabulary: anything else would not be the policy whose KL is
     measured.
     """
+
+    # `evaluate.samples.prompts` has the name, but the prompts to train on are the data
+    other_names: ClassVar[dict[str, str]] = {"prompts": "data", "prompt_file": "data"}
 
     # what rollouts will cost is not known before they are drawn: the number of prompts is that of recorded pipelines
     evaluate: Evaluate = Evaluate(samples=Samples(max_prompts=32))

@@ -240,7 +240,7 @@ def test_the_page_has_the_numbers_of_the_study(write: Callable[..., Path], tmp_p
         "AMD EPYC",
         "penchant-1.5m",
         "vader",
-        "One seed",
+        "one seed tells too little of how another would have trained",
         "7,680 samples",
         "of the comparisons of unseen prompts",
     ):
@@ -293,6 +293,7 @@ def test_of_one_seed_no_winner_is_named_and_of_three_only_a_clear_one() -> None:
     one = headline(read(made_up()))
     assert one[0].startswith("Of the gain in reward that is possible at 0.5 and 1 nats of KL, methods reach: DPO ")
     assert one[1] == "No winner is named: one seed tells too little of how another would have trained."
+    assert one[2] == "The intervals are for other prompts than these 24 evaluation prompts."
     assert headline(read(made_up(seeds=2)))[1].startswith("No winner is named: 2 seeds tell too little")
     clear = made_up(seeds=3)
     assert clear["winner"]["name"] == "dpo"

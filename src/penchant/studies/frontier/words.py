@@ -111,7 +111,10 @@ def _seeds(study: FrontierSummary) -> str:
     seeds = len(study.seeds)
     prompts = count(study.prompts.eval or 0, "evaluation prompt")
     if seeds == 1:  # the interval is then of prompts alone
-        return f"One seed: the intervals resample the {prompts} and say nothing of how another seed would have trained."
+        text = f"The intervals are for other prompts than these {prompts}"
+        # said already where it is why no winner is named
+        is_said = len(_ranked(study.trained)) > 1 and study.winner.reason.startswith("one seed ")
+        return f"{text}." if is_said else f"{text}, and say nothing of how another seed would have trained."
     return f"{count(seeds, 'seed')}: the intervals are for other prompts than these {prompts} and for other seeds."
 
 
