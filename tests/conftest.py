@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,10 +18,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from repository import REPOSITORY
+from zygote import CLIENT
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test never reaches for a hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny, and two processes of tests share two cores
+# a program that compiles the package anew each time starts half a second later, and there are a hundred of them
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+os.fsync = lambda descriptor: None  # what tests write need not outlive a crash of the machine
 
 pytest_plugins = ("fake_endpoint", "synthetic_runs")
 # The same examples in every run, and no failure because the machine is busy.
@@ -229,6 +235,18 @@ def zygote() -> Iterator[subprocess.Popen[str]]:
         yield process
         assert process.stdin is not None
         process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def command(zygote: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a `penchant` that starts in a moment: half of what tutorials and studies take would be imports."""
+    folder = tmp_path_factory.mktemp("bin")
+    path = str(folder / "s")
+    pid = ask(zygote, {"serve": path})
+    (folder / "penchant").write_text(CLIENT.format(python=sys.executable, path=path))
+    (folder / "penchant").chmod(0o755)
+    yield folder
+    os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture

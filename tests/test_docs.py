@@ -9,12 +9,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from zygote import CLIENT
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -65,21 +62,6 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 def test_there_are_tutorials_to_run() -> None:
     assert sum(len(blocks(page)) for page in PAGES) >= 5
-
-
-@pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a `penchant` that starts in a moment: half of what the tutorials take would be imports."""
-    folder = tmp_path_factory.mktemp("bin")
-    path = str(folder / "s")
-    arguments = [sys.executable, str(ROOT / "tests" / "zygote.py"), path]
-    with subprocess.Popen(arguments, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE) as server:
-        assert server.stdout is not None
-        assert server.stdout.readline() == b"ready\n"
-        (folder / "penchant").write_text(CLIENT.format(python=sys.executable, path=path))
-        (folder / "penchant").chmod(0o755)
-        yield folder
-        server.kill()
 
 
 def environment_of_a_stranger(command: Path) -> dict[str, str]:

@@ -1,12 +1,12 @@
 """Starts `penchant` command lines as real processes, fast: torch is imported once, each command line is a fork.
 
-Run by the fixture `penchant` of `conftest.py`. Reads orders, answers them, a JSON value a line:
+Run by the fixture `zygote` of `conftest.py`. Reads orders, answers them, a JSON value a line:
 `{"start": [arguments], "folder", "environment", "stdout", "stderr", "file_limit"}` -> the process id;
-`{"wait": id}` -> the exit code, negative for the signal that ended it.
-
-With the path of a socket as its argument it serves `penchant` as a shell finds it (`CLIENT`, for the tutorials): a
-client sends arguments, folder and environment with its three streams, and gets the exit code. As `python` it knows
-`-c` and code, and `-m` and the server of a study's workers, which would be imports for seconds.
+`{"wait": id}` -> the exit code, negative for the signal that ended it;
+`{"serve": path}` -> the process id of a server on a socket, which serves `penchant` as a shell finds it (`CLIENT`, for
+the tutorials and the studies): a client sends arguments, folder and environment with its three streams, and gets the
+exit code. As `python` it knows `-c` and code, and `-m` and the server of a study's workers, which would be imports for
+seconds.
 """
 
 from __future__ import annotations
@@ -43,19 +43,28 @@ def main() -> None:
     import penchant.cli.main
     import penchant.train.gradient_run
     from penchant.cli.commands import load_commands
+    from penchant.studies.core.work import import_all
 
     load_commands()  # which a command imports when it is typed
+    import_all()  # and what a study's workers do
 
+    os.fsync = lambda descriptor: None  # as in `conftest.py`
     torch.set_num_threads(1)
     gc.collect()
     gc.freeze()  # a fork's collector then neither reads nor copies all that: a short training takes 0.8 s, not 1.3 s
-    if len(sys.argv) > 1:
-        serve(sys.argv[1], penchant.cli.main.main)
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
             _, status = os.waitpid(order["wait"], 0)
             answer = os.waitstatus_to_exitcode(status)
+        elif "serve" in order:
+            server = socket.socket(socket.AF_UNIX)
+            server.bind(order["serve"])
+            server.listen()  # before the answer: who has it may connect
+            answer = os.fork()
+            if answer == 0:
+                serve(server, penchant.cli.main.main)
+            server.close()
         else:
             answer = os.fork()
             if answer == 0:
@@ -63,12 +72,9 @@ def main() -> None:
         print(json.dumps(answer), flush=True)
 
 
-def serve(path: str, command: Any) -> None:
+def serve(server: socket.socket, command: Any) -> None:
     """Fork for every client, until this process is ended."""
-    server = socket.socket(socket.AF_UNIX)
-    server.bind(path)
-    server.listen()
-    print("ready", flush=True)
+    path = server.getsockname()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for them
     while True:
         client, _ = server.accept()

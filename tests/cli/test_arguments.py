@@ -45,8 +45,11 @@ FLAGS_OF_BEFORE = [
 ]  # fmt: skip
 
 
+PARSER = make_parser("", load_commands())  # once: it takes ten times as long as a line does
+
+
 def read(line: str) -> Arguments:
-    return read_arguments(make_parser("", load_commands()), line.split())
+    return read_arguments(PARSER, line.split())
 
 
 def refusal(line: str, capsys: pytest.CaptureFixture[str]) -> str:

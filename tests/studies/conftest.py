@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from penchant.studies.core import executor
 from penchant.studies.core.executor import Workers
 from penchant.studies.frontier.settings import FrontierConfig
 
@@ -19,6 +21,14 @@ def letters(pairs):
 '''
 TRAIN = ("Ann went out.", "Bob sang.", "Cleo fell.", "Dan ran home.", "Eve is here.", "Finn sat.")
 EVAL = ("Gus came.", "Hal saw it.", "Ida left.", "Joe won.")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def start_workers_fast(command: Path) -> Iterator[None]:
+    """Every server of workers is a fork of a process that has torch, also those that `main(["study", ...])` starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(executor, "sys", SimpleNamespace(executable=str(command / "penchant")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -232,5 +232,6 @@ def test_intervals_of_triplets_hold_the_truth() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # 100,000 fits: 51 s of a processor
 def test_intervals_of_triplets_cover_as_often_as_they_say() -> None:
-    assert 0.93 <= coverage_of_triplets(2000, 1000, 200) <= 0.97
+    assert 0.93 <= coverage_of_triplets(500, 1000, 200) <= 0.97  # 1,500 intervals; measured: 0.949
