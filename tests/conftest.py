@@ -17,16 +17,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from less_waiting import wait_less
 from repository import REPOSITORY
 from zygote import CLIENT
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a test never reaches for a hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models here are tiny, and two processes of tests share two cores
-# a program that compiles the package anew each time starts half a second later, and there are a hundred of them
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
-os.fsync = lambda descriptor: None  # what tests write need not outlive a crash of the machine
+wait_less()
 
 pytest_plugins = ("fake_endpoint", "synthetic_runs")
 # The same examples in every run, and no failure because the machine is busy.

@@ -23,6 +23,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from less_waiting import wait_less
 from penchant.studies.core import fork_server as worker_server
 
 CLIENT = """#!{python} -SE
@@ -43,12 +44,14 @@ def main() -> None:
     import penchant.cli.main
     import penchant.train.gradient_run
     from penchant.cli.commands import load_commands
+    from penchant.runs.provenance import surroundings
     from penchant.studies.core.work import import_all
 
     load_commands()  # which a command imports when it is typed
     import_all()  # and what a study's workers do
 
-    os.fsync = lambda descriptor: None  # as in `conftest.py`
+    wait_less()
+    surroundings()  # which keeps the versions for all forks
     torch.set_num_threads(1)
     gc.collect()
     gc.freeze()  # a fork's collector then neither reads nor copies all that: a short training takes 0.8 s, not 1.3 s
