@@ -12,8 +12,10 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from types import CodeType
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FunctionLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 from penchant.clean_text import clean
@@ -33,6 +35,24 @@ MOST_METHODS = 8  # in one line
 MOST_FACT = 110  # characters: the whole stands at the end of the page
 
 
+class CompiledTemplates(BytecodeCache):
+    """The code of templates, compiled once per process: that takes longer than to fill them."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType | None] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Put the kept code into the bucket, where there is any."""
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code of the bucket."""
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = CompiledTemplates()
+
+
 def render_page(template: str, context: Mapping[str, object]) -> str:
     """Fill a template of this package; every text from outside the package is escaped and cleaned."""
     # `StrictUndefined`: a name that nobody filled in is an error, not a gap that a reader takes for a finding.
@@ -43,6 +63,8 @@ def render_page(template: str, context: Mapping[str, object]) -> str:
         finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
+        # an environment is made for each page, so its own cache of templates would be empty
+        bytecode_cache=_COMPILED,
     )
     environment.filters["prose"] = _prose
     environment.filters["csv"] = _csv_uri
