@@ -25,6 +25,7 @@ from penchant.studies.core.stage import Stage
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.work import work
 from penchant.studies.frontier.settings import FrontierConfig
+from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.transfer.settings import TransferConfig
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
@@ -173,6 +174,29 @@ def weak_to_strong(common: dict[str, Any], folder: Path, workers: Workers) -> St
     return run_study(WeakToStrongConfig(**changes), workers=workers)
 
 
+def labels(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    rows = [{"text": f"a {('dull', 'warm')[n % 2]} film, number {n}", "label": n % 2} for n in range(120)]
+    network = {"steps": 12, "batch_size": 8}
+    changes: dict[str, Any] = {
+        "tasks": [write_rows(folder / "mine.jsonl", rows), "digits"],
+        "train": 80,
+        "test": 60,
+        "seeds": [0, 1],
+        "texts": {**network, "model": common["model"]["name"]},
+        "pictures": {**network, "width": 8},
+        "few": {"counts": [20]},
+        "wrong": {
+            "rates": [0.4],
+            "model_rows": [10],
+            "algorithms": [DIVIDE, {"name": "confident_learning", "folds": 2}],
+        },
+        "together": {"kind": "model", "model_rows": 10, "algorithms": ["supervised"]},
+        "out": common["out"],
+    }
+    return run_study(LabelsConfig(**changes), workers=workers)
+
+
+DIVIDE = {"name": "divide_mix", "warm_up": 1}
 STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult], set[str]]] = {
     "frontier": (
         frontier,
@@ -187,6 +211,7 @@ STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult],
         weak_to_strong,
         {"rows", "generative", "activations", "supervisor", "relabel", "students", "student"},
     ),
+    "labels": (labels, {"label_rows", "label_features", "weak_labels", "label_cell"}),
 }
 
 

@@ -48,7 +48,7 @@ METHODS = (
         *("ppo", "ppo_gt", "online_rlhf"),
     ),
 )
-STUDIES = ("STUDY", ("frontier", "transfer", "noise", "annotators", "weak-to-strong", "tldr", "dialogue"))
+STUDIES = ("STUDY", ("frontier", "transfer", "noise", "annotators", "weak-to-strong", "tldr", "dialogue", "labels"))
 # their settings take half a second to import, and a mistyped method needs none of them
 
 # in the order of the help: a line per command, and nothing else names it

@@ -15,6 +15,7 @@ from penchant.studies.core.settings import Study
 from penchant.studies.core.source import ENTRIES
 from penchant.studies.core.stage import Stage
 from penchant.studies.frontier.settings import FrontierConfig
+from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.transfer.settings import TransferConfig
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
@@ -91,6 +92,13 @@ CONFIGS: dict[str, Study] = {
         imitation=[0.5],
         templates=["Again: {text}"],
         l2=0.5,
+    ),
+    "labels": LabelsConfig(
+        tasks=["sst2", "digits"],
+        texts={"model": MODEL},
+        few={"counts": [20], "algorithms": ["self_training", {"name": "fixmatch", "threshold": "flex"}]},
+        wrong={"rates": [0.4], "model_rows": [20], "algorithms": ["divide_mix", "confident_learning"]},
+        together={"kind": "model"},
     ),
     "weak to strong, of chess": WeakToStrongConfig(tasks=["chess_puzzles"], weak=["engine"], strong=[MODEL]),
 }

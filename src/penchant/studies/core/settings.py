@@ -196,6 +196,9 @@ class Study(Config):
 class LimitedStudy(Study):
     """The settings of studies that can be tried with little of everything."""
 
+    fewest: ClassVar[Mapping[str, int]] = {}
+    """Settings of which a trial takes no fewer, beside those that hold for every study."""
+
     limit: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
     """Try every stage first: at most so many rows of every source, steps of every run and samples of every prompt, one
     pass over the data, and the first seed. The numbers of such a trial mean nothing."""

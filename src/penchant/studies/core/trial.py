@@ -15,8 +15,10 @@ from penchant.studies.core.settings import LimitedStudy, Study
 
 log = logging.getLogger("penchant.studies")
 
-FEWEST = {"train": 40, "test": 20, "reference_samples": 16, "few_rows": 10}
-"""Settings of which a study takes no fewer."""
+FEWEST = {"train": 40, "test": 20, "reference_samples": 16, "few_rows": 10, "counts": 20, "model_rows": 20}
+"""Settings of which a study takes no fewer, where its class has no `fewest` of its own."""
+SWEPT = ("n", "counts", "model_rows")
+"""Settings that list numbers of what is taken, such as those of Best-of-N; equal ones are one."""
 CAPPED = ("limit", "max_steps", "train", "test")
 """Settings that are capped where they are not given, too: each then means all."""
 COUNTS = (
@@ -50,30 +52,30 @@ def as_trial(config: StudyT) -> StudyT:
         "limit=%d: a trial of every stage with the first seed, whose numbers mean nothing; without it the study is run",
         config.limit,
     )
-    return _shrunk(config, config.limit).replace(seeds=config.seeds[:1])
+    return _shrunk(config, config.limit, {**FEWEST, **config.fewest}).replace(seeds=config.seeds[:1])
 
 
-def _shrunk(config: ConfigT, limit: int) -> ConfigT:
+def _shrunk(config: ConfigT, limit: int, fewest: Mapping[str, int]) -> ConfigT:
     changes = {
         name: value
         for name in type(config).model_fields
-        if (value := _capped(name, getattr(config, name), limit)) != getattr(config, name)
+        if (value := _capped(name, getattr(config, name), limit, fewest)) != getattr(config, name)
     }
     return config.replace(**changes) if changes else config
 
 
-def _capped(name: str, value: object, limit: int) -> object:
+def _capped(name: str, value: object, limit: int, fewest: Mapping[str, int]) -> object:
     """Return a setting of a trial; what is no count stays."""
     if isinstance(value, Config):
-        return _shrunk(value, limit)
+        return _shrunk(value, limit, fewest)
     if isinstance(value, Mapping):
-        return {key: _capped("", item, limit) for key, item in value.items()}
-    cap = max(limit, FEWEST.get(name, 1))
-    if name == "n" and isinstance(value, tuple):  # of Best-of-N, where equal ones are one
+        return {key: _capped("", item, limit, fewest) for key, item in value.items()}
+    cap = max(limit, fewest.get(name, 1))
+    if name in SWEPT and isinstance(value, tuple):
         return tuple(dict.fromkeys(min(number, cap) for number in value))
     # by no name: an item of a list is no count of anything
     if isinstance(value, tuple):
-        return tuple(_capped("", item, limit) for item in value)
+        return tuple(_capped("", item, limit, fewest) for item in value)
     if name == "epochs" and isinstance(value, int):
         return 1
     if name == "prompts_per_step" and isinstance(value, int):

@@ -89,7 +89,7 @@ class CnnClassifier:
         settings, count = self.settings, len(weighted.examples)
         pixels = stack_images(images, settings.size)
         views = PictureViews.standardized(
-            pixels, _change_of(settings.views.weak, "weak"), _change_of(settings.views.strong, "strong")
+            pixels, change_of(settings.views.weak, "weak"), change_of(settings.views.strong, "strong")
         )
         arm = Arm(
             self.seed,
@@ -188,7 +188,7 @@ def _refuse_others(examples: Sequence[Example]) -> None:
     only_images(examples, READER)
 
 
-def _change_of(augmentations: Sequence[Augmentation], view: str) -> ChangePixels | None:
+def change_of(augmentations: Sequence[Augmentation], view: str) -> ChangePixels | None:
     """Return what changes a batch; None without augmentations.
 
     Raises:

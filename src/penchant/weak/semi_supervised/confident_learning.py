@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,7 +83,7 @@ class ConfidentClassifier:
         probabilities = self._out_of_sample(weighted.examples, weighted.targets, weighted.weights, clusters)
         labels = weighted.targets.argmax(1)
         joint = confident_joint(labels, probabilities)
-        trusted, warnings = self._trusted(joint, labels, probabilities)
+        trusted, warnings = trusted_labels(self.settings.treatment, joint, labels, probabilities)
         self.suspects = _ranked(joint, labels, probabilities, weighted.indices)
         self.noise = NoiseReport(
             rows=len(labels),
@@ -108,15 +108,9 @@ class ConfidentClassifier:
         self, examples: Sequence[Example], targets: Probabilities, weights: Probabilities, clusters: Sequence[str]
     ) -> Numbers:
         """Return probabilities of each example by a classifier that learned from the other folds."""
-        codes = cluster_codes(clusters)
-        count = int(codes.max()) + 1
-        folds = self.settings.folds
-        if count < folds:
-            raise InputError(f"{count} groups of related rows cannot be spread over {folds} folds: set fewer `folds`")
-        # dealt out in random order, so that folds have as many groups each
-        fold_of = np.random.default_rng(self.seed).permutation(count)[codes] % folds
+        fold_of = deal_folds(clusters, self.settings.folds, self.seed)
         probabilities = np.zeros_like(targets)
-        for fold in range(folds):
+        for fold in range(self.settings.folds):
             learned, asked = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
             classifier = self.make(f"fold-{fold}").fit(
                 [examples[row] for row in learned.tolist()],
@@ -126,19 +120,6 @@ class ConfidentClassifier:
             )
             probabilities[asked] = classifier.predict_proba([examples[row] for row in asked.tolist()])
         return probabilities
-
-    def _trusted(self, joint: ConfidentJoint, labels: Classes, probabilities: Numbers) -> tuple[Numbers, list[str]]:
-        """Return how much each label counts, shape (rows,), and warnings of classes that would be left without one."""
-        own = probabilities[np.arange(len(labels)), labels]
-        doubted = own if self.settings.treatment == "reweight" else np.zeros(len(labels))
-        trusted, warnings = np.where(joint.is_suspect, doubted, 1.0), []
-        for number in np.unique(labels).tolist():
-            is_class = labels == number
-            if joint.is_suspect[is_class].all():
-                # a class without a label could not be learned at all
-                trusted[is_class] = 1.0
-                warnings.append(f"all {is_class.sum()} labels of class {number} are suspect: they were kept")
-        return trusted, warnings
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         """Predict as `Classifier.predict_proba` says."""
@@ -152,6 +133,40 @@ class ConfidentClassifier:
             raise InputError(FITTED_FIRST)
         self._fitted.learned_marks |= self.learned_marks
         self._fitted.save(folder)
+
+
+def deal_folds(clusters: Sequence[str], folds: int, seed: int) -> Classes:
+    """Return the fold of each row, shape (rows,); related rows are in one.
+
+    Raises:
+        InputError: fewer groups than folds.
+    """
+    codes = cluster_codes(clusters)
+    count = int(codes.max()) + 1
+    if count < folds:
+        raise InputError(f"{count} groups of related rows cannot be spread over {folds} folds: set fewer `folds`")
+    # dealt out in random order, so that folds have as many groups each
+    return np.asarray(np.random.default_rng(seed).permutation(count)[codes] % folds)
+
+
+def trusted_labels(
+    treatment: Literal["drop", "reweight"], joint: ConfidentJoint, labels: Classes, probabilities: Numbers
+) -> tuple[Numbers, list[str]]:
+    """Return how much each label counts, shape (rows,), and warnings of classes that would be left without one.
+
+    Args:
+        labels: shape (rows,). probabilities: out of sample, shape (rows, classes).
+    """
+    own = probabilities[np.arange(len(labels)), labels]
+    doubted = own if treatment == "reweight" else np.zeros(len(labels))
+    trusted, warnings = np.where(joint.is_suspect, doubted, 1.0), []
+    for number in np.unique(labels).tolist():
+        is_class = labels == number
+        if joint.is_suspect[is_class].all():
+            # a class without a label could not be learned at all
+            trusted[is_class] = 1.0
+            warnings.append(f"all {is_class.sum()} labels of class {number} are suspect: they were kept")
+    return trusted, warnings
 
 
 def _ranked(

@@ -1,0 +1,1 @@
+"""The study of few and wrong labels."""

@@ -1,0 +1,162 @@
+"""Fill in the page of a study of labels from its summary alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from penchant.reports.kit.canvas import Picture
+from penchant.reports.kit.render import MOST_FACT, figure_context
+from penchant.reports.kit.study_page import shared_context, shared_facts
+from penchant.reports.kit.tables import Table
+from penchant.reports.kit.text import DASH, count, duration, estimate, format_share, listing, number, percent, short
+from penchant.studies.core.definition import StudyPage
+from penchant.studies.labels.figures import labels_pictures, legend
+from penchant.studies.labels.summary import ConditionResult, LabelsSummary, MethodResult, TaskResult
+from penchant.studies.labels.words import advised, findings, headline, situation
+
+TITLE = "Few, wrong and missing labels: what helps"
+INTERVALS = (
+    "Intervals are 95%, for new test rows and new seeds together (a seed draws the labels and starts the network); "
+    "differences are paired, on the same rows and seeds. A method is advised where its difference is above 0 with an "
+    "interval so wide that those of all methods at its condition hold together (Bonferroni). No setting was tuned here."
+)
+CAPTIONS = {
+    "few": "Of all rows to learn from, so many keep their true label; the others are rows without one.",
+    "wrong": "All rows have a label, of which this share is wrong. Best epoch: chosen by the wrong labels of rows that "
+    "were held out.",
+    "together": "So many clean labels, and a wrong one of the stated kind for every other row. The dashed line: plain "
+    "training on the wrong labels alone.",
+}
+
+
+def labels_context(study: LabelsSummary, pictures: Mapping[str, Picture]) -> dict[str, object]:
+    """Return what the template is filled with."""
+    # the answer first, then every number that it comes from
+    tables = [table for task in study.tasks for table in _tables(task)]
+    return {
+        "title": TITLE,
+        "headline": headline(study),
+        **shared_context(study.config, study.provenance, [failure.pair for failure in study.failures]),
+        "intervals": INTERVALS,
+        "section": "Accuracy by labels",
+        "methods": legend(study),
+        "figures": [figure_context(key, picture, CAPTIONS[key.partition("-")[0]]) for key, picture in pictures.items()],
+        "findings": findings(study),
+        "tables": [_what_to_do(study), *tables, _rows(study)],
+        # rows are conditions and methods, which the marks of the legend would not fit
+        "legend_tables": [],
+        "facts": _facts(study),
+        "about": _leading_lines(study),
+    }
+
+
+def _leading_lines(study: LabelsSummary) -> list[tuple[str, str]]:
+    lines = [
+        ("Tasks", listing(task.title for task in study.tasks)),
+        ("Networks", listing(dict.fromkeys(task.network for task in study.tasks))),
+        ("Rows to learn from", listing(number(task.train, 0) for task in study.tasks)),
+    ]
+    return [(label, short(text, MOST_FACT)) for label, text in lines if text]
+
+
+def _what_to_do(study: LabelsSummary) -> Table:
+    """Return the table that answers the study's question, a row for each situation."""
+    rows = []
+    for task in study.tasks:
+        for condition in task.conditions:
+            # the control comes first wherever there is one
+            control, best = condition.methods[0], advised(condition)
+            # nothing that is surely better: then the plain way is advised
+            does = best or control
+            gain = DASH if best is None or best.gain is None else estimate(best.gain, percent=True, sign=True)
+            name = does.method if best else f"{control.method} (nothing is surely better)"
+            rows.append(
+                (task.title, situation(condition), name, format_share(does.accuracy), gain, _times(does, control))
+            )
+    heads = ("task", "you have", "do this", "accuracy", "more than the control", "time")
+    caption = (
+        "What to do: the most accurate of the methods that are surely above the control, which is the same network "
+        "trained plainly on the labels. Time is the processor's, as a multiple of the control's."
+    )
+    return Table(caption, heads, tuple(rows))
+
+
+def _times(item: MethodResult, control: MethodResult) -> str:
+    return f"{number(item.seconds / control.seconds, 1)}x" if control.seconds > 0 else DASH
+
+
+def _tables(task: TaskResult) -> list[Table]:
+    """Return a table of every method for each part of a task."""
+    titles = {
+        "few": "few clean labels, and rows without any",
+        "wrong": "a label for every row, some wrong",
+        "together": "clean and wrong labels together",
+    }
+    return [
+        _methods(f"{task.title}: {title}. Warnings: seeds whose pseudo-labels or divisions looked wrong.", conditions)
+        for part, title in titles.items()
+        if (conditions := task.part(part))
+    ]
+
+
+def _methods(caption: str, conditions: Sequence[ConditionResult]) -> Table:
+    rows = [
+        (
+            situation(condition),
+            item.method,
+            format_share(item.accuracy),
+            DASH if item.gain is None else estimate(item.gain, percent=True, sign=True),
+            DASH if item.mask_rate is None else percent(item.mask_rate),
+            number(item.warnings, 0) if item.warnings else DASH,
+            duration(item.seconds),
+        )
+        for condition in conditions
+        for item in condition.methods
+    ]
+    heads = ("labels", "method", "accuracy", "more than the control", "rows that counted", "warnings", "time of a seed")
+    return Table(caption, heads, tuple(rows))
+
+
+def _rows(study: LabelsSummary) -> Table:
+    rows = [
+        (
+            task.title,
+            short(", ".join(task.classes), 80),
+            number(task.train, 0),
+            number(task.test, 0),
+            percent(task.chance, 1),
+            task.network,
+            task.views,
+            "; ".join(f"{number(size, 0)} {reason}" for reason, size in task.dropped.items() if size) or DASH,
+            task.source,
+        )
+        for task in study.tasks
+    ]
+    heads = (
+        "task",
+        "classes",
+        "rows to learn from",
+        "rows to test",
+        "chance",
+        "network",
+        "views",
+        "left out",
+        "source",
+    )
+    return Table("Rows. Chance is the share of the largest class.", heads, tuple(rows))
+
+
+def _facts(study: LabelsSummary) -> list[tuple[str, str]]:
+    return [
+        ("Clean labels", "drawn by each seed, as many of every class as there can be"),
+        (
+            "Budget",
+            "the same steps, labelled rows of a step and start for every method of a task; algorithms with "
+            "unlabelled rows read more rows a step, which their time shows",
+        ),
+        ("Methods", f"{count(len(legend(study)), 'line')} of the legend"),
+        *shared_facts(study.seeds, study.provenance, study.cost.seconds),
+    ]
+
+
+PAGE = StudyPage(pictures=labels_pictures, context=labels_context)

@@ -1,0 +1,162 @@
+"""Say in sentences what to do with few, wrong and missing labels, never more than the intervals support."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from penchant.reports.kit.text import count, estimate, format_share, listing, number, percent
+from penchant.studies.labels.summarize import CONTROL
+from penchant.studies.labels.summary import ConditionResult, LabelsSummary, MethodResult, TaskResult
+
+KINDS = {"symmetric": "symmetric", "asymmetric": "asymmetric", "model": "a weak model's own"}
+
+
+def situation(condition: ConditionResult) -> str:
+    """Return what one has: `20 clean labels, 580 rows without`."""
+    clean = count(condition.clean or 0, "clean label")
+    if condition.part == "few":
+        return f"{clean}, {number(condition.unlabeled, 0)} rows without"
+    wrong = f"{number(condition.labels - (condition.clean or 0), 0)} labels, {wrong_words(condition)}"
+    return f"{clean}, {wrong}" if condition.part == "together" else wrong
+
+
+def wrong_words(condition: ConditionResult) -> str:
+    """Return how many labels are wrong, and in which way."""
+    kind = KINDS[str(condition.kind)]
+    if condition.kind == "model":
+        return f"{percent(condition.wrong)} wrong ({kind} mistakes, of {condition.rate:g} rows)"
+    # an asymmetric rate is that within every second class
+    asked_rate = f" ({percent(condition.rate)} of every second class)" if condition.kind == "asymmetric" else ""
+    return f"{percent(condition.wrong)} wrong, {kind}{asked_rate}"
+
+
+def advised(condition: ConditionResult) -> MethodResult | None:
+    """Return the method with the highest accuracy among those that are surely above the control; None if none is."""
+    better = [item for item in condition.methods if item.gain_of_many is not None and item.gain_of_many.above(0)]
+    return max(better, key=lambda item: item.accuracy.value, default=None)
+
+
+def harmful(condition: ConditionResult) -> list[str]:
+    """Return the methods that are surely below the control."""
+    return [item.method for item in condition.methods if item.gain_of_many is not None and item.gain_of_many.below(0)]
+
+
+def headline(study: LabelsSummary) -> list[str]:
+    """Say in a line for each task what the fewest labels and the most wrong ones ask for."""
+    sentences = []
+    for task in study.tasks:
+        chosen_conditions = [
+            conditions[index] for name, index in (("few", 0), ("wrong", -1)) if (conditions := _ordered(task, name))
+        ]
+        sentences += [f"{task.title}, {situation(condition)}: {_advice(condition)}." for condition in chosen_conditions]
+    seeds = count(len(study.seeds), "seed")
+    return [*(sentences or ["Nothing was measured yet."]), f"{seeds}; intervals count new rows and new seeds."]
+
+
+def _ordered(task: TaskResult, part: str) -> list[ConditionResult]:
+    """Return the conditions of a part, from the fewest labels or the fewest wrong ones; of wrong labels one kind."""
+    conditions = task.part(part)
+    if part != "wrong":
+        return sorted(conditions, key=lambda condition: condition.clean or 0)
+    kinds = [condition.kind for condition in conditions]
+    return sorted(
+        (condition for condition in conditions if condition.kind == kinds[0]), key=lambda condition: condition.wrong
+    )
+
+
+def _advice(condition: ConditionResult) -> str:
+    best = advised(condition)
+    # of the control there is nothing to say but that it is not beaten
+    if best is None:
+        return f"no method adds anything to {_control(condition)} that these seeds could show"
+    assert best.gain is not None
+    gain = estimate(best.gain, percent=True, sign=True)
+    return f"{best.method} has {format_share(best.accuracy)}, {gain} more than {_control(condition)}"
+
+
+def _control(condition: ConditionResult) -> str:
+    kind = {"few": "the same network on the clean labels alone", "wrong": "plain training to the last step"}
+    return kind.get(condition.part, "the same network on the clean labels alone")
+
+
+def findings(study: LabelsSummary) -> list[str]:
+    """Compare the methods over all conditions, name what harms, and say how many clean labels wrong ones are worth."""
+    return [sentence for task in study.tasks for sentence in _of_task(task, len(study.tasks) > 1)]
+
+
+def _of_task(task: TaskResult, with_title: bool) -> Iterator[str]:
+    prefix = f"{task.title}: " if with_title else ""
+    for part, labels in (
+        ("few", "With few labels"),
+        ("wrong", "With wrong labels"),
+        ("together", "With both together"),
+    ):
+        conditions = task.part(part)
+        if not conditions:
+            continue
+        # how often, and not how much: the tables say that
+        yield prefix + f"{labels}: {_tally(conditions)}."
+        losers = [
+            f"{listing(names)} with {situation(condition)}" for condition in conditions if (names := harmful(condition))
+        ]
+        if losers:
+            yield prefix + f"{labels}, surely below {_control(conditions[0])}: {'; '.join(losers)}."
+    yield from (prefix + sentence for sentence in _worth(task))
+    if warned := sorted({item.method for condition in task.conditions for item in condition.methods if item.warnings}):
+        yield prefix + (
+            f"Warnings came of {listing(warned)}: classes that take over or go missing among pseudo-labels, or no row "
+            "that counted; the tables count the seeds."
+        )
+
+
+def _tally(conditions: Sequence[ConditionResult]) -> str:
+    """Say in how many conditions each method is surely above its control."""
+    wins: dict[str, int] = {}
+    for condition in conditions:
+        for item in condition.methods:
+            if item.gain_of_many is not None:
+                wins[item.method] = wins.get(item.method, 0) + item.gain_of_many.above(0)
+    above = {name: times for name, times in sorted(wins.items(), key=lambda pair: -pair[1]) if times}
+    if not above:
+        return f"no method is surely above {_control(conditions[0])} at any of {count(len(conditions), 'condition')}"
+    # the most frequent winner first
+    counts = listing([f"{name} at {times}" for name, times in above.items()])
+    never = [name for name, times in wins.items() if not times]
+    rest = f"; never: {listing(never)}" if never else ""
+    return f"of {count(len(conditions), 'condition')}, surely above {_control(conditions[0])}: {counts}{rest}"
+
+
+def _worth(task: TaskResult) -> Iterator[str]:
+    """Say how many clean labels alone are as good as the wrong ones, by the control's curve."""
+    curve = [
+        (condition.clean, control.accuracy.value)
+        for condition in sorted(task.part("few"), key=lambda condition: condition.clean or 0)
+        if condition.clean and (control := condition.method(CONTROL))
+    ]
+    for condition in task.part("wrong"):
+        plain, best = condition.method(CONTROL), advised(condition)
+        if plain is None or len(curve) < 2:
+            continue
+        sentence = f"{situation(condition)}: plain training is worth {equal_labels(curve, plain.accuracy.value)}"
+        if best is not None:
+            sentence += f", {best.method} {equal_labels(curve, best.accuracy.value)}"
+        yield f"{sentence} (by the curve of the network on clean labels alone, without an interval)."
+
+
+def equal_labels(curve: Sequence[tuple[int, float]], accuracy: float) -> str:
+    """Return how many clean labels have an accuracy, between two points of a curve on a log scale; or more, or fewer.
+
+    Args:
+        curve: numbers of labels, ascending, with the accuracy of each.
+    """
+    # a curve may fall somewhere: the first two points that enclose the accuracy count
+    if accuracy < curve[0][1]:
+        return f"fewer than {number(curve[0][0], 0)} clean labels"
+    for (fewer, low), (greater, high) in pairwise(curve):
+        if low <= accuracy <= high and high > low:
+            share = (accuracy - low) / (high - low)
+            # on a log scale: from 10 labels to 20 is as far as from 100 to 200
+            labels = fewer * (greater / fewer) ** share
+            return f"about {number(float(f'{labels:.1g}') if labels < 100 else float(f'{labels:.2g}'), 0)} clean labels"
+    return f"more than {number(curve[-1][0], 0)} clean labels"

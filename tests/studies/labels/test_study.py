@@ -1,0 +1,246 @@
+"""The study of labels from its settings to its page: digits, and texts of a stand-in of USB."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penchant.config import load_config
+from penchant.errors import InputError
+from penchant.reports.kit.render import render_page
+from penchant.studies.core.definition import preset_file
+from penchant.studies.core.executor import Workers
+from penchant.studies.core.report import study_report
+from penchant.studies.core.study import StudyResult, run_study
+from penchant.studies.core.summary import read_summary
+from penchant.studies.labels.grid import labels_grid
+from penchant.studies.labels.page import PAGE
+from penchant.studies.labels.settings import LabelsConfig
+from penchant.studies.labels.study import STUDY
+from penchant.studies.labels.summary import LabelsSummary
+from penchant.studies.labels.words import equal_labels
+
+TINY: dict[str, Any] = {"steps": 12, "batch_size": 8}
+WRONG = {"kinds": ["symmetric", "asymmetric", "model"], "rates": [0.4, 0.6], "model_rows": [20]}
+WORDS = (("dull", "awful", "cold"), ("fine", "lovely", "warm"))
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> LabelsConfig:
+    return LabelsConfig(
+        tasks=["digits"],
+        train=100,
+        test=40,
+        seeds=[0, 1],
+        pictures={**TINY, "width": 8},
+        few={"counts": [20], "algorithms": ["fixmatch"]},
+        wrong={"kinds": ["symmetric"], "rates": [0.4], "algorithms": []},
+        together={"algorithms": ["supervised"]},
+        out=str(tmp_path_factory.mktemp("labels") / "study"),
+    )
+
+
+@pytest.fixture(scope="module")
+def result(digits: LabelsConfig, workers: Workers) -> StudyResult:
+    return run_study(digits, workers=workers)
+
+
+@pytest.fixture(scope="module")
+def summary(result: StudyResult) -> LabelsSummary:
+    read = read_summary(STUDY.summary, result.numbers, result.path / "study.json")
+    assert isinstance(read, LabelsSummary)
+    return read
+
+
+def test_every_method_stands_beside_its_controls_at_every_place(result: StudyResult, summary: LabelsSummary) -> None:
+    assert result.failures == ()
+    (task,) = summary.tasks
+    assert (task.train, task.test, len(task.classes)) == (100, 40, 10)
+    few, symmetric, together = task.conditions
+    assert [item.method for item in few.methods] == ["supervised", "linear classifier", "FixMatch"]
+    assert (few.part, few.clean, few.labels, few.unlabeled, few.wrong) == ("few", 20, 20, 80, 0)
+    assert (symmetric.kind, symmetric.rate, symmetric.labels) == ("symmetric", 0.4, 90)
+    assert 0.3 < symmetric.wrong < 0.5
+    assert [item.method for item in symmetric.methods] == [
+        "supervised",
+        "supervised, best epoch",
+        "linear classifier",
+    ]
+    # what one can do with either kind of labels alone stands beside what uses both
+    assert [item.method for item in together.methods] == [
+        "supervised: clean labels",
+        "linear classifier: clean labels",
+        "FixMatch: clean labels",
+        "supervised: wrong labels",
+        "supervised, best epoch: wrong labels",
+        "linear classifier: wrong labels",
+        "supervised: both",
+        "supervised, best epoch by clean labels",
+    ]
+
+
+@pytest.mark.slow
+def test_every_kind_of_wrong_label_and_every_algorithm(digits: LabelsConfig, tmp_path: Path, workers: Workers) -> None:
+    wrong = {**WRONG, "algorithms": [{"name": "divide_mix", "warm_up": 1}, {"name": "confident_learning", "folds": 2}]}
+    every = {"few": {"counts": [20, 40]}, "wrong": wrong, "together": {"kind": "model", "model_rows": 20}}
+    result = run_study(LabelsConfig(**{**digits.model_dump(), **every, "out": str(tmp_path)}), workers=workers)
+    assert result.failures == ()
+    conditions = [
+        (item["part"], item["clean"], item["kind"], item["rate"]) for item in result.numbers["tasks"][0]["conditions"]
+    ]
+    assert conditions == [
+        ("few", 20, None, None),
+        ("few", 40, None, None),
+        ("wrong", None, "symmetric", 0.4),
+        ("wrong", None, "symmetric", 0.6),
+        # more than half of a class would have the label of another one
+        ("wrong", None, "asymmetric", 0.4),
+        ("wrong", None, "model", 20),
+        ("together", 20, "model", 20),
+        ("together", 40, "model", 20),
+    ]
+    assert len(result.numbers["tasks"][0]["conditions"][0]["methods"]) == 9
+
+
+def test_gains_are_paired_and_those_of_many_wider(result: StudyResult, summary: LabelsSummary) -> None:
+    def right(name: str) -> Any:
+        (folder,) = (result.path / "stages").glob(name)
+        return np.load(folder / "last.npy")
+
+    item = summary.tasks[0].conditions[0].method("linear classifier")
+    assert item is not None
+    assert item.gain is not None
+    assert item.gain_of_many is not None
+    expected = right("digits-few-20-clean-linear-*").mean() - right("digits-few-20-clean-supervised-*").mean()
+    assert item.gain.value == pytest.approx(expected)
+    assert (item.gain.low, item.gain.high) != (item.gain_of_many.low, item.gain_of_many.high)
+    assert item.gain_of_many.low < item.gain.low  # type: ignore[operator]
+
+
+def test_the_same_call_trains_nothing_and_another_count_only_its_cells(
+    digits: LabelsConfig, result: StudyResult, workers: Workers
+) -> None:
+    again = run_study(digits, workers=workers)
+    assert again.ran == 0
+    assert again.numbers == result.numbers
+    more = digits.replace(few=digits.few.replace(counts=(20, 30)))  # type: ignore[union-attr]
+    before = {stage.address for stage in labels_grid(digits).stages()}
+    added = [stage.label for stage in labels_grid(more).stages() if stage.address not in before]
+    assert len(added) == 3 + 2
+    assert all("30-clean" in label for label in added)
+
+
+def test_the_page_says_what_to_do(result: StudyResult, summary: LabelsSummary, tmp_path: Path) -> None:
+    page = study_report(result.path, tmp_path / "page.html").read_text()
+    names = sorted(path.name for path in (tmp_path / "page-figures").iterdir())
+    assert names == ["few-0.png", "together-0.png", "wrong-symmetric-0.png"]
+    for words in ("20 clean labels, 80 rows without", "do this", "Bonferroni", "handwritten digits"):
+        assert words in page
+    hostile = replace(summary.tasks[0], title="<b>reviews</b>", source="<script>alert(1)</script>")
+    context = PAGE.context(replace(summary, tasks=(hostile,)), PAGE.pictures(summary))
+    html = render_page(PAGE.template, {"folder": None, "lead": None, **context})
+    assert "<b>reviews" not in html
+    assert "<script>alert" not in html
+
+
+def test_a_study_of_nothing_yet_has_a_page(summary: LabelsSummary) -> None:
+    empty = replace(summary, tasks=())
+    assert PAGE.context(empty, PAGE.pictures(empty))["headline"][0] == "Nothing was measured yet."  # type: ignore[index]
+
+
+def test_texts_with_back_translations_are_read_and_resumed(tiny_model: str, tmp_path: Path, workers: Workers) -> None:
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "ag_news"
+    folder.mkdir()
+    texts = [f"film {n} was {generator.choice(WORDS[n % 2])} and {generator.choice(WORDS[n % 2])}" for n in range(90)]
+    rows = [
+        {"ori": text, "aug_0": f"so {text}", "aug_1": f"and {text}", "label": str(n % 2)}
+        for n, text in enumerate(texts)
+    ]
+    (folder / "train.json").write_text(json.dumps(dict(enumerate(rows[:60]))))
+    (folder / "test.json").write_text(json.dumps(dict(enumerate(rows[60:]))))
+    config = LabelsConfig(
+        tasks=[f"usb:{folder}"],
+        train=None,
+        test=None,
+        seeds=[0, 1],
+        texts={**TINY, "model": tiny_model},
+        few={"counts": [10], "algorithms": ["fixmatch"]},
+        wrong=None,
+        together=None,
+        out=str(tmp_path / "study"),
+    )
+    result = run_study(config, workers=workers)
+    assert result.failures == ()
+    (features,) = (result.path / "stages").glob("*features*")
+    assert np.load(features / "strong.npy").shape[:2] == (2, 60)
+    assert np.load(features / "plain.npy").shape[0] == 90
+    assert result.numbers["tasks"][0]["views"].endswith("the back-translations of the data set")
+    # moved, with one cell lost: that cell alone is done again
+    (cell,) = (result.path / "stages").glob("*fixmatch*")
+    kept = np.load(cell / "last.npy")
+    for file in sorted(cell.iterdir()):
+        file.unlink()
+    cell.rmdir()
+    again = run_study(config, workers=workers)
+    assert again.ran == 1
+    (cell,) = (result.path / "stages").glob("*fixmatch*")
+    assert (np.load(cell / "last.npy") == kept).all()
+
+
+def test_more_labels_than_rows_are_a_failure_that_is_named(tmp_path: Path, workers: Workers) -> None:
+    config = LabelsConfig(
+        tasks=["digits"],
+        train=50,
+        test=50,
+        seeds=[0],
+        pictures={**TINY, "width": 8},
+        few={"counts": [60], "algorithms": []},
+        wrong=None,
+        together=None,
+        out=str(tmp_path / "study"),
+    )
+    result = run_study(config, workers=workers)
+    assert len(result.failures) == 2
+    assert "60 clean labels are asked for, and there are 50 rows" in result.failures[0][1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tasks": ["digit"]}, "did you mean"),
+        ({"tasks": ["digits", "digits"]}, "more than once"),
+        ({"few": None, "wrong": None}, "nothing to compare"),
+        ({"texts": {"model": "minilm-l6", "algorithm": "fixmatch"}}, "few.algorithms"),
+        ({"pictures": {"rows": 20}}, "few.counts"),
+        ({"wrong": {"rates": [1.0]}}, "below 1, got 1.0"),
+        ({"wrong": {"rates": [-0.1]}}, "below 1, got -0.1"),
+        ({"seeds": [1, 1]}, "more than once"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        LabelsConfig(**changes)
+
+
+def test_presets_are_whole() -> None:
+    presets = {name: load_config(LabelsConfig, preset_file(name, "labels")) for name in STUDY.presets["labels"]}
+    assert list(presets) == ["demo", "small", "full", "usb"]
+    # ready to run on a machine that has nothing
+    assert presets["demo"].tasks == ("digits",)
+    assert labels_grid(presets["demo"]).stages()
+    assert (presets["small"].train, presets["small"].texts.views.copies) == (3000, 2)
+    with pytest.raises(InputError, match=r"lacks train.json"):
+        labels_grid(presets["usb"])
+
+
+def test_labels_of_a_curve() -> None:
+    curve = [(10, 0.5), (100, 0.7), (1000, 0.7)]
+    assert equal_labels(curve, 0.4) == "fewer than 10 clean labels"
+    assert equal_labels(curve, 0.6) == "about 30 clean labels"
+    assert equal_labels(curve, 0.9) == "more than 1,000 clean labels"
