@@ -90,6 +90,7 @@ def _of_both(task: TaskResult, conditions: Sequence[ConditionResult], study: Lab
     with style():
         figure, axes = blank(WIDTH, HEIGHT)
         _counts_axis(axes, counts)
+        # clean labels alone have the colour that plain training has everywhere
         lines = [(CLEAN_ALONE.format(CONTROL), marks.index(CONTROL) if CONTROL in marks else 0)]
         lines += [(name, marks.index(name)) for name in both_names(study)]
         for name, index in lines:

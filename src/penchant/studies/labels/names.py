@@ -16,6 +16,7 @@ USB = "usb:"
 
 def is_pictures(name: str) -> bool:
     """Return whether a task is of pictures: a set by name, of the hub, or a folder with a folder per class."""
+    # a built-in task of texts keeps its name, also where a folder here is called so
     return name in SETS or name.startswith(HUB) or (name not in NAMES and Path(name).expanduser().is_dir())
 
 
@@ -28,6 +29,7 @@ def unknown_task(name: str) -> str:
     """Return why a name is no task; empty where it is one."""
     if is_pictures(name) or name in NAMES or name.startswith(USB) or is_data_file(name) or is_extension(name):
         return ""
+    # what is meant is near one of these, more often than not
     names = (*SETS, *NAMES)
     return (
         f"`tasks` has {name!r}, which is none: there are {', '.join(names)}{suggest(name, names)}; a file of your own "

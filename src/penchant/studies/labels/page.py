@@ -51,6 +51,7 @@ def labels_context(study: LabelsSummary, pictures: Mapping[str, Picture]) -> dic
 
 
 def _leading_lines(study: LabelsSummary) -> list[tuple[str, str]]:
+    # what learned, and from how much
     lines = [
         ("Tasks", listing(task.title for task in study.tasks)),
         ("Networks", listing(dict.fromkeys(task.network for task in study.tasks))),
@@ -61,6 +62,7 @@ def _leading_lines(study: LabelsSummary) -> list[tuple[str, str]]:
 
 def _what_to_do(study: LabelsSummary) -> Table:
     """Return the table that answers the study's question, a row for each situation."""
+    # a row for every condition, also where the advice is to do nothing
     rows = []
     for task in study.tasks:
         for condition in task.conditions:
@@ -87,6 +89,7 @@ def _times(item: MethodResult, control: MethodResult) -> str:
 
 def _tables(task: TaskResult) -> list[Table]:
     """Return a table of every method for each part of a task."""
+    # in words that stand alone, since tables are copied
     titles = {
         "few": "few clean labels, and rows without any",
         "wrong": "a label for every row, some wrong",

@@ -132,10 +132,12 @@ class LabelsConfig(LimitedStudy):
     def _check(self) -> Self:
         if problems := [problem for name in self.tasks if (problem := unknown_task(name))]:
             raise ValueError("; ".join(problems))
+        # its cells would be one set, and be reported as two
         if len(set(self.tasks)) < len(self.tasks):
             raise ValueError("`tasks` names one more than once: give each once")
         if self.few is None and self.wrong is None:
             raise ValueError("there is nothing to compare: `few` and `wrong` are both null")
+        # a setting that the study replaces would be ignored without a word
         for name in ("texts", "pictures"):
             network = getattr(self, name)
             if not isinstance(network.algorithm, Supervised) or network.rows is not None:

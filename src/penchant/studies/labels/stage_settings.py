@@ -28,6 +28,7 @@ class LabelRowsSettings(StageSettings):
         columns, test_share: of a file of the user's.
     """
 
+    # in the address: the same bytes may be read in several ways
     kind: Literal["task", "file", "usb", "pictures"]
     task: str
     train: int | None
@@ -80,6 +81,7 @@ class CellSettings(StageSettings):
     network: Mlp | Cnn
     algorithm: AnyAlgorithm | None
     seeds: tuple[int, ...]
+    # left out where there are none, so that a new one moves no address
     clean: Annotated[int | None, OMITTED] = None
     noise: Annotated[Noise | None, OMITTED] = None
     held_out: Annotated[float | None, OMITTED] = None

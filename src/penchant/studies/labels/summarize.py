@@ -36,6 +36,7 @@ def summarize_labels(config: LabelsConfig, grid: LabelsGrid, study: Path, reason
     Args:
         study: the study's folder. reasons: why stages failed, by address.
     """
+    # those of every task, once each
     stages = grid.stages()
     tasks = [_task(config, task, study) for task in grid if _facts(task.rows, study)]
     # in the order of the settings, whatever was measured so far
@@ -164,6 +165,7 @@ def _method(item: _Measured, control: _Measured | None, compared: int) -> Method
     difference = None if control is None or control is item else item.right - control.right
     return MethodResult(
         method=item.method,
+        # new seeds draw other labels, and new rows are as hard as these: both count
         accuracy=two_way_mean(item.right, share=True),
         gain=None if difference is None else two_way_mean(difference),
         # Bonferroni: the largest of several gains is large by luck, too

@@ -102,6 +102,7 @@ def _rows(file: Path, copies: tuple[str, ...]) -> list[tuple[str, int, tuple[str
     if not isinstance(content, dict) or not content:
         raise InputError(f"{file} is no file of USB: expected an object of rows by number")
     rows = []
+    # all rows are looked at before anything is trained
     for key, row in content.items():
         try:
             texts = tuple(row[name] for name in ("ori", *copies))
@@ -110,6 +111,7 @@ def _rows(file: Path, copies: tuple[str, ...]) -> list[tuple[str, int, tuple[str
             raise InputError(
                 f"{file}, row {key!r}: expected {', '.join(('ori', *copies, 'label'))}, and {error!r} came up"
             ) from error
+        # an empty back-translation would be a view of nothing
         if not all(isinstance(text, str) and text.strip() for text in texts) or label < 0:
             raise InputError(f"{file}, row {key!r}: an empty text, one that is no text, or a class below 0")
         rows.append((texts[0], label, texts[1:]))

@@ -44,6 +44,7 @@ def harmful(condition: ConditionResult) -> list[str]:
 
 def headline(study: LabelsSummary) -> list[str]:
     """Say in a line for each task what the fewest labels and the most wrong ones ask for."""
+    # two conditions for each task: where help is needed most
     sentences = []
     for task in study.tasks:
         chosen_conditions = [
@@ -112,6 +113,7 @@ def _of_task(task: TaskResult, with_title: bool) -> Iterator[str]:
 
 def _tally(conditions: Sequence[ConditionResult]) -> str:
     """Say in how many conditions each method is surely above its control."""
+    # also those that never are, for this says most about them
     wins: dict[str, int] = {}
     for condition in conditions:
         for item in condition.methods:
@@ -129,6 +131,7 @@ def _tally(conditions: Sequence[ConditionResult]) -> str:
 
 def _worth(task: TaskResult) -> Iterator[str]:
     """Say how many clean labels alone are as good as the wrong ones, by the control's curve."""
+    # the control, since a better method on clean labels would make the wrong ones worth less
     curve = [
         (condition.clean, control.accuracy.value)
         for condition in sorted(task.part("few"), key=lambda condition: condition.clean or 0)

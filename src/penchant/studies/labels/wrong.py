@@ -30,6 +30,7 @@ def wrong_labels(
     if not 0 <= rate < 1:
         raise InputError(f"a rate of wrong labels lies in [0, 1), got {rate:g}")
     generator = np.random.default_rng([seed, WRONG, round(1_000_000 * rate)])
+    # the true labels stay with who measures
     changed = labels.copy()
     if kind == "symmetric":
         rows = generator.permutation(len(labels))[: round(rate * len(labels))]
@@ -59,6 +60,7 @@ def clean_rows(labels: Labels, count: int, seed: int) -> NDArray[np.intp]:
             "one: lower `few.counts`"
         )
     generator = np.random.default_rng([seed, CLEAN])
+    # each class in an order of its own
     shuffled = [generator.permutation(np.flatnonzero(labels == number)) for number in classes]
     # one of each class in turn: a class that has no more leaves its turn to the others
     ranks = np.concatenate([np.arange(len(rows)) for rows in shuffled])
