@@ -68,16 +68,16 @@ def _what_to_do(study: LabelsSummary) -> Table:
         for condition in task.conditions:
             # the control comes first wherever there is one
             control, best = condition.methods[0], advised(condition)
-            # nothing that is surely better: then the plain way is advised
+            # nothing that is clearly better: then the plain way is advised
             does = best or control
             gain = DASH if best is None or best.gain is None else estimate(best.gain, percent=True, sign=True)
-            name = does.method if best else f"{control.method} (nothing is surely better)"
+            name = does.method if best else f"{control.method} (nothing is clearly better)"
             rows.append(
                 (task.title, situation(condition), name, format_share(does.accuracy), gain, _times(does, control))
             )
     heads = ("task", "you have", "do this", "accuracy", "more than the control", "time")
     caption = (
-        "What to do: the most accurate of the methods that are surely above the control, which is the same network "
+        "What to do: the most accurate of the methods that are clearly above the control, which is the same network "
         "trained plainly on the labels. Time is the processor's, as a multiple of the control's."
     )
     return Table(caption, heads, tuple(rows))

@@ -32,13 +32,13 @@ def wrong_words(condition: ConditionResult) -> str:
 
 
 def advised(condition: ConditionResult) -> MethodResult | None:
-    """Return the method with the highest accuracy among those that are surely above the control; None if none is."""
+    """Return the method with the highest accuracy among those that are clearly above the control; None if none is."""
     better = [item for item in condition.methods if item.gain_of_many is not None and item.gain_of_many.above(0)]
     return max(better, key=lambda item: item.accuracy.value, default=None)
 
 
 def harmful(condition: ConditionResult) -> list[str]:
-    """Return the methods that are surely below the control."""
+    """Return the methods that are clearly below the control."""
     return [item.method for item in condition.methods if item.gain_of_many is not None and item.gain_of_many.below(0)]
 
 
@@ -102,7 +102,7 @@ def _of_task(task: TaskResult, with_title: bool) -> Iterator[str]:
             f"{listing(names)} with {situation(condition)}" for condition in conditions if (names := harmful(condition))
         ]
         if losers:
-            yield prefix + f"{labels}, surely below {_control(conditions[0])}: {'; '.join(losers)}."
+            yield prefix + f"{labels}, clearly below {_control(conditions[0])}: {'; '.join(losers)}."
     yield from (prefix + sentence for sentence in _worth(task))
     if warned := sorted({item.method for condition in task.conditions for item in condition.methods if item.warnings}):
         yield prefix + (
@@ -112,7 +112,7 @@ def _of_task(task: TaskResult, with_title: bool) -> Iterator[str]:
 
 
 def _tally(conditions: Sequence[ConditionResult]) -> str:
-    """Say in how many conditions each method is surely above its control."""
+    """Say in how many conditions each method is clearly above its control."""
     # also those that never are, for this says most about them
     wins: dict[str, int] = {}
     for condition in conditions:
@@ -121,12 +121,12 @@ def _tally(conditions: Sequence[ConditionResult]) -> str:
                 wins[item.method] = wins.get(item.method, 0) + item.gain_of_many.above(0)
     above = {name: times for name, times in sorted(wins.items(), key=lambda pair: -pair[1]) if times}
     if not above:
-        return f"no method is surely above {_control(conditions[0])} at any of {count(len(conditions), 'condition')}"
+        return f"no method is clearly above {_control(conditions[0])} under any of {count(len(conditions), 'condition')}"
     # the most frequent winner first
-    counts = listing([f"{name} at {times}" for name, times in above.items()])
+    counts = listing([f"{name} under {times}" for name, times in above.items()])
     never = [name for name, times in wins.items() if not times]
     rest = f"; never: {listing(never)}" if never else ""
-    return f"of {count(len(conditions), 'condition')}, surely above {_control(conditions[0])}: {counts}{rest}"
+    return f"of {count(len(conditions), 'condition')}, clearly above {_control(conditions[0])}: {counts}{rest}"
 
 
 def _worth(task: TaskResult) -> Iterator[str]:
