@@ -80,7 +80,7 @@ def test_self_training_stands_beside_its_control_too(files: dict[str, str], tmp_
     student = {"name": "tfidf", "algorithm": {"name": "self_training", "rounds": 1}}
     inputs = {"unlabeled": files["unlabeled"], "test": files["test"], "templates": ()}
     use = pt.weak_train(files["data"], student=student, out=str(tmp_path / "run"), **inputs).metrics["unlabeled"]
-    assert (use["algorithm"], use["rows"]) == ("self-training, 1 rounds", 90)
+    assert (use["algorithm"], use["rows"]) == ("self-training, 1 round", 90)
     assert use["report"]["mask_rate"] == pytest.approx(0.5, abs=0.02)
     assert "gain" in use
 

@@ -139,7 +139,7 @@ def test_the_page_says_what_to_do(result: StudyResult, summary: LabelsSummary, t
     page = study_report(result.path, tmp_path / "page.html").read_text()
     names = sorted(path.name for path in (tmp_path / "page-figures").iterdir())
     assert names == ["few-0.png", "together-0.png", "wrong-symmetric-0.png"]
-    for words in ("20 clean labels, 80 rows without", "do this", "Bonferroni", "handwritten digits"):
+    for words in ("20 clean, 80 without label", "do this", "Bonferroni", "handwritten digits"):
         assert words in page
     hostile = replace(summary.tasks[0], title="<b>reviews</b>", source="<script>alert(1)</script>")
     context = PAGE.context(replace(summary, tasks=(hostile,)), PAGE.pictures(summary))

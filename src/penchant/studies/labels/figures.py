@@ -77,6 +77,7 @@ def _by_rate(conditions: Sequence[ConditionResult], names: Sequence[str], title:
             points = [(condition.wrong, item.accuracy) for condition in conditions if (item := condition.method(name))]
             _line(axes, sorted(points), legend(study).index(name), 1 + 0.008 * (offset - len(names) / 2))
         # measured, not asked for: an asymmetric rate is that of every second class
+        axes.xaxis.set_major_locator(FixedLocator(sorted({condition.wrong for condition in conditions})))
         percent_axis(axes.xaxis)
         axes.set_xlabel("share of wrong labels", loc="right")
         _accuracy_axis(axes)

@@ -64,21 +64,22 @@ def _what_to_do(study: LabelsSummary) -> Table:
     """Return the table that answers the study's question, a row for each situation."""
     # a row for every condition, also where the advice is to do nothing
     rows = []
+    several = len(study.tasks) > 1
     for task in study.tasks:
+        title = (task.title,) if several else ()
         for condition in task.conditions:
             # the control comes first wherever there is one
             control, best = condition.methods[0], advised(condition)
             # nothing that is clearly better: then the plain way is advised
             does = best or control
             gain = DASH if best is None or best.gain is None else estimate(best.gain, percent=True, sign=True)
-            name = does.method if best else f"{control.method} (nothing is clearly better)"
-            rows.append(
-                (task.title, situation(condition), name, format_share(does.accuracy), gain, _times(does, control))
-            )
-    heads = ("task", "you have", "do this", "accuracy", "more than the control", "time")
+            advice = does.method if best else f"{control.method}; nothing better was shown"
+            cells = (situation(condition), advice, format_share(does.accuracy), gain, _times(does, control))
+            rows.append((*title, *cells))
+    heads = (*(("task",) if several else ()), "you have", "do this", "accuracy", "gain", "time")
     caption = (
-        "What to do: the most accurate of the methods that are clearly above the control, which is the same network "
-        "trained plainly on the labels. Time is the processor's, as a multiple of the control's."
+        "What to do: the most accurate of the methods that are clearly above the control, the same network trained "
+        "plainly on the labels. Gain is over the control; time is the processor's, in multiples of the control's."
     )
     return Table(caption, heads, tuple(rows))
 
@@ -116,7 +117,7 @@ def _methods(caption: str, conditions: Sequence[ConditionResult]) -> Table:
         for condition in conditions
         for item in condition.methods
     ]
-    heads = ("labels", "method", "accuracy", "more than the control", "rows that counted", "warnings", "time of a seed")
+    heads = ("labels", "method", "accuracy", "gain", "rows that counted", "warnings", "time of a seed")
     return Table(caption, heads, tuple(rows))
 
 

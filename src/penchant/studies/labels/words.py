@@ -13,22 +13,21 @@ KINDS = {"symmetric": "symmetric", "asymmetric": "asymmetric", "model": "a weak 
 
 
 def situation(condition: ConditionResult) -> str:
-    """Return what one has: `20 clean labels, 580 rows without`."""
-    clean = count(condition.clean or 0, "clean label")
+    """Return what one has: `20 clean, 780 without label`."""
+    clean = f"{number(condition.clean or 0, 0)} clean"
     if condition.part == "few":
-        return f"{clean}, {number(condition.unlabeled, 0)} rows without"
+        return f"{clean}, {number(condition.unlabeled, 0)} without label"
     wrong = f"{number(condition.labels - (condition.clean or 0), 0)} labels, {wrong_words(condition)}"
-    return f"{clean}, {wrong}" if condition.part == "together" else wrong
+    return f"{clean} and {wrong}" if condition.part == "together" else wrong
 
 
 def wrong_words(condition: ConditionResult) -> str:
     """Return how many labels are wrong, and in which way."""
-    kind = KINDS[str(condition.kind)]
-    if condition.kind == "model":
-        return f"{percent(condition.wrong)} wrong ({kind} mistakes, of {condition.rate:g} rows)"
-    # an asymmetric rate is that within every second class
-    asked_rate = f" ({percent(condition.rate)} of every second class)" if condition.kind == "asymmetric" else ""
-    return f"{percent(condition.wrong)} wrong, {kind}{asked_rate}"
+    # of clean and wrong labels together the rate is that of the wrong ones alone
+    wrong = condition.wrong * condition.labels / (condition.labels - (condition.clean or 0))
+    # an asymmetric rate is that within every second class, and of a model the rows say how weak it is
+    notes = {"model": f"a model of {condition.rate:g} rows", "asymmetric": f"asymmetric {percent(condition.rate)}"}
+    return f"{percent(wrong)} wrong ({notes.get(str(condition.kind), condition.kind)})"
 
 
 def advised(condition: ConditionResult) -> MethodResult | None:
@@ -73,7 +72,7 @@ def _advice(condition: ConditionResult) -> str:
         return f"no method adds anything to {_control(condition)} that these seeds could show"
     assert best.gain is not None
     gain = estimate(best.gain, percent=True, sign=True)
-    return f"{best.method} has {format_share(best.accuracy)}, {gain} more than {_control(condition)}"
+    return f"{best.method} has {format_share(best.accuracy)}, {gain} against {_control(condition)}"
 
 
 def _control(condition: ConditionResult) -> str:
@@ -97,21 +96,22 @@ def _of_task(task: TaskResult, with_title: bool) -> Iterator[str]:
         if not conditions:
             continue
         # how often, and not how much: the tables say that
-        yield prefix + f"{labels}: {_tally(conditions)}."
+        yield prefix + f"{labels}: {_tally(conditions, with_losers=part != 'together')}."
         losers = [
             f"{listing(names)} with {situation(condition)}" for condition in conditions if (names := harmful(condition))
         ]
         if losers:
             yield prefix + f"{labels}, clearly below {_control(conditions[0])}: {'; '.join(losers)}."
     yield from (prefix + sentence for sentence in _worth(task))
-    if warned := sorted({item.method for condition in task.conditions for item in condition.methods if item.warnings}):
+    parts = [*task.part("few"), *task.part("wrong")]
+    if warned := sorted({item.method for condition in parts for item in condition.methods if item.warnings}):
         yield prefix + (
             f"Warnings came of {listing(warned)}: classes that take over or go missing among pseudo-labels, or no row "
             "that counted; the tables count the seeds."
         )
 
 
-def _tally(conditions: Sequence[ConditionResult]) -> str:
+def _tally(conditions: Sequence[ConditionResult], *, with_losers: bool) -> str:
     """Say in how many conditions each method is clearly above its control."""
     # also those that never are, for this says most about them
     wins: dict[str, int] = {}
@@ -121,11 +121,12 @@ def _tally(conditions: Sequence[ConditionResult]) -> str:
                 wins[item.method] = wins.get(item.method, 0) + item.gain_of_many.above(0)
     above = {name: times for name, times in sorted(wins.items(), key=lambda pair: -pair[1]) if times}
     if not above:
-        return f"no method is clearly above {_control(conditions[0])} under any of {count(len(conditions), 'condition')}"
+        under = f" under any of {len(conditions)} conditions" if len(conditions) > 1 else ""
+        return f"no method is clearly above {_control(conditions[0])}{under}"
     # the most frequent winner first
     counts = listing([f"{name} under {times}" for name, times in above.items()])
     never = [name for name, times in wins.items() if not times]
-    rest = f"; never: {listing(never)}" if never else ""
+    rest = f"; never: {listing(never)}" if never and with_losers else ""
     return f"of {count(len(conditions), 'condition')}, clearly above {_control(conditions[0])}: {counts}{rest}"
 
 

@@ -209,7 +209,7 @@ class SelfTraining(Config):
 
     @property
     def label(self) -> str:
-        return f"self-training, {self.rounds} rounds"
+        return f"self-training, {self.rounds} round{'s' if self.rounds > 1 else ''}"
 
 
 class ConfidentLearning(Config):
