@@ -94,6 +94,23 @@ def test_a_setting_as_a_flag_is_answered_with_key_and_value(
         assert f"a setting is written without dashes: {field}=7" in refusal(f"{' '.join(name)} {flag} 7", capsys)
 
 
+@pytest.mark.parametrize("line", ["train dpo lr=1", "train dpo --nope", "train kto -o a -v", "train ppoo a=1", "train",
+                                  "train -v dpo", "data convert --help", "data --help", "sample m p n=2"])  # fmt: skip
+def test_a_parser_made_for_a_line_reads_it_as_that_of_all_commands_does(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = line.split()
+    seen = []
+    for parser in (make_parser("", load_commands()), make_parser("", load_commands(), words)):
+        try:
+            arguments = read_arguments(parser, words)
+            flags = {name: value for name, value in vars(arguments.flags).items() if isinstance(value, bool | list)}
+            seen.append((arguments.command.name, arguments.overrides, arguments.positional, flags))
+        except SystemExit as end:
+            seen.append((end.code, *capsys.readouterr()))
+    assert seen[0] == seen[1]
+
+
 def test_words_stand_for_settings(tmp_path: Path) -> None:
     told = read("sample m p.txt n=2 out=x.jsonl")
     assert told.positional == {"model": "m", "prompts": "p.txt"}

@@ -183,8 +183,14 @@ class _FullHelp(argparse.Action):
         parser.exit()
 
 
-def make_parser(description: str, commands: Sequence[Command | CommandGroup]) -> CommandParser:
-    """Return the parser of a program with these commands, for `read_arguments`."""
+def make_parser(
+    description: str, commands: Sequence[Command | CommandGroup], words: Sequence[str] = ()
+) -> CommandParser:
+    """Return the parser of a program with these commands, for `read_arguments`.
+
+    Args:
+        words: what was typed, where it is known: of a group, only the command that it names is needed.
+    """
     parser = CommandParser(prog="penchant", description=description, allow_abbrev=False)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=CommandParser)
     for entry in commands:
@@ -197,7 +203,9 @@ def make_parser(description: str, commands: Sequence[Command | CommandGroup]) ->
             group.add_argument("--help-all", action=_FullHelp, nargs=0, help=argparse.SUPPRESS)
             inner = group.add_subparsers(required=True, metavar=entry.metavar, parser_class=CommandParser,
                                          prog=f"penchant {entry.name}")  # fmt: skip
-            for command in entry.commands:
+            named = [command for command in entry.commands if [entry.name, command.name] == list(words[:2])]
+            # a word that names none is answered with all names
+            for command in named or entry.commands:
                 _add_command(inner, command)
     return parser
 

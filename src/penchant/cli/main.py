@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # after that word: the settings of all commands take half a second to import, those of one a fraction
         from penchant.cli.arguments import make_parser, read_arguments
 
-        read = read_arguments(make_parser(DESCRIPTION, [entry.load()]), words)
+        read = read_arguments(make_parser(DESCRIPTION, [entry.load()], words), words)
         with _interruptible(), _loudness(read.flags):
             # after the arguments, so that help and a mistyped word are answered in such a folder too
             _check_current_folder()
