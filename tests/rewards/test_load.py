@@ -145,22 +145,31 @@ def test_a_file_never_stands_for_an_installed_module(folder: Path, caplog: pytes
 
 
 @pytest.mark.parametrize(
-    ("start", "entries"),
-    [(["-m", "penchant.cli"], ""), ([str(Path(sys.executable).with_name("penchant"))], ":")],
+    ("start", "entries", "arguments"),
+    [
+        (
+            ["-m", "penchant.cli"],
+            "",
+            ["judge", "responses=[rows.jsonl]", "against=rows.jsonl", "judge={name: reward, reward: 'score:f'}"],
+        ),
+        # which takes a fourth of the time
+        ([str(Path(sys.executable).with_name("penchant"))], ":", ["data", "convert", "rows.jsonl", "out=judged"]),
+    ],
 )
-def test_programs_run_no_file_of_the_current_folder(tmp_path: Path, start: list[str], entries: str) -> None:
+def test_programs_run_no_file_of_the_current_folder(
+    tmp_path: Path, start: list[str], entries: str, arguments: list[str]
+) -> None:
     trap = "import pathlib\npathlib.Path(__file__).with_suffix('.ran').touch()\nraise SystemExit(0)\n"
     for name in ("select", "typing", "argparse", "yaml", "torch", "torchvision", "vaderSentiment", "sitecustomise"):
         (tmp_path / f"{name}.py").write_text(trap)
     (tmp_path / "score.py").write_text("import select\ndef f(pairs): return [len(text) for _, text in pairs]\n")
     (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "chosen": "bb", "rejected": "b"}\n')
-    arguments = ["judge", "responses=[rows.jsonl]", "against=rows.jsonl", "judge={name: reward, reward: 'score:f'}"]
     environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", "") + entries}
     done = subprocess.run(
         [sys.executable, *start, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert not list(tmp_path.glob("*.ran")), done.stderr
-    assert (done.returncode, (tmp_path / "judged" / "judge.json").exists()) == (0, True), done.stderr
+    assert (done.returncode, (tmp_path / "judged").exists()) == (0, True), done.stderr
 
 
 @pytest.mark.parametrize("source", ["import sys\nsys.exit(0)", "quit()", "raise SystemExit"])

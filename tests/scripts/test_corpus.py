@@ -109,10 +109,30 @@ def test_running_text_is_fluent(corpus: Any) -> None:
 def test_the_shipped_models_are_of_the_corpus_that_the_script_builds(corpus: Any) -> None:
     records = [json.loads((folder / "record.json").read_text()) for folder in EMBEDDED.values()]
     assert {record["corpus"]["fingerprint"] for record in records} == {corpus.fingerprint()}
+    counts = {source: dict(counts) for source, counts in corpus.counts.items()}
+    assert all(record["corpus"]["documents"] == counts for record in records)
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_shipped_models_are_trained_as_the_script_would(name: str, corpus: Any) -> None:
+def test_the_shipped_models_have_the_shape_that_the_script_gives(name: str) -> None:
     record = json.loads((EMBEDDED[name] / "record.json").read_text())
     assert record["shape"] == json.loads(json.dumps(SHAPES[name].described()))
-    assert record["corpus"]["documents"] == {source: dict(counts) for source, counts in corpus.counts.items()}
+
+
+def test_each_document_of_a_small_corpus_is_counted_once() -> None:
+    """Of 60 texts one comes twice, one is empty and one is evaluated on; each tenth or so is held out."""
+
+    def source(name: str, texts: list[str]) -> corpora.Source:
+        return corpora.Source(name, "", "", "", "kept", lambda path: ((str(i), text) for i, text in enumerate(texts)))
+
+    texts = [f"The story of number {number} is told by {number * number} people." for number in range(60)]
+    trained = next(text for text in texts if not corpora.is_held_out(content(text)[0]))
+    given = [source("stories", [*texts, texts[0].upper(), "..."])]
+    built = corpora.build(Path(), given, [source("test", [trained])])
+    held_out = len(built.held_out)
+    assert built.counts["stories"] == {
+        "read": 60, "twice": 1, "empty": 1, "overlap": 1, "train": 59 - held_out, "held_out": held_out
+    }  # fmt: skip
+    assert 1 <= held_out <= 15
+    assert trained not in {document.text for document in built.train}
+    assert corpora.build(Path(), given, [source("test", [])]).fingerprint() != built.fingerprint()
