@@ -150,10 +150,16 @@ def test_a_file_never_stands_for_an_installed_module(folder: Path, caplog: pytes
         (
             ["-m", "penchant.cli"],
             "",
-            ["judge", "responses=[rows.jsonl]", "against=rows.jsonl", "judge={name: reward, reward: 'score:f'}"],
+            [
+                "judge",
+                "responses=[rows.jsonl]",
+                "against=rows.jsonl",
+                "judge={name: reward, reward: 'score:f'}",
+                "out=out.jsonl",
+            ],
         ),
         # which takes a fourth of the time
-        ([str(Path(sys.executable).with_name("penchant"))], ":", ["data", "convert", "rows.jsonl", "out=judged"]),
+        ([str(Path(sys.executable).with_name("penchant"))], ":", ["data", "convert", "rows.jsonl", "out=out.jsonl"]),
     ],
 )
 def test_programs_run_no_file_of_the_current_folder(
@@ -169,7 +175,7 @@ def test_programs_run_no_file_of_the_current_folder(
         [sys.executable, *start, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert not list(tmp_path.glob("*.ran")), done.stderr
-    assert (done.returncode, (tmp_path / "judged").exists()) == (0, True), done.stderr
+    assert (done.returncode, (tmp_path / "out.jsonl").exists()) == (0, True), done.stderr
 
 
 @pytest.mark.parametrize("source", ["import sys\nsys.exit(0)", "quit()", "raise SystemExit"])
