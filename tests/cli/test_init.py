@@ -18,9 +18,12 @@ from penchant.cli.main import main
 from penchant.config import load_config
 from penchant.data import layouts
 from penchant.drafts import draft as draft_module
+from penchant.drafts.labels import look_for_labels
 from penchant.drafts.look import look_at
 from penchant.methods import METHODS
 from penchant.models.builtin import EMBEDDED
+from penchant.weak.command_settings import WeakTrain
+from penchant.weak.rows import read_labelled
 
 
 @pytest.fixture
@@ -254,3 +257,48 @@ def test_what_is_written_for_each_kind_of_file_trains_as_it_is(
     assert main(["init", file, "model=penchant-0.5m"]) == 0
     words = shlex.split(capsys.readouterr().out.splitlines()[-1])[1:]
     assert main([*words, "max_steps=1", "evaluate.samples=null"]) == 0
+
+
+def labelled(count: int) -> str:
+    rows = (f"film {n} was watched by many people,{'good' if n % 2 else 'bad'}\n" for n in range(count))
+    return "".join(rows)
+
+
+@pytest.mark.parametrize("header", ["text,label", "review,sentiment"])
+def test_texts_with_classes_are_for_weak_labels(here: Path, capsys: pytest.CaptureFixture[str], header: str) -> None:
+    Path("rows.csv").write_text(f"{header}\n" + labelled(24))
+    assert main(["init", "rows.csv"]) == 0
+    assert capsys.readouterr().out.endswith("\n  penchant weak train penchant.yaml\n")
+    config = load_config(WeakTrain, "penchant.yaml")
+    assert (config.data, config.student.name, config.out) == ("rows.csv", "tfidf", "runs/rows")
+    rows = read_labelled(config.data, columns=config.columns)
+    assert (rows.names, len(rows.examples)) == (("bad", "good"), 24)
+    assert "# rows.csv: 24 rows with a class: bad 12 and good 12" in Path("penchant.yaml").read_text()
+
+
+def test_texts_with_classes_may_be_meant_as_texts(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("rows.csv").write_text("text,label\n" + labelled(24))
+    assert main(["init", "rows.csv", "columns={label: null}", "model=penchant-0.5m"]) == 0
+    assert "for sft" in capsys.readouterr().out
+    # a column that says something else of each row is no class
+    Path("names.csv").write_text("text,label\n" + "".join(f"film {n},name {n}\n" for n in range(24)))
+    assert look_for_labels("names.csv") is None
+
+
+def test_votes_are_answered_with_the_commands_that_join_them(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = [("good" if n % 2 else "bad", "" if n % 3 else "good", "bad", "en", "good") for n in range(24)]
+    lines = [f"film {n} was watched by many people,{','.join(row)}\n" for n, row in enumerate(cells)]
+    Path("votes.csv").write_text("review,rule,word,model,language,label\n" + "".join(lines))
+    assert main(["init", "votes.csv"]) == 0
+    printed = capsys.readouterr().out
+    assert "votes of 3 sources (rule, word and model), the truth in `label`" in printed
+    assert "penchant weak sources votes.csv text=review truth=label out=runs/votes 'ignore=[language]'" in printed
+    assert "penchant weak train data=runs/votes/labels.jsonl student=tfidf" in printed
+    assert not Path("penchant.yaml").exists()
+
+
+def test_prompts_with_responses_are_no_texts_with_classes(here: Path) -> None:
+    rows = [{"question": f"How was film {n}, tell me more?", "answer": f"It was film {n} of many.", "stars": n % 5}
+            for n in range(40)]  # fmt: skip
+    write("ratings.jsonl", rows)
+    assert look_for_labels("ratings.jsonl") is None

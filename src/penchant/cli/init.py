@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -16,17 +17,22 @@ from penchant.data.options import Template
 from penchant.errors import InputError
 from penchant.files import write_text
 
+TEXTS = "text"
+"""The layout of rows that are texts alone."""
+
 
 class Init(Config):
     """Look at a file and write a commented configuration for it: method, model, sizes, and what training takes.
 
-    `penchant train METHOD FILE.yaml` runs it as it is. Nothing is overwritten.
+    `penchant train METHOD FILE.yaml` runs it as it is; of texts with classes `penchant weak train FILE.yaml`. Votes of
+    several sources are answered with the commands that join them. Nothing is overwritten.
     """
 
     method: ClassVar[str] = "init"
 
     path: Text
-    """The file, a folder or a hub id: comparisons, labels or demonstrations in any layout that is known."""
+    """The file, a folder or a hub id: comparisons, labels or demonstrations in any layout that is known, texts with
+    classes, or votes."""
     model: Text | None = None
     """The model to train, as `model=` of training takes it; a small built-in one if not given."""
     split: str = "train"
@@ -50,8 +56,13 @@ def _init(arguments: Arguments) -> int:
     try:
         look = look_at(config.path, split=config.split, columns=config.columns)
     except InputError as error:
+        if _draft_labels(config, out):
+            return 0
         # the readers name the setting of training; here it stands at the top
         raise InputError(str(error).replace("data.columns", "columns")) from error
+    # a class or votes beside each text would be lost on a model that learns to write such texts
+    if look.layout == TEXTS and _draft_labels(config, out):
+        return 0
     import_early("penchant.train.costs", "transformers.modeling_utils")
     from penchant.drafts.draft import Reading, default_model, make_draft
     from penchant.drafts.yaml_draft import cost_words, draft_yaml
@@ -72,6 +83,30 @@ def _init(arguments: Arguments) -> int:
     command = shlex.join(["penchant", "train", draft.method, str(out)])
     print(f"{out} is written: read its comments, then\n  {command}")
     return 0
+
+
+def _draft_labels(config: Init, out: Path) -> bool:
+    """Draft settings for texts with classes, or print the commands for votes; return whether the file holds either."""
+    from penchant.drafts.labels import check_votes, labels_yaml, look_for_labels, votes_commands, votes_words
+    from penchant.weak.command_settings import WeakTrain
+
+    look = look_for_labels(config.path, split=config.split, columns=config.columns)
+    if look is None:
+        return False
+    if look.sources:
+        check_votes(look)
+        commands = votes_commands(look)
+        print("\n".join([*votes_words(look), "no settings are needed:", *(f"  {command}" for command in commands)]))
+        return True
+    write_text(out, labels_yaml(look, config.split, shlex.quote(str(out))))
+    load_config(WeakTrain, str(out))
+    print(f"{config.path}: {look.rows} rows, each a text with a class (the column `{look.label}`): for weak train")
+    print(f"estimate with word counts: {look.time}")
+    if look.text in ("text", "prompt"):
+        print("to learn to write such texts instead: the same with columns='{label: null}'")
+    command = shlex.join(["penchant", "weak", "train", str(out)])
+    print(f"{out} is written: read its comments, then\n  {command}")
+    return True
 
 
 INIT = Command(

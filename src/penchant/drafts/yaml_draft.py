@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 
-from penchant.clean_text import clean
 from penchant.drafts.draft import LORA_RANK, Draft
+from penchant.drafts.yaml_parts import comment, new_folder, stem_of, yaml_text
 from penchant.reports.kit.text import count, file_size, rough_duration
-
-WIDTH = 100
 
 
 def draft_yaml(draft: Draft, out: str) -> str:
@@ -26,21 +20,21 @@ def draft_yaml(draft: Draft, out: str) -> str:
 
 def _head(draft: Draft, out: str) -> Iterator[str]:
     look, lengths = draft.look, draft.lengths
-    yield from _comment(f"Run it:  penchant train {draft.method} {out}")
-    yield from _comment(
+    yield from comment(f"Run it:  penchant train {draft.method} {out}")
+    yield from comment(
         f"{draft.path}: layout {look.layout}, {count(look.rows, 'row')}, {count(len(look.groups), 'prompt')}, "
         + _units(draft)
     )
-    yield from _comment(
+    yield from comment(
         f"Rows in tokens of {draft.model}: half have at most {lengths.median:,}, 95% at most {lengths.p95:,}, the "
         f"longest {lengths.longest:,}" + _sampled(draft)
     )
-    yield from _comment(
+    yield from comment(
         f"Estimate on this machine: {count(draft.steps, 'step')}, {cost_words(draft)}. The time is rough; the progress "
         "bar knows better after a minute."
     )
     for note in look.notes:
-        yield from _comment(f"Worth a look: {note}")
+        yield from comment(f"Worth a look: {note}")
 
 
 def cost_words(draft: Draft) -> str:
@@ -63,11 +57,11 @@ def _sampled(draft: Draft) -> str:
 
 def _model(draft: Draft) -> Iterator[str]:
     yield ""
-    yield from _comment(f"{draft.shape.parameters / 1e6:,.3g}M weights. `penchant models` lists other names")
+    yield from comment(f"{draft.shape.parameters / 1e6:,.3g}M weights. `penchant models` lists other names")
     yield "model:"
-    yield f"  name: {_text(draft.model)}"
+    yield f"  name: {yaml_text(draft.model)}"
     if draft.lora:
-        yield from _comment(
+        yield from comment(
             f"adapters: {draft.shape.trained / 1e6:,.3g}M weights learn, the others stay. null trains all, for about "
             "three times the memory",
             indent="  ",
@@ -80,30 +74,30 @@ def _data(draft: Draft) -> Iterator[str]:
     yield ""
     yield "data:"
     # as it was typed: `train` is given from the same folder
-    yield f"  path: {_text(draft.path)}"
+    yield f"  path: {yaml_text(draft.path)}"
     if draft.reading.split != "train":
-        yield f"  split: {_text(draft.reading.split)}"
+        yield f"  split: {yaml_text(draft.reading.split)}"
     if draft.reading.columns:
         yield "  columns:"
         for name, column in draft.reading.columns.items():
-            yield f"    {_text(name)}: {'null' if column is None else _text(column)}"
+            yield f"    {yaml_text(name)}: {'null' if column is None else yaml_text(column)}"
     if draft.reading.template != "auto":
-        yield f"  template: {_text(draft.reading.template)}"
+        yield f"  template: {yaml_text(draft.reading.template)}"
     sentence = f"{count(draft.held_out, 'prompt')} for evaluation, never trained on"
-    yield from _comment(sentence if draft.held_out else "too few prompts to keep some for evaluation", indent="  ")
+    yield from comment(sentence if draft.held_out else "too few prompts to keep some for evaluation", indent="  ")
     yield f"  held_out: {draft.held_out}"
     if look.ties:
-        yield from _comment(f"{count(look.ties, 'tie')} left out; half counts each as half a win", indent="  ")
+        yield from comment(f"{count(look.ties, 'tie')} left out; half counts each as half a win", indent="  ")
         yield "  ties: drop"
     if look.bad_rows:
-        yield from _comment(
+        yield from comment(
             f"{count(len(look.bad_rows), 'row')} cannot be used and {'is' if len(look.bad_rows) == 1 else 'are'} left "
             f"out, such as {look.bad_rows[0]}",
             indent="  ",
         )
         yield "  bad_rows: skip"
     if lengths.too_long:
-        yield from _comment(
+        yield from comment(
             f"{count(lengths.too_long, 'prompt')} of {lengths.measured:,} longer than the model's context of "
             f"{lengths.context:,} tokens: left out. truncate_prompt cuts prompts from the left instead",
             indent="  ",
@@ -114,55 +108,22 @@ def _data(draft: Draft) -> Iterator[str]:
 def _training(draft: Draft) -> Iterator[str]:
     rate, reason = draft.rate
     yield ""
-    yield from _comment(f"{draft.look.noun}s per step; with {count(draft.epochs, 'pass', 'passes')} over the file, "
+    yield from comment(f"{draft.look.noun}s per step; with {count(draft.epochs, 'pass', 'passes')} over the file, "
                         f"{count(draft.steps, 'step')}")  # fmt: skip
     yield f"batch_size: {draft.batch_size}"
     yield f"epochs: {draft.epochs}"
-    yield from _comment(reason)
+    yield from comment(reason)
     yield "optimizer:"
     yield f"  name: {draft.optimizer}"
     # with a point: some readers of YAML take 1e-4 for a text
     mantissa, exponent = f"{rate:e}".split("e")
     yield f"  learning_rate: {float(mantissa)}e{int(exponent)}"
     if draft.method != "sft":
-        yield from _comment("how strongly the policy is held to its start: a larger beta stays closer")
+        yield from comment("how strongly the policy is held to its start: a larger beta stays closer")
         yield from ("loss: {beta: 0.1}",) if draft.method == "dpo" else ("beta: 0.1",)
 
 
 def _folder(draft: Draft) -> Iterator[str]:
     yield ""
-    yield from _comment("a new folder; a second run needs another one, or --resume")
-    yield f"out: {_text(_new_folder('runs/' + _stem(draft.path)))}"
-
-
-def _new_folder(name: str) -> str:
-    """Return a name that no folder has: training refuses one that holds another run."""
-    numbers = itertools.count(2)
-    free = name
-    while Path(free).exists():
-        free = f"{name}-{next(numbers)}"
-    return free
-
-
-def _stem(path: str) -> str:
-    """Return the name of a file without its endings, as part of a folder's name."""
-    name = Path(path).name.partition(".")[0]
-    safe = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in name).strip("-")
-    return safe or "first"
-
-
-def _text(value: str) -> str:
-    """Return a text as YAML has it: plain where nothing in it means something."""
-    is_plain = value.isascii() and value[:1].isalpha() and all(sign.isalnum() or sign in "-_./" for sign in value)
-    return (
-        value
-        if is_plain and value.lower() not in ("null", "true", "false", "yes", "no", "on", "off")
-        else json.dumps(value)
-    )
-
-
-def _comment(text: str, indent: str = "") -> list[str]:
-    # names in messages come from files: a line break of theirs would end the comment
-    line = " ".join(clean(text).split())
-    return textwrap.wrap(line, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ",
-                         break_long_words=False, break_on_hyphens=False)  # fmt: skip
+    yield from comment("a new folder; a second run needs another one, or --resume")
+    yield f"out: {yaml_text(new_folder('runs/' + stem_of(draft.path)))}"
