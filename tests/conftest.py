@@ -93,6 +93,20 @@ def stories(shared_data: Callable[[str], Path]) -> str:
     return str(shared_data("stories260K"))
 
 
+@pytest.fixture(scope="session")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of an image model with random weights, as its makers would publish it: with classes, without pooler."""
+    import torch
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
+
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    folder = tmp_path_factory.mktemp("vit")
+    ViTForImageClassification(ViTConfig(image_size=8, patch_size=4, **shape)).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 8, "width": 8}).save_pretrained(folder)
+    return str(folder)
+
+
 @pytest.fixture
 def story_policy(stories: str):  # type: ignore[no-untyped-def]
     """A fresh policy on that model; tests may change its weights."""

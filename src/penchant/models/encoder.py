@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from penchant.engine.foreign_types import PreTrainedModel, Tokenizer
-from penchant.models.builtin import ENCODERS, packaged
+from penchant.models.builtin import ENCODERS, IMAGE_ENCODERS, packaged
 from penchant.models.device import choose_device, weights_type
 from penchant.models.load import cannot_load, locate, open_tokenizer
 from penchant.models.settings import ModelConfig
@@ -37,7 +37,7 @@ def is_encoder(name: str, *, trust_remote_code: bool = False) -> bool:
         InputError: no such model.
     """
     if name in ENCODERS:
-        return True
+        return name not in IMAGE_ENCODERS
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
@@ -71,7 +71,12 @@ def load_encoder(settings: ModelConfig) -> Encoder:
     try:
         # the pooler is what a head for pairs of sentences starts from; states are read before it
         model = complete(
-            AutoModel, folder, {**options, "use_safetensors": True}, may_lack="pooler.", may_drop_head=True
+            AutoModel,
+            folder,
+            {**options, "use_safetensors": True},
+            may_lack="pooler.",
+            may_drop_head=True,
+            clear_lacking=True,
         )
     except Exception as error:
         raise cannot_load("", settings, error) from error

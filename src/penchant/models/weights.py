@@ -22,7 +22,13 @@ TASKS = ("SequenceClassification", "TokenClassification", "QuestionAnswering", "
 
 
 def complete(
-    kind: AutoClass, name: str, options: Mapping[str, object], *, may_lack: str = "", may_drop_head: bool = False
+    kind: AutoClass,
+    name: str,
+    options: Mapping[str, object],
+    *,
+    may_lack: str = "",
+    may_drop_head: bool = False,
+    clear_lacking: bool = False,
 ) -> PreTrainedModel:
     """Load a network with all of its weights, and with all weights of its file.
 
@@ -33,6 +39,8 @@ def complete(
         kind: an auto class of `transformers`.
         may_lack: how the names of weights begin that may be missing, such as those of a new head; none if empty.
         may_drop_head: whether the file may have another head than the network, which then gets a new one.
+        clear_lacking: whether weights that may be missing, and are, become 0: random ones would give a network that is
+            only read another digest at each load.
 
     Raises:
         InputError: weights are missing, or left over.
@@ -51,6 +59,11 @@ def complete(
     missing = sorted(key for key in info["missing_keys"] if not (may_lack and key.startswith(may_lack)))
     if missing:
         raise InputError(f"its weights are incomplete: {list_some(missing)} are missing")
+    if clear_lacking:
+        lacking = {*info["missing_keys"]}
+        for key, weight in network.named_parameters():
+            if key in lacking:
+                weight.detach().zero_()
     left = sorted(key for key in info["unexpected_keys"] if not OLD_BUFFERS.search(key))
     # the text part of a model of several senses is a whole model
     senses = [key for key in left if OTHER_SENSES.search(key)]

@@ -57,8 +57,9 @@ class Probe(Config):
 
     name: Literal["probe"] = "probe"
     model: Annotated[ModelName, Field(min_length=1)]
-    """A built-in name, a folder or a hub id: a language model, read at its last token, or an encoder, such as the
-    built-in `minilm-l6`, read on average over its tokens."""
+    """A built-in name, a folder or a hub id: a language model, read at its last token, an encoder, such as the
+    built-in `minilm-l6`, read on average over its tokens, or of pictures an image model, such as `efficientnet-lite0`,
+    read on average over the picture."""
     layer: Annotated[int, Field(ge=-10_000, le=10_000)] = -1
     """Activations after this layer; 0 is the embedding, negative ones count from the last."""
     dtype: Dtype = "auto"

@@ -22,7 +22,7 @@ from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.studies.core.stage import absolute
 from penchant.types import PromptGroup
-from penchant.weak.classifiers.features import activations
+from penchant.weak.classifiers.features import activations, digest_of
 from penchant.weak.classifiers.readers import EncoderReader, load_reader
 from penchant.weak.classifiers.registry import load_classifier, make_classifier
 from penchant.weak.contract import from_anywhere
@@ -43,6 +43,12 @@ def test_encoders_are_told_from_language_models(encoder: str, stories: str) -> N
     assert not is_encoder(stories)
     with pytest.raises(InputError, match="no model 'nothing'"):
         is_encoder("nothing")
+
+
+def test_an_encoder_without_its_pooler_has_one_digest(encoder: str) -> None:
+    # of random weights in the pooler's place it had another at each load, and its activations were never found again
+    first, second = (digest_of(load_reader(ModelConfig(name=encoder)).model) for _ in range(2))
+    assert first == second
 
 
 def test_an_encoders_features_are_means_over_the_tokens_of_each_text_alone(encoder: str, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from penchant.files import atomic_path, atomic_stream
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.runs.progress import progress_bar
 from penchant.weak.classifiers.activations import Activations
-from penchant.weak.classifiers.readers import Read, Reader, load_reader
+from penchant.weak.classifiers.readers import ImageReader, Read, Reader, load_reader
 from penchant.weak.contract import Example, width_of
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def activations(
 ) -> Activations:
     """Return the states after each layer for each text, or their difference between a prompt's two options.
 
+    Of a picture there is one layer, see `penchant.models.image_encoder`.
+
     Args:
         folder: where they are kept. longest: how many tokens are read, or fewer where the model's context ends, see
             `penchant.weak.classifiers.reading.shorten`. deepest: the last layer to compute; all if not given.
@@ -75,23 +77,23 @@ def activations(
     """
     width = width_of(examples)
     # before any text is read: a layer that is not there would show after minutes
-    check_layer(deepest or 0, depth_of(reader.model))
+    depth, hidden = shape_of(reader)
+    check_layer(deepest or 0, depth)
     if not examples:
         raise InputError("there are no texts to compute activations of")
     if width > 2:
         raise InputError(f"a probe compares two options, and here are {width}: take a language model (`name: lm`)")
     # by tokens, not by texts: a tokenizer that reads two texts alike gives them one digest
     ids = reader.encode(examples, longest)
-    model = model or digest_of(reader.model)
+    model = model or digest_of_reader(reader)
     keys = np.array([_key(row) for row in ids])
     # layers after the last that somebody probes are not computed: of 30 layers with the 20th probed that saves a third
-    layers = depth_of(reader.model) if deepest is None else deepest
+    layers = depth if deepest is None else deepest
     # model, depth and examples are in the name: who asks for others gets another file
     path = folder / f"activations-{model}-{layers}-{_digest_of_keys(keys)}.npy"
     # a damaged file counts as none: it is named, and computed again
     stored = _opened(path, keys)
     if stored is None:
-        hidden = reader.model.config.get_text_config().hidden_size
         shape = (layers + 1, len(ids), hidden)
         _write(reader, ids, keys, path, shape, list(_stored_earlier(model, layers, (folder, *folders))))
         stored = Activations(path)
@@ -110,6 +112,18 @@ def digest_of(model: PreTrainedModel) -> str:
     return hashlib.sha256((fingerprint(model) + configuration(model) + suffix).encode()).hexdigest()[:16]
 
 
+def digest_of_reader(reader: Reader) -> str:
+    """Return a digest of all that decides a reader's states but the examples."""
+    return reader.encoder.digest() if isinstance(reader, ImageReader) else digest_of(reader.model)
+
+
+def shape_of(reader: Reader) -> tuple[int, int]:
+    """Return how many layers a reader has above the first, and how many numbers each."""
+    if isinstance(reader, ImageReader):
+        return 0, reader.encoder.width
+    return depth_of(reader.model), int(reader.model.config.get_text_config().hidden_size)
+
+
 def depth_of(model: PreTrainedModel) -> int:
     """Count the layers of a model."""
     return int(model.config.get_text_config().num_hidden_layers)
@@ -121,6 +135,8 @@ def check_layer(layer: int, depth: int) -> None:
     Raises:
         InputError: there is no such layer.
     """
+    if not depth and layer not in (-1, 0):
+        raise InputError(f"layer {layer} is not there: an image model has one, its last; leave `layer` out")
     if not -depth - 1 <= layer <= depth:
         raise InputError(f"layer {layer} is not there: this model has layers 1 to {depth}, and 0, the embedding")
 
@@ -216,8 +232,8 @@ class ModelFeatures:
         settings = self.settings
         if self._reader is None:
             self._reader = load_reader(ModelConfig(name=settings.model, dtype=settings.dtype))
-            self._digest = digest_of(self._reader.model)  # once: nobody trains it
-        check_layer(settings.layer, depth_of(self._reader.model))
+            self._digest = digest_of_reader(self._reader)  # once: nobody trains it
+        check_layer(settings.layer, shape_of(self._reader)[0])
         stored = activations(
             self._reader,
             examples,
@@ -293,7 +309,7 @@ def _compute(reader: Reader, ids: Sequence[Read], missing: Sequence[int], array:
     """Compute the rows of the array that are missing."""
     budget = GPU_BUDGET if reader.device.type == "cuda" else DEFAULT_BUDGET
     lengths = [sum(map(len, ids[row])) for row in missing]
-    with evaluating(reader.model), progress_bar("activations", len(missing), "texts") as advance:
+    with evaluating(reader.model), progress_bar("activations", len(missing), "rows") as advance:
         # texts of like length share a pass: padding costs as much as tokens do
         for batch in fill(lengths, budget):
             batch_rows = [missing[number] for number in batch]

@@ -1,33 +1,39 @@
-"""Networks whose states are probed: a language model's at the last token, an encoder's on average over its tokens."""
+"""Networks whose states are probed: a language model's at the last token, an encoder's on average over its tokens.
+
+An image model's are its last state on average over the picture.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from penchant.data.rendering.vocabulary import check_vocabulary, embedding_rows
 from penchant.engine.lengths import forget_earlier_lengths, length_classes
+from penchant.image import Image
 from penchant.models.encoder import Encoder, is_encoder, load_encoder
+from penchant.models.image_encoder import ImageEncoder, is_image_encoder, load_image_encoder
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import ModelConfig
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.classifiers.reading import Ids, by_length_class, first_layers, last_states, padded, shorten
 from penchant.weak.classifiers.responses import encode_options
-from penchant.weak.contract import Example, refuse_images
+from penchant.weak.contract import Example, only_images, refuse_images
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Read = tuple[Ids, ...]
-"""The tokens of an example: a text's, or those of a prompt with each of its options."""
+"""The tokens of an example: a text's, or those of a prompt with each of its options; the digest of a picture."""
 
 
 class Reader(Protocol):
-    """A network that reads texts.
+    """A network that reads examples.
 
     Attributes:
         model: whose weights and configuration decide what it makes of them.
@@ -121,12 +127,33 @@ class EncoderReader:
         return [(states.float() * weights).sum(1) for states in out.hidden_states]
 
 
+class ImageReader:
+    """An image model. What stands for the tokens of a picture is the digest of its bytes, as eight numbers."""
+
+    def __init__(self, encoder: ImageEncoder) -> None:
+        self.encoder, self.device = encoder, encoder.device
+        self.model: PreTrainedModel = encoder.model
+        self._images: dict[Ids, Image] = {}
+
+    def encode(self, examples: Sequence[Example], longest: int) -> list[Read]:
+        images = only_images(examples, "an image model")
+        ids = [tuple(np.frombuffer(bytes.fromhex(image.sha256), np.int32).tolist()) for image in images]
+        # of this call alone: who asks for states asks for those of the rows that were just read
+        self._images = dict(zip(ids, images, strict=True))
+        return [(row,) for row in ids]
+
+    def states(self, rows: Sequence[Ids], layers: int) -> Sequence[Tensor]:
+        return [self.encoder.features([self._images[row] for row in rows])]
+
+
 def load_reader(network: ModelConfig) -> Reader:
     """Return the reader that a model takes.
 
     Raises:
         InputError: no such model, or a broken one.
     """
+    if is_image_encoder(network.name, trust_remote_code=network.trust_remote_code):
+        return ImageReader(load_image_encoder(network))
     if is_encoder(network.name, trust_remote_code=network.trust_remote_code):
         return EncoderReader(load_encoder(network))
     return LanguageModelReader(load_policy(network, template="plain", overflow="truncate_prompt"))
