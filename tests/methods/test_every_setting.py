@@ -154,6 +154,7 @@ for name, numbers in {
     for number in (*numbers, *(("nll_weight=1",) if name not in ("orpo", "plackett_luce", "sum") else ())):
         TABLE[f"loss={name}.{number.split('=')[0]}"] = ((*rankings, f"loss={name}"), (f"loss.{number}",), "losses")
 
+TRAINED_LOSSES = ("loss=sigmoid.", "loss=robust.", "loss=sum.", "loss=custom.")
 CUSTOM = ("loss={name: custom, function: 'mine.py:far'}",)
 TABLE |= {
     "loss=custom": ((), ("loss={name: custom, function: 'mine.py:near'}",), "losses"),
@@ -327,7 +328,15 @@ def see(models: dict[str, str], files: None, monkeypatch: pytest.MonkeyPatch) ->
     return look
 
 
-@pytest.mark.parametrize("setting", TABLE)
+# that each changes its loss is tested in a moment (`tests/losses/test_settings.py`), and that a loss trains by its name
+SETTINGS_OF_LOSSES = {
+    name for name in TABLE if name.startswith("loss=") and "." in name and not name.startswith(TRAINED_LOSSES)
+}
+
+
+@pytest.mark.parametrize(
+    "setting", [pytest.param(name, marks=[pytest.mark.slow] * (name in SETTINGS_OF_LOSSES)) for name in TABLE]
+)
 def test_a_setting_changes_something(
     see: Callable[[tuple[str, ...]], Seen], starts: dict[tuple[str, ...], Seen], setting: str
 ) -> None:
