@@ -18,6 +18,7 @@ import penchant as pt
 from penchant.cache_use import GATE, USERS
 from penchant.cli import early_imports
 from penchant.cli import train as train_command
+from penchant.cli.commands import Entry
 from penchant.cli.main import main
 from penchant.config import load_config
 from penchant.methods import METHODS
@@ -313,6 +314,25 @@ def test_early_imports_stay_out_of_the_collectors_rounds_in_our_own_process_only
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_collector_rests_while_settings_are_imported_and_goes_on_afterwards(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = []
+    monkeypatch.setattr(Entry, "load", lambda entry: states.append(gc.isenabled()))
+    # the stand-in gives no command, so that `main` ends in an error of Python's own
+    with pytest.raises(AttributeError):
+        main(["models"])
+    assert states == [False]
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with early_imports.collector_paused():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 # -- train --------------------------------------------------------------------------------------------------------

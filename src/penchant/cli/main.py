@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penchant.clean_text import clean
+from penchant.cli.early_imports import collector_paused
 from penchant.cli.front import DESCRIPTION, chosen_entry
 from penchant.errors import InputError, PenchantError, SettingsError
 from penchant.redact import hide_credentials
@@ -46,10 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # a library that is interrupted while it is imported ends in an error of its own: until the settings are read,
         # the handlers of `penchant_start` end the process at once
         entry, words = chosen_entry(sys.argv[1:] if arguments is None else arguments)
-        # after that word: the settings of all commands take half a second to import, those of one a fraction
-        from penchant.cli.arguments import make_parser, read_arguments
+        with collector_paused():
+            # after that word: the settings of all commands take half a second to import, those of one a fraction
+            from penchant.cli.arguments import make_parser, read_arguments
 
-        read = read_arguments(make_parser(DESCRIPTION, [entry.load()], words), words)
+            read = read_arguments(make_parser(DESCRIPTION, [entry.load()], words), words)
         with _interruptible(), _loudness(read.flags):
             # after the arguments, so that help and a mistyped word are answered in such a folder too
             _check_current_folder()
