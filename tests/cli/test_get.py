@@ -137,7 +137,9 @@ def test_a_copy_of_a_hub_data_set_becomes_rows_with_its_columns(here: Path, caps
     assert [json.loads(line)["chosen"] for line in written.read_text().splitlines()] == ["train 0", "train 1"]
     (copy / "train.jsonl").write_text('{"text": "other"}\n')
     assert main(["data", "get", "Anthropic/hh-rlhf", "from=copy", "out=other"]) == 2
-    assert "no column chosen, rejected: is it a copy of Anthropic/hh-rlhf?" in capsys.readouterr().err
+    assert (
+        "no column chosen, rejected: this is no copy of Anthropic/hh-rlhf as the hub has it" in capsys.readouterr().err
+    )
     assert not [path for path in (here / "other").rglob("*") if path.is_file()]
 
 

@@ -219,7 +219,7 @@ COMPLETION = Command(
     "completion",
     Completion,
     _completion,
-    positionals={"shell": "SHELL"},
+    positionals={"shell": "bash|zsh|fish"},
     example="bash",
     takes_config=False,
 )

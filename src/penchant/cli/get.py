@@ -258,7 +258,10 @@ def _write_rows(entry: HubDataset, split: str, target: Path, config: _DataGet) -
                 if isinstance(row, RowProblem):
                     raise InputError(str(row))
                 if missing := [column for column in entry.columns if column not in row.values]:
-                    raise InputError(f"{row.source}: no column {', '.join(missing)}: is it a copy of {entry.name}?")
+                    absent = ", ".join(missing)
+                    raise InputError(
+                        f"{row.source}: no column {absent}: this is no copy of {entry.name} as the hub has it"
+                    )
                 stream.write(json.dumps(row.values, ensure_ascii=False, default=str).encode() + b"\n")
     except InputError as error:
         raise InputError(

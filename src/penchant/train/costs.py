@@ -20,7 +20,7 @@ DECODING = 4.0
 """By how much a token that is sampled costs more than one that is scored: it comes alone, and the weights with it."""
 EFFICIENCY = (0.2, 0.9)
 """The share of the matrix speed that training gets: SmolLM2-135M with adapters got 0.6 on short rows, one thread."""
-STARTING_S = 15.0  # imports, reading the weights, the first pass
+STARTING_S = (6.0, 15.0)  # imports, reading the weights, the first pass; small runs of 8 s of processor time had 5
 ACTIVATIONS = 20  # numbers per token, layer and width that the backward pass keeps
 OPTIMIZER_NUMBERS = {"rmsprop": 1, "adamw": 2}  # per trained weight
 
@@ -79,8 +79,8 @@ def estimate_cost(shape: ModelShape, work: Work, speed: float, *, optimizer: str
     operations = shape.parameters * per_weight
     low, high = EFFICIENCY
     return Cost(
-        STARTING_S + operations / (speed * high),
-        STARTING_S + operations / (speed * low),
+        STARTING_S[0] + operations / (speed * high),
+        STARTING_S[1] + operations / (speed * low),
         _memory(shape, work.tokens_per_pass, optimizer),
     )
 
