@@ -3,8 +3,8 @@
     python scripts/docs_pictures.py out=/tmp/docs-pictures              # minutes; needs playwright and a Chromium
     python scripts/docs_pictures.py out=/tmp/docs-pictures only=report  # one of them
 
-A page that is there already is not made again. `weak.png` is the figure `accuracy.png` of the preset `laptop`, which
-takes half an hour: docs/results/weak-to-strong.md has the command.
+A page that is there already is not made again. `weak.png` is the figure `layer.png` of the preset `depth` with fewer
+rows, which takes half an hour: docs/results/weak-to-strong.md has the command.
 """
 
 from __future__ import annotations

@@ -377,6 +377,10 @@ def test_names_at_an_axis_keep_what_tells_them_apart() -> None:
     assert figures._shared_ending(["a b", "b"]) == ""
     study = made_up(*(cell(weak=name.replace("135M-Instruct", "")) for name in names))
     assert [name.rpartition(" ")[2] for name in figures._names(read(study))] == ["1", "15"]
+    # of one model cut after several layers the layer alone: on a phone its name leaves no room for it
+    assert figures._shared_beginning(["smollm2-135m, layer 1", "smollm2-135m, layer 15"]) == "smollm2-135m, "
+    assert figures._shared_beginning(["smollm2-135m, layer 1", "penchant-5m, layer 3"]) == ""
+    assert figures._shared_beginning(["minilm-l6", "penchant-5m"]) == ""
 
 
 def _sizes(small: float, big: float) -> dict[str, Any]:

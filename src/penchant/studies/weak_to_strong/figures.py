@@ -82,6 +82,7 @@ def _names(study: WeakToStrongSummary, *, wrapped: bool = False) -> list[str]:
     is_shown[1] = is_shown[1] or not any(is_shown)
 
     endings = [_shared_ending([pairing[part] for pairing in pairings]) for part in range(3)]
+    beginnings = [_shared_beginning([pairing[part] for pairing in pairings]) for part in range(3)]
 
     def lines(text: str) -> list[str]:
         return wrap(short(text, 2 * NARROW), NARROW) if wrapped else [short(text, NAME)]
@@ -89,12 +90,20 @@ def _names(study: WeakToStrongSummary, *, wrapped: bool = False) -> list[str]:
     return [
         "\n".join(
             f" {line}"
-            for text, part_is_shown, ending in zip(where, is_shown, endings, strict=True)
+            for text, part_is_shown, beginning, ending in zip(where, is_shown, beginnings, endings, strict=True)
             if part_is_shown
-            for line in lines(text.removesuffix(ending))
+            for line in lines(text.removeprefix(beginning).removesuffix(ending))
         )
         for where in pairings
     ]
+
+
+def _shared_beginning(names: Sequence[str]) -> str:
+    """Return the model that all of several names begin with, such as "smollm2-135m, " before a layer."""
+    distinct = set(names)
+    model, comma, _ = names[0].partition(", ")
+    beginning = f"{model}{comma}"
+    return beginning if comma and len(distinct) > 1 and all(name.startswith(beginning) for name in distinct) else ""
 
 
 def _shared_ending(names: Sequence[str]) -> str:

@@ -106,7 +106,7 @@ PHONE = Layout(
     is_upright=True,
     line=4.8,
     # by the width of a letter of this size in the fonts of phones
-    name_length=21,
+    name_length=18,
     note_length=48,
     arrow_length=11,
 )

@@ -14,7 +14,6 @@ from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.canvas import (
     INK,
     MUTED,
-    PAPER,
     PHONE_WIDTH,
     SMALL_FONT_SIZE,
     Picture,
@@ -161,7 +160,7 @@ def _draw_panel(axes: Axes, study: WeakToStrongSummary, task: str, loss: str, ax
         if name in axis.supervisors:
             start = axis.supervisors[name]
             axes.errorbar([start], [accuracy.value], yerr=error_arms([accuracy]), color=color, marker=marker,
-                          markersize=5, markerfacecolor=PAPER, linestyle="none", zorder=3)  # fmt: skip
+                          markersize=5, linestyle="none", zorder=3)  # fmt: skip
             _join(axes, (start, accuracy.value), points, names.index(loss))
         else:
             axes.axhline(accuracy.value, color=color, linewidth=0.9, linestyle=":")
