@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from penchant.engine.sampling import Sampling
     from penchant.errors import InputError, PenchantError, RunError
     from penchant.image import Image
-    from penchant.methods import DPO, KTO, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
+    from penchant.methods import DPO, GRPO, KTO, PPO, PPOGT, RLOO, SFT, PreferredFT, RewardModel, Unlikelihood, train
     from penchant.methods.best_of_n import BestOfN
     from penchant.models.load import load_policy
     from penchant.models.policy import Policy
@@ -69,6 +69,8 @@ _LATER = {
     "OnlineRLHF": "penchant.rounds",
     "PPO": "penchant.methods",
     "PPOGT": "penchant.methods",
+    "RLOO": "penchant.methods",
+    "GRPO": "penchant.methods",
     "PenchantError": "penchant.errors",
     "Policy": "penchant.models.policy",
     "PreferredFT": "penchant.methods",
@@ -114,9 +116,11 @@ _LATER = {
 
 __all__ = [
     "DPO",
+    "GRPO",
     "KTO",
     "PPO",
     "PPOGT",
+    "RLOO",
     "SFT",
     "BestOfN",
     "Comparison",

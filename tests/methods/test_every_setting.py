@@ -20,7 +20,7 @@ import torch
 from penchant.config import Config, load_config
 from penchant.config.fields import TAG, shape_of, tag_of
 from penchant.errors import PenchantError
-from penchant.methods import DPO, KTO, METHODS, PPO, PPOGT, SFT, PreferredFT, RewardModel, Unlikelihood, train
+from penchant.methods import DPO, GRPO, KTO, METHODS, PPO, PPOGT, RLOO, SFT, PreferredFT, RewardModel, Unlikelihood, train
 from penchant.runs import checkpoint
 
 BASE = ("model=MODEL", "model.device=cpu", "data=prefs.jsonl", "data.held_out=2", "batch_size=8",
@@ -202,7 +202,7 @@ def test_the_other_methods_have_the_same_settings_except_their_own() -> None:
         "head_learning_rate",
     }
     assert set(settings_of(RewardModel)) == for_rewards  # (see test_reward_model.py)
-    assert set(METHODS.values()) - {PPO, PPOGT} == {DPO, KTO, SFT, PreferredFT, Unlikelihood, RewardModel}
+    assert set(METHODS.values()) - {PPO, PPOGT, RLOO, GRPO} == {DPO, KTO, SFT, PreferredFT, Unlikelihood, RewardModel}
 
 
 @pytest.fixture(scope="module")

@@ -74,6 +74,7 @@ class TracedWorkers(Workers):
 
 
 PPO = {"target_nats": [1], "learning_rate": 1e-3, "steps": 1, "prompts_per_step": 3, "samples_per_prompt": 2}
+GROUP = {"learning_rate": 1e-3, "steps": 1, "prompts_per_step": 3, "samples_per_prompt": 2}
 FEW = {"times": 1, "samples": 2, "reference_samples": 16}
 ONE = {"dpo": {"beta": [0.1], "learning_rate": 1e-3}, "unlikelihood": None, "evaluation": FEW}
 
@@ -90,6 +91,8 @@ def frontier(common: dict[str, Any], folder: Path, workers: Workers) -> StudyRes
         "unlikelihood": {"alpha": [0.5], "learning_rate": 1e-3},
         "ppo": PPO,
         "ppo_gt": PPO,
+        "rloo": GROUP,
+        "grpo": GROUP,
         "reward_model": {"learning_rate": 1e-3},
         "sft": {"data": {"path": demonstrations}},
     }
@@ -201,7 +204,7 @@ STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult],
     "frontier": (
         frontier,
         {"prompts", "sft", "comparisons", "reference", "dpo", "kto", "preferred_ft", "unlikelihood", "reward_model"}
-        | {"ppo", "ppo_gt"},
+        | {"ppo", "ppo_gt", "rloo", "grpo"},
     ),
     "noise": (noise, {"mislabelled", "judged"}),
     "transfer": (transfer, {"transfer"}),

@@ -59,7 +59,6 @@ METHOD_FORMS = {
     "preferred": "preferred_ft",
     "rlhf": "online_rlhf",
     "online_dpo": "online_rlhf",
-    "grpo": "ppo_gt",
     "finetune": "sft",
 }
 """By a word that is no method, what is typed for it behind `train`. """

@@ -31,6 +31,8 @@ EXAMPLES = {
     "reward_model": "model=penchant-0.5m data=prefs.jsonl out=runs/reward",
     "ppo": "model=penchant-0.5m data=prompts.txt reward=runs/reward",
     "ppo_gt": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/gt",
+    "rloo": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/rloo",
+    "grpo": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/grpo",
     "online_rlhf": "model=penchant-0.5m data=prompts.txt out=runs/online",
 }
 MAIN_SETTINGS = (

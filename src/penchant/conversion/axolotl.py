@@ -43,7 +43,7 @@ METHODS = {
     "rl: simpo": "dpo with loss=simpo",
     "rl: kto": "kto",
     "reward_model: true": "reward_model",
-    "rl: grpo": "no counterpart yet; `ppo` is the nearest",
+    "rl: grpo": "`grpo`; its settings are not converted, write them by hand",
 }
 WARMUP = 0.03
 """axolotl's warm-up where a file gives none: `_configure_warmup_and_logging` in `core/builders/base.py`."""

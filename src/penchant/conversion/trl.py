@@ -43,7 +43,7 @@ METHODS = {
     "ORPOTrainer": "dpo with loss=orpo",
     "CPOTrainer with loss_type=simpo": "dpo with loss=simpo",
     "PPOTrainer": "ppo",
-    "RLOOTrainer, GRPOTrainer": "no counterpart yet; `ppo` is the nearest",
+    "RLOOTrainer, GRPOTrainer": "`rloo`, `grpo`; their files are not converted, write the settings by hand",
     "OnlineDPOTrainer": "online_rlhf is the nearest",
 }
 DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16", "auto": "auto"}
@@ -51,7 +51,7 @@ DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16", "a
 
 def find_method(values: Values) -> str | None:
     """Return the method that keys of one trainer alone stand for; TRL's files do not name it."""
-    # GRPO and RLOO, which are not here; `beta` stands in their files too
+    # GRPO and RLOO, whose files are not converted; `beta` stands in them too
     if {"num_generations", "reward_funcs"} & {*values}:
         return None
     # from the rarest keys to the most common

@@ -52,11 +52,12 @@ class Reading:
     entropies: Tokens | None
 
 
-def read(scorer: Scorer, value_head: ValueHead, batch: TreeBatch, *, entropies: bool = False) -> Reading:
-    """Forward a batch (on its device) once; differentiable."""
+def read(scorer: Scorer, value_head: ValueHead | None, batch: TreeBatch, *, entropies: bool = False) -> Reading:
+    """Forward a batch (on its device) once; differentiable. Values are zeros without a value head."""
     states, head = predictor_states(scorer.model, batch), output_head(scorer.model)
     logps = token_logps(states, head, batch.targets)
-    return Reading(logps, value_head(states), _entropies(states, head) if entropies else None)
+    values = torch.zeros_like(logps) if value_head is None else value_head(states)
+    return Reading(logps, values, _entropies(states, head) if entropies else None)
 
 
 @dataclass(frozen=True)

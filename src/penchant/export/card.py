@@ -116,6 +116,8 @@ METHOD_NAMES: Mapping[str, str] = {
     "reward_model": "reward modelling on comparisons",
     "ppo": "Proximal Policy Optimization (PPO) on a learned reward",
     "ppo_gt": "Proximal Policy Optimization (PPO) on the true reward",
+    "rloo": "REINFORCE Leave-One-Out (RLOO)",
+    "grpo": "Group Relative Policy Optimization (GRPO)",
     "online_rlhf": "online RLHF, reward model and policy in turns",
 }
 

@@ -64,6 +64,20 @@ AOT = Paper(
     "Melnyk, Igor and others",
     2024,
 )
+RLOO = Paper(
+    "ahmadian2024rloo",
+    "2402.14740",
+    "Back to Basics: Revisiting REINFORCE Style Optimization for Learning from Human Feedback in LLMs",
+    "Ahmadian, Arash and others",
+    2024,
+)
+GRPO = Paper(
+    "shao2024grpo",
+    "2402.03300",
+    "DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open Language Models",
+    "Shao, Zhihong and others",
+    2024,
+)
 PPO = Paper(
     "schulman2017ppo",
     "1707.06347",
@@ -238,6 +252,8 @@ METHODS: Mapping[str, tuple[Paper, ...]] = {
     "reward_model": (ZIEGLER,),
     "ppo": (PPO, ZIEGLER),
     "ppo_gt": (PPO, ZIEGLER, DPO),
+    "rloo": (RLOO,),
+    "grpo": (GRPO,),
     "online_rlhf": (ZIEGLER, PPO),
 }
 """By a method's name."""

@@ -1,7 +1,8 @@
-"""Proximal policy optimization on token sequences: advantages and the clipped losses. Pure functions.
+"""Policy gradients on token sequences: advantages and the clipped losses of PPO, RLOO and GRPO. Pure functions.
 
 Sources: Schulman et al. 2017 (arXiv:1707.06347); generalized advantage estimation, Schulman et al. 2016
-(arXiv:1506.02438); the KL penalty and its controller, Ziegler et al. 2019 (arXiv:1909.08593).
+(arXiv:1506.02438); the KL penalty and its controller, Ziegler et al. 2019 (arXiv:1909.08593). Baselines of a group of
+samples, RLOO and GRPO, name theirs below.
 """
 
 from __future__ import annotations
@@ -50,17 +51,20 @@ def whiten(values: Tokens, weights: Tokens, *, shift: bool = True) -> Tokens:
     return (values - mean if shift else values) * torch.rsqrt(variance + 1e-8)
 
 
-def clipped_surrogate(logps: Tokens, old_logps: Tokens, advantage: Tokens, *, clip_ratio: float) -> Tokens:
-    """Return the loss of each token: -min(rho A, clip(rho, 1 - eps, 1 + eps) A) with rho = pi / pi_old.
+def clipped_surrogate(
+    logps: Tokens, old_logps: Tokens, advantage: Tokens, *, clip_ratio: float, clip_high: float | None = None
+) -> Tokens:
+    """Return the loss of each token: -min(rho A, clip(rho, 1 - eps, 1 + eps_high) A) with rho = pi / pi_old.
 
     Args:
         logps, old_logps: log-probabilities of the drawn tokens in nats, now and when they were drawn.
         advantage: of each token, without gradient.
-        clip_ratio: eps.
+        clip_ratio: eps. clip_high: eps_high, eps if not given (Yu et al. 2025, arXiv:2503.14476).
     """
     ratio = (logps - old_logps).exp()
+    high = 1 + (clip_ratio if clip_high is None else clip_high)
     # the smaller of the two is a bound from below: a step that clipping would flatter is not taken
-    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip_ratio, 1 + clip_ratio) * advantage)
+    return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip_ratio, high) * advantage)
 
 
 def clipped_value(values: Tokens, old_values: Tokens, returns: Tokens, *, clip_value: float | None) -> Tokens:
@@ -84,6 +88,59 @@ def kl_loss(logps: Tokens, ref_logps: Tokens) -> Tokens:
     the positive estimator rho - 1 - log rho is the forward KL's.
     """
     return 0.5 * (logps - ref_logps).square()
+
+
+def positive_kl_loss(logps: Tokens, ref_logps: Tokens) -> Tokens:
+    """Return rho - 1 - log rho of each drawn token, with rho = reference / policy (k3, as GRPO was published).
+
+    Its mean over tokens of the policy is the KL; its gradient there is not, see `kl_loss`.
+    """
+    log_ratio = ref_logps - logps
+    return log_ratio.exp() - 1 - log_ratio
+
+
+def group_advantages(
+    scores: Float[Tensor, " responses"],
+    counts: Float[Tensor, " responses"],
+    prompts: Int[Tensor, " responses"],
+    *,
+    leave_one_out: bool,
+    scale: bool = False,
+) -> Float[Tensor, " responses"]:
+    """Return what each sample is better than the others of its prompt; equal samples count as often as they were drawn.
+
+    With K samples of a prompt: r_i less the mean of the other K - 1 (Ahmadian et al. 2024, arXiv:2402.14740), or less
+    the mean of all K (Shao et al. 2024, arXiv:2402.03300), which is (K - 1) / K of that.
+
+    Args:
+        scores: rewards. counts: how often each was drawn. prompts: the number of each one's prompt, from 0.
+        leave_one_out: the first of the two. scale: divide by the standard deviation within the prompt.
+    """
+    sums, drawn = (
+        scores.new_zeros(int(prompts.max()) + 1).index_add(0, prompts, values) for values in (scores * counts, counts)
+    )
+    distance = scores - (sums / drawn)[prompts]
+    if leave_one_out:
+        # the mean of the others is further away than the mean of all, by K / (K - 1); one sample has no others
+        distance = distance * (drawn / (drawn - 1).clamp(min=1))[prompts]
+    if not scale:
+        return distance
+    squares = scores.new_zeros(len(sums)).index_add(0, prompts, distance.square() * counts)
+    # of one sample less than K, and a small term: equal rewards give advantages of 0, not 0 / 0
+    spread = (squares / (drawn - 1).clamp(min=1)).sqrt()
+    return distance / (spread + 1e-4)[prompts]
+
+
+def sequence_log_ratio(
+    log_ratio: Tokens, responses: Int[Tensor, " tokens"], lengths: Float[Tensor, " responses"]
+) -> Tokens:
+    """Return for each token the mean log-ratio of its sample's tokens (Zheng et al. 2025, arXiv:2507.18071).
+
+    Args:
+        log_ratio: of each token. responses: the sample that it belongs to, from 0. lengths: tokens of each sample.
+    """
+    sums = log_ratio.new_zeros(len(lengths)).index_add(0, responses, log_ratio)
+    return (sums / lengths)[responses]
 
 
 def explained_variance(values: Tokens, returns: Tokens, weights: Tokens) -> float | None:

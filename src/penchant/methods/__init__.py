@@ -7,11 +7,13 @@ from importlib import import_module
 
 from penchant.config import Config
 from penchant.methods.dpo import DPO
+from penchant.methods.grpo import GRPO
 from penchant.methods.kto import KTO
 from penchant.methods.ppo import PPO
 from penchant.methods.ppo_gt import PPOGT
 from penchant.methods.preferred_ft import PreferredFT
 from penchant.methods.reward_model import RewardModel
+from penchant.methods.rloo import RLOO
 from penchant.methods.sft import SFT
 from penchant.methods.unlikelihood import Unlikelihood
 from penchant.train.settings import RunConfig
@@ -19,7 +21,7 @@ from penchant.types import RunResult
 
 # in the order of help and tables; the command, its settings and the digests of studies follow from this list
 METHODS: dict[str, type[RunConfig]] = {
-    config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO, KTO, RewardModel, PPO, PPOGT)
+    config.method: config for config in (SFT, PreferredFT, Unlikelihood, DPO, KTO, RewardModel, PPO, PPOGT, RLOO, GRPO)
 }
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from penchant.train.rollout_settings import RolloutConfig
+from penchant.train.rollout_settings import ActorCriticConfig, RolloutConfig
 from penchant.types import RunResult
 
 
-class PPO(RolloutConfig):
+class PPO(ActorCriticConfig):
     """Train a policy on samples of its own, scored by a reward model (Schulman et al. 2017, Ziegler et al. 2019)."""
 
     method: ClassVar[str] = "ppo"

@@ -8,12 +8,12 @@ from pydantic import Field
 
 from penchant.methods.ppo import run
 from penchant.session.objects import CodeName
-from penchant.train.rollout_settings import RolloutConfig
+from penchant.train.rollout_settings import ActorCriticConfig
 
 __all__ = ["PPOGT", "run"]
 
 
-class PPOGT(RolloutConfig):
+class PPOGT(ActorCriticConfig):
     """PPO on the true reward: what reinforcement learning reaches where nothing has to be learned of people."""
 
     method: ClassVar[str] = "ppo_gt"

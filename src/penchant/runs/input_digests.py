@@ -131,9 +131,9 @@ def prompt_inputs(
     return inputs | {"the tokenizer": digest_tokenizer(policy.renderer)}
 
 
-def reward_inputs(reward: str, true_reward: str | None) -> dict[str, str]:
-    """Return the digests of the rewards of rollouts."""
-    inputs = {"the reward": reward_digest(reward)}
+def reward_inputs(reward: str, true_reward: str | None, further: Sequence[str] = ()) -> dict[str, str]:
+    """Return the digests of the rewards of rollouts; `further` are added to the first."""
+    inputs = {"the reward": reward_digest(reward)} | {f"the reward {name}": reward_digest(name) for name in further}
     return inputs | ({"the true reward": reward_digest(true_reward)} if true_reward else {})
 
 

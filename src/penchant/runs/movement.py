@@ -12,7 +12,7 @@ CLOSE_LOSS = 0.005
 SAME_LOSS = 0.001
 """Share of the first loss by which the last one may differ and still count as the same."""
 BETA_METHODS = ("dpo", "kto")
-ROLLOUT_METHODS = ("ppo", "ppo_gt")
+ROLLOUT_METHODS = ("ppo", "ppo_gt", "rloo", "grpo")
 
 
 def moved_advice(method: str) -> str:

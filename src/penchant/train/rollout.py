@@ -1,4 +1,4 @@
-"""Loop 2: sample -> reward -> advantage -> update. PPO, on a learned or the true reward, runs through here.
+"""Loop 2: sample -> reward -> advantage -> update. PPO, RLOO and GRPO run through here.
 
 A step draws fresh samples (each prompt computed once for all of its), scores them, reads log-probabilities, values and
 the reference's log-probabilities in one pass over trees each, and then updates policy and value head on minibatches of
@@ -12,13 +12,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from penchant.data.rendering.renderer import Rendered
 from penchant.engine.memory import keep_freed_memory
 from penchant.engine.reference import Reference
 from penchant.engine.sampling import Sampling
@@ -30,6 +30,7 @@ from penchant.models.policy import Policy
 from penchant.train.loop import RunContext, Step, drive, save
 from penchant.train.marked_rows import keep_marked_samples
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
+from penchant.train.rollout_objectives import Rollout, RolloutObjective, make_objective
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
 from penchant.types import Prompt, PromptGroup
 
@@ -56,42 +57,16 @@ class RolloutLoop(RunContext):
     budget: int
 
     @property
-    def value_head(self) -> ValueHead:
-        """The head that trains beside the policy."""
-        head = self.extra_modules["value_head"]
-        assert isinstance(head, ValueHead)
+    def value_head(self) -> ValueHead | None:
+        """The head that trains beside the policy, where the method has one."""
+        head = self.extra_modules.get("value_head")
+        assert head is None or isinstance(head, ValueHead)
         return head
 
-
-@dataclass(frozen=True)
-class Rollout:
-    """The samples of a step. Tokens of all responses lie one after another, as `layout` says; all on the CPU.
-
-    Attributes:
-        rendered: per prompt, its distinct samples.
-        counts, scores: (responses,) how often each was drawn, and its reward.
-        logps, ref_logps: (tokens,) log-probabilities when they were drawn, in nats. values: (tokens,) in rewards.
-        advantages, returns: (tokens,) what the update learns from.
-        weights: (tokens,) how often each token was drawn.
-    """
-
-    rendered: Sequence[Rendered]
-    layout: Layout
-    counts: Float[Tensor, " responses"]
-    scores: Float[Tensor, " responses"]
-    logps: Float[Tensor, " tokens"]
-    ref_logps: Float[Tensor, " tokens"]
-    values: Float[Tensor, " tokens"]
-    advantages: Float[Tensor, " tokens"]
-    returns: Float[Tensor, " tokens"]
-    weights: Float[Tensor, " tokens"]
-
-    @property
-    def kl_nats(self) -> float:
-        """The mean over samples of the summed log-ratio to the reference: an unbiased estimate of the KL."""
-        # unbiased since samples are drawn at temperature 1 from the whole vocabulary: settings that cut it are refused
-        table, _ = self.layout.padded(self.logps - self.ref_logps)
-        return float((table.sum(1) * self.counts).sum() / self.counts.sum())
+    @cached_property
+    def objective(self) -> RolloutObjective:
+        """What is made of samples and their rewards."""
+        return make_objective(self.config)
 
 
 def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
@@ -104,9 +79,9 @@ def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
     """
     config = loop.config
     policy_weights = [weight for weight in loop.policy.model.parameters() if weight.requires_grad]
-    head = list(loop.value_head.parameters())
+    head = [] if loop.value_head is None else list(loop.value_head.parameters())
     # a rate of its own: the head starts from nothing, and the policy does not (decision 0009)
-    optimizer = make_optimizer(config.optimizer, policy_weights, head, config.value_learning_rate)
+    optimizer = make_optimizer(config.optimizer, policy_weights, head, loop.objective.head_learning_rate)
     factor = schedule(config.schedule, config.steps)
     if config.gradient_checkpointing:
         loop.policy.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
@@ -148,9 +123,10 @@ def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> d
     if isinstance(config.kl, AdaptiveKL) and not state.kl_coefficient:
         # for normal rewards of variance s^2 the best policy of reward - beta KL lies at s^2 / (2 beta^2) nats, so the
         # first beta is s / sqrt(2 target). A fixed 0.1 left nearly all runs beyond small targets (decision 0009)
-        scaled = config.kl_in == "loss" or config.whiten_rewards  # then what is optimised has a variance of 1
         rewards, prompts = _spread(groups)
-        state.kl_coefficient = pg.first_coefficient(None if scaled else rewards, prompts, config.kl.target_nats)
+        # None: what is optimised has a variance of 1
+        spread_rewards = None if loop.objective.scales_rewards else rewards
+        state.kl_coefficient = pg.first_coefficient(spread_rewards, prompts, config.kl.target_nats)
     coefficient = state.kl_coefficient
     with loop.accelerator.autocast():
         rollout = _read(loop, groups)
@@ -164,8 +140,6 @@ def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> d
     state.samples_drawn += int(rollout.counts.sum())
     # equal samples of a prompt are scored once and count as often as they were drawn
     share = rollout.counts / rollout.counts.sum()
-    # None where the returns do not vary: there is nothing to explain
-    explained = pg.explained_variance(rollout.values, rollout.returns, rollout.weights)
     row = {
         "reward": float((rollout.scores * share).sum()),
         "kl_nats": rollout.kl_nats,
@@ -177,9 +151,8 @@ def _step(loop: RolloutLoop, number: int, optimizer: torch.optim.Optimizer) -> d
         "seconds": seconds,
         "sampling_seconds": sampled - started,
         "tokens_per_s": float(rollout.weights.sum()) / seconds,
+        **loop.objective.metrics(rollout),
     }
-    if explained is not None:
-        row["explained_variance"] = explained
     if true is not None:
         row["true_reward"] = float((true * share).sum())
     return row
@@ -231,7 +204,6 @@ def _spread(groups: Sequence[PromptGroup]) -> tuple[Float[Tensor, " samples"], I
 
 def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
     """Compute log-probabilities, values, and what follows from them and the rewards."""
-    config = loop.config
     renderer = replace(
         loop.policy.renderer, max_length=None, every_turn=False, thoughts="score"
     )  # what was sampled is read whole
@@ -243,29 +215,14 @@ def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
     scores = _scores(groups)
     counts = torch.tensor([float(response.count) for group in groups for response in group.responses])
     weights = counts.repeat_interleave(layout.lengths)
-    rewards = torch.zeros_like(logps)
-    # the plain log-ratio at each drawn token: with a fixed coefficient the optimum is pi_ref exp(r / beta) / Z
-    if config.kl_in == "reward":
-        rewards -= loop.state.kl_coefficient * (logps - ref_logps)
-    # the whole reward comes with a response's last token, and a cut sample ends there too: its value afterwards is 0
-    rewards[layout.starts[1:] - 1] += scores
-    if config.whiten_rewards:
-        rewards = pg.whiten(rewards, weights, shift=False)
-    table, mask = layout.padded(rewards)
-    value_table, _ = layout.padded(values)
-    advantages = pg.advantages(table, value_table, mask, gamma=config.gamma, lam=config.lam)[mask]
-    return Rollout(
-        rendered,
-        layout,
-        counts,
-        scores,
-        logps,
-        ref_logps,
-        values,
-        pg.whiten(advantages, weights),
-        advantages + values,
-        weights,
+    prompts = torch.tensor([number for number, group in enumerate(groups) for _ in group.responses])
+    finished = torch.tensor([bool(response.finished) for group in groups for response in group.responses])
+    nothing = torch.zeros_like(logps)
+    rollout = Rollout(
+        rendered, layout, counts, scores, prompts, finished, logps, ref_logps, values, nothing, nothing, weights
     )
+    advantages, returns = loop.objective.credit(rollout, loop.state.kl_coefficient)
+    return replace(rollout, advantages=advantages, returns=returns)
 
 
 def _update(loop: RolloutLoop, rollout: Rollout, optimizer: torch.optim.Optimizer, number: int) -> dict[str, float]:
@@ -288,47 +245,19 @@ def _minibatch(
     """Take one optimizer step: the mean over the minibatch's tokens, whatever its forward passes were."""
     config, device = loop.config, loop.policy.scorer.device
     slots = _slots(rollout, groups)
-    # drawn tokens, not forwarded ones: equal samples are one branch, and count as often as they were drawn
-    weight = (rollout.counts * rollout.layout.lengths)[slots].sum()
+    shares = loop.objective.shares(rollout, slots)
     sums: dict[str, float] = {}
     rows = [(rollout.rendered[group], range(len(rollout.rendered[group].branches))) for group in groups]
     packing = loop.policy.scorer.packing_for(row for row, _ in rows)
     for batch in batches(rows, budget=loop.budget, packing=packing):
         token_numbers, batch = rollout.layout.positions(batch, slots), batch.to(device)
         with loop.accelerator.autocast():
-            now = read(loop.policy.scorer, loop.value_head, batch, entropies=config.entropy_weight > 0)
+            now = read(loop.policy.scorer, loop.value_head, batch, entropies=loop.objective.needs_entropies)
         # the rollout lies on the CPU; of each batch only its own tokens go to the device
-        old, ref, values, advantage, returns, weights = (
-            column[token_numbers].to(device)
-            for column in (
-                rollout.logps,
-                rollout.ref_logps,
-                rollout.values,
-                rollout.advantages,
-                rollout.returns,
-                rollout.weights / weight,
-            )
-        )
-        surrogate = pg.clipped_surrogate(now.logps, old, advantage, clip_ratio=config.clip_ratio)
-        value_errors = pg.clipped_value(now.values, values, returns, clip_value=config.clip_value)
-        losses = surrogate + config.value_weight * value_errors
-        # half the squared log-ratio, whose gradient on the policy's own samples is that of the reverse KL
-        if config.kl_in == "loss":
-            losses = losses + loop.state.kl_coefficient * pg.kl_loss(now.logps, ref)
-        if now.entropies is not None:
-            losses = losses - config.entropy_weight * now.entropies
-        loss = (losses * weights).sum()
-        loss.backward()
-        # the share of tokens whose gradient was cut off: an update that leaves the samples' policy behind shows in it
-        is_clipped = (now.logps.detach() - old).exp().sub(1).abs() > config.clip_ratio
-        terms = {
-            "loss": losses,
-            "policy_loss": surrogate,
-            "value_loss": value_errors,
-            "clip_fraction": is_clipped.float(),
-        }
-        if now.entropies is not None:
-            terms["entropy"] = now.entropies
+        columns = rollout.columns(token_numbers).to(device)
+        terms = loop.objective.terms(now, columns, loop.state.kl_coefficient)
+        weights = shares[token_numbers].to(device)
+        (terms["loss"] * weights).sum().backward()
         for name, term in terms.items():
             sums[name] = sums.get(name, 0.0) + float((term.detach() * weights).sum())
     # a step of NaN would spoil the weights for good: it is refused before it is taken

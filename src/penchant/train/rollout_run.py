@@ -1,4 +1,4 @@
-"""From a configuration to a finished run directory: what PPO does around the rollout loop."""
+"""From a configuration to a finished run directory: what PPO, RLOO and GRPO do around the rollout loop."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ from penchant.train import setup
 from penchant.train.best import check_best
 from penchant.train.callbacks import Callbacks, callback_inputs
 from penchant.train.evaluation.samples import SampleEvaluation
+from penchant.train.group_settings import GroupConfig
 from penchant.train.inputs.reference_table import load_reference, reference_of
 from penchant.train.inputs.sources import prompts
 from penchant.train.lengthening import check_lengthening, check_restarts
 from penchant.train.plan import split_by_prompt
 from penchant.train.recipe import Counts
 from penchant.train.rollout import RolloutLoop, Score, train_on_rollouts
+from penchant.train.rollout_objectives import make_objective
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
 from penchant.train.run_plan import end_if_planned, rollout_plan
 from penchant.types import PromptGroup, RunResult
@@ -53,7 +55,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     started = time.monotonic()
     if (ended_result := setup.ended_run(config, config.out, resume=resume, extendable=True)) is not None:
         return ended_result
-    setup.refuse_early(config, resume=resume, rewards=(config.reward, config.true_reward))
+    setup.refuse_early(config, resume=resume, rewards=(*reward_names(config), config.true_reward))
     set_seed(config.seed)  # the adapters' start
     warnings: list[str] = []
     check_finished(Path(config.model.name).expanduser(), "trained further")
@@ -89,7 +91,7 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         frozen = input_digests.ModelIdentity.from_learner(other) if other is not None else start
         inputs = input_digests.model_inputs(start, frozen) | input_digests.template_inputs(policy.renderer)
         inputs |= input_digests.prompt_inputs(policy, train_groups, held_groups)
-        inputs |= input_digests.reward_inputs(config.reward, config.true_reward)
+        inputs |= input_digests.reward_inputs(config.reward, config.true_reward, reward_names(config)[1:])
         inputs |= input_digests.sample_inputs(samples, config.evaluate.samples)
         inputs |= callback_inputs(config.callbacks)
         input_digests.check_unchanged_since_start(folder, provenance(config, policy, start, frozen, inputs))
@@ -103,9 +105,32 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
 
 def _rewards(config: RolloutConfig, policy: Policy, warnings: list[str]) -> tuple[Score, Score | None]:
     """Return what scores samples, and what scores them by the true reward where there is one."""
-    score = _score(config.reward, policy, warnings)
+    scores = [_score(name, policy, warnings) for name in reward_names(config)]
+    weights = list(config.further_rewards.values()) if isinstance(config, GroupConfig) else []
+    score = weighted_sum(scores, [1.0, *weights]) if weights else scores[0]
     # its warnings are dropped: the true reward is only logged
     return score, _score(config.true_reward, policy, []) if config.true_reward else None
+
+
+def reward_names(config: RolloutConfig) -> list[str]:
+    """Return the rewards that are optimised, the first with the weight 1."""
+    return [config.reward, *(config.further_rewards if isinstance(config, GroupConfig) else ())]
+
+
+def weighted_sum(scores: Sequence[Score], weights: Sequence[float]) -> Score:
+    """Return what scores samples by a weighted sum of rewards."""
+
+    def score(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+        totals: list[tuple[float, ...]] = [(0.0,) * len(group.responses) for group in groups]
+        for each, weight in zip(scores, weights, strict=True):
+            rated = [group.scores or () for group in each(groups)]
+            totals = [
+                tuple(total + weight * value for total, value in zip(*pair, strict=True))
+                for pair in zip(totals, rated, strict=True)
+            ]
+        return [replace(group, scores=total) for group, total in zip(groups, totals, strict=True)]
+
+    return score
 
 
 def _loop(
@@ -123,13 +148,14 @@ def _loop(
     if samples is not None:
         samples = replace(samples, reference=reference, budget=budget)
     hidden = output_head(policy.model).weight.shape[1]  # the width of what the vocabulary head reads
+    has_head = make_objective(config).has_value_head
     return RolloutLoop(
         config=config,
         policy=policy,
         folder=folder,
         accelerator=accelerator,
         evaluate=setup.evaluation(folder, None, samples, accelerator),
-        extra_modules={"value_head": ValueHead(hidden).to(policy.scorer.device)},
+        extra_modules={"value_head": ValueHead(hidden).to(policy.scorer.device)} if has_head else {},
         reference=reference,
         prompts=[group.prompt for group in trained],
         reward=rewards[0],

@@ -77,21 +77,6 @@ class RolloutConfig(RunConfig):
     """Optimizer steps of each of these, by prompts."""
     clip_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """How far the probability of a token may move within a step before its gradient stops."""
-    clip_value: Annotated[float, Field(gt=0)] | None = 0.2
-    """How far a value may move within a step; null for no limit."""
-    # small, since the head reads the policy's own trunk and its loss pulls at the policy (decision 0009)
-    value_weight: Coefficient = 0.1
-    """Weight of the value loss."""
-    value_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    """Peak learning rate of the value head: it starts from nothing, while the policy starts from a model."""
-    entropy_weight: Coefficient = 0.0
-    """Weight of a bonus for the entropy of each token's distribution."""
-    gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Discount per token."""
-    lam: Annotated[float, Field(ge=0, le=1)] = 0.95
-    """Of the generalized advantage estimate: 1 has no bias, less has less variance."""
-    whiten_rewards: bool = False
-    """Scale each step's rewards, the KL penalty included, to a variance of 1."""
     stop_kl_nats: Annotated[float, Field(gt=0)] | None = 100.0
     """Stop where the mean KL of a step's samples is beyond this; null never does."""
 
@@ -116,3 +101,23 @@ class RolloutConfig(RunConfig):
                 "policy's, and their KL to the reference would mean nothing; leave it out (evaluate.samples may cut)"
             )
         return values
+
+
+class ActorCriticConfig(RolloutConfig):
+    """Settings of PPO: a value head beside the policy says what a token's rewards are held against."""
+
+    clip_value: Annotated[float, Field(gt=0)] | None = 0.2
+    """How far a value may move within a step; null for no limit."""
+    # small, since the head reads the policy's own trunk and its loss pulls at the policy (decision 0009)
+    value_weight: Coefficient = 0.1
+    """Weight of the value loss."""
+    value_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Peak learning rate of the value head: it starts from nothing, while the policy starts from a model."""
+    entropy_weight: Coefficient = 0.0
+    """Weight of a bonus for the entropy of each token's distribution."""
+    gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Discount per token."""
+    lam: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Of the generalized advantage estimate: 1 has no bias, less has less variance."""
+    whiten_rewards: bool = False
+    """Scale each step's rewards, the KL penalty included, to a variance of 1."""

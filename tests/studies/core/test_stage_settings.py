@@ -39,6 +39,8 @@ CONFIGS: dict[str, Study] = {
         unlikelihood={"alpha": [0.5]},
         ppo=PPO,
         ppo_gt=PPO,
+        rloo={"coefficient": [0.05]},
+        grpo={"steps": 8},
         reward_model={"held_out": 4},
     ),
     "frontier, searched": FrontierConfig(

@@ -17,6 +17,8 @@ LABELS = {
     "reward_model": "Reward model",
     "ppo": "PPO",
     "ppo_gt": "PPO on the true reward",
+    "rloo": "RLOO",
+    "grpo": "GRPO",
     "online_rlhf": "Online RLHF",
 }
 TASKS = {
@@ -28,6 +30,8 @@ TASKS = {
     "reward_model": "score responses as the comparisons rank them",
     "ppo": "raise a learned reward",
     "ppo_gt": "raise the true reward",
+    "rloo": "raise a reward",
+    "grpo": "raise a reward",
     "online_rlhf": "raise a reward that is learned anew in rounds",
 }
 MOST_LISTED = 4  # names in a line; more are counted

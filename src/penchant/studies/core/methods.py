@@ -6,9 +6,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from penchant.studies.core.settings import SWEPT, TRAINED, LearnedMethods, PPOSweep, starting_settings
+from penchant.studies.core.settings import (
+    SWEPT,
+    TRAINED,
+    TRUE_REWARD_METHODS,
+    GroupSweep,
+    LearnedMethods,
+    PPOSweep,
+    starting_settings,
+)
 from penchant.studies.core.stage import Stage, StageFactory
-from penchant.studies.core.stage_settings import PPORunSettings, SweptLoss, SweptRunSettings
+from penchant.studies.core.stage_settings import (
+    GroupRunSettings,
+    PPORunSettings,
+    RunSettings,
+    SweptLoss,
+    SweptRunSettings,
+)
 
 BEST_OF_N = "best_of_n"
 LABELS = {
@@ -18,6 +32,8 @@ LABELS = {
     "unlikelihood": "Unlikelihood",
     "ppo": "PPO",
     "ppo_gt": "PPO-GT",
+    "rloo": "RLOO on the true reward",
+    "grpo": "GRPO on the true reward",
     BEST_OF_N: "Best-of-N",
 }
 REPEAT_SEED = 1_000_000  # between the seeds of runs that differ in nothing else
@@ -99,8 +115,8 @@ def runs_of(
         steps: optimizer steps of every run, where all have the same.
     """
     settings = settings_of(config) if settings is None else settings
-    # PPO-GT learns from the true reward alone; a study of nothing else draws no comparisons
-    compare = ranker or any(method in settings for method in TRAINED if method != "ppo_gt")
+    # some learn from the true reward alone; a study of nothing else draws no comparisons
+    compare = ranker or any(method in settings for method in TRAINED if method not in TRUE_REWARD_METHODS)
     comparisons = {seed: compared(seed) for seed in config.seeds if compare}
     # Best-of-N of a study without a true reward needs the reward model, whether PPO takes part or not
     rewards = {
@@ -112,7 +128,8 @@ def runs_of(
     for seed in config.seeds:
         for method, chosen in settings.items():
             # PPO learns from comparisons through the reward model alone
-            before = {"ppo": rewards, "ppo_gt": {}}.get(method, comparisons)
+            sources = {"ppo": rewards, **{name: {} for name in TRUE_REWARD_METHODS}}
+            before = sources.get(method, comparisons)
             role = "reward_model" if method == "ppo" else "comparisons"
             needs = {**factory.sampling_needs, role: before[seed]} if seed in before else factory.sampling_needs
             # a rate in the label only where there are several, or where a search may add one: the label is part of the
@@ -141,10 +158,13 @@ def _run(
     # below 2**32, which is what numpy takes
     run_seed = (seed + REPEAT_SEED * repeat) % 2**32
     sweep = getattr(config, method)
-    settings = (
-        _ppo_settings(sweep, factory, setting, run_seed, steps)
-        if isinstance(sweep, PPOSweep)
-        else SweptRunSettings(
+    settings: RunSettings
+    if isinstance(sweep, PPOSweep):
+        settings = _ppo_settings(sweep, factory, setting, run_seed, steps)
+    elif isinstance(sweep, GroupSweep):
+        settings = _group_settings(sweep, factory, setting, run_seed, steps)
+    else:
+        settings = SweptRunSettings(
             policy=factory.policy,
             draws=factory.draws,
             learning=factory.learning,
@@ -157,7 +177,6 @@ def _run(
             value=setting.value,
             seed=run_seed,
         )
-    )
     name = f"{SWEPT[method]}-{setting.value:g}-" if setting.value is not None else ""
     name += f"rate-{setting.rate:g}-" if rates else ""
     label = f"{method}-{name}seed-{seed}".replace("_", "-")
@@ -180,6 +199,25 @@ def _ppo_settings(
         samples_per_prompt=sweep.samples_per_prompt,
         updates=sweep.updates,
         kl_start=sweep.kl_start,
+        evaluation=factory.evaluation,
+        value=setting.value,
+        seed=seed,
+    )
+
+
+def _group_settings(
+    sweep: GroupSweep, factory: StageFactory, setting: Setting, seed: int, steps: int | None
+) -> GroupRunSettings:
+    """Return the settings of a run of RLOO or GRPO; a round is one optimizer step."""
+    assert setting.value is not None  # its sweep is one of numbers
+    return GroupRunSettings(
+        policy=factory.policy,
+        draws=factory.draws,
+        learning=factory.learning,
+        learning_rate=setting.rate,
+        steps=sweep.steps if steps is None else steps,
+        prompts_per_step=sweep.prompts_per_step,
+        samples_per_prompt=sweep.samples_per_prompt,
         evaluation=factory.evaluation,
         value=setting.value,
         seed=seed,

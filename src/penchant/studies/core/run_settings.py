@@ -12,6 +12,7 @@ from penchant.models.settings import ModelConfig
 from penchant.studies.core.stage_settings import (
     DrawSettings,
     EvaluationSettings,
+    GroupRunSettings,
     OfflineRunSettings,
     PolicySettings,
     PPORunSettings,
@@ -111,6 +112,8 @@ def run_settings(
             }
         case PPORunSettings():
             method_settings = _ppo(kind, settings, paths)
+        case GroupRunSettings():
+            method_settings = _group(settings, paths)
         case OfflineRunSettings() if counts is not None:
             method_settings = _offline(kind, settings, paths, counts)
         case _:
@@ -160,22 +163,36 @@ def _offline(kind: str, settings: OfflineRunSettings, paths: RunPaths, counts: C
     }
 
 
-def _ppo(kind: str, settings: PPORunSettings, paths: RunPaths) -> dict[str, object]:
-    data = {"path": str(paths.needs["prompts"] / "train.jsonl"), "held_out": 0, **settings.policy.data}
+def _rollouts(settings: PPORunSettings | GroupRunSettings, paths: RunPaths) -> dict[str, object]:
+    """Return the settings that all runs have in common that sample and learn."""
     return {
         "model": paths.model(settings.policy.model),
         "seed": settings.seed,
         "steps": settings.steps,
         "prompts_per_step": settings.prompts_per_step,
         "samples_per_prompt": settings.samples_per_prompt,
-        "updates": settings.updates,
         "max_new_tokens": settings.draws.max_new_tokens,
-        "data": data,
+        "data": {"path": str(paths.needs["prompts"] / "train.jsonl"), "held_out": 0, **settings.policy.data},
+        "evaluate": _evaluate(settings.evaluation, settings.draws, paths, settings.steps),
+    }
+
+
+def _group(settings: GroupRunSettings, paths: RunPaths) -> dict[str, object]:
+    return {
+        **_rollouts(settings, paths),
+        "reward": paths.inputs["reward"],
+        "kl": {"name": "fixed", "coefficient": settings.value},
+    }
+
+
+def _ppo(kind: str, settings: PPORunSettings, paths: RunPaths) -> dict[str, object]:
+    return {
+        **_rollouts(settings, paths),
+        "updates": settings.updates,
         "reward": str(paths.needs["reward_model"]) if kind == "ppo" else paths.inputs["reward"],
         # PPO never learns from it: it is measured beside the learned reward, to show where that is exploited
         "true_reward": paths.inputs.get("reward") if kind == "ppo" else None,
         "kl": {"name": "adaptive", "target_nats": settings.value, "start": settings.kl_start},
-        "evaluate": _evaluate(settings.evaluation, settings.draws, paths, settings.steps),
     }
 
 

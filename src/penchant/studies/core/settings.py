@@ -164,6 +164,21 @@ class PPOSweep(Config):
         return self.updates * min(MINIBATCHES, self.prompts_per_step)
 
 
+class GroupSweep(Config):
+    """RLOO or GRPO on the true reward: how strongly the policy is held to the reference."""
+
+    coefficient: Sweep = (0.05,)
+    """Values of the KL's coefficient."""
+    learning_rate: Rates = 1e-5
+    """Peak learning rate, or several: every setting is then run with each."""
+    steps: Count = 60
+    """Updates: rounds of sampling and learning."""
+    prompts_per_step: Count = 64
+    """Prompts of a round."""
+    samples_per_prompt: Annotated[int, Field(ge=2, le=100_000)] = 4
+    """Samples per prompt and round, which are each other's baseline."""
+
+
 class BestOfNSweep(Config):
     """Best-of-N: by the true reward, from the reference's samples, in exact expectation. Costs nothing more."""
 
@@ -271,6 +286,10 @@ class MethodsConfig(SampledConfig, LearnedMethods):
 
     ppo_gt: PPOSweep | None = PPOSweep()
     """PPO-GT's sweep, on the true reward."""
+    rloo: GroupSweep | None = None
+    """RLOO's sweep, on the true reward."""
+    grpo: GroupSweep | None = None
+    """GRPO's sweep, on the true reward."""
 
     @model_validator(mode="after")
     def _something_to_compare(self) -> Self:
@@ -319,8 +338,14 @@ SWEPT = {
     "unlikelihood": "alpha",
     "ppo": "target_nats",
     "ppo_gt": "target_nats",
+    "rloo": "coefficient",
+    "grpo": "coefficient",
 }
 """The setting that a method's sweep goes over, besides its learning rate."""
+TRUE_REWARD_METHODS = ("ppo_gt", "rloo", "grpo")
+"""The methods that learn from the true reward itself, and from no comparison."""
+ROLLOUT_METHODS = ("ppo", *TRUE_REWARD_METHODS)
+"""The methods that learn from samples of their own."""
 TRAINED = tuple(SWEPT)
 """The methods that train, in their order on the page."""
 

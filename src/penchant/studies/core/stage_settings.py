@@ -243,6 +243,22 @@ class PPORunSettings(RunSettings):
     evaluation: Annotated[EvaluationSettings | None, OMITTED] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class GroupRunSettings(RunSettings):
+    """A run of RLOO or GRPO on the true reward; `value` is the KL's coefficient."""
+
+    policy: Annotated[PolicySettings, INLINED]
+    draws: Annotated[DrawSettings, INLINED]
+    steps: int
+    prompts_per_step: int
+    samples_per_prompt: int
+    value: float
+    seed: int
+    evaluation: Annotated[EvaluationSettings | None, OMITTED] = None
+
+
 def is_evaluated(settings: StageSettings) -> bool:
     """Return whether a stage is a run that samples while it learns."""
-    return isinstance(settings, SampledRunSettings | PPORunSettings) and settings.evaluation is not None
+    return (
+        isinstance(settings, SampledRunSettings | PPORunSettings | GroupRunSettings) and settings.evaluation is not None
+    )

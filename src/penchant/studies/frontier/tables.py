@@ -8,6 +8,7 @@ from penchant.reports.kit.study_page import machine_words
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import DASH, count, duration, format_share, gibibytes, listing, number, percent, recorded
 from penchant.studies.core.methods import BEST_OF_N, setting_words
+from penchant.studies.core.settings import ROLLOUT_METHODS
 from penchant.studies.frontier.summary import CurvePoint, FrontierSummary, MethodSummary
 from penchant.studies.frontier.words import common_nats
 
@@ -116,7 +117,7 @@ def _budget_sentences(study: FrontierSummary) -> list[str]:
             f"the search of its learning rate among them{', and the search is not finished' * study.search.open}."
         )
     # Equal comparisons are not equal steps: DPO learns from pairs, the others from distinct responses.
-    offline = [method.label for method in study.trained if not method.name.startswith("ppo")]
+    offline = [method.label for method in study.trained if method.name not in ROLLOUT_METHODS]
     if offline and search is not None:
         learn = "learns" if len(offline) == 1 else "learn"
         sentences.append(f"{listing(offline)} {learn} from the same comparisons, as often as these steps go over them.")
@@ -129,12 +130,12 @@ def _budget_sentences(study: FrontierSummary) -> list[str]:
                 f"Optimizer steps differ all the same: {'; '.join(parts)} once per pass, so few winners mean few steps."
             )
     for method in study.trained:
-        if method.name in ("ppo", "ppo_gt") and config.get(method.name) and method.cost:
-            ppo, rounds = config[method.name], round(method.cost.steps)
-            sample_count = rounds * ppo["prompts_per_step"] * ppo["samples_per_prompt"]
+        if method.name in ROLLOUT_METHODS and config.get(method.name) and method.cost:
+            sweep, rounds = config[method.name], round(method.cost.steps)
+            sample_count = rounds * sweep["prompts_per_step"] * sweep["samples_per_prompt"]
             sentences.append(
                 f"{method.label} draws {number(sample_count, 0)} samples of its own in {count(rounds, 'round')} and "
-                f"goes {_times(ppo['updates'])} over each."
+                f"goes {_times(sweep.get('updates', 1))} over each."
             )
     return sentences
 

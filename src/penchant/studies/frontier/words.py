@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.text import count, duration, estimate, format_share, listing, number, percent, value_only
 from penchant.studies.core.methods import BEST_OF_N, setting_words
+from penchant.studies.core.settings import TRUE_REWARD_METHODS
 from penchant.studies.frontier.summary import FrontierSummary, MethodSummary, RunSummary
 
 FINISHED_STATUSES = ("done", "stopped_early", "runaway")  # of a run's status: then its last point is its end
@@ -121,7 +122,7 @@ def _seeds(study: FrontierSummary) -> str:
 def findings(study: FrontierSummary) -> list[str]:
     """Return what else the plot shows, a sentence or two each."""
     sentences = [
-        *(_dpo_and_ppo(study, name) for name in ("ppo", "ppo_gt")),
+        *(_dpo_and_ppo(study, name) for name in ("ppo", *TRUE_REWARD_METHODS)),
         *_losing_methods(study),
         _best_of_n(study),
         *_collapses(study),
