@@ -62,6 +62,7 @@ def clipped_surrogate(
         clip_ratio: eps. clip_high: eps_high, eps if not given (Yu et al. 2025, arXiv:2503.14476).
     """
     ratio = (logps - old_logps).exp()
+    # as far up as down, unless somebody wants rare tokens to rise
     high = 1 + (clip_ratio if clip_high is None else clip_high)
     # the smaller of the two is a bound from below: a step that clipping would flatter is not taken
     return -torch.minimum(ratio * advantage, ratio.clamp(1 - clip_ratio, high) * advantage)
@@ -139,6 +140,7 @@ def sequence_log_ratio(
     Args:
         log_ratio: of each token. responses: the sample that it belongs to, from 0. lengths: tokens of each sample.
     """
+    # the mean of logarithms: a long sample does not leave the range sooner than a short one
     sums = log_ratio.new_zeros(len(lengths)).index_add(0, responses, log_ratio)
     return (sums / lengths)[responses]
 

@@ -20,11 +20,13 @@ class GroupConfig(RolloutConfig):
     """Samples per prompt in a step, which are each other's baseline."""
     further_rewards: dict[CodeName, float] = Field(default_factory=dict)
     """Other rewards with their weights, such as `{length.py:short: 0.1}`; their weighted sum is added to `reward`."""
+    # not steered by default: with the KL in the reward a coefficient has the reward's own unit
     kl: Annotated[AdaptiveKL | FixedKL, Field(discriminator="name")] = FixedKL(coefficient=0.05)
     """How the policy is held to the reference."""
     kl_estimator: Literal["k2", "k3"] = "k2"
     """With `kl_in=loss`, of each token: k2 is half the squared log-ratio, whose gradient is that of the KL; k3, as GRPO
     was published, is rho - 1 - log rho with rho = reference / policy, whose gradient is not."""
+    # one: the ratio is 1 then, nothing is clipped, and RLOO's gradient is unbiased
     updates: Annotated[int, Field(ge=1, le=10_000)] = 1
     """How often a step goes over its samples."""
     minibatches: Annotated[int, Field(ge=1, le=10_000)] = 1

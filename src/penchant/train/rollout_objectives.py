@@ -117,6 +117,7 @@ class RolloutObjective(Protocol):
 
 def make_objective(config: RolloutConfig) -> RolloutObjective:
     """Return the objective that a method's settings ask for."""
+    # by its class: what a method may be told says what it is
     if isinstance(config, GroupConfig):
         return GroupBaseline(config)
     assert isinstance(config, ActorCriticConfig)
@@ -183,6 +184,7 @@ class GroupBaseline:
 
     def __init__(self, config: GroupConfig) -> None:
         self.config = config
+        # the one difference between the two that is no setting
         self.leave_one_out = config.method == "rloo"
         self.scales_rewards = bool(getattr(config, "scale_rewards", False))
 
@@ -201,6 +203,7 @@ class GroupBaseline:
     def shares(self, rollout: Rollout, slots: Tensor) -> Tensor:
         """Return how much each token counts, by the kind of the loss; tokens of samples that are left out do not."""
         config, lengths = self.config, rollout.layout.lengths
+        # drawn samples, not distinct ones
         counts = rollout.counts
         if config.cut_samples == "mask":
             counts = counts * rollout.finished
@@ -224,6 +227,7 @@ class GroupBaseline:
         surrogate = pg.clipped_surrogate(
             logps, columns.logps, columns.advantages, clip_ratio=config.clip_ratio, clip_high=config.clip_high
         )
+        # of the tokens as they are, also where the ratio is of whole samples
         losses = surrogate
         if config.kl_in == "loss":
             penalty = pg.kl_loss if config.kl_estimator == "k2" else pg.positive_kl_loss
@@ -233,6 +237,7 @@ class GroupBaseline:
     def metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return the share of prompts whose samples all have one reward: nothing is learned from these."""
         numbers = rollout.prompts
+        # by extremes and not by the spread, which rounding makes a little more than 0
         highest, lowest = (
             torch.zeros(int(numbers.max()) + 1).scatter_reduce(0, numbers, rollout.scores, how, include_self=False)
             for how in ("amax", "amin")

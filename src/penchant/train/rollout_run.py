@@ -121,6 +121,7 @@ def weighted_sum(scores: Sequence[Score], weights: Sequence[float]) -> Score:
     """Return what scores samples by a weighted sum of rewards."""
 
     def score(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+        # all rewards see the same samples, in one call each
         totals: list[tuple[float, ...]] = [(0.0,) * len(group.responses) for group in groups]
         for each, weight in zip(scores, weights, strict=True):
             rated = [group.scores or () for group in each(groups)]

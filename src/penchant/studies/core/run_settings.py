@@ -181,6 +181,7 @@ def _group(settings: GroupRunSettings, paths: RunPaths) -> dict[str, object]:
     return {
         **_rollouts(settings, paths),
         "reward": paths.inputs["reward"],
+        # what is swept, as the beta of DPO is
         "kl": {"name": "fixed", "coefficient": settings.value},
     }
 
