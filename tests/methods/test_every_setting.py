@@ -20,7 +20,20 @@ import torch
 from penchant.config import Config, load_config
 from penchant.config.fields import TAG, shape_of, tag_of
 from penchant.errors import PenchantError
-from penchant.methods import DPO, GRPO, KTO, METHODS, PPO, PPOGT, RLOO, SFT, PreferredFT, RewardModel, Unlikelihood, train
+from penchant.methods import (
+    DPO,
+    GRPO,
+    KTO,
+    METHODS,
+    PPO,
+    PPOGT,
+    RLOO,
+    SFT,
+    PreferredFT,
+    RewardModel,
+    Unlikelihood,
+    train,
+)
 from penchant.runs import checkpoint
 
 BASE = ("model=MODEL", "model.device=cpu", "data=prefs.jsonl", "data.held_out=2", "batch_size=8",

@@ -1,8 +1,8 @@
 """Policy gradients on token sequences: advantages and the clipped losses of PPO, RLOO and GRPO. Pure functions.
 
 Sources: Schulman et al. 2017 (arXiv:1707.06347); generalized advantage estimation, Schulman et al. 2016
-(arXiv:1506.02438); the KL penalty and its controller, Ziegler et al. 2019 (arXiv:1909.08593). Baselines of a group of
-samples, RLOO and GRPO, name theirs below.
+(arXiv:1506.02438); the KL penalty and its controller, Ziegler et al. 2019 (arXiv:1909.08593). Baselines of a group
+of samples: RLOO, Ahmadian et al. 2024 (arXiv:2402.14740), and GRPO, Shao et al. 2024 (arXiv:2402.03300).
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def group_advantages(
 ) -> Float[Tensor, " responses"]:
     """Return what each sample is better than the others of its prompt; equal samples count as often as they were drawn.
 
-    With K samples of a prompt: r_i less the mean of the other K - 1 (Ahmadian et al. 2024, arXiv:2402.14740), or less
-    the mean of all K (Shao et al. 2024, arXiv:2402.03300), which is (K - 1) / K of that.
+    With K samples of a prompt: r_i less the mean of the other K - 1 (RLOO), or less
+    the mean of all K (GRPO), which is (K - 1) / K of that.
 
     Args:
         scores: rewards. counts: how often each was drawn. prompts: the number of each one's prompt, from 0.

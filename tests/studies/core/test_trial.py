@@ -54,9 +54,9 @@ FREE = ("longest", "max_new_tokens", "prompt_tokens", "response_tokens", "seed",
 """Settings that are no counts of what is repeated."""
 
 
-@pytest.mark.parametrize("command", ["frontier", *PAPER])
-def test_every_count_of_a_paper_preset_is_capped(command: str) -> None:
-    trial = as_trial(preset(command, limit=3))
+@pytest.mark.parametrize("study", ["frontier", *PAPER])
+def test_every_count_of_a_paper_preset_is_capped(study: str) -> None:
+    trial = as_trial(preset(study, limit=3))
     over = {
         path: value
         for path, value in counts(trial).items()
