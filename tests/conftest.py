@@ -250,7 +250,7 @@ def zygote() -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture(scope="session")
-def command(zygote: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def program_folder(zygote: subprocess.Popen[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a `penchant` that starts in a moment: half of what tutorials and studies take would be imports."""
     folder = tmp_path_factory.mktemp("bin")
     path = str(folder / "s")

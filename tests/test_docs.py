@@ -64,9 +64,9 @@ def test_there_are_tutorials_to_run() -> None:
     assert sum(len(blocks(page)) for page in PAGES) >= 5
 
 
-def environment_of_a_stranger(command: Path) -> dict[str, str]:
+def environment_of_a_stranger(program_folder: Path) -> dict[str, str]:
     """Return the environment of a reader who has Penchant and nothing else: `PENCHANT_DATA` names no folder."""
-    paths = os.pathsep.join([str(command), str(Path(sys.executable).parent), os.environ["PATH"]])
+    paths = os.pathsep.join([str(program_folder), str(Path(sys.executable).parent), os.environ["PATH"]])
     return {name: value for name, value in os.environ.items() if name != "PENCHANT_DATA"} | {"PATH": paths}
 
 
@@ -86,7 +86,7 @@ def test_no_block_that_runs_names_what_a_stranger_lacks(page: Path) -> None:
     ],
 )
 @pytest.mark.timeout(900)  # on a machine that does other things, the longest page takes some minutes
-def test_the_page_runs(page: Path, tmp_path: Path, command: Path) -> None:
+def test_the_page_runs(page: Path, tmp_path: Path, program_folder: Path) -> None:
     folder = tmp_path / "stranger" / "folder"
     folder.mkdir(parents=True)
     for language, code in blocks(page):
@@ -97,9 +97,14 @@ def test_the_page_runs(page: Path, tmp_path: Path, command: Path) -> None:
             lines = [line.removeprefix("$ ") for line in code.splitlines() if line.startswith("$ ")]
             words = ["bash", "-euo", "pipefail", "-c", "\n".join(lines)]
         else:
-            words = [str(command / "penchant"), "-c", code]
+            words = [str(program_folder / "penchant"), "-c", code]
         done = subprocess.run(
-            words, cwd=folder, env=environment_of_a_stranger(command), capture_output=True, text=True, timeout=240
+            words,
+            cwd=folder,
+            env=environment_of_a_stranger(program_folder),
+            capture_output=True,
+            text=True,
+            timeout=240,
         )
         assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}\n{done.stderr}"
 

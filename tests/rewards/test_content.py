@@ -18,9 +18,9 @@ def install(folder: Path, name: str, weights: bytes) -> None:
     (folder / module).mkdir(exist_ok=True)
     (folder / module / "__init__.py").write_text("")
     path = folder / module / inside
-    if name in ENCODERS:
-        path.mkdir(exist_ok=True)
+    if not path.suffix:  # a folder
         path /= "model.safetensors"
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(weights)
     importlib.invalidate_caches()
 

@@ -24,10 +24,10 @@ EVAL = ("Gus came.", "Hal saw it.", "Ida left.", "Joe won.")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def start_workers_fast(command: Path) -> Iterator[None]:
+def start_workers_fast(program_folder: Path) -> Iterator[None]:
     """Every server of workers is a fork of a process that has torch, also those that `main(["study", ...])` starts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executor, "sys", SimpleNamespace(executable=str(command / "penchant")))
+        patch.setattr(executor, "sys", SimpleNamespace(executable=str(program_folder / "penchant")))
         yield
 
 

@@ -37,8 +37,8 @@ from penchant.weak.contract import (
 from penchant.weak.settings import ChessEngine, Cnn, LanguageModel, Mlp, Probe, Tfidf, Words
 
 GOOD, BAD, LONG = ("fine", "lovely", "warm"), ("dull", "awful", "cold"), ("long", "slow", "endless")
-TRAINING = {"epochs": 6, "batch_size": 20, "learning_rate": 2e-3, "head_learning_rate": 1e-2}
-SIZE = 60
+TRAINING = {"epochs": 6, "batch_size": 14, "learning_rate": 2e-3, "head_learning_rate": 1e-2}
+SIZE = 42
 
 
 def _texts(seed: int, *kinds: Sequence[str]) -> tuple[list[Example], np.ndarray]:

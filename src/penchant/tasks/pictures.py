@@ -18,12 +18,10 @@ from penchant.errors import InputError, RunError
 from penchant.extension.user_code import suggest
 from penchant.image import Image
 from penchant.tasks.idx import find_fashion_mnist, read_idx_pair
+from penchant.tasks.picture_names import HUB, SETS
 
-SETS = ("digits", "fashion_mnist")
-"""Sets that are read by name; anything else is a folder, or `hub:` and the id of a data set."""
 FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
-HUB = "hub:"
 TEST_SHARE = 4  # of a set without a test part every fourth picture tests
 TEST_PARTS = ("test", "val", "valid", "validation")
 Labeled = tuple[Image, int]

@@ -27,7 +27,7 @@ from penchant.studies.labels.usb import usb_files
 from penchant.tasks.idx import find_fashion_mnist
 from penchant.tasks.load import data_folder, local_files, task_code, task_spec
 from penchant.tasks.own_file import is_data_file
-from penchant.tasks.pictures import HUB, SETS
+from penchant.tasks.picture_names import HUB, SETS
 from penchant.weak.semi_supervised.settings import AnyAlgorithm, Supervised
 from penchant.weak.settings import Cnn, Mlp
 

@@ -8,7 +8,7 @@ from penchant.extension.door import is_extension
 from penchant.extension.user_code import suggest
 from penchant.tasks.load import NAMES
 from penchant.tasks.own_file import is_data_file
-from penchant.tasks.pictures import HUB, SETS
+from penchant.tasks.picture_names import HUB, SETS
 
 USB = "usb:"
 """Before the folder of a data set of the benchmark USB."""
