@@ -114,7 +114,8 @@ def test_a_run_after_a_dry_run_is_as_if_there_had_been_none(call: Call, tiny_mod
 
 
 def test_settings_are_shown_as_they_are_typed() -> None:
-    typed = ["model=m", "data=d", "loss=ipo", "loss.tau=0.2", "model.lora.rank=4", "epochs=2", "evaluate.samples=null"]
+    typed = ["model=m", "data=d", "loss=ipo", "loss.tau=0.2", "model.lora.rank=4", "epochs=2", "data.held_out=4",
+             "evaluate.samples=null"]  # fmt: skip
     shown = list(changed_settings(load_config(DPO, None, typed)))
     # adapters have a learning rate of their own, which nobody typed
     assert set(shown) == {*typed, "optimizer.learning_rate=1e-05"}

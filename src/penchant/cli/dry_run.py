@@ -27,6 +27,9 @@ COUNTS = {
 }
 """Counts of the data that are shown, and what they count."""
 
+MOST_WHOLE = 1e9
+"""Whole numbers below this are shown without a point."""
+
 
 def dry_run(config: Config) -> int:
     """Print what training by a configuration would do, and make no run directory.
@@ -85,7 +88,9 @@ def changed_settings(config: Schema, prefix: str = "") -> Iterator[str]:
         if value == default:
             continue
         if not isinstance(value, Schema):
-            yield f"{path}={format_setting(value)}"
+            # `held_out=4` is a number of rows, and 4.0 would be no such
+            is_whole = isinstance(value, float) and value.is_integer() and abs(value) < MOST_WHOLE
+            yield f"{path}={format_setting(int(value) if is_whole else value)}"
             continue
         # a sub-configuration of another class is named first, and shows what it changes in its own defaults
         inner = list(changed_settings(value, f"{path}."))
