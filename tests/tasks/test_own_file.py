@@ -48,6 +48,19 @@ def test_a_group_stays_on_one_side(tmp_path: Path) -> None:
     assert len(data.train) % 4 == 0
 
 
+def test_how_hard_rows_are_is_read_where_a_column_is_named(tmp_path: Path) -> None:
+    rows = [{**row, "difficulty": f"{n / 2}"} for n, row in enumerate(ROWS)]
+    path = _write(tmp_path, rows)
+    assert load_own(OwnFile(path, columns=COLUMNS)).difficulty == {}
+    data = load_own(OwnFile(path, columns=(*COLUMNS, ("difficulty", "difficulty"))))
+    assert {data.difficulty[row.text] for row in (*data.train, *data.test)} == {n / 2 for n in range(80)}
+    with pytest.raises(InputError, match="difficulty is to be 'grade', but the row has"):
+        load_own(OwnFile(path, columns=(*COLUMNS, ("difficulty", "grade"))))
+    broken = _write(tmp_path, [*rows[:-1], {**rows[-1], "difficulty": "nan"}], "broken.jsonl")
+    with pytest.raises(InputError, match=r"broken\.jsonl:80: column 'difficulty': expected how hard the row is"):
+        load_own(OwnFile(broken, columns=(*COLUMNS, ("difficulty", "difficulty"))))
+
+
 def test_a_test_file_and_a_column_of_splits_say_which_rows_to_test_on(tmp_path: Path) -> None:
     train, test = _write(tmp_path, ROWS[:60]), _write(tmp_path, ROWS[60:], "test.jsonl")
     data = load_own(OwnFile(train, test, COLUMNS))

@@ -57,6 +57,7 @@ class TaskData:
         spec: what they are of. source: the files or the hub id they came from.
         train, test: they share no text and no group; classes of both are balanced if the task's are far from it.
         dropped: how many examples were left out, by reason.
+        difficulty: by text, how hard its row is; only of a file of the user's that says so.
     """
 
     spec: TaskSpec
@@ -64,6 +65,7 @@ class TaskData:
     train: tuple[LabeledExample, ...]
     test: tuple[LabeledExample, ...]
     dropped: Mapping[str, int] = field(default_factory=dict)
+    difficulty: Mapping[str, float] = field(default_factory=dict)
 
 
 def task_spec(name: str) -> TaskSpec:

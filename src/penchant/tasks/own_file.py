@@ -7,8 +7,9 @@ Classes are what the column of labels holds, sorted. What is left out is counted
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -40,8 +41,8 @@ def _task_name(value: object) -> object:
 TaskName = Annotated[str, BeforeValidator(_task_name)]
 """The name of a task in settings; rows, a data frame or a task of a Python session may stand in its place."""
 
-FIELDS = ("text", "label", "group", "split")
-"""What `columns` may name: the first two are needed."""
+FIELDS = ("text", "label", "group", "split", "difficulty")
+"""What `columns` may name: the first two are needed, and the last is read only where it is named."""
 TEXT_FIELDS = ("text", "sentence", "content", "prompt")
 """Columns that hold the text where `columns` does not say which; the first that is there."""
 TRAIN, TEST = ("train", "training"), ("test", "testing")
@@ -79,6 +80,7 @@ class _OwnRow:
 
     Attributes:
         source: the row, as `file:line`. spaced: whether white space stood around its label or group.
+        difficulty: how hard it is; None where no column says so.
     """
 
     source: str
@@ -87,6 +89,7 @@ class _OwnRow:
     group: str
     split: str
     spaced: bool
+    difficulty: float | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,10 @@ def load_own(file: OwnFile, *, train: int | None = None, test: int | None = None
         train_rows, test_rows = _divided(rows, spec, file.test_share)
     source = " and ".join(Path(path).name for path in _paths(file))
     examples = [[_example(row, spec) for row in part] for part in (train_rows, test_rows)]
-    return divide_task(spec, source, *examples, train=train, test=test, dropped=dropped)
+    data = divide_task(spec, source, *examples, train=train, test=test, dropped=dropped)
+    # reversed, so that of equal texts the first stays, whose row is kept
+    difficulty = {row.text: row.difficulty for row in reversed(rows) if row.difficulty is not None}
+    return replace(data, difficulty=difficulty)
 
 
 def _paths(file: OwnFile) -> list[str]:
@@ -209,7 +215,25 @@ def _parse(row: Row, columns: Mapping[str, str | None]) -> _OwnRow | None:
     group, group_is_spaced = _name(values.get("group"), "group")
     split, _ = _name(values.get("split"), "split")
     text = as_text(values[text_field], text_field, empty_ok=True).strip()
-    return _OwnRow(row.source, text, label, group, split, is_spaced or group_is_spaced)
+    difficulty = _difficulty(values, columns["difficulty"]) if columns.get("difficulty") else None
+    return _OwnRow(row.source, text, label, group, split, is_spaced or group_is_spaced, difficulty)
+
+
+def _difficulty(values: Mapping[str, object], column: str | None) -> float:
+    """Return how hard a row is.
+
+    Raises:
+        RowError: what the column holds is no finite number.
+    """
+    try:
+        number = float(str(values["difficulty"]))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise RowError(
+            "value", f"column {column!r}: expected how hard the row is, a number, got {describe(values['difficulty'])}"
+        )
+    return number
 
 
 def _name(value: object, field: str) -> tuple[str, bool]:

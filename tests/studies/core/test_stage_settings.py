@@ -102,6 +102,18 @@ CONFIGS: dict[str, Study] = {
         wrong={"rates": [0.4], "model_rows": [20], "algorithms": ["divide_mix", "confident_learning"]},
         together={"kind": "model"},
     ),
+    "weak to strong, other conditions": WeakToStrongConfig(
+        tasks=["sst2"],
+        weak=[{"name": "tfidf", "rows": 20}],
+        strong=[{"model": MODEL}, "tfidf"],
+        losses=[{"name": "cross_entropy"}],
+        errors=["class"],
+        drift=[0.5],
+        easy_to_hard={"share": 0.4},
+        prompted={"prompt": "Review: {text}", "shots": 2},
+        seeds=[0],
+        l2=0.5,
+    ),
     "weak to strong, of chess": WeakToStrongConfig(tasks=["chess_puzzles"], weak=["engine"], strong=[MODEL]),
 }
 

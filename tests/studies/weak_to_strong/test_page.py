@@ -342,6 +342,34 @@ def test_every_student_has_what_a_good_generalization_is_asked_for() -> None:
     )
 
 
+def test_a_drift_stands_beside_supervisors_of_as_many_rows() -> None:
+    drift, control = "label drift 60%", "as many rows as label drift 60%"
+    cells = [cell(strong=name) for name in ("a", "b")]
+    cells += [
+        cell(drift, over=-0.1, strong=name, over_control=about(-0.04, 0.01), supervisor=about(0.6))
+        for name in ("a", "b")
+    ]
+    cells += [cell(control, over=-0.06, strong=name) for name in ("a", "b")]
+    study = made_up(*cells)
+    study["losses"], study["shown"] = ["naive", drift, control], [drift, control]
+    sentences = [text for text in findings(study) if "drift" in text]
+    assert sentences == [
+        "With label drift 60%, of supervisors that are right in 60% of the test rows, students are clearly worse in 2 "
+        "of 2 pairs of supervisor and student, against supervisors of as many rows without drift."
+    ]
+
+
+def test_what_a_prompted_model_knows_stands_beside_the_ratio() -> None:
+    cells = [cell(ratio=0.3 + 0.05 * n, strong=f"s{n}", prompted_accuracy=about(0.6 + 0.02 * n)) for n in range(6)]
+    study = made_up(*cells)
+    study["strong"] = [strong(f"s{n}", 1_000_000) for n in range(6)]
+    (table,) = salience.salience_tables(read(study))
+    assert [row[0] for row in table.rows] == ["prompted accuracy"]
+    assert table.rows[0][1].startswith("+0.25")
+    asked = next(t for t in weak_context(study, {})["tables"] if "its model, prompted" in t.columns)
+    assert asked.rows[0][asked.columns.index("its model, prompted")] == "60% [58%, 62%]"
+
+
 def _depths() -> dict[str, Any]:
     """Two supervisors that are probes of layers 2 and 5, and students of layers 5 and 9, each deeper than its own."""
     pairs = ((2, 5), (2, 9), (5, 9))

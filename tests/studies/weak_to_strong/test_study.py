@@ -809,7 +809,7 @@ def test_what_a_model_knows_is_measured_with_a_few_true_labels(
     grids = [weak_grid(make(losses=["cross_entropy"], strong=strong, seeds=[0], few_rows=few))[0] for few in (None, 12)]
     before, after = ({stage.address for stage in grid.stages()} for grid in grids)
     assert before < after
-    assert len(after - before) == 2  # of the probe and of word counts
+    assert len(after - before) == 3  # of the probe, of word counts, and of a probe for the fine-tuned model
     rng = np.random.default_rng(0)
     states = rng.normal(size=(1, 60, 4)).astype(np.float16)
     np.save(tmp_path / "activations-x.npy", states)

@@ -12,7 +12,7 @@ from penchant.studies.core.stage import Stage
 from penchant.studies.weak_to_strong.curves import overfitting_cost, training_of
 from penchant.studies.weak_to_strong.predictions import Predictions, groups_of, predictions_of
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
-from penchant.studies.weak_to_strong.summarize import (
+from penchant.studies.weak_to_strong.student_results import (
     _agreement_with,
     _brier,
     _comparisons,

@@ -32,6 +32,8 @@ def generalization_table(
             (head, lambda s: format_share(s.prior_agreement)),
             ("their accuracy", lambda s: format_share(s.prior_accuracy)),
         ]
+    if any(student.prompted_accuracy for student in study.cells):
+        columns.append(("its model, prompted", lambda s: format_share(s.prompted_accuracy)))
     # one wording alone says nothing of others
     if any(student.consistency for student in study.cells):
         columns.append(("the same in other words", lambda s: format_share(s.consistency)))
@@ -39,7 +41,8 @@ def generalization_table(
     caption = (
         "What a good generalization is asked for: to disagree with the supervisor where that is wrong and not where it "
         "is right, to stay close to what the model knew of the task (what a probe of it says that learned from a few "
-        "true labels), and to give a row the same class in other words (with `templates`)."
+        "true labels; with `prompted`, how often it is right as it is), and to give a row the same class in other "
+        "words (with `templates`)."
     )
     return Table(caption, (*heads, *(head for head, _ in columns)), tuple(rows))
 

@@ -9,6 +9,11 @@ FEW_LABELS = "few|0"
 """The student of a few true labels: what its model knows of the task before it learns from a supervisor."""
 
 
+PROMPTED = "prompted"
+"""The student's model as it is, asked in words."""
+EASY_TO_HARD, ANY_TO_HARD = "easy to hard", "any rows to hard"
+"""What stands behind a task's name where easy rows are trained and hard ones tested on, and of its control."""
+
 # Not the supervisor's number: a stage stays valid when another supervisor is put before its own.
 WEAK = "weak"
 """The supervisor of a stage that knows of one only."""
@@ -58,3 +63,8 @@ def confidence_name(weak: str) -> str:
 def shown_name(weak: str, number: int) -> str:
     """Return the name of the naive student that is also shown the supervisor's label, by the number of the share."""
     return f"{weak}|shown-{number}"
+
+
+def drift_name(weak: str, number: int, *, drifts: bool = True) -> str:
+    """Return the name of a supervisor whose classes drift, by the number of the drift, or of its control."""
+    return f"{weak}-{'drift' if drifts else 'as-many'}-{number}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from penchant.metrics.resampling import cluster_codes
+from penchant.models.settings import ModelConfig
 from penchant.studies.core.results import facts_of
 from penchant.studies.core.stage import Stage
 from penchant.studies.weak_to_strong.names import CEILING, WEAK
@@ -96,6 +97,24 @@ def predictions_of(config: WeakToStrongConfig, students: Students, study: Path) 
         wordings=stacked("wordings.npy", done if config.templates else ()),
         weight_distances={name: float(np.mean(by_seed)) for name, by_seed in distances.items() if by_seed},
     )
+
+
+def prompted_accuracies(prompted: Mapping[tuple[ModelConfig, int], Stage], study: Path) -> dict[ModelConfig, Array]:
+    """Return where each language model that was asked in words is right, shape (seeds, rows); those that are done."""
+    by_model: dict[ModelConfig, list[Path]] = {}
+    for (model, _), stage in prompted.items():
+        by_model.setdefault(model, []).extend([study / stage.path] if facts_of(stage, study) else [])
+    return {
+        model: np.stack(
+            [
+                np.load(folder / "test.npy", allow_pickle=False).argmax(-1)
+                == np.load(folder / "truth.npy", allow_pickle=False)
+                for folder in folders
+            ]
+        )
+        for model, folders in by_model.items()
+        if folders
+    }
 
 
 def groups_of(rows: Stage, study: Path) -> Array | None:

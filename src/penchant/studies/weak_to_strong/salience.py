@@ -21,6 +21,7 @@ PER = 0.1  # ten points of the property: a slope per whole unit would be a PGR f
 Property = Callable[[StudentResult], Estimate | None]
 PROPERTIES: dict[str, Property] = {
     "accuracy after a few true labels": lambda student: student.prior_accuracy,
+    "prompted accuracy": lambda student: student.prompted_accuracy,
     "ceiling": lambda student: student.recovery.ceiling,
     "the same in other words": lambda student: student.consistency,
 }

@@ -25,6 +25,7 @@ from penchant.weak.settings import (
     Shrinkage,
     StudentSpec,
     Tfidf,
+    Words,
 )
 
 CHESS = ("chess_puzzles", "chess_positions", "chess_easy_to_hard")
@@ -34,6 +35,12 @@ BOOTSTRAPPED, AS_LONG = "bootstrapped", "as long, no chain"
 """What students of a chain are called among the losses, and their control."""
 TEXTS_FIRST = ", texts first"
 """What stands after the name of a student whose model learned the task's texts."""
+
+
+def drift_columns(drift: float) -> tuple[str, str]:
+    """Return the names of the students of a supervisor before a drift, and of its control."""
+    name = f"label drift {100 * drift:g}%"
+    return name, f"as many rows as {name}"
 
 
 class Generative(Config):
@@ -49,6 +56,16 @@ class Generative(Config):
     """Those to train on; or those to test on too, to see what pre-training that had met the task would change."""
 
 
+class EasyToHard(Config):
+    """Easy rows to train on, and hard ones to test on."""
+
+    by: Literal["measured", "column"] = "measured"
+    """What says how hard a row is: `measured`, how surprised word counts that did not learn from it are at its true
+    label; `column`, of a file of your own the column that `columns.difficulty` names, where more is harder."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Of each class, the share of the easiest rows to train on and of the hardest rows to test on; 1 keeps all."""
+
+
 class WeakToStrongConfig(LimitedStudy):
     """How much of the gap between a weak supervisor and a strong model's ceiling is recovered by a student that learns
     from the supervisor's labels alone."""  # noqa: D205 - the command's help is this sentence as a whole
@@ -60,10 +77,10 @@ class WeakToStrongConfig(LimitedStudy):
     of two classes, such as `sst2-pairs`, rows are pairs of a text of each, and which is which. Or a file of your own,
     such as `reviews.csv`, with a text and a label per row; or code of your own as `module:attribute`, such as
     `mine.py:reviews`."""
-    columns: dict[Literal["text", "label", "group", "split"], str | None] = Field(default_factory=dict)
+    columns: dict[Literal["text", "label", "group", "split", "difficulty"], str | None] = Field(default_factory=dict)
     """Of files of your own: which columns hold the text, the label, what related rows share (`group`: they stay
     together), and which rows are to `train` and to `test` on (`split`). Columns of these names are taken where it does
-    not say; null leaves one out."""
+    not say; null leaves one out. `difficulty` is for `easy_to_hard.by=column`."""
     test_file: DataPath | None = None
     """Of a file of your own: the file of the rows to test on, with the same columns."""
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.25
@@ -108,15 +125,25 @@ class WeakToStrongConfig(LimitedStudy):
     """Naive students of the supervisor's labels dealt out so that its errors lie together: in the rows of one class, of
     one topic (one side of the texts' main contrast of words), or in the longest texts (easy to hard). There are as many
     errors, each as sure; against errors at random (`controls`) only where they lie differs."""
+    drift: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    """Label drift: naive students of supervisors that learned before the classes drifted. Of all classes but one (drawn
+    per seed) such a share of the supervisor's own rows is missing; the rows that it labels, and those to test on, stay
+    as they are. Beside each stands the student of a supervisor of as many rows without drift."""
+    easy_to_hard: EasyToHard | None = None
+    """Train on the easiest rows of each task and test on the hardest: `easy_to_hard: {}` takes its defaults. Beside it,
+    tested on the same rows, stands the task trained on as many rows as they come."""
     sees_confidence: bool = False
     """A naive probe that also sees the supervisor's probabilities, for training and for test rows."""
+    prompted: Words | None = None
+    """Ask the language model behind each student in words before anything is trained, such as `prompted: {prompt:
+    "Review: {text}\nSentiment:"}`, with `shots` examples of true labels. Its accuracy says how salient the task is."""
     templates: tuple[Template, ...] = ()
     """Other wordings of test rows, on which a student should say what it says of the row itself; the text takes the
     place of {text}. How often it does is measured without labels."""
     few_rows: Annotated[int, Field(ge=10, le=10_000)] | None = 50
     """What a student's model knows of the task beforehand is what a probe of it says that learned from so many true
-    labels (TF-IDF and classes of your own likewise; fine-tuned models have none). The page shows how close students
-    stay to it; null leaves it out."""
+    labels, for a language model that is fine-tuned or prompted one of its last layer; word counts, small networks and
+    classes of your own likewise. The page shows how close students stay to it; null leaves it out."""
     controls: bool = True
     """Train students on labels that know nothing, and on each supervisor's labels dealt out at random: as many errors,
     as sure, but on other rows."""
@@ -141,7 +168,7 @@ class WeakToStrongConfig(LimitedStudy):
                 "`pairs: deeper` leaves no pair: no student reads a later layer of a supervisor's model (negative "
                 "layers, which count from the last, are compared with negative ones alone)"
             )
-        for name in ("tasks", "imitation", "errors", "templates"):
+        for name in ("tasks", "imitation", "errors", "drift", "templates"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"`{name}` has one of its values twice: it would count as two")
         for name, labels_of in (
@@ -174,6 +201,7 @@ class WeakToStrongConfig(LimitedStudy):
             raise ValueError(
                 f"a chess engine in `weak` supervises {', '.join(CHESS)} alone, and `tasks` has {', '.join(other)}"
             )
+        self._check_conditions(files, with_options)
         if any(isinstance(spec, Cnn) for spec in (*self.weak, *self.strong, *self.bootstrap)):
             raise ValueError("`cnn` reads pictures, and the rows of tasks are texts: name classifiers of texts")
         if self.sees_confidence and not any(isinstance(spec, Probe) for spec in self.strong):
@@ -195,6 +223,26 @@ class WeakToStrongConfig(LimitedStudy):
             raise ValueError(f"`test_file` is for one file, and `tasks` names {len(files)}: use a column `split`")
         if self.test_file and self.columns.get("split"):
             raise ValueError("`test_file` and `columns.split` both say which rows to test on: leave one out")
+
+    def _check_conditions(self, files: list[str], with_options: list[str]) -> None:
+        """Refuse conditions that some task of the study cannot have."""
+        split = self.easy_to_hard
+        options = ", ".join(with_options)
+        if self.drift and with_options:
+            raise ValueError(
+                f"`drift` changes how frequent classes are, and rows of {options} have options of their own"
+            )
+        if split and split.by == "measured" and with_options:
+            raise ValueError(
+                f"`easy_to_hard` is measured by word counts, which read no options, and rows of {options} have some: "
+                "name a file of your own, and easy_to_hard.by=column"
+            )
+        if split and split.by == "column" and (len(files) < len(self.tasks) or not self.columns.get("difficulty")):
+            raise ValueError(
+                "`easy_to_hard.by=column` is for files of your own, and columns.difficulty=COLUMN names the column"
+            )
+        if self.columns.get("difficulty") and not (split and split.by == "column"):
+            raise ValueError("`columns.difficulty` is read with easy_to_hard.by=column alone")
 
     def is_paired(self, weak: ClassifierSpec, strong: ClassifierSpec) -> bool:
         """Return whether this supervisor teaches this student, by `pairs`."""
@@ -247,4 +295,5 @@ class WeakToStrongConfig(LimitedStudy):
         """The names of students that learn under other conditions than the naive one, in the order of their columns."""
         names = [f"shown {100 * q:g}%" for q in self.imitation]
         names += [f"errors by {where}" if where != "long" else "errors in long texts" for where in self.errors]
+        names += [name for drift in self.drift for name in drift_columns(drift)]
         return names + (["sees confidence"] if self.sees_confidence else [])

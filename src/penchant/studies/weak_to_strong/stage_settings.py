@@ -16,6 +16,21 @@ from penchant.typed_json import INLINED, OMITTED, StoredAs
 from penchant.weak.settings import ChessEngine, Cnn, LanguageModel, Mlp, OwnClassifier, Shrinkage, Tfidf
 
 
+@dataclass(frozen=True)
+class Split:
+    """Which rows of a task are trained and tested on, by how hard they are.
+
+    Attributes:
+        by: `measured` by word counts, or a `column` of the user's file.
+        share: of each class, how many of the easiest rows to train on and of the hardest to test on are kept.
+        trains_on: the `easy` rows; or, as the control, as many of `any`.
+    """
+
+    by: Literal["measured", "column"]
+    share: float
+    trains_on: Literal["easy", "any"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RowsSettings(StageSettings):
     """The rows of a task.
@@ -25,6 +40,7 @@ class RowsSettings(StageSettings):
         train, test: how many rows at most; None for all.
         data: digests of its files, or its hub id.
         columns: of a file of the user's, by field the column that holds it. test_share: of such a file that is divided.
+        split: by difficulty; None keeps all rows.
     """
 
     task: str
@@ -33,6 +49,7 @@ class RowsSettings(StageSettings):
     data: tuple[str | None, ...]
     columns: Annotated[Mapping[str, str | None] | None, OMITTED] = None
     test_share: Annotated[float | None, OMITTED] = None
+    split: Annotated[Split | None, OMITTED] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +95,17 @@ class TaskClasses:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeSettings:
-    """A probe of activations; which model's they are stands in the address of the stage that computes them."""
+    """A probe of activations; which model's they are stands in the address of the stage that computes them.
+
+    Attributes:
+        model, dtype: of a probe that computes the activations that it needs itself: the digest of its model's content.
+    """
 
     name: Literal["probe"] = "probe"
     layer: int
     rows: int | None
+    model: Annotated[str | None, OMITTED] = None
+    dtype: Annotated[Dtype | None, OMITTED] = None
 
 
 Where = Literal["class", "topic", "long"]
@@ -92,7 +115,12 @@ StageClassifier = ProbeSettings | Tfidf | Mlp | Cnn | LanguageModel | OwnClassif
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsSettings(StageSettings):
-    """Labels of a supervisor, or of a student of the chain; `l2` and `steps` are of a probe's training."""
+    """Labels of a supervisor, or of a student of the chain; `l2` and `steps` are of a probe's training.
+
+    Attributes:
+        drift: of all classes but one, the share of the supervisor's own rows that is missing; None for no drift.
+        drifts: False for its control, which learns from as many rows of all classes.
+    """
 
     # its two keys stand beside the others, as addresses had them before it was a class
     task: Annotated[TaskClasses, INLINED]
@@ -101,6 +129,8 @@ class LabelsSettings(StageSettings):
     # left out for other classifiers, which have no such settings
     l2: Annotated[Shrinkage | None, OMITTED] = None
     steps: Annotated[int | None, OMITTED] = None
+    drift: Annotated[float | None, OMITTED] = None
+    drifts: Annotated[bool | None, OMITTED] = None
 
 
 @dataclass(frozen=True, kw_only=True)

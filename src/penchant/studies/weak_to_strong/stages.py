@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ from penchant.studies.core.job import STAGE, StageJob
 from penchant.studies.core.records import read_object
 from penchant.studies.core.source import digest_source
 from penchant.studies.core.stage_settings import StageSettings
+from penchant.studies.weak_to_strong.names import ANY_TO_HARD, EASY_TO_HARD
+from penchant.studies.weak_to_strong.row_choice import drifted_rows, split_by_difficulty
 from penchant.studies.weak_to_strong.stage_settings import (
     ActivationsSettings,
     GenerativeSettings,
@@ -49,7 +51,7 @@ from penchant.weak.classifiers.readers import load_reader
 from penchant.weak.classifiers.registry import make_classifier
 from penchant.weak.classifiers.shrinkage import fits_to_settle, settle_l2
 from penchant.weak.contract import Classifier, Probabilities, in_other_words
-from penchant.weak.settings import LanguageModel, Mlp, OwnClassifier
+from penchant.weak.settings import ClassifierSpec, LanguageModel, Mlp, OwnClassifier, Probe
 
 ROWS = "rows.json"
 READING = ("penchant.weak.classifiers.features", "penchant.weak.classifiers.readers")
@@ -85,13 +87,24 @@ def rows_stage(job: StageJob[RowsSettings], folder: Path) -> dict[str, object]:
 
 
 def _read_task(job: StageJob[RowsSettings]) -> TaskData:
+    """Return the task's examples, those of its split by difficulty where it has one."""
+    settings = job.settings
+    if settings.split is None:
+        return _load_rows(job, settings.train, settings.test)
+    # all rows first: the easiest of a part are not the easiest
+    data = split_by_difficulty(_load_rows(job, None, None), settings.split, settings.train, settings.test)
+    name = EASY_TO_HARD if settings.split.trains_on == "easy" else ANY_TO_HARD
+    return replace(data, spec=replace(data.spec, title=f"{data.spec.title}, {name}"))
+
+
+def _load_rows(job: StageJob[RowsSettings], train: int | None, test: int | None) -> TaskData:
     """Return the task's examples: from a file of the user's, or as its name says."""
     settings, inputs = job.settings, job.inputs
     if "file" in inputs:
         columns = tuple((settings.columns or {}).items())
         file = OwnFile(inputs["file"], inputs.get("test_file", ""), columns, settings.test_share or 0.0)
-        return load_own(file, train=settings.train, test=settings.test)
-    return load_task(inputs["task"], train=settings.train, test=settings.test, folder=Path(inputs["data"]))
+        return load_own(file, train=train, test=test)
+    return load_task(inputs["task"], train=train, test=test, folder=Path(inputs["data"]))
 
 
 def generative_stage(job: StageJob[GenerativeSettings], folder: Path) -> dict[str, object]:
@@ -202,9 +215,13 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
     """Write `labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
     train, test = read_rows(job)
     own_half, other = halves_of(train, job.settings.seed)
+    truth = np.array([example.label for example in train])
+    if job.settings.drift is not None:
+        drifted_half = drifted_rows(own_half, truth, job.settings.drift, job.settings.seed)
+        # the control has as many rows: fewer of them alone would make a weaker supervisor
+        own_half = drifted_half if job.settings.drifts else own_half[: len(drifted_half)]
     # a weaker supervisor is one of fewer rows; it labels the other half whole
     own_half = own_half[: job.settings.classifier.rows]
-    truth = np.array([example.label for example in train])
     if len(np.unique(truth[own_half])) < 2:
         raise InputError(f"the supervisor's {len(own_half)} rows have one class only: give it more rows")
     # indices into the rows to train on followed by the test rows, as activations have them
@@ -220,7 +237,8 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
         )
     np.save(folder / "labels.npy", labels)
     np.save(folder / "test.npy", on_test)
-    return {"labelled": len(other), **l2_facts([l2] if l2 else [])}
+    facts = {} if job.settings.drift is None else {"learned": len(own_half)}
+    return {"labelled": len(other), **facts, **l2_facts([l2] if l2 else [])}
 
 
 def relabel_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, object]:
@@ -290,8 +308,7 @@ def classifier_of(
     Args:
         times_as_long: how many times as long it trains as its settings say.
     """
-    settings, spec = job.settings, job.settings.classifier
-    assert not isinstance(spec, ProbeSettings)
+    settings, spec = job.settings, _spec_of(job)
     # names of models and code are inputs, which may move; what stands in the settings is their content
     if isinstance(spec, OwnClassifier):
         spec = spec.replace(factory=job.inputs["classifier"])
@@ -301,6 +318,15 @@ def classifier_of(
     elif isinstance(spec, Mlp):
         spec = spec.replace(model=model_of(job), steps=times_as_long * spec.steps)
     return make_classifier(spec, names=settings.task.names, loss=loss or CrossEntropy(), seed=settings.seed)
+
+
+def _spec_of(job: StageJob[LabelsSettings | StudentSettings]) -> ClassifierSpec:
+    """Return the classifier of a stage's settings; a probe computes the activations that it needs itself."""
+    spec = job.settings.classifier
+    if not isinstance(spec, ProbeSettings):
+        return spec
+    assert spec.dtype is not None
+    return Probe(model=model_of(job), layer=spec.layer, dtype=spec.dtype, rows=spec.rows)
 
 
 def loss_of(inputs: Mapping[str, str], loss: WeakLoss) -> WeakLoss:

@@ -195,6 +195,8 @@ class StudentResult:
         over_longer: accuracy more than that of a student without a chain, trained as long.
         prior_agreement: agreement with what its model knew, a student of a few true labels.
         prior_accuracy: that of the latter.
+        prompted_accuracy: of its model as it is, asked in words.
+        over_control: accuracy more than the control's, of a student whose control is not the naive one.
         labelled: rows that the supervisor labelled. weak_labels: how many of these the student learned from.
         learned_from: rows that the supervisor learned from.
     """
@@ -215,6 +217,8 @@ class StudentResult:
     over_longer: Estimate | None
     prior_agreement: Annotated[Estimate | None, OMITTED] = None
     prior_accuracy: Annotated[Estimate | None, OMITTED] = None
+    prompted_accuracy: Annotated[Estimate | None, OMITTED] = None
+    over_control: Annotated[Estimate | None, OMITTED] = None
     labelled: int
     weak_labels: int
     learned_from: int
@@ -249,7 +253,7 @@ class WeakToStrongSummary:
         weak, chain: labels of the supervisors, and of the students between them and the last.
         losses: what students are called by how they learned, the naive way first.
         leaked: those of `losses` whose students learn under other conditions: they see their supervisor's label or
-            confidence, or its errors lie in certain rows.
+            confidence, its errors lie in certain rows, or it learned before the classes drifted.
         control: what the students of errors at random learned; None in studies of version 0.3.
     """
 

@@ -38,6 +38,7 @@ class TaskGrid:
         activations: by who reads, see `read_by`. wordings: likewise, of test rows in other words.
         labels: of supervisors and of the chain's students, by (name, seed).
         students: of each of the configuration's `students`, in order.
+        prompted: language models as they are, asked in words, by their settings and the seed.
     """
 
     name: str
@@ -47,6 +48,7 @@ class TaskGrid:
     wordings: Sequence[Stage]
     labels: Mapping[tuple[str, int], Stage]
     students: tuple[Students, ...]
+    prompted: Mapping[tuple[ModelConfig, int], Stage] = field(default_factory=dict)
 
     def stages(self) -> list[Stage]:
         """Return every stage once, each after what it needs."""
@@ -57,6 +59,7 @@ class TaskGrid:
             *self.activations.values(),
             *self.wordings,
             *self.labels.values(),
+            *self.prompted.values(),
             *students,
         ]
 

@@ -131,7 +131,8 @@ def findings(study: WeakToStrongSummary) -> list[str]:
     cells = study.cells
     # students that see their supervisor's label are an experiment of their own, no loss to recommend
     sentences = [_against_naive(study, loss) for loss in study.losses[1:] if loss not in study.leaked]
-    sentences += [_imitation(study, loss) for loss in study.leaked]
+    sentences += [_imitation(study, loss) for loss in study.leaked if "label drift" not in loss]
+    sentences += [_drift(study, loss) for loss in study.leaked if loss.startswith("label drift")]
     sentences += [_control(cells), _wrong(cells), _chain(study), _oracle(cells)]
     sentences += [_saliency(study), _size(study), _undefined(cells)]
     sentences += _next(study)
@@ -163,6 +164,21 @@ def _imitation(study: WeakToStrongSummary, loss: str) -> str:
     return (
         f"{_condition(loss)}, students recover {ratio(leaked)} of the gap (median pair), and without it "
         f"{ratio(naive)}; they are {_told_apart(gains)}."
+    )
+
+
+def _drift(study: WeakToStrongSummary, loss: str) -> str:
+    """Say what becomes of students whose supervisor learned before the classes drifted, beside as many rows without."""
+    students = [student for student in study.cells if student.loss == loss]
+    gains = [student.over_control for student in students if student.over_control]
+    if not gains:
+        return ""
+    # the drift makes a weaker supervisor, which says what its students lost
+    supervisors = [student.recovery.supervisor.value for student in students]
+    low, high = (f"{number(100 * share, 0)}%" for share in (min(supervisors), max(supervisors)))
+    return (
+        f"With {loss}, of supervisors that are right in {low if low == high else f'{low} to {high}'} of the test rows, "
+        f"students are {_told_apart(gains)}, against supervisors of as many rows without drift."
     )
 
 
