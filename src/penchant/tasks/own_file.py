@@ -229,6 +229,7 @@ def _difficulty(values: Mapping[str, object], column: str | None) -> float:
         number = float(str(values["difficulty"]))
     except ValueError:
         number = math.nan
+    # a NaN would stand anywhere in the order
     if not math.isfinite(number):
         raise RowError(
             "value", f"column {column!r}: expected how hard the row is, a number, got {describe(values['difficulty'])}"

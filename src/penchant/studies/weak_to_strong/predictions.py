@@ -103,6 +103,7 @@ def prompted_accuracies(prompted: Mapping[tuple[ModelConfig, int], Stage], study
     """Return where each language model that was asked in words is right, shape (seeds, rows); those that are done."""
     by_model: dict[ModelConfig, list[Path]] = {}
     for (model, _), stage in prompted.items():
+        # with examples in its prompt a model is asked once per seed
         by_model.setdefault(model, []).extend([study / stage.path] if facts_of(stage, study) else [])
     return {
         model: np.stack(

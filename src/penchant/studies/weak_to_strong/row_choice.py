@@ -42,6 +42,7 @@ def split_by_difficulty(data: TaskData, split: Split, train: int | None, test: i
     # by content, as all rows come: the first of them are any rows
     chosen = easy if split.trains_on == "easy" else np.arange(len(easy))
     kept_train, kept_test = ([side[row] for row in rows] for side, rows in zip(sides, (chosen, hard), strict=True))
+    # the page says where the rows went, beside duplicates and others
     dropped = {
         **data.dropped,
         "harder, to train on": len(data.train) - len(easy) if split.trains_on == "easy" else 0,
@@ -73,6 +74,7 @@ def _surprise(learned: Sequence[LabeledExample], measured: Sequence[LabeledExamp
     model = SklearnClassifier().fit([example.text for example in learned], np.eye(classes)[labels], classes=classes)
     probabilities = model.predict_proba([example.text for example in measured])
     right = probabilities[np.arange(len(measured)), [example.label for example in measured]]
+    # a class that word counts never saw has a probability of 0
     return np.asarray(-np.log(right.clip(LEAST)))
 
 

@@ -226,6 +226,7 @@ class WeakToStrongConfig(LimitedStudy):
 
     def _check_conditions(self, files: list[str], with_options: list[str]) -> None:
         """Refuse conditions that some task of the study cannot have."""
+        # word counts and shares of classes both need classes that all rows share
         split = self.easy_to_hard
         options = ", ".join(with_options)
         if self.drift and with_options:

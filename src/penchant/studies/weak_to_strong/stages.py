@@ -237,6 +237,7 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
         )
     np.save(folder / "labels.npy", labels)
     np.save(folder / "test.npy", on_test)
+    # else the configuration says how many, and a fact more would change nobody's numbers
     facts = {} if job.settings.drift is None else {"learned": len(own_half)}
     return {"labelled": len(other), **facts, **l2_facts([l2] if l2 else [])}
 
@@ -325,6 +326,7 @@ def _spec_of(job: StageJob[LabelsSettings | StudentSettings]) -> ClassifierSpec:
     spec = job.settings.classifier
     if not isinstance(spec, ProbeSettings):
         return spec
+    # what it reads is no stage of its own: of so few rows it is not worth a file of all activations
     assert spec.dtype is not None
     return Probe(model=model_of(job), layer=spec.layer, dtype=spec.dtype, rows=spec.rows)
 
