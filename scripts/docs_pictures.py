@@ -1,4 +1,4 @@
-"""Make `study.png` and `report.png` of `docs/images`: run the commands that documents name, and photograph the pages.
+"""Make `study.png`, `report.png` and `labels.png` of `docs/images`: run the commands that documents name, and photograph the pages.
 
     python scripts/docs_pictures.py out=/tmp/docs-pictures              # minutes; needs playwright and a Chromium
     python scripts/docs_pictures.py out=/tmp/docs-pictures only=report  # one of them
@@ -46,6 +46,10 @@ PICTURES = {
     # docs/tutorials/first-run.md; the first of the demo's runs by DPO
     "report": Picture(
         ("demo", "report runs/demo/runs/dpo-*-rate-0.00017-* -o report.html"), "report.html", "", 1180, 1180
+    ),
+    # docs/results/few-labels.md; needs the data set `subjectivity`, see PENCHANT_DATA
+    "labels": Picture(
+        ("study labels --preset small tasks=[subjectivity] out=labels",), "labels/report.html", "#curves", 1180, 900
     ),
 }
 
