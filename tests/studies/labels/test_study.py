@@ -18,6 +18,7 @@ from penchant.studies.core.executor import Workers
 from penchant.studies.core.report import study_report
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.summary import read_summary
+from penchant.studies.core.trial import as_trial
 from penchant.studies.labels.grid import labels_grid
 from penchant.studies.labels.page import PAGE
 from penchant.studies.labels.settings import LabelsConfig
@@ -237,6 +238,17 @@ def test_presets_are_whole() -> None:
     assert (presets["small"].train, presets["small"].texts.views.copies) == (3000, 2)
     with pytest.raises(InputError, match=r"lacks train.json"):
         labels_grid(presets["usb"])
+
+
+def test_a_trial_has_few_rows_and_steps_and_every_class_among_its_tests() -> None:
+    trial = as_trial(load_config(LabelsConfig, preset_file("full", "labels")).replace(limit=2))
+    assert (trial.train, trial.test, trial.seeds) == (200, 100, (0,))
+    assert (trial.texts.steps, trial.pictures.steps, trial.texts.batch_size) == (2, 2, 2)
+    assert trial.few is not None
+    assert trial.wrong is not None
+    # fewer than classes would be refused; numbers that are capped alike are one
+    assert (trial.few.counts, trial.wrong.model_rows) == ((10, 20), (20,))
+    assert as_trial(trial) == trial
 
 
 def test_labels_of_a_curve() -> None:
