@@ -1,4 +1,4 @@
-"""Make `study.png`, `report.png` and `labels.png` of `docs/images`: run the commands that documents name, and photograph the pages.
+"""Make `study.png`, `report.png` and `labels.png` of `docs/images`: run the commands of documents, photograph pages.
 
     python scripts/docs_pictures.py out=/tmp/docs-pictures              # minutes; needs playwright and a Chromium
     python scripts/docs_pictures.py out=/tmp/docs-pictures only=report  # one of them

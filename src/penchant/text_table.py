@@ -49,6 +49,7 @@ def text_list(rows: Sequence[tuple[str, str]], *, indent: str = "  ", width: int
         width: characters that the names take at least.
     """
     cells = [(" ".join(clean(name).split()), " ".join(clean(value).split())) for name, value in rows]
+    # names in one column, as wide as the widest
     names = max([width, *(_columns(name) for name, _ in cells)])
     if max(_columns(value) for _, value in cells) + names + len(GAP) + len(indent) <= terminal_width():
         return [_line(row, (names, 0), indent) for row in cells]
@@ -62,6 +63,7 @@ def wrapped(text: str, *, indent: str = "") -> list[str]:
         indent: stands before each line, with four more characters before all but the first.
     """
     width = terminal_width()
+    # without a terminal the width has no end, and a line stays one for whoever searches in it
     if len(indent) + _columns(text) <= width:
         return [f"{indent}{text}"]
     return textwrap.wrap(

@@ -297,6 +297,18 @@ def test_help_comes_without_torch() -> None:
     assert "Align language models" in done.stdout
 
 
+def test_a_slip_in_a_setting_imports_the_settings_of_its_method_alone() -> None:
+    check = (
+        "import sys; from penchant.cli.main import main\n"
+        "assert main(['train', 'dpo', 'lerning_rate=1']) == 2\n"
+        "methods = {name for name in sys.modules if name.startswith(('penchant.methods.', 'penchant.rounds'))}\n"
+        "assert methods == {'penchant.methods.dpo'}, methods"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "did you mean `optimizer.learning_rate`?" in done.stderr
+
+
 def test_early_imports_stay_out_of_the_collectors_rounds_in_our_own_process_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

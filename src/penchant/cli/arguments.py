@@ -15,6 +15,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from penchant.clean_text import clean
@@ -49,7 +50,7 @@ class Command:
 
     Attributes:
         name: as it is typed.
-        settings: the class of its configuration, whose fields the help lists.
+        source: the class of its configuration, or `module:CLASS` of one that is imported when it is needed.
         run: called with what was typed; returns the exit code.
         help: a line for the list of commands: from the table of commands, or the first sentence about the class.
         positionals: settings that words without `=` stand for, in order, and what the help calls them. The last takes
@@ -63,7 +64,7 @@ class Command:
     """
 
     name: str
-    settings: type[Config]
+    source: type[Config] | str
     run: Callable[[Arguments], int]
     help: str = ""
     positionals: Mapping[str, str] = field(default_factory=dict)
@@ -73,6 +74,16 @@ class Command:
     takes_config: bool = True
     add_flags: Callable[[argparse.ArgumentParser], None] = lambda _: None
     retired: Mapping[str, RetiredForm] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> type[Config]:
+        """The class of its configuration, whose fields the help lists."""
+        if not isinstance(self.source, str):
+            return self.source
+        # Python keeps the module: asked again, this costs nothing
+        module, _, name = self.source.partition(":")
+        settings: type[Config] = getattr(import_module(module), name)
+        return settings
 
     @property
     def description(self) -> str:

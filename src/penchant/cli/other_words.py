@@ -12,6 +12,8 @@ COMMAND_FORMS = {
     "reward-model": "train reward_model",
     "ppo": "train ppo",
     "ppo-gt": "train ppo_gt",
+    "rloo": "train rloo",
+    "grpo": "train grpo",
     "online-rlhf": "train online_rlhf",
     "rlhf": "train online_rlhf",
     "reward": "train reward_model",

@@ -16,11 +16,15 @@ from penchant.cli.slips import line_to_copy
 from penchant.config import Config, load_config
 from penchant.digests import check_files
 from penchant.errors import InputError
-from penchant.methods import METHODS, train
-from penchant.rounds import ROUNDS
+from penchant.methods import CLASSES, train
 from penchant.types import RunResult
 
-TRAINABLE = METHODS | ROUNDS
+# by their modules: only the settings of the method that is named are imported
+TRAINABLE = {
+    **{module.rpartition(".")[2]: f"{module}:{name}" for name, module in CLASSES.items()},
+    "online_rlhf": "penchant.rounds.online_rlhf:OnlineRLHF",
+}
+"""Where the settings of each method are, `module:CLASS`."""
 INTERRUPTED = 130
 EXAMPLES = {
     "sft": "model=penchant-0.5m data=answers.jsonl out=runs/sft",
@@ -79,7 +83,7 @@ def _train(arguments: Arguments) -> int:
 
 def _resolve(arguments: Arguments) -> Config:
     """Return the configuration; of a run to resume its own, changed by what was typed."""
-    settings, path = TRAINABLE[arguments.command.name], arguments.path
+    settings, path = arguments.command.settings, arguments.path
     if arguments.flags.resume and path is None:
         path = saved_config(settings, arguments.overrides)
     return arguments.load(settings, path)

@@ -67,6 +67,7 @@ def look_for_labels(path: str, *, split: str = "train", columns: Columns | None 
     try:
         rows = [row.values for row in read_rows(path, split) if not isinstance(row, RowProblem)]
     except InputError:
+        # the readers of preferences have refused it in words of their own
         return None
     names = dict.fromkeys(name for row in rows for name in row)
     field_of = {column: field for field, column in (columns or {}).items() if column is not None}
@@ -84,6 +85,7 @@ def look_for_labels(path: str, *, split: str = "train", columns: Columns | None 
     ]  # fmt: skip
     candidates = [name for name in cells if name not in (*texts, *labels) and _holds_classes(name, cells[name])]
     sources = _sharing(candidates, cells)
+    # two columns of classes that share none are of different questions, and nobody says which is meant
     if not labels and not sources and len(candidates) == 1:
         labels = candidates
     if (not labels and not sources) or (not sources and not texts):
@@ -113,6 +115,7 @@ def labels_yaml(look: LabelsLook, split: str, out: str) -> str:
         if column is not None and column not in (*TEXT_FIELDS, *LABEL_FIELDS)
     }
     rows = read_labelled(look.path, columns=columns, split=split)
+    # by the reader of `penchant weak train`, so that what it would refuse is refused here
     assert rows.targets is not None
     shares = Counter(rows.names[int(row.argmax())] for row in rows.targets)
     return "\n".join([*_labels_lines(look, columns, shares, out), ""])
@@ -151,6 +154,7 @@ def _labels_lines(look: LabelsLook, columns: Mapping[str, str], shares: Mapping[
 def votes_commands(look: LabelsLook) -> list[str]:
     """Return the commands that join the votes of a file, and train on the labels that this makes."""
     folder = new_folder("runs/" + stem_of(look.path))
+    # only what the command would not find out by itself
     settings = [f"out={folder}"]
     if look.label is not None:
         settings.insert(0, f"truth={look.label}")
