@@ -78,6 +78,11 @@ class TaskFeatures:
 
 def read_features(task: str, options: argparse.Namespace) -> TaskFeatures:
     """Read a task and compute its features, which are kept between calls."""
+    if options.features:
+        kept = np.load(options.features)
+        return TaskFeatures(
+            torch.as_tensor(kept["features"]), None, kept["labels"].astype(np.int64), int(kept["train"])
+        )
     rows = load_task(task, train=options.train, test=options.test)
     train, test = rows.train, rows.test
     texts = [str(row.classifier_input) for row in (*train, *test)]
@@ -144,6 +149,7 @@ def main() -> None:
     parser.add_argument("--words", type=float, default=0.0, help="share of words that the strong view leaves out")
     parser.add_argument("--train", type=int, default=2000)
     parser.add_argument("--test", type=int, default=1000)
+    parser.add_argument("--features", default=None, help="a file of `picture_features.py`, in place of a task")
     parser.add_argument("--cache", default="runs/few-labels", help="folder of features")
     options = parser.parse_args()
     torch.set_num_threads(1)

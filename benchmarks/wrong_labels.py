@@ -5,7 +5,8 @@
 
 A wrong label is another class than the true one, drawn evenly, so that a rate of 0.4 means that 40% are wrong. Each
 seed draws other wrong labels and holds out a tenth of the rows, by whose noisy labels the best epoch is chosen.
-All seeds of a network train in one pass. Features are computed once; `--features FILE.npz` keeps them. One process.
+All seeds of a network train in one pass. Features are computed once; `--features FILE.npz` keeps them, and has those of
+pictures (`picture_features.py`). One process.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -50,12 +51,17 @@ class Rows:
         self.test = torch.arange(train, len(labels))
         self.views = FeatureViews.standardized(features)
 
-    def wrong(self, rate: float, seed: int) -> NDArray[np.int64]:
-        """Labels of the training rows, of which exactly this share is another class."""
+    def wrong(self, rate: float, seed: int, confused: Sequence[int] = ()) -> NDArray[np.int64]:
+        """Labels of the training rows, of which exactly this share is another class.
+
+        Args:
+            confused: the class that each becomes; any other one, drawn evenly, if not given.
+        """
         generator = np.random.default_rng([seed, round(100 * rate)])
         labels = self.labels[: self.train].copy()
         chosen = generator.permutation(self.train)[: round(rate * self.train)]
-        labels[chosen] = (labels[chosen] + generator.integers(1, self.classes, len(chosen))) % self.classes
+        drawn = (labels[chosen] + generator.integers(1, self.classes, len(chosen))) % self.classes
+        labels[chosen] = np.array(confused)[labels[chosen]] if confused else drawn
         return labels
 
     def split(self, seed: int) -> tuple[Tensor, Tensor]:
@@ -124,9 +130,9 @@ def _probe(features: Callable[[object], Tensor], seed: int, part: str) -> ProbeC
     return ProbeClassifier(features, seed=seed)
 
 
-def measure(rows: Rows, rate: float, seeds: list[int]) -> Accuracies:
+def measure(rows: Rows, rate: float, seeds: list[int], confused: Sequence[int] = ()) -> Accuracies:
     """Return the accuracy of every method, one number per seed."""
-    labels, results = [rows.wrong(rate, seed) for seed in seeds], {}
+    labels, results = [rows.wrong(rate, seed, confused) for seed in seeds], {}
     methods: dict[str, Callable[[], Accuracies]] = {
         "cross-entropy": lambda: networks(rows, Supervised(), labels, seeds),
         "two networks, MixUp": lambda: networks(rows, DivideMix(divide=False), labels, seeds),
@@ -163,6 +169,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=3000)
     parser.add_argument("--test", type=int, default=1821)
     parser.add_argument("--features", default=None)
+    parser.add_argument("--confused", type=int, nargs="*", default=[], help="the class that each becomes")
     parser.add_argument("--out", default="wrong-labels.json")
     options = parser.parse_args()
     if not all(0 <= rate < 1 for rate in options.rates):
@@ -170,7 +177,7 @@ def main() -> None:
     rows, seeds = read(options), list(range(options.seeds))
     content: dict[str, Accuracies] = {}
     for rate in options.rates:
-        content[f"{rate:g}"] = results = measure(rows, rate, seeds)
+        content[f"{rate:g}"] = results = measure(rows, rate, seeds, options.confused)
         control = results["cross-entropy, last"]
         for name, accuracies in results.items():
             gains = [one - other for one, other in zip(accuracies, control, strict=True)]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from penchant.tasks.picture_names import HUB, SETS
 FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 TEST_SHARE = 4  # of a set without a test part every fourth picture tests
+FEW = 1_000  # pictures to train on that are read where only tests are asked for
 TEST_PARTS = ("test", "val", "valid", "validation")
 Labeled = tuple[Image, int]
 
@@ -84,6 +86,33 @@ def load_images(name: str, *, train: int | None = None, test: int | None = None)
     return divide_images(title, classes, training, testing, train=train, test=test)
 
 
+def load_part(
+    name: str, part: Literal["train", "test"], count: int | None = None
+) -> tuple[tuple[str, ...], ImageRows, Mapping[str, int]]:
+    """Return classes, pictures and what was dropped of one part of a set; a folder without parts is one as a whole.
+
+    Args:
+        name: as for `load_images`. count: how many to take at most.
+
+    Raises:
+        InputError: as `load_images`.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir() and not (folder / "train").is_dir():
+        classes, dropped = _classes(folder), Counter[str]()
+        return classes, _take(_shuffled(_read_folder(folder, classes)), count, {}, dropped), dropped
+    # tests are taken first: which they are does not depend on how many there are to train on
+    task = load_images(name, test=count, train=FEW) if part == "test" else load_images(name, train=count)
+    return task.classes, task.test if part == "test" else task.train, task.dropped
+
+
+def has_class_folders(folder: Path) -> bool:
+    """Return whether a folder has a folder per class, in parts or at once."""
+    folder = folder.expanduser()
+    inner = folder / "train" if (folder / "train").is_dir() else folder
+    return inner.is_dir() and any(part.is_dir() and _files(part) for part in inner.iterdir())
+
+
 def divide_images(
     title: str,
     classes: Sequence[str],
@@ -138,6 +167,7 @@ def _take(rows: Sequence[Labeled], count: int | None, known: dict[str, int], dro
     return ImageRows(tuple(image for image, _ in taken), tuple(label for _, label in taken))
 
 
+@cache
 def _digits() -> tuple[tuple[str, ...], list[Labeled], None]:
     """Read the 1,797 digits of 8 x 8 pixels that come with scikit-learn; they have no test part."""
     from sklearn.datasets import load_digits

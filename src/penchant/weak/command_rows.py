@@ -20,7 +20,8 @@ from penchant.weak.command_settings import Kind
 from penchant.weak.comparisons import OPTIONS, longer_first, read_comparisons, write_comparisons
 from penchant.weak.contract import Classifier, Example, Probabilities, Validation
 from penchant.weak.diagnostics import row_mean
-from penchant.weak.rows import LabelledRows, read_labelled, write_labels
+from penchant.weak.picture_sets import Part, is_picture_set, read_picture_set
+from penchant.weak.rows import LabelledRows, example_fields, read_labelled, write_labels
 from penchant.weak.semi_supervised.confident_learning import ConfidentClassifier
 from penchant.weak.semi_supervised.report import Suspect
 
@@ -36,10 +37,17 @@ def read_rows(
     order_known: bool = True,
     labels: bool = True,
     columns: Columns | None = None,
+    part: Part = "train",
 ) -> LabelledRows:
-    """Read a file's rows: texts with classes, or pairs of responses; arguments as for `read_labelled`."""
+    """Read a file's rows: texts or pictures with classes, or pairs of responses; arguments as for `read_labelled`.
+
+    Args:
+        part: which part of a set of pictures is read.
+    """
     if task == "comparisons":
         return read_comparisons(source, labels=labels, columns=columns)
+    if is_picture_set(source):
+        return read_picture_set(source, part, names=names, labels=labels)
     return read_labelled(source, names=names, order_known=order_known, labels=labels, columns=columns)
 
 
@@ -158,8 +166,13 @@ def longer_share(rows: LabelledRows, probabilities: Probabilities) -> Estimate |
     return row_mean(prefers_longer[indices], rows.pick(indices.tolist()))
 
 
-def write_probabilities(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
-    """Write rows with their probabilities: texts as JSON lines, comparisons as a preference file.
+def write_probabilities(
+    rows: LabelledRows, probabilities: Probabilities, path: Path, *, keep_pictures: bool = False
+) -> None:
+    """Write rows with their probabilities: texts and pictures as JSON lines, comparisons as a preference file.
+
+    Args:
+        keep_pictures: see `write_labels`.
 
     Raises:
         RunError: the file cannot be written.
@@ -168,7 +181,7 @@ def write_probabilities(rows: LabelledRows, probabilities: Probabilities, path: 
         write_comparisons(rows, probabilities, path)
         return
     try:
-        write_labels(rows, probabilities, path)
+        write_labels(rows, probabilities, path, keep_pictures=keep_pictures)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror}") from error
 
@@ -179,10 +192,11 @@ def write_suspects(suspects: Sequence[Suspect], rows: LabelledRows, path: Path) 
     Raises:
         RunError: the file cannot be written.
     """
+    texts = rows.texts
     lines = [
         json.dumps(
             {
-                "text": rows.texts[suspect.row],
+                **example_fields(rows.examples[suspect.row], texts[suspect.row]),
                 "label": rows.names[suspect.given],
                 "suggested": rows.names[suspect.suggested],
                 "probability": round(suspect.probability, 6),

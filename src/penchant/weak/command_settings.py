@@ -58,7 +58,8 @@ class WeakLabel(Config):
     method: ClassVar[str] = "label"
 
     data: Annotated[DataPath, Field(min_length=1)]
-    """Rows to label: a file or hub id. Labels that they may have are not looked at."""
+    """Rows to label: a file or hub id, or pictures: `digits`, `fashion_mnist` (`digits:100` takes 100), a folder with a
+    folder per class. Labels that they may have are not looked at."""
     task: Kind = "classes"
     """Which class a text has; or `comparisons`: which of two responses to a prompt is preferred. Then all files are
     preference files of any layout, and supervisors are reward models."""
@@ -117,14 +118,16 @@ class WeakTrain(Config):
     command: ClassVar[str] = "weak train"
 
     data: Annotated[DataPath, Field(min_length=1)]
-    """Weakly labelled rows, as `penchant weak label` and `penchant weak sources` write them: a file or hub id. A column
-    `weight` says how much a row counts; rows of weight 0 are left out."""
+    """Weakly labelled rows, as `penchant weak label` and `penchant weak sources` write them: a file or hub id; pictures
+    by their places in a column `image`, as a folder per class, or a set (`digits`). A column `weight` says how much a
+    row counts; rows of weight 0 are left out."""
     task: Kind = "classes"
     """Which class a text has; or `comparisons`: which of two responses to a prompt is preferred. Then all files are
     preference files of any layout, and the student is a reward model."""
     student: StudentSpec
     """What learns: a probe (`student.model=...`), a small network (`student.name=mlp`), a language model
-    (`student.name=lm`), TF-IDF, or a class of your own (`student=mine.py:Mine`)."""
+    (`student.name=lm`), of pictures a convolutional network (`student.name=cnn`), TF-IDF, or a class of your own
+    (`student=mine.py:Mine`)."""
     loss: WeakLoss = CrossEntropy()
     """On the weak labels; a function of your own is named as `module:function`."""
     columns: dict[str, str | None] = Field(default_factory=dict)

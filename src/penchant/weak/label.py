@@ -40,7 +40,7 @@ def weak_label(config: WeakLabel) -> LabelledFile:
     saved = None if config.saved is None else _opened(config.saved, config)
     rows = read_rows(config.data, config.task, labels=False, columns=config.columns)
     probabilities, names = supervise(config, rows, saved)
-    write_probabilities(replace(rows, names=names), probabilities, out)
+    write_probabilities(replace(rows, names=names), probabilities, out, keep_pictures=True)
     return LabelledFile(
         rows=len(probabilities),
         path=str(out),

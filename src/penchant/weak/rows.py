@@ -1,5 +1,7 @@
 """Rows with labels from a file of one's own: classes by name or number, or probabilities, of a person or a model.
 
+A row has a text, or a picture (`penchant.weak.pictures`).
+
 For comparisons, whose rows are prompts with two responses, see `penchant.weak.comparisons`.
 """
 
@@ -24,6 +26,7 @@ from penchant.image import Image
 from penchant.tasks.spec import with_plain_prompt
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import Example, Probabilities, mark, marks_of
+from penchant.weak.pictures import DIGEST_FIELD, IMAGE_FIELD, keep_picture, picture_fields, read_picture
 
 Label = str | dict[str, object] | list[object]
 """A class by its name or number, or probabilities: by name, or in the order of the classes."""
@@ -136,7 +139,7 @@ def read_labelled(
         raise InputError(f"{source} has no rows")
     return LabelledRows(
         source,
-        tuple(row.text for row in rows),
+        _of_one_kind(rows, source),
         tuple(class_names),
         np.array(targets) if labels else None,
         tuple(row.group for row in rows),
@@ -149,7 +152,7 @@ class _Row:
     """A row as it was read; `label` is None where nobody asks for labels."""
 
     source: str
-    text: str
+    example: str | Image
     group: str
     label: Label | None
     weight: float | None = None
@@ -172,16 +175,16 @@ def _parse(source: str, split: str, columns: Columns, *, labels: bool) -> tuple[
             continue
         try:
             values = _renamed(row.values, columns)
-            text, label = _text(values), _label(values) if labels else None
-            weight = _weight(values) if labels else None
-            rows.append(_Row(row.source, text, str(values.get("group") or ""), label, weight))
+            example = _example(values, source)
+            label, weight = (_label(values), _weight(values)) if labels else (None, None)
+            rows.append(_Row(row.source, example, str(values.get("group") or ""), label, weight))
         except RowError as error:
             problems.append(f"{row.source}: {error}".replace("data.columns", "columns"))
     return rows, problems
 
 
 def _require_fields(columns: Columns) -> None:
-    fields = (*TEXT_FIELDS, *LABEL_FIELDS, "group")
+    fields = (*TEXT_FIELDS, IMAGE_FIELD, DIGEST_FIELD, *LABEL_FIELDS, "group")
     for field, column in columns.items():
         if field not in fields and column is not None:
             advice = f"; did you mean columns={{{column}: {field}}}?" if column in fields else ""
@@ -215,15 +218,21 @@ def among(rows: LabelledRows, known_marks: Set[str]) -> list[int]:
     return [index for index, row_marks in enumerate(marks(rows)) if row_marks & known_marks]
 
 
-def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
+def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path, *, keep_pictures: bool = False) -> None:
     """Write a JSON line per row: text, group where there is one, the most probable class, all probabilities by name.
+
+    In place of a picture stand its path and its digest.
+
+    Args:
+        keep_pictures: whether those that are in no file are written too, into a folder beside it.
 
     Raises:
         OSError: it cannot be written; what was there stays.
     """
     lines = []
-    for text, group, row in zip(rows.texts, rows.groups, probabilities, strict=True):
-        content: dict[str, object] = {"text": text}
+    folder = path.with_name(f"{path.stem}-images") if keep_pictures else None
+    for example, text, group, row in zip(rows.examples, rows.texts, rows.groups, probabilities, strict=True):
+        content = example_fields(example, text, folder)
         if group:
             content["group"] = group
         content["label"] = rows.names[int(row.argmax())]
@@ -232,14 +241,40 @@ def write_labels(rows: LabelledRows, probabilities: Probabilities, path: Path) -
     atomic_write(path, "\n".join(lines) + "\n")
 
 
+def example_fields(example: Example, text: str, folder: Path | None = None) -> dict[str, object]:
+    """Return what a line says of an example: its text, or of a picture its path and digest.
+
+    Args:
+        folder: where pictures are written that are in no file; None writes none.
+    """
+    if isinstance(example, Image):
+        return {**(picture_fields(example) if folder is None else keep_picture(example, folder))}
+    return {"text": text}
+
+
+def _of_one_kind(rows: Sequence[_Row], source: str) -> tuple[Example, ...]:
+    """Return the examples; refuse texts and pictures in one file."""
+    pictures = [row for row in rows if isinstance(row.example, Image)]
+    if 0 < len(pictures) < len(rows):
+        raise InputError(
+            f"{source}: {len(pictures)} rows have a picture (the first is {pictures[0].source}), others not"
+        )
+    return tuple(row.example for row in rows)
+
+
+def _example(values: RowValues, source: str) -> str | Image:
+    # a text beside a picture describes it, and is no example of its own
+    return read_picture(values, source) if values.get(IMAGE_FIELD) else _text(values)
+
+
 def _text(values: Mapping[str, object]) -> str:
     # the first that is there: a row with `text` and `prompt` is read by its text
     name = next((name for name in TEXT_FIELDS if name in values), None)
     if name is None:
         raise RowError(
             "missing",
-            f"no text: expected a field {' or '.join(TEXT_FIELDS)}, got {', '.join(values)}; name the columns "
-            "(columns='{text: ..., label: ...}')",
+            f"no text: expected a field {' or '.join(TEXT_FIELDS)} (or {IMAGE_FIELD}), got {', '.join(values)}; "
+            "name the columns (columns='{text: ..., label: ...}')",
         )
     return as_text(values[name], name)
 

@@ -13,6 +13,7 @@ import torch
 
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write, remove
+from penchant.image import Image
 from penchant.losses.weak_custom import check_weak_loss
 from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CustomWeakLoss
 from penchant.metrics.estimates import Coefficient
@@ -95,7 +96,12 @@ class TrainingRows:
             order_known = config.classes is not None
             # with the classes of the other rows; the order of lists is known by `classes` alone
             test = read_rows(
-                config.test, config.task, names=rows.names, order_known=order_known, columns=config.columns
+                config.test,
+                config.task,
+                names=rows.names,
+                order_known=order_known,
+                columns=config.columns,
+                part="test",
             )
             _refuse_overlap(rows, test, config.test)
         # those without a weight have a label all the same: they are no rows without one
@@ -253,7 +259,8 @@ def _measured(
     if config.task == "comparisons":
         assert held_out.targets is not None
         preference = LongerPreference(longer_share(held_out, predicted), longer_share(held_out, held_out.targets))
-    if config.templates:
+    # a template is for texts
+    if config.templates and not isinstance(held_out.examples[0], Image):
         reworded = [[in_other_words(example, form) for example in held_out.inputs] for form in config.templates]
         classes = [predicted.argmax(-1), *(student.predict_proba(examples).argmax(-1) for examples in reworded)]
         agrees_with_itself = consistency(classes, clusters_of(held_out))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.weak.classifiers.cnn import CnnClassifier
 from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.classifiers.registry import make_classifier
 from penchant.weak.command_rows import fit_to_rows, read_rows
@@ -68,7 +69,7 @@ def unlabeled_use(
     The control has the same seed, start, steps and labelled batches, and a small network's features are standardized
     over the same rows. Of label vectors only the hidden layer starts alike.
     """
-    report = student.report if isinstance(student, MlpClassifier | SelfTrainedClassifier) else None
+    report = student.report if isinstance(student, MlpClassifier | CnnClassifier | SelfTrainedClassifier) else None
     if report is None or isinstance(config.student, OwnClassifier):
         return None
     # an algorithm for wrong labels may have none; any other has refused to learn without
@@ -76,7 +77,7 @@ def unlabeled_use(
     control_settings = config.student.replace(algorithm=Supervised())
     control = make_classifier(control_settings, names=trained.names, loss=config.loss, seed=config.seed)
     # any other classifier than a small network has no use for them
-    seen = inputs if isinstance(control, MlpClassifier) else None
+    seen = inputs if isinstance(control, MlpClassifier | CnnClassifier) else None
     fit_to_rows(control, trained, classes=len(trained.names), unlabeled=seen)
     control_accuracy = gain = None
     if test is not None:

@@ -1,0 +1,74 @@
+"""Pictures in files of rows: a column `image` with the place of a picture or its bytes, and `sha256`, which is checked.
+
+A place is looked for beside the file first, so that a folder of pictures can move with its list, and then from where
+the command runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from penchant.data.sources.values import RowError, describe
+from penchant.errors import InputError
+from penchant.files import atomic_write
+from penchant.image import Image
+
+IMAGE_FIELD, DIGEST_FIELD = "image", "sha256"
+PNG = b"\x89PNG"
+
+
+def read_picture(values: Mapping[str, object], source: str) -> Image:
+    """Return the picture of a row.
+
+    Args:
+        values: with `image`: a path, or the mapping of `datasets` with `bytes` or `path`. source: the file of the row.
+
+    Raises:
+        RowError: no such file, no picture, a broken one, or another one than its `sha256` says.
+    """
+    value = values[IMAGE_FIELD]
+    if isinstance(value, Mapping):
+        value = value.get("bytes") or value.get("path")
+    if not isinstance(value, str | bytes) or not value:
+        raise RowError("type", f"field '{IMAGE_FIELD}': expected the path of a picture, got {describe(value)}")
+    try:
+        image = Image.make(value if isinstance(value, bytes) else _find(value, source))
+        # now, not in the middle of a training: a header may be whole where the pixels are not
+        image.decode()
+    except InputError as error:
+        raise RowError("value", f"field '{IMAGE_FIELD}': {error}") from error
+    expected = values.get(DIGEST_FIELD)
+    if expected and expected != image.sha256:
+        raise RowError(
+            "value", f"{image.name} is another picture than the one that was listed: its {DIGEST_FIELD} differs"
+        )
+    return image
+
+
+def _find(place: str, source: str) -> str:
+    """Return the path of a picture that a row of a file names."""
+    folder = Path(source) if Path(source).is_dir() else Path(source).parent
+    beside = folder / Path(place).expanduser()
+    return str(beside) if beside.exists() else place
+
+
+def picture_fields(image: Image) -> dict[str, str]:
+    """Return what a row says of a picture: where it is (or what it is called), and its digest."""
+    return {IMAGE_FIELD: image.path or image.name, DIGEST_FIELD: image.sha256}
+
+
+def keep_picture(image: Image, folder: Path) -> dict[str, str]:
+    """Return what a row says of a picture; one that is in no file is written into the folder, named from its parent.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if image.path:
+        return picture_fields(image)
+    # a picture of a set, or one made of pixels: whoever reads the rows needs it
+    file = folder / f"{image.sha256[:16]}{'.png' if image.content.startswith(PNG) else ''}"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(file, image.content)
+    return {IMAGE_FIELD: f"{folder.name}/{file.name}", DIGEST_FIELD: image.sha256}
