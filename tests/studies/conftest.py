@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,11 +22,22 @@ TRAIN = ("Ann went out.", "Bob sang.", "Cleo fell.", "Dan ran home.", "Eve is he
 EVAL = ("Gus came.", "Hal saw it.", "Ida left.", "Joe won.")
 
 
+class FastPython:
+    """Stands for `sys` where a server of workers is started; the process that it forks from starts when one is."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self.request = request
+
+    @property
+    def executable(self) -> str:
+        return str(self.request.getfixturevalue("program_folder") / "penchant")
+
+
 @pytest.fixture(scope="module", autouse=True)
-def start_workers_fast(program_folder: Path) -> Iterator[None]:
+def start_workers_fast(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every server of workers is a fork of a process that has torch, also those that `main(["study", ...])` starts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executor, "sys", SimpleNamespace(executable=str(program_folder / "penchant")))
+        patch.setattr(executor, "sys", FastPython(request))
         yield
 
 
