@@ -16,7 +16,7 @@ WEIGHTS := $(VENV)/share/penchant/weights
 help:
 	@echo "make demo      install, then compare five methods on a small model of ours and write an HTML page"
 	@echo "               (make demo MODEL=smollm2-135m: DPO on SmolLM2-135M, and its report)"
-	@echo "make test      install, then run the tests (about 4 minutes on 2 quiet cores)"
+	@echo "make test      install, then run the tests (about 6 minutes on 2 quiet cores)"
 	@echo "make test-all  the slow tests too"
 	@echo "make test-postgres  the page for people on PostgreSQL (installs Debian's, starts a cluster for the tests only)"
 	@echo "make check     format, lint, types, and limits on names and sizes"

@@ -254,6 +254,7 @@ def _rate_coverage(prompts: int, size: int, alike: float, strength: float, slope
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # of 100 prompts it takes minutes of a quiet processor
 @pytest.mark.parametrize("prompts", [16, 38, 100])
 def test_win_rates_at_equal_lengths_are_covered(prompts: int) -> None:
     for size, alike in ((1, 0.0), (3, 0.6), (6, 0.6), (MIXED, 0.0)):
