@@ -302,7 +302,8 @@ def test_a_slip_in_a_setting_imports_the_settings_of_its_method_alone() -> None:
         "import sys; from penchant.cli.main import main\n"
         "assert main(['train', 'dpo', 'lerning_rate=1']) == 2\n"
         "methods = {name for name in sys.modules if name.startswith(('penchant.methods.', 'penchant.rounds'))}\n"
-        "assert methods == {'penchant.methods.dpo'}, methods"
+        "assert methods == {'penchant.methods.dpo'}, methods\n"
+        "import gc; assert gc.isenabled() and gc.get_freeze_count() > 1000"
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
