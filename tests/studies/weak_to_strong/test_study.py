@@ -644,15 +644,15 @@ def test_no_truth_reaches_a_fine_tuned_student(
         assert same == (name.startswith("weak-") or name == "random|0"), name
 
 
-@pytest.mark.parametrize("name", ["laptop", "small", "medium", "paper"])
+@pytest.mark.parametrize("name", ["laptop", "depth", "subjectivity", "small", "medium", "paper"])
 def test_presets_ask_for_stages(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from penchant.config import load_config
     from penchant.studies.core.definition import preset_file
-    from penchant.studies.weak_to_strong import grid as module
+    from penchant.studies.weak_to_strong import task_stages
 
-    monkeypatch.setattr(module, "model_content", lambda name: name)
+    monkeypatch.setattr(task_stages, "model_content", lambda name: name)
     config = load_config(WeakToStrongConfig, preset_file(name, "weak-to-strong"))
-    tasks = [task for grid in module.weak_grid(config) for task in grid.stages()]
+    tasks = [task for grid in weak_grid(config) for task in grid.stages()]
     assert len({task.address for task in tasks}) == len(tasks)
     assert all(need.address in {task.address for task in tasks} for task in tasks for need in task.needs.values())
 

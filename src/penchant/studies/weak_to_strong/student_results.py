@@ -44,8 +44,7 @@ from penchant.studies.weak_to_strong.summary import (
     StudentResult,
     Training,
 )
-from penchant.studies.weak_to_strong.task_grid import TaskGrid, network_of
-from penchant.studies.weak_to_strong.task_stages import is_prompted
+from penchant.studies.weak_to_strong.task_grid import TaskGrid, is_prompted, network_of
 from penchant.weak.labels import labels
 from penchant.weak.results import ReliabilityPoint
 from penchant.weak.settings import (

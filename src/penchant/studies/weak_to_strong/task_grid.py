@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
+from penchant.models.builtin import ENCODERS
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.stage import Stage
-from penchant.weak.settings import LanguageModel, Probe
+from penchant.weak.settings import ClassifierSpec, LanguageModel, Probe
 
 Reader = tuple[str, Dtype, bool]
 """A model that is probed, its dtype, and whether it learned the texts first."""
@@ -78,6 +80,11 @@ def network_of(spec: Probe | LanguageModel) -> ModelConfig:
         return ModelConfig(name=spec.model)
     # without adapters, for language modelling trains all weights; the device is an input and no part of an address
     return spec.network.model_copy(update={"lora": None, "device": "auto"})
+
+
+def is_prompted(spec: ClassifierSpec) -> TypeGuard[Probe | LanguageModel]:
+    """Return whether there is a language model behind a student, which can be asked in words."""
+    return isinstance(spec, Probe | LanguageModel) and spec.model not in ENCODERS
 
 
 class TaskGrids(tuple[TaskGrid, ...]):

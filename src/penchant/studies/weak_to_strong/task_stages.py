@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeGuard
 
 from penchant.errors import InputError
 from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CrossEntropy, CustomWeakLoss
-from penchant.models.builtin import ENCODERS
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.address import data_content, model_content
 from penchant.studies.core.stage import Stage, absolute
@@ -30,6 +28,7 @@ from penchant.studies.weak_to_strong.stage_settings import (
     TaskClasses,
 )
 from penchant.studies.weak_to_strong.task_grid import (
+    is_prompted,
     network_of,
     read_by,
 )
@@ -248,11 +247,6 @@ class TaskStages:
             task=self.classes, classifier=classifier, loss=CrossEntropy(), truth="all", templates=(), seed=seed
         )
         return self.stage("student", ["prompted", network.name, f"seed {seed}"], settings, inputs, needs, seed)
-
-
-def is_prompted(spec: ClassifierSpec) -> TypeGuard[Probe | LanguageModel]:
-    """Return whether there is a language model behind a student, which can be asked in words."""
-    return isinstance(spec, Probe | LanguageModel) and spec.model not in ENCODERS
 
 
 def _slug(name: str) -> str:
