@@ -53,6 +53,7 @@ def text_list(rows: Sequence[tuple[str, str]], *, indent: str = "  ", width: int
     names = max([width, *(_columns(name) for name, _ in cells)])
     if max(_columns(value) for _, value in cells) + names + len(GAP) + len(indent) <= terminal_width():
         return [_line(row, (names, 0), indent) for row in cells]
+    # a value that stands far behind its name would be broken by the terminal
     return [line for name, value in cells for line in wrapped(f"{name}: {value}".rstrip(), indent=indent)]
 
 

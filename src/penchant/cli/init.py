@@ -94,11 +94,13 @@ def _draft_labels(config: Init, out: Path) -> bool:
     if look is None:
         return False
     if look.sources:
+        # before a command is shown that would refuse them
         check_votes(look)
         commands = votes_commands(look)
         print("\n".join([*votes_words(look), "no settings are needed:", *(f"  {command}" for command in commands)]))
         return True
     write_text(out, labels_yaml(look, config.split, shlex.quote(str(out))))
+    # as it will be read: a draft that does not run would be a mistake of ours
     load_config(WeakTrain, str(out))
     print(f"{config.path}: {look.rows} rows, each a text with a class (the column `{look.label}`): for weak train")
     print(f"estimate with word counts: {look.time}")

@@ -109,6 +109,7 @@ def labels_yaml(look: LabelsLook, split: str, out: str) -> str:
     Raises:
         InputError: rows that `penchant weak train` would refuse.
     """
+    # a column that has the name of its field needs no word
     columns = {
         name: column
         for name, column in (("text", look.text), ("label", look.label))
@@ -127,6 +128,7 @@ def _labels_lines(look: LabelsLook, columns: Mapping[str, str], shares: Mapping[
     ending = f" and {len(shares) - 10} more classes" if len(shares) > 10 else ""
     yield from comment(f"{look.path}: {count(look.rows, 'row')} with a class: {classes}{ending}")
     yield from comment(f"Estimate with word counts: {look.time}, about {MEMORY['labels']} of memory.")
+    # a held-out fifth would have one of them, or none
     rare = [name for name, number in shares.items() if number < 5]
     if look.ignored:
         yield from comment(f"Not read: {listing(look.ignored[:10])}")
@@ -163,6 +165,7 @@ def votes_commands(look: LabelsLook) -> list[str]:
     if look.ignored:
         settings.append(f"ignore=[{', '.join(map(yaml_text, look.ignored))}]")
     commands = [["penchant", "weak", "sources", look.path, *settings]]
+    # votes without texts give labels that nothing can learn from
     if look.text is not None:
         commands.append(["penchant", "weak", "train", f"data={folder}/labels.jsonl", "student=tfidf"])
     return [shlex.join(command) for command in commands]
@@ -207,6 +210,7 @@ def _is_text(cells: Sequence[str]) -> bool:
 
 def _holds_classes(name: str, cells: Sequence[str]) -> bool:
     """Return whether a column has few values that come again and again."""
+    # an empty cell abstains
     present = [cell for cell in cells if cell]
     values = set(present)
     return (
@@ -225,6 +229,7 @@ def _repeats(cells: Sequence[str]) -> bool:
 def _sharing(names: Sequence[str], cells: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the columns that name classes of each other's: those of several sources. Metadata shares no values."""
     values = {name: set(cells[name]) - {"", "-1"} for name in names}
+    # one shared class is enough: rules often vote for one class alone
     sources = [name for name in names if any(values[name] & values[other] for other in names if other != name)]
     classes = set().union(*(values[name] for name in sources)) if sources else set()
     return sources if len(sources) > 1 and 2 <= len(classes) <= MOST_CLASSES else []

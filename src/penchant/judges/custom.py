@@ -203,6 +203,7 @@ def _make(factory: str, settings: Mapping[str, object]) -> Judge:
     # a class has a `judge_many` too, which lacks its object: a function that gives a class was meant to call it
     if isinstance(candidate, type) or not callable(judge_many):
         kind = f"the class {candidate.__name__}" if isinstance(candidate, type) else f"a {type(candidate).__name__}"
+        # of an object its class says most, of a function what it returned
         found = f"it is {kind}"
         if inspect.isfunction(made_by) and not callable(judge_many):
             # most likely meant as a judge itself, whose answer does not depend on the question

@@ -203,6 +203,7 @@ def log_code_warnings(settings: object) -> list[str]:
 
     A script prints them when its run begins; `result.json` has them only at the end.
     """
+    # at once, since a run may take hours, and its code may change meanwhile
     warnings = code_warnings(settings)
     for warning in warnings:
         log.warning("%s", warning)

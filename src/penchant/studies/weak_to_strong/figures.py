@@ -101,6 +101,7 @@ def _names(study: WeakToStrongSummary, *, wrapped: bool = False) -> list[str]:
 def _shared_beginning(names: Sequence[str]) -> str:
     """Return the model that all of several names begin with, such as "smollm2-135m, " before a layer."""
     distinct = set(names)
+    # labels of a model cut after a layer are written with a comma, and no other
     model, comma, _ = names[0].partition(", ")
     beginning = f"{model}{comma}"
     return beginning if comma and len(distinct) > 1 and all(name.startswith(beginning) for name in distinct) else ""
