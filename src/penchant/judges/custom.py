@@ -204,17 +204,17 @@ def _make(factory: str, settings: Mapping[str, object]) -> Judge:
     if isinstance(candidate, type) or not callable(judge_many):
         kind = f"the class {candidate.__name__}" if isinstance(candidate, type) else f"a {type(candidate).__name__}"
         # of an object its class says most, of a function what it returned
-        found = f"it is {kind}"
+        finding = f"it is {kind}"
         if inspect.isfunction(made_by) and not callable(judge_many):
             # most likely meant as a judge itself, whose answer does not depend on the question
-            found = (
+            finding = (
                 f"it takes no question, so it was called with `judge.settings` to make a judge, and returned "
                 f"{_excerpt(candidate)}: give a function of one question, which has `prompt`, `a` and `b`, that "
                 "returns 'a', 'b' or 'tie'; or one that returns a judge"
             )
         raise OWN_JUDGES.refusal(
             factory,
-            f"expected a judge, which has `judge_many(questions, done)`, but {found}: see penchant.judges.contract",
+            f"expected a judge, which has `judge_many(questions, done)`, but {finding}: see penchant.judges.contract",
         )
     _check_call(factory, judge_many)
     judge: Judge = candidate

@@ -163,9 +163,9 @@ def _number(reward_name: str, index: int, pairs: Sequence[tuple[str, str]], resu
         value: object = result.item() if hasattr(result, "item") and getattr(result, "ndim", None) == 0 else result
     except Exception as error:  # a tensor without numbers, such as one on torch's device `meta`
         device = getattr(result, "device", None)
-        place = "" if device is None else f" on the device `{device}`"
+        where = "" if device is None else f" on the device `{device}`"
         raise InputError(
-            f"{reward_name} returned a {type(result).__name__}{place} whose numbers cannot be read "
+            f"{reward_name} returned a {type(result).__name__}{where} whose numbers cannot be read "
             f"({describe_error(error)}); return a list of floats, such as `scores.tolist()`"
         ) from error
     if isinstance(value, Real) and math.isfinite(number := _float(value)):
