@@ -330,7 +330,7 @@ StudentSpec = Annotated[Annotated[_Student, Field(discriminator="name")], Before
 
 def augmentations_of(student: StudentSpec) -> tuple[Augmentation, ...]:
     """Return every change of rows that a student learns from: those of its views, and the noise of self-training."""
-    views = (*student.views.weak, *student.views.strong) if isinstance(student, Mlp | Cnn) else ()
+    views = (*student.views.weak, *student.views.strong_examples) if isinstance(student, Mlp | Cnn) else ()
     algorithm = getattr(student, "algorithm", None)
     return (*views, *algorithm.noise) if isinstance(algorithm, SelfTraining) else views
 

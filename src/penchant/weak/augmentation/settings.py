@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -93,6 +94,28 @@ class RandAugment(Config):
 
 ImageAugmentation = Shift | Flip | CropImage | Cutout | RandAugment
 """Of pictures."""
+
+
+class FeatureNoise(Config):
+    """Add normal noise to the numbers that a network reads: features, pixels, or a language model's input embeddings.
+
+    It is drawn anew at each step.
+    """
+
+    name: Literal["noise"] = "noise"
+    scale: Annotated[float, Field(gt=0, le=100)] = 0.1
+    """Standard deviation of the noise, in those of each feature or of a channel; of input embeddings in the root mean
+    square of their numbers."""
+
+
+class ParameterNoise(Config):
+    """Add normal noise to the network's weights for the time of one view."""
+
+    name: Literal["parameter_noise"] = "parameter_noise"
+    scale: Annotated[float, Field(gt=0, le=100)] = 0.05
+    """Standard deviation of the noise, in the root mean square of each tensor of weights."""
+
+
 BUILT_IN_NAMES = (
     "word_dropout",
     "word_swap",
@@ -103,6 +126,8 @@ BUILT_IN_NAMES = (
     "random_crop",
     "cutout",
     "rand_augment",
+    "noise",
+    "parameter_noise",
 )
 OWN_AUGMENTATIONS = Door("augmentation", BUILT_IN_NAMES, kind="function")
 """Augmentations of the user's, by `module:function`."""
@@ -138,6 +163,16 @@ Augmentation = Annotated[
     BeforeValidator(_add_name),
 ]
 """One change of an example."""
+NetworkNoise = FeatureNoise | ParameterNoise
+"""Changes of what a network computes, not of the example: only a view that is asked of a network can have them."""
+StrongAugmentation = Annotated[
+    Annotated[
+        WordDropout | WordSwap | TextCrop | Reworded | ImageAugmentation | NetworkNoise | OwnAugmentation,
+        Field(discriminator="name"),
+    ],
+    BeforeValidator(_add_name),
+]
+"""One change of an example, or of what a network makes of it."""
 
 
 class Views(Config):
@@ -148,7 +183,26 @@ class Views(Config):
 
     weak: tuple[Augmentation, ...] = ()
     """Of the view whose class is taken for the truth; the example as it is if empty."""
-    strong: tuple[Augmentation, ...] = ()
-    """Of the view that learns from it; that of `weak` if empty."""
+    strong: tuple[StrongAugmentation, ...] = ()
+    """Of the view that learns from it; that of `weak` if no example is changed. Noise of features or weights, `noise`
+    and `parameter_noise`, comes on top of either."""
     copies: Annotated[int, Field(ge=1, le=1_000)] = 2
     """Of each augmented view, among which a step chooses."""
+
+    @property
+    def strong_examples(self) -> tuple[Augmentation, ...]:
+        """The changes of examples in the strong view."""
+        return tuple(change for change in self.strong if not isinstance(change, NetworkNoise))
+
+    @property
+    def feature_noise(self) -> float:
+        """Standard deviation of the noise on features; several add up as independent ones do."""
+        return self._total(FeatureNoise)
+
+    @property
+    def parameter_noise(self) -> float:
+        """Standard deviation of the noise on weights."""
+        return self._total(ParameterNoise)
+
+    def _total(self, kind: type[NetworkNoise]) -> float:
+        return math.hypot(*(change.scale for change in self.strong if isinstance(change, kind)))

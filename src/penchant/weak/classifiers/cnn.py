@@ -36,7 +36,7 @@ from penchant.weak.contract import (
     write_kind,
 )
 from penchant.weak.networks.cnn import ChangePixels, Cnns, CnnWeights, PictureViews, standardize
-from penchant.weak.networks.network import Network
+from penchant.weak.networks.network import Network, StrongNoise
 from penchant.weak.semi_supervised.arms import Arm, network_arms
 from penchant.weak.semi_supervised.loop import Steps, train_arms
 from penchant.weak.semi_supervised.report import UnlabeledReport
@@ -89,7 +89,7 @@ class CnnClassifier:
         settings, count = self.settings, len(weighted.examples)
         pixels = stack_images(images, settings.size)
         views = PictureViews.standardized(
-            pixels, change_of(settings.views.weak, "weak"), change_of(settings.views.strong, "strong")
+            pixels, change_of(settings.views.weak, "weak"), change_of(settings.views.strong_examples, "strong")
         )
         arm = Arm(
             self.seed,
@@ -110,7 +110,9 @@ class CnnClassifier:
             [each.seed for each in arms], channels=pixels.shape[1], width=settings.width, classes=soft.shape[1]
         )
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
-        trained = train_arms(Cnns(views, start, dropout=settings.dropout), algorithm, arms, steps)
+        strong_noise = StrongNoise(settings.views.feature_noise, settings.views.parameter_noise)
+        network = Cnns(views, start, dropout=settings.dropout, strong_noise=strong_noise)
+        trained = train_arms(network, algorithm, arms, steps)
         self._weights, self._scaling = _weights_of(trained.network), (views.mean, views.scale)
         self._size = (pixels.shape[-1], pixels.shape[-2])
         self.report = trained.reports[0] if trained.reports else None
@@ -200,7 +202,7 @@ def change_of(augmentations: Sequence[Augmentation], view: str) -> ChangePixels 
         name = getattr(other, "label", getattr(other, "name", ""))
         raise InputError(
             f"`views.{view}` has {name}, which is none of the changes of pictures that a network makes at each step: "
-            "shift, flip, random_crop, cutout, rand_augment"
+            "shift, flip, random_crop, cutout, rand_augment; in the strong view also noise and parameter_noise"
         )
     return (lambda pixels, stream: augment_pixels(pixels, pictures, stream)) if pictures else None
 

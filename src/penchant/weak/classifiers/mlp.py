@@ -36,7 +36,7 @@ from penchant.weak.contract import (
     write_kind,
 )
 from penchant.weak.networks.heads import FeatureViews, Heads, HeadWeights
-from penchant.weak.networks.network import Network
+from penchant.weak.networks.network import Network, StrongNoise
 from penchant.weak.semi_supervised.arms import Arm, network_arms
 from penchant.weak.semi_supervised.loop import Steps, train_arms
 from penchant.weak.semi_supervised.report import UnlabeledReport
@@ -125,7 +125,8 @@ class MlpClassifier:
             classes=soft.shape[1] + sum(attributes),
         )
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
-        network = Heads(views, start, dropout=settings.dropout, attributes=attributes)
+        strong_noise = StrongNoise(settings.views.feature_noise, settings.views.parameter_noise)
+        network = Heads(views, start, dropout=settings.dropout, attributes=attributes, strong_noise=strong_noise)
         trained = train_arms(network, algorithm, arms, steps)
         # a saved network has to scale what it is asked about as it scaled what it learned
         self._weights, self._scaling = _weights_of(trained.network), (views.mean, views.scale)
@@ -139,7 +140,7 @@ class MlpClassifier:
         plain, views = self.features(examples), self.settings.views
         weak = self._copies(examples, views.weak, self.seed, views)
         return FeatureViews.standardized(
-            plain, weak, self._copies(examples, views.strong, self.seed + STRONG_SEED, views)
+            plain, weak, self._copies(examples, views.strong_examples, self.seed + STRONG_SEED, views)
         )
 
     def _copies(

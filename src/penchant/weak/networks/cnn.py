@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, group_norm, max_pool2d, relu
 
-from penchant.weak.networks.network import ViewName
+from penchant.weak.networks.network import NO_NOISE, StrongNoise, ViewName
 from penchant.weak.networks.streams import Stream
 
 KERNEL, GRID, CHANNELS_PER_NORM = 3, 2, 8
@@ -127,12 +127,15 @@ class Cnns:
 
     Args:
         dropout: share of what the last layer sees that noise sets to 0.
+        strong_noise: of the strong view alone, on top of its augmentations.
     """
 
-    def __init__(self, views: PictureViews, weights: CnnWeights, *, dropout: float) -> None:
-        self.views, self.weights, self.dropout = views, weights, dropout
+    def __init__(
+        self, views: PictureViews, weights: CnnWeights, *, dropout: float, strong_noise: StrongNoise = NO_NOISE
+    ) -> None:
+        self.views, self.weights, self.dropout, self.strong_noise = views, weights, dropout, strong_noise
         self.arms, self.classes = weights.out_bias.shape
-        self.has_noise, self.has_views = dropout > 0, views.strong is not views.weak
+        self.has_noise, self.has_views = dropout > 0, views.strong is not views.weak or strong_noise.any
         # leaves of the graph: whoever made the weights may have computed them
         for weight in self.trained():
             weight.requires_grad_(True)
@@ -146,9 +149,15 @@ class Cnns:
             pixels = change(pixels, stream)
         return standardize(pixels, views.mean, views.scale)
 
-    def classify(self, inputs: Tensor, noise: Stream | None) -> Tensor:
+    def classify(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> Tensor:
         """Return logits, shape (arms, batch, classes)."""
-        return self.weights.logits(inputs, noise, self.dropout)
+        weights = self.weights
+        if view == "strong" and noise is not None and self.strong_noise.any:
+            inputs = self.strong_noise.on_features(inputs, noise)
+            weights = CnnWeights(
+                **{name: self.strong_noise.on_weights(part, noise) for name, part in vars(weights).items()}
+            )
+        return weights.logits(inputs, noise, self.dropout)
 
     def trained(self) -> list[Tensor]:
         """Return the weights of all arms."""
@@ -157,7 +166,7 @@ class Cnns:
     def copy(self) -> Self:
         """Return networks with weights of their own and the same pictures."""
         weights = CnnWeights(**{name: part.detach().clone() for name, part in vars(self.weights).items()})
-        return type(self)(self.views, weights, dropout=self.dropout)
+        return type(self)(self.views, weights, dropout=self.dropout, strong_noise=self.strong_noise)
 
 
 def standardize(pixels: Tensor, mean: Tensor, scale: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from penchant.weak.networks.network import ViewName
+from penchant.weak.networks.network import NO_NOISE, StrongNoise, ViewName
 from penchant.weak.networks.streams import Stream
 
 
@@ -91,14 +91,22 @@ class Heads:
     Args:
         dropout: share of features and of hidden states that noise sets to 0.
         attributes: classes of further heads on the hidden layer, whose weights stand after those of the task's.
+        strong_noise: of the strong view alone, on top of its augmentations.
     """
 
     def __init__(
-        self, views: FeatureViews, weights: HeadWeights, *, dropout: float, attributes: tuple[int, ...] = ()
+        self,
+        views: FeatureViews,
+        weights: HeadWeights,
+        *,
+        dropout: float,
+        attributes: tuple[int, ...] = (),
+        strong_noise: StrongNoise = NO_NOISE,
     ) -> None:
         self.views, self.weights, self.dropout, self.attributes = views, weights, dropout, attributes
         self.arms, self.classes = len(weights.out_bias), weights.out_bias.shape[1] - sum(attributes)
-        self.has_noise, self.has_views = dropout > 0, views.strong is not views.weak
+        self.strong_noise = strong_noise
+        self.has_noise, self.has_views = dropout > 0, views.strong is not views.weak or strong_noise.any
         # leaves of the graph: whoever made the weights may have computed them
         for weight in self.trained():
             weight.requires_grad_(True)
@@ -111,13 +119,19 @@ class Heads:
             return copies[0][rows]
         return copies[stream.integers(len(copies), rows.shape[1]), rows]
 
-    def classify(self, inputs: Tensor, noise: Stream | None) -> Tensor:
+    def classify(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> Tensor:
         """Return logits of the task's head, shape (arms, batch, classes)."""
-        return self.every_head(inputs, noise)[0]
+        return self.every_head(inputs, noise, view)[0]
 
-    def every_head(self, inputs: Tensor, noise: Stream | None) -> tuple[Tensor, ...]:
+    def every_head(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> tuple[Tensor, ...]:
         """Return logits of the task's head and of each attribute's, shape (arms, batch, its classes)."""
-        logits = self.weights.logits(inputs, noise, self.dropout)
+        weights = self.weights
+        if view == "strong" and noise is not None and self.strong_noise.any:
+            inputs = self.strong_noise.on_features(inputs, noise)
+            weights = HeadWeights(
+                **{name: self.strong_noise.on_weights(part, noise) for name, part in vars(weights).items()}
+            )
+        logits = weights.logits(inputs, noise, self.dropout)
         return logits.split((self.classes, *self.attributes), -1)
 
     def trained(self) -> list[Tensor]:
@@ -127,4 +141,6 @@ class Heads:
     def copy(self) -> Self:
         """Return heads with weights of their own and the same features."""
         weights = HeadWeights(**{name: part.detach().clone() for name, part in vars(self.weights).items()})
-        return type(self)(self.views, weights, dropout=self.dropout, attributes=self.attributes)
+        return type(self)(
+            self.views, weights, dropout=self.dropout, attributes=self.attributes, strong_noise=self.strong_noise
+        )

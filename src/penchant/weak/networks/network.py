@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
 from torch import Tensor
@@ -10,6 +11,39 @@ from penchant.weak.networks.streams import Stream
 
 ViewName = Literal["weak", "strong"]
 """Two views of a row: nearly as it is, and augmented. A network without an augmentation has one in both places."""
+
+
+@dataclass(frozen=True)
+class StrongNoise:
+    """Noise of the strong view alone: standard deviations, see `penchant.weak.augmentation.settings`.
+
+    Attributes:
+        features: of each number that the network reads, in that number's own standard deviation.
+        weights: of each weight, in the root mean square of its tensor.
+    """
+
+    features: float = 0.0
+    weights: float = 0.0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any."""
+        return self.features > 0 or self.weights > 0
+
+    def on_features(self, inputs: Tensor, stream: Stream) -> Tensor:
+        """Return standardized inputs, shape (arms, ...), with noise."""
+        return inputs + self.features * stream.normal(*inputs.shape[1:]) if self.features else inputs
+
+    def on_weights(self, weights: Tensor, stream: Stream) -> Tensor:
+        """Return a tensor of weights, shape (arms, ...), with noise in proportion to each arm's own."""
+        if not self.weights:
+            return weights
+        # of the weights as they are, and no gradient by way of the scale
+        scale = weights.detach().flatten(1).square().mean(1).sqrt().view(-1, *[1] * (weights.ndim - 1))
+        return weights + self.weights * scale * stream.normal(*weights.shape[1:])
+
+
+NO_NOISE = StrongNoise()
 
 
 class Network(Protocol):
@@ -36,8 +70,12 @@ class Network(Protocol):
             Shape (arms, batch, ...).
         """
 
-    def classify(self, inputs: Tensor, noise: Stream | None) -> Tensor:
-        """Return logits, shape (arms, batch, classes), with noise from the stream, or without."""
+    def classify(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> Tensor:
+        """Return logits, shape (arms, batch, classes), with noise from the stream, or without.
+
+        Args:
+            view: the strong one may have noise of its own, in features and weights; without a stream it has none.
+        """
 
     def trained(self) -> list[Tensor]:
         """Return the weights that train; the first dimension is that of the arms."""

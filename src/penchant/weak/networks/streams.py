@@ -38,6 +38,11 @@ class Stream:
         draws = [generator.random(shape, dtype=np.float32) for generator in self._generators]
         return torch.from_numpy(np.stack(draws)).to(self.device)
 
+    def normal(self, *shape: int) -> Tensor:
+        """Return draws of the standard normal distribution, shape (arms, *shape)."""
+        draws = [generator.standard_normal(shape, dtype=np.float32) for generator in self._generators]
+        return torch.from_numpy(np.stack(draws)).to(self.device)
+
     def integers(self, high: int, *shape: int) -> Tensor:
         """Return integers from 0 to high - 1, shape (arms, *shape)."""
         draws = [generator.integers(high, size=shape) for generator in self._generators]

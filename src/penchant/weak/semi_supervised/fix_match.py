@@ -50,7 +50,7 @@ class FixMatchObjective:
         # hard labels: a soft one would ask the network to stay as unsure as it is
         pseudo = one_hot(probabilities.argmax(-1), self.network.classes).float()
         inputs = self.network.inputs(unlabeled, "strong", self.rows.unlabeled_noise)
-        logits = self.network.classify(inputs, self.rows.unlabeled_noise)
+        logits = self.network.classify(inputs, self.rows.unlabeled_noise, "strong")
         unlabeled_loss = (misfit(logits, pseudo) * mask).mean(-1)
         assert self.monitor is not None
         self.monitor.add(pseudo, mask, logits.detach().softmax(-1), unlabeled_loss.detach())

@@ -49,7 +49,7 @@ class LabelVectorsObjective:
         unlabeled, noise = self.rows.deal_unlabeled(), self.rows.unlabeled_noise
         with torch.no_grad():
             weak = self.network.every_head(self.network.inputs(unlabeled, "weak", noise), None)
-        strong = self.network.every_head(self.network.inputs(unlabeled, "strong", noise), noise)
+        strong = self.network.every_head(self.network.inputs(unlabeled, "strong", noise), noise, "strong")
         disagreement = torch.stack([self._of_views(*views) for views in zip(weak, strong, strict=True)])
         self._watch(weak[0], strong[0], disagreement[0])
         total = losses.mean(-1) + self.settings.weight * disagreement.mean(0)

@@ -35,7 +35,7 @@ class MeanTeacherObjective:
         losses, labeled_logits = labeled_loss(self.network, self.rows, batch, step, self.steps)
         unlabeled = self.rows.deal_unlabeled()
         inputs = self.network.inputs(unlabeled, "strong", self.rows.unlabeled_noise)
-        unlabeled_logits = self.network.classify(inputs, self.rows.unlabeled_noise)
+        unlabeled_logits = self.network.classify(inputs, self.rows.unlabeled_noise, "strong")
         with torch.no_grad():
             every_row = torch.cat([batch.rows, unlabeled], 1)
             teacher_inputs = self.teacher.inputs(every_row, "weak", self.teacher_noise)

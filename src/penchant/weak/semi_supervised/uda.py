@@ -35,7 +35,7 @@ class UdaObjective:
         # clamped: the logarithm of a probability that float32 rounds to 0
         sharpened = (confidence.clamp(min=1e-12).log() / settings.temperature).softmax(-1)
         inputs = self.network.inputs(unlabeled, "strong", self.rows.unlabeled_noise)
-        logits = self.network.classify(inputs, self.rows.unlabeled_noise)
+        logits = self.network.classify(inputs, self.rows.unlabeled_noise, "strong")
         unlabeled_loss = (misfit(logits, sharpened) * mask).mean(-1)
         assert self.monitor is not None
         self.monitor.add(sharpened, mask, logits.detach().softmax(-1), unlabeled_loss.detach())
