@@ -59,6 +59,33 @@ def test_it_learns_from_them_and_stands_beside_its_control(
     assert load_classifier(tmp_path / "run" / "classifier").predict_proba(texts).shape == (100, 2)
 
 
+def test_a_fine_tuned_language_model_stands_beside_plain_fine_tuning(
+    files: dict[str, str], stories: str, tmp_path: Path
+) -> None:
+    training = {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "early_stopping": True}
+    student: dict[str, object] = {
+        "name": "lm",
+        "model": stories,
+        "device": "cpu",
+        "training": training,
+        "views": {"strong": ["word_dropout"]},
+        "algorithm": {"name": "fixmatch", "threshold": {"threshold": 0.5}, "unlabeled_ratio": 1},
+    }
+    result = pt.weak_train(
+        files["data"], student=student, unlabeled=files["unlabeled"], templates=(), out=str(tmp_path / "run")
+    )
+    use = result.metrics["unlabeled"]
+    assert (use["algorithm"], use["rows"], use["left_out"]) == ("FixMatch", 90, 10)
+    assert use["report"]["mask_rate"] > 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "FixMatch learned from 90 rows without labels" in page
+    # the control is what plain fine-tuning gives, stopped by the same rows
+    control = pt.weak_train(
+        files["data"], student={**student, "algorithm": "supervised"}, templates=(), out=str(tmp_path / "control")
+    )
+    assert use["control_agreement"] == control.metrics["agreement"]["held_out"]
+
+
 def test_divide_mix_needs_none_and_says_how_it_divided_the_labels(
     files: dict[str, str], encoder: str, tmp_path: Path
 ) -> None:

@@ -18,9 +18,13 @@ from penchant.session.objects import CodeName, shown_name
 from penchant.weak.augmentation.settings import Augmentation, Cutout, RandAugment, Shift, Views
 from penchant.weak.semi_supervised.settings import (
     AnyAlgorithm,
+    FixMatch,
+    MeanTeacher,
     OuterAlgorithm,
     SelfTraining,
     Supervised,
+    TextAlgorithm,
+    Uda,
 )
 
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -187,7 +191,7 @@ class Words(Config):
 class LanguageModel(Config):
     """A language model that classifies: fine-tuned, in whole or by adapters, or as it is (`training: null`)."""
 
-    added_fields: ClassVar[frozenset[str]] = frozenset({"algorithm"})
+    added_fields: ClassVar[frozenset[str]] = frozenset({"algorithm", "confident_share", "views"})
 
     name: Literal["lm"] = "lm"
     model: Annotated[ModelName, Field(min_length=1)]
@@ -206,8 +210,14 @@ class LanguageModel(Config):
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
     longest: Annotated[int, Field(ge=8, le=1_000_000)] = 256
     """Tokens of a text that are read."""
-    algorithm: OuterAlgorithm = Supervised()
-    """How often it is trained, and on which labels: once (`supervised`), by `self_training`, `confident_learning`."""
+    algorithm: TextAlgorithm = Supervised()
+    """What is made of the labels, and of rows without them."""
+    confident_share: Annotated[float | None, Field(gt=0, le=1)] = None
+    """Of each class, keep the labels that their supervisor is surest of, this share of them and all that are certain;
+    every row then counts as one without a label too. All labels, and no such rows but those given, if not set."""
+    views: Views = Views()
+    """How texts are changed, anew at each step, for algorithms that compare two views of one. Labelled rows are seen in
+    the weak view."""
     rows: Rows = None
     """It learns from so many rows of those it could have; all if not given."""
 
@@ -219,6 +229,11 @@ class LanguageModel(Config):
         shots = f"{self.shot_count} shots, " if self.shot_count else ""
         words = "" if isinstance(self.reading, Head) else f", {shots}words"
         return f"{_short(self.model)}, {mode}{lora}{words}{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
+
+    @property
+    def learns_from_unlabeled(self) -> bool:
+        """Whether its steps have rows without labels too; what trains it several times is made around it."""
+        return isinstance(self.algorithm, MeanTeacher | FixMatch | Uda)
 
     @property
     def stops_early(self) -> bool:
@@ -242,6 +257,11 @@ class LanguageModel(Config):
         # an encoder has no language head, and no second way to fine-tune is built for it
         if self.model in ENCODERS:
             raise ValueError(f"{self.model!r} is an encoder, which predicts no text: take `name: probe`")
+        if self.learns_from_unlabeled and not (self.training and isinstance(self.reading, Head)):
+            raise ValueError(
+                f"{self.algorithm.name} trains a model with a head: take `reading: {{name: head}}` with `training`, or "
+                "`algorithm: self_training`"
+            )
         if self.training is None and isinstance(self.reading, Head):
             raise ValueError(
                 "a head that is not trained says nothing: set `reading: {name: words}`, or leave `training` as it is"
@@ -330,7 +350,9 @@ StudentSpec = Annotated[Annotated[_Student, Field(discriminator="name")], Before
 
 def augmentations_of(student: StudentSpec) -> tuple[Augmentation, ...]:
     """Return every change of rows that a student learns from: those of its views, and the noise of self-training."""
-    views = (*student.views.weak, *student.views.strong_examples) if isinstance(student, Mlp | Cnn) else ()
+    views = (
+        (*student.views.weak, *student.views.strong_examples) if isinstance(student, Mlp | Cnn | LanguageModel) else ()
+    )
     algorithm = getattr(student, "algorithm", None)
     return (*views, *algorithm.noise) if isinstance(algorithm, SelfTraining) else views
 

@@ -207,7 +207,8 @@ def _check_unchanged(folder: RunFolder, config: WeakTrain, record: JsonObject) -
     """
     if before := recorded_inputs(folder.path):  # a run that was killed before it was written began with nothing
         refuse_changed(folder.path, before, record["inputs"])
-    if not (isinstance(config.student, LanguageModel) and config.student.training):
+    tuned = isinstance(config.student, LanguageModel) and config.student.training is not None
+    if not tuned or (isinstance(config.student, LanguageModel) and config.student.learns_from_unlabeled):
         log.warning("%s keeps no checkpoints: it starts from the beginning", config.student.label)
 
 
@@ -250,7 +251,11 @@ def _refuse_overlap(rows: LabelledRows, test: LabelledRows, source: str) -> None
 
 
 def _measured(
-    config: WeakTrain, student: Classifier, rows: TrainingRows, predicted: Probabilities, started: float
+    config: WeakTrain,
+    student: Classifier,
+    rows: TrainingRows,
+    predicted: Probabilities,
+    started: float,
 ) -> StudentResult:
     """Measure the student on its own rows, on those held out, for which it says `predicted`, and on the test rows."""
     # on what it learned from, too: the difference is what it knows by heart
@@ -278,7 +283,13 @@ def _measured(
         test=accuracy,
         label_noise=noise,
         unlabeled=unlabeled_use(
-            config, student, trained=rows.trained, unlabeled=rows.unlabeled, held_out=held_out, test=rows.test
+            config,
+            student,
+            trained=rows.trained,
+            unlabeled=rows.unlabeled,
+            held_out=held_out,
+            test=rows.test,
+            stop_by=rows.stop_by,
         ),
         confident=student.noise if isinstance(student, ConfidentClassifier) else None,
         seconds=time.monotonic() - started,

@@ -8,17 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.weak.classifiers.cnn import CnnClassifier
+from penchant.weak.classifiers.language_model import LanguageModelClassifier
 from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.classifiers.registry import make_classifier
 from penchant.weak.command_rows import fit_to_rows, read_rows
 from penchant.weak.command_settings import WeakTrain
-from penchant.weak.contract import Classifier, Example, Probabilities
+from penchant.weak.contract import Classifier, Example, Probabilities, Validation
 from penchant.weak.diagnostics import drop_undecided, row_mean
 from penchant.weak.results import UnlabeledUse
 from penchant.weak.rows import LabelledRows, overlap
 from penchant.weak.semi_supervised.self_training import SelfTrainedClassifier
 from penchant.weak.semi_supervised.settings import Supervised
 from penchant.weak.settings import OwnClassifier
+
+REPORTING = MlpClassifier | CnnClassifier | LanguageModelClassifier | SelfTrainedClassifier
+"""Students that say what they made of rows without labels."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,17 @@ def unlabeled_use(
     unlabeled: UnlabeledRows | None,
     held_out: LabelledRows,
     test: LabelledRows | None,
+    stop_by: Validation | None,
 ) -> UnlabeledUse | None:
     """Train the student's control on the same labels, and measure both; None for a student without an algorithm.
 
     The control has the same seed, start, steps and labelled batches, and a small network's features are standardized
     over the same rows. Of label vectors only the hidden layer starts alike.
+
+    Args:
+        stop_by: texts with their labels that both stop early by, where they do.
     """
-    report = student.report if isinstance(student, MlpClassifier | CnnClassifier | SelfTrainedClassifier) else None
+    report = student.report if isinstance(student, REPORTING) else None
     if report is None or isinstance(config.student, OwnClassifier):
         return None
     # an algorithm for wrong labels may have none; any other has refused to learn without
@@ -78,7 +86,7 @@ def unlabeled_use(
     control = make_classifier(control_settings, names=trained.names, loss=config.loss, seed=config.seed)
     # any other classifier than a small network has no use for them
     seen = inputs if isinstance(control, MlpClassifier | CnnClassifier) else None
-    fit_to_rows(control, trained, classes=len(trained.names), unlabeled=seen)
+    fit_to_rows(control, trained, classes=len(trained.names), validation=stop_by, unlabeled=seen)
     control_accuracy = gain = None
     if test is not None:
         clear = drop_undecided(test)

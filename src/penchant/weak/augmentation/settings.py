@@ -205,4 +205,5 @@ class Views(Config):
         return self._total(ParameterNoise)
 
     def _total(self, kind: type[NetworkNoise]) -> float:
+        # variances of independent noise add up
         return math.hypot(*(change.scale for change in self.strong if isinstance(change, kind)))

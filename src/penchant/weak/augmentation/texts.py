@@ -22,11 +22,14 @@ from penchant.weak.augmentation.settings import (
 from penchant.weak.contract import Example, only_images, only_texts
 
 
-def augment(examples: Sequence[Example], augmentations: Sequence[Augmentation], seed: int) -> list[Example]:
+def augment(
+    examples: Sequence[Example], augmentations: Sequence[Augmentation], seed: int, *, must_change: bool = True
+) -> list[Example]:
     """Return changed examples: each augmentation on what the one before made.
 
     Args:
         seed: fixes what is drawn; an example's draws depend on its place.
+        must_change: refuse one that changes nothing; among a few examples that may be chance.
 
     Raises:
         InputError: an augmentation of words for what is no text, or of pictures for what is none; one that changes no
@@ -48,7 +51,7 @@ def augment(examples: Sequence[Example], augmentations: Sequence[Augmentation], 
                 for row, text in enumerate(texts)
             ]
         # a consistency loss on such a view would measure nothing
-        if changed == before and before:
+        if must_change and changed == before and before:
             raise InputError(
                 f"the augmentation {_label(augmentation)} changes none of the {len(before)} examples: leave it out, or "
                 "choose one that does"

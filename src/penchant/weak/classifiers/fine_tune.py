@@ -14,6 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ from penchant.train.loop import Evaluated, RunContext, Step, drive
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.settings import AdamW, Cosine, EvaluateHeldOut, RunConfig
 from penchant.train.setup import accelerator_for
+from penchant.weak.classifiers.algorithm_steps import AlgorithmSteps
 from penchant.weak.classifiers.looks import Look, LookRecord
 from penchant.weak.classifiers.reading import EncodedRow, Reading
 from penchant.weak.contract import Example
@@ -74,6 +76,7 @@ class FineTuning(RunContext):
         shares: of each class among hardened predictions, see `penchant.weak.targets`.
         batches: the examples of each step, by place.
         validation: encoded examples and targets to look at, where there are some.
+        algorithm: takes the losses of steps, where these are of more than the labels.
     """
 
     config: FineTuneConfig
@@ -85,6 +88,7 @@ class FineTuning(RunContext):
     batches: Sequence[Sequence[int]]
     validation: tuple[Sequence[EncodedRow], Tensor] | None
     watch: Watch | None
+    algorithm: AlgorithmSteps | None = None
     record: LookRecord = field(default_factory=LookRecord)
 
     @property
@@ -111,6 +115,7 @@ def fine_tune(
     watch: Watch | None = None,
     folder: Path | None = None,
     model: ModelConfig | None = None,
+    algorithm: AlgorithmSteps | None = None,
 ) -> list[Look]:
     """Train the reading's network in place; return the looks at it, those before an interruption too.
 
@@ -126,6 +131,8 @@ def fine_tune(
         folder: where checkpoints go, every ten minutes and when the training is interrupted. If it has one of this
             very training, that is resumed to the same bits. The caller removes it when the result is safe.
         model: how the network was loaded, by which a resumed training must be the same; its name if not given.
+        algorithm: what learns from rows without labels beside the labels, on the same examples first; without `folder`,
+            for its averages are in no checkpoint.
 
     Raises:
         RunError: a loss or gradient that is not finite.
@@ -136,14 +143,13 @@ def fine_tune(
     start = weak_targets(loss, targets.float(), weights)
     encoded_validation = None if validation is None else (reading.encode(validation[0]), validation[1].float())
     batches = _batches(np.flatnonzero(start.counts.numpy()), settings, seed)
+    if algorithm is not None:
+        assert folder is None
+        algorithm.begin(batches)
     config = _config(model or ModelConfig(name=reading.policy.name), loss, settings, seed, len(batches))
-    if folder is not None:  # by which a later call knows that the folder holds this training
+    if folder is not None:
         given_weights = () if weights is None else (weights,)
-        data = PromptsConfig(path=_digest(rows, targets, *given_weights, *(encoded_validation or ())))
-        start_digest = ModelIdentity.from_learner(reading.policy).digest
-        if isinstance(loss, CustomWeakLoss):  # the settings have the place of its code, which may be edited
-            start_digest += f" {OWN_WEAK_LOSSES.content(loss.function)}"
-        config = config.replace(start=start_digest, data=data)
+        config = _identified(config, reading, _digest(rows, targets, *given_weights, *(encoded_validation or ())))
     record = LookRecord()
     run = FineTuning(
         config=config,
@@ -162,6 +168,7 @@ def fine_tune(
         batches=batches,
         validation=encoded_validation,
         watch=watch,
+        algorithm=algorithm,
         record=record,
     )
     return _train(run)
@@ -187,6 +194,9 @@ def _train(run: FineTuning) -> list[Look]:
         raise KeyboardInterrupt
     # predictions are made without the dropout of training
     policy.model.eval()
+    if run.algorithm is not None:
+        run.algorithm.finish()
+    # of a training that stops early the best weights come last
     run.record.put_back(run.trained)
     return run.record.looks
 
@@ -196,10 +206,12 @@ def _look(run: FineTuning, step: int, epoch: float) -> Evaluated:
     line: Row = {"kind": "eval", "step": step, "epoch": epoch}
     if not step:  # a head that starts from zero says nothing yet
         return Evaluated(line)
-    # on the hard or soft labels as they are: the loss's own target would follow the student
-    misfit = None if run.validation is None else _loss(run.reading, *run.validation)
-    watched = None if run.watch is None else run.watch(epoch, misfit)
-    run.record.add(Look(epoch, misfit, watched), run.trained, keep_best=run.config.training.early_stopping)
+    # by the weights that would predict, which of a Mean Teacher are an average
+    with nullcontext() if run.algorithm is None else run.algorithm.predicting():
+        # on the hard or soft labels as they are: the loss's own target would follow the student
+        misfit = None if run.validation is None else _loss(run.reading, *run.validation)
+        watched = None if run.watch is None else run.watch(epoch, misfit)
+        run.record.add(Look(epoch, misfit, watched), run.trained, keep_best=run.config.training.early_stopping)
     return Evaluated(line | {"validation_loss": misfit})
 
 
@@ -210,10 +222,13 @@ def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[i
     # the head's group keeps its ratio to this rate
     rate = settings.learning_rate * factor(number)
     set_rate(optimizer, rate)
-    # how far training is decides how much of the student's own belief counts
-    target = partial(target_at, run.config.loss, step=number, steps=len(run.batches), shares=run.shares)
-    rows = [run.rows[index] for index in batch]
-    loss = _accumulate(run.reading, rows, run.labels[batch], run.counts[batch], target, run.config.loss)
+    if run.algorithm is None:
+        # how far training is decides how much of the student's own belief counts
+        target = partial(target_at, run.config.loss, step=number, steps=len(run.batches), shares=run.shares)
+        rows = [run.rows[index] for index in batch]
+        loss = _accumulate(run.reading, rows, run.labels[batch], run.counts[batch], target, run.config.loss)
+    else:
+        loss = run.algorithm.backward(number)
     norm = clip(run.trained, settings.clip)
     # before the step: weights that are not finite cannot be mended
     if not (math.isfinite(loss) and torch.isfinite(norm)):
@@ -223,6 +238,8 @@ def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[i
         )
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    if run.algorithm is not None:
+        run.algorithm.after_step(number)
     seconds = time.perf_counter() - started
     run.state.seconds += seconds
     row = {"loss": loss, "grad_norm": float(norm), "learning_rate": rate, "seconds": seconds}
@@ -267,6 +284,19 @@ def _config(model: ModelConfig, loss: WeakLoss, settings: Training, seed: int, s
         loss=loss,
         training=settings,
     )
+
+
+def _identified(config: FineTuneConfig, reading: Reading, rows: str) -> FineTuneConfig:
+    """Return settings by which a later call knows whether a folder holds this training.
+
+    Args:
+        rows: digest of what is learned and looked at.
+    """
+    start = ModelIdentity.from_learner(reading.policy).digest
+    # the settings have the place of its code, which may be edited
+    if isinstance(config.loss, CustomWeakLoss):
+        start += f" {OWN_WEAK_LOSSES.content(config.loss.function)}"
+    return config.replace(start=start, data=PromptsConfig(path=rows))
 
 
 def _digest(*parts: object) -> str:

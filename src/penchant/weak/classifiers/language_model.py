@@ -19,6 +19,7 @@ from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.types import PromptGroup, prompt_text
+from penchant.weak.classifiers.algorithm_steps import AlgorithmSteps, LearnedRows
 from penchant.weak.classifiers.fine_tune import Look, Watch, all_logits, fine_tune
 from penchant.weak.classifiers.reading import HeadReading, Reading
 from penchant.weak.classifiers.responses import RewardReading, Shot, WordsReading
@@ -40,7 +41,10 @@ from penchant.weak.contract import (
     width_of,
     write_kind,
 )
-from penchant.weak.settings import LanguageModel, Words
+from penchant.weak.semi_supervised.arms import kept_labels
+from penchant.weak.semi_supervised.report import UnlabeledReport
+from penchant.weak.semi_supervised.settings import ConfidentLearning, SelfTraining
+from penchant.weak.settings import LanguageModel, Training, Words
 
 HEAD = "head.safetensors"
 
@@ -55,7 +59,11 @@ class LanguageModelClassifier:
         names: of the classes, which label words default to.
         loss: on the targets. seed: fixes the order of examples, adapters' start, and which are shown as shots.
         watch: looks at the training, see `penchant.weak.classifiers.fine_tune.fine_tune`; what it saw is in `looks`.
-        folder: where the training keeps its checkpoints, and resumes from them; the caller removes it.
+        folder: where the training keeps its checkpoints, and resumes from them; the caller removes it. What learns from
+            rows without labels keeps none.
+
+    Attributes:
+        report: what the algorithm made of unlabelled rows; None where it uses none.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class LanguageModelClassifier:
         self.names = tuple(names) if names else None
         self.reading: Reading | None = None
         self.shots: list[Shot] = []
+        self.report: UnlabeledReport | None = None
         self.learned_marks: frozenset[str] = frozenset()
 
     def fit(
@@ -89,7 +98,10 @@ class LanguageModelClassifier:
         settings, training, options = self.settings, self.settings.training, width_of(examples)
         # of options there are as many columns as the longest list has
         refuse_images(examples, "a language model")
-        refuse_unlabeled(unlabeled, "a language model")
+        if not settings.learns_from_unlabeled:
+            refuse_unlabeled(unlabeled, "a language model")
+        elif options:
+            raise InputError(f"{settings.algorithm.name} reads single texts, and these are prompts with options")
         soft = as_probabilities(targets, len(examples), classes or options or None)
         weighted = drop_weightless(examples, soft, weights)
         examples, soft, classes = weighted.examples, weighted.targets, soft.shape[1]
@@ -106,24 +118,60 @@ class LanguageModelClassifier:
         self.shots = [self._shot(examples[index], label, classes) for index, label in shots]
         # loaded anew at each `fit`, so that a second one does not go on from the first
         self.reading = self._read(classes, options=bool(options))
+        # where only some labels are kept the others' rows have lost theirs, and those that kept it have two views too
+        without_label = [*(examples if settings.confident_share else ()), *(unlabeled or ())]
+        learned = self._learned(examples, soft, None if weights is None else weighted.weights, without_label)
         if training is not None:
+            count, algorithm = len(learned.targets), self._algorithm_steps(learned, training)
             self.looks = fine_tune(
                 self.reading,
-                examples,
-                torch.as_tensor(soft),
+                learned.examples[:count],
+                learned.targets,
                 self.loss,
                 training,
                 seed=self.seed,
-                weights=None if weights is None else torch.as_tensor(weighted.weights),
+                weights=learned.weights,
                 validation=checked_validation if settings.stops_early or self.watch else None,
                 watch=self.watch,
-                folder=self.folder,
+                folder=self.folder if algorithm is None else None,
                 model=settings.network,
+                algorithm=algorithm,
             )
+            # made of the last steps, so there after training alone
+            self.report = algorithm.report if algorithm else None
         # a prompted model has seen the shots, and nothing else
-        used_examples = examples if training is not None else [examples[index] for index, _ in shots]
+        used_examples = learned.examples if training is not None else [examples[index] for index, _ in shots]
         self.learned_marks = frozenset(marks_of(used_examples))
         return self
+
+    def _learned(
+        self,
+        examples: Sequence[Example],
+        soft: Probabilities,
+        weights: Probabilities | None,
+        without_label: Sequence[Example],
+    ) -> LearnedRows:
+        """Return the rows to learn from: the surest labels where only these are kept, and rows without labels."""
+        targets = torch.as_tensor(soft)
+        is_kept = kept_labels(targets, self.settings.confident_share)
+        rows = [*(examples[row] for row in is_kept.nonzero().squeeze(1).tolist()), *without_label]
+        kept_weights = None if weights is None else torch.as_tensor(weights)[is_kept]
+        return LearnedRows(rows, targets[is_kept], kept_weights, self.loss)
+
+    def _algorithm_steps(self, learned: LearnedRows, training: Training) -> AlgorithmSteps | None:
+        """Return what takes the losses of steps; None where plain fine-tuning does."""
+        settings = self.settings
+        algorithm = settings.algorithm
+        # the control sees labelled rows in the weak view too, where there is one
+        if not settings.learns_from_unlabeled and not (settings.views.weak and isinstance(self.reading, HeadReading)):
+            return None
+        if isinstance(algorithm, SelfTraining | ConfidentLearning):
+            raise InputError(f"{algorithm.name} trains several networks: make the classifier by `make_classifier`")
+        # settings with label words have no such algorithm
+        assert isinstance(self.reading, HeadReading)
+        return AlgorithmSteps(
+            algorithm, self.reading, learned, settings.views, seed=self.seed, batch_size=training.batch_size
+        )
 
     def _shot(self, example: Example, label: int, classes: int) -> Shot:
         """Return an example as it is shown in the prompt: its text, and the word or the option that answers it."""

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
 from penchant.errors import InputError
-from penchant.losses.weak import most_confident
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.weak.augmentation.settings import Augmentation, Views
 from penchant.weak.augmentation.texts import augment
@@ -37,7 +36,7 @@ from penchant.weak.contract import (
 )
 from penchant.weak.networks.heads import FeatureViews, Heads, HeadWeights
 from penchant.weak.networks.network import Network, StrongNoise
-from penchant.weak.semi_supervised.arms import Arm, network_arms
+from penchant.weak.semi_supervised.arms import Arm, kept_labels, network_arms
 from penchant.weak.semi_supervised.loop import Steps, train_arms
 from penchant.weak.semi_supervised.report import UnlabeledReport
 from penchant.weak.semi_supervised.settings import ConfidentLearning, SelfTraining
@@ -101,7 +100,7 @@ class MlpClassifier:
         views = self._views(rows)
         labels, row_weights = torch.as_tensor(weighted.targets), torch.as_tensor(weighted.weights)
         # where only some labels are kept the others' rows have lost theirs, and those that kept it have two views too
-        is_kept = _kept(labels, settings.confident_share)
+        is_kept = kept_labels(labels, settings.confident_share)
         first_unlabeled = count if settings.confident_share is None else 0
         arm = Arm(
             self.seed,
@@ -208,14 +207,6 @@ class MlpClassifier:
         classifier._weights = HeadWeights(**parts)
         classifier.learned_marks = read_learned(path)
         return classifier
-
-
-def _kept(labels: torch.Tensor, share: float | None) -> torch.Tensor:
-    """Return which labels are learned, shape (examples,): the surest of each class, and all that are certain."""
-    if share is None:
-        return torch.ones(len(labels), dtype=torch.bool)
-    # certain ones are of the truth, or of a supervisor that says nothing of how sure it is: none is surer than another
-    return most_confident(labels, share=share) | (labels.amax(-1) >= 1)
 
 
 def _weights_of(network: Network) -> HeadWeights:

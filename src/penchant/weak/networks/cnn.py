@@ -152,6 +152,7 @@ class Cnns:
     def classify(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> Tensor:
         """Return logits, shape (arms, batch, classes)."""
         weights = self.weights
+        # asked without a stream it predicts, and noise has no place there
         if view == "strong" and noise is not None and self.strong_noise.any:
             inputs = self.strong_noise.on_features(inputs, noise)
             weights = CnnWeights(

@@ -126,6 +126,7 @@ class Heads:
     def every_head(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> tuple[Tensor, ...]:
         """Return logits of the task's head and of each attribute's, shape (arms, batch, its classes)."""
         weights = self.weights
+        # asked without a stream it predicts, and noise has no place there
         if view == "strong" and noise is not None and self.strong_noise.any:
             inputs = self.strong_noise.on_features(inputs, noise)
             weights = HeadWeights(

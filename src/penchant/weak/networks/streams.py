@@ -26,7 +26,7 @@ class Stream:
     """
 
     def __init__(self, seeds: Sequence[int], purpose: int, *, device: torch.device | str = "cpu") -> None:
-        self.device = torch.device(device)
+        self.device, self.purpose = torch.device(device), purpose
         # numpy's generators: drawing took most of the time of small networks, and torch's take four times as long
         self._generators = [np.random.default_rng([seed, purpose]) for seed in seeds]
 
@@ -103,3 +103,18 @@ class Deck:
         if not torch.equal(self.rows[arm], rows):
             self.rows[arm] = rows
             self._dealt[arm] = torch.empty(0, dtype=torch.long)
+
+
+class GivenDeck:
+    """Places of one arm's rows in batches that are given, such as those of a training that this one is compared with.
+
+    Args:
+        batches: of each step; their sizes may differ.
+    """
+
+    def __init__(self, batches: Sequence[Sequence[int]]) -> None:
+        self._batches = iter(batches)
+
+    def deal(self, size: int) -> Tensor:
+        """Return the next batch, shape (1, its size)."""
+        return torch.tensor([list(next(self._batches))])

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from penchant.errors import InputError
+from penchant.losses.weak import most_confident
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
-from penchant.weak.networks.streams import LABELED, UNLABELED, Deck, Stream
+from penchant.weak.networks.streams import LABELED, UNLABELED, Deck, GivenDeck, Stream
 from penchant.weak.semi_supervised.settings import Algorithm, DivideMix
 from penchant.weak.targets import WeakTargets, weak_targets
 
@@ -66,17 +67,37 @@ def network_arms(algorithm: Algorithm, arms: Sequence[Arm]) -> list[Arm]:
     return [twin for arm in arms for twin in (arm, replace(arm, seed=arm.seed + TWIN_SEED))]
 
 
+def kept_labels(labels: Tensor, share: float | None) -> Tensor:
+    """Return which labels are learned, shape (examples,): the surest of each class, and all that are certain.
+
+    Args:
+        labels: probabilities, (examples, classes). share: of each class; None for all labels.
+    """
+    if share is None:
+        return torch.ones(len(labels), dtype=torch.bool)
+    # certain ones are of the truth, or of a supervisor that says nothing of how sure it is: none is surer than another
+    return most_confident(labels, share=share) | (labels.amax(-1) >= 1)
+
+
 class ArmRows:
     """The rows of all arms, dealt in batches, with random numbers of their own for labelled and unlabelled ones.
 
     Args:
         arms: of the same number of classes.
+        labeled_deck: deals places among labelled rows; in random order, from a stream, if not given.
 
     Raises:
         InputError: an arm without labelled rows, or some arms with and others without unlabelled rows.
     """
 
-    def __init__(self, arms: Sequence[Arm], *, batch_size: int, unlabeled_ratio: int) -> None:
+    def __init__(
+        self,
+        arms: Sequence[Arm],
+        *,
+        batch_size: int,
+        unlabeled_ratio: int,
+        labeled_deck: Deck | GivenDeck | None = None,
+    ) -> None:
         self.arms, self.batch_size, self.unlabeled_ratio = arms, batch_size, unlabeled_ratio
         if min(len(arm.labeled) for arm in arms) == 0:
             raise InputError("there are no labelled rows to learn from")
@@ -87,7 +108,7 @@ class ArmRows:
         self.unlabeled_noise = Stream(self.seeds, UNLABELED)
         self._starts = [weak_targets(arm.loss, arm.targets.float(), arm.weights) for arm in arms]
         # places among an arm's labelled rows, so that labels are found by them
-        self._labeled_deck = Deck(self.counted_positions, self.labeled_noise)
+        self._labeled_deck = labeled_deck or Deck(self.counted_positions, self.labeled_noise)
         self._unlabeled_deck = Deck([arm.unlabeled for arm in arms], self.unlabeled_noise) if self.unlabeled else None
 
     @cached_property
@@ -117,6 +138,7 @@ class ArmRows:
 
     def deal_among(self, arm: int, positions: Tensor) -> None:
         """Deal labelled rows of an arm among these places from now on."""
+        assert isinstance(self._labeled_deck, Deck)
         self._labeled_deck.replace(arm, positions)
 
     def deal_labeled(self) -> Batch:
