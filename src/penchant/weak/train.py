@@ -26,7 +26,7 @@ from penchant.runs.run_folder import RunFolder
 from penchant.train.setup import ended_run
 from penchant.typed_json import JsonObject, to_object
 from penchant.types import RunResult
-from penchant.weak.augmentation.settings import OWN_AUGMENTATIONS, OwnAugmentation
+from penchant.weak.augmentation.settings import OWN_AUGMENTATIONS, BackTranslation, OwnAugmentation
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.registry import make_classifier
 from penchant.weak.command_rows import (
@@ -229,6 +229,8 @@ def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
     for augmentation in augmentations_of(config.student):
         if isinstance(augmentation, OwnAugmentation):
             inputs[f"the augmentation {augmentation.label}"] = OWN_AUGMENTATIONS.content(augmentation.function)
+        if isinstance(augmentation, BackTranslation):
+            inputs[f"the model of {augmentation.label}"] = model_content(augmentation.model)
     if isinstance(config.loss, CustomWeakLoss):
         inputs[f"the loss {config.loss.label}"] = OWN_WEAK_LOSSES.content(config.loss.function)
     return to_object(surroundings()) | {"inputs": inputs}

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import penchant as pt
+from penchant.errors import InputError
+from penchant.studies.weak_to_strong.grid import weak_grid
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 
 
@@ -44,3 +46,12 @@ def test_they_learn_from_the_labels_of_a_supervisor(tmp_path: Path) -> None:
     ]
     # of one seed, one supervisor and one loss: a cell for each student
     assert len(result.numbers["cells"]) == 2  # type: ignore[arg-type]
+
+
+def test_augmentations_whose_content_no_address_holds_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("text,label\n" + "".join(f"film {n},{n % 2}\n" for n in range(40)))
+    for noise in ("mine.py:louder", {"name": "back_translation", "model": "any"}):
+        student = {"name": "tfidf", "algorithm": {"name": "self_training", "noise": [noise]}}
+        config = WeakToStrongConfig(tasks=(str(tmp_path / "mine.csv"),), weak=("tfidf",), strong=(student,))
+        with pytest.raises(InputError, match="are no augmentations of a study yet"):
+            weak_grid(config)

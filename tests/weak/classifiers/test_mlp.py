@@ -58,6 +58,20 @@ def test_an_algorithm_without_rows_to_learn_from_is_refused() -> None:
         _fitted(algorithm="uda", dropout=0.0)
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_named(number: float) -> None:
+    def broken(examples: Sequence[Example]) -> torch.Tensor:
+        features = letters(examples).float()
+        features[[str(example).startswith("dull film number 3 ") for example in examples], 1] = number
+        return features
+
+    student = MlpClassifier(Mlp(model="letters", steps=5, algorithm="fixmatch"), features=broken)
+    with pytest.raises(
+        InputError, match=r"features of 1 of 40 examples are not finite, the first is .*dull film number 3"
+    ):
+        student.fit(TEXTS[:12], LABELS[:12], unlabeled=TEXTS[12:40])
+
+
 def test_only_the_surest_labels_are_kept_and_all_rows_are_views() -> None:
     """A supervisor that is sure where it is right: what it is unsure of would teach the reverse."""
     is_sure = np.arange(40) % 5 < 2

@@ -10,18 +10,23 @@ import torch
 from tests.weak.semi_supervised.conftest import Bench
 from torch import Tensor
 
+from penchant.config import Config
 from penchant.errors import InputError, RunError
 from penchant.losses.weak_settings import Confidence
+from penchant.weak.networks.heads import FeatureViews, Heads, HeadWeights
 from penchant.weak.networks.network import Network
 from penchant.weak.semi_supervised.arms import Arm
 from penchant.weak.semi_supervised.loop import Steps, train_arms
 from penchant.weak.semi_supervised.settings import (
     Algorithm,
+    DivideMix,
     FixedThreshold,
     FixMatch,
     FlexThreshold,
     FreeThreshold,
+    LabelVectors,
     MeanTeacher,
+    SelfTraining,
     SoftThreshold,
     Supervised,
     Uda,
@@ -109,6 +114,37 @@ def test_a_class_that_takes_over_is_said(bench: Bench) -> None:
     trained = train_arms(network, FixMatch(weight=10.0), [skewed], Steps(5, 8, 1e-4, 0.0))
     (warning,) = (text for text in trained.reports[0].warnings if "class 1" in text)
     assert warning == "class 1 takes over: 100.0% of the pseudo-labels against 50.0% of the labels"
+
+
+def test_a_class_without_a_label_is_said(bench: Bench) -> None:
+    arm = bench.arm(0)
+    three = Arm(0, arm.labeled, torch.eye(3)[bench.classes[:6]], arm.unlabeled)
+    weights = HeadWeights.initial((0,), features=bench.features.shape[1], width=16, classes=3)
+    for algorithm in (FixMatch(), FixMatch(align=True), MeanTeacher()):
+        network = Heads(FeatureViews.standardized(bench.features), weights, dropout=0.5).copy()
+        trained = train_arms(network, algorithm, [three], Steps(20, 16, 5e-3, 0.0))
+        assert trained.reports[0].label_shares == pytest.approx((0.5, 0.5, 0))
+        assert sum("class 2 has no label" in warning for warning in trained.reports[0].warnings) == 1
+        assert all(torch.isfinite(weight).all() for weight in trained.network.trained())
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "settings", "message"),
+    [
+        (FixMatch, {"weight": -0.1}, "weight"),
+        (Uda, {"weight": -1}, "weight"),
+        (MeanTeacher, {"weight": -1}, "weight"),
+        (MeanTeacher, {"decay": 1.0}, "decay"),
+        (LabelVectors, {"supervisor_weight": -1}, "supervisor_weight"),
+        (SelfTraining, {"weight": 0}, "weight"),
+        (SelfTraining, {"share": 0}, "share"),
+        (DivideMix, {"weight": -1}, "weight"),
+        (DivideMix, {"mixup": -1}, "mixup"),
+    ],
+)
+def test_weights_and_shares_that_cannot_be(algorithm: type[Config], settings: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        algorithm(**settings)
 
 
 def test_views_that_are_the_same_are_refused(bench: Bench) -> None:

@@ -104,6 +104,31 @@ def test_noise_and_a_larger_student_are_the_students_alone(encoder: str) -> None
         make_classifier(plain.replace(algorithm={"name": "self_training", "student": {"hiden": 24}}))
 
 
+def test_each_student_may_be_larger_than_its_teacher(encoder: str, tmp_path: Path) -> None:
+    growth = ({"hidden": 4}, {"hidden": 8, "dropout": 0.2}, {"hidden": 16})
+    algorithm = SelfTraining(rounds=4, student={"dropout": 0.1}, growth=growth)
+    classifier = make_classifier(Mlp(model=encoder, steps=10, hidden=2, algorithm=algorithm))
+    assert isinstance(classifier, SelfTrainedClassifier)
+    sizes = []
+    for number in range(5):
+        student = classifier.make(number)
+        assert isinstance(student, MlpClassifier)
+        sizes.append((student.settings.hidden, student.settings.dropout))
+    assert sizes == [(2, 0.5), (4, 0.1), (8, 0.2), (16, 0.1), (16, 0.1)]
+    classifier.fit(TEXTS[:12], LABELS[:12], unlabeled=TEXTS[12:40])
+    assert len(classifier.reports) == 4
+    # the largest one is what is left
+    classifier.save(tmp_path)
+    saved = load_classifier(tmp_path)
+    assert isinstance(saved, MlpClassifier)
+    assert saved.settings.hidden == 16
+    with pytest.raises(InputError, match="hiden"):
+        make_classifier(Tfidf(algorithm={"name": "self_training", "growth": [{"hiden": 4}]}))
+    # what has no growth keeps the address that it had
+    assert "growth" not in SelfTraining().addressed()
+    assert "growth" in algorithm.addressed()
+
+
 def test_rows_without_labels_are_needed_by_the_one_and_refused_by_the_other() -> None:
     with pytest.raises(InputError, match="rows without labels, and none are given: give `unlabeled`"):
         make_classifier(Tfidf(algorithm="self_training")).fit(TEXTS, LABELS)

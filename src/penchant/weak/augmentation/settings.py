@@ -10,9 +10,11 @@ from pydantic import BeforeValidator, Field
 from penchant.config import Config
 from penchant.config.limits import Arguments
 from penchant.extension.door import Door, is_extension
+from penchant.models.in_memory import ModelName
 from penchant.session.objects import CodeName, shown_name
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+Prompt = Annotated[str, Field(pattern=r"\{text\}")]
 
 
 class WordDropout(Config):
@@ -49,6 +51,27 @@ class Reworded(Config):
         "Here is what was written. {text}",
     )
     """The text takes the place of {text}."""
+
+
+class BackTranslation(Config):
+    """Have a language model say the text in other words: in another language, and back (Sennrich et al. 2016)."""
+
+    name: Literal["back_translation"] = "back_translation"
+    model: Annotated[ModelName, Field(min_length=1)]
+    """A built-in name, a folder or a hub id. The smallest models translate into nonsense: look at some texts first."""
+    there: Prompt = "Translate into French.\n\nEnglish: {text}\nFrench:"
+    """The prompt for the other language; the text takes the place of {text}. The first line of the answer counts."""
+    back: Prompt = "Translate into English.\n\nFrench: {text}\nEnglish:"
+    """The prompt for the way back."""
+    temperature: Annotated[float, Field(ge=0)] = 0.7
+    """Of both; at 0 all copies of a view are alike."""
+    max_new_tokens: Annotated[int, Field(ge=1, le=10_000)] = 64
+    """Of each answer."""
+
+    @property
+    def label(self) -> str:
+        """The name, and the model without its folder."""
+        return f"{self.name} by {shown_name(self.model).rstrip('/').rpartition('/')[2]}"
 
 
 class Shift(Config):
@@ -121,6 +144,7 @@ BUILT_IN_NAMES = (
     "word_swap",
     "crop",
     "template",
+    "back_translation",
     "shift",
     "flip",
     "random_crop",
@@ -158,16 +182,26 @@ def _add_name(value: object) -> object:
 
 Augmentation = Annotated[
     Annotated[
-        WordDropout | WordSwap | TextCrop | Reworded | ImageAugmentation | OwnAugmentation, Field(discriminator="name")
+        WordDropout | WordSwap | TextCrop | Reworded | BackTranslation | ImageAugmentation | OwnAugmentation,
+        Field(discriminator="name"),
     ],
     BeforeValidator(_add_name),
 ]
 """One change of an example."""
+SlowAugmentation = BackTranslation | OwnAugmentation
+"""Changes that take longer than a step of training: made once for each copy of a view."""
 NetworkNoise = FeatureNoise | ParameterNoise
 """Changes of what a network computes, not of the example: only a view that is asked of a network can have them."""
 StrongAugmentation = Annotated[
     Annotated[
-        WordDropout | WordSwap | TextCrop | Reworded | ImageAugmentation | NetworkNoise | OwnAugmentation,
+        WordDropout
+        | WordSwap
+        | TextCrop
+        | Reworded
+        | BackTranslation
+        | ImageAugmentation
+        | NetworkNoise
+        | OwnAugmentation,
         Field(discriminator="name"),
     ],
     BeforeValidator(_add_name),

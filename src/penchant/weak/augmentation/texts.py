@@ -12,6 +12,7 @@ from penchant.weak.augmentation.images import augment_images
 from penchant.weak.augmentation.settings import (
     OWN_AUGMENTATIONS,
     Augmentation,
+    BackTranslation,
     ImageAugmentation,
     OwnAugmentation,
     Reworded,
@@ -19,6 +20,7 @@ from penchant.weak.augmentation.settings import (
     WordDropout,
     WordSwap,
 )
+from penchant.weak.augmentation.translation import translate_back
 from penchant.weak.contract import Example, only_images, only_texts
 
 
@@ -44,6 +46,9 @@ def augment(
             images = only_images(before, f"the augmentation {augmentation.name}")
             # another seed for each of a chain: two shifts in one direction would be one
             changed = [*augment_images(images, augmentation, seed * 1_000 + number)]
+        elif isinstance(augmentation, BackTranslation):
+            texts = only_texts(before, f"the augmentation {augmentation.name}")
+            changed = [*translate_back(texts, augmentation, seed)]
         else:
             texts = only_texts(before, f"the augmentation {augmentation.name}")
             changed = [
@@ -114,4 +119,4 @@ def _by_users_function(examples: Sequence[Example], augmentation: OwnAugmentatio
 
 
 def _label(augmentation: Augmentation) -> str:
-    return augmentation.label if isinstance(augmentation, OwnAugmentation) else augmentation.name
+    return augmentation.label if isinstance(augmentation, OwnAugmentation | BackTranslation) else augmentation.name

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
+from penchant.arguments import excerpt
 from penchant.errors import InputError
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.weak.augmentation.settings import Augmentation, Views
@@ -136,7 +137,7 @@ class MlpClassifier:
 
     def _views(self, examples: Sequence[Example]) -> FeatureViews:
         """Return the features of examples in both views."""
-        plain, views = self.features(examples), self.settings.views
+        plain, views = self._finite_features(examples), self.settings.views
         weak = self._copies(examples, views.weak, self.seed, views)
         return FeatureViews.standardized(
             plain, weak, self._copies(examples, views.strong_examples, self.seed + STRONG_SEED, views)
@@ -151,8 +152,23 @@ class MlpClassifier:
             return None
         copies = [augment(examples, augmentations, seed + number) for number in range(views.copies)]
         # in one list: features of examples that copies share are computed once
-        features = self.features([example for copy in copies for example in copy])
+        features = self._finite_features([example for copy in copies for example in copy])
         return features.view(len(copies), len(examples), -1)
+
+    def _finite_features(self, examples: Sequence[Example]) -> torch.Tensor:
+        """Return features, shape (examples, features); refuse numbers that are not finite, and name the first example.
+
+        In training they would be a loss that is not finite, which no learning rate helps.
+        """
+        features = self.features(examples)
+        is_bad = ~torch.isfinite(features).all(-1)
+        if is_bad.any():
+            raise InputError(
+                f"the features of {int(is_bad.sum())} of {len(examples)} examples are not finite, the first is "
+                f"{excerpt(examples[int(is_bad.int().argmax())])}: the model gives no numbers for it, at this layer "
+                "and in this precision"
+            )
+        return features
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
         """Predict as `Classifier.predict_proba` says; where several networks were trained, by their mean.

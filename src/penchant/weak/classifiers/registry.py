@@ -87,10 +87,10 @@ def make_classifier(
     match settings.algorithm:
         case SelfTraining() as algorithm:
             # made here, so that settings that it cannot have are refused before the first teacher has learned
-            student = inner.replace(**algorithm.student)
+            students = [inner.replace(**algorithm.student_of(number)) for number in range(1, algorithm.rounds + 1)]
             return SelfTrainedClassifier(
                 algorithm,
-                lambda number: make(student if number else inner, f"round-{number}"),
+                lambda number: make(students[number - 1] if number else inner, f"round-{number}"),
                 names=names,
                 seed=seed,
             )

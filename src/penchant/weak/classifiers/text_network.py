@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from penchant.engine.attention import unwrap
-from penchant.weak.augmentation.settings import Augmentation, OwnAugmentation, Views
+from penchant.weak.augmentation.settings import Augmentation, SlowAugmentation, Views
 from penchant.weak.augmentation.texts import augment
 from penchant.weak.classifiers.reading import EncodedRow, HeadReading, padded
 from penchant.weak.contract import Example
@@ -32,8 +32,8 @@ EMBEDDINGS_READ = 4_096
 class TextViews:
     """Texts of rows in two views.
 
-    Built-in augmentations change a text anew whenever it is asked for. What a function of the user's changes is
-    computed once for each of `views.copies`, among which a step chooses: a translation takes longer than a step.
+    Most augmentations change a text anew whenever it is asked for. What a function of the user's or a translation
+    changes is computed once for each of `views.copies`, among which a step chooses: it takes longer than a step.
 
     Raises:
         InputError: an augmentation that changes no text, or is none of texts.
@@ -49,11 +49,11 @@ class TextViews:
         self.differ = self.chains["strong"] != self.chains["weak"]
         self._copies: dict[ViewName, list[list[Example]]] = {}
         for number, (view, chain) in enumerate(self.chains.items()):
-            is_users = any(isinstance(change, OwnAugmentation) for change in chain)
+            is_slow = any(isinstance(change, SlowAugmentation) for change in chain)
             # once over all texts: a few of them may stay as they are by chance, all only where nothing can change
-            count = views.copies if is_users else 1
+            count = views.copies if is_slow else 1
             copies = [augment(self.texts, chain, seed + 1_000_003 * number + copy) for copy in range(count)]
-            self._copies[view] = copies if is_users else []
+            self._copies[view] = copies if is_slow else []
 
     def pick(self, rows: Sequence[int], view: ViewName, stream: Stream) -> list[Example]:
         """Return the texts of rows in a view, drawn from the stream."""

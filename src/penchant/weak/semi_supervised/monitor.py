@@ -81,10 +81,14 @@ class Monitor:
 
 def collapse_warnings(mask_rate: float, class_shares: Tensor, label_shares: Tensor) -> list[str]:
     """Return sentences on a mask that is empty and on classes that took over or went missing."""
-    # no class can be missing where nothing counted
+    warnings = [
+        f"class {number} has no label: nothing tells what it looks like, and no gain can come from it"
+        for number, label_share in enumerate(label_shares.tolist())
+        if not label_share
+    ]
+    # no class can be missing among pseudo-labels where nothing counted
     if mask_rate == 0:
-        return ["no unlabelled row counted: the mask was empty, and this is supervised training"]
-    warnings = []
+        return [*warnings, "no unlabelled row counted: the mask was empty, and this is supervised training"]
     for number, (share, label_share) in enumerate(zip(class_shares.tolist(), label_shares.tolist(), strict=True)):
         if label_share and share < 0.1 * label_share:
             warnings.append(f"class {number} has {share:.1%} of the pseudo-labels and {label_share:.1%} of the labels")

@@ -95,7 +95,7 @@ class SelfTrainedClassifier:
         for number in range(1, self.settings.rounds + 1):
             pseudo = pseudo_labels(self.settings, teacher.predict_proba(unlabeled), shares)
             rows = [*weighted.examples, *(unlabeled[row] for row in pseudo.rows.tolist())]
-            # from its start, with a seed of its own: a teacher trained on would keep its errors
+            # from its start: a teacher that is trained on would keep its errors
             student = self.make(number).fit(
                 # the teacher saw the rows as they are: what it says of them is to hold of changed ones
                 augment(rows, self.settings.noise, self.seed + number),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -189,6 +189,8 @@ class LabelVectors(Config):
 class SelfTraining(Config):
     """Learn from the surest labels of a teacher, which learned from the labels, and teach the next (Noisy Student)."""
 
+    added_fields: ClassVar[frozenset[str]] = frozenset({"growth"})
+
     name: Literal["self_training"] = "self_training"
     rounds: Annotated[int, Field(ge=1, le=100)] = 3
     """Students after the first teacher."""
@@ -206,6 +208,14 @@ class SelfTraining(Config):
     """How the student's rows are changed, one augmentation after the other. A small network has its dropout besides."""
     student: Arguments = Field(default_factory=dict)
     """Settings that students have in place of the teacher's, such as `{hidden: 256}` for larger ones."""
+    growth: tuple[Arguments, ...] = ()
+    """Settings of the student of each round on top of `student`, so that each is larger than its teacher:
+    `[{hidden: 64}, {hidden: 128}, {hidden: 256}]`. The last ones hold for all rounds that follow."""
+
+    def student_of(self, number: int) -> Arguments:
+        """Return the settings in which the student of a round, from 1, differs from the first teacher."""
+        grown = self.growth[min(number, len(self.growth)) - 1] if self.growth else {}
+        return {**self.student, **grown}
 
     @property
     def label(self) -> str:
