@@ -14,7 +14,7 @@ from penchant.studies.labels.stored import PLAIN, STRONG, WEAK, StoredRows
 from penchant.weak.classifiers.cnn import change_of
 from penchant.weak.networks.cnn import Cnns, CnnWeights, PictureViews, standardize
 from penchant.weak.networks.heads import FeatureViews, Heads, HeadWeights
-from penchant.weak.networks.network import Network
+from penchant.weak.networks.network import Network, StrongNoise
 from penchant.weak.semi_supervised.loop import Steps
 from penchant.weak.settings import Cnn, Mlp
 
@@ -73,7 +73,7 @@ class TextNetworks:
         weights = HeadWeights.initial(
             seeds, features=self._plain.shape[1], width=settings.hidden, classes=self.rows.classes
         )
-        return Heads(self._views, weights, dropout=settings.dropout)
+        return Heads(self._views, weights, dropout=settings.dropout, strong_noise=_strong_noise(settings))
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Return standardized features, as `Networks.inputs` says."""
@@ -94,7 +94,7 @@ class PictureNetworks:
         self._views = PictureViews.standardized(
             self._pixels[: rows.train],
             change_of(settings.views.weak, "weak"),
-            change_of(settings.views.strong, "strong"),
+            change_of(settings.views.strong_examples, "strong"),
         )
 
     def start(self, seeds: Sequence[int], changes: dict[str, object] | None = None) -> Network:
@@ -104,7 +104,7 @@ class PictureNetworks:
         weights = CnnWeights.initial(
             seeds, channels=self._pixels.shape[1], width=settings.width, classes=self.rows.classes
         )
-        return Cnns(self._views, weights, dropout=settings.dropout)
+        return Cnns(self._views, weights, dropout=settings.dropout, strong_noise=_strong_noise(settings))
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Return standardized pixels, as `Networks.inputs` says."""
@@ -144,3 +144,8 @@ def probabilities(networks: Networks, network: Network, rows: Tensor, twins: int
 
 def _load(file: Path) -> Tensor:
     return torch.from_numpy(np.load(file, allow_pickle=False))
+
+
+def _strong_noise(settings: Mlp | Cnn) -> StrongNoise:
+    """Return the noise of the strong view, which no stored copy of a row can hold."""
+    return StrongNoise(settings.views.feature_noise, settings.views.parameter_noise)

@@ -152,7 +152,7 @@ def features_stage(job: StageJob[FeaturesSettings], folder: Path) -> dict[str, o
     train_texts = texts[: stored.train]
     views = settings.views
     weak = _copies(train_texts, views.weak, views.copies, 0)
-    strong = own_copies or _copies(train_texts, views.strong, views.copies, STRONG_SEED)
+    strong = own_copies or _copies(train_texts, views.strong_examples, views.copies, STRONG_SEED)
     features = ModelFeatures(job.inputs["model"], settings.layer, dtype=settings.dtype)
     # one list: a text that a copy left as it was is read once
     parts = [texts, *weak, *strong]

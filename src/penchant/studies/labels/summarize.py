@@ -19,7 +19,7 @@ from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.labels.stage_settings import BEST, LAST
 from penchant.studies.labels.summary import ConditionResult, LabelsSummary, MethodResult, TaskResult
 from penchant.typed_json import JsonObject
-from penchant.weak.augmentation.settings import Augmentation
+from penchant.weak.augmentation.settings import Augmentation, StrongAugmentation
 from penchant.weak.semi_supervised.settings import Supervised
 
 CONTROL = label_of(Supervised())
@@ -84,7 +84,7 @@ def _task(config: LabelsConfig, task: LabelTask, study: Path) -> TaskResult:
     )
 
 
-def _views(weak: Sequence[Augmentation], strong: Sequence[Augmentation], *, own_copies: bool) -> str:
+def _views(weak: Sequence[Augmentation], strong: Sequence[StrongAugmentation], *, own_copies: bool) -> str:
     """Return in words how the two views of a row differ."""
     names = [", ".join(getattr(item, "label", item.name) for item in view) or "as it is" for view in (weak, strong)]
     return f"weak: {names[0]}; strong: {'the back-translations of the data set' if own_copies else names[1]}"

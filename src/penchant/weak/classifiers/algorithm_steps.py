@@ -71,6 +71,7 @@ class AlgorithmSteps:
             TextViews(rows.examples, views, seed),
             strong_noise=StrongNoise(views.feature_noise, views.parameter_noise),
         )
+        # rows with labels stand first
         count = len(rows.targets)
         self.arm = Arm(
             seed,

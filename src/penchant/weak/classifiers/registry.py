@@ -87,6 +87,7 @@ def make_classifier(
     match settings.algorithm:
         case SelfTraining() as algorithm:
             # made here, so that settings that it cannot have are refused before the first teacher has learned
+            # one for each round, for each may be larger than its teacher
             students = [inner.replace(**algorithm.student_of(number)) for number in range(1, algorithm.rounds + 1)]
             return SelfTrainedClassifier(
                 algorithm,

@@ -59,7 +59,7 @@ class TextViews:
         """Return the texts of rows in a view, drawn from the stream."""
         chain, copies = self.chains[view], self._copies[view]
         # nothing is drawn where nothing changes: a view of plain texts moves no other draw
-        if not chain:
+        if not chain:  # the texts themselves
             return [self.texts[row] for row in rows]
         if copies:
             chosen = stream.integers(len(copies), len(rows))[0].tolist()
@@ -129,6 +129,7 @@ class TextNetwork:
         if learns and len(batch.parts) == 1 and not (is_noisy and self.strong_noise.weights):
             # a pass is filled by length: its rows go back to their places
             return self._run(batch, 0, batch.parts[0])[torch.tensor(batch.parts[0]).argsort()][None]
+        # in the order of the texts, whatever pass each is in
         logits = torch.empty(len(rows), self.classes)
         # random numbers go back, since the passes with gradients draw them once more
         with torch.no_grad(), torch.random.fork_rng() if learns else nullcontext():
@@ -200,6 +201,7 @@ class TextNetwork:
             return self._weights
         # the same in all passes of a call, and once more for the gradients
         generator = torch.Generator().manual_seed(batch.seed or 0)
+        # a list of copies, so that the model's own weights come back untouched
         noisy = []
         for weight in weights:
             scale = self.strong_noise.weights * weight.float().square().mean().sqrt()
@@ -243,6 +245,7 @@ class TextNetwork:
 @contextmanager
 def weights_in_place(parameters: Sequence[Tensor], weights: Sequence[Tensor]) -> Iterator[None]:
     """Give parameters other values inside the block; no number is copied."""
+    # pointers are exchanged, so that optimizer and graph keep the parameters that they know
     before = [parameter.data for parameter in parameters]
     try:
         for parameter, weight in zip(parameters, weights, strict=True):
@@ -256,6 +259,7 @@ def weights_in_place(parameters: Sequence[Tensor], weights: Sequence[Tensor]) ->
 @contextmanager
 def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
     """Switch a model's dropout on or off inside the block."""
+    # a prediction in the middle of a step must leave the step in training
     before = model.training
     model.train(training)
     try:

@@ -32,6 +32,7 @@ class StrongNoise:
 
     def on_features(self, inputs: Tensor, stream: Stream) -> Tensor:
         """Return standardized inputs, shape (arms, ...), with noise."""
+        # standardized, so a share of 1 is as much noise as there is signal
         return inputs + self.features * stream.normal(*inputs.shape[1:]) if self.features else inputs
 
     def on_weights(self, weights: Tensor, stream: Stream) -> Tensor:

@@ -84,7 +84,7 @@ def collapse_warnings(mask_rate: float, class_shares: Tensor, label_shares: Tens
     warnings = [
         f"class {number} has no label: nothing tells what it looks like, and no gain can come from it"
         for number, label_share in enumerate(label_shares.tolist())
-        if not label_share
+        if not label_share  # an algorithm can do no more than say so: it goes by what the labels teach
     ]
     # no class can be missing among pseudo-labels where nothing counted
     if mask_rate == 0:

@@ -214,6 +214,7 @@ class SelfTraining(Config):
 
     def student_of(self, number: int) -> Arguments:
         """Return the settings in which the student of a round, from 1, differs from the first teacher."""
+        # what a list does not reach is as its last entry
         grown = self.growth[min(number, len(self.growth)) - 1] if self.growth else {}
         return {**self.student, **grown}
 
