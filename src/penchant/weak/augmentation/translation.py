@@ -22,6 +22,7 @@ def translate_back(texts: Sequence[str], augmentation: BackTranslation, seed: in
     # what has no translation is not asked back: the model would make one up
     travelled = [number for number, answer in enumerate(abroad) if answer]
     answers = _answers(policy, augmentation.back, [abroad[number] for number in travelled], augmentation, seed + 1)
+    # in its place among the others, since a row keeps its number in every view
     changed = list(texts)
     for number, answer in zip(travelled, answers, strict=True):
         changed[number] = answer or texts[number]

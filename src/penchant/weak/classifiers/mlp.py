@@ -161,6 +161,7 @@ class MlpClassifier:
         In training they would be a loss that is not finite, which no learning rate helps.
         """
         features = self.features(examples)
+        # row by row, since one text out of thousands may be what breaks a model in half precision
         is_bad = ~torch.isfinite(features).all(-1)
         if is_bad.any():
             raise InputError(

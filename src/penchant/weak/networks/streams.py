@@ -117,4 +117,5 @@ class GivenDeck:
 
     def deal(self, size: int) -> Tensor:
         """Return the next batch, shape (1, its size)."""
+        # the size is that of the training that is followed: the last batch of an epoch is smaller
         return torch.tensor([list(next(self._batches))])
