@@ -33,8 +33,18 @@ from penchant.studies.weak_to_strong.task_grid import (
     read_by,
 )
 from penchant.tasks.load import NAMES, data_folder, local_files, task_code
+from penchant.weak.augmentation.settings import SlowAugmentation
 from penchant.weak.semi_supervised.settings import LabelVectors
-from penchant.weak.settings import OWN_CLASSIFIERS, ClassifierSpec, LanguageModel, Mlp, OwnClassifier, Probe
+from penchant.weak.settings import (
+    OWN_CLASSIFIERS,
+    ChessEngine,
+    ClassifierSpec,
+    LanguageModel,
+    Mlp,
+    OwnClassifier,
+    Probe,
+    augmentations_of,
+)
 
 SPLIT_NAMES = {"easy": EASY_TO_HARD, "any": ANY_TO_HARD}
 SLUG = 60  # letters of a name in a folder's
@@ -177,6 +187,7 @@ class TaskStages:
         if isinstance(spec, Probe):
             features = self.activations[read_by(spec, tuned)]
             return ProbeSettings(layer=spec.layer, rows=spec.rows), {}, {"rows": self.rows, "features": features}
+        _refuse_slow_augmentations(spec)
         if isinstance(spec, LanguageModel):
             needs = {"rows": self.rows, **self._start(network_of(spec), tuned)}
             return spec.replace(model=model_content(spec.model)), {"model": absolute(spec.model)}, needs
@@ -253,3 +264,17 @@ def _slug(name: str) -> str:
     """Return a name in the letters that a folder's name may have."""
     # the last part of a path, for the rest of it is the user's machine
     return re.sub(r"[^a-z0-9.]+", "-", name.rstrip("/").lower().rpartition("/")[2])[:SLUG].strip("-.")
+
+
+def _refuse_slow_augmentations(spec: ClassifierSpec) -> None:
+    """Refuse a function of the user's and a translation as augmentations of a classifier.
+
+    The address of a stage would hold their name, and not what the code or the model behind it is.
+    """
+    # an engine learns nothing, and has no rows to change
+    changes = () if isinstance(spec, ChessEngine) else augmentations_of(spec)
+    if any(isinstance(change, SlowAugmentation) for change in changes):
+        raise InputError(
+            "a function of your own and a translation are no augmentations of a study yet: train such a student by "
+            "`penchant weak train`"
+        )

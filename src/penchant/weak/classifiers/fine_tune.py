@@ -144,8 +144,7 @@ def fine_tune(
     encoded_validation = None if validation is None else (reading.encode(validation[0]), validation[1].float())
     batches = _batches(np.flatnonzero(start.counts.numpy()), settings, seed)
     if algorithm is not None:
-        # a checkpoint would lack averages and masks, and a resumed training would be another one
-        assert folder is None
+        assert folder is None  # a checkpoint would lack averages and masks
         algorithm.begin(batches)
     config = _config(model or ModelConfig(name=reading.policy.name), loss, settings, seed, len(batches))
     if folder is not None:
