@@ -64,6 +64,7 @@ class TextViews:
         if copies:
             chosen = stream.integers(len(copies), len(rows))[0].tolist()
             return [copies[copy][row] for copy, row in zip(chosen, rows, strict=True)]
+        # one draw for the batch, from which each text has its own by its place
         seed = int(stream.integers(SEEDS, 1)[0, 0])
         return augment([self.texts[row] for row in rows], chain, seed, must_change=False)
 
@@ -283,5 +284,6 @@ def _embedding_size(model: nn.Module) -> float:
     """Return the root mean square of the numbers that a model's embedding gives."""
     embedding = unwrap(model).get_input_embeddings()
     # of what it gives and not of its weights: some models scale them
+    # some thousands tell the scale as well as all
     tokens = torch.arange(min(embedding.num_embeddings, EMBEDDINGS_READ), device=embedding.weight.device)
     return float(embedding(tokens).float().square().mean().sqrt())

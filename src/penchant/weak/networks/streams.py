@@ -40,6 +40,7 @@ class Stream:
 
     def normal(self, *shape: int) -> Tensor:
         """Return draws of the standard normal distribution, shape (arms, *shape)."""
+        # float32 at once: drawing takes most of the time of small networks
         draws = [generator.standard_normal(shape, dtype=np.float32) for generator in self._generators]
         return torch.from_numpy(np.stack(draws)).to(self.device)
 

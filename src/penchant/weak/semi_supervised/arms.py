@@ -138,6 +138,7 @@ class ArmRows:
 
     def deal_among(self, arm: int, positions: Tensor) -> None:
         """Deal labelled rows of an arm among these places from now on."""
+        # batches that are given have their rows already
         assert isinstance(self._labeled_deck, Deck)
         self._labeled_deck.replace(arm, positions)
 
