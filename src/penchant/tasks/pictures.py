@@ -24,7 +24,7 @@ from penchant.tasks.picture_names import HUB, SETS
 FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 TEST_SHARE = 4  # of a set without a test part every fourth picture tests
-FEW = 1_000  # pictures to train on that are read where only tests are asked for
+SMALL_PART = 1_000  # pictures to train on that are read where only tests are asked for
 TEST_PARTS = ("test", "val", "valid", "validation")
 Labeled = tuple[Image, int]
 
@@ -102,7 +102,7 @@ def load_part(
         classes, dropped = _classes(folder), Counter[str]()
         return classes, _take(_shuffled(_read_folder(folder, classes)), count, {}, dropped), dropped
     # tests are taken first: which they are does not depend on how many there are to train on
-    task = load_images(name, test=count, train=FEW) if part == "test" else load_images(name, train=count)
+    task = load_images(name, test=count, train=SMALL_PART) if part == "test" else load_images(name, train=count)
     return task.classes, task.test if part == "test" else task.train, task.dropped
 
 
