@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import relu
 
 from penchant.weak.networks.network import ViewName
-from penchant.weak.networks.streams import Stream
+from penchant.weak.networks.streams import ATTRIBUTES, Stream
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,43 @@ class HeadWeights:
 
     def logits(self, inputs: Tensor, noise: Stream | None, dropout: float) -> Tensor:
         """Return logits, shape (arms, batch, classes), of standardized features, shape (arms, batch, features)."""
+        return torch.baddbmm(self.out_bias[:, None], self.states(inputs, noise, dropout), self.out)
+
+    def states(self, inputs: Tensor, noise: Stream | None, dropout: float) -> Tensor:
+        """Return what the last layer sees, shape (arms, batch, width)."""
         # dropout on the input too: features are many and labels few
         if noise is not None:
             inputs = noise.dropout(inputs, dropout)
         states = relu(torch.baddbmm(self.hidden_bias[:, None], inputs, self.hidden))
-        if noise is not None:
-            states = noise.dropout(states, dropout)
-        return torch.baddbmm(self.out_bias[:, None], states, self.out)
+        return states if noise is None else noise.dropout(states, dropout)
+
+
+@dataclass(frozen=True)
+class AttributeHead:
+    """A further head on the hidden layer, for an attribute that is not the task.
+
+    Attributes:
+        out: weights, shape (arms, width, classes). bias: (arms, classes).
+    """
+
+    out: Tensor
+    bias: Tensor
+
+    @classmethod
+    def initial(cls, seeds: Sequence[int], width: int, classes: Sequence[int]) -> tuple[Self, ...]:
+        """Return the start of a head for each attribute, by its number of classes.
+
+        They are drawn from a stream of their own: the task's network starts as it would without them.
+        """
+        stream, bound = Stream(seeds, ATTRIBUTES), 1 / math.sqrt(width)
+        return tuple(
+            cls((stream.uniform(width, count) * 2 - 1) * bound, (stream.uniform(count) * 2 - 1) * bound)
+            for count in classes
+        )
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Return logits, shape (arms, batch, classes), of hidden states, shape (arms, batch, width)."""
+        return torch.baddbmm(self.bias[:, None], states, self.out)
 
 
 class Heads:
@@ -90,14 +120,19 @@ class Heads:
 
     Args:
         dropout: share of features and of hidden states that noise sets to 0.
-        attributes: classes of further heads on the hidden layer, whose weights stand after those of the task's.
+        attributes: further heads on the hidden layer.
     """
 
     def __init__(
-        self, views: FeatureViews, weights: HeadWeights, *, dropout: float, attributes: tuple[int, ...] = ()
+        self,
+        views: FeatureViews,
+        weights: HeadWeights,
+        *,
+        dropout: float,
+        attributes: Sequence[AttributeHead] = (),
     ) -> None:
-        self.views, self.weights, self.dropout, self.attributes = views, weights, dropout, attributes
-        self.arms, self.classes = len(weights.out_bias), weights.out_bias.shape[1] - sum(attributes)
+        self.views, self.weights, self.dropout, self.attributes = views, weights, dropout, tuple(attributes)
+        self.arms, self.classes = weights.out_bias.shape
         self.has_noise, self.has_views = dropout > 0, views.strong is not views.weak
         # leaves of the graph: whoever made the weights may have computed them
         for weight in self.trained():
@@ -113,18 +148,29 @@ class Heads:
 
     def classify(self, inputs: Tensor, noise: Stream | None) -> Tensor:
         """Return logits of the task's head, shape (arms, batch, classes)."""
-        return self.every_head(inputs, noise)[0]
+        return self.weights.logits(inputs, noise, self.dropout)
 
     def every_head(self, inputs: Tensor, noise: Stream | None) -> tuple[Tensor, ...]:
         """Return logits of the task's head and of each attribute's, shape (arms, batch, its classes)."""
-        logits = self.weights.logits(inputs, noise, self.dropout)
-        return logits.split((self.classes, *self.attributes), -1)
+        states = self.weights.states(inputs, noise, self.dropout)
+        # apart and not as one wide head: a product of another width has other last bits
+        task = torch.baddbmm(self.weights.out_bias[:, None], states, self.weights.out)
+        return task, *(head.logits(states) for head in self.attributes)
 
     def trained(self) -> list[Tensor]:
         """Return the weights of all heads."""
-        return [*vars(self.weights).values()]
+        return [part for weights in (self.weights, *self.attributes) for part in vars(weights).values()]
 
     def copy(self) -> Self:
         """Return heads with weights of their own and the same features."""
-        weights = HeadWeights(**{name: part.detach().clone() for name, part in vars(self.weights).items()})
-        return type(self)(self.views, weights, dropout=self.dropout, attributes=self.attributes)
+        return type(self)(
+            self.views,
+            HeadWeights(**_cloned(self.weights)),
+            dropout=self.dropout,
+            attributes=[AttributeHead(**_cloned(head)) for head in self.attributes],
+        )
+
+
+def _cloned(weights: HeadWeights | AttributeHead) -> dict[str, Tensor]:
+    """Return the parts of weights, copied and detached, by their names."""
+    return {name: part.detach().clone() for name, part in vars(weights).items()}
