@@ -33,7 +33,7 @@ from penchant.studies.weak_to_strong.task_grid import (
 )
 from penchant.tasks.load import NAMES, data_folder, local_files, task_code
 from penchant.weak.semi_supervised.settings import AnyAlgorithm, LabelVectors
-from penchant.weak.settings import OWN_CLASSIFIERS, ClassifierSpec, LanguageModel, Mlp, OwnClassifier, Probe
+from penchant.weak.settings import OWN_CLASSIFIERS, LanguageModel, Mlp, OwnClassifier, Probe
 from penchant.weak.supervision import LabelsFile, SupervisorSpec
 from penchant.weak.vector_content import as_content, names_by_content
 
