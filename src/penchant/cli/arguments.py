@@ -214,9 +214,9 @@ def make_parser(
             group.add_argument("--help-all", action=_FullHelp, nargs=0, help=argparse.SUPPRESS)
             inner = group.add_subparsers(required=True, metavar=entry.metavar, parser_class=CommandParser,
                                          prog=f"penchant {entry.name}")  # fmt: skip
-            named = [command for command in entry.commands if [entry.name, command.name] == list(words[:2])]
+            matches = [command for command in entry.commands if [entry.name, command.name] == list(words[:2])]
             # a word that names none is answered with all names
-            for command in named or entry.commands:
+            for command in matches or entry.commands:
                 _add_command(inner, command)
     return parser
 

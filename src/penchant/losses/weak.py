@@ -232,6 +232,15 @@ def most_confident(weak: Tensor, *, share: float) -> Tensor:
     return is_kept
 
 
+def surest_labels(weak: Tensor, share: float) -> Tensor:
+    """Return which labels are kept: the surest of each class, and all that are certain.
+
+    Args and result as of `most_confident`.
+    """
+    # certain ones are of the truth, or of a supervisor that says nothing of how sure it is: none is surer than another
+    return most_confident(weak, share=share) | (weak.amax(-1) >= 1)
+
+
 def _is_share(alpha: float) -> None:
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha must lie in [0, 1], got {alpha}")

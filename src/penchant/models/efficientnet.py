@@ -30,9 +30,11 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         self._conv_stem = _SamePadded(3, STEM, 3, stride=2)
         self._bn0 = nn.BatchNorm2d(STEM, eps=EPSILON)
+        # one list for all stages, since the file numbers blocks throughout
         blocks, channels = [], STEM
         for count, kernel, first_stride, expansion, outputs in (*STAGES, LAST_STAGE):
             for number in range(count):
+                # a stage halves the picture in its first block alone
                 blocks.append(_Block(channels, outputs, kernel, 1 if number else first_stride, expansion))
                 channels = outputs
         self._blocks = nn.ModuleList(blocks)
@@ -44,6 +46,7 @@ class EfficientNetLite0(nn.Module):
         states = relu6(self._bn0(self._conv_stem(pixels)))
         for block in self._blocks:
             states = block(states)
+        # the mean over places: pictures of another size than that it learned from can be read too
         features: Tensor = relu6(self._bn1(self._conv_head(states))).mean((-1, -2))
         return features
 
@@ -58,6 +61,7 @@ class _SamePadded(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         padding: list[int] = []
         for side in (states.shape[-1], states.shape[-2]):
+            # what is missing at both ends together; an odd pixel goes to the far end
             missing = max((-(-side // stride) - 1) * stride + kernel - side, 0)
             padding += [missing // 2, missing - missing // 2]
         return super().forward(pad(states, padding))
@@ -68,21 +72,22 @@ class _Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
-        inside = inputs * expansion
+        inner_width = inputs * expansion
         # the first stage is not widened, and its file has no such weights
         self.widens, self.is_residual = expansion > 1, stride == 1 and inputs == outputs
         if self.widens:
-            self._expand_conv = _SamePadded(inputs, inside, 1)
-            self._bn0 = nn.BatchNorm2d(inside, eps=EPSILON)
-        self._depthwise_conv = _SamePadded(inside, inside, kernel, stride=stride, groups=inside)
-        self._bn1 = nn.BatchNorm2d(inside, eps=EPSILON)
-        self._project_conv = _SamePadded(inside, outputs, 1)
+            self._expand_conv = _SamePadded(inputs, inner_width, 1)
+            self._bn0 = nn.BatchNorm2d(inner_width, eps=EPSILON)
+        self._depthwise_conv = _SamePadded(inner_width, inner_width, kernel, stride=stride, groups=inner_width)
+        self._bn1 = nn.BatchNorm2d(inner_width, eps=EPSILON)
+        self._project_conv = _SamePadded(inner_width, outputs, 1)
         self._bn2 = nn.BatchNorm2d(outputs, eps=EPSILON)
 
     def forward(self, inputs: Tensor) -> Tensor:
         states = relu6(self._bn0(self._expand_conv(inputs))) if self.widens else inputs
         states = relu6(self._bn1(self._depthwise_conv(states)))
         states = self._bn2(self._project_conv(states))
+        # no activation behind the sum: the narrow states are meant to be linear
         return states + inputs if self.is_residual else states
 
 
@@ -97,10 +102,11 @@ def load_efficientnet(file: Path) -> EfficientNetLite0:
         # a pickle could run code: only tensors are read from it
         weights = torch.load(file, map_location="cpu", weights_only=True)
         # its classes, and counts that only training needs
-        wanted = {key: part for key, part in weights.items() if not key.startswith("_fc.")}
-        network.load_state_dict(wanted)
+        trunk_weights = {key: part for key, part in weights.items() if not key.startswith("_fc.")}
+        network.load_state_dict(trunk_weights)
     except Exception as error:  # a damaged file raises many kinds
         raise InputError(
             f"{file} holds no weights of EfficientNet-Lite0 ({error}): install its package again"
         ) from error
+    # norms use the averages of the file, not those of a batch
     return network.eval()

@@ -48,6 +48,7 @@ class ImageEncoder:
 
     def digest(self) -> str:
         """Return a digest of weights, configuration and preparation: of all that decides features but the picture."""
+        # a packaged network has no configuration: its weights fit one layout
         settings = configuration(self.model) if hasattr(self.model, "config") else ""
         return hashlib.sha256((fingerprint(self.model) + settings + self.preparation).encode()).hexdigest()[:16]
 
@@ -66,8 +67,9 @@ class ImageEncoder:
         """
         parts = []
         for first in range(0, len(images), PASS):
-            some = images[first : first + PASS]
-            pixels = self._prepared(some).to(self.device, next(self.model.parameters()).dtype)
+            batch = images[first : first + PASS]
+            pixels = self._prepared(batch).to(self.device, next(self.model.parameters()).dtype)
+            # float32: what is kept is rounded once, by who keeps it
             parts.append(mean_state(self.model(pixels)).float().cpu())
         return torch.cat(parts)
 
@@ -100,17 +102,20 @@ def is_image_encoder(name: str, *, trust_remote_code: bool = False) -> bool:
         InputError: no such model.
     """
     if name in ENCODERS:
+        # a built-in name has no folder to look into
         return name in IMAGE_ENCODERS
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
     folder = locate(name)
+    # adapters of a language model, whose base alone says what it reads
     if (Path(folder) / "adapter_config.json").exists():
         return False
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     except Exception as error:
         raise cannot_load("", ModelConfig(name=name), error) from error
+    # by the type and not the class: a published model may name its backbone or its classifier
     return config.model_type in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
 
@@ -145,6 +150,7 @@ def load_image_encoder(settings: ModelConfig) -> ImageEncoder:
         ]
         return prepared
 
+    # sizes, means and filters: another preparation gives other features
     preparation = json.dumps(processor.to_dict(), sort_keys=True, default=str)
     return ImageEncoder(network.eval().to(device), prepare, preparation, device)
 
@@ -174,6 +180,7 @@ def _packaged_encoder(name: str, device: torch.device) -> ImageEncoder:
     from penchant.models.efficientnet import MIDDLE, SIDE, SPREAD, load_efficientnet
 
     def prepare(pictures: Sequence[Pixels]) -> Tensor:
+        # the whole picture: a crop from the middle would lose what lies at its edge
         resized = [Pillow.fromarray(picture).resize((SIDE, SIDE), Pillow.Resampling.BICUBIC) for picture in pictures]
         pixels = torch.stack([torch.from_numpy(np.array(picture)) for picture in resized])
         return (pixels.permute(0, 3, 1, 2).float() - MIDDLE) / SPREAD

@@ -24,7 +24,7 @@ from penchant.tasks.picture_names import HUB, SETS
 FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
 TEST_SHARE = 4  # of a set without a test part every fourth picture tests
-FEW = 1_000  # pictures to train on that are read where only tests are asked for
+SMALL_PART = 1_000  # pictures to train on that are read where only tests are asked for
 TEST_PARTS = ("test", "val", "valid", "validation")
 Labeled = tuple[Image, int]
 
@@ -102,7 +102,7 @@ def load_part(
         classes, dropped = _classes(folder), Counter[str]()
         return classes, _take(_shuffled(_read_folder(folder, classes)), count, {}, dropped), dropped
     # tests are taken first: which they are does not depend on how many there are to train on
-    task = load_images(name, test=count, train=FEW) if part == "test" else load_images(name, train=count)
+    task = load_images(name, test=count, train=SMALL_PART) if part == "test" else load_images(name, train=count)
     return task.classes, task.test if part == "test" else task.train, task.dropped
 
 
@@ -134,9 +134,11 @@ def divide_images(
     if testing is None:
         testing, training = training[::TEST_SHARE], [row for n, row in enumerate(training) if n % TEST_SHARE]
     dropped: Counter[str] = Counter()
-    known: dict[str, int] = {}
+    class_by_digest: dict[str, int] = {}
     # test rows first: a picture that both parts have tests, and does not train
-    parts = [_take(rows, count, known, dropped) for rows, count in ((_shuffled(testing), test), (training, train))]
+    parts = [
+        _take(rows, count, class_by_digest, dropped) for rows, count in ((_shuffled(testing), test), (training, train))
+    ]
     for part, kind in zip(parts, ("test", "train on"), strict=True):
         # a class that is not tested would have no accuracy, one that is not trained none above 0
         if missing := sorted(set(range(len(classes))) - set(part.labels)):
@@ -151,20 +153,22 @@ def _shuffled(rows: Iterable[Labeled]) -> list[Labeled]:
     return [listed[index] for index in np.random.default_rng(0).permutation(len(listed)).tolist()]
 
 
-def _take(rows: Sequence[Labeled], count: int | None, known: dict[str, int], dropped: Counter[str]) -> ImageRows:
+def _take(
+    rows: Sequence[Labeled], count: int | None, class_by_digest: dict[str, int], dropped: Counter[str]
+) -> ImageRows:
     """Return the first rows that are not known, and add them to the known ones."""
-    taken: list[Labeled] = []
+    chosen_rows: list[Labeled] = []
     for image, label in rows:
         # digests are asked for one by one: of a large set only those that are taken are decoded
-        if len(taken) == count:
+        if len(chosen_rows) == count:
             break
         digest = image.pixel_digest()
-        if digest in known:
-            dropped["twice" if known[digest] == label else "twice, under two classes"] += 1
+        if digest in class_by_digest:
+            dropped["twice" if class_by_digest[digest] == label else "twice, under two classes"] += 1
             continue
-        known[digest] = label
-        taken.append((image, label))
-    return ImageRows(tuple(image for image, _ in taken), tuple(label for _, label in taken))
+        class_by_digest[digest] = label
+        chosen_rows.append((image, label))
+    return ImageRows(tuple(image for image, _ in chosen_rows), tuple(label for _, label in chosen_rows))
 
 
 @cache
@@ -204,8 +208,10 @@ def _folder_rows(folder: Path, name: str) -> tuple[tuple[str, ...], list[Labeled
     train = folder / "train" if (folder / "train").is_dir() else folder
     test = next((folder / part for part in TEST_PARTS if train != folder and (folder / part).is_dir()), None)
     classes = _classes(train)
-    if test is not None and (others := sorted(set(_classes(test)) - set(classes))):
-        raise InputError(f"{test} has the classes {', '.join(others)}, which {train} has not: name the folders alike")
+    if test is not None and (extra_classes := sorted(set(_classes(test)) - set(classes))):
+        raise InputError(
+            f"{test} has the classes {', '.join(extra_classes)}, which {train} has not: name the folders alike"
+        )
     return classes, _read_folder(train, classes), None if test is None else _read_folder(test, classes)
 
 
@@ -215,8 +221,8 @@ def _classes(folder: Path) -> tuple[str, ...]:
     names = tuple(sorted(part.name for part in folder.iterdir() if part.is_dir() and _files(part)))
     # one class leaves nothing to tell apart; often the folder above was meant
     if len(names) < 2:
-        found = f"only the class {names[0]!r}" if names else f"no folder with pictures ({', '.join(SUFFIXES)})"
-        raise InputError(f"{folder} has {found}: make a folder for each class, with its pictures, and at least two")
+        content = f"only the class {names[0]!r}" if names else f"no folder with pictures ({', '.join(SUFFIXES)})"
+        raise InputError(f"{folder} has {content}: make a folder for each class, with its pictures, and at least two")
     return names
 
 
@@ -239,8 +245,8 @@ def _read_folder(folder: Path, classes: Sequence[str]) -> list[Labeled]:
             else:
                 rows.append((image, label))
     if problems:
-        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise InputError(f"{len(problems)} pictures below {folder} cannot be used: {'; '.join(problems[:3])}{more}")
+        ending = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise InputError(f"{len(problems)} pictures below {folder} cannot be used: {'; '.join(problems[:3])}{ending}")
     return rows
 
 

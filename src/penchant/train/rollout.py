@@ -217,9 +217,9 @@ def _read(loop: RolloutLoop, groups: Sequence[PromptGroup]) -> Rollout:
     weights = counts.repeat_interleave(layout.lengths)
     prompts = torch.tensor([number for number, group in enumerate(groups) for _ in group.responses])
     finished = torch.tensor([bool(response.finished) for group in groups for response in group.responses])
-    nothing = torch.zeros_like(logps)
+    zeros = torch.zeros_like(logps)
     rollout = Rollout(
-        rendered, layout, counts, scores, prompts, finished, logps, ref_logps, values, nothing, nothing, weights
+        rendered, layout, counts, scores, prompts, finished, logps, ref_logps, values, zeros, zeros, weights
     )
     advantages, returns = loop.objective.credit(rollout, loop.state.kl_coefficient)
     return replace(rollout, advantages=advantages, returns=returns)

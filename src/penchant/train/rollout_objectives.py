@@ -239,8 +239,10 @@ class GroupBaseline:
         numbers = rollout.prompts
         # by extremes and not by the spread, which rounding makes a little more than 0
         highest, lowest = (
-            torch.zeros(int(numbers.max()) + 1).scatter_reduce(0, numbers, rollout.scores, how, include_self=False)
-            for how in ("amax", "amin")
+            torch.zeros(int(numbers.max()) + 1).scatter_reduce(
+                0, numbers, rollout.scores, reduction, include_self=False
+            )
+            for reduction in ("amax", "amin")
         )
         return {"equal_rewards": float((highest == lowest).float().mean())}
 

@@ -123,8 +123,8 @@ def weighted_sum(scores: Sequence[Score], weights: Sequence[float]) -> Score:
     def score(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
         # all rewards see the same samples, in one call each
         totals: list[tuple[float, ...]] = [(0.0,) * len(group.responses) for group in groups]
-        for each, weight in zip(scores, weights, strict=True):
-            rated = [group.scores or () for group in each(groups)]
+        for rate, weight in zip(scores, weights, strict=True):
+            rated = [group.scores or () for group in rate(groups)]
             totals = [
                 tuple(total + weight * value for total, value in zip(*pair, strict=True))
                 for pair in zip(totals, rated, strict=True)

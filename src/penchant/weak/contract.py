@@ -172,14 +172,17 @@ class WeightedExamples:
     weights: Probabilities
     indices: NDArray[np.intp]
 
+    def pick(self, rows: NDArray[np.intp]) -> WeightedExamples:
+        """Return some of the examples, by their places among these."""
+        examples = [self.examples[row] for row in rows.tolist()]
+        return WeightedExamples(examples, self.targets[rows], self.weights[rows], self.indices[rows])
+
 
 def drop_weightless(examples: Sequence[Example], targets: Probabilities, weights: ArrayLike | None) -> WeightedExamples:
     """Return the examples whose weight is above 0; see `as_weights`."""
     checked_weights = as_weights(weights, len(examples))
-    indices = np.flatnonzero(checked_weights)
-    if len(indices) < len(examples):
-        examples, targets = [examples[row] for row in indices.tolist()], targets[indices]
-    return WeightedExamples(examples, targets, checked_weights[indices], indices)
+    weighted = WeightedExamples(examples, targets, checked_weights, np.arange(len(examples)))
+    return weighted if checked_weights.all() else weighted.pick(np.flatnonzero(checked_weights))
 
 
 def refuse_unlabeled(unlabeled: Sequence[Example] | None, reader: str) -> None:

@@ -15,10 +15,11 @@ from penchant.losses.weak_settings import (
     Product,
     WeakLoss,
 )
-from penchant.weak.settings import ClassifierSpec
+from penchant.weak.semi_supervised.settings import AnyAlgorithm
+from penchant.weak.supervision import SupervisorSpec
 
 
-def labels(classifiers: Sequence[ClassifierSpec]) -> list[str]:
+def labels(classifiers: Sequence[SupervisorSpec]) -> list[str]:
     """Return labels for people and for tables; those that would read alike also say where they differ."""
     return _distinguish([classifier.label for classifier in classifiers], classifiers)
 
@@ -26,6 +27,11 @@ def labels(classifiers: Sequence[ClassifierSpec]) -> list[str]:
 def loss_labels(losses: Sequence[WeakLoss]) -> list[str]:
     """Return labels of losses; those that would read alike also say where they differ."""
     return _distinguish([loss_label(loss) for loss in losses], losses)
+
+
+def algorithm_labels(algorithms: Sequence[AnyAlgorithm]) -> list[str]:
+    """Return labels of algorithms; those that would read alike also say where they differ."""
+    return _distinguish([algorithm.label for algorithm in algorithms], algorithms)
 
 
 def _distinguish(short: Sequence[str], settings: Sequence[Config]) -> list[str]:

@@ -28,6 +28,7 @@ def read_picture(values: Mapping[str, object], source: str) -> Image:
         RowError: no such file, no picture, a broken one, or another one than its `sha256` says.
     """
     value = values[IMAGE_FIELD]
+    # as `datasets` writes undecoded pictures into Parquet
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
     if not isinstance(value, str | bytes) or not value:
@@ -38,6 +39,7 @@ def read_picture(values: Mapping[str, object], source: str) -> Image:
         image.decode()
     except InputError as error:
         raise RowError("value", f"field '{IMAGE_FIELD}': {error}") from error
+    # a list and a folder that do not belong together would teach wrong labels
     expected = values.get(DIGEST_FIELD)
     if expected and expected != image.sha256:
         raise RowError(
@@ -46,11 +48,12 @@ def read_picture(values: Mapping[str, object], source: str) -> Image:
     return image
 
 
-def _find(place: str, source: str) -> str:
+def _find(path: str, source: str) -> str:
     """Return the path of a picture that a row of a file names."""
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
-    beside = folder / Path(place).expanduser()
-    return str(beside) if beside.exists() else place
+    # the list and its pictures may have been moved together
+    neighbour = folder / Path(path).expanduser()
+    return str(neighbour) if neighbour.exists() else path
 
 
 def picture_fields(image: Image) -> dict[str, str]:
@@ -64,6 +67,7 @@ def keep_picture(image: Image, folder: Path) -> dict[str, str]:
     Raises:
         OSError: it cannot be written.
     """
+    # its file stays where it is, and is not copied
     if image.path:
         return picture_fields(image)
     # a picture of a set, or one made of pixels: whoever reads the rows needs it

@@ -77,7 +77,7 @@ class Probe(Config):
     @property
     def label(self) -> str:
         layer = "" if self.layer == -1 else f", layer {self.layer}"
-        return f"{_short(self.model)}{layer}{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
+        return f"{short_name(self.model)}{layer}{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
 
 
 class Mlp(Config):
@@ -115,7 +115,8 @@ class Mlp(Config):
     @property
     def label(self) -> str:
         layer = "" if self.layer == -1 else f", layer {self.layer}"
-        return f"{_short(self.model)}{layer}, small network{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
+        suffix = f"{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
+        return f"{short_name(self.model)}{layer}, small network{suffix}"
 
 
 class Cnn(Config):
@@ -228,7 +229,9 @@ class LanguageModel(Config):
         lora = ", LoRA" if self.lora else ""
         shots = f"{self.shot_count} shots, " if self.shot_count else ""
         words = "" if isinstance(self.reading, Head) else f", {shots}words"
-        return f"{_short(self.model)}, {mode}{lora}{words}{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
+        return (
+            f"{short_name(self.model)}, {mode}{lora}{words}{_algorithm_suffix(self.algorithm)}{_rows_suffix(self.rows)}"
+        )
 
     @property
     def learns_from_unlabeled(self) -> bool:
@@ -290,7 +293,7 @@ class ChessEngine(Config):
         limits += [f"{self.nodes} nodes"] if self.nodes else []
         best = "" if self.multipv is None else f", best {self.multipv}"
         warm = "" if self.temperature == 100 else f", {self.temperature:g} centipawns"
-        return f"{_short(self.path)}, {', '.join(limits)}{best}{warm}"
+        return f"{short_name(self.path)}, {', '.join(limits)}{best}{warm}"
 
     @property
     def rows(self) -> None:
@@ -325,10 +328,10 @@ class OwnClassifier(Config):
 
     @property
     def label(self) -> str:
-        return f"{_short(self.factory)}{_rows_suffix(self.rows)}"
+        return f"{short_name(self.factory)}{_rows_suffix(self.rows)}"
 
 
-def _add_name(value: object) -> object:
+def add_classifier_name(value: object) -> object:
     """Add a name that is left out: a model alone, loaded or by its name, is a probe of it."""
     value = model_source(value)
     if isinstance(value, str):
@@ -342,9 +345,9 @@ def _add_name(value: object) -> object:
 
 _Student = Tfidf | Probe | Mlp | Cnn | LanguageModel | OwnClassifier
 _Classifier = _Student | ChessEngine
-ClassifierSpec = Annotated[Annotated[_Classifier, Field(discriminator="name")], BeforeValidator(_add_name)]
+ClassifierSpec = Annotated[Annotated[_Classifier, Field(discriminator="name")], BeforeValidator(add_classifier_name)]
 """What may supervise."""
-StudentSpec = Annotated[Annotated[_Student, Field(discriminator="name")], BeforeValidator(_add_name)]
+StudentSpec = Annotated[Annotated[_Student, Field(discriminator="name")], BeforeValidator(add_classifier_name)]
 """What may learn from a supervisor."""
 
 
@@ -357,23 +360,8 @@ def augmentations_of(student: StudentSpec) -> tuple[Augmentation, ...]:
     return (*views, *algorithm.noise) if isinstance(algorithm, SelfTraining) else views
 
 
-STOP_EVERY = 10
-"""Every tenth label is kept to stop early by, where a student of a study does."""
-
-
-def rows_learned(classifier: ClassifierSpec, rows: int) -> int:
-    """Count the rows, of `rows`, that a classifier learns from or is shown in its prompt."""
-    if isinstance(classifier, ChessEngine):
-        return 0
-    # prompted: it is shown its shots and learns from nothing
-    if isinstance(classifier, LanguageModel) and classifier.training is None:
-        return min(classifier.shot_count, rows)
-    # the rows kept to stop by are looked at, and nothing is learned from them
-    used = min(classifier.rows or rows, rows)
-    return used - used // STOP_EVERY if isinstance(classifier, LanguageModel) and classifier.stops_early else used
-
-
-def _short(model: str) -> str:
+def short_name(model: str) -> str:
+    """Return the last part of a path or id, as labels have it."""
     return shown_name(model).rstrip("/").rpartition("/")[2]
 
 

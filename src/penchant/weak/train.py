@@ -23,12 +23,15 @@ from penchant.rewards.content import model_content
 from penchant.runs.input_digests import recorded_inputs, refuse_changed
 from penchant.runs.provenance import surroundings
 from penchant.runs.run_folder import RunFolder
+from penchant.session.objects import shown_name
 from penchant.train.setup import ended_run
 from penchant.typed_json import JsonObject, to_object
 from penchant.types import RunResult
 from penchant.weak.augmentation.settings import OWN_AUGMENTATIONS, BackTranslation, OwnAugmentation
+from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.registry import make_classifier
+from penchant.weak.classifiers.vectors import refuse_known_rows
 from penchant.weak.command_rows import (
     FEWEST,
     TAKE_OUT,
@@ -44,7 +47,7 @@ from penchant.weak.command_rows import (
     write_suspects,
 )
 from penchant.weak.command_settings import WeakTrain
-from penchant.weak.contract import Classifier, Probabilities, Validation, digest_of_classifier, in_other_words
+from penchant.weak.contract import Classifier, Probabilities, Validation, in_other_words
 from penchant.weak.diagnostics import clusters_of, diagnostics, drop_undecided, row_mean
 from penchant.weak.page import weak_train_page
 from penchant.weak.results import LongerPreference, RowCounts, StudentResult, TruthAccuracy
@@ -53,6 +56,7 @@ from penchant.weak.semi_supervised.confident_learning import ConfidentClassifier
 from penchant.weak.semi_supervised.settings import LabelVectors
 from penchant.weak.settings import OWN_CLASSIFIERS, Cnn, LanguageModel, Mlp, OwnClassifier, Probe, augmentations_of
 from penchant.weak.unlabeled import UnlabeledRows, read_unlabeled, unlabeled_use
+from penchant.weak.vector_content import property_content, vector_content
 
 log = logging.getLogger("penchant.weak")
 
@@ -158,6 +162,8 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
     student = make_classifier(
         config.student, names=rows.learn.names, loss=config.loss, seed=config.seed, folder=training
     )
+    if rows.test is not None and isinstance(student, MlpClassifier):
+        refuse_known_rows(student.vectors, rows.test.inputs)
     folder.open()
     try:
         result = _train_and_write(config, student, rows, folder, record, started)
@@ -225,7 +231,9 @@ def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
         inputs[f"the code of {config.student.label}"] = OWN_CLASSIFIERS.content(config.student.factory)
     if isinstance(config.student, Mlp | Cnn) and isinstance(config.student.algorithm, LabelVectors):
         for vector in config.student.algorithm.vectors:
-            inputs[f"the classifier {vector}"] = digest_of_classifier(vector)
+            inputs[f"the classifier {shown_name(vector)}"] = vector_content(vector)
+        for name in config.student.algorithm.properties:
+            inputs[f"the property {shown_name(name)}"] = property_content(name)
     for augmentation in augmentations_of(config.student):
         if isinstance(augmentation, OwnAugmentation):
             inputs[f"the augmentation {augmentation.label}"] = OWN_AUGMENTATIONS.content(augmentation.function)

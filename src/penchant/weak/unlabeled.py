@@ -72,7 +72,7 @@ def unlabeled_use(
     """Train the student's control on the same labels, and measure both; None for a student without an algorithm.
 
     The control has the same seed, start, steps and labelled batches, and a small network's features are standardized
-    over the same rows. Of label vectors only the hidden layer starts alike.
+    over the same rows.
 
     Args:
         stop_by: texts with their labels that both stop early by, where they do.

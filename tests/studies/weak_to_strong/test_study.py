@@ -441,7 +441,7 @@ def test_no_loss_reaches_who_does_not_train(make: Callable[..., WeakToStrongConf
 
 def test_long_texts_are_learned_in_pieces(stories: str) -> None:
     from penchant.models.load import load_renderer
-    from penchant.studies.weak_to_strong.stages import pieces_of
+    from penchant.studies.weak_to_strong.texts import pieces_of
 
     renderer = load_renderer(stories)
     texts = ["Tom saw a dog. " * 50, "", "  ", "Tom ran. \U0001f600\u00e9"]

@@ -129,6 +129,26 @@ def test_each_student_may_be_larger_than_its_teacher(encoder: str, tmp_path: Pat
     assert "growth" in algorithm.addressed()
 
 
+def test_without_such_rows_the_surest_labels_are_kept_and_all_rows_count_as_unlabelled(encoder: str) -> None:
+    sureness = np.where(np.arange(80) % 4 < 2, 0.9, 0.6)
+    soft = np.where(np.eye(2)[LABELS[:80]] == 1, sureness[:, None], 1 - sureness[:, None])
+    classifier = make_classifier(Tfidf(algorithm={"name": "self_training", "confident_share": 0.5}))
+    classifier.fit(TEXTS[:80], soft)
+    # what it would be with these labels and rows given apart
+    kept = np.flatnonzero(sureness == 0.9)
+    apart = make_classifier(Tfidf(algorithm="self_training"))
+    apart.fit([TEXTS[row] for row in kept], soft[kept], unlabeled=TEXTS[:80])
+    np.testing.assert_allclose(classifier.predict_proba(TEXTS[80:]), apart.predict_proba(TEXTS[80:]))
+    # a small network's own share says the same, and its students keep all of their labels
+    network = Mlp(model=encoder, steps=10, hidden=8, algorithm="self_training", confident_share=0.5)
+    outer = make_classifier(network)
+    assert isinstance(outer, SelfTrainedClassifier)
+    assert outer.settings.confident_share == 0.5
+    student = outer.make(1)
+    assert isinstance(student, MlpClassifier)
+    assert student.settings.confident_share is None
+
+
 def test_rows_without_labels_are_needed_by_the_one_and_refused_by_the_other() -> None:
     with pytest.raises(InputError, match="rows without labels, and none are given: give `unlabeled`"):
         make_classifier(Tfidf(algorithm="self_training")).fit(TEXTS, LABELS)

@@ -64,9 +64,9 @@ def _what_to_do(study: LabelsSummary) -> Table:
     """Return the table that answers the study's question, a row for each situation."""
     # a row for every condition, also where the advice is to do nothing
     rows = []
-    several = len(study.tasks) > 1
+    has_several_tasks = len(study.tasks) > 1
     for task in study.tasks:
-        title = (task.title,) if several else ()
+        title = (task.title,) if has_several_tasks else ()
         for condition in task.conditions:
             # the control comes first wherever there is one
             control, best = condition.methods[0], advised(condition)
@@ -76,7 +76,7 @@ def _what_to_do(study: LabelsSummary) -> Table:
             advice = does.method if best else f"{control.method}; nothing better was shown"
             cells = (situation(condition), advice, format_share(does.accuracy), gain, _times(does, control))
             rows.append((*title, *cells))
-    heads = (*(("task",) if several else ()), "you have", "do this", "accuracy", "gain", "time")
+    heads = (*(("task",) if has_several_tasks else ()), "you have", "do this", "accuracy", "gain", "time")
     caption = (
         "What to do: the most accurate of the methods that are clearly above the control, the same network trained "
         "plainly on the labels. Gain is over the control; time is the processor's, in multiples of the control's."

@@ -45,6 +45,11 @@ def longer_name(weak: str) -> str:
     return f"{weak}|longer"
 
 
+def algorithm_name(weak: str, number: int) -> str:
+    """Return the name of the student with an algorithm for rows without labels, by its number."""
+    return f"{weak}|algorithm-{number}"
+
+
 def noise_name(weak: str) -> str:
     """Return the name of the student that learned a supervisor's labels dealt out at random."""
     return f"noise {weak}|0"

@@ -15,18 +15,21 @@ from penchant.studies.core.settings import Count, LimitedStudy
 from penchant.tasks.load import NAMES, is_pairs, task_spec
 from penchant.tasks.own_file import FIELDS, OwnFile, TaskName, is_data_file, own_spec
 from penchant.tasks.spec import TaskSpec
-from penchant.weak.labels import labels, loss_labels
+from penchant.weak.labels import algorithm_labels, labels, loss_labels
+from penchant.weak.semi_supervised.settings import AnyAlgorithm, ConfidentLearning, DivideMix, Supervised
 from penchant.weak.settings import (
     ChessEngine,
     ClassifierSpec,
     Cnn,
     LanguageModel,
+    Mlp,
     Probe,
     Shrinkage,
     StudentSpec,
     Tfidf,
     Words,
 )
+from penchant.weak.supervision import LabelsFile, SupervisorSpec
 
 CHESS = ("chess_puzzles", "chess_positions", "chess_easy_to_hard")
 """Tasks whose options are moves."""
@@ -93,8 +96,9 @@ class WeakToStrongConfig(LimitedStudy):
     longest: Annotated[int, Field(ge=8, le=1_000_000)] = 256
     """Tokens of a text that a probed model reads, and language modelling; those that are fine-tuned have their own."""
     # word counts, set to come near the prototype's supervisor (decision 11)
-    weak: Annotated[tuple[ClassifierSpec, ...], Field(min_length=1)] = (Tfidf(),)
-    """The supervisors."""
+    weak: Annotated[tuple[SupervisorSpec, ...], Field(min_length=1)] = (Tfidf(),)
+    """The supervisors; `{name: labels, path: labels.jsonl}` takes the labels that `penchant weak sources` wrote of all
+    rows."""
     strong: Annotated[tuple[StudentSpec, ...], Field(min_length=1)]
     """The students: probes, fine-tuned language models (`name: lm`), or classes of your own (`mine.py:Mine`). `rows` is
     how many weak labels they see."""
@@ -110,6 +114,14 @@ class WeakToStrongConfig(LimitedStudy):
     rows or groups take 0.3."""
     steps: Count = 100
     """Of every probe's training."""
+    algorithms: tuple[AnyAlgorithm, ...] = ()
+    """What small networks (`name: mlp` in `strong`) make of the labels and of rows without them, a student for each
+    beside the naive one: `fixmatch`, `mean_teacher`, `self_training`, `{name: label_vectors, vectors: [FOLDER]}` ...
+    All rows are those of the naive student. `supervised`, their control, learns from the surest labels alone."""
+    confident_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Of the students in `algorithms`: the share of the labels of each class that they keep, those that the supervisor
+    is surest of, and all that are certain; every row also counts as one without a label. `divide_mix` and
+    `confident_learning`, which look for wrong labels, get all of them."""
     bootstrap: tuple[StudentSpec, ...] = ()
     """A chain of students between supervisor and student, weakest first: each learns from the labels of the one before
     and labels the same rows anew, each half of them by what it learned from the other. Beside it a student trained as
@@ -168,17 +180,7 @@ class WeakToStrongConfig(LimitedStudy):
                 "`pairs: deeper` leaves no pair: no student reads a later layer of a supervisor's model (negative "
                 "layers, which count from the last, are compared with negative ones alone)"
             )
-        for name in ("tasks", "imitation", "errors", "drift", "templates"):
-            if len(set(getattr(self, name))) < len(getattr(self, name)):
-                raise ValueError(f"`{name}` has one of its values twice: it would count as two")
-        for name, labels_of in (
-            ("weak", labels(self.weak)),
-            ("strong", labels(self.strong)),
-            ("losses", loss_labels(self.losses)),
-        ):
-            # labels say all in which two may differ, so equal ones are the same student
-            if len(set(labels_of)) < len(labels_of):
-                raise ValueError(f"`{name}` has one of {', '.join(labels_of)} twice")
+        self._refuse_repeated()
         # an array of shares fits only tasks with as many classes
         following = [loss for loss in self.losses if isinstance(loss, Confidence | AdaptiveConfidence)]
         priors = [loss.prior for loss in following if not isinstance(loss.prior, str)]
@@ -195,6 +197,10 @@ class WeakToStrongConfig(LimitedStudy):
                 f"TF-IDF reads single texts, and rows of {', '.join(with_options)} have options of their own: name "
                 "language models in `weak` and `strong`"
             )
+        if with_options and any(isinstance(spec, LabelsFile) for spec in self.weak):
+            raise ValueError(
+                f"labels of a file in `weak` are for single texts, and rows of {', '.join(with_options)} have options"
+            )
         # its options are moves in UCI, which are all that it can judge
         other = [name for name in self.tasks if name not in CHESS]
         if other and any(isinstance(spec, ChessEngine) for spec in self.weak):
@@ -202,6 +208,11 @@ class WeakToStrongConfig(LimitedStudy):
                 f"a chess engine in `weak` supervises {', '.join(CHESS)} alone, and `tasks` has {', '.join(other)}"
             )
         self._check_conditions(files, with_options)
+        if self.algorithms and not any(self.has_algorithms(spec) for spec in self.strong):
+            raise ValueError(
+                "`algorithms` are for small networks without one of their own, and `strong` has none: add "
+                "{name: mlp, model: MODEL}"
+            )
         if any(isinstance(spec, Cnn) for spec in (*self.weak, *self.strong, *self.bootstrap)):
             raise ValueError("`cnn` reads pictures, and the rows of tasks are texts: name classifiers of texts")
         if self.sees_confidence and not any(isinstance(spec, Probe) for spec in self.strong):
@@ -214,6 +225,21 @@ class WeakToStrongConfig(LimitedStudy):
                 "set losses=[cross_entropy]"
             )
         return self
+
+    def _refuse_repeated(self) -> None:
+        """Refuse values that stand twice in a list."""
+        for name in ("tasks", "imitation", "errors", "drift", "templates"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"`{name}` has one of its values twice: it would count as two")
+        for name, labels_of in (
+            ("weak", labels(self.weak)),
+            ("strong", labels(self.strong)),
+            ("losses", loss_labels(self.losses)),
+            ("algorithms", self.algorithm_columns),
+        ):
+            # labels say all in which two may differ, so equal ones are the same student
+            if len(set(labels_of)) < len(labels_of):
+                raise ValueError(f"`{name}` has one of {', '.join(labels_of)} twice")
 
     def _check_files(self, files: list[str]) -> None:
         """Refuse settings of files where there is none to read by them."""
@@ -245,7 +271,7 @@ class WeakToStrongConfig(LimitedStudy):
         if self.columns.get("difficulty") and not (split and split.by == "column"):
             raise ValueError("`columns.difficulty` is read with easy_to_hard.by=column alone")
 
-    def is_paired(self, weak: ClassifierSpec, strong: ClassifierSpec) -> bool:
+    def is_paired(self, weak: SupervisorSpec, strong: ClassifierSpec) -> bool:
         """Return whether this supervisor teaches this student, by `pairs`."""
         if self.pairs == "all" or not (isinstance(weak, Probe) and isinstance(strong, Probe)):
             return True
@@ -289,7 +315,25 @@ class WeakToStrongConfig(LimitedStudy):
         """The names of students by how they learned: by loss, then those of the chain."""
         # in the order in which the page has its columns
         chain = [BOOTSTRAPPED, AS_LONG] if self.bootstrap else []
-        return loss_labels(self.losses) + chain + self.disanalogies
+        return loss_labels(self.losses) + chain + self.algorithm_columns + self.disanalogies
+
+    @property
+    def algorithm_columns(self) -> list[str]:
+        """The names of students by what they make of rows without labels, in the order of `algorithms`."""
+        return [
+            label + ("" if share is None else f", surest {100 * share:g}%")
+            for label, share in zip(algorithm_labels(self.algorithms), map(self.share_of, self.algorithms), strict=True)
+        ]
+
+    def share_of(self, algorithm: AnyAlgorithm) -> float | None:
+        """Return the share of the labels that a student with this algorithm keeps; None for all."""
+        # they look for wrong labels, and the least sure ones are where these are
+        return None if isinstance(algorithm, DivideMix | ConfidentLearning) else self.confident_share
+
+    @staticmethod
+    def has_algorithms(spec: ClassifierSpec) -> bool:
+        """Return whether a student stands in the study with each of `algorithms` too."""
+        return isinstance(spec, Mlp) and isinstance(spec.algorithm, Supervised)
 
     @property
     def disanalogies(self) -> list[str]:

@@ -14,6 +14,7 @@ from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.stage_settings import StageSettings
 from penchant.typed_json import INLINED, OMITTED, StoredAs
 from penchant.weak.settings import ChessEngine, Cnn, LanguageModel, Mlp, OwnClassifier, Shrinkage, Tfidf
+from penchant.weak.supervision import LabelsFile
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class ProbeSettings:
 
 Where = Literal["class", "topic", "long"]
 """Where a supervisor's errors are put, see `penchant.studies.weak_to_strong.truth`."""
-StageClassifier = ProbeSettings | Tfidf | Mlp | Cnn | LanguageModel | OwnClassifier | ChessEngine
+StageClassifier = ProbeSettings | Tfidf | Mlp | Cnn | LanguageModel | OwnClassifier | ChessEngine | LabelsFile
 
 
 @dataclass(frozen=True, kw_only=True)

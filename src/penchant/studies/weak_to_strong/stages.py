@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from penchant.data.rendering.renderer import Renderer
 from penchant.data.settings import RowsConfig
 from penchant.digests import DamagedFile
 from penchant.errors import InputError
@@ -27,6 +26,11 @@ from penchant.studies.core.job import STAGE, StageJob
 from penchant.studies.core.records import read_object
 from penchant.studies.core.source import digest_source
 from penchant.studies.core.stage_settings import StageSettings
+from penchant.studies.weak_to_strong.file_labels import (
+    counted_rows,
+    refuse_one_answer,
+    write_file_labels,
+)
 from penchant.studies.weak_to_strong.names import ANY_TO_HARD, EASY_TO_HARD
 from penchant.studies.weak_to_strong.row_choice import drifted_rows, split_by_difficulty
 from penchant.studies.weak_to_strong.stage_settings import (
@@ -38,6 +42,7 @@ from penchant.studies.weak_to_strong.stage_settings import (
     StudentSettings,
     TaskClasses,
 )
+from penchant.studies.weak_to_strong.texts import pieces_of, texts_of
 from penchant.tasks import TaskData, group_of, halves, load_task
 from penchant.tasks.own_file import OwnFile, load_own
 from penchant.tasks.spec import chance
@@ -46,18 +51,21 @@ from penchant.typed_json import to_object
 from penchant.types import LabeledExample
 from penchant.weak.classifiers.activations import Activations
 from penchant.weak.classifiers.features import activations, depth_of, layer_of
+from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.classifiers.probe_fit import fit_probes
 from penchant.weak.classifiers.readers import load_reader
 from penchant.weak.classifiers.registry import make_classifier
 from penchant.weak.classifiers.shrinkage import fits_to_settle, settle_l2
+from penchant.weak.classifiers.vectors import refuse_known_rows
 from penchant.weak.contract import Classifier, Probabilities, in_other_words
+from penchant.weak.semi_supervised.settings import LabelVectors
 from penchant.weak.settings import ClassifierSpec, LanguageModel, Mlp, OwnClassifier, Probe
+from penchant.weak.supervision import LabelsFile
+from penchant.weak.vector_content import from_content
 
 ROWS = "rows.json"
 READING = ("penchant.weak.classifiers.features", "penchant.weak.classifiers.readers")
 """The modules that make activations of texts; activations that other code made are not copied."""
-MOST_READ = 4
-"""Options of a row that are read as texts: more are a list of all possible answers, such as legal moves."""
 FEWEST_TRAIN, FEWEST_TEST = 20, 10
 """Rows: ten for the supervisor and ten for it to label, and some to measure on."""
 Array = NDArray[Any]
@@ -154,31 +162,6 @@ def generative_stage(job: StageJob[GenerativeSettings], folder: Path) -> dict[st
     }
 
 
-def pieces_of(renderer: Renderer, texts: Sequence[str], longest: int) -> list[str]:
-    """Return texts in pieces of a little less than `longest` tokens, without those that are blank."""
-    # a piece alone may be a token or two longer than in its text, since its ends are not tokenized with what follows
-    room = longest - max(3, longest // 16)
-    pieces = []
-    for text in texts:
-        read = renderer.tokenizer(text, return_offsets_mapping=True, add_special_tokens=False, verbose=False)
-        inputs = read["offset_mapping"]
-        # where every `room`-th token begins; texts without any token are one piece, which is blank
-        starts = [inputs[first][0] for first in range(0, len(inputs), room)] or [0]
-        ends = [*starts[1:], len(text)]
-        pieces += [text[start:end] for start, end in zip(starts, ends, strict=True)]
-    return [piece for piece in pieces if piece.strip()]
-
-
-def texts_of(example: LabeledExample) -> list[str]:
-    """Return the texts of a row, without its label.
-
-    That is a prompt with each response that people compared, but no list of all possible answers, such as legal moves.
-    """
-    if 0 < len(example.options) <= MOST_READ:
-        return [example.text + option for option in example.options]
-    return [example.text]
-
-
 def activations_stage(job: StageJob[ActivationsSettings], folder: Path) -> dict[str, object]:
     """Write `activations-*.npy`: of all rows, those to train on first, or of test rows in other words.
 
@@ -215,6 +198,9 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
     """Write `labels.npy`: probabilities for the half that it did not learn from; `test.npy`: for the test rows."""
     train, test = read_rows(job)
     own_half, other = halves_of(train, job.settings.seed)
+    if isinstance(job.settings.classifier, LabelsFile):
+        labelled = [train[index] for index in other]
+        return write_file_labels(job.inputs["labels"], job.settings.task.names, (labelled, test), folder)
     truth = np.array([example.label for example in train])
     if job.settings.drift is not None:
         drifted_half = drifted_rows(own_half, truth, job.settings.drift, job.settings.seed)
@@ -229,12 +215,7 @@ def supervisor_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, o
     # one-hot, shape (rows, classes): the supervisor learns the truth, its students learn soft labels
     targets = np.eye(classes_of(job.settings.task, train, test))[truth[own_half]]
     (labels, on_test), l2 = _fitted(job, own_half, targets, [other, tested])
-    # refused here, before all of its students train on a single answer
-    if len(np.unique(labels.argmax(-1))) < 2:
-        raise InputError(
-            "the supervisor's most probable class is the same for all rows: no student can learn from that; give it "
-            "more rows to learn from, another prompt where it is prompted, or take another one"
-        )
+    refuse_one_answer(labels)
     np.save(folder / "labels.npy", labels)
     np.save(folder / "test.npy", on_test)
     # else the configuration says how many, and a fact more would change nobody's numbers
@@ -254,9 +235,11 @@ def relabel_stage(job: StageJob[LabelsSettings], folder: Path) -> dict[str, obje
     after = np.empty_like(before)  # each half of it is filled once
     # had it labelled what it learned from, it would hand on labels that it memorised
     folds = halves_of(examples, job.settings.seed + 1)
+    # nothing is learned of rows that nobody labelled, and they are labelled like the others
+    counted_indices, _ = counted_rows(job.needs, "labels", len(other))
     choices: list[ChosenL2] = []
     for learned_half, labelled in (folds, folds[::-1]):
-        learned_half = learned_half[: job.settings.classifier.rows]
+        learned_half = learned_half[np.isin(learned_half, counted_indices)][: job.settings.classifier.rows]
         (after[labelled],), l2 = _fitted(job, other[learned_half], before[learned_half], [other[labelled]])
         choices += [l2] if l2 else []
     np.save(folder / "labels.npy", after)
@@ -318,12 +301,25 @@ def classifier_of(
         spec = spec.replace(model=model_of(job), training=training)
     elif isinstance(spec, Mlp):
         spec = spec.replace(model=model_of(job), steps=times_as_long * spec.steps)
-    return make_classifier(spec, names=settings.task.names, loss=loss or CrossEntropy(), seed=settings.seed)
+        if isinstance(spec.algorithm, LabelVectors):
+            spec = spec.replace(algorithm=from_content(spec.algorithm, job.inputs))
+    classifier = make_classifier(
+        spec,
+        names=settings.task.names,
+        loss=loss or CrossEntropy(),
+        seed=settings.seed,
+        activations=[job.needs["features"]] if "features" in job.needs else [],
+    )
+    if isinstance(classifier, MlpClassifier) and classifier.vectors:
+        # one that knows the task's truth would hand it on to the student
+        refuse_known_rows(classifier.vectors, [example.classifier_input for part in read_rows(job) for example in part])
+    return classifier
 
 
 def _spec_of(job: StageJob[LabelsSettings | StudentSettings]) -> ClassifierSpec:
     """Return the classifier of a stage's settings; a probe computes the activations that it needs itself."""
     spec = job.settings.classifier
+    assert not isinstance(spec, LabelsFile)
     if not isinstance(spec, ProbeSettings):
         return spec
     # what it reads is no stage of its own: of so few rows it is not worth a file of all activations

@@ -11,6 +11,7 @@ from penchant.studies.weak_to_strong.names import (
     CEILING,
     FEW_LABELS,
     RANDOM,
+    algorithm_name,
     chain_name,
     chained_name,
     drift_name,
@@ -128,8 +129,9 @@ def single_students(
     trains = not (isinstance(spec, LanguageModel) and spec.training is None)
     for number, supervisor in enumerate(config.weak):
         plans += _plans_of(config, number, f"of {supervisor.label}", ceiling, trains=trains)
+        plans += _learners(task, spec, number, f"of {supervisor.label}", ceiling)
     # inputs are no part of an address, so every student may have the paths of all losses
-    inputs = {**inputs, **task.own_losses}
+    inputs = {**inputs, **task.own_losses, **task.vectors}
     stages = _stages_of(task, spec, plans, inputs, needs, labels)
     if config.few_rows and (few_spec := _few_rows_spec(task, spec, config.few_rows)):
         few_rows, inputs, needs = task.classifier(few_spec, tuned, alone=True)
@@ -192,6 +194,22 @@ def _plans_of(
             # trained as long as the whole chain, or what the chain gains might be no more than its training
             longer = replace(naive, times_as_long=chain + 1)
             plans.append(_Plan(longer_name(weak), f"{of_supervisor} longer", longer, weak))
+    return plans
+
+
+def _learners(
+    task: TaskStages, spec: ClassifierSpec, number: int, of_supervisor: str, ceiling: StudentSettings
+) -> list[_Plan]:
+    """Return the students of one supervisor that keep its surest labels: the same network with each of `algorithms`."""
+    config, weak = task.config, weak_name(number)
+    if not (isinstance(spec, Mlp) and config.has_algorithms(spec)):
+        return []
+    naive = replace(ceiling, loss=loss_content(config.losses[0]), truth=None)
+    plans = []
+    for index, algorithm in enumerate(config.algorithms):
+        network = spec.replace(algorithm=algorithm, confident_share=config.share_of(algorithm))
+        settings = replace(naive, classifier=task.classifier(network)[0])
+        plans.append(_Plan(algorithm_name(weak, index), f"{of_supervisor} {algorithm.label}", settings, weak))
     return plans
 
 

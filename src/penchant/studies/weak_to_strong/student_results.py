@@ -24,6 +24,7 @@ from penchant.studies.weak_to_strong.names import (
     CEILING,
     FEW_LABELS,
     RANDOM,
+    algorithm_name,
     chained_name,
     confidence_name,
     drift_name,
@@ -47,9 +48,7 @@ from penchant.studies.weak_to_strong.summary import (
 from penchant.studies.weak_to_strong.task_grid import TaskGrid, is_prompted, network_of
 from penchant.weak.labels import labels
 from penchant.weak.results import ReliabilityPoint
-from penchant.weak.settings import (
-    rows_learned,
-)
+from penchant.weak.supervision import rows_learned
 
 BINS = 10
 Array = NDArray[Any]
@@ -85,6 +84,7 @@ def _columns(config: WeakToStrongConfig, key: str) -> list[_Column]:
     """Return the ways in which a supervisor's students learn, in the order of `config.loss_columns`."""
     names = [student_name(key, loss) for loss in range(len(config.losses))]
     names += [chained_name(key), longer_name(key)] if config.bootstrap else []
+    names += [algorithm_name(key, algorithm) for algorithm in range(len(config.algorithms))]
     names += [shown_name(key, share) for share in range(len(config.imitation))]
     names += [errors_name(key, where) for where in config.errors]
     columns = [_Column(name, key) for name in names]
@@ -115,7 +115,8 @@ def _of_supervisor(
         if not all(facts) or column.name not in predictions.probabilities or naive not in predictions.probabilities:
             continue
         teacher, labelled = _teacher(grid, column.supervisor, config.seeds, study), facts[0]["labelled"]
-        weak_labels = rows_learned(spec, labelled)
+        # of labels of a file: those of rows that somebody voted on
+        weak_labels = rows_learned(spec, facts[0].get("counted") or labelled)
         # the chain's control is as much training without it; the naive student had less
         is_chained = column.name == chained_name(key)
         yield StudentResult(

@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 from penchant.files import remove
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.studies.core.job import StageJob
+from penchant.studies.weak_to_strong.file_labels import counted_rows
 from penchant.studies.weak_to_strong.names import (
     CEILING,
     FEW_LABELS,
@@ -56,7 +57,7 @@ from penchant.weak.classifiers.probe_fit import Probes, fit_probes
 from penchant.weak.classifiers.shrinkage import fits_to_settle, settle_l2
 from penchant.weak.contract import Example, in_other_words, width_of
 from penchant.weak.distance import weight_distance
-from penchant.weak.settings import STOP_EVERY
+from penchant.weak.supervision import STOP_EVERY
 
 CURVE = (1, 2, 3, 5, 8, 12, 20, 30, 50, 100, 200, 500)
 """Steps after which a probe's accuracy on the truth is looked at: overfitting to weak labels."""
@@ -96,8 +97,11 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
         _, other = halves_of(train, seed)
         # groups were shuffled when the half was made, so the first rows are a random part, and fewer are among more
         other = other[: settings.few_rows or settings.rows]
+        # rows that nobody labelled teach no student, and no control of its
+        indices, weights = counted_rows(job.needs, f"labels {seed}", len(other))
+        other = other[indices]
+        jobs = _of_weak_labels(job, supervised, seed, indices) if supervised else {}
         rows = [train[index] for index in other]
-        jobs = _of_weak_labels(job, supervised, seed, len(other)) if supervised else {}
         jobs |= _of_truth(settings, jobs, rows, classes, seed)
         seen: list[Array] = []
 
@@ -109,12 +113,15 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
         # the first job's labels choose the shrinkage of all: of students the weak ones, so that no truth has a say and
         # losses are compared at one l2; of the ceiling its own
         first_labels, groups = next(iter(jobs.values()))[0], [group_of(row) for row in rows]
-        l2 = settle_l2(settings.l2, states[other], first_labels, steps=settings.steps, seed=seed, groups=groups)
+        l2 = settle_l2(
+            settings.l2, states[other], first_labels, steps=settings.steps, seed=seed, groups=groups, weights=weights
+        )
         choices.append(ChosenL2(l2, fits_to_settle(settings.l2, len(other), groups)))
         # one batched operation for all of them: (students, rows, classes)
         targets = torch.as_tensor(np.stack([labels for labels, _ in jobs.values()]))
         losses = [loss for _, loss in jobs.values()]
-        probes = fit_probes(states[other], targets, losses, l2=l2, steps=settings.steps, watch=watch)
+        counts = None if weights is None else torch.as_tensor(weights).float().expand(len(targets), -1)
+        probes = fit_probes(states[other], targets, losses, weights=counts, l2=l2, steps=settings.steps, watch=watch)
         predicted = probes.predict_proba(tested).numpy()
         reworded_classes = [probes.predict_proba(states).argmax(-1).numpy() for states in reworded]
         for index, name in enumerate(jobs):
@@ -124,7 +131,8 @@ def students_stage(job: StageJob[ProbesSettings], folder: Path) -> dict[str, obj
                 wordings[name].append(np.array([row[index] for row in reworded_classes], dtype=np.int64))
         if supervised:
             on_test = np.load(job.needs[f"labels {seed}"] / "test.npy", allow_pickle=False)
-            for name, lone in _one_by_one(supervised, seed, jobs, (states[other], tested), on_test, l2).items():
+            inputs = states[other], tested
+            for name, lone in _one_by_one(supervised, seed, jobs, inputs, on_test, l2, weights).items():
                 probabilities[name].append(lone)
     for file, by_student in arrays.items():
         save_file({name: np.stack(rows) for name, rows in by_student.items()}, folder / f"{file}.safetensors")
@@ -140,6 +148,7 @@ def _one_by_one(
     both_states: tuple[torch.Tensor, torch.Tensor],
     on_test: Array,
     l2: float,
+    weights: Array | None,
 ) -> dict[str, Array]:
     """Train the probes whose steps or features differ from those of the batch.
 
@@ -148,6 +157,7 @@ def _one_by_one(
     Args:
         both_states: activations of the rows to train on and to test on, each of shape (rows, features).
         on_test: the supervisor's probabilities for the test rows.
+        weights: how much each row to train on counts; None where all count alike.
     """
     labels, loss = jobs[student_name(WEAK, 0)]
     probabilities: dict[str, Array] = {}
@@ -155,7 +165,8 @@ def _one_by_one(
     # all of them naive, at the shrinkage of the batch, so that nothing else differs from the naive student
     def fit(train_features: torch.Tensor, test_features: torch.Tensor, times: int = 1) -> Array:
         steps = times * settings.steps
-        probes = fit_probes(train_features, torch.as_tensor(labels)[None], [loss], l2=l2, steps=steps)
+        counts = None if weights is None else torch.as_tensor(weights).float()[None]
+        probes = fit_probes(train_features, torch.as_tensor(labels)[None], [loss], weights=counts, l2=l2, steps=steps)
         return probes.predict_proba(test_features)[0].numpy()
 
     if settings.chain:
@@ -232,8 +243,11 @@ def student_stage(job: StageJob[StudentSettings], folder: Path) -> dict[str, obj
     train, test = read_rows(job)
     _, other = halves_of(train, settings.seed)
     other = other[: settings.classifier.rows]
+    # all of them where no supervisor has a say: the ceiling, and labels that know nothing
+    indices, weights = counted_rows(job.needs, "labels", len(other))
+    other = other[indices]
     classes = classes_of(settings.task, train, test)
-    labels, training_rows = _labels(job, [train[index] for index in other], classes), np.arange(len(other))
+    labels, training_rows = _labels(job, [train[index] for index in other], indices, classes), np.arange(len(other))
     examples: list[Example] = [train[index].classifier_input for index in other]
     student = classifier_of(job, loss_of(job.inputs, settings.loss), settings.times_as_long)
     test_examples: list[Example] = [example.classifier_input for example in test]
@@ -257,7 +271,13 @@ def student_stage(job: StageJob[StudentSettings], folder: Path) -> dict[str, obj
             validation = [examples[row] for row in np.flatnonzero(is_held_out)], labels[is_held_out]
             training_rows = training_rows[~is_held_out]
             examples = [examples[row] for row in training_rows]
-    student.fit(examples, labels[training_rows], validation=validation, classes=classes)
+    student.fit(
+        examples,
+        labels[training_rows],
+        weights=None if weights is None else weights[training_rows],
+        validation=validation,
+        classes=classes,
+    )
     np.save(folder / "test.npy", student.predict_proba(test_examples))
     np.save(folder / "truth.npy", answers)
     # the same student on the same rows in other words: how often it says the same needs no labels
@@ -294,11 +314,15 @@ def _with_leaked_labels(
     return prepend_leaked_label(examples, leaked_labels, settings.task.names)
 
 
-def _labels(job: StageJob[StudentSettings], rows: Sequence[LabeledExample], classes: int) -> Array:
-    """Return what one student learns from. A student of weak labels never sees the truth of its rows."""
+def _labels(job: StageJob[StudentSettings], rows: Sequence[LabeledExample], indices: Array, classes: int) -> Array:
+    """Return what one student learns from. A student of weak labels never sees the truth of its rows.
+
+    Args:
+        indices: of the rows among those that its supervisor labelled.
+    """
     settings = job.settings
     # the ceiling and the control of random labels need no supervisor
-    weak = _weak_labels(job.needs, "labels", len(rows)) if "labels" in job.needs else None
+    weak = _weak_labels(job.needs, "labels", indices) if "labels" in job.needs else None
     if settings.truth is None:
         assert weak is not None
         return weak
@@ -312,19 +336,21 @@ def _labels(job: StageJob[StudentSettings], rows: Sequence[LabeledExample], clas
     return truth.dealt(weak, settings.seed, first)
 
 
-def _weak_labels(needs: Mapping[str, Path], role: str, rows: int) -> Array:
-    """Return the labels that a supervisor's stage wrote for the first `rows` rows, shape (rows, classes)."""
+def _weak_labels(needs: Mapping[str, Path], role: str, indices: Array) -> Array:
+    """Return the labels that a supervisor's stage wrote for rows by their indices, shape (rows, classes)."""
     labels: Array = np.load(needs[role] / "labels.npy", allow_pickle=False)
-    return labels[:rows]
+    return labels[indices]
 
 
-def _of_weak_labels(job: StageJob[ProbesSettings], settings: SupervisedProbesSettings, seed: int, rows: int) -> Jobs:
+def _of_weak_labels(
+    job: StageJob[ProbesSettings], settings: SupervisedProbesSettings, seed: int, indices: Array
+) -> Jobs:
     """Return what probes learn from: the supervisor's labels, read from its stages; the truth is out of reach here."""
     losses = [loss_of(job.inputs, loss) for loss in settings.losses]
-    weak = _weak_labels(job.needs, f"labels {seed}", rows)
+    weak = _weak_labels(job.needs, f"labels {seed}", indices)
     jobs: Jobs = {student_name(WEAK, number): (weak, loss) for number, loss in enumerate(losses)}
     if settings.chain:
-        jobs[chained_name(WEAK)] = _weak_labels(job.needs, f"end {seed}", rows), losses[0]
+        jobs[chained_name(WEAK)] = _weak_labels(job.needs, f"end {seed}", indices), losses[0]
     return jobs
 
 

@@ -9,7 +9,7 @@ from typing import TypeGuard
 from penchant.models.builtin import ENCODERS
 from penchant.models.settings import Dtype, ModelConfig
 from penchant.studies.core.stage import Stage
-from penchant.weak.settings import ClassifierSpec, LanguageModel, Probe
+from penchant.weak.settings import ClassifierSpec, LanguageModel, Mlp, Probe
 
 Reader = tuple[str, Dtype, bool]
 """A model that is probed, its dtype, and whether it learned the texts first."""
@@ -66,9 +66,9 @@ class TaskGrid:
         ]
 
 
-def read_by(probe: Probe, tuned: bool) -> Reader:
-    """Return the key of the activations that a probe reads: probes of one model share them."""
-    return probe.model, probe.dtype, tuned
+def read_by(spec: Probe | Mlp, tuned: bool) -> Reader:
+    """Return the key of the activations that a probe or small network reads: all of one model share them."""
+    return spec.model, spec.dtype, tuned
 
 
 def network_of(spec: Probe | LanguageModel) -> ModelConfig:

@@ -34,17 +34,18 @@ from penchant.studies.weak_to_strong.task_grid import (
 )
 from penchant.tasks.load import NAMES, data_folder, local_files, task_code
 from penchant.weak.augmentation.settings import SlowAugmentation
-from penchant.weak.semi_supervised.settings import LabelVectors
+from penchant.weak.semi_supervised.settings import AnyAlgorithm, LabelVectors
 from penchant.weak.settings import (
     OWN_CLASSIFIERS,
     ChessEngine,
-    ClassifierSpec,
     LanguageModel,
     Mlp,
     OwnClassifier,
     Probe,
     augmentations_of,
 )
+from penchant.weak.supervision import LabelsFile, SupervisorSpec
+from penchant.weak.vector_content import as_content, names_by_content
 
 SPLIT_NAMES = {"easy": EASY_TO_HARD, "any": ANY_TO_HARD}
 SLUG = 60  # letters of a name in a folder's
@@ -63,7 +64,7 @@ class TaskStages:
         self.tuned = {network: self._tuned(network, device) for network, device in devices.items()}
         specs = [*((spec, False) for spec in (*config.weak, *config.bootstrap)), *config.students]
         # supervisors and the chain read models that never learned the texts: only students have the second copy
-        probed = [(read_by(spec, tuned), spec.layer) for spec, tuned in specs if isinstance(spec, Probe)]
+        probed = [(read_by(spec, tuned), spec.layer) for spec, tuned in specs if isinstance(spec, Probe | Mlp)]
         models = sorted({key for key, _ in probed})
         # one stage of activations per model, for all layers that somebody probes of it
         self.layers = {key: [layer for other, layer in probed if other == key] for key in models}
@@ -82,6 +83,7 @@ class TaskStages:
             if isinstance(loss, CustomWeakLoss)
         }
         """Where the user's losses lie, by the content that stands for them in the settings of stages."""
+        self.vectors = vector_paths(config.algorithms)
         self.classes = TaskClasses(len(self.spec.classes), tuple(self.spec.classes))
 
     def _rows(self) -> Stage:
@@ -170,7 +172,7 @@ class TaskStages:
         return {"start": self.tuned[network]} if tuned else {}
 
     def classifier(
-        self, spec: ClassifierSpec, tuned: bool = False, *, alone: bool = False
+        self, spec: SupervisorSpec, tuned: bool = False, *, alone: bool = False
     ) -> tuple[StageClassifier, dict[str, str], dict[str, Stage]]:
         """Return settings, inputs and needs of a stage that fits this classifier.
 
@@ -192,20 +194,26 @@ class TaskStages:
             needs = {"rows": self.rows, **self._start(network_of(spec), tuned)}
             return spec.replace(model=model_content(spec.model)), {"model": absolute(spec.model)}, needs
         if isinstance(spec, Mlp):
+            network = spec.replace(model=model_content(spec.model))
             if isinstance(spec.algorithm, LabelVectors):
-                # the address of a stage would hold the folders' names, and not what lies there
-                raise InputError("label vectors are no student of a study yet: train them by `penchant weak train`")
-            return spec.replace(model=model_content(spec.model)), {"model": absolute(spec.model)}, {"rows": self.rows}
+                # what lies in the folders stands in the settings, and where they lie among the inputs
+                network = network.replace(algorithm=as_content(spec.algorithm))
+            # activations as probes have them, so that a text is read once for all students
+            needs = {"rows": self.rows, "features": self.activations[read_by(spec, tuned)]}
+            return network, {"model": absolute(spec.model), **vector_paths([spec.algorithm])}, needs
+        if isinstance(spec, LabelsFile):
+            content = data_content(spec.path)
+            return spec.replace(path=content), {"labels": absolute(spec.path)}, {"rows": self.rows}
         if isinstance(spec, OwnClassifier):
             OWN_CLASSIFIERS.check(spec.factory)
-            content = spec.replace(factory=OWN_CLASSIFIERS.content(spec.factory))
-            return content, {"classifier": spec.factory}, {"rows": self.rows}
+            content = OWN_CLASSIFIERS.content(spec.factory)
+            return spec.replace(factory=content), {"classifier": spec.factory}, {"rows": self.rows}
         return spec, {}, {"rows": self.rows}
 
     def labels(
         self,
         kind: str,
-        spec: ClassifierSpec,
+        spec: SupervisorSpec,
         seed: int,
         extra_needs: Mapping[str, Stage],
         drift: tuple[float, bool] | None = None,
@@ -260,19 +268,25 @@ class TaskStages:
         return self.stage("student", ["prompted", network.name, f"seed {seed}"], settings, inputs, needs, seed)
 
 
+def vector_paths(algorithms: Sequence[AnyAlgorithm]) -> dict[str, str]:
+    """Return where label vectors lie, by the content that stands for them in the settings of stages."""
+    vectors = [algorithm for algorithm in algorithms if isinstance(algorithm, LabelVectors)]
+    return {key: absolute(name) for settings in vectors for key, name in names_by_content(settings).items()}
+
+
 def _slug(name: str) -> str:
     """Return a name in the letters that a folder's name may have."""
     # the last part of a path, for the rest of it is the user's machine
     return re.sub(r"[^a-z0-9.]+", "-", name.rstrip("/").lower().rpartition("/")[2])[:SLUG].strip("-.")
 
 
-def _refuse_slow_augmentations(spec: ClassifierSpec) -> None:
+def _refuse_slow_augmentations(spec: SupervisorSpec) -> None:
     """Refuse a function of the user's and a translation as augmentations of a classifier.
 
     The address of a stage would hold their name, and not what the code or the model behind it is.
     """
-    # an engine learns nothing, and has no rows to change
-    changes = () if isinstance(spec, ChessEngine) else augmentations_of(spec)
+    # these learn nothing, and have no rows to change
+    changes = () if isinstance(spec, ChessEngine | LabelsFile) else augmentations_of(spec)
     if any(isinstance(change, SlowAugmentation) for change in changes):
         raise InputError(
             "a function of your own and a translation are no augmentations of a study yet: train such a student by "

@@ -67,7 +67,7 @@ def activations(
     Args:
         folder: where they are kept. longest: how many tokens are read, or fewer where the model's context ends, see
             `penchant.weak.classifiers.reading.shorten`. deepest: the last layer to compute; all if not given.
-        known: other folders to look for examples in. model: what `digest_of` says of the reader's, where it is known.
+        folders: others to look for examples in. model: what `digest_of` says of the reader's, where it is known.
 
     Returns:
         Of shape (layers + 1, examples, hidden), memory-mapped; layer 0 is the embedding.
@@ -209,6 +209,7 @@ class ModelFeatures:
         model: a language model or an encoder, and in which `dtype`; see `penchant.weak.settings.Probe`.
         layer: 0 is the embedding, negative ones count from the last.
         folder: where activations are kept; a temporary one, which goes with this object, if not given.
+        folders: others to look for examples in.
     """
 
     def __init__(
@@ -219,8 +220,9 @@ class ModelFeatures:
         dtype: Dtype = "auto",
         longest: int = LONGEST,
         folder: Path | None = None,
+        folders: Sequence[Path] = (),
     ) -> None:
-        self.settings = FeatureSettings(model, layer, dtype, longest)
+        self.settings, self.folders = FeatureSettings(model, layer, dtype, longest), tuple(folders)
         # held by this object: the folder goes when nobody needs its features
         self._scratch = tempfile.TemporaryDirectory(prefix="penchant-") if folder is None else None
         self._folder = folder or Path(self._scratch.name if self._scratch else "")
@@ -240,6 +242,7 @@ class ModelFeatures:
             self._folder,
             longest=settings.longest,
             deepest=None if settings.layer < 0 else settings.layer,
+            folders=self.folders,
             model=self._digest,
         )
         return layer_of(stored, settings.layer)

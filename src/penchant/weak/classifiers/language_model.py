@@ -15,6 +15,7 @@ from safetensors.torch import save as save_tensors
 from penchant.digests import write_sums
 from penchant.errors import InputError
 from penchant.files import make_folder
+from penchant.losses.weak import surest_labels
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
@@ -41,7 +42,6 @@ from penchant.weak.contract import (
     width_of,
     write_kind,
 )
-from penchant.weak.semi_supervised.arms import kept_labels
 from penchant.weak.semi_supervised.report import UnlabeledReport
 from penchant.weak.semi_supervised.settings import ConfidentLearning, SelfTraining
 from penchant.weak.settings import LanguageModel, Training, Words
@@ -153,7 +153,8 @@ class LanguageModelClassifier:
     ) -> LearnedRows:
         """Return the rows to learn from: the surest labels where only these are kept, and rows without labels."""
         targets = torch.as_tensor(soft)
-        is_kept = kept_labels(targets, self.settings.confident_share)
+        share = self.settings.confident_share
+        is_kept = torch.ones(len(targets), dtype=torch.bool) if share is None else surest_labels(targets, share)
         rows = [*(examples[row] for row in is_kept.nonzero().squeeze(1).tolist()), *without_label]
         kept_weights = None if weights is None else torch.as_tensor(weights)[is_kept]
         return LearnedRows(rows, targets[is_kept], kept_weights, self.loss)

@@ -15,13 +15,14 @@ from safetensors.torch import save as save_tensors
 
 from penchant.arguments import excerpt
 from penchant.errors import InputError
+from penchant.losses.weak import surest_labels
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.weak.augmentation.settings import Augmentation, Views
 from penchant.weak.augmentation.texts import augment
 from penchant.weak.classifiers.features import ModelFeatures
+from penchant.weak.classifiers.vectors import Vector
 from penchant.weak.contract import (
     FITTED_FIRST,
-    Classifier,
     Example,
     Probabilities,
     Validation,
@@ -35,9 +36,9 @@ from penchant.weak.contract import (
     width_of,
     write_kind,
 )
-from penchant.weak.networks.heads import FeatureViews, Heads, HeadWeights
+from penchant.weak.networks.heads import AttributeHead, FeatureViews, Heads, HeadWeights
 from penchant.weak.networks.network import Network, StrongNoise
-from penchant.weak.semi_supervised.arms import Arm, kept_labels, network_arms
+from penchant.weak.semi_supervised.arms import Arm, network_arms
 from penchant.weak.semi_supervised.loop import Steps, train_arms
 from penchant.weak.semi_supervised.report import UnlabeledReport
 from penchant.weak.semi_supervised.settings import ConfidentLearning, SelfTraining
@@ -55,7 +56,7 @@ class MlpClassifier:
         features: examples to features of shape (examples, features); the settings' model if not given.
         names: of the classes, kept with what is saved. loss: on the targets.
         seed: fixes start, order, noise and augmentations.
-        vectors: classifiers of other attributes, for the algorithm `label_vectors`.
+        vectors: what says attributes of rows, for the algorithm `label_vectors`.
 
     Attributes:
         report: what the algorithm made of unlabelled rows; None where it uses none.
@@ -69,7 +70,7 @@ class MlpClassifier:
         names: Sequence[str] | None = None,
         loss: WeakLoss | None = None,
         seed: int = 0,
-        vectors: Sequence[Classifier] = (),
+        vectors: Sequence[Vector] = (),
     ) -> None:
         self.vectors = tuple(vectors)
         self.settings, self.loss, self.seed = settings, loss or CrossEntropy(), seed
@@ -101,8 +102,9 @@ class MlpClassifier:
         views = self._views(rows)
         labels, row_weights = torch.as_tensor(weighted.targets), torch.as_tensor(weighted.weights)
         # where only some labels are kept the others' rows have lost theirs, and those that kept it have two views too
-        is_kept = kept_labels(labels, settings.confident_share)
-        first_unlabeled = count if settings.confident_share is None else 0
+        share = settings.confident_share
+        is_kept = torch.ones(count, dtype=torch.bool) if share is None else surest_labels(labels, share)
+        first_unlabeled = count if share is None else 0
         arm = Arm(
             self.seed,
             is_kept.nonzero().squeeze(1),
@@ -112,18 +114,14 @@ class MlpClassifier:
             loss=self.loss,
             vectors=tuple(torch.as_tensor(vector.predict_proba(rows)) for vector in self.vectors),
         )
-        attributes = tuple(vector.shape[1] for vector in arm.vectors)
         algorithm = settings.algorithm
         if isinstance(algorithm, SelfTraining | ConfidentLearning):
             raise InputError(f"{algorithm.name} trains several networks: make the classifier by `make_classifier`")
         arms = network_arms(algorithm, [arm])
         # of the same seed every algorithm starts from the same weights
-        start = HeadWeights.initial(
-            [each.seed for each in arms],
-            features=views.weak.shape[-1],
-            width=settings.hidden,
-            classes=soft.shape[1] + sum(attributes),
-        )
+        seeds, width = [each.seed for each in arms], settings.hidden
+        start = HeadWeights.initial(seeds, features=views.weak.shape[-1], width=width, classes=soft.shape[1])
+        attributes = AttributeHead.initial(seeds, width, [vector.shape[1] for vector in arm.vectors])
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
         strong_noise = StrongNoise(settings.views.feature_noise, settings.views.parameter_noise)
         network = Heads(views, start, dropout=settings.dropout, attributes=attributes, strong_noise=strong_noise)
@@ -229,8 +227,4 @@ class MlpClassifier:
 def _weights_of(network: Network) -> HeadWeights:
     """Return the weights of the task's head that was trained, detached; those of attributes have done their part."""
     assert isinstance(network, Heads)
-    weights = {name: part.detach() for name, part in vars(network.weights).items()}
-    return HeadWeights(
-        **weights
-        | {"out": weights["out"][..., : network.classes], "out_bias": weights["out_bias"][..., : network.classes]}
-    )
+    return HeadWeights(**{name: part.detach() for name, part in vars(network.weights).items()})

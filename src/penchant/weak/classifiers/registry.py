@@ -18,10 +18,17 @@ from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.probe_fit import STEPS
 from penchant.weak.classifiers.tfidf import SklearnClassifier
+from penchant.weak.classifiers.vectors import FunctionVector, Vector
 from penchant.weak.contract import KIND, Classifier, read_kind
 from penchant.weak.semi_supervised.confident_learning import ConfidentClassifier
 from penchant.weak.semi_supervised.self_training import SelfTrainedClassifier
-from penchant.weak.semi_supervised.settings import ConfidentLearning, LabelVectors, SelfTraining, Supervised
+from penchant.weak.semi_supervised.settings import (
+    ConfidentLearning,
+    LabelVectors,
+    SelfTraining,
+    Supervised,
+    is_own_vector,
+)
 from penchant.weak.settings import (
     ChessEngine,
     ClassifierSpec,
@@ -44,6 +51,7 @@ def make_classifier(
     l2: Shrinkage = "auto",
     steps: int = STEPS,
     folder: Path | None = None,
+    activations: Sequence[Path] = (),
 ) -> Classifier:
     """Make the classifier that settings describe, to be fitted.
 
@@ -51,6 +59,7 @@ def make_classifier(
         names: of the classes; label words default to them. loss: on its targets. seed: of what is drawn.
         l2, steps: of a probe.
         folder: where a fine-tuned language model keeps its checkpoints, and resumes from them; the caller removes it.
+        activations: folders where activations of the model may lie already.
     """
     stores: dict[tuple[str, int, str], ModelFeatures] = {}
 
@@ -58,7 +67,7 @@ def make_classifier(
         # what is trained several times reads its rows once; without a folder activations go with the process
         key = spec.model, spec.layer, spec.dtype
         if key not in stores:
-            stores[key] = ModelFeatures(spec.model, spec.layer, dtype=spec.dtype)
+            stores[key] = ModelFeatures(spec.model, spec.layer, dtype=spec.dtype, folders=activations)
         return stores[key]
 
     def make(spec: ClassifierSpec, part: str | None = None) -> Classifier:
@@ -73,9 +82,7 @@ def make_classifier(
         if isinstance(spec, OwnClassifier):
             return CustomClassifier(spec, names=names, loss=loss, seed=seed)
         if isinstance(spec, Mlp):
-            algorithm = spec.algorithm
-            folders = algorithm.vectors if isinstance(algorithm, LabelVectors) else ()
-            vectors = [load_classifier(folder) for folder in folders]
+            vectors = load_vectors(spec.algorithm.vectors) if isinstance(spec.algorithm, LabelVectors) else []
             return MlpClassifier(spec, features=features_of(spec), names=names, loss=loss, seed=seed, vectors=vectors)
         if isinstance(spec, Cnn):
             return CnnClassifier(spec, names=names, loss=loss, seed=seed)
@@ -84,11 +91,17 @@ def make_classifier(
     if isinstance(settings, OwnClassifier | ChessEngine):
         return make(settings)
     inner: ClassifierSpec = settings.replace(algorithm=Supervised())
+    confident_share = None
+    if isinstance(settings, Mlp | LanguageModel) and isinstance(settings.algorithm, SelfTraining):
+        # of the first teacher's labels: those that pseudo-labels add have a share of their own
+        inner, confident_share = inner.replace(confident_share=None), settings.confident_share
     match settings.algorithm:
         case SelfTraining() as algorithm:
             # made here, so that settings that it cannot have are refused before the first teacher has learned
             # one for each round, for each may be larger than its teacher
             students = [inner.replace(**algorithm.student_of(number)) for number in range(1, algorithm.rounds + 1)]
+            if confident_share is not None:
+                algorithm = algorithm.replace(confident_share=confident_share)
             return SelfTrainedClassifier(
                 algorithm,
                 lambda number: make(students[number - 1] if number else inner, f"round-{number}"),
@@ -98,6 +111,15 @@ def make_classifier(
         case ConfidentLearning() as algorithm:
             return ConfidentClassifier(algorithm, lambda part: make(inner, part), names=names, seed=seed)
     return make(settings)
+
+
+def load_vectors(names: Sequence[str]) -> list[Vector]:
+    """Load label vectors: classifiers from their folders, functions of the user's by `module:function`.
+
+    Raises:
+        InputError: a folder that holds no classifier, or no such function.
+    """
+    return [FunctionVector(name) if is_own_vector(name) else load_classifier(name) for name in names]
 
 
 def load_classifier(folder: str | Path, *, code: str | None = None) -> Classifier:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import relu
 
 from penchant.weak.networks.network import NO_NOISE, StrongNoise, ViewName
-from penchant.weak.networks.streams import Stream
+from penchant.weak.networks.streams import ATTRIBUTES, Stream
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,43 @@ class HeadWeights:
 
     def logits(self, inputs: Tensor, noise: Stream | None, dropout: float) -> Tensor:
         """Return logits, shape (arms, batch, classes), of standardized features, shape (arms, batch, features)."""
+        return torch.baddbmm(self.out_bias[:, None], self.states(inputs, noise, dropout), self.out)
+
+    def states(self, inputs: Tensor, noise: Stream | None, dropout: float) -> Tensor:
+        """Return what the last layer sees, shape (arms, batch, width)."""
         # dropout on the input too: features are many and labels few
         if noise is not None:
             inputs = noise.dropout(inputs, dropout)
         states = relu(torch.baddbmm(self.hidden_bias[:, None], inputs, self.hidden))
-        if noise is not None:
-            states = noise.dropout(states, dropout)
-        return torch.baddbmm(self.out_bias[:, None], states, self.out)
+        return states if noise is None else noise.dropout(states, dropout)
+
+
+@dataclass(frozen=True)
+class AttributeHead:
+    """A further head on the hidden layer, for an attribute that is not the task.
+
+    Attributes:
+        out: weights, shape (arms, width, classes). bias: (arms, classes).
+    """
+
+    out: Tensor
+    bias: Tensor
+
+    @classmethod
+    def initial(cls, seeds: Sequence[int], width: int, classes: Sequence[int]) -> tuple[Self, ...]:
+        """Return the start of a head for each attribute, by its number of classes.
+
+        They are drawn from a stream of their own: the task's network starts as it would without them.
+        """
+        stream, bound = Stream(seeds, ATTRIBUTES), 1 / math.sqrt(width)
+        return tuple(
+            cls((stream.uniform(width, count) * 2 - 1) * bound, (stream.uniform(count) * 2 - 1) * bound)
+            for count in classes
+        )
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Return logits, shape (arms, batch, classes), of hidden states, shape (arms, batch, width)."""
+        return torch.baddbmm(self.bias[:, None], states, self.out)
 
 
 class Heads:
@@ -90,8 +120,8 @@ class Heads:
 
     Args:
         dropout: share of features and of hidden states that noise sets to 0.
-        attributes: classes of further heads on the hidden layer, whose weights stand after those of the task's.
-        strong_noise: of the strong view alone, on top of its augmentations.
+        attributes: further heads on the hidden layer.
+        strong_noise: of the strong view alone, on top of its augmentations; not on the weights of further heads.
     """
 
     def __init__(
@@ -100,11 +130,11 @@ class Heads:
         weights: HeadWeights,
         *,
         dropout: float,
-        attributes: tuple[int, ...] = (),
+        attributes: Sequence[AttributeHead] = (),
         strong_noise: StrongNoise = NO_NOISE,
     ) -> None:
-        self.views, self.weights, self.dropout, self.attributes = views, weights, dropout, attributes
-        self.arms, self.classes = len(weights.out_bias), weights.out_bias.shape[1] - sum(attributes)
+        self.views, self.weights, self.dropout, self.attributes = views, weights, dropout, tuple(attributes)
+        self.arms, self.classes = weights.out_bias.shape
         self.strong_noise = strong_noise
         self.has_noise, self.has_views = dropout > 0, views.strong is not views.weak or strong_noise.any
         # leaves of the graph: whoever made the weights may have computed them
@@ -121,27 +151,41 @@ class Heads:
 
     def classify(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> Tensor:
         """Return logits of the task's head, shape (arms, batch, classes)."""
-        return self.every_head(inputs, noise, view)[0]
+        weights, inputs = self._in_view(inputs, noise, view)
+        return weights.logits(inputs, noise, self.dropout)
 
     def every_head(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> tuple[Tensor, ...]:
         """Return logits of the task's head and of each attribute's, shape (arms, batch, its classes)."""
-        weights = self.weights
+        weights, inputs = self._in_view(inputs, noise, view)
+        states = weights.states(inputs, noise, self.dropout)
+        # apart and not as one wide head: a product of another width has other last bits
+        task = torch.baddbmm(weights.out_bias[:, None], states, weights.out)
+        return task, *(head.logits(states) for head in self.attributes)
+
+    def _in_view(self, inputs: Tensor, noise: Stream | None, view: ViewName) -> tuple[HeadWeights, Tensor]:
+        """Return weights and inputs as the view has them."""
         # asked without a stream it predicts, and noise has no place there
-        if view == "strong" and noise is not None and self.strong_noise.any:
-            inputs = self.strong_noise.on_features(inputs, noise)
-            weights = HeadWeights(
-                **{name: self.strong_noise.on_weights(part, noise) for name, part in vars(weights).items()}
-            )
-        logits = weights.logits(inputs, noise, self.dropout)
-        return logits.split((self.classes, *self.attributes), -1)
+        if view == "weak" or noise is None or not self.strong_noise.any:
+            return self.weights, inputs
+        inputs = self.strong_noise.on_features(inputs, noise)
+        parts = {name: self.strong_noise.on_weights(part, noise) for name, part in vars(self.weights).items()}
+        return HeadWeights(**parts), inputs
 
     def trained(self) -> list[Tensor]:
         """Return the weights of all heads."""
-        return [*vars(self.weights).values()]
+        return [part for weights in (self.weights, *self.attributes) for part in vars(weights).values()]
 
     def copy(self) -> Self:
         """Return heads with weights of their own and the same features."""
-        weights = HeadWeights(**{name: part.detach().clone() for name, part in vars(self.weights).items()})
         return type(self)(
-            self.views, weights, dropout=self.dropout, attributes=self.attributes, strong_noise=self.strong_noise
+            self.views,
+            HeadWeights(**_cloned(self.weights)),
+            dropout=self.dropout,
+            attributes=[AttributeHead(**_cloned(head)) for head in self.attributes],
+            strong_noise=self.strong_noise,
         )
+
+
+def _cloned(weights: HeadWeights | AttributeHead) -> dict[str, Tensor]:
+    """Return the parts of weights, copied and detached, by their names."""
+    return {name: part.detach().clone() for name, part in vars(weights).items()}

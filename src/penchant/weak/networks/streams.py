@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LABELED, UNLABELED, TEACHER, VIEWS, MIXING = 11, 12, 13, 14, 15
+LABELED, UNLABELED, TEACHER, VIEWS, MIXING, ATTRIBUTES = 11, 12, 13, 14, 15, 16
 """Purposes of streams: two with different numbers share no draw."""
 DRAWS = 1 << 16
 """Numbers that dropout draws from."""

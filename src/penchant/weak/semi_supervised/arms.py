@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from penchant.errors import InputError
-from penchant.losses.weak import most_confident
 from penchant.losses.weak_settings import CrossEntropy, WeakLoss
 from penchant.weak.networks.streams import LABELED, UNLABELED, Deck, GivenDeck, Stream
 from penchant.weak.semi_supervised.settings import Algorithm, DivideMix
@@ -65,18 +64,6 @@ def network_arms(algorithm: Algorithm, arms: Sequence[Arm]) -> list[Arm]:
     if not isinstance(algorithm, DivideMix):
         return list(arms)
     return [twin for arm in arms for twin in (arm, replace(arm, seed=arm.seed + TWIN_SEED))]
-
-
-def kept_labels(labels: Tensor, share: float | None) -> Tensor:
-    """Return which labels are learned, shape (examples,): the surest of each class, and all that are certain.
-
-    Args:
-        labels: probabilities, (examples, classes). share: of each class; None for all labels.
-    """
-    if share is None:
-        return torch.ones(len(labels), dtype=torch.bool)
-    # certain ones are of the truth, or of a supervisor that says nothing of how sure it is: none is surer than another
-    return most_confident(labels, share=share) | (labels.amax(-1) >= 1)
 
 
 class ArmRows:

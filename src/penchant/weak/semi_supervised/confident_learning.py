@@ -111,14 +111,14 @@ class ConfidentClassifier:
         fold_of = deal_folds(clusters, self.settings.folds, self.seed)
         probabilities = np.zeros_like(targets)
         for fold in range(self.settings.folds):
-            learned, asked = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+            learned_rows, asked_rows = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
             classifier = self.make(f"fold-{fold}").fit(
-                [examples[row] for row in learned.tolist()],
-                targets[learned],
-                weights=weights[learned],
+                [examples[row] for row in learned_rows.tolist()],
+                targets[learned_rows],
+                weights=weights[learned_rows],
                 classes=targets.shape[1],
             )
-            probabilities[asked] = classifier.predict_proba([examples[row] for row in asked.tolist()])
+            probabilities[asked_rows] = classifier.predict_proba([examples[row] for row in asked_rows.tolist()])
         return probabilities
 
     def predict_proba(self, examples: Sequence[Example]) -> Probabilities:
@@ -157,8 +157,8 @@ def trusted_labels(
     Args:
         labels: shape (rows,). probabilities: out of sample, shape (rows, classes).
     """
-    own = probabilities[np.arange(len(labels)), labels]
-    doubted = own if treatment == "reweight" else np.zeros(len(labels))
+    label_probabilities = probabilities[np.arange(len(labels)), labels]
+    doubted = label_probabilities if treatment == "reweight" else np.zeros(len(labels))
     trusted, warnings = np.where(joint.is_suspect, doubted, 1.0), []
     for number in np.unique(labels).tolist():
         is_class = labels == number
@@ -172,10 +172,10 @@ def trusted_labels(
 def _ranked(
     joint: ConfidentJoint, labels: Classes, probabilities: Numbers, indices: NDArray[np.intp]
 ) -> tuple[Suspect, ...]:
-    own = probabilities[np.arange(len(labels)), labels]
+    label_probabilities = probabilities[np.arange(len(labels)), labels]
     suspects = np.flatnonzero(joint.is_suspect)
-    order = suspects[np.argsort(own[suspects], kind="stable")]
+    order = suspects[np.argsort(label_probabilities[suspects], kind="stable")]
     return tuple(
-        Suspect(int(indices[row]), int(labels[row]), int(probabilities[row].argmax()), float(own[row]))
+        Suspect(int(indices[row]), int(labels[row]), int(probabilities[row].argmax()), float(label_probabilities[row]))
         for row in order.tolist()
     )

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from penchant.errors import InputError
-from penchant.losses.weak import most_confident
+from penchant.losses.weak import most_confident, surest_labels
 from penchant.weak.augmentation.texts import augment
 from penchant.weak.contract import (
     FITTED_FIRST,
@@ -78,14 +78,18 @@ class SelfTrainedClassifier:
         classes: int | None = None,
     ) -> Self:
         """Fit as `Classifier.fit` says: a teacher to the labels, then a student in each round."""
+        soft = as_probabilities(targets, len(examples), classes)
+        weighted, unlabeled = drop_weightless(examples, soft, weights), list(unlabeled or ())
+        if self.settings.confident_share is not None:
+            # those that keep their label too: the next student may be told otherwise of them
+            unlabeled += weighted.examples
+            is_kept = surest_labels(torch.as_tensor(weighted.targets), self.settings.confident_share).numpy()
+            weighted = weighted.pick(np.flatnonzero(is_kept))
         if not unlabeled:
             raise InputError(
                 "self-training learns from rows without labels, and none are given: give `unlabeled`, or take "
                 "algorithm=supervised"
             )
-        soft = as_probabilities(targets, len(examples), classes)
-        weighted = drop_weightless(examples, soft, weights)
-        unlabeled = list(unlabeled)
         teacher = self.make(0).fit(
             weighted.examples, weighted.targets, weights=weighted.weights, validation=validation, classes=soft.shape[1]
         )

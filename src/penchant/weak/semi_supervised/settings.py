@@ -8,6 +8,9 @@ from pydantic import BeforeValidator, Field
 
 from penchant.config import Config
 from penchant.config.limits import Arguments
+from penchant.extension.door import Door, is_extension
+from penchant.session.objects import CodeName, shown_name
+from penchant.session.store import is_session_name
 from penchant.weak.augmentation.settings import Augmentation
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -160,16 +163,31 @@ class DivideMix(Config):
         return "DivideMix" if self.divide else "two networks, MixUp"
 
 
+OWN_VECTORS = Door("label vector", kind="function", other_forms=("a classifier's folder",))
+"""Label vectors of the user's, by `module:function`."""
+OWN_PROPERTIES = Door("property", kind="function")
+"""Unsupervised properties of the user's, by `module:function`."""
+
+
+def is_own_vector(name: str) -> bool:
+    """Return whether a label vector is a function, and no folder."""
+    # a folder may have a colon in its path, but what follows it there is rarely an identifier
+    return is_session_name(name) or (is_extension(name) and name.rpartition(":")[2].isidentifier())
+
+
 class LabelVectors(Config):
     """Agree over many labels at once: of a row's two views, and with classifiers of other attributes.
 
     The attributes have heads of their own on the network's hidden layer, which learns from all of them.
     """
 
+    added_fields: ClassVar[frozenset[str]] = frozenset({"properties", "property_weight"})
+
     name: Literal["label_vectors"] = "label_vectors"
-    vectors: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    vectors: tuple[Annotated[CodeName, Field(min_length=1)], ...] = ()
     """Folders of classifiers that were saved (`penchant weak train` leaves one in `classifier/`): topic, sentiment and
-    the like. The task itself is always one more."""
+    the like; or functions of your own as `module:function`, which get a list of texts and return the probabilities of
+    an attribute's classes, a row for each text. The task itself is always one more."""
     threshold: Annotated[float, Field(ge=0)] = 0.8
     """A view counts, for a vector, where its most probable class has at least this probability."""
     weight: Weight = 1.0
@@ -178,18 +196,28 @@ class LabelVectors(Config):
     """Of the disagreement with the classifiers, the mean over them; a row weighs as its classifier is sure of it."""
     shuffle: bool = False
     """The control: give each row the classifiers' word on another one."""
+    properties: tuple[Annotated[CodeName, Field(min_length=1)], ...] = ()
+    """Further properties that a good answer has without any label: functions of your own as `module:function`. Each
+    gets the class probabilities of rows in their weak and in their strong view, two tensors of shape (rows, classes) of
+    which the second has a gradient, and returns a loss for each row."""
+    property_weight: Weight = 1.0
+    """Of the mean of these losses over rows and properties."""
     unlabeled_ratio: Ratio = UNLABELED_RATIO
     """Unlabelled rows of a step for each labelled one."""
 
     @property
     def label(self) -> str:
-        return f"{len(self.vectors)} label vectors" + (", shuffled" if self.shuffle else "")
+        names = [f"{len(self.vectors)} label vectors"]
+        names += [shown_name(name).rpartition("/")[2] for name in self.properties]
+        if not self.weight and not self.supervisor_weight:
+            names.append("weight 0")
+        return ", ".join([*names, *(["shuffled"] if self.shuffle else [])])
 
 
 class SelfTraining(Config):
     """Learn from the surest labels of a teacher, which learned from the labels, and teach the next (Noisy Student)."""
 
-    added_fields: ClassVar[frozenset[str]] = frozenset({"growth"})
+    added_fields: ClassVar[frozenset[str]] = frozenset({"confident_share", "growth"})
 
     name: Literal["self_training"] = "self_training"
     rounds: Annotated[int, Field(ge=1, le=100)] = 3
@@ -204,6 +232,10 @@ class SelfTraining(Config):
     """Weigh pseudo-labels so that classes are as frequent as among the labels, all alike, or as they come."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """How much a pseudo-label counts on average against a label."""
+    confident_share: Annotated[float | None, Field(gt=0, le=1)] = None
+    """Where no rows without labels are given, as in a weak-to-strong study: the first teacher learns from this share of
+    the labels of each class, those that their supervisor is surest of, and all that are certain; every row then counts
+    as one without a label. A small network's own `confident_share` says the same."""
     noise: tuple[Augmentation, ...] = ()
     """How the student's rows are changed, one augmentation after the other. A small network has its dropout besides."""
     student: Arguments = Field(default_factory=dict)
