@@ -208,7 +208,7 @@ NO_STAGE = {
         "studies.*.lines", "studies.*.generalization", "studies.*.salience", "metrics.slope"),
     "commands that look at data": ("raters.*", "data.check_report", "data.check", "data.sources.file_sets",
         "judges.summary", "weak.comparisons",
-        "weak.rows", "weak.pictures", "weak.picture_sets", "weak.command_settings",
+        "weak.picture_sets", "weak.command_settings",
         "weak.label", "weak.train", "weak.unlabeled",
         "weak.command_rows", "weak.diagnostics",
         "weak.results", "weak.label_models*", "metrics.label_noise",

@@ -8,12 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import penchant as pt
 from penchant.data.load import load_preferences
 from penchant.errors import InputError
+from penchant.types import PromptGroup, Response
+from penchant.weak.comparisons import OPTIONS, write_comparisons
 from penchant.weak.label_models.pairs import read_pair_votes
 from penchant.weak.label_models.run import label_votes
+from penchant.weak.rows import LabelledRows
 
 
 def verdict(number: int, annotator: str | None, better: bool) -> dict[str, Any]:
@@ -94,3 +99,46 @@ def test_pairs_that_cannot_be(
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(InputError, match=message):
         read_pair_votes(pt.WeakSources(votes=str(file), task="comparisons", **settings))
+
+
+def _trained(file: Path, model: str, out: Path) -> tuple[dict[str, torch.Tensor], list[float]]:
+    """Train three steps of DPO; return the weights, and the norm of the gradient at each step."""
+    run = pt.train(
+        pt.DPO(
+            model=model,
+            data={"path": str(file), "held_out": 0},
+            # all pairs in each step, so that the order of rows has no say
+            batch_size=8,
+            max_steps=3,
+            optimizer={"name": "adamw", "learning_rate": 1e-2},
+            schedule={"name": "constant"},
+            evaluate={"samples": None},
+            seed=0,
+            out=str(out),
+        )
+    )
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    norms = [line["grad_norm"] for line in lines if "grad_norm" in line]
+    weights = load_file(Path(str(run.path)) / "checkpoint" / "model.safetensors")
+    return weights, norms
+
+
+def test_dpo_on_probabilities_is_plain_dpo_at_one_to_the_bit(tiny_model: str, tmp_path: Path) -> None:
+    """Each direction counts by its probability, p and 1 - p."""
+    answers = [(f"Question {n}?", f"A good answer {n}.", f"A bad one {n}.") for n in range(8)]
+    plain = [{"prompt": prompt, "chosen": good, "rejected": bad} for prompt, good, bad in answers]
+    (tmp_path / "plain.jsonl").write_text("".join(json.dumps(row) + "\n" for row in plain))
+    pairs = tuple(PromptGroup(prompt, [Response(good), Response(bad)]) for prompt, good, bad in answers)
+    for p in (1.0, 0.7):
+        rows = LabelledRows("pairs", pairs, OPTIONS, None, ("",) * len(pairs))
+        write_comparisons(rows, np.array([[p, 1 - p]] * len(pairs)), tmp_path / f"{p}.jsonl")
+    trained = {
+        name: _trained(tmp_path / f"{name}.jsonl", tiny_model, tmp_path / f"run-{name}")
+        for name in ("plain", "1.0", "0.7")
+    }
+    weights, norms = trained["plain"]
+    for name, tensor in trained["1.0"][0].items():
+        assert torch.equal(tensor, weights[name]), name
+    assert trained["1.0"][1] == norms
+    # the other direction takes back a part of the gradient
+    assert trained["0.7"][1][0] < 0.6 * norms[0]
