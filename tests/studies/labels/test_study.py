@@ -222,6 +222,7 @@ def test_more_labels_than_rows_are_a_failure_that_is_named(tmp_path: Path, worke
         ({"wrong": {"rates": [1.0]}}, "below 1, got 1.0"),
         ({"wrong": {"rates": [-0.1]}}, "below 1, got -0.1"),
         ({"seeds": [1, 1]}, "more than once"),
+        ({"texts": {"model": "minilm-l6", "views": {"strong": ["mine.py:shout"]}}}, "a function of your own"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, Any], words: str) -> None:

@@ -12,7 +12,7 @@ from penchant.config.limits import Seed
 from penchant.studies.core.settings import LimitedStudy
 from penchant.studies.labels.names import is_pictures, is_texts, unknown_task
 from penchant.tasks.own_file import TaskName
-from penchant.weak.augmentation.settings import Views, WordDropout
+from penchant.weak.augmentation.settings import SlowAugmentation, Views, WordDropout
 from penchant.weak.semi_supervised.settings import (
     AnyAlgorithm,
     ConfidentLearning,
@@ -26,7 +26,7 @@ from penchant.weak.semi_supervised.settings import (
     Supervised,
     Uda,
 )
-from penchant.weak.settings import Cnn, Mlp
+from penchant.weak.settings import Cnn, Mlp, augmentations_of
 
 Algorithms = tuple[AnyAlgorithm, ...]
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -145,6 +145,13 @@ class LabelsConfig(LimitedStudy):
                     f"`{name}.algorithm` and `{name}.rows` are what this study varies: set `few.algorithms`, "
                     "`wrong.algorithms` and `few.counts`"
                 )
+        changes = (*augmentations_of(self.texts), *augmentations_of(self.pictures))
+        # the address of a stage would hold their names, and not what these do
+        if any(isinstance(change, SlowAugmentation) for change in changes):
+            raise ValueError(
+                "a function of your own and a translation are no augmentations of this study: take those that are "
+                "built in, or train such a student by `penchant weak train`"
+            )
         if self.texts.confident_share is not None:
             raise ValueError("`texts.confident_share` keeps a part of weak labels, which this study has no use for")
         return self
