@@ -93,8 +93,13 @@ def serve(server: socket.socket, command: Any) -> None:
 
 def become(order: dict[str, Any], command: Any, client: socket.socket | None = None) -> None:
     """The forked child: a `penchant` process from here to its end."""
+    import torch
+
     code = 1
     try:
+        # makes torch's pool of threads anew, which a fork has lost: the first two threads of the child that need it
+        # would race for it, and one of them would find none
+        torch.set_num_threads(1)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(order["folder"])
         os.environ.clear()

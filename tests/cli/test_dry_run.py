@@ -23,9 +23,13 @@ SETTINGS = {
     "kto": (),
     "ppo": ("reward=vader", "prompts_per_step=2", "steps=5"),
     "ppo_gt": ("reward=vader", "prompts_per_step=2", "steps=5"),
+    "rloo": ("reward=vader", "prompts_per_step=2", "steps=5"),
+    "grpo": ("reward=vader", "prompts_per_step=2", "steps=5"),
     "online_rlhf": ("rounds=3", "out=new"),
 }
-FILES = {"sft": "answers.jsonl", "kto": "labels.jsonl"} | dict.fromkeys(("ppo", "ppo_gt", "online_rlhf"), "prompts.txt")
+FILES = {"sft": "answers.jsonl", "kto": "labels.jsonl"} | dict.fromkeys(
+    ("ppo", "ppo_gt", "rloo", "grpo", "online_rlhf"), "prompts.txt"
+)
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -65,11 +69,12 @@ def test_every_method_shows_what_it_would_do_and_writes_nothing(
     assert f" data={data} " in f"{lines[1]} "
     assert "2 prompts held out" in lines[3]
     assert out.count(f"\n{data}:") == 3
-    length = {"ppo": "5 optimizer steps", "ppo_gt": "5 optimizer steps", "online_rlhf": "3 rounds"}
+    rollouts = dict.fromkeys(("ppo", "ppo_gt", "rloo", "grpo"), "5 optimizer steps")
+    length = {**rollouts, "online_rlhf": "3 rounds"}
     assert f"\nlength: {length.get(method, '1 optimizer step')}, on cpu\n" in out
     assert bool(re.search(r"\ntime: (about \S|between .+ and )", out)) == (method != "online_rlhf")
     # what is scored is marked as `data show` marks it
-    assert ("⟦" in out.partition("⋔")[2]) == (method in METHODS and not method.startswith("ppo"))
+    assert ("⟦" in out.partition("⋔")[2]) == (method in METHODS and method not in rollouts)
 
 
 @pytest.mark.parametrize(

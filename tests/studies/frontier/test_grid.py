@@ -23,7 +23,8 @@ from penchant.studies.frontier.settings import FrontierConfig
 PPO = {"target_nats": [1, 3], "learning_rate": 1e-4, "steps": 2, "prompts_per_step": 3, "samples_per_prompt": 2}
 DATA = {"path": "demonstrations.jsonl"}
 KTO = {"beta": [0.1], "learning_rate": 1e-3}
-ALL = {"ppo": PPO, "ppo_gt": PPO, "kto": KTO, "seeds": [0, 1], "sft": {"data": DATA}}
+GROUP = {"learning_rate": 3e-3, "steps": 2, "prompts_per_step": 3, "samples_per_prompt": 2}
+ALL = {"ppo": PPO, "ppo_gt": PPO, "rloo": GROUP, "grpo": GROUP, "kto": KTO, "seeds": [0, 1], "sft": {"data": DATA}}
 
 
 def addresses(built: Grid) -> dict[str, str]:
@@ -41,12 +42,13 @@ def test_a_sweep_becomes_runs(study: Callable[..., FrontierConfig]) -> None:
     built = grid(study(**ALL))
     labels = [task.label for task in built.runs]
     assert labels[:4] == ["dpo-beta-0.1-seed-0", "dpo-beta-1-seed-0", "kto-beta-0.1-seed-0", "preferred-ft-seed-0"]
-    assert len(labels) == len(set(labels)) == 2 * (2 + 1 + 1 + 1 + 2 + 2)
+    assert len(labels) == len(set(labels)) == 2 * (2 + 1 + 1 + 1 + 2 + 2 + 1 + 1)
     assert len(set(addresses(built).values())) == len(built.stages())
     by_label = {task.label: task for task in built.stages()}
     assert set(by_label["ppo-target-nats-3-seed-1"].needs) == {"prompts", "start", "reward_model"}
     assert by_label["ppo-target-nats-3-seed-1"].needs["reward_model"].needs["comparisons"].seed == 1
-    assert set(by_label["ppo-gt-target-nats-3-seed-1"].needs) == {"prompts", "start"}
+    for name in ("ppo-gt-target-nats-3", "rloo-coefficient-0.05"):
+        assert set(by_label[f"{name}-seed-1"].needs) == {"prompts", "start"}
     order = [task.address for task in built.stages()]
     for task in built.stages():
         assert all(order.index(need.address) < order.index(task.address) for need in task.needs.values())
@@ -70,7 +72,7 @@ def test_a_study_of_ppo_gt_alone_needs_no_comparisons(study: Callable[..., Front
 
 RUNS = set(TRAINED)
 OFFLINE = {"dpo", "kto", "preferred_ft", "unlikelihood"}
-ONLINE = {"ppo", "ppo_gt"}
+ONLINE = {"ppo", "ppo_gt", "rloo", "grpo"}
 COMPARED = OFFLINE | {"ppo", "reward_model", "comparisons", "judged"}
 DRAWN = RUNS | {"comparisons", "reward_model", "reference", "judged"}
 EVERYTHING = DRAWN | {"sft"}
@@ -89,6 +91,8 @@ EVERYTHING = DRAWN | {"sft"}
         ({"ppo_gt": PPO | {"prompts_per_step": 2}}, {"ppo_gt"}),
         ({"ppo_gt": PPO | {"samples_per_prompt": 3}}, {"ppo_gt"}),
         ({"ppo_gt": PPO | {"updates": 1}}, {"ppo_gt"}),
+        ({"rloo": GROUP | {"coefficient": [0.2]}}, {"rloo"}),
+        ({"grpo": GROUP | {"samples_per_prompt": 4}}, {"grpo"}),
         ({"ppo_gt": PPO | {"kl_start": 0.5}}, {"ppo_gt"}),
         ({"reward_model": {"learning_rate": 1e-3}}, {"reward_model", "ppo", "judged"}),
         ({"reward_model": {"epochs": 2}}, {"reward_model", "ppo", "judged"}),

@@ -148,7 +148,7 @@ def _one_by_one(
     both_states: tuple[torch.Tensor, torch.Tensor],
     on_test: Array,
     l2: float,
-    weights: Array | None,
+    weights: Array | None = None,
 ) -> dict[str, Array]:
     """Train the probes whose steps or features differ from those of the batch.
 
