@@ -228,6 +228,9 @@ def test_without_a_start_the_first_coefficient_follows_from_the_target(train: Ca
     assert first[1] > 0
     scaled = train("scaled", **settings, kl={"target_nats": 2.0}, kl_in="loss")
     assert lines(scaled.path)[0]["kl_coefficient"] == 0.5  # of a variance of 1
+    # a penalty within rewards that are whitened is whitened with them, and keeps their unit
+    whitened = train("whitened", **settings, kl={"target_nats": 0.5}, whiten_rewards=True)
+    assert lines(whitened.path)[0]["kl_coefficient"] == pytest.approx(first[0])
 
 
 def test_at_a_rate_of_nothing_the_kl_stays_zero(train: Callable[..., pt.RunResult], tiny_model: str) -> None:

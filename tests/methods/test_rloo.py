@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file
 
 import penchant as pt
-from penchant.engine.tokens import Layout
+from penchant.engine.tokens import Layout, Reading
 from penchant.errors import InputError
-from penchant.train.rollout_objectives import GroupBaseline, Rollout
+from penchant.train.rollout_objectives import Columns, GroupBaseline, Rollout
 
 REWARDS = '''
 def letters(pairs):
@@ -154,6 +154,33 @@ def test_a_ratio_of_sequences_is_that_of_tokens_at_the_first_update(folder: Path
     pt.train(pt.GRPO(**settings(folder, tiny_model, "sequences", steps=1, ratio="sequence")))
     first, second = (rows(folder, out)[0]["grad_norm"] for out in ("tokens", "sequences"))
     assert first == pytest.approx(second, rel=1e-4)
+
+
+def test_the_first_coefficient_has_the_rewards_unit_where_the_kl_is_in_the_reward(
+    folder: Path, tiny_model: str
+) -> None:
+    """Dividing reward and penalty by one spread leaves the best policy as it was, and so the coefficient."""
+    common = {"steps": 1, "kl": {"name": "adaptive", "target_nats": 2.0}}
+    pt.train(pt.GRPO(**settings(folder, tiny_model, "scaled", **common, kl_in="reward")))
+    pt.train(pt.GRPO(**settings(folder, tiny_model, "plain", **common, kl_in="reward", scale_rewards=False)))
+    pt.train(pt.GRPO(**settings(folder, tiny_model, "loss", **common, kl_in="loss")))
+    scaled, plain, beside = (rows(folder, out)[0]["kl_coefficient"] for out in ("scaled", "plain", "loss"))
+    assert scaled == plain
+    # shares of letters vary by less than 1; beside scaled rewards it is that of a variance of 1
+    assert 0 < scaled < 0.4
+    assert beside == 0.5
+
+
+def test_of_whole_samples_those_are_clipped_whose_mean_left_the_range() -> None:
+    """Of two tokens one rises and one falls: their mean stays, though each has left the range by itself."""
+    old, now = torch.zeros(2), torch.tensor([0.5, -0.5])
+    columns = Columns(old, old, old, torch.ones(2), old, torch.zeros(2, dtype=torch.long))
+    shares = {}
+    for ratio in ("token", "sequence"):
+        config = pt.GRPO(model="m", data="d", reward="vader", ratio=ratio)
+        terms = GroupBaseline(config).terms(Reading(now, None, None), columns, 0.0)
+        shares[ratio] = terms["clip_fraction"].tolist()
+    assert shares == {"token": [1, 1], "sequence": [0, 0]}
 
 
 def test_a_further_reward_of_weight_0_changes_nothing(folder: Path, tiny_model: str) -> None:

@@ -93,7 +93,7 @@ class RolloutObjective(Protocol):
 
     Attributes:
         has_value_head: whether a head for values trains beside the policy. head_learning_rate: of it.
-        scales_rewards: whether what is optimised has a variance of 1, whatever the rewards' is.
+        scales_rewards: whether the KL penalty stands beside rewards of a variance of 1, whatever theirs is.
         needs_entropies: whether the loss reads the entropy of each token's distribution.
     """
 
@@ -131,7 +131,8 @@ class ActorCritic:
 
     def __init__(self, config: ActorCriticConfig) -> None:
         self.config, self.head_learning_rate = config, config.value_learning_rate
-        self.scales_rewards = config.kl_in == "loss" or config.whiten_rewards
+        # a penalty within the rewards is scaled with them: its coefficient keeps their unit
+        self.scales_rewards = config.kl_in == "loss"
         self.needs_entropies = config.entropy_weight > 0
 
     def credit(self, rollout: Rollout, kl_coefficient: float) -> tuple[Tensor, Tensor]:
@@ -164,7 +165,11 @@ class ActorCritic:
         # half the squared log-ratio, whose gradient on the policy's own samples is that of the reverse KL
         if config.kl_in == "loss":
             losses = losses + kl_coefficient * pg.kl_loss(now.logps, columns.ref_logps)
-        terms = {"policy_loss": surrogate, "value_loss": value_errors, "clip_fraction": _clipped(now, columns, config)}
+        terms = {
+            "policy_loss": surrogate,
+            "value_loss": value_errors,
+            "clip_fraction": _clipped(now.logps, columns, config),
+        }
         if now.entropies is not None:
             losses = losses - config.entropy_weight * now.entropies
             terms["entropy"] = now.entropies
@@ -186,7 +191,9 @@ class GroupBaseline:
         self.config = config
         # the one difference between the two that is no setting
         self.leave_one_out = config.method == "rloo"
-        self.scales_rewards = bool(getattr(config, "scale_rewards", False))
+        self.divide_by_spread = bool(getattr(config, "scale_rewards", False))
+        # as above: only a penalty beside scaled rewards has another unit than theirs
+        self.scales_rewards = self.divide_by_spread and config.kl_in == "loss"
 
     def credit(self, rollout: Rollout, kl_coefficient: float) -> tuple[Tensor, Tensor]:
         """Return the advantage of each token's sample; there are no returns."""
@@ -196,7 +203,7 @@ class GroupBaseline:
             table, _ = rollout.layout.padded(rollout.logps - rollout.ref_logps)
             scores = scores - kl_coefficient * table.sum(1)
         advantages = pg.group_advantages(
-            scores, rollout.counts, rollout.prompts, leave_one_out=self.leave_one_out, scale=self.scales_rewards
+            scores, rollout.counts, rollout.prompts, leave_one_out=self.leave_one_out, scale=self.divide_by_spread
         )
         return advantages[rollout.owners], torch.zeros_like(rollout.logps)
 
@@ -232,7 +239,7 @@ class GroupBaseline:
         if config.kl_in == "loss":
             penalty = pg.kl_loss if config.kl_estimator == "k2" else pg.positive_kl_loss
             losses = losses + kl_coefficient * penalty(now.logps, columns.ref_logps)
-        return {"loss": losses, "policy_loss": surrogate, "clip_fraction": _clipped(now, columns, config)}
+        return {"loss": losses, "policy_loss": surrogate, "clip_fraction": _clipped(logps, columns, config)}
 
     def metrics(self, rollout: Rollout) -> dict[str, float]:
         """Return the share of prompts whose samples all have one reward: nothing is learned from these."""
@@ -247,9 +254,13 @@ class GroupBaseline:
         return {"equal_rewards": float((highest == lowest).float().mean())}
 
 
-def _clipped(now: Reading, columns: Columns, config: RolloutConfig) -> Tensor:
-    """Return which tokens have left the range in which they have a gradient."""
+def _clipped(logps: Tensor, columns: Columns, config: RolloutConfig) -> Tensor:
+    """Return which tokens have left the range in which they have a gradient.
+
+    Args:
+        logps: of each token, whose difference to when it was drawn is the ratio that is clipped.
+    """
     # an update that leaves the samples' policy behind shows in it
-    ratio = (now.logps.detach() - columns.logps).exp()
+    ratio = (logps.detach() - columns.logps).exp()
     high = getattr(config, "clip_high", None) or config.clip_ratio
     return ((ratio > 1 + high) | (ratio < 1 - config.clip_ratio)).float()

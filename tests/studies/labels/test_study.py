@@ -19,12 +19,27 @@ from penchant.studies.core.report import study_report
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.summary import read_summary
 from penchant.studies.core.trial import as_trial
-from penchant.studies.labels.grid import labels_grid
-from penchant.studies.labels.page import PAGE
+from penchant.studies.labels.cells import rows_of_seed
+from penchant.studies.labels.grid import CHOSEN, Condition, label_of, labels_grid
+from penchant.studies.labels.page import PAGE, _what_to_do
 from penchant.studies.labels.settings import LabelsConfig
+from penchant.studies.labels.stage_settings import CellSettings, Noise
+from penchant.studies.labels.stored import StoredRows
 from penchant.studies.labels.study import STUDY
+from penchant.studies.labels.summarize import _labels_of, _Measured
 from penchant.studies.labels.summary import LabelsSummary
-from penchant.studies.labels.words import equal_labels
+from penchant.studies.labels.words import NO_CONTROL, equal_labels, findings
+from penchant.studies.labels.wrong import clean_rows
+from penchant.weak.semi_supervised.settings import (
+    AnyAlgorithm,
+    ConfidentLearning,
+    DivideMix,
+    FixedThreshold,
+    FixMatch,
+    SelfTraining,
+    Uda,
+)
+from penchant.weak.settings import Cnn
 
 TINY: dict[str, Any] = {"steps": 12, "batch_size": 8}
 WRONG = {"kinds": ["symmetric", "asymmetric", "model"], "rates": [0.4, 0.6], "model_rows": [20]}
@@ -88,7 +103,11 @@ def test_every_method_stands_beside_its_controls_at_every_place(result: StudyRes
 @pytest.mark.slow
 def test_every_kind_of_wrong_label_and_every_algorithm(digits: LabelsConfig, tmp_path: Path, workers: Workers) -> None:
     wrong = {**WRONG, "algorithms": [{"name": "divide_mix", "warm_up": 1}, {"name": "confident_learning", "folds": 2}]}
-    every = {"few": {"counts": [20, 40]}, "wrong": wrong, "together": {"kind": "model", "model_rows": 20}}
+    divide_mix = {"name": "divide_mix", "warm_up": 1}
+    together = {"kind": "model", "model_rows": 20, "algorithms": ["supervised", divide_mix, "confident_learning"]}
+    # more than the steps of an epoch, after which DivideMix divides first
+    pictures = {**TINY, "width": 8, "steps": 20}
+    every = {"few": {"counts": [20, 40]}, "wrong": wrong, "together": together, "pictures": pictures}
     result = run_study(LabelsConfig(**{**digits.model_dump(), **every, "out": str(tmp_path)}), workers=workers)
     assert result.failures == ()
     conditions = [
@@ -147,6 +166,72 @@ def test_the_page_says_what_to_do(result: StudyResult, summary: LabelsSummary, t
     html = render_page(PAGE.template, {"folder": None, "lead": None, **context})
     assert "<b>reviews" not in html
     assert "<script>alert" not in html
+
+
+def test_without_its_control_a_condition_gets_no_advice(summary: LabelsSummary) -> None:
+    (task,) = summary.tasks
+    few = replace(task.conditions[0], methods=task.conditions[0].methods[1:])
+    alone = replace(summary, tasks=(replace(task, conditions=(few,)),))
+    headline = PAGE.context(alone, {})["headline"]
+    assert NO_CONTROL in headline[0]  # type: ignore[index]
+    assert _what_to_do(alone).rows[0][1] == NO_CONTROL
+    assert not any("above" in sentence or "below" in sentence for sentence in findings(alone))
+
+
+def test_clean_labels_that_choose_an_epoch_are_counted_among_those_one_has() -> None:
+    facts = {"labels": 80, "wrong": [0.5, 0.25]}
+    condition = Condition("together", clean=20, kind="symmetric", rate=0.4)
+    right = np.ones((2, 3))
+    assert _labels_of(_Measured(CHOSEN, right, facts), condition) == (100, pytest.approx(0.3))
+    assert _labels_of(_Measured("supervised", right, facts), condition) == (80, pytest.approx(0.375))
+
+
+def test_algorithms_that_differ_have_names_that_differ() -> None:
+    algorithms: tuple[AnyAlgorithm, ...] = (
+        SelfTraining(),
+        SelfTraining(labels="hard"),
+        SelfTraining(balance="none"),
+        SelfTraining(growth=({"width": 8}, {"width": 16})),
+        Uda(),
+        Uda(annealing="log"),
+        ConfidentLearning(treatment="reweight"),
+        FixMatch(threshold=FixedThreshold(threshold=0.8)),
+    )
+    assert [label_of(algorithm) for algorithm in algorithms] == [
+        "self-training, 3 rounds",
+        "self-training, 3 rounds, labels hard",
+        "self-training, 3 rounds, balance none",
+        "self-training, 3 rounds, growth width: 8, width: 16",
+        "UDA",
+        "UDA, annealing log",
+        "confident learning, reweight",
+        "FixMatch, threshold 0.8",
+    ]
+
+
+def test_seeds_have_as_many_labels_where_a_weak_model_knew_clean_rows(tmp_path: Path) -> None:
+    """Of 40 rows 8 are clean and 6 were known to the weak model, some of them clean too."""
+    truth = np.arange(40, dtype=np.int64) % 2
+    learned = [clean_rows(truth, 6, 1_000_000 + seed) for seed in range(4)]
+    np.save(tmp_path / "learned.npy", np.array(learned))
+    np.save(tmp_path / "labels.npy", np.tile(1 - truth, (4, 1)))
+    settings = CellSettings(
+        network=Cnn(),
+        algorithm=DivideMix(),
+        seeds=(0, 1, 2, 3),
+        clean=8,
+        noise=Noise(kind="model", rate=None),
+        clean_use="learn",
+    )
+    rows = StoredRows(tmp_path, truth, 40, 2)
+    parts = [rows_of_seed(settings, rows, seed, {"weak": tmp_path}) for seed in settings.seeds]
+    shared = [len(np.intersect1d(part.labeled[:8], known)) for part, known in zip(parts, learned, strict=True)]
+    assert len(set(shared)) > 1  # or the seeds would agree by luck
+    assert [len(part.labeled) for part in parts] == [34] * 4
+    assert all((part.labels[:8] == truth[part.labeled[:8]]).all() for part in parts)
+    assert all((part.labels[8:] != truth[part.labeled[8:]]).all() for part in parts)
+    with pytest.raises(InputError, match="leave no other rows"):
+        rows_of_seed(replace(settings, clean=34), rows, 0, {"weak": tmp_path})
 
 
 def test_a_study_of_nothing_yet_has_a_page(summary: LabelsSummary) -> None:

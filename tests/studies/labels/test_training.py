@@ -17,6 +17,7 @@ from penchant.studies.labels.training import Validation, train_cell
 from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.contract import Example
 from penchant.weak.networks.heads import FeatureViews
+from penchant.weak.networks.network import Network
 from penchant.weak.semi_supervised.arms import Arm
 from penchant.weak.semi_supervised.confident_learning import ConfidentClassifier
 from penchant.weak.semi_supervised.self_training import SelfTrainedClassifier
@@ -83,6 +84,21 @@ def test_self_training_is_the_classifier_that_trains_one_by_one(networks: TextNe
     assert ((said == networks.rows.test_labels) == trained.last[0]).all()
     assert classifier.report is not None
     assert trained.mask_rates[0] == pytest.approx(classifier.report.mask_rate)
+
+
+def test_students_grow_as_they_are_told(networks: TextNetworks, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes: list[dict[str, object]] = []
+    start = networks.start
+
+    def spy(seeds: Sequence[int], change: dict[str, object] | None = None) -> Network:
+        changes.append(change or {})
+        return start(seeds, change)
+
+    monkeypatch.setattr(networks, "start", spy)
+    settings = SelfTraining(rounds=3, student={"dropout": 0.2}, growth=({"hidden": 4}, {"hidden": 16}))
+    train_cell(networks, settings, arms(networks, (5,), 20))
+    assert [change.get("hidden") for change in changes] == [None, 4, 16, 16]
+    assert [change.get("dropout") for change in changes] == [None, 0.2, 0.2, 0.2]
 
 
 def test_confident_learning_is_the_classifier_that_trains_one_by_one(networks: TextNetworks) -> None:

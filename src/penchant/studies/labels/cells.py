@@ -21,8 +21,8 @@ from penchant.studies.labels.wrong import clean_rows, wrong_labels
 from penchant.weak.semi_supervised.arms import Arm
 from penchant.weak.settings import Cnn
 
-HELD_OUT = 33
-"""Purpose of the random numbers that hold rows out."""
+HELD_OUT, LEFT_OUT = 33, 34
+"""Purposes of random numbers: rows that are held out, and rows that are left out so that all seeds have as many."""
 Rows = NDArray[np.intp]
 
 
@@ -87,7 +87,9 @@ def rows_of_seed(settings: CellSettings, rows: StoredRows, seed: int, needs: Map
     if settings.noise is None:
         return LabeledRows(clean, truth[clean], np.setdiff1d(all_rows, clean), none, truth[none])
     noisy, labeled_rows = _noisy(settings, rows, seed, needs)
-    noisy_rows = np.setdiff1d(labeled_rows, clean)
+    # rows that are clean, and that the weak model knew too, differ in number from seed to seed, and all seeds of a cell
+    # train in one pass with epochs of one length
+    noisy_rows = _first_rows(np.setdiff1d(labeled_rows, clean), len(labeled_rows) - len(clean), seed)
     # clean labels too few to learn from may still tell a good epoch from a bad one
     if settings.clean_use == "choose":
         return LabeledRows(noisy_rows, noisy[noisy_rows], none, clean, truth[clean])
@@ -102,6 +104,22 @@ def rows_of_seed(settings: CellSettings, rows: StoredRows, seed: int, needs: Map
     count = max(1, round((settings.held_out or 0.0) * len(order)))
     held_rows, learned_rows = np.sort(order[:count]), np.sort(order[count:])
     return LabeledRows(learned_rows, noisy[learned_rows], none, held_rows, noisy[held_rows])
+
+
+def _first_rows(rows: Rows, count: int, seed: int) -> Rows:
+    """Return so many of some rows, the same for every method; all of them where they are no more.
+
+    Raises:
+        InputError: none would be left.
+    """
+    if count < 1:
+        raise InputError(
+            "clean labels and those that the weak model learned from leave no other rows: lower `few.counts` or "
+            "`together.model_rows`"
+        )
+    if len(rows) == count:
+        return rows
+    return np.sort(np.random.default_rng([seed, LEFT_OUT]).permutation(rows)[:count])
 
 
 def _noisy(

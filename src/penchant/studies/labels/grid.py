@@ -261,19 +261,33 @@ class _Stages:
 
 
 def label_of(algorithm: AnyAlgorithm | None) -> str:
-    """Return an algorithm as pages name it, with the numbers in which it is not the default."""
+    """Return an algorithm as pages name it, with the settings in which it is not the default.
+
+    Two algorithms of one study that differ have two names, or a page would show one in place of the other.
+    """
     if algorithm is None:
         return LINEAR
     threshold = getattr(algorithm, "threshold", None)
     parts = [algorithm, *([threshold] if isinstance(threshold, Config) else [])]
-    changed = [
-        f"{name} {value:g}"
-        for part in parts
-        for name, field in type(part).model_fields.items()
-        # yes and no, and how many rounds there are, stand in the label already
-        if type(value := getattr(part, name)) in (int, float) and name != "rounds" and value != field.default
-    ]
+    changed = [text for part in parts for text in _changed_settings(part, algorithm.label)]
     return ", ".join([algorithm.label, *changed])
+
+
+def _changed_settings(part: Config, label: str) -> Iterator[str]:
+    """Yield the settings that are not the default, unless the label says them already."""
+    for name, field in type(part).model_fields.items():
+        value = getattr(part, name)
+        # yes and no, the name, and how many rounds there are stand in the label
+        if name in ("name", "rounds") or isinstance(value, (bool, Config)):
+            continue
+        if value == field.get_default(call_default_factory=True) or (isinstance(value, str) and value in label):
+            continue
+        yield f"{name} {value:g}" if isinstance(value, (int, float)) else f"{name} {_compact(value)}"
+
+
+def _compact(value: object) -> str:
+    """Return a setting that is no number, without the quotes and brackets around it."""
+    return value if isinstance(value, str) else re.sub(r"""["'(){}\[\]]""", "", str(value)).strip(", ")
 
 
 def _with_controls(algorithms: Sequence[AnyAlgorithm]) -> list[AnyAlgorithm | None]:

@@ -12,7 +12,7 @@ from penchant.reports.kit.text import DASH, count, duration, estimate, format_sh
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.labels.figures import labels_pictures, legend
 from penchant.studies.labels.summary import ConditionResult, LabelsSummary, MethodResult, TaskResult
-from penchant.studies.labels.words import advised, findings, headline, situation
+from penchant.studies.labels.words import NO_CONTROL, advised, control_of, findings, headline, situation
 
 TITLE = "Few, wrong and missing labels: what helps"
 INTERVALS = (
@@ -68,8 +68,11 @@ def _what_to_do(study: LabelsSummary) -> Table:
     for task in study.tasks:
         title = (task.title,) if has_several_tasks else ()
         for condition in task.conditions:
-            # the control comes first wherever there is one
-            control, best = condition.methods[0], advised(condition)
+            control = control_of(condition)
+            if control is None:
+                rows.append((*title, situation(condition), NO_CONTROL, DASH, DASH, DASH))
+                continue
+            best = advised(condition)
             # nothing that is clearly better: then the plain way is advised
             does = best or control
             gain = DASH if best is None or best.gain is None else estimate(best.gain, percent=True, sign=True)

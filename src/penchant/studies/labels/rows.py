@@ -180,7 +180,7 @@ def weak_labels_stage(job: StageJob[WeakLabelsSettings], folder: Path) -> dict[s
     truth = stored.train_labels
     labels, learned_rows = [], []
     for seed in settings.seeds:
-        # other rows than those that the seed keeps clean: who has these labels would learn from them
+        # an order of its own: some of these rows may be among those that the seed keeps clean
         rows = clean_rows(truth, settings.rows, 1_000_000 + seed)
         labels.append(_weak_pictures(stored, rows, seed) if stored.has_pictures else _weak_texts(stored, rows))
         learned_rows.append(rows)

@@ -135,17 +135,25 @@ def _condition(condition: Condition, measured_at: Mapping[Condition, Sequence[_M
     # without a control there are accuracies and no gains
     control = methods[0] if methods[0].method in (CONTROL, CLEAN_ALONE.format(CONTROL)) else None
     # labels are those of the seed, whatever the method
-    first = measured_at[condition][0].facts
+    labels, wrong = _labels_of(measured_at[condition][0], condition)
     return ConditionResult(
         part=condition.part,
         clean=condition.clean,
         kind=condition.kind,
         rate=condition.rate,
-        wrong=float(np.mean(first["wrong"])),
-        labels=first["labels"],
-        unlabeled=first["unlabeled"],
+        wrong=wrong,
+        labels=labels,
+        unlabeled=measured_at[condition][0].facts["unlabeled"],
         methods=tuple(_method(item, control, len(methods) - 1) for item in methods),
     )
+
+
+def _labels_of(item: _Measured, condition: Condition) -> tuple[int, float]:
+    """Return how many labels there are at a condition, and the share of them that is wrong, the mean over seeds."""
+    labels, wrong = int(item.facts["labels"]), float(np.mean(item.facts["wrong"]))
+    # clean labels that choose an epoch are no part of what was learned
+    clean = condition.clean or 0 if item.method == CHOSEN else 0
+    return labels + clean, wrong * labels / (labels + clean)
 
 
 def _alternatives(condition: Condition, measured_at: Mapping[Condition, Sequence[_Measured]]) -> list[_Measured]:

@@ -164,7 +164,7 @@ def _self_train(networks: Networks, settings: SelfTraining, arms: Sequence[Arm])
     seeds, unlabeled = [arm.seed for arm in arms], torch.stack([arm.unlabeled for arm in arms])
     network = train_arms(networks.start(seeds), Supervised(), arms, networks.steps).network
     masks: tuple[float, ...] = ()
-    for _ in range(settings.rounds):
+    for number in range(1, settings.rounds + 1):
         predicted = probabilities(networks, network, unlabeled).double().numpy()
         # what classes are balanced to
         shares = [_label_shares(arm) for arm in arms]
@@ -185,7 +185,7 @@ def _self_train(networks: Networks, settings: SelfTraining, arms: Sequence[Arm])
         # of the last round, whose student is kept
         masks = tuple(float((labels.weights > 0).mean()) for labels in pseudo)
         # from its start again: a teacher trained on would keep its errors
-        student = networks.start(seeds, settings.student)
+        student = networks.start(seeds, settings.student_of(number))
         network = train_arms(student, Supervised(), taught, networks.steps).network
     return Trained(_right(networks, network), mask_rates=masks, warnings=((),) * len(arms))
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from penchant.reports.kit.text import count, estimate, format_share, listing, number, percent
-from penchant.studies.labels.summarize import CONTROL
+from penchant.studies.labels.summarize import CLEAN_ALONE, CONTROL
 from penchant.studies.labels.summary import ConditionResult, LabelsSummary, MethodResult, TaskResult
 
 KINDS = {"symmetric": "symmetric", "asymmetric": "asymmetric", "model": "a weak model's own"}
+
+NO_CONTROL = "the control is missing: nothing to compare with"
 
 
 def situation(condition: ConditionResult) -> str:
@@ -28,6 +30,13 @@ def wrong_words(condition: ConditionResult) -> str:
     # an asymmetric rate is that within every second class, and of a model the rows say how weak it is
     notes = {"model": f"a model of {condition.rate:g} rows", "asymmetric": f"asymmetric {percent(condition.rate)}"}
     return f"{percent(wrong)} wrong ({notes.get(str(condition.kind), condition.kind)})"
+
+
+def control_of(condition: ConditionResult) -> MethodResult | None:
+    """Return the control of a condition; None where it was not measured, so that nothing has a gain."""
+    # first wherever there is one; where it failed another method comes first, which is not to be taken for it
+    first = condition.methods[0]
+    return first if first.method in (CONTROL, CLEAN_ALONE.format(CONTROL)) else None
 
 
 def advised(condition: ConditionResult) -> MethodResult | None:
@@ -66,6 +75,8 @@ def _ordered(task: TaskResult, part: str) -> list[ConditionResult]:
 
 
 def _advice(condition: ConditionResult) -> str:
+    if control_of(condition) is None:
+        return NO_CONTROL
     best = advised(condition)
     # of the control there is nothing to say but that it is not beaten
     if best is None:
@@ -92,7 +103,8 @@ def _of_task(task: TaskResult, with_title: bool) -> Iterator[str]:
         ("wrong", "With wrong labels"),
         ("together", "With both together"),
     ):
-        conditions = task.part(part)
+        # without a control nothing was compared, which is not to say that nothing helps
+        conditions = [condition for condition in task.part(part) if control_of(condition) is not None]
         if not conditions:
             continue
         # how often, and not how much: the tables say that
