@@ -307,6 +307,12 @@ def test_more_labels_than_rows_are_a_failure_that_is_named(tmp_path: Path, worke
         ({"wrong": {"rates": [1.0]}}, "below 1, got 1.0"),
         ({"wrong": {"rates": [-0.1]}}, "below 1, got -0.1"),
         ({"seeds": [1, 1]}, "more than once"),
+        ({"few": {"algorithms": [{"name": "label_vectors", "vectors": ["a"]}]}}, "few.algorithms.*other attributes"),
+        ({"few": {"algorithms": [{"name": "self_training", "noise": ["word_dropout"]}]}}, "changes texts"),
+        ({"wrong": {"algorithms": ["fixmatch"]}}, "wrong.algorithms.*belongs to `few.algorithms`"),
+        ({"together": {"algorithms": ["self_training"]}}, "together.algorithms.*every row has one"),
+        ({"wrong": {"kinds": ["asymmetric"], "rates": [0.6]}}, "wrong.rates.*below 0.5"),
+        ({"together": {"kind": "asymmetric", "rate": 0.5}}, "together.rate.*below 0.5"),
         ({"texts": {"model": "minilm-l6", "views": {"strong": ["mine.py:shout"]}}}, "a function of your own"),
     ],
 )

@@ -15,7 +15,7 @@ from penchant.errors import InputError
 from penchant.rewards.content import data_content, model_content
 from penchant.studies.core.stage import Stage, absolute
 from penchant.studies.labels.names import USB, is_pictures
-from penchant.studies.labels.settings import LabelsConfig
+from penchant.studies.labels.settings import LARGEST_ASYMMETRIC, LabelsConfig
 from penchant.studies.labels.stage_settings import (
     CellSettings,
     FeaturesSettings,
@@ -35,7 +35,6 @@ Part = Literal["few", "wrong", "together"]
 Algorithm = TypeVar("Algorithm", bound=AnyAlgorithm | None)
 LINEAR, CHOSEN = "linear classifier", "supervised, best epoch by clean labels"
 """Methods that are no algorithm of a network."""
-LARGEST_ASYMMETRIC = 0.5
 MOST_SLUG = 60  # letters of a part of a folder's name
 
 

@@ -20,6 +20,7 @@ from penchant.weak.semi_supervised.settings import (
     FixMatch,
     FlexThreshold,
     FreeThreshold,
+    LabelVectors,
     MeanTeacher,
     SelfTraining,
     SoftThreshold,
@@ -31,6 +32,9 @@ from penchant.weak.settings import Cnn, Mlp, augmentations_of
 Algorithms = tuple[AnyAlgorithm, ...]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 NoiseKind = Literal["symmetric", "asymmetric", "model"]
+LARGEST_ASYMMETRIC = 0.5
+"""Rate below which the true class is still the more frequent one."""
+NEEDS_UNLABELED = (SelfTraining, MeanTeacher, FixMatch, Uda)
 
 
 class FewLabels(Config):
@@ -156,6 +160,20 @@ class LabelsConfig(LimitedStudy):
             raise ValueError("`texts.confident_share` keeps a part of weak labels, which this study has no use for")
         return self
 
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        # each would fail in its cell, after all others had trained
+        parts = {"few": self.few, "wrong": self.wrong, "together": self.together}
+        for name, part in parts.items():
+            for algorithm in part.algorithms if part is not None else ():
+                if problem := _unusable(algorithm, with_unlabeled=name == "few"):
+                    raise ValueError(f"`{name}.algorithms` has {algorithm.name}: {problem}")
+        if self.wrong is not None and set(self.wrong.kinds) == {"asymmetric"}:
+            _check_asymmetric("wrong.rates", min(self.wrong.rates))
+        if self.together is not None and self.together.kind == "asymmetric":
+            _check_asymmetric("together.rate", self.together.rate)
+        return self
+
     @property
     def text_tasks(self) -> tuple[str, ...]:
         """Tasks of texts."""
@@ -165,3 +183,22 @@ class LabelsConfig(LimitedStudy):
     def picture_tasks(self) -> tuple[str, ...]:
         """Tasks of pictures."""
         return tuple(name for name in self.tasks if is_pictures(name))
+
+
+def _unusable(algorithm: AnyAlgorithm, *, with_unlabeled: bool) -> str:
+    """Return why a part of this study has no use for an algorithm; empty where it has."""
+    if isinstance(algorithm, LabelVectors):
+        return "it needs classifiers of other attributes, which this study has none of: see `penchant weak train`"
+    if isinstance(algorithm, SelfTraining) and algorithm.noise:
+        return "its `noise` changes texts, and this study keeps features: leave it out"
+    if not with_unlabeled and isinstance(algorithm, NEEDS_UNLABELED):
+        return "it learns from rows without labels, and here every row has one: it belongs to `few.algorithms`"
+    return ""
+
+
+def _check_asymmetric(name: str, rate: float) -> None:
+    if rate >= LARGEST_ASYMMETRIC:
+        raise ValueError(
+            f"`{name}`: asymmetric labels of which {rate:g} are wrong have the wrong class more often than the true "
+            f"one: give a rate below {LARGEST_ASYMMETRIC:g}"
+        )
