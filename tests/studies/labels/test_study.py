@@ -23,10 +23,10 @@ from penchant.studies.labels.cells import rows_of_seed
 from penchant.studies.labels.grid import CHOSEN, Condition, label_of, labels_grid
 from penchant.studies.labels.page import PAGE, _what_to_do
 from penchant.studies.labels.settings import LabelsConfig
-from penchant.studies.labels.stage_settings import CellSettings, Noise
+from penchant.studies.labels.stage_settings import GROUPS, CellSettings, Noise
 from penchant.studies.labels.stored import StoredRows
 from penchant.studies.labels.study import STUDY
-from penchant.studies.labels.summarize import _labels_of, _Measured
+from penchant.studies.labels.summarize import _groups, _labels_of, _Measured, _method
 from penchant.studies.labels.summary import LabelsSummary
 from penchant.studies.labels.words import NO_CONTROL, equal_labels, findings
 from penchant.studies.labels.wrong import clean_rows
@@ -232,6 +232,21 @@ def test_seeds_have_as_many_labels_where_a_weak_model_knew_clean_rows(tmp_path: 
     assert all((part.labels[8:] != truth[part.labeled[8:]]).all() for part in parts)
     with pytest.raises(InputError, match="leave no other rows"):
         rows_of_seed(replace(settings, clean=34), rows, 0, {"weak": tmp_path})
+
+
+def test_related_test_rows_count_as_one(tmp_path: Path) -> None:
+    """Of 20 test rows, pairs are right or wrong together: the interval is that of 10."""
+    right = np.tile(np.repeat([1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0], 2), (2, 1))
+    facts = {"warnings": [], "mask_rates": [], "processor_seconds": 1.0}
+    control, item = _Measured("supervised", 1 - right, facts), _Measured("FixMatch", right, facts)
+    np.save(tmp_path / GROUPS, np.arange(20) // 2)
+    assert _groups(tmp_path / "none.npy") is None
+    alone, related = (_method(item, control, 1, groups) for groups in (None, _groups(tmp_path / GROUPS)))
+    assert (alone.accuracy.clusters, related.accuracy.clusters) == (20, 10)
+    for name in ("accuracy", "gain", "gain_of_many"):
+        first, second = getattr(alone, name), getattr(related, name)
+        assert second.value == first.value
+        assert second.high - second.low > 1.2 * (first.high - first.low)
 
 
 def test_a_study_of_nothing_yet_has_a_page(summary: LabelsSummary) -> None:

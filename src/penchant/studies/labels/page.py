@@ -20,6 +20,7 @@ INTERVALS = (
     "differences are paired, on the same rows and seeds. A method is advised where its difference is above 0 with an "
     "interval so wide that those of all methods at its condition hold together (Bonferroni). No setting was tuned here."
 )
+GROUPED = "Test rows that belong together, such as those of one question, are drawn together."
 CAPTIONS = {
     "few": "Of all rows to learn from, so many keep their true label; the others are rows without one.",
     "wrong": "All rows have a label, of which this share is wrong. Best epoch: chosen by the wrong labels of rows that "
@@ -37,7 +38,7 @@ def labels_context(study: LabelsSummary, pictures: Mapping[str, Picture]) -> dic
         "title": TITLE,
         "headline": headline(study),
         **shared_context(study.config, study.provenance, [failure.pair for failure in study.failures]),
-        "intervals": INTERVALS,
+        "intervals": f"{INTERVALS} {GROUPED}" if any(task.groups for task in study.tasks) else INTERVALS,
         "section": "Accuracy by labels",
         "methods": legend(study),
         "figures": [figure_context(key, picture, CAPTIONS[key.partition("-")[0]]) for key, picture in pictures.items()],

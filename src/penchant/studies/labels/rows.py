@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from penchant.errors import InputError
+from penchant.metrics.resampling import cluster_codes
 from penchant.runs.provenance import surroundings
 from penchant.studies.core.job import StageJob
-from penchant.studies.labels.stage_settings import FeaturesSettings, LabelRowsSettings, WeakLabelsSettings
+from penchant.studies.labels.stage_settings import GROUPS, FeaturesSettings, LabelRowsSettings, WeakLabelsSettings
 from penchant.studies.labels.stored import (
     LABELS,
     LEARNED,
@@ -29,7 +30,7 @@ from penchant.studies.labels.stored import (
 )
 from penchant.studies.labels.usb import read_usb
 from penchant.studies.labels.wrong import clean_rows
-from penchant.tasks.load import TaskData, load_task
+from penchant.tasks.load import TaskData, group_of, load_task
 from penchant.tasks.own_file import OwnFile, load_own
 from penchant.tasks.pictures import load_images
 from penchant.typed_json import to_object
@@ -50,6 +51,7 @@ class _Read:
     Attributes:
         labels: of rows to learn from, then of those to test on. copies: other wordings of the texts to learn from.
         pixels: bytes, shape (rows, channels, height, width); empty for texts.
+        test_groups: of each test row, the same for related ones; empty where nothing is known of relations.
     """
 
     title: str
@@ -61,6 +63,7 @@ class _Read:
     texts: tuple[str, ...] = ()
     copies: tuple[tuple[str, ...], ...] = ()
     pixels: NDArray[np.uint8] | None = None
+    test_groups: tuple[str, ...] = ()
 
 
 def label_rows_stage(job: StageJob[LabelRowsSettings], folder: Path) -> dict[str, object]:
@@ -75,6 +78,9 @@ def label_rows_stage(job: StageJob[LabelRowsSettings], folder: Path) -> dict[str
         )
     labels = np.array(read.labels, dtype=np.int64)
     np.save(folder / LABELS, labels)
+    # rows of one question, say, are right or wrong together, so intervals draw them together
+    if len(set(read.test_groups)) < len(read.test_groups):
+        np.save(folder / GROUPS, cluster_codes(read.test_groups))
     if read.pixels is None:
         # a row may hold a lone surrogate, which strict UTF-8 neither writes nor reads
         content = {"texts": read.texts, "copies": read.copies}
@@ -119,6 +125,7 @@ def _read(job: StageJob[LabelRowsSettings]) -> _Read:
         len(data.train),
         data.dropped,
         tuple(str(example.classifier_input) for example in examples),
+        test_groups=tuple(map(group_of, data.test)),
     )
 
 

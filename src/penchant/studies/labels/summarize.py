@@ -16,7 +16,7 @@ from penchant.studies.core.summary import cost_of_stages, failures_of
 from penchant.studies.labels.grid import CHOSEN, Cell, Condition, LabelsGrid, LabelTask, label_of
 from penchant.studies.labels.names import is_pictures
 from penchant.studies.labels.settings import LabelsConfig
-from penchant.studies.labels.stage_settings import BEST, LAST
+from penchant.studies.labels.stage_settings import BEST, GROUPS, LAST
 from penchant.studies.labels.summary import ConditionResult, LabelsSummary, MethodResult, TaskResult
 from penchant.typed_json import JsonObject
 from penchant.weak.augmentation.settings import Augmentation, StrongAugmentation
@@ -28,6 +28,7 @@ CLEAN_ALONE, WRONG_ALONE = "{}: clean labels", "{}: wrong labels"
 """What stands in the part of both together for methods that use one kind of labels alone."""
 ON_BOTH = (": both", "")
 Right = NDArray[np.float64]
+Groups = NDArray[np.intp]
 
 
 def summarize_labels(config: LabelsConfig, grid: LabelsGrid, study: Path, reasons: Mapping[str, str]) -> LabelsSummary:
@@ -65,7 +66,10 @@ def _task(config: LabelsConfig, task: LabelTask, study: Path) -> TaskResult:
         if _facts(cell.stage, study):
             cells.setdefault(cell.condition, []).append(cell)
     measured_at = {condition: _measured(its_cells, study) for condition, its_cells in cells.items()}
-    conditions = [result for condition in measured_at if (result := _condition(condition, measured_at)) is not None]
+    groups = _groups(study / task.rows.path / GROUPS)
+    conditions = [
+        result for condition in measured_at if (result := _condition(condition, measured_at, groups)) is not None
+    ]
     pictures = is_pictures(task.name)
     network = config.pictures if pictures else config.texts
     copies = not pictures and any(_facts(stage, study).get("own_copies") for stage in task.before)
@@ -77,6 +81,7 @@ def _task(config: LabelsConfig, task: LabelTask, study: Path) -> TaskResult:
         train=facts["train"],
         test=facts["test"],
         chance=facts["chance"],
+        groups=None if groups is None else int(groups.max()) + 1,
         dropped=facts["dropped"],
         network=network.label,
         views=_views(network.views.weak, network.views.strong, own_copies=copies),
@@ -123,7 +128,14 @@ def _read(file: Path) -> Right:
     return np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
 
 
-def _condition(condition: Condition, measured_at: Mapping[Condition, Sequence[_Measured]]) -> ConditionResult | None:
+def _groups(file: Path) -> Groups | None:
+    """Return a number for each test row, the same for related ones; None where no rows are related."""
+    return np.asarray(np.load(file, allow_pickle=False), dtype=np.intp) if file.is_file() else None
+
+
+def _condition(
+    condition: Condition, measured_at: Mapping[Condition, Sequence[_Measured]], groups: Groups | None
+) -> ConditionResult | None:
     """Return the methods at a condition, each less the control there; None where nothing was measured."""
     methods = list(measured_at[condition])
     if condition.part == "together":
@@ -144,7 +156,7 @@ def _condition(condition: Condition, measured_at: Mapping[Condition, Sequence[_M
         wrong=wrong,
         labels=labels,
         unlabeled=measured_at[condition][0].facts["unlabeled"],
-        methods=tuple(_method(item, control, len(methods) - 1) for item in methods),
+        methods=tuple(_method(item, control, len(methods) - 1, groups) for item in methods),
     )
 
 
@@ -166,7 +178,7 @@ def _alternatives(condition: Condition, measured_at: Mapping[Condition, Sequence
     ]
 
 
-def _method(item: _Measured, control: _Measured | None, compared: int) -> MethodResult:
+def _method(item: _Measured, control: _Measured | None, compared: int, groups: Groups | None) -> MethodResult:
     """Return a method's numbers; `compared` is how many methods are held against the control."""
     facts = item.facts
     warnings = [text for seed in facts["warnings"] for text in seed[:1]]
@@ -174,10 +186,10 @@ def _method(item: _Measured, control: _Measured | None, compared: int) -> Method
     return MethodResult(
         method=item.method,
         # new seeds draw other labels, and new rows are as hard as these: both count
-        accuracy=two_way_mean(item.right, share=True),
-        gain=None if difference is None else two_way_mean(difference),
+        accuracy=two_way_mean(item.right, share=True, groups=groups),
+        gain=None if difference is None else two_way_mean(difference, groups=groups),
         # Bonferroni: the largest of several gains is large by luck, too
-        gain_of_many=None if difference is None else two_way_mean(difference, level=1 - 0.05 / compared),
+        gain_of_many=None if difference is None else two_way_mean(difference, level=1 - 0.05 / compared, groups=groups),
         warnings=len(warnings),
         first_warning=warnings[0] if warnings else "",
         mask_rate=float(np.mean(facts["mask_rates"])) if facts["mask_rates"] else None,

@@ -66,6 +66,7 @@ class TaskResult:
     Attributes:
         chance: share of the largest class among the test rows. dropped: rows that were left out, by reason.
         network: what learned. views: how its views differ, in words.
+        groups: how many groups the test rows make; None where every row stands alone.
     """
 
     task: str
@@ -79,6 +80,7 @@ class TaskResult:
     network: str
     views: str
     conditions: tuple[ConditionResult, ...]
+    groups: int | None = None
 
     def part(self, name: str) -> list[ConditionResult]:
         """Return the conditions of a part of the page."""
