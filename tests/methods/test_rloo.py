@@ -171,6 +171,16 @@ def test_the_first_coefficient_has_the_rewards_unit_where_the_kl_is_in_the_rewar
     assert beside == 0.5
 
 
+def test_the_fraction_of_clipped_tokens_is_at_most_1(folder: Path, tiny_model: str) -> None:
+    """With a range of nothing every token is clipped once the first of several updates has moved it."""
+    changes = {"steps": 1, "updates": 8, "clip_ratio": 1e-6, "max_new_tokens": 6}
+    changes |= {"optimizer": {"name": "adamw", "learning_rate": 0.1}}
+    for loss_type in ("sum", "dapo", "dr_grpo"):
+        pt.train(pt.RLOO(**settings(folder, tiny_model, loss_type, **changes, loss_type=loss_type)))
+        # seven of eight updates, of all tokens but those that moved back by chance
+        assert 0.7 < rows(folder, loss_type)[0]["clip_fraction"] <= 7 / 8 + 1e-6
+
+
 def test_of_whole_samples_those_are_clipped_whose_mean_left_the_range() -> None:
     """Of two tokens one rises and one falls: their mean stays, though each has left the range by itself."""
     old, now = torch.zeros(2), torch.tensor([0.5, -0.5])

@@ -269,6 +269,9 @@ def _minibatch(
         )
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    # shares of a sum over a sample's tokens add up to more than 1, and a fraction of tokens is one of them all
+    total = float(shares[torch.isin(rollout.owners, slots)].sum())
+    sums["clip_fraction"] /= total or 1.0
     return {**sums, "grad_norm": float(norm)}
 
 
