@@ -358,6 +358,11 @@ def test_a_trial_has_few_rows_and_steps_and_every_class_among_its_tests() -> Non
     assert as_trial(trial) == trial
 
 
+def test_labels_of_a_level_curve_are_the_fewest_that_are_as_good() -> None:
+    assert equal_labels([(4, 1.0), (10, 1.0)], 1.0) == "about 4 clean labels"
+    assert equal_labels([(10, 0.5), (40, 0.7)], 0.7) == "about 40 clean labels"
+
+
 def test_labels_of_a_curve() -> None:
     curve = [(10, 0.5), (100, 0.7), (1000, 0.7)]
     assert equal_labels(curve, 0.4) == "fewer than 10 clean labels"

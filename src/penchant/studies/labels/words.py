@@ -169,6 +169,9 @@ def equal_labels(curve: Sequence[tuple[int, float]], accuracy: float) -> str:
     # a curve may fall somewhere: the first two points that enclose the accuracy count
     if accuracy < curve[0][1]:
         return f"fewer than {number(curve[0][0], 0)} clean labels"
+    # the fewest that are as good: where the curve is level, more labels are worth no more
+    if same := [labels for labels, value in curve if value == accuracy]:
+        return f"about {number(same[0], 0)} clean labels"
     for (fewer, low), (greater, high) in pairwise(curve):
         if low <= accuracy <= high and high > low:
             share = (accuracy - low) / (high - low)
