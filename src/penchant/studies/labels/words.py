@@ -115,6 +115,17 @@ def _of_task(task: TaskResult, with_title: bool) -> Iterator[str]:
         if losers:
             yield prefix + f"{labels}, clearly below {_control(conditions[0])}: {'; '.join(losers)}."
     yield from (prefix + sentence for sentence in _worth(task))
+    hopeless = [
+        condition
+        for condition in task.part("wrong")
+        if condition.kind == "symmetric" and condition.wrong > 1 - 1 / len(task.classes)
+    ]
+    if hopeless:
+        rates = listing([percent(condition.wrong) for condition in hopeless])
+        yield prefix + (
+            f"With {rates} of symmetric wrong labels a true class is less frequent among its rows' labels than another "
+            "one: whoever learns them learns something else, and fewer right answers are no fault of a method."
+        )
     parts = [*task.part("few"), *task.part("wrong")]
     if warned := sorted({item.method for condition in parts for item in condition.methods if item.warnings}):
         yield prefix + (

@@ -56,6 +56,9 @@ Array = NDArray[Any]
 
 def student_results(config: WeakToStrongConfig, grid: TaskGrid, study: Path) -> Iterator[StudentResult]:
     """Yield the result of each student of each supervisor and loss."""
+    # a task whose rows failed has no students, and takes those of other tasks with it by no means
+    if not facts_of(grid.rows, study):
+        return
     groups = groups_of(grid.rows, study)
     # of each model, and not of each student: several layers of one model are asked once
     prompted = prompted_accuracies(grid.prompted, study)
