@@ -43,6 +43,7 @@ def test_rows_have_their_back_translations_and_test_rows_do_not_train(tmp_path: 
         ({"0": {"ori": "a", "label": 1}}, "row '0': expected ori, aug_0, aug_1, label"),
         ({"0": row("a", "one")}, "row '0'"),
         ({"0": row("a", -1)}, "a class below 0"),
+        ({"0": row("a", 1.7)}, "row '0'"),
         ({"0": row("  ")}, "an empty text"),
         ({}, "no file of USB"),
     ],

@@ -106,7 +106,8 @@ def _rows(file: Path, copies: tuple[str, ...]) -> list[tuple[str, int, tuple[str
     for key, row in content.items():
         try:
             texts = tuple(row[name] for name in ("ori", *copies))
-            label = int(row["label"])
+            # as text: a class of 1.7 is a slip, and `int` would make it 1
+            label = int(str(row["label"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{file}, row {key!r}: expected {', '.join(('ori', *copies, 'label'))}, and {error!r} came up"
