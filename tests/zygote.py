@@ -106,6 +106,8 @@ def become(order: dict[str, Any], command: Any, client: socket.socket | None = N
         os.environ.update(order["environment"])
         for stream, given in enumerate(order.get("streams") or _files(order)):
             os.dup2(given, stream)
+        # what this process has read of its own orders must not be what the command begins with
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - it stays open to the end
         if order.get("file_limit"):
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_limit"], resource.RLIM_INFINITY))
         sys.argv = ["penchant", *order["start"]]
