@@ -20,11 +20,6 @@ def is_pictures(name: str) -> bool:
     return name in SETS or name.startswith(HUB) or (name not in NAMES and Path(name).expanduser().is_dir())
 
 
-def is_texts(name: str) -> bool:
-    """Return whether a task is of texts."""
-    return not is_pictures(name)
-
-
 def unknown_task(name: str) -> str:
     """Return why a name is no task; empty where it is one."""
     if is_pictures(name) or name in NAMES or name.startswith(USB) or is_data_file(name) or is_extension(name):

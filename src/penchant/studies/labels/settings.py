@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from penchant.config import Config
 from penchant.config.limits import Seed
 from penchant.studies.core.settings import LimitedStudy
-from penchant.studies.labels.names import is_pictures, is_texts, unknown_task
+from penchant.studies.labels.names import unknown_task
 from penchant.tasks.own_file import TaskName
 from penchant.weak.augmentation.settings import SlowAugmentation, Views, WordDropout
 from penchant.weak.semi_supervised.settings import (
@@ -173,16 +173,6 @@ class LabelsConfig(LimitedStudy):
         if self.together is not None and self.together.kind == "asymmetric":
             _check_asymmetric("together.rate", self.together.rate)
         return self
-
-    @property
-    def text_tasks(self) -> tuple[str, ...]:
-        """Tasks of texts."""
-        return tuple(name for name in self.tasks if is_texts(name))
-
-    @property
-    def picture_tasks(self) -> tuple[str, ...]:
-        """Tasks of pictures."""
-        return tuple(name for name in self.tasks if is_pictures(name))
 
 
 def _unusable(algorithm: AnyAlgorithm, *, with_unlabeled: bool) -> str:
