@@ -44,6 +44,7 @@ STOPPING = ("early_stopping={patience: 1}", "evaluate.every_steps=1", "max_steps
             "optimizer.learning_rate=0.03")  # fmt: skip
 SLOW = (*STOPPING, "optimizer.learning_rate=1e-4")
 REFERENCE = ("reference=MODEL",)
+MIXED = ("data.path=''", "data.sources=[prefs.jsonl, {path: more.jsonl, limit: 3}]")
 
 # setting: (start, change, what changes)
 TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
@@ -62,6 +63,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "model.trust_remote_code": (("model.name=REMOTE",), ("model.trust_remote_code=true",), "error"),
     "data.path": ((), ("data.path=more.jsonl",), "weights"),
     "data.sources": ((), ("data.path=''", "data.sources=[more.jsonl]"), "weights"),
+    "data.mixing": (MIXED, ("data.mixing={cap: 1}",), "weights"),
     "data.layout": ((), ("data.layout=hh",), "error"),
     "data.columns": ((), ("data.columns={prompt: problem}",), "error"),
     "data.system": ((), ("data.system='Be brief.'",), "weights"),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from penchant.data.settings import Proportions
 from penchant.errors import InputError, RunMismatchError
 from penchant.methods.dpo import DPO
 from penchant.methods.dpo import run as run_dpo
@@ -20,7 +21,7 @@ from penchant.methods.kto import run as run_kto
 from penchant.methods.sft import SFT
 from penchant.methods.sft import run as run_sft
 from penchant.studies.report import report
-from penchant.train.mixture import split_sources
+from penchant.train.mixture import proportional_weights, split_sources
 from penchant.train.plan import Mixing, Unit, content_key, digest_key, plan_epoch
 from penchant.types import Message, PromptGroup
 
@@ -70,6 +71,33 @@ def test_weights_of_two_to_one_draw_two_of_the_first_for_one_of_the_second() -> 
     assert Counter(first)[0] == Counter(first)[1] == Counter(first)[2] == 2
     assert first == mixing.drawn_groups(0, 0)
     assert first != mixing.drawn_groups(1, 0)
+
+
+SIZES = [40, 9, 1]
+
+
+def _draws(sizes: list[int], **changes: Any) -> tuple[int, ...]:
+    owners = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    return Mixing(owners, tuple(proportional_weights(sizes, Proportions(**changes)))).draws
+
+
+def test_proportions_without_cap_and_temperature_draw_each_group_once() -> None:
+    assert _draws(SIZES) == tuple(SIZES)
+
+
+def test_a_high_temperature_draws_all_sources_alike() -> None:
+    assert _draws(SIZES, temperature=1e6) == (17, 17, 16)
+    shares = [np.ptp(_draws(SIZES, temperature=temperature)) for temperature in (1, 2, 4, 1e6)]
+    assert shares == sorted(shares, reverse=True)
+    # by hand: the roots of 36, 4 and 0 are 6, 2 and 0
+    assert proportional_weights([36, 4, 0], Proportions(temperature=2)) == pytest.approx([1, 1 / 3, 0])
+
+
+def test_a_cap_makes_larger_sources_count_as_if_they_were_so_large() -> None:
+    # min(size, 9) is 9, 9 and 1: of 50 draws 23.7, 23.7 and 2.6
+    assert _draws(SIZES, cap=9) == (24, 24, 2)
+    assert _draws(SIZES, cap=1) == _draws(SIZES, temperature=1e6)
+    assert _draws(SIZES, cap=40) == tuple(SIZES)
 
 
 def test_a_group_that_is_drawn_twice_stands_in_the_steps_twice() -> None:
@@ -144,6 +172,19 @@ def test_weights_limits_and_sources_change_what_is_trained(tmp_path: Path, tiny_
         else:
             assert passes == {"a.jsonl": 1.0, "b.jsonl": 1.0}
     assert len(set(losses.values())) == 3
+
+
+def test_proportions_count_what_is_trained_on_and_are_recorded(tmp_path: Path, tiny_model: str) -> None:
+    a, b = pairs(tmp_path / "a.jsonl", "abcdefghi"), pairs(tmp_path / "b.jsonl", "xyz", start="R")
+    test = pairs(tmp_path / "test.jsonl", "vw", start="T")
+    data = {"sources": [str(a), str(b), {"path": str(test), "evaluation": True}], "held_out": 0}
+    passes = {}
+    for name, mixing in {"plain": None, "each": {}, "alike": {"temperature": 1e6}, "capped": {"cap": 6}}.items():
+        result = train(tmp_path, tiny_model, {**data, "mixing": mixing}, name)
+        passes[name] = [table["passes_per_epoch"] for table in result["data"]["sources"].values()]
+    assert passes["plain"] == passes["each"] == [1, 1, 0]
+    assert passes["alike"] == pytest.approx([6 / 9, 6 / 3, 0])  # of 12 draws half each, and none of the evaluation
+    assert passes["capped"] == pytest.approx([8 / 9, 4 / 3, 0])  # 6 to 3
 
 
 def test_a_weight_too_small_for_one_prompt_is_warned_of(tmp_path: Path, tiny_model: str) -> None:
@@ -241,6 +282,13 @@ def test_a_changed_source_is_named_at_resume(tmp_path: Path, tiny_model: str) ->
         ({"sources": [{"path": "a.jsonl", "evaluation": True}]}, "nothing is left to train on"),
         ({"sources": [{"path": "a.jsonl", "evaluation": True, "weight": 2}, "b.jsonl"]}, "for evaluation alone"),
         ({"path": "a.jsonl", "sources": ["b.jsonl"]}, "both `path` and `sources`"),
+        ({"path": "a.jsonl", "mixing": {"cap": 2}}, "`mixing` weighs several sources"),
+        (
+            {"sources": [{"path": "a.jsonl", "weight": 1}, {"path": "b.jsonl", "weight": 1}], "mixing": {}},
+            "of the sizes",
+        ),
+        ({"sources": ["a.jsonl", "b.jsonl"], "mixing": {"temperature": 0.5}}, "temperature"),
+        ({"sources": ["a.jsonl", "b.jsonl"], "mixing": {"cap": 0}}, "cap"),
         ({"held_out": 0.2}, "`path` is missing"),
         ({"sources": []}, "`path` is missing"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -52,10 +52,22 @@ class MixtureSource(Config):
     """Held out as a whole: nothing of it is trained on, and prompts of it leave the other sources (counted)."""
 
 
+class Proportions(Config):
+    """Weights of sources by their sizes: min(prompts, cap) ** (1 / temperature) (Raffel et al. 2020, section 3.5.2)."""
+
+    cap: Rows | None = None
+    """Prompts that count of a source, at most, so that a large source does not crowd out the others; null for all."""
+    # below 1 large sources would count even more than their size, which no mixture of tasks wants
+    temperature: Annotated[float, Field(ge=1, le=1_000_000)] = 1.0
+    """1 draws sources by their sizes; the higher, the more alike."""
+
+
 class PromptsConfig(Config):
     """A file of prompts or a hub id, and the reader's choices."""
 
     shorthand: ClassVar[str] = "path"
+    mixture_fields: ClassVar[Mapping[str, object]] = {"sources": ()}
+    """What is said of several sources together, with its value for each of them alone."""
     added_fields: ClassVar[frozenset[str]] = frozenset({"sources", "system", "template_args", "thoughts"})
 
     path: DataPath = ""
@@ -127,7 +139,7 @@ class PromptsConfig(Config):
         )
         # null means "as the others": a source cannot take a limit or a system turn of `data` back
         own_settings = {name: value for name in names if (value := getattr(source, name)) is not None}
-        return self.replace(path=source.path, sources=(), **own_settings)
+        return self.replace(path=source.path, **self.mixture_fields, **own_settings)
 
     @property
     def rendering(self) -> RenderOptions:
@@ -150,6 +162,12 @@ class PromptsConfig(Config):
 class RowsConfig(PromptsConfig):
     """A data file or hub id, and the reader's choices."""
 
+    added_fields: ClassVar[frozenset[str]] = PromptsConfig.added_fields | {"mixing"}
+    mixture_fields: ClassVar[Mapping[str, object]] = {**PromptsConfig.mixture_fields, "mixing": None}
+
+    mixing: Proportions | None = None
+    """Weights of `sources` that follow from their sizes, in place of a `weight` for each: `{cap: 3000, temperature: 2}`
+    draws each source by at most 3000 prompts, and then by the square root. null uses each prompt once."""
     merge: bool = True
     """Whether rows with the same prompt become one group."""
     max_length: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
@@ -157,6 +175,20 @@ class RowsConfig(PromptsConfig):
     overflow: Overflow = "error"
     """What to do with a longer row: stop and name it, drop its group (counted), or cut its prompt from the
     left."""
+
+    @model_validator(mode="after")
+    def _mixes_sources(self) -> Self:
+        if self.mixing is None:
+            return self
+        if len(self.sources) < 2:
+            raise ValueError(
+                "`mixing` weighs several sources against each other: give them as `sources`, or leave it out"
+            )
+        if weighted := next((source for source in self.sources if source.weight is not None), None):
+            raise ValueError(
+                f"sources: {weighted.path} has a weight, and `mixing` makes weights of the sizes: leave one of them out"
+            )
+        return self
 
     @property
     def rendering(self) -> RenderOptions:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from penchant.data.options import RenderOptions
 from penchant.data.rendering.renderer import Renderer
-from penchant.data.settings import RowsConfig
+from penchant.data.settings import Proportions, RowsConfig
 from penchant.errors import InputError
 from penchant.runs.provenance import digest_data
 from penchant.train.inputs.kept_source import keep_source
@@ -189,11 +189,25 @@ def held_by_source(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> dict
     return indices
 
 
-def describe_mixture(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> tuple[Mixing | None, Counts, list[str]]:
+def proportional_weights(sizes: Sequence[int], mixing: Proportions) -> list[float]:
+    """Return a weight per source, min(size, cap) ** (1 / temperature); 0 for a source with nothing to draw.
+
+    Args:
+        sizes: groups of each source that are trained on.
+    """
+    counts = np.minimum(sizes, mixing.cap or np.inf)
+    # as shares of the largest: the root of a large number loses digits, and 0 ** (1 / temperature) is 0
+    return ((counts / max(1, counts.max())) ** (1 / mixing.temperature)).tolist()
+
+
+def describe_mixture(
+    mixture: Mixture, sizes: Sequence[int], sides: Sides, proportions: Proportions | None = None
+) -> tuple[Mixing | None, Counts, list[str]]:
     """Return how often groups are drawn, the counts of each source for result.json, and warnings.
 
     Args:
         sizes: groups of each source that were rendered.
+        proportions: how weights follow from sizes; None where sources have weights of their own, or none.
 
     Raises:
         InputError: nothing of a source is left to train on.
@@ -211,6 +225,9 @@ def describe_mixture(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> tu
             )
     # a source for evaluation has no group to draw, and so the weight 0
     weights = [part.weight or 0.0 for part in mixture.parts]
+    if proportions is not None:
+        # of what is trained on: held-out prompts are never drawn, and a source for evaluation has none left
+        weights = proportional_weights(trained, proportions)
     mixing = Mixing(owners[sides.train], tuple(weights)) if any(weights) else None
     passes = mixing.passes if mixing else tuple(float(not part.evaluation) for part in mixture.parts)
     sources = {
@@ -228,9 +245,9 @@ def describe_mixture(mixture: Mixture, sizes: Sequence[int], sides: Sides) -> tu
         )
     # draws are the same in every epoch: a share below half a group is never made up for
     warnings += [
-        f"nothing of {part.data.path} is trained on: beside the other weights, {part.weight:g} is too small for one "
+        f"nothing of {part.data.path} is trained on: beside the other weights, {weight:g} is too small for one "
         "of its prompts per epoch"
-        for part, share in zip(mixture.parts, passes, strict=True)
+        for part, share, weight in zip(mixture.parts, passes, weights, strict=True)
         if not part.evaluation and not share
     ]
     return mixing, {"sources": sources}, warnings

@@ -70,7 +70,8 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
             f"the model lacked {len(added.ids)} tokens of the chat template ({tokens}): they were added; each began "
             f"as the mean of the {added.vocabulary} rows that were there"
         )
-    mixing, source_counts, mixture_warnings = describe_mixture(mixture, [len(part.groups) for part in parts], sides)
+    sizes = [len(part.groups) for part in parts]
+    mixing, source_counts, mixture_warnings = describe_mixture(mixture, sizes, sides, config.data.mixing)
     warnings += mixture_warnings
     if not sides.held:
         warnings.append("no prompts were held out: nothing here tells how well the model generalises")
@@ -95,8 +96,8 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
         budget=config.tokens_per_batch or token_budget(learner.scorer.device, rendered),
         warnings=tuple(warnings),
         advice=(*joined, *_few_steps(config, units)),
-        train_sources=train_sources(mixture, [len(part.groups) for part in parts], sides),
-        held_sources=held_by_source(mixture, [len(part.groups) for part in parts], sides),
+        train_sources=train_sources(mixture, sizes, sides),
+        held_sources=held_by_source(mixture, sizes, sides),
         mixing=mixing,
     )
 
