@@ -167,3 +167,12 @@ def test_the_prompt_is_computed_once_for_its_samples(story_policy: Any) -> None:
     hook.remove()
     length = len(story_policy.renderer.prompt_ids(PROMPTS[2]))
     assert rows == [(1, length), (6, 1), (6, 1)]
+
+
+def test_progress_moves_before_samples_end_and_ends_at_their_number(story_policy: Any) -> None:
+    ids = [story_policy.renderer.prompt_ids(prompt) for prompt in PROMPTS]
+    for end in (frozenset[int](), frozenset({story_policy.renderer.prompt_ids(" a")[-1]})):
+        counts: list[int] = []
+        draw(story_policy.model, ids, Sampling(n=4, max_new_tokens=12), end_ids=end, progress=counts.append)
+        # all samples are drawn side by side: a count of finished ones would be one jump where none ends early
+        assert sum(counts) == 16 and len(counts) >= 12 and max(counts) <= 2 + 8 * bool(end)

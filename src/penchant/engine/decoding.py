@@ -87,7 +87,8 @@ class Drawing:
             and a later prompt never needs more columns than the rows that it joins.
         waiting: samples of the starts that were run last, each with its start's row there.
         live: what each row of the cache is.
-        on_end: called with the prompt's number for each sample that is done.
+        on_drawn: called with the prompt's number and how many tokens came nearer to its samples' full lengths: one for a
+            token, and what is left of the length where a sample ends before it.
         observe: called with each row (its prompt and what it drew so far) and the logits of its next token.
         results: samples by prompt and index.
     """
@@ -99,11 +100,11 @@ class Drawing:
         sampling: Sampling,
         end_ids: frozenset[int],
         decoding: Decoding,
-        on_end: Callable[[int], None] = lambda _: None,
+        on_drawn: Callable[[int, int], None] = lambda prompt, tokens: None,
         observe: Callable[[tuple[int, ...], Tensor], None] | None = None,
     ) -> None:
         self.model, self.prompts, self.sampling, self.decoding = unwrap(model), prompts, sampling, decoding
-        self.end_ids, self.on_end, self.observe = end_ids, on_end, observe
+        self.end_ids, self.on_drawn, self.observe = end_ids, on_drawn, observe
         self.device = next(model.parameters()).device
         self.last_logits = last_logits_option(self.model)
         self.later: dict[int, list[_Start]] = {}
@@ -175,9 +176,10 @@ class Drawing:
                 self.observe((*self.prompts[row.prompt], *row.tokens), logits[position])
             row.tokens.append(token)
             finished = token in self.end_ids
+            # a sample that ends early leaves nothing to wait for, so that all of them together end at the whole
+            self.on_drawn(row.prompt, self.sampling.max_new_tokens - len(row.tokens) + 1 if finished else 1)
             if finished or len(row.tokens) == self.sampling.max_new_tokens:
                 self.results[row.prompt][row.sample] = (tuple(row.tokens), finished)
-                self.on_end(row.prompt)
             elif self._outgrew(row):  # its cache was computed with the arithmetic of shorter rows
                 self._postpone(_Start((*self.prompts[row.prompt], *row.tokens), row.prompt, row))
             else:

@@ -32,7 +32,8 @@ def draw(
         model: a causal language model.
         prompts: token ids, none empty.
         end_ids: tokens that end a sample.
-        progress: called with the number of samples finished since the last call.
+        progress: called with how many samples' worth of tokens was drawn since the last call; in all, the number of
+            samples.
 
     Raises:
         InputError: a prompt that leaves no room in the model's context, or a model that cannot be sampled.
@@ -42,12 +43,19 @@ def draw(
     shares = Counter(prompts)
     unique = list(shares)
 
-    def count_finished(number: int) -> None:
-        if progress:
-            progress(shares[unique[number]])
+    drawn = reported = 0
+
+    def count(number: int, tokens: int) -> None:
+        nonlocal drawn, reported
+        # by tokens, since a batch of samples of one length ends all at once
+        drawn += tokens * shares[unique[number]]
+        done = drawn // sampling.max_new_tokens
+        if progress and done > reported:
+            progress(done - reported)
+            reported = done
 
     with evaluating(model), merged_adapters(model):
         longest = max(map(len, unique), default=0) + sampling.max_new_tokens
-        drawing = Drawing(model, unique, sampling, end_ids, decoding_support(model, longest), count_finished)
+        drawing = Drawing(model, unique, sampling, end_ids, decoding_support(model, longest), count)
         samples = dict(zip(unique, drawing.run(), strict=True))
     return [list(samples[prompt]) for prompt in prompts]

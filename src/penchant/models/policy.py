@@ -107,7 +107,7 @@ class Policy:
         Args:
             prompts: texts or conversations; one alone is a list of one.
             sampling: how many samples per prompt, how long, and how they are drawn.
-            progress: called with the number of samples finished since the last call.
+            progress: called with how many samples' worth of tokens was drawn since the last call.
 
         Returns:
             A list of responses per prompt, in the order of the sample index.
