@@ -172,6 +172,22 @@ def test_a_task_reads_what_was_got_for_it_but_no_part(
     assert f"task sst2 finds it, with PENCHANT_DATA={here / 'other'}" in capsys.readouterr().out
 
 
+def test_a_copy_of_the_files_that_a_task_reads_is_taken_as_it_is(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PENCHANT_DATA", raising=False)
+    (here / "copy" / "sst2").mkdir(parents=True)
+    for name, rows in {"train.txt": 6, "test.txt": 4}.items():
+        lines = "".join(f"{n % 2} {name} film {n}\n" for n in range(rows))
+        (here / "copy" / "sst2" / f"{name}.gz").write_bytes(gzip.compress(lines.encode()))
+    assert main(["data", "get", "sst2", "from=copy/sst2"]) == 0
+    assert "task sst2 finds it\n" in capsys.readouterr().out
+    task = load_task("sst2")
+    assert (len(task.train), len(task.test), task.source) == (6, 4, "sst2/train.txt.gz, sst2/test.txt.gz")
+    assert main(["data", "get", "sst2", "from=copy"]) == 2
+    assert "nothing is overwritten" in capsys.readouterr().err
+
+
 def test_a_preset_that_reads_several_names_them() -> None:
     with pytest.raises(InputError, match=r"dialogue reads several: .*Anthropic/hh-rlhf.*hh-harmless-test"):
         find_set("dialogue")

@@ -6,7 +6,7 @@ import gzip
 import json
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -177,12 +177,29 @@ def _copy_at_hand(folder: Path, name: Path, source: str) -> Path:
     if not folder.is_dir():
         raise InputError(f"from={folder}: there is no such folder")
     # people keep files under the name here, or under the one they are published by
-    names = [str(name), name.name, source, Path(source).name]
-    candidates = [folder / text for base in names for text in (base, base.removesuffix(".gz"), f"{base}.gz")]
-    found_file = next((file for file in candidates if file.is_file()), None)
+    found_file = _file_of_copy(folder, [str(name), name.name, source, Path(source).name])
     if found_file is None:
         raise InputError(f"from={folder}: it holds neither {name} nor {source}")
     return found_file
+
+
+def _file_of_copy(folder: Path, names: Sequence[str]) -> Path | None:
+    """Return the first file of a copy that has one of the names, packed or not."""
+    candidates = [folder / text for base in names for text in (base, base.removesuffix(".gz"), f"{base}.gz")]
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _task_files(entry: HubDataset, folder: Path) -> dict[str, Path]:
+    """Return a copy's files by the names that a task reads them by; none where it lacks one."""
+    from penchant.tasks.load import NAMES, task_spec
+
+    for name in entry.used:
+        local = task_spec(name).local if name in NAMES else ()
+        files = {file: _file_of_copy(folder, [file, Path(file).name]) for file in local}
+        found = {file: path for file, path in files.items() if path is not None}
+        if found and len(found) == len(files):
+            return found
+    return {}
 
 
 def _from_hub(entry: FileSet, file: str, by_hand: str) -> Path:
@@ -233,6 +250,12 @@ def _get_splits(entry: HubDataset, config: _DataGet) -> list[Path]:
     """
     from penchant.data.sources.hub_table import split_file
 
+    if config.copy_folder is not None and config.limit is None and (files := _task_files(entry, config.copy_folder)):
+        # a copy of the files that a task reads, which are not rows as the hub has them
+        missing_files = _missing({Path(config.out) / name: name for name in files})
+        for target, name in missing_files.items():
+            _write_packed(target, files[name])
+        return list(missing_files)
     # a part has a name of its own, so that no task takes it for the whole
     part = "" if config.limit is None else f".first-{config.limit}"
     missing = _missing({split_file(Path(config.out), entry.name, f"{split}{part}"): split for split in entry.splits})

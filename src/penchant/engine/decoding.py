@@ -87,8 +87,8 @@ class Drawing:
             and a later prompt never needs more columns than the rows that it joins.
         waiting: samples of the starts that were run last, each with its start's row there.
         live: what each row of the cache is.
-        on_drawn: called with the prompt's number and how many tokens came nearer to its samples' full lengths: one for a
-            token, and what is left of the length where a sample ends before it.
+        on_drawn: called with the prompt's number and by how many tokens one of its samples came nearer to its full
+            length: one for each token, and the rest where it ends before it.
         observe: called with each row (its prompt and what it drew so far) and the logits of its next token.
         results: samples by prompt and index.
     """
