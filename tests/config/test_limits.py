@@ -19,7 +19,7 @@ from penchant.methods import DPO
 
 def configurations() -> list[type[Config]]:
     root = Path(penchant.__path__[0])
-    for path in [*root.rglob("*settings*.py"), root / "rounds" / "online_rlhf.py"]:
+    for path in [*root.rglob("*settings*.py"), *(root / "rounds").glob("*.py")]:
         importlib.import_module(".".join(path.relative_to(root.parent).with_suffix("").parts))
 
     def below(config: type[Config]) -> Iterator[type[Config]]:

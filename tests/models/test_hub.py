@@ -17,6 +17,7 @@ from penchant.models.load import load_policy
 from penchant.models.settings import LoRA
 from penchant.rewards.content import model_content, reward_content
 from penchant.rounds import online_rlhf
+from penchant.rounds.sides import Sides
 from penchant.types import PromptGroup, Response
 
 GROUPS = [PromptGroup("Ann went out.", (Response(" Ann sang."), Response(" It was sad.")))]
@@ -218,11 +219,12 @@ def test_online_rlhf_knows_a_model_from_the_hub_again_once_its_weights_are_there
         labeller="classifier:owner/model",
         out=str(tmp_path),
     )
+    sides = Sides({"train": GROUPS}, pt.load_prompts)
     weights = (kept / "model.safetensors").rename(tmp_path / "later.safetensors")
-    began = online_rlhf._inputs(config, {"train": GROUPS})
+    began = online_rlhf._inputs(config, sides)
     weights.rename(kept / "model.safetensors")
     hub._fetched.cache_clear()  # another process
-    assert online_rlhf._inputs(config, {"train": GROUPS}) == began
+    assert online_rlhf._inputs(config, sides) == began
     cache.add("owner/model", tiny_model, COMMITS[1])
-    now = online_rlhf._inputs(config, {"train": GROUPS})
+    now = online_rlhf._inputs(config, sides)
     assert {name for name in began if began[name] != now[name]} == {"the model", "the labeller"}

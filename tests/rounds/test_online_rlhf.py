@@ -73,6 +73,9 @@ def test_one_round_is_the_offline_way(online: Callable[..., pt.OnlineRLHF], tmp_
     assert weights(policy.path / "checkpoint") == weights(tmp_path / "online" / "round-1" / "policy" / "checkpoint")
     assert run.metrics["final"] == policy.metrics["final"]
     assert len(run.metrics["rounds"]) == 1
+    seconds = run.metrics["round_seconds"]
+    assert set(seconds[0]) == {"loading", "sampling", "labelling", "reference", "training", "evaluation", "other"}
+    assert pt.train(config).metrics["round_seconds"] == seconds  # what is there is not gone through again
 
 
 def test_a_second_round_labels_samples_of_the_new_policy_and_fits_on_all(
@@ -139,14 +142,14 @@ def test_other_prompts_or_another_labeller_are_not_gone_on_with(
 def test_a_changed_labeller_or_changed_labels_are_refused(
     online: Callable[..., pt.OnlineRLHF], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from penchant.rounds import online_rlhf
+    from penchant.rounds import pipeline
 
-    def stopped(_: object) -> None:
+    def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
     config = online("online")
     with monkeypatch.context() as patch:
-        patch.setattr(online_rlhf, "_stage", stopped)
+        patch.setattr(pipeline.Round, "stage", stopped)
         with pytest.raises(KeyboardInterrupt):
             pt.train(config)
         labels = tmp_path / "online" / "round-1" / "labels.jsonl"

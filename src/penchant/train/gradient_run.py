@@ -21,6 +21,7 @@ from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
 from penchant.runs import checkpoint, input_digests
 from penchant.runs.held_out_rows import restore_best_rows
+from penchant.runs.part_seconds import timed_part
 from penchant.runs.provenance import provenance
 from penchant.runs.run_folder import RunFolder
 from penchant.train import setup
@@ -59,7 +60,8 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
     set_seed(config.seed)  # the adapters' start
     # before the model: loading it takes long, and bad data is refused at once
     source = read_source(config, recipe)
-    learner = recipe.load(config)
+    with timed_part("loading"):
+        learner = recipe.load(config)
     accelerator = setup.accelerator_for(config, learner.scorer.device)
     folder = RunFolder(config.out, config, resume=resume, writes=accelerator.is_main_process, extendable=True)
     # all that can be refused comes before the folder is made: bad input leaves none behind
@@ -144,7 +146,8 @@ def _compared(
     """Return another model as the reference where there is one, the evaluation of samples, and warnings."""
     if not isinstance(learner, Policy):
         return None, None, []
-    other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
+    with timed_part("loading"):
+        other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
     if (settings := _sample_sizes(config, learner, prepared)) is None:
         return other, None, []
     sides = prepared.held_groups, prepared.train_groups
@@ -168,7 +171,7 @@ def _compute_fixed(
         The identities of the model and of its reference, the data with those numbers, and warnings.
     """
     # in the precision of training: the reference's numbers must be those that the policy would have at step 0
-    with accelerator.autocast():
+    with timed_part("reference"), accelerator.autocast():
         start = input_digests.ModelIdentity.from_learner(learner)
         frozen = input_digests.ModelIdentity.from_learner(other) if other is not None else start
         prepared = with_reference(config, recipe, learner, other, start, frozen, prepared, accelerator)

@@ -22,6 +22,7 @@ from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward, score_groups
 from penchant.runs import input_digests
+from penchant.runs.part_seconds import timed_part
 from penchant.runs.provenance import provenance
 from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import Row
@@ -59,7 +60,8 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     set_seed(config.seed)  # the adapters' start
     warnings: list[str] = []
     check_finished(Path(config.model.name).expanduser(), "trained further")
-    policy = load_policy(config.model, rendering=config.data.rendering)
+    with timed_part("loading"):
+        policy = load_policy(config.model, rendering=config.data.rendering)
     accelerator = setup.accelerator_for(config, policy.scorer.device)
     # rollouts, rewards and normalisers would have to be gathered: refused until somebody needs it (decision 0009)
     if accelerator.num_processes > 1:
@@ -73,7 +75,8 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
     check_best(config, held_out=False, samples=config.evaluate.samples is not None)
     train_groups, held_groups, counts = _prompts(config, policy, warnings)
     rewards = _rewards(config, policy, warnings)
-    other = load_reference(config.reference, policy) if config.reference is not None else None
+    with timed_part("loading"):
+        other = load_reference(config.reference, policy) if config.reference is not None else None
     samples = None
     if config.evaluate.samples is not None:
         samples, sample_warnings = setup.sample_evaluation(

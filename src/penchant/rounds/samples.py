@@ -1,0 +1,57 @@
+"""Samples of the policy that a round begins with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from penchant.engine.sampling import Sampling
+from penchant.models.load import load_policy
+from penchant.models.settings import ModelConfig
+from penchant.rounds.clock import SAMPLING
+from penchant.rounds.pipeline import Round
+from penchant.runs.part_seconds import timed_part
+from penchant.runs.progress import progress_bar
+from penchant.types import Prompt, PromptGroup
+
+
+def sampling_seed(purpose: str, seed: int, number: int) -> int:
+    """Return the seed of a round's samples: others in each round, and others than training draws with the same seed."""
+    digest = hashlib.sha256(f"{purpose}|{seed}|{number}".encode()).digest()
+    return int.from_bytes(digest[:7], "little")
+
+
+def draw_samples(
+    current_round: Round,
+    prompts: Sequence[Prompt],
+    *,
+    n: int,
+    temperature: float = 1.0,
+    purpose: str = "labels",
+    model: ModelConfig | None = None,
+) -> list[PromptGroup]:
+    """Draw samples of the policy that a round begins with, identical ones merged; prompts without room are left out.
+
+    Args:
+        n: samples per prompt.
+        temperature: of sampling.
+        purpose: what the samples are for; those of another purpose have other random numbers.
+        model: the policy; the one that the round begins with unless given.
+
+    Raises:
+        InputError: no prompt leaves room for a sample, or the model cannot be sampled.
+    """
+    config = current_round.config
+    with current_round.clock.part(SAMPLING):
+        with timed_part("loading"):
+            policy = load_policy(model or config.policy_before(current_round.number), rendering=config.data.rendering)
+        fitting = [prompt for prompt in prompts if policy.has_room(prompt, config.max_new_tokens)]
+        sampling = Sampling(
+            n,
+            temperature=temperature,
+            max_new_tokens=config.max_new_tokens,
+            seed=sampling_seed(purpose, config.seed, current_round.number),
+        )
+        title = f"sampling (round {current_round.number + 1})"
+        with progress_bar(title, len(fitting) * sampling.n, "samples") as advance:
+            return policy.sample(fitting, sampling, progress=advance)
