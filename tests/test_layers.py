@@ -24,7 +24,7 @@ STACK = (
     ("models",),
     ("engine", "tasks"),
     ("data", "losses"),
-    ("config", "metrics", "types", "image", "arguments", "thoughts"),
+    ("config", "metrics", "types", "image", "arguments", "thoughts", "thought_tags"),
     (
         "files",
         "cache_use",

@@ -16,7 +16,7 @@ from penchant.judges.verdict_json import GAP, Fields, find_objects, walk
 from penchant.judges.verdict_marks import take_marks
 from penchant.judges.verdict_phrases import Labels, read_phrase, tidy
 from penchant.judges.verdict_retractions import asks_for_the_worse, is_disowned, is_taken_back, strike_out
-from penchant.judges.verdict_thoughts import strip_thoughts
+from penchant.thought_tags import strip_thoughts
 from penchant.types import Winner
 
 # The version of these rules. Stored answers that another version read are read again; 1 is that of 0.3.0.dev0. Whoever

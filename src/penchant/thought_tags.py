@@ -1,4 +1,4 @@
-"""Take a model's thoughts out of its answer: what it weighs before it answers is no verdict."""
+"""Take a model's thoughts out of its answer: what it weighs before it answers is no verdict and no score."""
 
 from __future__ import annotations
 
