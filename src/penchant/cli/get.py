@@ -196,9 +196,9 @@ def _task_files(entry: HubDataset, folder: Path) -> dict[str, Path]:
     for name in entry.used:
         local = task_spec(name).local if name in NAMES else ()
         files = {file: _file_of_copy(folder, [file, Path(file).name]) for file in local}
-        found = {file: path for file, path in files.items() if path is not None}
-        if found and len(found) == len(files):
-            return found
+        at_hand = {file: path for file, path in files.items() if path is not None}
+        if at_hand and len(at_hand) == len(files):
+            return at_hand
     return {}
 
 

@@ -43,13 +43,13 @@ def draw(
     shares = Counter(prompts)
     unique = list(shares)
 
-    drawn = reported = 0
+    token_count = reported = 0
 
     def count(number: int, tokens: int) -> None:
-        nonlocal drawn, reported
+        nonlocal token_count, reported
         # by tokens, since a batch of samples of one length ends all at once
-        drawn += tokens * shares[unique[number]]
-        done = drawn // sampling.max_new_tokens
+        token_count += tokens * shares[unique[number]]
+        done = token_count // sampling.max_new_tokens
         if progress and done > reported:
             progress(done - reported)
             reported = done

@@ -117,18 +117,18 @@ def group_advantages(
         scores: rewards. counts: how often each was drawn. prompts: the number of each one's prompt, from 0.
         leave_one_out: the first of the two. scale: divide by the standard deviation within the prompt.
     """
-    sums, drawn = (
+    sums, draws = (
         scores.new_zeros(int(prompts.max()) + 1).index_add(0, prompts, values) for values in (scores * counts, counts)
     )
-    distance = scores - (sums / drawn)[prompts]
+    distance = scores - (sums / draws)[prompts]
     if leave_one_out:
         # the mean of the others is further away than the mean of all, by K / (K - 1); one sample has no others
-        distance = distance * (drawn / (drawn - 1).clamp(min=1))[prompts]
+        distance = distance * (draws / (draws - 1).clamp(min=1))[prompts]
     if not scale:
         return distance
     squares = scores.new_zeros(len(sums)).index_add(0, prompts, distance.square() * counts)
     # of one sample less than K, and a small term: equal rewards give advantages of 0, not 0 / 0
-    spread = (squares / (drawn - 1).clamp(min=1)).sqrt()
+    spread = (squares / (draws - 1).clamp(min=1)).sqrt()
     return distance / (spread + 1e-4)[prompts]
 
 

@@ -108,8 +108,8 @@ def _lone_leanings(ratings: Ratings, resampling: Resampling) -> str:
         ("the one shown first", first_shown_share(sides, ratings.clusters, resampling)),
         ("the longer one", leaning(verdicts, _longer_first(ratings), ratings.clusters, resampling)),
     )
-    known = [f"{words} in {format_estimate(share, percent=True)} of {share.n}" for words, share in measures if share]
-    return f"\n  alone, it took {', '.join(known)}" if known else ""
+    shares = [f"{words} in {format_estimate(share, percent=True)} of {share.n}" for words, share in measures if share]
+    return f"\n  alone, it took {', '.join(shares)}" if shares else ""
 
 
 def _longer_first(ratings: Ratings) -> list[bool | None]:

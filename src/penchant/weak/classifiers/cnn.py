@@ -107,7 +107,10 @@ class CnnClassifier:
         arms = network_arms(algorithm, [arm])
         # of the same seed every algorithm starts from the same weights
         start = CnnWeights.initial(
-            [each.seed for each in arms], channels=pixels.shape[1], width=settings.width, classes=soft.shape[1]
+            [network_arm.seed for network_arm in arms],
+            channels=pixels.shape[1],
+            width=settings.width,
+            classes=soft.shape[1],
         )
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)
         strong_noise = StrongNoise(settings.views.feature_noise, settings.views.parameter_noise)

@@ -120,17 +120,17 @@ class LanguageModelClassifier:
         self.reading = self._read(classes, options=bool(options))
         # where only some labels are kept the others' rows have lost theirs, and those that kept it have two views too
         without_label = [*(examples if settings.confident_share else ()), *(unlabeled or ())]
-        learned = self._learned(examples, soft, None if weights is None else weighted.weights, without_label)
+        learned_rows = self._learned_rows(examples, soft, None if weights is None else weighted.weights, without_label)
         if training is not None:
-            count, algorithm = len(learned.targets), self._algorithm_steps(learned, training)
+            count, algorithm = len(learned_rows.targets), self._algorithm_steps(learned_rows, training)
             self.looks = fine_tune(
                 self.reading,
-                learned.examples[:count],
-                learned.targets,
+                learned_rows.examples[:count],
+                learned_rows.targets,
                 self.loss,
                 training,
                 seed=self.seed,
-                weights=learned.weights,
+                weights=learned_rows.weights,
                 validation=checked_validation if settings.stops_early or self.watch else None,
                 watch=self.watch,
                 folder=self.folder if algorithm is None else None,
@@ -140,11 +140,11 @@ class LanguageModelClassifier:
             # made of the last steps, so there after training alone
             self.report = algorithm.report if algorithm else None
         # a prompted model has seen the shots, and nothing else
-        used_examples = learned.examples if training is not None else [examples[index] for index, _ in shots]
+        used_examples = learned_rows.examples if training is not None else [examples[index] for index, _ in shots]
         self.learned_marks = frozenset(marks_of(used_examples))
         return self
 
-    def _learned(
+    def _learned_rows(
         self,
         examples: Sequence[Example],
         soft: Probabilities,
@@ -159,7 +159,7 @@ class LanguageModelClassifier:
         kept_weights = None if weights is None else torch.as_tensor(weights)[is_kept]
         return LearnedRows(rows, targets[is_kept], kept_weights, self.loss)
 
-    def _algorithm_steps(self, learned: LearnedRows, training: Training) -> AlgorithmSteps | None:
+    def _algorithm_steps(self, learned_rows: LearnedRows, training: Training) -> AlgorithmSteps | None:
         """Return what takes the losses of steps; None where plain fine-tuning does."""
         settings = self.settings
         algorithm = settings.algorithm
@@ -171,7 +171,7 @@ class LanguageModelClassifier:
         # settings with label words have no such algorithm
         assert isinstance(self.reading, HeadReading)
         return AlgorithmSteps(
-            algorithm, self.reading, learned, settings.views, seed=self.seed, batch_size=training.batch_size
+            algorithm, self.reading, learned_rows, settings.views, seed=self.seed, batch_size=training.batch_size
         )
 
     def _shot(self, example: Example, label: int, classes: int) -> Shot:

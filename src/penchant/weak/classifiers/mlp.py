@@ -119,7 +119,7 @@ class MlpClassifier:
             raise InputError(f"{algorithm.name} trains several networks: make the classifier by `make_classifier`")
         arms = network_arms(algorithm, [arm])
         # of the same seed every algorithm starts from the same weights
-        seeds, width = [each.seed for each in arms], settings.hidden
+        seeds, width = [network_arm.seed for network_arm in arms], settings.hidden
         start = HeadWeights.initial(seeds, features=views.weak.shape[-1], width=width, classes=soft.shape[1])
         attributes = AttributeHead.initial(seeds, width, [vector.shape[1] for vector in arm.vectors])
         steps = Steps(settings.steps, settings.batch_size, settings.learning_rate, settings.weight_decay)

@@ -253,10 +253,10 @@ class WeakSources(Config):
             return self
         if any(not isinstance(model, OneCoin | Majority) for model in (self.model, *self.compare)):
             raise ValueError("the two responses of a pair have no names: take `model=one_coin` or `model=majority`")
-        given = [name for name in ("truth", "text", "classes", "ignore", "data") if getattr(self, name)]
-        if given or self.prior != "uniform":
+        unread = [name for name in ("truth", "text", "classes", "ignore", "data") if getattr(self, name)]
+        if unread or self.prior != "uniform":
             raise ValueError(
-                f"of a preference file nothing but verdicts is read: leave out {', '.join(given) or 'prior'}"
+                f"of a preference file nothing but verdicts is read: leave out {', '.join(unread) or 'prior'}"
             )
         return self
 

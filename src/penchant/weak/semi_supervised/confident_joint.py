@@ -58,14 +58,14 @@ def confident_joint(labels: Classes, probabilities: Numbers) -> ConfidentJoint:
     """
     classes = probabilities.shape[1]
     counts = np.bincount(labels, minlength=classes)
-    own = probabilities[np.arange(len(labels)), labels]
+    label_probabilities = probabilities[np.arange(len(labels)), labels]
     # a class without a label has no threshold that could be reached
-    sums = np.bincount(labels, weights=own, minlength=classes)
+    sums = np.bincount(labels, weights=label_probabilities, minlength=classes)
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
-    reached = probabilities >= thresholds - ROUNDING
+    is_reached = probabilities >= thresholds - ROUNDING
     # of several thresholds reached, the first class would win by its number
-    guesses = np.where(reached.sum(1) > 1, probabilities.argmax(1), reached.argmax(1))
-    is_confident = reached.any(1)
+    guesses = np.where(is_reached.sum(1) > 1, probabilities.argmax(1), is_reached.argmax(1))
+    is_confident = is_reached.any(1)
     table = np.zeros((classes, classes))
     np.add.at(table, (labels[is_confident], guesses[is_confident]), 1)
     # every class has a right label, as in cleanlab: without one its row could not be scaled
@@ -95,7 +95,7 @@ def noise_rate(
     generator = np.random.default_rng(seed)
     rates = []
     for _ in range(resamples):
-        rows = np.concatenate([rows_by_cluster[drawn] for drawn in generator.integers(count, size=count)])
+        rows = np.concatenate([rows_by_cluster[cluster] for cluster in generator.integers(count, size=count)])
         rates.append(confident_joint(labels[rows], probabilities[rows]).noise_rate)
     low, high = percentile_interval(np.array(rates), value, 0.95, count)
     # an interval without a width would claim what nobody knows

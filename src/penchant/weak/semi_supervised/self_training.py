@@ -159,26 +159,30 @@ def pseudo_labels(settings: SelfTraining, beliefs: Probabilities, label_shares: 
     # the share alone would take unsure rows of a class that the teacher seldom sees
     is_kept &= beliefs.max(1) >= settings.threshold
     counts = np.bincount(predicted[is_kept], minlength=classes)
-    wanted = {"labels": label_shares, "uniform": np.full(classes, 1 / classes), "none": counts / max(counts.sum(), 1)}
+    target_shares = {
+        "labels": label_shares,
+        "uniform": np.full(classes, 1 / classes),
+        "none": counts / max(counts.sum(), 1),
+    }
     # by weights and not by copies: a probe would find the same, and a network sees no row twice in a batch
-    class_weights = np.minimum(wanted[settings.balance] * counts.sum() / np.maximum(counts, 1), HEAVIEST)
+    class_weights = np.minimum(target_shares[settings.balance] * counts.sum() / np.maximum(counts, 1), HEAVIEST)
     # hard labels forget how unsure the teacher was, soft ones keep it
     targets = beliefs if settings.labels == "soft" else np.eye(classes)[predicted]
     return PseudoLabels(beliefs, targets, settings.weight * class_weights[predicted] * is_kept)
 
 
-def _report(pseudo: PseudoLabels, said: Probabilities, label_shares: Probabilities) -> UnlabeledReport:
+def _report(pseudo: PseudoLabels, student_beliefs: Probabilities, label_shares: Probabilities) -> UnlabeledReport:
     """Return what a round made of unlabelled rows."""
     is_kept = pseudo.weights > 0
-    counts = np.bincount(pseudo.beliefs[is_kept].argmax(1), minlength=said.shape[1])
+    counts = np.bincount(pseudo.beliefs[is_kept].argmax(1), minlength=student_beliefs.shape[1])
     shares = counts / max(counts.sum(), 1)
     # of rows that counted: of the others nothing was to be learned
-    losses = -(pseudo.targets * np.log(np.maximum(said, 1e-12))).sum(1)[is_kept]
+    losses = -(pseudo.targets * np.log(np.maximum(student_beliefs, 1e-12))).sum(1)[is_kept]
     return UnlabeledReport(
         float(is_kept.mean()),
         tuple(shares.tolist()),
         tuple(label_shares.tolist()),
-        float(np.abs(said - pseudo.beliefs).sum(1).mean() / 2),
+        float(np.abs(student_beliefs - pseudo.beliefs).sum(1).mean() / 2),
         float(losses.mean()) if len(losses) else 0.0,
         tuple(collapse_warnings(float(is_kept.mean()), torch.as_tensor(shares), torch.as_tensor(label_shares))),
     )
