@@ -57,3 +57,12 @@ def test_the_scale_is_the_callers() -> None:
 def test_no_text_raises_and_every_score_lies_on_the_scale(answer: str) -> None:
     score = read_score(answer).score
     assert score is None or 0 <= score <= 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Score:" + " " * 49_000 + "x", "a" + "\n" * 49_000 + "a score 4", "score: " * 7_000, "Score: " + "*[(" * 16_000],
+)
+def test_a_hostile_answer_is_read_at_once(text: str) -> None:
+    # with the runs left in, the first took minutes: there is nothing to measure where the test ends at all
+    assert read_score(text).score is None

@@ -29,7 +29,7 @@ _NUMBER_LINE = re.compile(
 )
 # What makes the number in front of it another one: "3-4", "3 to 4", "80%".
 _GOES_ON = re.compile(r"[*_`\"'\])>}]*\s*(?:(?:[-–—]|\bto\b|\bor\b)\s*[0-9]|%)", re.IGNORECASE)
-_LINE_START = re.compile(r"(?:^|\n)[\s>#*_`\"'{(\[-]*$")
+_LINE_MARKS = " >#*_`\"'{([-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def read_score(answer: str, lowest: float = 0.0, highest: float = 5.0) -> ScoreR
     text = strip_thoughts(answer)
     if text is None:
         return ScoreReading(None, "it ends inside the model's thoughts, before a score: raise `max_new_tokens`")
-    text = text[-MAX_CHARACTERS:].strip()
+    text = _single_spaces(text[-MAX_CHARACTERS:])
     if not text:
         return ScoreReading(None, "it is empty")
     mentions = list(_labelled(text, lowest, highest)) or list(_number_lines(text, lowest, highest))
@@ -91,9 +91,15 @@ def read_score(answer: str, lowest: float = 0.0, highest: float = 5.0) -> ScoreR
     return ScoreReading(scores.pop())
 
 
+def _single_spaces(text: str) -> str:
+    """Return a text without runs of spaces and empty lines, which the patterns would be slow on."""
+    return re.sub(r" ?\n\s*", "\n", re.sub(r"[^\S\n]+", " ", text)).strip()
+
+
 def _labelled(text: str, lowest: float, highest: float) -> Iterator[_Mention]:
     for match in _LABELLED.finditer(text):
-        begins_line = _LINE_START.search(text[: match.start()]) is not None
+        line_start = text.rfind("\n", 0, match.start()) + 1
+        begins_line = not text[line_start : match.start()].strip(_LINE_MARKS)
         rank = 3 if match["strong"] else 2 if begins_line else 1
         yield _Mention(rank, _score_of(match, text, lowest, highest))
 
