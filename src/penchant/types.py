@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -181,6 +181,7 @@ class PromptGroup:
         comparisons: who won, by index into `responses`.
         scores: one number a response (a reward, a rating), or None.
         source: where it came from, as `file:line`, for messages; no part of equality.
+        columns: other columns of the row by name, such as `answer`, for rewards that read them; no part of equality.
 
     Raises:
         InputError: an index that points to no response, or scores of another length than responses.
@@ -191,6 +192,8 @@ class PromptGroup:
     comparisons: tuple[Comparison, ...] = ()
     scores: tuple[float, ...] | None = None
     source: str = field(default="", compare=False)
+    # a mapping has no hash, and a group has one
+    columns: Mapping[str, object] = field(default_factory=dict, compare=False)
 
     def __init__(
         self,
@@ -199,6 +202,7 @@ class PromptGroup:
         comparisons: Sequence[Comparison] = (),
         scores: Sequence[float] | None = None,
         source: str = "",
+        columns: Mapping[str, object] | None = None,
     ) -> None:
         put = object.__setattr__  # the class is frozen; this is its only writer
         put(self, "prompt", prompt if isinstance(prompt, str) else tuple(prompt))
@@ -206,6 +210,7 @@ class PromptGroup:
         put(self, "comparisons", tuple(comparisons))
         put(self, "scores", None if scores is None else tuple(float(s) for s in scores))
         put(self, "source", source)
+        put(self, "columns", dict(columns or {}))
         # checked here, where the source is known: later it would only be some index out of range
         for comparison in self.comparisons:
             for index in (comparison.winner, comparison.loser):

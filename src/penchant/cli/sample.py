@@ -90,6 +90,7 @@ def _sample(arguments: Arguments) -> int:
     from penchant.data.write import refuse_overwriting, write_groups
     from penchant.models.load import load_policy
     from penchant.rewards import load_reward
+    from penchant.rewards.columns import carry_columns, check_columns, reads_columns
     from penchant.runs.partial_file import check_startable, explain_stop, open_partial
     from penchant.train.inputs.run_models import find_run
 
@@ -100,9 +101,10 @@ def _sample(arguments: Arguments) -> int:
     if not check_startable(out, resume=resume):  # before the work, not after it
         return 0
     find_run(config.model)  # warns of a run that did not come to its end
-    prompt_groups = load_prompts(config.prompts, system=config.system)
     # before the model: a mistyped reward is found in a second, weights take a minute
     reward = load_reward(config.reward) if config.reward else None
+    prompt_groups = load_prompts(config.prompts, system=config.system, keep_columns=reads_columns(reward))
+    check_columns(reward, prompt_groups)
     settings = model_config(config.model, config)
     policy = load_policy(settings, template=config.template, template_args=config.template_args)
     # all prompts at once, not where sampling comes to them after an hour
@@ -116,7 +118,7 @@ def _sample(arguments: Arguments) -> int:
             partial.finish()
         else:
             # scored after all sampling: the reward is asked once, for everything
-            groups = [read_penchant(json.loads(line)) for line in partial.lines]
+            groups = carry_columns([read_penchant(json.loads(line)) for line in partial.lines], prompt_groups)
             with explain_stop(partial, "prompts"):
                 write_groups(_scored(groups, reward, config.pairs, partial), out)
             partial.remove()

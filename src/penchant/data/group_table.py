@@ -142,8 +142,10 @@ def encode_group(group: PromptGroup) -> str:
     prompt = group.prompt if isinstance(group.prompt, str) else [_filled(turn) for turn in group.prompt]
     responses = [_filled(response) for response in group.responses]
     comparisons = [_filled(comparison) for comparison in group.comparisons]
+    # columns are rare: a table without them has the bytes that it always had
+    columns = [dict(group.columns)] if group.columns else []
     # ASCII: half of a surrogate pair is written as such, and read back as it was
-    return json.dumps([prompt, responses, comparisons, group.scores, group.source], separators=(",", ":"))
+    return json.dumps([prompt, responses, comparisons, group.scores, group.source, *columns], separators=(",", ":"))
 
 
 # `Any`: values of JSON by position, which the file's digest vouches for and the classes themselves check
@@ -165,13 +167,14 @@ def decode_group(line: str | bytes) -> PromptGroup:
     Raises:
         ValueError, TypeError, InputError: it is not what `encode_group` writes.
     """
-    prompt, responses, comparisons, scores, source = json.loads(line)
+    prompt, responses, comparisons, scores, source, *columns = json.loads(line)
     return PromptGroup(
         prompt if isinstance(prompt, str) else [Message(*_with_calls(turn, _TURN_FIELDS)) for turn in prompt],
         [Response(*_with_calls(response, _RESPONSE_FIELDS)) for response in responses],
         [Comparison(*comparison) for comparison in comparisons],
         scores,
         source,
+        *columns,
     )
 
 

@@ -151,7 +151,7 @@ def load_prompts(source: Source, **options: Unpack[ReadKeywords]) -> list[Prompt
     source, reading = data_source(source), ReadOptions(**options)
     parsed = parse_source(source, reading, layouts=formats.PROMPTS)
     # Responses are left behind, so neither ties nor contradictions are anybody's concern here.
-    groups = [PromptGroup(group.prompt, source=group.source) for group in parsed.groups]
+    groups = [PromptGroup(group.prompt, source=group.source, columns=group.columns) for group in parsed.groups]
     doubts = [f"{source}: {sentence}" for sentence in settle.text_sentences(groups)]
     _log([*settle.settle_bad_rows(source, parsed, reading.bad_rows), *doubts])
     if reading.merge:

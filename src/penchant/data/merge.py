@@ -7,6 +7,7 @@ What merging keeps:
   demonstrations). In files of pairs, rankings and ratings they do not: there a response stands in many rows because it
   is compared many times, so its count stays 1.
 - An identical comparison (same winner, loser, tie and annotator) is stored once, with the weights added.
+- Columns beside prompt and responses are kept where all rows of a prompt hold the same there.
 - A response's score is the mean of its rows' scores. Scores are dropped where some rows of a prompt have none.
 """
 
@@ -39,6 +40,7 @@ class _Gathered:
     """One prompt's group while rows are added to it."""
 
     source: str
+    columns: dict[str, object]
     indices: dict[ResponseKey, int] = field(default_factory=dict)
     responses: list[Response] = field(default_factory=list)
     comparisons: dict[tuple[int, int, bool, str | None], float] = field(default_factory=dict)
@@ -50,6 +52,10 @@ class _Gathered:
 
     def add(self, group: PromptGroup, counts_add: bool) -> None:
         self.rows += 1
+        # two rows that differ in their `answer` leave none that a reward could trust
+        self.columns = {
+            name: cell for name, cell in self.columns.items() if name in group.columns and group.columns[name] == cell
+        }
         self.rows_with_scores += group.scores is not None
         indices = [self._index_of(response, counts_add) for response in group.responses]
         # not strict: there may be no scores; where there are, `PromptGroup` holds their number to that of the responses
@@ -88,7 +94,7 @@ class _Gathered:
             Comparison(winner, loser, tie, annotator, weight)
             for (winner, loser, tie, annotator), weight in self.comparisons.items()
         ]
-        return PromptGroup(prompt, self.responses, comparisons, scores, self.source)
+        return PromptGroup(prompt, self.responses, comparisons, scores, self.source, self.columns)
 
 
 def merge_groups(groups: Iterable[PromptGroup], *, counts_add: bool) -> Merged:
@@ -101,7 +107,7 @@ def merge_groups(groups: Iterable[PromptGroup], *, counts_add: bool) -> Merged:
     gathered: dict[Prompt, _Gathered] = {}
     for group in groups:
         if group.prompt not in gathered:
-            gathered[group.prompt] = _Gathered(group.source)
+            gathered[group.prompt] = _Gathered(group.source, dict(group.columns))
         gathered[group.prompt].add(group, counts_add)
     return Merged(
         groups=[merging.group(prompt) for prompt, merging in gathered.items()],

@@ -37,6 +37,7 @@ class ReadKeywords(TypedDict, total=False):
     merge: bool
     score: Score | None
     margin: float
+    keep_columns: bool
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class ReadOptions:
         limit: keep the groups of only the first so many prompts, for trying things.
         merge: rows with the same prompt become one group (see `penchant.data.merge`).
         score, margin: see `RatingRules`.
+        keep_columns: groups keep the other columns of their rows, for rewards that read them (`PromptGroup.columns`).
 
     Raises:
         InputError: a limit below 1, a margin below 0, or an empty system turn.
@@ -103,6 +105,7 @@ class ReadOptions:
     merge: bool = True
     score: Score | None = None
     margin: float = 0.0
+    keep_columns: bool = False
 
     def __post_init__(self) -> None:
         weights = list(self.score.values()) if isinstance(self.score, Mapping) else [1.0]

@@ -126,6 +126,8 @@ def group_to_row(group: PromptGroup) -> RowValues:
         row["comparisons"] = [_without_defaults(comparison) for comparison in group.comparisons]
     if group.scores is not None:
         row["scores"] = list(group.scores)
+    if group.columns:
+        row["columns"] = dict(group.columns)
     return row
 
 

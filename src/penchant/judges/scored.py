@@ -9,6 +9,7 @@ from penchant.data.rendering.renderer import TooLong
 from penchant.judges.contract import Done, Question, higher
 from penchant.judges.settings import Reward
 from penchant.redact import hide_credentials
+from penchant.rewards.columns import refuse_columns
 from penchant.rewards.content import reward_content
 from penchant.rewards.load import load_reward
 from penchant.rewards.names import reward_kind
@@ -25,6 +26,7 @@ class RewardJudge:
 
     def __init__(self, reward: str, margin: float = 0.0, *, device: str = "auto") -> None:
         self.reward, self.margin = load_reward(reward, device=device, overflow="truncate_prompt"), margin
+        refuse_columns(self.reward, "a judge")
         self.addresses = {reward: hide_credentials(reward)}
         self.identity = f"reward {hide_credentials(reward)} {_content_of(reward)} margin {margin}"
         # earlier versions left the lexicon's version out of the key, so what they kept may be another VADER's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
@@ -43,17 +43,29 @@ class BestOfN:
         return float(best_of_n_kl(self.n))
 
     def draw(
-        self, prompts: Prompt | Sequence[Prompt], sampling: Sampling, *, progress: Progress | None = None
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling: Sampling,
+        *,
+        progress: Progress | None = None,
+        columns: Sequence[Mapping[str, object]] | None = None,
     ) -> list[list[Response]]:
         """Return the kept samples, one list per prompt.
 
         Sample i is the best of the policy's samples i n to i n + n - 1.
+
+        Args:
+            columns: of each prompt's row, for a reward that reads some, such as a verifier.
         """
         # a draw depends on the seed, the prompt and its index: with n = 1 these are the policy's own samples
         prompts = as_prompts(prompts)
         candidates = self.policy.draw(prompts, replace(sampling, n=sampling.n * self.n), progress=progress)
         # a group keeps identical candidates apart: each is one of the n of its own block
-        groups = [PromptGroup(prompt, row) for prompt, row in zip(prompts, candidates, strict=True)]
+        rows: Sequence[Mapping[str, object]] = [{}] * len(prompts) if columns is None else columns
+        groups = [
+            PromptGroup(prompt, responses, columns=row)
+            for prompt, responses, row in zip(prompts, candidates, rows, strict=True)
+        ]
         samples = []
         scored_groups = score_groups(groups, self.reward, tokenizer=self.policy.tokenizer)
         for row, group in zip(candidates, scored_groups, strict=True):

@@ -21,6 +21,7 @@ LENGTH = 12  # hexadecimal digits
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 """Files of a model's folder that decide what it does."""
 PACKAGES = WHEELS | ENCODERS
+VERIFIER_VERSION = 1  # raised where the same response would be judged in another way
 
 
 def data_content(path: str) -> str:
@@ -103,6 +104,8 @@ def reward_content(spec: str, *, cached: bool = False) -> str:
     match reward_kind(spec):
         case "built_in":
             return f"vader {importlib.metadata.version('vaderSentiment')}"
+        case "verifier":
+            return f"verifier {VERIFIER_VERSION} {spec}"
         case "address":
             return hide_credentials(spec)
         case "classifier":

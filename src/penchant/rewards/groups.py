@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from penchant.arguments import each_group
 from penchant.errors import InputError
+from penchant.rewards.columns import ColumnReward
 from penchant.rewards.load import Reward, checked_reward
 from penchant.thoughts import shown_text
 from penchant.types import Comparison, PromptGroup, prompt_text
@@ -41,15 +42,16 @@ def score_groups(
     is a reward model that was trained on thoughts.
 
     The reward (of `load_reward`, or any function that keeps its contract) is called once, with all
-    (prompt, response) texts in order, so that it may batch them as it likes.
+    (prompt, response) texts in order, so that it may batch them as it likes. One that reads columns gets those of each
+    text's group.
 
     Raises:
         InputError: from the reward; see `checked_reward`.
     """
     groups = list(each_group(groups))
     if isinstance(reward, ReadsGroups):
-        rows = reward.score(reward.readable(groups, tokenizer))
-        return [group.replace(scores=row.tolist()) for group, row in zip(groups, rows, strict=True)]
+        tensors = reward.score(reward.readable(groups, tokenizer))
+        return [group.replace(scores=row.tolist()) for group, row in zip(groups, tensors, strict=True)]
     # one call for all: a reward behind an address or a model batches better than this loop could
     thoughts = getattr(reward, "reads_thoughts", False)
     pairs = [
@@ -57,7 +59,13 @@ def score_groups(
         for group in groups
         for response in group.responses
     ]
-    scores = iter(checked_reward(reward)(pairs))
+    rate = checked_reward(reward)
+    if isinstance(rate, ColumnReward):
+        rows = [group for group in groups for _ in group.responses]
+        numbers = rate(pairs, [group.columns for group in rows], [group.source or "a prompt" for group in rows])
+    else:
+        numbers = rate(pairs)
+    scores = iter(numbers)
     return [group.replace(scores=[next(scores) for _ in group.responses]) for group in groups]
 
 

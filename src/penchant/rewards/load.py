@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import wraps
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from penchant.arguments import check_pairs
 from penchant.clean_text import clean
 from penchant.errors import InputError, PenchantError
 from penchant.extension.user_code import ASYNC, call_problem, describe_error, is_async, raising_line
+from penchant.rewards.columns import ColumnReward, column_names
 from penchant.rewards.names import FUNCTIONS, reward_kind, split_thoughts_mark
 from penchant.session.objects import NAME, code_name, shown_name
 from penchant.thoughts import READ_THOUGHTS
@@ -32,7 +34,10 @@ def load_reward(spec: str | Callable[..., object], *, device: str = "auto", over
     Args:
         spec: `"vader"`; or `"module:function"`, a file `module.py` of the current folder or an installed module; or
             `"path/to/file.py:function"` (see `penchant.extension.user_code`). The function takes a list of
-            (prompt, response) texts and returns a number for each. Or `"classifier:MODEL"` (see
+            (prompt, response) texts and returns a number for each; further parameters without a default are columns of
+            the rows, such as `answer`, each a list with a value per text (see `penchant.rewards.columns`). Or a
+            verifier, such as `"exact_answer"` or `"number:marker=####"` (see `penchant.rewards.verifiers`). Or
+            `"classifier:MODEL"` (see
             `penchant.rewards.classifier`). Or the `http://` or `https://` address of an endpoint (see
             `penchant.rewards.http`). Or the folder of a reward model (a `reward_model` run, or its `checkpoint`), or
             several with commas between: the mean of them. A reward sees the answer of a response; with `thoughts:`
@@ -59,6 +64,11 @@ def load_reward(spec: str | Callable[..., object], *, device: str = "auto", over
         reading = _with_thoughts(load_reward(spec, device=device, overflow=overflow))
         return _with_name(reading, f"{READ_THOUGHTS}{spec}")
     match reward_kind(spec):
+        case "verifier":
+            from penchant.rewards.verifiers import Verification, parse_verifier
+
+            verifier = parse_verifier(spec)
+            return _with_name(_checked(Verification(verifier), spec, verifier.columns), spec)
         case "classifier":
             from penchant.rewards.classifier import load_classifier
 
@@ -77,9 +87,12 @@ def load_reward(spec: str | Callable[..., object], *, device: str = "auto", over
         raise FUNCTIONS.refusal(
             spec, f"expected a function, but {spec.rpartition(':')[2]} is a {type(function).__name__}"
         )
-    if not is_async(function) and (problem := call_problem(function, 1)):
+    columns = dict.fromkeys(column_names(function))
+    if not is_async(function) and (problem := call_problem(function, 1, columns)):
         raise FUNCTIONS.refusal(
-            spec, f"it is called with one argument, a list of (prompt, response) texts, but {problem}"
+            spec,
+            "it is called with a list of (prompt, response) texts, and with columns of the rows by name, but "
+            f"{problem}",
         )
     return _with_name(checked_reward(function, spec), spec)
 
@@ -92,6 +105,9 @@ def _with_name(reward: Reward, spec: str) -> Reward:
 
 def _with_thoughts(reward: Reward) -> Reward:
     """Return a reward that `score_groups` hands whole responses, with their thoughts."""
+
+    if isinstance(reward, ColumnReward):
+        return replace(reward, reads_thoughts=True)
 
     @wraps(reward)
     def reading(pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -115,10 +131,24 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
     """
     if getattr(function, "is_checked_reward", False):
         return function
+    return _checked(function, name, column_names(function))
+
+
+def _checked(function: Callable[..., Any], name: str | None, columns: tuple[str, ...]) -> Reward:
+    """Return a function with the contract of a reward enforced; it is handed the columns that it asks for."""
     # before its first call, which would only warn that nobody awaited it
     if is_async(function):
         raise FUNCTIONS.refusal(name or str(getattr(function, "__name__", repr(function))), ASYNC)
     reward_name = f"the reward `{shown_name(name or '') or getattr(function, '__name__', repr(function))}`"
+
+    def where(error: BaseException) -> str:
+        return raising_line(error, name.rpartition(":")[0]) if name is not None else ""
+
+    def check(pairs: Sequence[tuple[str, str]], results: object) -> list[float]:
+        return _numbers(reward_name, pairs, results)
+
+    if columns:
+        return ColumnReward(function, reward_name, columns, check, where)
 
     @wraps(function, updated=())
     def reward(pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -132,18 +162,27 @@ def checked_reward(function: Callable[..., Any], name: str | None = None) -> Rew
         except (PenchantError, KeyboardInterrupt):
             raise
         except BaseException as error:  # the user's code may raise anything, and `sys.exit` is an exception
-            where = raising_line(error, name.rpartition(":")[0]) if name is not None else ""
-            raise InputError(f"{reward_name} failed on {len(pairs)} pairs: {describe_error(error)}{where}") from error
-        count = _length(results)
-        if count is None:
-            raise InputError(f"{reward_name} returned {_excerpt(results)}, expected a list of numbers")
-        if count != len(pairs):
-            raise InputError(f"{reward_name} returned {count} numbers for {len(pairs)} (prompt, response) pairs")
-        return [_number(reward_name, index, pairs, result) for index, result in enumerate(results)]
+            reason = f"{describe_error(error)}{where(error)}"
+            raise InputError(f"{reward_name} failed on {len(pairs)} pairs: {reason}") from error
+        return check(pairs, results)
 
     # learned rewards and ensembles have the same mark: they keep the contract by themselves
     reward.is_checked_reward = True  # type: ignore[attr-defined]
     return reward
+
+
+def _numbers(reward_name: str, pairs: Sequence[tuple[str, str]], results: Any) -> list[float]:
+    """Return what a reward gave as finite floats.
+
+    Raises:
+        InputError: it is not one finite number per pair.
+    """
+    count = _length(results)
+    if count is None:
+        raise InputError(f"{reward_name} returned {_excerpt(results)}, expected a list of numbers")
+    if count != len(pairs):
+        raise InputError(f"{reward_name} returned {count} numbers for {len(pairs)} (prompt, response) pairs")
+    return [_number(reward_name, index, pairs, result) for index, result in enumerate(results)]
 
 
 def _length(results: Any) -> int | None:

@@ -11,16 +11,20 @@ from penchant.errors import InputError
 from penchant.extension.door import Door
 from penchant.models.finished import reward_checkpoint
 from penchant.models.locate import check_model
+from penchant.rewards.verifiers import is_verifier, parse_verifier
 from penchant.thoughts import READ_THOUGHTS
 
 BUILT_IN = {"vader": "penchant.rewards.vader:vader"}
 """The rewards that need no code of the user's, by name."""
-OTHER_FORMS = ("classifier:MODEL", "http://address", "the folder of a reward model")
+OTHER_FORMS = (
+    *("exact_answer", "number", "regular_expression:pattern=PATTERN"),
+    *("classifier:MODEL", "http://address", "the folder of a reward model"),
+)
 FUNCTIONS = Door("reward", BUILT_IN, kind="function", other_forms=OTHER_FORMS)
 """Functions, ours and the user's, by `module:function`."""
 CLASSIFIER, ADDRESS = "classifier:", ("http://", "https://")
 
-Kind = Literal["built_in", "classifier", "address", "learned", "function"]
+Kind = Literal["built_in", "verifier", "classifier", "address", "learned", "function"]
 
 
 def split_thoughts_mark(spec: str) -> tuple[bool, str]:
@@ -33,6 +37,8 @@ def reward_kind(spec: str) -> Kind:
     spec = spec.removeprefix(READ_THOUGHTS)
     if spec in BUILT_IN:
         return "built_in"
+    if is_verifier(spec):
+        return "verifier"
     if spec.startswith(CLASSIFIER):
         return "classifier"
     if spec.lower().startswith(ADDRESS):
@@ -50,6 +56,8 @@ def check_reward(spec: str) -> None:
     """
     _, spec = split_thoughts_mark(spec)
     match reward_kind(spec):
+        case "verifier":
+            parse_verifier(spec)
         case "classifier":
             check_model(classifier_name(spec)[0])
         case "address":

@@ -131,6 +131,12 @@ def prompt_inputs(
     return inputs | {"the tokenizer": digest_tokenizer(policy.renderer)}
 
 
+def column_inputs(groups: Iterable[PromptGroup]) -> dict[str, str]:
+    """Return the digest of the columns that rewards read beside the prompts."""
+    text = json.dumps([dict(group.columns) for group in groups], sort_keys=True, default=str)
+    return {"the columns of the prompts": hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]}
+
+
 def reward_inputs(reward: str, true_reward: str | None, further: Sequence[str] = ()) -> dict[str, str]:
     """Return the digests of the rewards of rollouts; `further` are added to the first."""
     inputs = {"the reward": reward_digest(reward)} | {f"the reward {name}": reward_digest(name) for name in further}

@@ -27,12 +27,13 @@ from penchant.engine.tokens import Layout, ValueHead, read, token_readings
 from penchant.errors import PenchantError, RunError
 from penchant.losses import policy_gradient as pg
 from penchant.models.policy import Policy
+from penchant.rewards.columns import carry_columns
 from penchant.train.loop import RunContext, Step, drive, save
 from penchant.train.marked_rows import keep_marked_samples
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
 from penchant.train.rollout_objectives import Rollout, RolloutObjective, make_objective
 from penchant.train.rollout_settings import AdaptiveKL, RolloutConfig
-from penchant.types import Prompt, PromptGroup
+from penchant.types import PromptGroup
 
 Score = Callable[[Sequence[PromptGroup]], list[PromptGroup]]  # fills in the scores
 
@@ -42,7 +43,7 @@ class RolloutLoop(RunContext):
     """All that the rollout loop works with.
 
     Attributes:
-        prompts: to sample for.
+        rows: prompts to sample for, with their columns where a reward reads some.
         reward: scores samples; it is optimised.
         true_reward: scores the same samples by what the reward stands for; it is only logged. None without one.
         budget: tokens of one forward pass.
@@ -51,7 +52,7 @@ class RolloutLoop(RunContext):
     config: RolloutConfig
     policy: Policy
     reference: Reference
-    prompts: Sequence[Prompt]
+    rows: Sequence[PromptGroup]
     reward: Score
     true_reward: Score | None
     budget: int
@@ -95,7 +96,7 @@ def train_on_rollouts(loop: RolloutLoop, *, resume: bool = False) -> str:
     def step(number: int) -> Step:
         set_rate(optimizer, config.optimizer.learning_rate * factor(number))
         row = _step(loop, number, optimizer)
-        epoch = (number + 1) * config.prompts_per_step / len(loop.prompts)
+        epoch = (number + 1) * config.prompts_per_step / len(loop.rows)
         is_runaway = config.stop_kl_nats is not None and row["kl_nats"] > config.stop_kl_nats
         return Step(row, epoch, "runaway" if is_runaway else "")
 
@@ -169,7 +170,7 @@ def _sample(
         RunError: a reward failed; a checkpoint of the steps done was written first.
     """
     config = loop.config
-    chosen = chosen_prompts(len(loop.prompts), number, config.prompts_per_step, config.seed)
+    chosen = chosen_prompts(len(loop.rows), number, config.prompts_per_step, config.seed)
     # a hash: with seed + step, seed 0 at step 1 would repeat the draws of seed 1 at step 0
     digest = hashlib.sha256(f"rollout|{config.seed}|{number}".encode()).digest()
     sampling = Sampling(
@@ -177,7 +178,8 @@ def _sample(
     )
     # what draws must be what is scored: in another precision it would be another policy, whose ratio is not 1
     with loop.accelerator.autocast():
-        groups = loop.policy.sample([loop.prompts[index] for index in chosen], sampling)
+        rows = [loop.rows[index] for index in chosen]
+        groups = carry_columns(loop.policy.sample([row.prompt for row in rows], sampling), rows)
     try:
         scored = loop.reward(groups)
         true = None if loop.true_reward is None else _scores(loop.true_reward(groups))

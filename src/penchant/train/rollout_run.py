@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,8 @@ from penchant.metrics.estimates import Estimate
 from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
-from penchant.rewards import load_reward, score_groups
+from penchant.rewards import Reward, load_reward, score_groups
+from penchant.rewards.columns import check_columns, reads_columns
 from penchant.runs import input_digests
 from penchant.runs.part_seconds import timed_part
 from penchant.runs.provenance import provenance
@@ -43,6 +44,7 @@ from penchant.train.run_plan import end_if_planned, rollout_plan
 from penchant.types import PromptGroup, RunResult
 
 TARGET_SLACK = 0.25  # of a KL target, by which a run may miss it without a word
+MOST_EQUAL = 0.5  # of the prompts, from which on a run says that they taught nothing
 LAST_STEPS = 10  # whose mean KL counts where no samples were evaluated: that of one step is noisy
 
 
@@ -73,8 +75,11 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         steps_done = check_lengthening(folder, config, folder.shorter_config.steps, config.steps)
     # rollouts measure samples: what is held out are prompts, of which no loss is taken
     check_best(config, held_out=False, samples=config.evaluate.samples is not None)
+    loaded = _load_rewards(config, policy, warnings)
     train_groups, held_groups, counts = _prompts(config, policy, warnings)
-    rewards = _rewards(config, policy, warnings)
+    for reward in loaded.values():
+        check_columns(reward, [*train_groups, *held_groups])
+    rewards = _rewards(config, policy, loaded)
     with timed_part("loading"):
         other = load_reference(config.reference, policy) if config.reference is not None else None
     samples = None
@@ -94,6 +99,11 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         frozen = input_digests.ModelIdentity.from_learner(other) if other is not None else start
         inputs = input_digests.model_inputs(start, frozen) | input_digests.template_inputs(policy.renderer)
         inputs |= input_digests.prompt_inputs(policy, train_groups, held_groups)
+        inputs |= (
+            input_digests.column_inputs([*train_groups, *held_groups])
+            if any(map(reads_columns, loaded.values()))
+            else {}
+        )
         inputs |= input_digests.reward_inputs(config.reward, config.true_reward, reward_names(config)[1:])
         inputs |= input_digests.sample_inputs(samples, config.evaluate.samples)
         inputs |= callback_inputs(config.callbacks)
@@ -106,13 +116,20 @@ def run_rollouts(config: RolloutConfig, *, resume: bool = False) -> RunResult:
         return setup.end_run(loop, counts, warnings, status, started)
 
 
-def _rewards(config: RolloutConfig, policy: Policy, warnings: list[str]) -> tuple[Score, Score | None]:
+def _load_rewards(config: RolloutConfig, policy: Policy, warnings: list[str]) -> dict[str, Reward]:
+    """Return every reward of a run by name, the true one too; warn where one cannot read the policy's tokens."""
+    loaded = {name: _load(name, policy, warnings) for name in reward_names(config)}
+    # its warnings are dropped: the true reward is only logged
+    return loaded | ({config.true_reward: _load(config.true_reward, policy, [])} if config.true_reward else {})
+
+
+def _rewards(config: RolloutConfig, policy: Policy, loaded: Mapping[str, Reward]) -> tuple[Score, Score | None]:
     """Return what scores samples, and what scores them by the true reward where there is one."""
-    scores = [_score(name, policy, warnings) for name in reward_names(config)]
+    rates = {name: partial(score_groups, reward=reward, tokenizer=policy.tokenizer) for name, reward in loaded.items()}
+    scores = [rates[name] for name in reward_names(config)]
     weights = list(config.further_rewards.values()) if isinstance(config, GroupConfig) else []
     score = weighted_sum(scores, [1.0, *weights]) if weights else scores[0]
-    # its warnings are dropped: the true reward is only logged
-    return score, _score(config.true_reward, policy, []) if config.true_reward else None
+    return score, rates[config.true_reward] if config.true_reward else None
 
 
 def reward_names(config: RolloutConfig) -> list[str]:
@@ -161,7 +178,7 @@ def _loop(
         evaluate=setup.evaluation(folder, None, samples, accelerator),
         extra_modules={"value_head": ValueHead(hidden).to(policy.scorer.device)} if has_head else {},
         reference=reference,
-        prompts=[group.prompt for group in trained],
+        rows=trained,
         reward=rewards[0],
         true_reward=rewards[1],
         budget=budget,
@@ -180,7 +197,25 @@ def _warnings_of_end(loop: RolloutLoop, status: str) -> list[str]:
         )
     rows = [row for row in loop.folder.rows("metrics.jsonl") if row.get("kind") == "train"]
     step_kls = [kl for row in rows if isinstance(kl := row.get("kl_nats"), float)]
+    warnings += equal_reward_warnings([share for row in rows if isinstance(share := row.get("equal_rewards"), float)])
     return warnings + missed_target(config, _sampled_kl(last), step_kls)
+
+
+def equal_reward_warnings(shares: Sequence[float]) -> list[str]:
+    """Return a warning where most prompts taught nothing, else nothing.
+
+    Args:
+        shares: per step, the share of its prompts whose samples all have one reward; their advantages are zero.
+    """
+    mean = sum(shares) / len(shares) if shares else 0.0
+    if mean < MOST_EQUAL:
+        return []
+    idle = sum(share == 1 for share in shares)
+    return [
+        f"all samples of a prompt had one reward for {mean:.0%} of the prompts, whose advantages are zero; in "
+        f"{idle} of {len(shares)} steps for every prompt. Choose prompts that the policy solves sometimes, or raise "
+        "samples_per_prompt"
+    ]
 
 
 def _sampled_kl(last: Row | None) -> Estimate | None:
@@ -247,11 +282,11 @@ def _prompts(
     return [fitting[i] for i in train_side], [fitting[i] for i in held_side], counts
 
 
-def _score(name: str, policy: Policy, warnings: list[str]) -> Score:
-    """Return what scores the policy's samples; warn where a learned reward cannot read their tokens."""
+def _load(name: str, policy: Policy, warnings: list[str]) -> Reward:
+    """Return a reward of the policy's samples; warn where a learned one cannot read their tokens."""
     reward = load_reward(name, device=str(policy.scorer.device))
     # with one vocabulary a learned reward reads the drawn ids: their text may tokenize in another way
     reward_tokenizer = getattr(reward, "tokenizer", None)
     if reward_tokenizer is not None and reward_tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         warnings.append("the reward model has another vocabulary than the policy: it reads the text of the samples")
-    return partial(score_groups, reward=reward, tokenizer=policy.tokenizer)
+    return reward

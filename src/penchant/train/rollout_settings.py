@@ -51,8 +51,8 @@ class RolloutConfig(RunConfig):
     evaluate: Evaluate = Evaluate(samples=Samples(max_prompts=32))
     """Evaluation."""
     reward: Annotated[CodeName, Field(min_length=1)]
-    """What is optimised: the folder of a reward model (several with commas between: their mean), `vader`,
-    `module:function`, or a URL."""
+    """What is optimised: the folder of a reward model (several with commas between: their mean), `vader`, a
+    verifier such as `exact_answer`, `module:function`, or a URL."""
     true_reward: CodeName | None = None
     """What the reward stands for; logged beside it in every step, never trained on. As `reward`."""
     reference: FrozenModel | None = None

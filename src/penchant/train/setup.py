@@ -23,6 +23,7 @@ from penchant.errors import InputError
 from penchant.metrics.estimates import Estimate
 from penchant.models.policy import Policy
 from penchant.rewards import load_reward
+from penchant.rewards.columns import check_columns, reads_columns
 from penchant.rewards.names import check_reward
 from penchant.row_names import with_row_names
 from penchant.runs.held_out_rows import HeldOutRows, write_held_out_rows
@@ -107,8 +108,11 @@ def sample_evaluation(
     sampling = Sampling(
         settings.n, settings.temperature, settings.max_new_tokens, settings.top_k, settings.top_p, settings.seed
     )
-    prompts, prompt_warnings = _sample_prompts(settings, policy, held_groups, train_groups, system)
-    return SampleEvaluation(policy, prompts, sampling, reward), warnings + prompt_warnings
+    rows, prompt_warnings = _sample_prompts(
+        settings, policy, held_groups, train_groups, system, keep_columns=reads_columns(reward)
+    )
+    check_columns(reward, rows)
+    return SampleEvaluation(policy, rows, sampling, reward), warnings + prompt_warnings
 
 
 def _sample_prompts(
@@ -117,14 +121,16 @@ def _sample_prompts(
     held_groups: Sequence[PromptGroup],
     train_groups: Sequence[PromptGroup],
     system: str | None,
-) -> tuple[list[Prompt], list[str]]:
+    *,
+    keep_columns: bool,
+) -> tuple[list[PromptGroup], list[str]]:
     """Return the prompts of the file, else the held-out ones, without those that leave no room; and warnings."""
     warnings = []
     assert isinstance(settings.max_new_tokens, int)
     length = settings.max_new_tokens
     groups: Sequence[PromptGroup]
     if settings.prompts:
-        groups = load_prompts(settings.prompts, system=system)
+        groups = load_prompts(settings.prompts, system=system, keep_columns=keep_columns)
         trained = {content_key(group) for group in train_groups}
         if overlap := sum(content_key(group) in trained for group in groups):
             warnings.append(f"{overlap} of {len(groups)} prompts of {settings.prompts} are trained on as well")
@@ -133,8 +139,11 @@ def _sample_prompts(
         if not held_groups:
             warnings.append("samples were drawn for prompts that were trained on: none were held out")
     # one draw per prompt, however many rows ask it: intervals resample prompts
-    unique = list(dict.fromkeys(group.prompt for group in groups))
-    fitting = [prompt for prompt in unique if policy.has_room(prompt, length)]
+    unique: dict[Prompt, PromptGroup] = {}
+    for group in groups:
+        row = PromptGroup(group.prompt, source=group.source, columns=group.columns)
+        unique.setdefault(group.prompt, row)
+    fitting = [row for row in unique.values() if policy.has_room(row.prompt, length)]
     if len(fitting) < len(unique):
         warnings.append(
             f"{len(unique) - len(fitting)} of {len(unique)} prompts leave no room for {settings.max_new_tokens} tokens "

@@ -299,7 +299,7 @@ def test_registries_name_the_modules_that_they_use(tree: Tree) -> None:
         facts = tree.facts(f"penchant.{registry}")
         assert facts is not None
         used = {module for module, _ in facts.imports if module.startswith(f"penchant.{package}.")}
-        shared = {f"penchant.{package}.{name}" for name in ("contract", "prompts", "settings", "names")}
+        shared = {f"penchant.{package}.{name}" for name in ("contract", "prompts", "settings", "names", "columns")}
         assert used - shared <= set(ENTRIES[f"penchant.{registry}"].values())
 
 

@@ -28,7 +28,7 @@ from penchant.types import Comparison, PromptGroup, Response
 
 MOST_SAMPLES = 1_000_000  # that one response may stand for; judges are asked about each
 RESPONSE_FIELDS = ("text", "token_ids", "finished", "count", "reasoning", "tool_calls")
-FIELDS = ("prompt", "responses", "comparisons", "scores", "ranking", "ranks")
+FIELDS = ("prompt", "responses", "comparisons", "scores", "ranking", "ranks", "columns")
 
 
 def read_penchant(row: RowValues) -> PromptGroup:
@@ -37,7 +37,8 @@ def read_penchant(row: RowValues) -> PromptGroup:
     A response is text or `{"text", "token_ids", "finished", "count", "reasoning", "tool_calls"}`; its text may be empty
     only where token ids say that it was sampled so, or where it calls functions. `ranking` lists response indices from
     best to worst, with tied ones in a list of their own (`[2, [0, 1]]`); `ranks` gives each response its place (1 the
-    best, equal places tie). Scores are kept as they are: they make no comparisons.
+    best, equal places tie). Scores are kept as they are: they make no comparisons. `columns` is an object: what else is
+    known of the row, for rewards that read it.
     """
     _refuse_misspelled(row)
     prompt = as_prompt(row["prompt"], "prompt")
@@ -55,7 +56,8 @@ def read_penchant(row: RowValues) -> PromptGroup:
         values = _own_list(row, "scores")
         scores = [as_number(value, f"scores[{index}]") for index, value in enumerate(values)]
         require_length("scores", len(scores), len(responses))
-    return PromptGroup(prompt, responses, comparisons, scores)
+    columns = None if row.get("columns") is None else as_object(row["columns"], "columns")
+    return PromptGroup(prompt, responses, comparisons, scores, columns=columns)
 
 
 def _own_list(row: RowValues, field: str) -> list[object]:

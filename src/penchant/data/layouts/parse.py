@@ -19,6 +19,7 @@ from penchant.data.layouts.columns import (
     unused_field,
 )
 from penchant.data.layouts.layout import Layout
+from penchant.data.layouts.other_columns import other_columns
 from penchant.data.layouts.quality import judging_columns, quality_columns
 from penchant.data.layouts.rating_rules import join_ratings
 from penchant.data.layouts.trees import unfold_trees
@@ -66,6 +67,7 @@ class Parsed:
         known: of the unread columns those that the layout's reader knows and leaves out, such as `model_a`.
         passed_over: the columns with texts that nobody reads of rows that are refused, with the number of their rows.
         judging: the unread columns that by their names judge what was compared, with the number of their rows.
+        keep_columns: groups keep the other columns of their rows.
     """
 
     layout: Layout
@@ -81,6 +83,7 @@ class Parsed:
     raters: dict[str, str] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     passed_over: Counter[str] = field(default_factory=Counter)
+    keep_columns: bool = False
 
     @property
     def rows(self) -> int:
@@ -115,7 +118,10 @@ def parse_source(
         InputError: nothing to read (missing, empty, damaged as a whole), or rows of no known or a refused
             layout.
     """
-    parsed = Parsed(formats.layout_named(options.layout, layouts), prescribed=True) if options.layout else None
+    parsed: Parsed | None = None
+    if options.layout:
+        prescribed_layout = formats.layout_named(options.layout, layouts)
+        parsed = Parsed(prescribed_layout, prescribed=True, keep_columns=options.keep_columns)
     mixable = () if options.layout else layouts  # a prescribed layout is not second-guessed
     waiting: list[Row | RowProblem] = []  # rows before the first that shows the layout
     for item in unfold_trees(_prepared(read_rows(source, options.split), options.columns or {})):
@@ -125,7 +131,7 @@ def parse_source(
             if formats.detect(item.values, refused):
                 raise UnknownLayoutError(f"{source}: {_why_unknown([item], layouts, refused)}")
             if detected := formats.detect(item.values, layouts):
-                parsed = Parsed(detected)
+                parsed = Parsed(detected, keep_columns=options.keep_columns)
                 for waiting_item in waiting:
                     _add(parsed, waiting_item, mixable, accept, options.rules)
         if parsed is not None:
@@ -233,6 +239,10 @@ def _add(
         return
     # Only now has every reader looked at the row.
     unread = row.unread()
+    if parsed.keep_columns:
+        # our own layout reads lists (`responses`, `scores`) that are no columns of a row
+        cells = unread if parsed.layout.name == "penchant" else item.values
+        group = group.replace(columns={**other_columns(cells, group), **group.columns})
     if parsed.layout.codes is not None:
         parsed.codes.add(row[parsed.layout.codes[0]])
     parsed.groups.append(group)

@@ -32,6 +32,7 @@ ENTRIES: dict[str, dict[str, str]] = {
     "penchant.judges.load": {},  # by the module of its implementation, which a judge's settings name
     "penchant.rewards.load": {
         "vader": "penchant.rewards.vader",
+        "verifier": "penchant.rewards.verifiers",
         "classifier": "penchant.rewards.classifier",
         "address": "penchant.rewards.http",
         "learned": "penchant.rewards.learned",

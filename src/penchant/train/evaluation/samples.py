@@ -58,20 +58,25 @@ class SampleEvaluation:
     """Samples of the policy against samples of the reference, prompt by prompt, draw by draw.
 
     Attributes:
-        prompts: what to sample for. sampling: how, the same for both.
+        rows: the prompts to sample for, with the columns that the reward reads. sampling: how, the same for both.
         reward: the true reward of (prompt, response) texts, or None.
         reference: what the policy is compared with; given once it is loaded.
         budget: tokens of one forward pass.
     """
 
     policy: Policy
-    prompts: Sequence[Prompt]
+    rows: Sequence[PromptGroup]
     sampling: Sampling
     reward: Reward | None
     reference: Reference | None = None
     budget: int = DEFAULT_BUDGET
     _of_reference: list[list[Response]] | None = field(default=None, init=False)
     _reference_columns: dict[str, list[float]] = field(default_factory=dict, init=False)
+
+    @property
+    def prompts(self) -> list[Prompt]:
+        """Return what to sample for."""
+        return [row.prompt for row in self.rows]
 
     def run(self, step: int) -> tuple[dict[str, dict[str, Estimate]], list[SampleRow]]:
         """Return estimates for policy and reference after a step, and one row of samples per prompt."""
@@ -133,7 +138,7 @@ class SampleEvaluation:
         }
         if self.reward is not None:
             # as groups: a learned reward reads the drawn tokens and sees which samples were cut
-            groups = [PromptGroup(prompt, row) for prompt, row in zip(self.prompts, samples, strict=True)]
+            groups = [row.replace(responses=responses) for row, responses in zip(self.rows, samples, strict=True)]
             scored = score_groups(groups, self.reward, tokenizer=self.policy.tokenizer)
             columns["reward"] = [score for group in scored for score in group.scores or ()]
         return columns

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from penchant.data.layouts.rankings import rankings_of
 from penchant.data.load import load_demonstrations, load_prompts, read_preferences
+from penchant.data.options import ReadKeywords
 from penchant.data.settings import DataConfig, PromptsConfig, RowsConfig
 from penchant.data.sources.values import RowError
 from penchant.errors import InputError
@@ -37,7 +38,7 @@ def demonstrations(data: RowsConfig) -> Source:
 
 
 def prompts(data: PromptsConfig) -> list[PromptGroup]:
-    """Read prompts; those of several sources are pooled, each prompt once.
+    """Read prompts, with the other columns of their rows; those of several sources are pooled, each prompt once.
 
     Raises:
         InputError: also settings of a source that mean nothing where prompts are pooled.
@@ -48,7 +49,11 @@ def prompts(data: PromptsConfig) -> list[PromptGroup]:
                 f"data.sources: prompts are pooled, so {source.path} has no weight, evaluation or template of its own; "
                 "`limit` says how many of it are taken"
             )
-    groups = [group for part in data.parts for group in load_prompts(part.path, **part.reading)]
+    groups = []
+    for part in data.parts:
+        # rewards may read columns, and which of them is known only once they are loaded
+        reading: ReadKeywords = {**part.reading, "keep_columns": True}
+        groups += load_prompts(part.path, **reading)
     if not data.sources or not data.reading.get("merge", True):
         return groups
     return list({group.prompt: group for group in reversed(groups)}.values())[::-1]
