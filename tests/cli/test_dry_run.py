@@ -26,9 +26,10 @@ SETTINGS = {
     "rloo": ("reward=vader", "prompts_per_step=2", "steps=5"),
     "grpo": ("reward=vader", "prompts_per_step=2", "steps=5"),
     "online_rlhf": ("rounds=3", "out=new"),
+    "iterative": ("rounds=3", "out=new", "reward=vader"),
 }
 FILES = {"sft": "answers.jsonl", "kto": "labels.jsonl"} | dict.fromkeys(
-    ("ppo", "ppo_gt", "rloo", "grpo", "online_rlhf"), "prompts.txt"
+    ("ppo", "ppo_gt", "rloo", "grpo", "online_rlhf", "iterative"), "prompts.txt"
 )
 
 Call = Callable[..., tuple[int, str, str]]
@@ -70,9 +71,9 @@ def test_every_method_shows_what_it_would_do_and_writes_nothing(
     assert "2 prompts held out" in lines[3]
     assert out.count(f"\n{data}:") == 3
     rollouts = dict.fromkeys(("ppo", "ppo_gt", "rloo", "grpo"), "5 optimizer steps")
-    length = {**rollouts, "online_rlhf": "3 rounds"}
+    length = {**rollouts, **dict.fromkeys(ROUNDS, "3 rounds")}
     assert f"\nlength: {length.get(method, '1 optimizer step')}, on cpu\n" in out
-    assert bool(re.search(r"\ntime: (about \S|between .+ and )", out)) == (method != "online_rlhf")
+    assert bool(re.search(r"\ntime: (about \S|between .+ and )", out)) == (method not in ROUNDS)
     # what is scored is marked as `data show` marks it
     assert ("⟦" in out.partition("⋔")[2]) == (method in METHODS and method not in rollouts)
 

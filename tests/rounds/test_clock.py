@@ -50,7 +50,7 @@ def test_a_resumed_round_adds_and_a_finished_one_does_not(tmp_path: Path, ticks:
 
 
 def test_damaged_seconds_are_forgotten(tmp_path: Path) -> None:
-    (tmp_path / "seconds.json").write_text('{"sampling": NaN, "loading": 2, "other"')
+    (tmp_path / "seconds.json").write_text('{"seconds": {"sampling": NaN, "loading": 2, "other"')
     assert RoundClock(tmp_path).seconds == {}
-    (tmp_path / "seconds.json").write_text('{"sampling": NaN, "loading": 2}')
+    (tmp_path / "seconds.json").write_text('{"seconds": {"sampling": NaN, "loading": 2}}')
     assert RoundClock(tmp_path).seconds == {"loading": 2}

@@ -45,7 +45,8 @@ METHODS = (
     "METHOD",
     (
         *("sft", "preferred_ft", "unlikelihood", "dpo", "kto", "reward_model"),
-        *("ppo", "ppo_gt", "rloo", "grpo", "online_rlhf"),
+        *("ppo", "ppo_gt", "rloo", "grpo"),
+        *("online_rlhf", "iterative"),
     ),
 )
 STUDIES = ("STUDY", ("frontier", "transfer", "noise", "annotators", "weak-to-strong", "tldr", "dialogue", "labels"))

@@ -16,6 +16,8 @@ COMMAND_FORMS = {
     "grpo": "train grpo",
     "online-rlhf": "train online_rlhf",
     "rlhf": "train online_rlhf",
+    "iterative": "train iterative",
+    "online-dpo": "train iterative",
     "reward": "train reward_model",
     # what other programs call a command
     "fit": "train dpo",
@@ -60,7 +62,8 @@ METHOD_FORMS = {
     "rm": "reward_model",
     "preferred": "preferred_ft",
     "rlhf": "online_rlhf",
-    "online_dpo": "online_rlhf",
+    "online_dpo": "iterative",
+    "iterative_dpo": "iterative",
     "finetune": "sft",
 }
 """By a word that is no method, what is typed for it behind `train`. """

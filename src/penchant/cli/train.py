@@ -23,6 +23,7 @@ from penchant.types import RunResult
 TRAINABLE = {
     **{module.rpartition(".")[2]: f"{module}:{name}" for name, module in CLASSES.items()},
     "online_rlhf": "penchant.rounds.online_rlhf:OnlineRLHF",
+    "iterative": "penchant.rounds.iterative:Iterative",
 }
 """Where the settings of each method are, `module:CLASS`."""
 INTERRUPTED = 130
@@ -38,6 +39,7 @@ EXAMPLES = {
     "rloo": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/rloo",
     "grpo": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/grpo",
     "online_rlhf": "model=penchant-0.5m data=prompts.txt out=runs/online",
+    "iterative": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/iterative",
 }
 MAIN_SETTINGS = (
     *("model", "data", "reward", "labeller", "out", "loss", "loss.beta", "optimizer.learning_rate"),

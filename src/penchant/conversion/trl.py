@@ -44,7 +44,7 @@ METHODS = {
     "CPOTrainer with loss_type=simpo": "dpo with loss=simpo",
     "PPOTrainer": "ppo",
     "RLOOTrainer, GRPOTrainer": "`rloo`, `grpo`; their files are not converted, write the settings by hand",
-    "OnlineDPOTrainer": "online_rlhf is the nearest",
+    "OnlineDPOTrainer": "`iterative` is the nearest; its files are not converted, write the settings by hand",
 }
 DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16", "auto": "auto"}
 

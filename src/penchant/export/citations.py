@@ -71,6 +71,13 @@ RLOO = Paper(
     "Ahmadian, Arash and others",
     2024,
 )
+ITERATIVE = Paper(
+    "xiong2024iterative",
+    "2312.11456",
+    "Iterative Preference Learning from Human Feedback: Bridging Theory and Practice for RLHF under KL-Constraint",
+    "Xiong, Wei and others",
+    2024,
+)
 GRPO = Paper(
     "shao2024grpo",
     "2402.03300",
@@ -255,6 +262,7 @@ METHODS: Mapping[str, tuple[Paper, ...]] = {
     "rloo": (RLOO,),
     "grpo": (GRPO,),
     "online_rlhf": (ZIEGLER, PPO),
+    "iterative": (ITERATIVE, DPO),
 }
 """By a method's name."""
 

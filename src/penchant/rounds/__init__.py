@@ -1,10 +1,11 @@
-"""Methods in rounds, loop 3: a labeller labels, a student trains, again. Imports no torch."""
+"""Methods in rounds, loop 3: a policy answers, somebody compares, it learns, again. Imports no torch."""
 
 from __future__ import annotations
 
 from penchant.config import Config
+from penchant.rounds.iterative import Iterative
 from penchant.rounds.online_rlhf import OnlineRLHF
 
-ROUNDS: dict[str, type[Config]] = {config.method: config for config in (OnlineRLHF,)}
+ROUNDS: dict[str, type[Config]] = {config.method: config for config in (OnlineRLHF, Iterative)}
 
-__all__ = ["ROUNDS", "OnlineRLHF"]
+__all__ = ["ROUNDS", "Iterative", "OnlineRLHF"]

@@ -65,14 +65,14 @@ class RoundClock:
 
     def _keep(self) -> None:
         if self.file.parent.exists():
-            atomic_write(self.file, json.dumps(self.seconds, indent=2) + "\n")
+            atomic_write(self.file, json.dumps({"seconds": self.seconds}, indent=2) + "\n")
 
 
 def _read_seconds(file: Path) -> dict[str, float]:
     """Return the seconds of an earlier process; none where they cannot be read, since no number but these is lost."""
     try:
-        content = read_json(file)
-    except (OSError, ValueError):
+        content = read_json(file)["seconds"]
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
     items = content.items() if isinstance(content, dict) else ()
     return {name: float(count) for name, count in items if isinstance(count, int | float) and math.isfinite(count)}

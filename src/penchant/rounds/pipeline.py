@@ -85,7 +85,19 @@ class Round:
             write_groups(make(), file)
             self.mark_done(name)
         # also what was just made: a resumed round must not see anything else than one that was not stopped
-        return load_responses(file, merge=False)
+        return load_responses(file, merge=False) if file.stat().st_size else []
+
+    def numbers(self, name: str, make: Callable[[], Row]) -> Row:
+        """Return the numbers in a JSON file of the round, which is made where it is not finished.
+
+        Raises:
+            DamagedFile: the file is not what was finished. What `make` raises, too.
+        """
+        from penchant.runs.run_folder import read_json
+
+        if not (self.folder / name).exists() or not self.is_done(name):
+            self.files.write_json(f"{self.folder.name}/{name}", make())
+        return read_json(self.folder / name)
 
     def stage(self, stage: RunConfig) -> RunResult:
         """Run a stage from its start, or from where it stopped; return its result at once where it is done.
@@ -183,7 +195,7 @@ def run_rounds(
                 break
         metrics = _metrics(config, ends, interrupted)
         metrics |= {"rounds": [end.row for end in ends], "round_seconds": seconds}
-        metrics["warnings"] = [*_warnings(metrics), *warnings]
+        metrics["warnings"] = [*_warnings(metrics, sides), *warnings]
         metrics["seconds"] = time.monotonic() - started
         # interrupted rounds get no result file, so that the same command continues them
         if interrupted is None:
@@ -194,10 +206,14 @@ def run_rounds(
         folder.close()
 
 
-def _warnings(metrics: Row) -> list[str]:
+def _warnings(metrics: Row, sides: Sides) -> list[str]:
     """Return the warnings of the run that numbers are of."""
+    from penchant.train.prepare import NOTHING_HELD_OUT
+
     recorded = metrics.get("warnings")
-    return [str(sentence) for sentence in recorded] if isinstance(recorded, list) else []
+    warnings = [str(sentence) for sentence in recorded] if isinstance(recorded, list) else []
+    # a stage is given rows to train on alone: the rounds have split theirs before
+    return [sentence for sentence in warnings if not (sides.held_out and sentence == NOTHING_HELD_OUT)]
 
 
 def _metrics(config: Config, ends: list[RoundEnd], interrupted: RunResult | None) -> Row:

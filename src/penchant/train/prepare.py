@@ -30,6 +30,8 @@ from penchant.train.step_counts import few_steps_advice
 from penchant.types import PromptGroup
 
 SHOWN_PROMPTS = 20_000
+NOTHING_HELD_OUT = "no prompts were held out: nothing here tells how well the model generalises"
+"""The warning where a run holds no prompts out; training in rounds holds them out itself."""
 LOOKED_AT = 1000  # prompts of a source in which joined words are looked for
 
 
@@ -74,7 +76,7 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
     mixing, source_counts, mixture_warnings = describe_mixture(mixture, sizes, sides, config.data.mixing)
     warnings += mixture_warnings
     if not sides.held:
-        warnings.append("no prompts were held out: nothing here tells how well the model generalises")
+        warnings.append(NOTHING_HELD_OUT)
     counts: Counts = {
         "groups": len(groups),
         "responses": int(rendered.branch_counts.sum()),

@@ -20,6 +20,7 @@ LABELS = {
     "rloo": "RLOO",
     "grpo": "GRPO",
     "online_rlhf": "Online RLHF",
+    "iterative": "Iterative preference learning",
 }
 TASKS = {
     "sft": "imitate responses",
@@ -33,6 +34,7 @@ TASKS = {
     "rloo": "raise a reward",
     "grpo": "raise a reward",
     "online_rlhf": "raise a reward that is learned anew in rounds",
+    "iterative": "prefer the better ones of its own samples, drawn anew in rounds",
 }
 MOST_LISTED = 4  # names in a line; more are counted
 

@@ -1,0 +1,237 @@
+"""Iterative preference learning: sample, compare, learn, again (Xiong et al. 2024, arXiv:2312.11456).
+
+A round draws several samples per prompt of the policy as it is now, has a reward score them or a judge compare them,
+and trains the policy on the comparisons by a loss of `penchant train dpo`. One round is offline DPO on its own samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from penchant.config.limits import Draws
+from penchant.data.settings import DataConfig, refuse_mixture
+from penchant.judges.settings import JudgeSpec
+from penchant.methods.dpo import DPO
+from penchant.rounds.settings import RoundsConfig, StageSettings, check_stages
+from penchant.session.objects import CodeName
+from penchant.types import PromptGroup, RunResult
+
+if TYPE_CHECKING:
+    from penchant.judges.contract import Judge
+    from penchant.rewards import Reward
+    from penchant.rounds.pairs import Compared
+    from penchant.rounds.pipeline import Round, RoundEnd
+    from penchant.runs.run_lines import Row
+
+_SET_BY_PIPELINE = ("model", "data", "out", "seed", "reference")
+
+
+class Iterative(RoundsConfig):
+    """Learn from comparisons of the policy's own samples, drawn anew in each round.
+
+    With one round it is the offline way: sample the start, compare, DPO.
+    """
+
+    method: ClassVar[str] = "iterative"
+
+    rounds: Annotated[int, Field(ge=1, le=1_000)] = 3
+    """How often to sample, compare and train."""
+    reward: CodeName | None = None
+    """What scores the samples: `vader`, `module:function`, a reward model's folder, or a URL; or set `judge`."""
+    judge: JudgeSpec | None = None
+    """Who compares the samples of a prompt, each with each: a judge of `penchant judge`, with its settings."""
+    orders: Literal["both", "one"] = "both"
+    """With `judge`: each pair is judged in both orders, and a verdict that flips is a tie; `one` halves the calls."""
+    samples_per_prompt: Annotated[Draws, Field(ge=2)] = 4
+    """Samples of a prompt in a round."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Divides the logits when samples are drawn to learn from."""
+    pairs: Literal["best_worst", "all"] = "best_worst"
+    """What is compared: the best sample of a prompt with its worst, or every two of which one is better."""
+    cut_samples: Literal["learn", "drop"] = "learn"
+    """Samples that `max_new_tokens` cut: compare them like others (their end is never taught), or leave them out."""
+    cut_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """With `reward`: taken off the score of a sample that was cut, which did not come to its end."""
+    reference: Literal["fixed", "moving"] = "fixed"
+    """What the policy is held to. `fixed`: its start in all rounds; `moving`: the policy that a round begins with."""
+    earlier_rounds: Annotated[int, Field(ge=0, le=1_000)] = 0
+    """Learn from the comparisons of so many earlier rounds as well."""
+    dpo: StageSettings = Field(default_factory=dict)
+    """Settings of the `dpo` runs, such as `{loss: {name: ipo}, epochs: 2, optimizer: {learning_rate: 1e-4}}`."""
+
+    @model_validator(mode="after")
+    def _stages(self) -> Self:
+        refuse_mixture(self.data, "rounds")
+        if (self.reward is None) == (self.judge is None):
+            raise ValueError(
+                "set `reward` (what scores the samples, such as vader) or `judge` (who compares them), and not both"
+            )
+        if self.judge is not None and self.cut_penalty:
+            raise ValueError("`cut_penalty` is taken off a reward, and a judge gives none: use `cut_samples: drop`")
+        check_stages({"dpo": self.dpo}, {"dpo": _SET_BY_PIPELINE}, (lambda: self.stage(0),))
+        return self
+
+    def _measured(self) -> dict[str, Any]:
+        """Return the settings of `dpo` with the held-out prompts and the reward as what samples are measured by."""
+        evaluate = dict(self.dpo.get("evaluate", {}))
+        samples = evaluate.get("samples", {})
+        if samples is not None:
+            # a stage trains on all prompts of its file, so those that are held out come from a file of their own
+            held_out = {"prompts": str(self.prompts("held-out"))} if self.data.held_out else {}
+            reward = {"reward": self.reward} if self.reward else {}
+            evaluate["samples"] = {**held_out, **reward, "max_new_tokens": self.max_new_tokens, **dict(samples)}
+        return {**self.dpo, "evaluate": evaluate}
+
+    def stage(self, number: int) -> DPO:
+        """Train a round's policy on its comparisons: from the last round's, held to the reference."""
+        folder, model = self.folder(number), self.policy_before(number)
+        # in the first round both are the start, which is then the policy's own and needs no second copy
+        is_start = model.name == self.model.name
+        return DPO(
+            **self._measured(),
+            model=model,
+            reference=None if is_start or self.reference == "moving" else self.frozen_start(),
+            data=DataConfig(path=str(folder / "pairs.jsonl"), held_out=0, **self.stage_rendering()),
+            out=str(folder / "policy"),
+            seed=self.seed + number,
+        )
+
+
+def run(config: Iterative, *, resume: bool = False) -> RunResult:
+    """Run all rounds; what is there already is not done again, with or without `resume`.
+
+    Returns:
+        The result of the last round's policy; its metrics have `rounds`: of each round what its samples were, how many
+        comparisons they gave, and the final numbers of its policy.
+
+    Raises:
+        InputError: bad prompts, model, reward, judge or settings; a folder in which other settings, prompts or another
+            judge were used, or that another process works in.
+        RunError: a stage had to stop; what was done before it stays.
+    """
+    from penchant.data.load import load_prompts
+    from penchant.rounds.pipeline import run_rounds
+    from penchant.rounds.sides import digest_inputs, split_sides
+
+    supervisor = _Supervisor(config)
+    sides = split_sides(config, load_prompts(config.data.path, **config.data.reading), load_prompts)
+    inputs = digest_inputs(config, sides) | supervisor.digests()
+
+    def play(current_round: Round) -> RoundEnd:
+        return _play(config, current_round, supervisor)
+
+    return run_rounds(config, sides, inputs, play, resume=resume)
+
+
+class _Supervisor:
+    """The reward or the judge of all rounds, loaded once.
+
+    Args:
+        config: names it.
+
+    Raises:
+        InputError: there is no such reward.
+    """
+
+    def __init__(self, config: Iterative) -> None:
+        from penchant.rewards.names import check_reward
+
+        self.config = config
+        # before anything is sampled
+        if config.reward:
+            check_reward(config.reward)
+
+    @cached_property
+    def reward(self) -> Reward:
+        """The reward, loaded at its first use."""
+        from penchant.rewards import load_reward
+
+        assert self.config.reward
+        return load_reward(self.config.reward, device=self.config.model.device)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """The judge, made at its first use."""
+        from penchant.judges.load import make_judge
+
+        assert self.config.judge is not None
+        return make_judge(self.config.judge)
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest of what compares, by the name that messages call it."""
+        from penchant.judges.contract import digest
+        from penchant.runs.input_digests import reward_digest
+
+        if self.config.reward:
+            return {"the reward": reward_digest(self.config.reward, loaded=False)}
+        return {"the judge": digest(self.judge.identity)[:32]}
+
+    def compare(self, groups: Sequence[PromptGroup]) -> Compared:
+        """Compare samples as the settings say.
+
+        Raises:
+            InputError, RunError: as the reward, or the judge and its store.
+        """
+        from penchant.judges.store import VerdictStore
+        from penchant.rewards import score_groups
+        from penchant.rounds import pairs
+
+        config = self.config
+        groups = pairs.without_cut_samples(groups) if config.cut_samples == "drop" else list(groups)
+        groups = [group for group in groups if group.responses]
+        if config.judge is None:
+            scored = pairs.with_cut_penalty(score_groups(groups, self.reward), config.cut_penalty)
+            return pairs.compare_scored(scored, config.pairs)
+        with VerdictStore(config.path / "judgments.sqlite") as store:
+            return pairs.compare_judged(groups, config.pairs, self.judge, orders=config.orders, store=store)
+
+
+def _play(config: Iterative, current_round: Round, supervisor: _Supervisor) -> RoundEnd:
+    """Sample, compare, train."""
+    from penchant.rounds.pairs import count_samples
+    from penchant.rounds.pipeline import RoundEnd
+    from penchant.rounds.samples import draw_samples
+
+    def draw() -> list[PromptGroup]:
+        prompts = [group.prompt for group in current_round.sides.train]
+        return draw_samples(
+            current_round, prompts, n=config.samples_per_prompt, temperature=config.temperature, purpose="iterative"
+        )
+
+    def compare() -> list[PromptGroup]:
+        with current_round.clock.part("comparing"):
+            compared = supervisor.compare(samples)
+        counts = count_samples(samples, compared)
+        current_round.numbers("samples.json", lambda: {"samples": counts.to_row(), "nothing_to_learn": counts.reason()})
+        return compared.groups
+
+    samples = current_round.groups("samples.jsonl", draw)
+    decided_groups = [group for group in current_round.groups("compared.jsonl", compare) if group.comparisons]
+    sample_row = current_round.numbers("samples.json", dict)
+    row: Row = {"samples": sample_row.get("samples")}
+    if not decided_groups:
+        reason = str(sample_row.get("nothing_to_learn"))
+        current_round.warn(f"no pair has a difference ({reason}): nothing was trained on")
+        return RoundEnd({**row, "skipped": reason}, None)
+    pair_count = _pairs(config, current_round, decided_groups)
+    result = current_round.stage(config.stage(current_round.number))
+    return RoundEnd({**row, "pairs_learned": pair_count, "policy": result.metrics["final"]}, result)
+
+
+def _pairs(config: Iterative, current_round: Round, decided_groups: Sequence[PromptGroup]) -> int:
+    """Write the comparisons to learn from, those of earlier rounds first; return how many there are."""
+    from penchant.data.load import load_responses
+
+    def gather() -> list[PromptGroup]:
+        groups: list[PromptGroup] = []
+        for number in range(max(0, current_round.number - config.earlier_rounds), current_round.number):
+            file = config.folder(number) / "compared.jsonl"
+            groups += [group for group in load_responses(file, merge=False) if group.comparisons]
+        # scores are of one round's responses, and a prompt may have those of several rounds
+        return [group.replace(scores=None) for group in [*groups, *decided_groups]]
+
+    return sum(len(group.comparisons) for group in current_round.groups("pairs.jsonl", gather))
