@@ -36,6 +36,15 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "samples_per_prompt=2", "max_new_tokens=4", "ppo.steps=8", "ppo.prompts_per_step=3", "ppo.checkpoint_every=1",
         "ppo.evaluate.samples.max_new_tokens=4", "reward_model.batch_size=2", "reward_model.checkpoint_every=1",
     ),
+    "iterative": (
+        "train", "iterative", "data=prompts.txt", "data.held_out=1", "reward=rewards.py:letters", "rounds=3",
+        "samples_per_prompt=3", "max_new_tokens=4", "pairs=all", "earlier_rounds=1", "dpo.batch_size=2",
+        "dpo.checkpoint_every=1", "dpo.optimizer.learning_rate=1e-3", "dpo.evaluate.samples.n=1",
+    ),
+    "spin": (
+        "train", "spin", "data=answers.jsonl", "data.held_out=2", "rounds=3", "max_new_tokens=4", "learning_rate=1e-3",
+        "reward=rewards.py:letters", "stop_likelihood=false", "dpo.batch_size=2", "dpo.checkpoint_every=1",
+    ),
     "study": (
         "study", "frontier", "prompts=prompts.txt", "eval_prompts=others.txt", "reward=rewards.py:letters",
         "max_new_tokens=4", "evaluation.times=1", "evaluation.samples=1", "evaluation.reference_samples=16",
@@ -49,7 +58,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "few.times=1",
     ),
 }  # fmt: skip
-KILLS = {"dpo": 10, "ppo_gt": 10, "online_rlhf": 5, "study": 3, "noise": 3}
+KILLS = {"dpo": 10, "ppo_gt": 10, "online_rlhf": 5, "iterative": 5, "spin": 5, "study": 3, "noise": 3}
 
 
 def again(kind: str) -> tuple[str, ...]:
@@ -89,6 +98,8 @@ def inputs(tmp_path: Path, preference_file: Path) -> None:
     assert preference_file.parent == tmp_path
     names = ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hal")
     (tmp_path / "prompts.txt").write_text("".join(f"{name} went.\n" for name in names))
+    rows = [{"prompt": f"{name} went", "completion": f" to {name[0]}."} for name in names]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "others.txt").write_text("Ida came.\nJoe won.\nKim left.\nLea ran.\n")
     (tmp_path / "rewards.py").write_text(REWARDS)
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from penchant.models.reward import LearnedReward, load_reward_model
     from penchant.models.settings import LoRA, ModelConfig
     from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
-    from penchant.rounds import Iterative, OnlineRLHF
+    from penchant.rounds import SPIN, Iterative, OnlineRLHF
     from penchant.runs.load_run import load_run
     from penchant.studies.report import report
     from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
@@ -68,6 +68,7 @@ _LATER = {
     "ModelConfig": "penchant.models.settings",
     "Iterative": "penchant.rounds",
     "OnlineRLHF": "penchant.rounds",
+    "SPIN": "penchant.rounds",
     "PPO": "penchant.methods",
     "PPOGT": "penchant.methods",
     "RLOO": "penchant.methods",
@@ -123,6 +124,7 @@ __all__ = [
     "PPOGT",
     "RLOO",
     "SFT",
+    "SPIN",
     "BestOfN",
     "Comparison",
     "Image",

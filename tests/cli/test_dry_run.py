@@ -27,8 +27,9 @@ SETTINGS = {
     "grpo": ("reward=vader", "prompts_per_step=2", "steps=5"),
     "online_rlhf": ("rounds=3", "out=new"),
     "iterative": ("rounds=3", "out=new", "reward=vader"),
+    "spin": ("rounds=3", "out=new"),
 }
-FILES = {"sft": "answers.jsonl", "kto": "labels.jsonl"} | dict.fromkeys(
+FILES = {"sft": "answers.jsonl", "spin": "answers.jsonl", "kto": "labels.jsonl"} | dict.fromkeys(
     ("ppo", "ppo_gt", "rloo", "grpo", "online_rlhf", "iterative"), "prompts.txt"
 )
 

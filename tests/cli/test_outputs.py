@@ -36,6 +36,7 @@ FILES = {
 """Commands that write a file, by name."""
 FOLDERS = {
     "train sft": "train sft model=penchant-0.5m data=answers.jsonl -o {out}",
+    "train spin": "train spin model=penchant-0.5m data=answers.jsonl -o {out}",
     "train iterative": "train iterative model=penchant-0.5m data=prompts.txt reward=vader -o {out}",
     "train online_rlhf": "train online_rlhf model=penchant-0.5m data=prompts.txt -o {out}",
     "weak train": "weak train data=prefs.jsonl student=tfidf -o {out}",

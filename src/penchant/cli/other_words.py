@@ -17,6 +17,8 @@ COMMAND_FORMS = {
     "online-rlhf": "train online_rlhf",
     "rlhf": "train online_rlhf",
     "iterative": "train iterative",
+    "spin": "train spin",
+    "self-play": "train spin",
     "online-dpo": "train iterative",
     "reward": "train reward_model",
     # what other programs call a command
@@ -64,6 +66,7 @@ METHOD_FORMS = {
     "rlhf": "online_rlhf",
     "online_dpo": "iterative",
     "iterative_dpo": "iterative",
+    "self_play": "spin",
     "finetune": "sft",
 }
 """By a word that is no method, what is typed for it behind `train`. """

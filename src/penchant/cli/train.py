@@ -24,6 +24,7 @@ TRAINABLE = {
     **{module.rpartition(".")[2]: f"{module}:{name}" for name, module in CLASSES.items()},
     "online_rlhf": "penchant.rounds.online_rlhf:OnlineRLHF",
     "iterative": "penchant.rounds.iterative:Iterative",
+    "spin": "penchant.rounds.spin:SPIN",
 }
 """Where the settings of each method are, `module:CLASS`."""
 INTERRUPTED = 130
@@ -40,6 +41,7 @@ EXAMPLES = {
     "grpo": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/grpo",
     "online_rlhf": "model=penchant-0.5m data=prompts.txt out=runs/online",
     "iterative": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/iterative",
+    "spin": "model=penchant-0.5m data=answers.jsonl out=runs/spin",
 }
 MAIN_SETTINGS = (
     *("model", "data", "reward", "labeller", "out", "loss", "loss.beta", "optimizer.learning_rate"),

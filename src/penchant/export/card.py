@@ -119,6 +119,7 @@ METHOD_NAMES: Mapping[str, str] = {
     "rloo": "REINFORCE Leave-One-Out (RLOO)",
     "grpo": "Group Relative Policy Optimization (GRPO)",
     "online_rlhf": "online RLHF, reward model and policy in turns",
+    "spin": "self-play fine-tuning (SPIN)",
     "iterative": "iterative preference learning on its own samples",
 }
 

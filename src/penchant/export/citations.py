@@ -71,6 +71,13 @@ RLOO = Paper(
     "Ahmadian, Arash and others",
     2024,
 )
+SPIN = Paper(
+    "chen2024spin",
+    "2401.01335",
+    "Self-Play Fine-Tuning Converts Weak Language Models to Strong Language Models",
+    "Chen, Zixiang and others",
+    2024,
+)
 ITERATIVE = Paper(
     "xiong2024iterative",
     "2312.11456",
@@ -263,6 +270,7 @@ METHODS: Mapping[str, tuple[Paper, ...]] = {
     "grpo": (GRPO,),
     "online_rlhf": (ZIEGLER, PPO),
     "iterative": (ITERATIVE, DPO),
+    "spin": (SPIN, DPO),
 }
 """By a method's name."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from penchant.config import Config
 from penchant.rounds.iterative import Iterative
 from penchant.rounds.online_rlhf import OnlineRLHF
+from penchant.rounds.spin import SPIN
 
-ROUNDS: dict[str, type[Config]] = {config.method: config for config in (OnlineRLHF, Iterative)}
+ROUNDS: dict[str, type[Config]] = {config.method: config for config in (OnlineRLHF, Iterative, SPIN)}
 
-__all__ = ["ROUNDS", "Iterative", "OnlineRLHF"]
+__all__ = ["ROUNDS", "SPIN", "Iterative", "OnlineRLHF"]

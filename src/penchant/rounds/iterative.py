@@ -7,7 +7,6 @@ and trains the policy on the comparisons by a loss of `penchant train dpo`. One 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -21,10 +20,8 @@ from penchant.session.objects import CodeName
 from penchant.types import PromptGroup, RunResult
 
 if TYPE_CHECKING:
-    from penchant.judges.contract import Judge
-    from penchant.rewards import Reward
-    from penchant.rounds.pairs import Compared
     from penchant.rounds.pipeline import Round, RoundEnd
+    from penchant.rounds.supervisor import Supervisor
     from penchant.runs.run_lines import Row
 
 _SET_BY_PIPELINE = ("model", "data", "out", "seed", "reference")
@@ -114,12 +111,18 @@ def run(config: Iterative, *, resume: bool = False) -> RunResult:
         RunError: a stage had to stop; what was done before it stays.
     """
     from penchant.data.load import load_prompts
+    from penchant.data.options import ReadKeywords
     from penchant.rounds.pipeline import run_rounds
     from penchant.rounds.sides import digest_inputs, split_sides
+    from penchant.rounds.supervisor import Supervisor
 
-    supervisor = _Supervisor(config)
-    sides = split_sides(config, load_prompts(config.data.path, **config.data.reading), load_prompts)
-    inputs = digest_inputs(config, sides) | supervisor.digests()
+    supervisor = Supervisor(config.reward, config.judge, config.model.device, config.path, config.orders)
+    # rewards may read columns of the rows, and which of them is known only once they are loaded
+    reading: ReadKeywords = {**config.data.reading, "keep_columns": True}
+    rows = load_prompts(config.data.path, **reading)
+    # held-out prompts are sampled to measure the policy, and never to learn from
+    sides = split_sides(config, rows, load_prompts)
+    inputs = digest_inputs(config, sides) | supervisor.check_rows(rows)
 
     def play(current_round: Round) -> RoundEnd:
         return _play(config, current_round, supervisor)
@@ -127,84 +130,27 @@ def run(config: Iterative, *, resume: bool = False) -> RunResult:
     return run_rounds(config, sides, inputs, play, resume=resume)
 
 
-class _Supervisor:
-    """The reward or the judge of all rounds, loaded once.
-
-    Args:
-        config: names it.
-
-    Raises:
-        InputError: there is no such reward.
-    """
-
-    def __init__(self, config: Iterative) -> None:
-        from penchant.rewards.names import check_reward
-
-        self.config = config
-        # before anything is sampled
-        if config.reward:
-            check_reward(config.reward)
-
-    @cached_property
-    def reward(self) -> Reward:
-        """The reward, loaded at its first use."""
-        from penchant.rewards import load_reward
-
-        assert self.config.reward
-        return load_reward(self.config.reward, device=self.config.model.device)
-
-    @cached_property
-    def judge(self) -> Judge:
-        """The judge, made at its first use."""
-        from penchant.judges.load import make_judge
-
-        assert self.config.judge is not None
-        return make_judge(self.config.judge)
-
-    def digests(self) -> dict[str, str]:
-        """Return the digest of what compares, by the name that messages call it."""
-        from penchant.judges.contract import digest
-        from penchant.runs.input_digests import reward_digest
-
-        if self.config.reward:
-            return {"the reward": reward_digest(self.config.reward, loaded=False)}
-        return {"the judge": digest(self.judge.identity)[:32]}
-
-    def compare(self, groups: Sequence[PromptGroup]) -> Compared:
-        """Compare samples as the settings say.
-
-        Raises:
-            InputError, RunError: as the reward, or the judge and its store.
-        """
-        from penchant.judges.store import VerdictStore
-        from penchant.rewards import score_groups
-        from penchant.rounds import pairs
-
-        config = self.config
-        groups = pairs.without_cut_samples(groups) if config.cut_samples == "drop" else list(groups)
-        groups = [group for group in groups if group.responses]
-        if config.judge is None:
-            scored = pairs.with_cut_penalty(score_groups(groups, self.reward), config.cut_penalty)
-            return pairs.compare_scored(scored, config.pairs)
-        with VerdictStore(config.path / "judgments.sqlite") as store:
-            return pairs.compare_judged(groups, config.pairs, self.judge, orders=config.orders, store=store)
-
-
-def _play(config: Iterative, current_round: Round, supervisor: _Supervisor) -> RoundEnd:
+def _play(config: Iterative, current_round: Round, supervisor: Supervisor) -> RoundEnd:
     """Sample, compare, train."""
-    from penchant.rounds.pairs import count_samples
+    from penchant.rounds.pairs import count_samples, without_cut_samples
     from penchant.rounds.pipeline import RoundEnd
     from penchant.rounds.samples import draw_samples
 
+    sides = current_round.sides
+
     def draw() -> list[PromptGroup]:
-        prompts = [group.prompt for group in current_round.sides.train]
+        prompts = [group.prompt for group in sides.train]
         return draw_samples(
             current_round, prompts, n=config.samples_per_prompt, temperature=config.temperature, purpose="iterative"
         )
 
+    def kept_samples() -> list[PromptGroup]:
+        groups = without_cut_samples(samples) if config.cut_samples == "drop" else samples
+        return [group for group in groups if group.responses]
+
     def compare() -> list[PromptGroup]:
         with current_round.clock.part("comparing"):
-            compared = supervisor.compare(samples)
+            compared = supervisor.compare(kept_samples(), sides.train, config.pairs, cut_penalty=config.cut_penalty)
         counts = count_samples(samples, compared)
         current_round.numbers("samples.json", lambda: {"samples": counts.to_row(), "nothing_to_learn": counts.reason()})
         return compared.groups
@@ -213,6 +159,7 @@ def _play(config: Iterative, current_round: Round, supervisor: _Supervisor) -> R
     decided_groups = [group for group in current_round.groups("compared.jsonl", compare) if group.comparisons]
     sample_row = current_round.numbers("samples.json", dict)
     row: Row = {"samples": sample_row.get("samples")}
+    # no reason to stop: the next round draws others
     if not decided_groups:
         reason = str(sample_row.get("nothing_to_learn"))
         current_round.warn(f"no pair has a difference ({reason}): nothing was trained on")

@@ -163,7 +163,9 @@ def compare_judged(
     Raises:
         InputError, RunError: as the judge and the store.
     """
+    # every call of a judge costs: texts that stand twice are asked about once
     groups = [_texts_once(group) for group in groups]
+    # all pairs of all prompts at once: a judge may make many calls at a time
     index_pairs = [
         (number, pair) for number, group in enumerate(groups) for pair in combinations(range(len(group.responses)), 2)
     ]
@@ -194,6 +196,7 @@ def compare_judged(
 
 def _texts_once(group: PromptGroup) -> PromptGroup:
     """Return a group with each text once: a judge sees no tokens, so that others of the same text are the same."""
+    # in the order of their first appearance, so that a resumed round asks the same questions
     first: dict[str, Response] = {}
     for response in group.responses:
         text = shown_text(response, thoughts=False)

@@ -81,6 +81,7 @@ class Round:
         from penchant.data.write import write_groups
 
         file = self.folder / name
+        # the digest comes after the file: what a kill left half-made is made again
         if not self.is_done(name):
             write_groups(make(), file)
             self.mark_done(name)

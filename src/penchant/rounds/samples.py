@@ -45,6 +45,7 @@ def draw_samples(
     with current_round.clock.part(SAMPLING):
         with timed_part("loading"):
             policy = load_policy(model or config.policy_before(current_round.number), rendering=config.data.rendering)
+        # a prompt without room would refuse all others with it
         fitting = [prompt for prompt in prompts if policy.has_room(prompt, config.max_new_tokens)]
         sampling = Sampling(
             n,

@@ -77,7 +77,11 @@ class RoundsConfig(Config):
 
     def frozen_start(self) -> FrozenModel:
         """Return the policy's start as the reference of a later round."""
-        model = self.model
+        return self.frozen_before(0)
+
+    def frozen_before(self, number: int) -> FrozenModel:
+        """Return the policy that a round begins with as a reference."""
+        model = self.policy_before(number)
         return FrozenModel(name=model.name, dtype=model.dtype, trust_remote_code=model.trust_remote_code)
 
 
@@ -96,6 +100,7 @@ def check_stages(
     Raises:
         ValueError: a setting that is not the user's to set, or one that a stage refuses.
     """
+    # by name: the stage itself would say no more than that a setting was given twice
     for name, keys in reserved.items():
         if clashes := sorted(set(keys) & set(settings[name])):
             raise ValueError(f"`{name}.{clashes[0]}` is the pipeline's to set: leave it out")

@@ -21,6 +21,7 @@ LABELS = {
     "grpo": "GRPO",
     "online_rlhf": "Online RLHF",
     "iterative": "Iterative preference learning",
+    "spin": "SPIN",
 }
 TASKS = {
     "sft": "imitate responses",
@@ -34,6 +35,7 @@ TASKS = {
     "rloo": "raise a reward",
     "grpo": "raise a reward",
     "online_rlhf": "raise a reward that is learned anew in rounds",
+    "spin": "prefer real answers to those that it gave itself, in iterations",
     "iterative": "prefer the better ones of its own samples, drawn anew in rounds",
 }
 MOST_LISTED = 4  # names in a line; more are counted
