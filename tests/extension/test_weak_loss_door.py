@@ -17,8 +17,8 @@ from penchant.losses.weak_settings import Confidence, CustomWeakLoss
 from penchant.studies.weak_to_strong.grid import weak_grid
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.weak import train as weak_train_module
-from penchant.weak.classifiers.fine_tune import FineTuneConfig
 from penchant.weak.classifiers.probe_fit import fit_probes
+from penchant.weak.classifiers.training_folder import FineTuneConfig
 from penchant.weak.labels import loss_labels
 
 LOSS = """

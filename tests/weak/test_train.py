@@ -281,12 +281,25 @@ def _interrupt(*_: Any, **__: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize(
+    ("early_stopping", "algorithm"),
+    [
+        (False, {"name": "supervised"}),
+        (True, {"name": "supervised"}),
+        (False, {"name": "divide_mix", "warm_up": 1, "weight": 5.0}),
+    ],
+)
 def test_a_killed_student_is_resumed_to_the_same_bits(
-    weak: str, tmp_path: Path, stories: str, monkeypatch: pytest.MonkeyPatch, *, early_stopping: bool
+    weak: str,
+    tmp_path: Path,
+    stories: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    early_stopping: bool,
+    algorithm: dict[str, Any],
 ) -> None:
     training = {"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, "early_stopping": early_stopping}
-    student = {"name": "lm", "model": stories, "device": "cpu", "training": training}
+    student = {"name": "lm", "model": stories, "device": "cpu", "training": training, "algorithm": algorithm}
     configs = [pt.WeakTrain(data=weak, student=student, out=str(tmp_path / name)) for name in ("whole", "killed")]
     whole = pt.weak_train(configs[0])
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY_S", -1.0)
@@ -299,7 +312,11 @@ def test_a_killed_student_is_resumed_to_the_same_bits(
     resumed = pt.weak_train(configs[1], resume=True)
     assert not (resumed.path / "training").exists()
     assert {**resumed.metrics, "seconds": 0} == {**whole.metrics, "seconds": 0}
-    for name in ("predictions.jsonl", "classifier/head.safetensors", "classifier/model/model.safetensors"):
+    names = ["predictions.jsonl", "classifier/head.safetensors", "classifier/model/model.safetensors"]
+    if algorithm["name"] == "divide_mix":
+        names += ["classifier/twin-head.safetensors", "classifier/twin/model.safetensors"]
+        assert whole.metrics["unlabeled"]["report"]["division"]["count"] > 0
+    for name in names:
         assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes()
 
 

@@ -18,13 +18,10 @@ from penchant.session.objects import CodeName, shown_name
 from penchant.weak.augmentation.settings import Augmentation, Cutout, RandAugment, Shift, Views
 from penchant.weak.semi_supervised.settings import (
     AnyAlgorithm,
-    FixMatch,
-    MeanTeacher,
+    ConfidentLearning,
     OuterAlgorithm,
     SelfTraining,
     Supervised,
-    TextAlgorithm,
-    Uda,
 )
 
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -211,7 +208,7 @@ class LanguageModel(Config):
     """Run Python code that comes with the model. Only for a source that you trust as much as your own code."""
     longest: Annotated[int, Field(ge=8, le=1_000_000)] = 256
     """Tokens of a text that are read."""
-    algorithm: TextAlgorithm = Supervised()
+    algorithm: AnyAlgorithm = Supervised()
     """What is made of the labels, and of rows without them."""
     confident_share: Annotated[float | None, Field(gt=0, le=1)] = None
     """Of each class, keep the labels that their supervisor is surest of, this share of them and all that are certain;
@@ -235,8 +232,8 @@ class LanguageModel(Config):
 
     @property
     def learns_from_unlabeled(self) -> bool:
-        """Whether its steps have rows without labels too; what trains it several times is made around it."""
-        return isinstance(self.algorithm, MeanTeacher | FixMatch | Uda)
+        """Whether its steps may have rows without labels too; what trains it several times is made around it."""
+        return not isinstance(self.algorithm, Supervised | SelfTraining | ConfidentLearning)
 
     @property
     def stops_early(self) -> bool:

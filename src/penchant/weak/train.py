@@ -28,6 +28,7 @@ from penchant.train.setup import ended_run
 from penchant.typed_json import JsonObject, to_object
 from penchant.types import RunResult
 from penchant.weak.augmentation.settings import OWN_AUGMENTATIONS, BackTranslation, OwnAugmentation
+from penchant.weak.classifiers.language_model import LanguageModelClassifier
 from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.classifiers.probe import ProbeClassifier
 from penchant.weak.classifiers.registry import make_classifier
@@ -162,7 +163,7 @@ def weak_train(config: WeakTrain, *, resume: bool = False) -> RunResult:
     student = make_classifier(
         config.student, names=rows.learn.names, loss=config.loss, seed=config.seed, folder=training
     )
-    if rows.test is not None and isinstance(student, MlpClassifier):
+    if rows.test is not None and isinstance(student, MlpClassifier | LanguageModelClassifier):
         refuse_known_rows(student.vectors, rows.test.inputs)
     folder.open()
     try:
@@ -213,8 +214,7 @@ def _check_unchanged(folder: RunFolder, config: WeakTrain, record: JsonObject) -
     """
     if before := recorded_inputs(folder.path):  # a run that was killed before it was written began with nothing
         refuse_changed(folder.path, before, record["inputs"])
-    tuned = isinstance(config.student, LanguageModel) and config.student.training is not None
-    if not tuned or (isinstance(config.student, LanguageModel) and config.student.learns_from_unlabeled):
+    if not (isinstance(config.student, LanguageModel) and config.student.training is not None):
         log.warning("%s keeps no checkpoints: it starts from the beginning", config.student.label)
 
 
@@ -229,7 +229,7 @@ def _record(config: WeakTrain, rows: TrainingRows) -> JsonObject:
         inputs["the model"] = model_content(config.student.model)
     if isinstance(config.student, OwnClassifier):
         inputs[f"the code of {config.student.label}"] = OWN_CLASSIFIERS.content(config.student.factory)
-    if isinstance(config.student, Mlp | Cnn) and isinstance(config.student.algorithm, LabelVectors):
+    if isinstance(config.student, Mlp | Cnn | LanguageModel) and isinstance(config.student.algorithm, LabelVectors):
         for vector in config.student.algorithm.vectors:
             inputs[f"the classifier {shown_name(vector)}"] = vector_content(vector)
         for name in config.student.algorithm.properties:

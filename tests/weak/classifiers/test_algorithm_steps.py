@@ -239,6 +239,74 @@ def test_the_surest_labels_are_kept_and_every_row_counts_as_one_without(stories:
     np.testing.assert_allclose(load_classifier(tmp_path).predict_proba(TEXTS), made.predict_proba(TEXTS), atol=1e-5)
 
 
+class Length:
+    """An attribute: whether a text has many letters; at most so sure."""
+
+    learned_marks: frozenset[str] = frozenset()
+
+    def __init__(self, sureness: float = 0.95) -> None:
+        self.sureness = sureness
+
+    def predict_proba(self, examples: Any) -> Any:
+        sure = self.sureness
+        return np.array([[sure, 1 - sure] if len(str(text)) < 20 else [1 - sure, sure] for text in examples])
+
+
+def _fit_vectors(model: str, algorithm: dict[str, Any], **changes: Any) -> LanguageModelClassifier:
+    settings = _settings(model, algorithm={"unlabeled_ratio": 2, **algorithm}, **changes)
+    vectors = [Length(), Length(0.8)]
+    return LanguageModelClassifier(settings, seed=5, vectors=vectors).fit(TEXTS, LABELS, unlabeled=UNLABELED_TEXTS)
+
+
+VECTORS = {"name": "label_vectors", "threshold": 0.5}
+NO_WEIGHT = {**VECTORS, "weight": 0.0, "supervisor_weight": 0.0}
+
+
+def _task_weights(made: LanguageModelClassifier) -> Tensor:
+    assert isinstance(made.reading, HeadReading)
+    parts = [*made.reading.policy.model.parameters(), *made.reading.linear.parameters()]
+    return torch.cat([part.detach().flatten() for part in parts])
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, pytest.param({"lora": {"rank": 2, "dropout": 0.2}}, marks=pytest.mark.slow)], ids=["all", "LoRA"]
+)
+def test_label_vectors_at_weight_zero_are_plain_fine_tuning_to_the_bit(
+    stories: str, budget: int, changes: dict[str, Any]
+) -> None:
+    """The heads of attributes start from zeros, and their gradients are clipped apart."""
+    made = _fit_vectors(stories, NO_WEIGHT, **changes)
+    assert torch.equal(_task_weights(made), _weights(_fit(stories, **changes)))
+    assert made.report is not None
+
+
+@pytest.mark.slow
+def test_heads_of_attributes_share_the_trunk_and_learn_their_classifiers(stories: str, tmp_path: Path) -> None:
+    cases = [VECTORS, {**VECTORS, "shuffle": True}, {**VECTORS, "supervisor_weight": 0.0}, NO_WEIGHT]
+    made = [_fit_vectors(stories, algorithm) for algorithm in cases]
+    for number, network in enumerate(made):
+        for other in made[:number]:
+            assert not torch.allclose(_task_weights(network), _task_weights(other), atol=1e-5)
+    reading = made[0].reading
+    assert isinstance(reading, HeadReading)
+    with torch.no_grad():
+        every_logit = reading.every_logit(reading.encode(UNLABELED_TEXTS))
+    lengths = Length().predict_proba(UNLABELED_TEXTS).argmax(-1)
+    assert (every_logit[:, 2:4].argmax(-1).numpy() == lengths).mean() > 0.8
+    # the task's head alone predicts, and is kept
+    made[0].save(tmp_path)
+    np.testing.assert_allclose(load_classifier(tmp_path).predict_proba(TEXTS), made[0].predict_proba(TEXTS), atol=1e-5)
+
+
+def test_without_vectors_it_is_fixmatch_to_the_bit(stories: str) -> None:
+    settings = _settings(stories, algorithm={**VECTORS, "unlabeled_ratio": 2})
+    made = LanguageModelClassifier(settings, seed=5).fit(TEXTS, LABELS, unlabeled=UNLABELED_TEXTS)
+    threshold = {"name": "fixed", "threshold": 0.5}
+    fixmatch = _fit(stories, algorithm={"name": "fixmatch", "threshold": threshold, "unlabeled_ratio": 2})
+    assert torch.equal(_weights(made), _weights(fixmatch))
+    assert made.report == fixmatch.report
+
+
 def test_the_control_sees_labelled_rows_in_the_weak_view_too(stories: str) -> None:
     views = {"weak": [{"name": "word_dropout", "share": 0.4}]}
     control, other = _fit(stories, views=views), _fit(stories, views={**views, **WORDS}, algorithm=NONE)
@@ -270,5 +338,5 @@ def test_what_it_cannot_learn_from_is_refused(stories: str) -> None:
     for changes in ({"reading": {"name": "words"}}, {"training": None, "reading": {"name": "words"}}):
         with pytest.raises(InputError, match="trains a model with a head"):
             LanguageModel(**{"model": stories, "algorithm": "fixmatch", **changes})
-    with pytest.raises(InputError, match="divide_mix"):
-        LanguageModel(model=stories, algorithm="divide_mix")
+    with pytest.raises(InputError, match="a warm-up of 3 epochs of 8 rows takes 9 steps, and training has 6"):
+        _fit(stories, algorithm="divide_mix")

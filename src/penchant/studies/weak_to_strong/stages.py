@@ -51,7 +51,6 @@ from penchant.typed_json import to_object
 from penchant.types import LabeledExample
 from penchant.weak.classifiers.activations import Activations
 from penchant.weak.classifiers.features import activations, depth_of, layer_of
-from penchant.weak.classifiers.mlp import MlpClassifier
 from penchant.weak.classifiers.probe_fit import fit_probes
 from penchant.weak.classifiers.readers import load_reader
 from penchant.weak.classifiers.registry import make_classifier
@@ -301,8 +300,8 @@ def classifier_of(
         spec = spec.replace(model=model_of(job), training=training)
     elif isinstance(spec, Mlp):
         spec = spec.replace(model=model_of(job), steps=times_as_long * spec.steps)
-        if isinstance(spec.algorithm, LabelVectors):
-            spec = spec.replace(algorithm=from_content(spec.algorithm, job.inputs))
+    if isinstance(spec, Mlp | LanguageModel) and isinstance(spec.algorithm, LabelVectors):
+        spec = spec.replace(algorithm=from_content(spec.algorithm, job.inputs))
     classifier = make_classifier(
         spec,
         names=settings.task.names,
@@ -310,9 +309,10 @@ def classifier_of(
         seed=settings.seed,
         activations=[job.needs["features"]] if "features" in job.needs else [],
     )
-    if isinstance(classifier, MlpClassifier) and classifier.vectors:
+    # by name: an import of every kind of student would make all stages depend on the code of each
+    if vectors := getattr(classifier, "vectors", ()):
         # one that knows the task's truth would hand it on to the student
-        refuse_known_rows(classifier.vectors, [example.classifier_input for part in read_rows(job) for example in part])
+        refuse_known_rows(vectors, [example.classifier_input for part in read_rows(job) for example in part])
     return classifier
 
 

@@ -192,15 +192,11 @@ class TaskStages:
         _refuse_slow_augmentations(spec)
         if isinstance(spec, LanguageModel):
             needs = {"rows": self.rows, **self._start(network_of(spec), tuned)}
-            return spec.replace(model=model_content(spec.model)), {"model": absolute(spec.model)}, needs
+            return *_network_by_content(spec), needs
         if isinstance(spec, Mlp):
-            network = spec.replace(model=model_content(spec.model))
-            if isinstance(spec.algorithm, LabelVectors):
-                # what lies in the folders stands in the settings, and where they lie among the inputs
-                network = network.replace(algorithm=as_content(spec.algorithm))
             # activations as probes have them, so that a text is read once for all students
             needs = {"rows": self.rows, "features": self.activations[read_by(spec, tuned)]}
-            return network, {"model": absolute(spec.model), **vector_paths([spec.algorithm])}, needs
+            return *_network_by_content(spec), needs
         if isinstance(spec, LabelsFile):
             content = data_content(spec.path)
             return spec.replace(path=content), {"labels": absolute(spec.path)}, {"rows": self.rows}
@@ -266,6 +262,15 @@ class TaskStages:
             task=self.classes, classifier=classifier, loss=CrossEntropy(), truth="all", templates=(), seed=seed
         )
         return self.stage("student", ["prompted", network.name, f"seed {seed}"], settings, inputs, needs, seed)
+
+
+def _network_by_content(spec: Mlp | LanguageModel) -> tuple[Mlp | LanguageModel, dict[str, str]]:
+    """Return a student whose settings hold the content of its model and vectors, and where these lie."""
+    network: Mlp | LanguageModel = spec.replace(model=model_content(spec.model))
+    if isinstance(spec.algorithm, LabelVectors):
+        # what lies in the folders stands in the settings, and where they lie among the inputs
+        network = network.replace(algorithm=as_content(spec.algorithm))
+    return network, {"model": absolute(spec.model), **vector_paths([spec.algorithm])}
 
 
 def vector_paths(algorithms: Sequence[AnyAlgorithm]) -> dict[str, str]:

@@ -9,7 +9,6 @@ these need several forward passes and the loss looks at predictions, the logits 
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import time
@@ -18,31 +17,26 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from penchant.data.settings import PromptsConfig
-from penchant.digests import DamagedFile, check_files, read_sums
 from penchant.engine.attention import evaluating
-from penchant.errors import RunError, RunMismatchError
-from penchant.files import recover_folder, remove
+from penchant.errors import RunError
 from penchant.losses import weak
-from penchant.losses.weak_settings import OWN_WEAK_LOSSES, CrossEntropy, CustomWeakLoss, Filtered, WeakLoss
+from penchant.losses.weak_settings import CrossEntropy, Filtered, WeakLoss
 from penchant.models.settings import ModelConfig
-from penchant.runs.input_digests import ModelIdentity
-from penchant.runs.run_folder import RunFolder
 from penchant.runs.run_lines import Row
 from penchant.train.loop import Evaluated, RunContext, Step, drive
 from penchant.train.optimizer import clip, make_optimizer, schedule, set_rate
-from penchant.train.settings import AdamW, Cosine, EvaluateHeldOut, RunConfig
 from penchant.train.setup import accelerator_for
-from penchant.weak.classifiers.algorithm_steps import AlgorithmSteps
+from penchant.weak.classifiers.algorithm_steps import AlgorithmProgress, AlgorithmSteps
 from penchant.weak.classifiers.looks import Look, LookRecord
-from penchant.weak.classifiers.reading import EncodedRow, Reading
+from penchant.weak.classifiers.reading import EncodedRow, HeadReading, Reading
+from penchant.weak.classifiers.text_network import weights_in_place
+from penchant.weak.classifiers.training_folder import FineTuneConfig, config_of, digest_of, identified, run_folder
 from penchant.weak.contract import Example
 from penchant.weak.settings import Training
 from penchant.weak.targets import target_at, weak_targets
@@ -50,20 +44,6 @@ from penchant.weak.targets import target_at, weak_targets
 log = logging.getLogger("penchant.weak")
 
 Watch = Callable[[float, float | None], object]
-LOOKS = 4  # an epoch
-
-
-class FineTuneConfig(RunConfig):
-    """Settings of one fine-tuning for the loop; equal settings mean that a folder holds the same training."""
-
-    method: ClassVar[str] = "fine_tune"
-
-    start: str = ""
-    """Digest of the weights that it starts from, and of the code of a user's loss."""
-    loss: WeakLoss = CrossEntropy()
-    """On the labels."""
-    training: Training = Training()
-    """How it trains."""
 
 
 @dataclass(kw_only=True)
@@ -97,9 +77,29 @@ class FineTuning(RunContext):
         return [weight for weight in self.policy.model.parameters() if weight.requires_grad]
 
     @property
+    def twin(self) -> list[nn.Parameter]:
+        """The weights of a second network, where two are trained, in the order of the first's."""
+        return [] if self.algorithm is None else self.algorithm.twin
+
+    @property
     def trained(self) -> list[Tensor]:
-        """All weights that train, the head's last."""
-        return [*self.weights, *self.reading.head]
+        """All weights that train, the head's behind the network's, and a second network's last."""
+        return [*self.weights, *self.reading.head, *self.twin]
+
+    @property
+    def clipped_together(self) -> list[list[Tensor]]:
+        """Weights whose gradients are clipped by one norm: each network's, and those of heads of attributes apart."""
+        # so that a network trains beside its twin, or with further heads, as it would alone
+        network, heads = self.weights, self.reading.head
+        task_heads = heads[: len(heads) - self.attribute_weight_count]
+        others = [heads[len(task_heads) :], list[Tensor](self.twin)]
+        return [[*network, *task_heads], *(part for part in others if part)]
+
+    @property
+    def attribute_weight_count(self) -> int:
+        """How many tensors the heads of attributes have."""
+        attributes = self.reading.attributes if isinstance(self.reading, HeadReading) else []
+        return sum(len(list(head.parameters())) for head in attributes)
 
 
 def fine_tune(
@@ -131,8 +131,7 @@ def fine_tune(
         folder: where checkpoints go, every ten minutes and when the training is interrupted. If it has one of this
             very training, that is resumed to the same bits. The caller removes it when the result is safe.
         model: how the network was loaded, by which a resumed training must be the same; its name if not given.
-        algorithm: what learns from rows without labels beside the labels, on the same examples first; without `folder`,
-            for its averages are in no checkpoint.
+        algorithm: what learns from rows without labels beside the labels, on the same examples first.
 
     Raises:
         RunError: a loss or gradient that is not finite.
@@ -142,22 +141,23 @@ def fine_tune(
     # what does not change from step to step is computed once: hard labels, the share of each class, rows left out
     start = weak_targets(loss, targets.float(), weights)
     encoded_validation = None if validation is None else (reading.encode(validation[0]), validation[1].float())
-    batches = _batches(np.flatnonzero(start.counts.numpy()), settings, seed)
+    batches_of = partial(_batches, np.flatnonzero(start.counts.numpy()), settings)
+    batches = batches_of(seed)
     if algorithm is not None:
-        assert folder is None  # a checkpoint would lack averages and masks
-        algorithm.begin(batches)
-    config = _config(model or ModelConfig(name=reading.policy.name), loss, settings, seed, len(batches))
+        algorithm.begin(batches_of)
+    config = config_of(model or ModelConfig(name=reading.policy.name), loss, settings, seed, len(batches))
     if folder is not None:
         given_weights = () if weights is None else (weights,)
-        config = _identified(config, reading, _digest(rows, targets, *given_weights, *(encoded_validation or ())))
+        config = identified(config, reading, digest_of(rows, targets, *given_weights, *(encoded_validation or ())))
+        config = config if algorithm is None else config.replace(algorithm=algorithm.digest)
     record = LookRecord()
     run = FineTuning(
         config=config,
         policy=reading.policy,
-        folder=_run_folder(folder, config),
+        folder=run_folder(folder, config),
         accelerator=accelerator_for(config, device),
         evaluate=None,
-        extra_modules={"head": nn.ParameterList(reading.head), "record": record},
+        extra_modules=_kept_beside(reading, record, algorithm),
         # the caller saves the student; a checkpoint here is for resuming alone
         saves_result=False,
         reading=reading,
@@ -174,12 +174,24 @@ def fine_tune(
     return _train(run)
 
 
+def _kept_beside(reading: Reading, record: LookRecord, algorithm: AlgorithmSteps | None) -> dict[str, nn.Module]:
+    """Return what a checkpoint holds beside the model, as modules."""
+    modules: dict[str, nn.Module] = {"head": nn.ParameterList(reading.head), "record": record}
+    if algorithm is None:
+        return modules
+    # averages, thresholds and orders: a resumed training goes on with those that it had
+    return modules | {"twin": nn.ParameterList(algorithm.twin), "algorithm": AlgorithmProgress(algorithm)}
+
+
 def _train(run: FineTuning) -> list[Look]:
     """Take the remaining steps, and put back the best weights where these were kept."""
     training, policy = run.config.training, run.policy
     # a head that starts from zero learns at a rate of its own; null is the paper's one rate for all
     rate = training.head_learning_rate or training.learning_rate
-    optimizer = make_optimizer(run.config.optimizer, run.weights, run.reading.head, rate)
+    own, heads = run.weights, run.reading.head
+    # a twin's weights in the groups of the first network's: AdamW moves each number by its own history
+    twins = run.twin[: len(own)], run.twin[len(own) :]
+    optimizer = make_optimizer(run.config.optimizer, [*own, *twins[0]], [*heads, *twins[1]], rate)
     factor = schedule(run.config.schedule, len(run.batches))
     run.evaluate = partial(_look, run)
     run.folder.open()
@@ -209,7 +221,7 @@ def _look(run: FineTuning, step: int, epoch: float) -> Evaluated:
     # by the weights that would predict, which of a Mean Teacher are an average
     with nullcontext() if run.algorithm is None else run.algorithm.predicting():
         # on the hard or soft labels as they are: the loss's own target would follow the student
-        misfit = None if run.validation is None else _loss(run.reading, *run.validation)
+        misfit = None if run.validation is None else _loss(run, *run.validation)
         watched = None if run.watch is None else run.watch(epoch, misfit)
         run.record.add(Look(epoch, misfit, watched), run.trained, keep_best=run.config.training.early_stopping)
     return Evaluated(line | {"validation_loss": misfit})
@@ -229,7 +241,7 @@ def _step(run: FineTuning, optimizer: torch.optim.Optimizer, factor: Callable[[i
         loss = _accumulate(run.reading, rows, run.labels[batch], run.counts[batch], target, run.config.loss)
     else:
         loss = run.algorithm.backward(number)
-    norm = clip(run.trained, settings.clip)
+    norm = torch.stack([clip(part, settings.clip).cpu() for part in run.clipped_together]).max()
     # before the step: weights that are not finite cannot be mended
     if not (math.isfinite(loss) and torch.isfinite(norm)):
         raise RunError(
@@ -266,66 +278,6 @@ def _batches(indices: NDArray[np.intp], settings: Training, seed: int) -> list[l
             for start in range(0, len(shuffled), settings.batch_size)
         ]
     return batches
-
-
-def _config(model: ModelConfig, loss: WeakLoss, settings: Training, seed: int, steps: int) -> FineTuneConfig:
-    """Return the settings for the loop. The examples lie in memory, so their path is `memory`."""
-    # a set: in a training with fewer steps than looks some coincide
-    looks = {math.ceil(steps * look / (LOOKS * settings.epochs)) for look in range(1, LOOKS * settings.epochs + 1)}
-    return FineTuneConfig(
-        model=model,
-        data=PromptsConfig(path="memory"),
-        seed=seed,
-        optimizer=AdamW(learning_rate=settings.learning_rate),
-        schedule=Cosine(),
-        clip=settings.clip,
-        precision="float32",  # the reading chooses the precision of its passes
-        evaluate=EvaluateHeldOut(at_steps=tuple(sorted(looks))),
-        loss=loss,
-        training=settings,
-    )
-
-
-def _identified(config: FineTuneConfig, reading: Reading, rows: str) -> FineTuneConfig:
-    """Return settings by which a later call knows whether a folder holds this training.
-
-    Args:
-        rows: digest of what is learned and looked at.
-    """
-    start = ModelIdentity.from_learner(reading.policy).digest
-    # the settings have the place of its code, which may be edited
-    if isinstance(config.loss, CustomWeakLoss):
-        start += f" {OWN_WEAK_LOSSES.content(config.loss.function)}"
-    return config.replace(start=start, data=PromptsConfig(path=rows))
-
-
-def _digest(*parts: object) -> str:
-    """Return a digest of encoded examples and targets."""
-    digest = hashlib.sha256()
-    for part in parts:
-        # in one dtype, so that the same targets have one digest however they came
-        content = part.double().numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode(errors="replace")
-        digest.update(hashlib.sha256(content).digest())
-    return digest.hexdigest()[:32]
-
-
-def _run_folder(folder: Path | None, config: FineTuneConfig) -> RunFolder:
-    """Return the training's folder: resumed where it holds the same training, undamaged, else emptied."""
-    if folder is None:
-        # nobody resumes: nothing is written, not even a line of metrics
-        return RunFolder(None, config, writes=False)
-    if (folder / "config.yaml").exists():
-        try:
-            saved = folder / "checkpoint"
-            # a kill in the middle of a checkpoint leaves the one before it under another name
-            recover_folder(saved)
-            check_files(saved, read_sums(saved) or ())
-            return RunFolder(str(folder), config, resume=True)
-        except (RunMismatchError, DamagedFile) as error:
-            log.warning("%s is thrown away and begun again: %s", folder, error)
-    # settings or data are others, or it is damaged: its steps would not lead to this student
-    remove(folder)
-    return RunFolder(str(folder), config)
 
 
 def _accumulate(
@@ -365,5 +317,15 @@ def _mean_one(counts: Tensor) -> Tensor:
     return counts / counts[counts > 0].mean()
 
 
-def _loss(reading: Reading, rows: Sequence[EncodedRow], targets: Tensor) -> float:
-    return float(weak.cross_entropy(all_logits(reading, rows), targets.cpu()).mean())
+def _loss(run: FineTuning, rows: Sequence[EncodedRow], targets: Tensor) -> float:
+    """Return the mean cross-entropy of what would be predicted: by two networks, of the mean of their probabilities."""
+    logits = all_logits(run.reading, rows)
+    if run.twin:
+        with weights_in_place([*run.weights, *run.reading.head], run.twin):
+            logits = mean_logps(logits, all_logits(run.reading, rows))
+    return float(weak.cross_entropy(logits, targets.cpu()).mean())
+
+
+def mean_logps(*logits: Tensor) -> Tensor:
+    """Return the logarithms of the mean of the networks' probabilities, shape (rows, classes)."""
+    return torch.stack([part.log_softmax(-1) for part in logits]).logsumexp(0) - math.log(len(logits))

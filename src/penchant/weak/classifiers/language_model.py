@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
+from torch import nn
 
 from penchant.digests import write_sums
 from penchant.errors import InputError
@@ -21,9 +23,11 @@ from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.classifiers.algorithm_steps import AlgorithmSteps, LearnedRows
-from penchant.weak.classifiers.fine_tune import Look, Watch, all_logits, fine_tune
+from penchant.weak.classifiers.fine_tune import Look, Watch, all_logits, fine_tune, mean_logps
 from penchant.weak.classifiers.reading import HeadReading, Reading
 from penchant.weak.classifiers.responses import RewardReading, Shot, WordsReading
+from penchant.weak.classifiers.text_network import weights_in_place
+from penchant.weak.classifiers.vectors import Vector
 from penchant.weak.contract import (
     FITTED_FIRST,
     Example,
@@ -42,11 +46,12 @@ from penchant.weak.contract import (
     width_of,
     write_kind,
 )
+from penchant.weak.semi_supervised.arms import TWIN_SEED
 from penchant.weak.semi_supervised.report import UnlabeledReport
-from penchant.weak.semi_supervised.settings import ConfidentLearning, SelfTraining
+from penchant.weak.semi_supervised.settings import ConfidentLearning, DivideMix, SelfTraining
 from penchant.weak.settings import LanguageModel, Training, Words
 
-HEAD = "head.safetensors"
+HEAD, TWIN = "head.safetensors", "twin"
 
 
 class LanguageModelClassifier:
@@ -59,11 +64,12 @@ class LanguageModelClassifier:
         names: of the classes, which label words default to.
         loss: on the targets. seed: fixes the order of examples, adapters' start, and which are shown as shots.
         watch: looks at the training, see `penchant.weak.classifiers.fine_tune.fine_tune`; what it saw is in `looks`.
-        folder: where the training keeps its checkpoints, and resumes from them; the caller removes it. What learns from
-            rows without labels keeps none.
+        folder: where the training keeps its checkpoints, and resumes from them; the caller removes it.
+        vectors: what says attributes of rows, for the algorithm `label_vectors`.
 
     Attributes:
         report: what the algorithm made of unlabelled rows; None where it uses none.
+        twin: weights of a second network, which predicts with the first, by the names of the first's; empty without.
     """
 
     def __init__(
@@ -75,8 +81,10 @@ class LanguageModelClassifier:
         seed: int = 0,
         watch: Watch | None = None,
         folder: Path | None = None,
+        vectors: Sequence[Vector] = (),
     ) -> None:
         self.settings, self.loss, self.seed = settings, loss or CrossEntropy(), seed
+        self.vectors, self.twin = tuple(vectors), dict[str, nn.Parameter]()
         self.watch, self.folder, self.looks = watch, folder, list[Look]()
         self.names = tuple(names) if names else None
         self.reading: Reading | None = None
@@ -113,14 +121,15 @@ class LanguageModelClassifier:
             checked_validation = texts, torch.as_tensor(as_probabilities(labels, len(texts), classes))
         if settings.stops_early and checked_validation is None:
             raise InputError("early stopping looks at validation labels: give fit a validation, or switch it off")
+        # where only some labels are kept the others' rows have lost theirs, and those that kept it have two views too
+        without_label = [*(examples if settings.confident_share else ()), *(unlabeled or ())]
+        learned_rows = self._learned_rows(examples, soft, None if weights is None else weighted.weights, without_label)
         torch.manual_seed(self.seed)  # the adapters' start
         shots = self._draw_shots(soft) if isinstance(settings.reading, Words) else []
         self.shots = [self._shot(examples[index], label, classes) for index, label in shots]
         # loaded anew at each `fit`, so that a second one does not go on from the first
-        self.reading = self._read(classes, options=bool(options))
-        # where only some labels are kept the others' rows have lost theirs, and those that kept it have two views too
-        without_label = [*(examples if settings.confident_share else ()), *(unlabeled or ())]
-        learned_rows = self._learned_rows(examples, soft, None if weights is None else weighted.weights, without_label)
+        attributes = [vector.shape[1] for vector in learned_rows.vectors]
+        self.twin, self.reading = {}, self._read(classes, options=bool(options), attributes=attributes)
         if training is not None:
             count, algorithm = len(learned_rows.targets), self._algorithm_steps(learned_rows, training)
             self.looks = fine_tune(
@@ -133,7 +142,7 @@ class LanguageModelClassifier:
                 weights=learned_rows.weights,
                 validation=checked_validation if settings.stops_early or self.watch else None,
                 watch=self.watch,
-                folder=self.folder if algorithm is None else None,
+                folder=self.folder,
                 model=settings.network,
                 algorithm=algorithm,
             )
@@ -157,7 +166,8 @@ class LanguageModelClassifier:
         is_kept = torch.ones(len(targets), dtype=torch.bool) if share is None else surest_labels(targets, share)
         rows = [*(examples[row] for row in is_kept.nonzero().squeeze(1).tolist()), *without_label]
         kept_weights = None if weights is None else torch.as_tensor(weights)[is_kept]
-        return LearnedRows(rows, targets[is_kept], kept_weights, self.loss)
+        vectors = tuple(torch.as_tensor(vector.predict_proba(rows)) for vector in self.vectors)
+        return LearnedRows(rows, targets[is_kept], kept_weights, self.loss, vectors)
 
     def _algorithm_steps(self, learned_rows: LearnedRows, training: Training) -> AlgorithmSteps | None:
         """Return what takes the losses of steps; None where plain fine-tuning does."""
@@ -170,9 +180,31 @@ class LanguageModelClassifier:
             raise InputError(f"{algorithm.name} trains several networks: make the classifier by `make_classifier`")
         # settings with label words have no such algorithm
         assert isinstance(self.reading, HeadReading)
+        if isinstance(algorithm, DivideMix):
+            self.twin = self._start_twin(self.reading)
         return AlgorithmSteps(
-            algorithm, self.reading, learned_rows, settings.views, seed=self.seed, batch_size=training.batch_size
+            algorithm,
+            self.reading,
+            learned_rows,
+            settings.views,
+            seed=self.seed,
+            batch_size=training.batch_size,
+            twin=[*self.twin.values()],
         )
+
+    def _start_twin(self, first: HeadReading) -> dict[str, nn.Parameter]:
+        """Return the weights that a second network starts from: adapters of another seed, or the model's own."""
+        start: Reading = first
+        if self.settings.lora is not None:
+            # random numbers go back: the first network's are those of plain fine-tuning
+            with torch.random.fork_rng():
+                torch.manual_seed(self.seed + TWIN_SEED)
+                start = self._read(first.width, options=False)
+        return {
+            name: nn.Parameter(weight.detach().clone())
+            for name, weight in _weights_by_name(start).items()
+            if weight.requires_grad
+        }
 
     def _shot(self, example: Example, label: int, classes: int) -> Shot:
         """Return an example as it is shown in the prompt: its text, and the word or the option that answers it."""
@@ -192,7 +224,11 @@ class LanguageModelClassifier:
         refuse_images(examples, "a language model")
         if not examples:
             return np.zeros((0, self.reading.width))
-        logits = all_logits(self.reading, self.reading.encode(examples))
+        rows = self.reading.encode(examples)
+        logits = all_logits(self.reading, rows)
+        if self.twin:
+            with self._twin_in_place():
+                logits = mean_logps(logits, all_logits(self.reading, rows))
         if not (logits < torch.inf).all() or not torch.isfinite(logits).any(-1).all():  # -inf: no such option
             raise InputError(f"{self.settings.model} gives numbers that are not finite: its weights are damaged")
         return logits.double().softmax(-1).numpy()
@@ -205,13 +241,16 @@ class LanguageModelClassifier:
         settings = self.settings.model_copy(update={"model": from_anywhere(self.settings.model)})
         target = Path(folder)
         if self.settings.training is not None:
-            make_folder(target / "model")
-            self.reading.policy.save(target / "model")
-            write_sums(target / "model")
+            self._save_model(target / "model")
         # label words have no weights of their own: only heads are written
         parts = {}
         if isinstance(self.reading, HeadReading | RewardReading):
             parts[HEAD] = save_tensors(self.reading.linear.state_dict())
+        if self.twin:
+            with self._twin_in_place():
+                self._save_model(target / TWIN)
+                assert isinstance(self.reading, HeadReading)
+                parts[f"{TWIN}-{HEAD}"] = save_tensors(self.reading.linear.state_dict())
         content = {
             "settings": settings.model_dump(mode="json"),
             "names": self.names,
@@ -220,6 +259,19 @@ class LanguageModelClassifier:
             "shots": self.shots,
         }
         write_kind(target, "lm", content, self.learned_marks, parts)
+
+    def _save_model(self, folder: Path) -> None:
+        assert self.reading is not None
+        make_folder(folder)
+        self.reading.policy.save(folder)
+        write_sums(folder)
+
+    @contextmanager
+    def _twin_in_place(self) -> Iterator[None]:
+        """Give the model the second network's weights inside the block."""
+        assert self.reading is not None
+        with weights_in_place([*_weights_by_name(self.reading, self.twin).values()], [*self.twin.values()]):
+            yield
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto", trust_remote_code: bool = False) -> Self:
@@ -243,10 +295,20 @@ class LanguageModelClassifier:
         classifier.reading = classifier._read(content["classes"], options=content["options"], network=network)
         if isinstance(classifier.reading, HeadReading | RewardReading):
             classifier.reading.linear.load_state_dict(load_file(path / HEAD))
+        if (path / TWIN).is_dir():
+            # read as the first is, and kept as its weights alone; adapters are part of these by now
+            second = classifier._read(
+                content["classes"], options=False, network=network.model_copy(update={"name": str(path / TWIN)})
+            )
+            assert isinstance(second, HeadReading)
+            second.linear.load_state_dict(load_file(path / f"{TWIN}-{HEAD}"))
+            classifier.twin = {name: nn.Parameter(weight.detach()) for name, weight in _weights_by_name(second).items()}
         classifier.reading.policy.model.eval()
         return classifier
 
-    def _read(self, classes: int, *, options: bool, network: ModelConfig | None = None) -> Reading:
+    def _read(
+        self, classes: int, *, options: bool, network: ModelConfig | None = None, attributes: Sequence[int] = ()
+    ) -> Reading:
         settings = self.settings
         # no chat template: classes are read off plain texts, as they were learned
         policy = load_policy(network or settings.network, template="plain", overflow="truncate_prompt")
@@ -256,7 +318,8 @@ class LanguageModelClassifier:
             prompt, longest = settings.reading.prompt, settings.longest
             return WordsReading(policy, words, width=classes, prompt=prompt, longest=longest, shots=self.shots)
         if not options:
-            return HeadReading(policy, classes, longest=settings.longest, init=settings.reading.init)
+            init = settings.reading.init
+            return HeadReading(policy, classes, longest=settings.longest, init=init, attributes=attributes)
         # classes have the tokens 0, 1, ...; options stand for nothing that a token could name
         if settings.reading.init != "zero":
             raise InputError("options of a row's own have no tokens 0, 1, ... to start a head from: use init=zero")
@@ -288,3 +351,16 @@ class LanguageModelClassifier:
         by_class = [[int(index) for index in order if labels[index] == label] for label in range(soft.shape[1])]
         turns = [rows[turn] for turn in range(count) for rows in by_class if turn < len(rows)]
         return [(index, int(labels[index])) for index in turns[:count]]
+
+
+def _weights_by_name(reading: Reading, names: Iterable[str] | None = None) -> dict[str, torch.Tensor]:
+    """Return the weights of a network and its head by their names, or those of some names in their order.
+
+    Raises:
+        InputError: there is none of such a name.
+    """
+    head = {f"head {number}": weight for number, weight in enumerate(reading.head)}
+    weights = dict(reading.policy.model.named_parameters()) | head
+    if unknown := set(names or ()) - weights.keys():
+        raise InputError(f"the second network has weights that the first has not: {sorted(unknown)[:3]}")
+    return weights if names is None else {name: weights[name] for name in names}

@@ -58,18 +58,28 @@ class HeadReading:
     Args:
         classes: how many. longest: tokens of a text that are read, see `shorten`.
         init: `zero`, or `unembedding`: the rows of the output head for the tokens of 0, 1, ... (Burns et al. 2023).
+        attributes: classes of each further head on the same state, for labels that are not the task's.
 
     Raises:
         InputError: `unembedding` with a tokenizer that has no token of its own for a class's number.
     """
 
-    def __init__(self, policy: Policy, classes: int, *, longest: int, init: str = "zero") -> None:
+    def __init__(
+        self, policy: Policy, classes: int, *, longest: int, init: str = "zero", attributes: Sequence[int] = ()
+    ) -> None:
         self.policy, self.width, self.longest = policy, classes, min(longest, policy.context or longest)
         network = unwrap(policy.model)
         hidden = network.config.get_text_config().hidden_size
         # float32 also where the model is not: small differences of logits decide
         self.linear = nn.Linear(hidden, classes, device=policy.scorer.device)
         nn.init.zeros_(self.linear.bias)
+        # from zeros: nothing is drawn, and the model starts as it would without them
+        self.attributes = [
+            nn.utils.skip_init(nn.Linear, hidden, count, device=policy.scorer.device) for count in attributes
+        ]
+        for linear in self.attributes:
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
         with torch.no_grad():
             if init == "zero":
                 self.linear.weight.zero_()
@@ -79,7 +89,7 @@ class HeadReading:
 
     @property
     def head(self) -> list[Tensor]:
-        return list(self.linear.parameters())
+        return [weight for linear in (self.linear, *self.attributes) for weight in linear.parameters()]
 
     def encode(self, examples: Sequence[Example]) -> list[Ids]:
         texts = only_texts(examples, "a classification head")
@@ -89,11 +99,19 @@ class HeadReading:
         return fill([len(row) for row in rows], pass_budget(self.policy))
 
     def logits(self, rows: Sequence[Ids]) -> Tensor:
+        return self._logits(rows, [self.linear])
+
+    def every_logit(self, rows: Sequence[Ids]) -> Tensor:
+        """Return the logits of the task's head and then of each attribute's, shape (rows, all their classes)."""
+        # apart and not as one wide head: a product of another width has other last bits
+        return self._logits(rows, [self.linear, *self.attributes])
+
+    def _logits(self, rows: Sequence[Ids], heads: Sequence[nn.Linear]) -> Tensor:
         # the last token has seen all others
         states = last_states(self.policy, rows)[-1]
         with torch.autocast(states.device.type, enabled=False):  # in half precision near logits would be equal
-            logits: Tensor = self.linear(states.float())
-        return logits
+            logits: list[Tensor] = [head(states.float()) for head in heads]
+        return logits[0] if len(logits) == 1 else torch.cat(logits, -1)
 
 
 def shorten(ids: Ids, longest: int) -> Ids:

@@ -78,11 +78,12 @@ def make_classifier(
         if isinstance(spec, LanguageModel):
             # a part of the training must not resume from another's checkpoint
             part_folder = folder / part if folder and part else folder
-            return LanguageModelClassifier(spec, names=names, loss=loss, seed=seed, folder=part_folder)
+            vectors = vectors_of(spec)
+            return LanguageModelClassifier(spec, names=names, loss=loss, seed=seed, folder=part_folder, vectors=vectors)
         if isinstance(spec, OwnClassifier):
             return CustomClassifier(spec, names=names, loss=loss, seed=seed)
         if isinstance(spec, Mlp):
-            vectors = load_vectors(spec.algorithm.vectors) if isinstance(spec.algorithm, LabelVectors) else []
+            vectors = vectors_of(spec)
             return MlpClassifier(spec, features=features_of(spec), names=names, loss=loss, seed=seed, vectors=vectors)
         if isinstance(spec, Cnn):
             return CnnClassifier(spec, names=names, loss=loss, seed=seed)
@@ -111,6 +112,11 @@ def make_classifier(
         case ConfidentLearning() as algorithm:
             return ConfidentClassifier(algorithm, lambda part: make(inner, part), names=names, seed=seed)
     return make(settings)
+
+
+def vectors_of(spec: Mlp | LanguageModel) -> list[Vector]:
+    """Load the label vectors that a student learns from; none for another algorithm than `label_vectors`."""
+    return load_vectors(spec.algorithm.vectors) if isinstance(spec.algorithm, LabelVectors) else []
 
 
 def load_vectors(names: Sequence[str]) -> list[Vector]:

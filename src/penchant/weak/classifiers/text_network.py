@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -35,6 +35,9 @@ class TextViews:
     Most augmentations change a text anew whenever it is asked for. What a function of the user's or a translation
     changes is computed once for each of `views.copies`, among which a step chooses: it takes longer than a step.
 
+    Attributes:
+        texts: of the rows as they are. fixed_copies: of each view, the copies that were computed once; none for others.
+
     Raises:
         InputError: an augmentation that changes no text, or is none of texts.
     """
@@ -47,17 +50,17 @@ class TextViews:
         }
         # without a change of its own the strong view is the weak one
         self.differ = self.chains["strong"] != self.chains["weak"]
-        self._copies: dict[ViewName, list[list[Example]]] = {}
+        self.fixed_copies: dict[ViewName, list[list[Example]]] = {}
         for number, (view, chain) in enumerate(self.chains.items()):
             is_slow = any(isinstance(change, SlowAugmentation) for change in chain)
             # once over all texts: a few of them may stay as they are by chance, all only where nothing can change
             count = views.copies if is_slow else 1
             copies = [augment(self.texts, chain, seed + 1_000_003 * number + copy) for copy in range(count)]
-            self._copies[view] = copies if is_slow else []
+            self.fixed_copies[view] = copies if is_slow else []
 
     def pick(self, rows: Sequence[int], view: ViewName, stream: Stream) -> list[Example]:
         """Return the texts of rows in a view, drawn from the stream."""
-        chain, copies = self.chains[view], self._copies[view]
+        chain, copies = self.chains[view], self.fixed_copies[view]
         # nothing is drawn where nothing changes: a view of plain texts moves no other draw
         if not chain:  # the texts themselves
             return [self.texts[row] for row in rows]
@@ -77,6 +80,7 @@ class _Batch:
         rows: their tokens. parts: places of those that share a pass.
         seed: of dropout and noise, one per call; None for the random numbers of fine-tuning, and no other noise.
         is_noisy: whether the strong view's noise is on. is_training: whether dropout is.
+        every_head: whether the heads of attributes are asked too.
     """
 
     rows: list[EncodedRow]
@@ -84,24 +88,37 @@ class _Batch:
     seed: int | None
     is_noisy: bool
     is_training: bool
+    every_head: bool
 
 
 class TextNetwork:
     """A language model with a classification head, as a `Network` of one arm on given texts.
 
     Args:
-        weights: of a copy, in place of those of the model; only weights that train are copied.
+        weights: of a copy, in place of those of the model; only weights that train are copied. Gradients go to them.
+        dropout_draws: a copy that trains draws the dropout of labelled rows from it, and not from the random numbers of
+            fine-tuning, which are the first network's.
 
     Attributes:
         parameters: of model and head, those that train.
     """
 
     arms = 1
+    mixes: ClassVar[Literal["inputs", "logits"]] = "logits"
+    changing: ClassVar[tuple[str, ...]] = ("_weights", "dropout_draws")
 
     def __init__(
-        self, reading: HeadReading, views: TextViews, *, strong_noise: StrongNoise, weights: list[Tensor] | None = None
+        self,
+        reading: HeadReading,
+        views: TextViews,
+        *,
+        strong_noise: StrongNoise,
+        weights: list[Tensor] | None = None,
+        dropout_draws: Stream | None = None,
     ) -> None:
         self.reading, self.views, self.strong_noise = reading, views, strong_noise
+        self.dropout_draws = dropout_draws
+        self.attribute_widths = tuple(linear.out_features for linear in reading.attributes)
         self.classes, self.model = reading.width, reading.policy.model
         self.parameters = [*(weight for weight in self.model.parameters() if weight.requires_grad), *reading.head]
         self.has_noise, self.has_views = _has_dropout(self.model), views.differ or strong_noise.any
@@ -119,19 +136,26 @@ class TextNetwork:
 
     def classify(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> Tensor:
         """Return logits, shape (1, batch, classes), on the CPU; their gradient waits for `finish_backward`."""
+        return self._classify(inputs, noise, view, every_head=False)
+
+    def every_head(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> tuple[Tensor, ...]:
+        """Return logits of the task's head and of each attribute's, as `classify` does."""
+        logits = self._classify(inputs, noise, view, every_head=True)
+        return logits.split([self.classes, *self.attribute_widths], -1)
+
+    def _classify(self, inputs: Tensor, noise: Stream | None, view: ViewName, *, every_head: bool) -> Tensor:
         rows: list[EncodedRow] = [tuple(ids[ids != PADDING].tolist()) for ids in inputs[0]]
-        # labelled rows have the random numbers of fine-tuning, so that the control is plain fine-tuning to the bit
-        is_labeled = noise is None or noise.purpose == LABELED
-        seed = None if is_labeled or noise is None else int(noise.integers(SEEDS, 1)[0, 0])
-        is_noisy = view == "strong" and seed is not None and self.strong_noise.any
-        batch = _Batch(rows, self._parts(rows), seed, is_noisy, noise is not None)
+        seed = self._dropout_seed(noise)
+        is_noisy = view == "strong" and noise is not None and noise.purpose != LABELED and self.strong_noise.any
+        batch = _Batch(rows, self._parts(rows), seed, is_noisy, noise is not None, every_head)
         learns = torch.is_grad_enabled()
         # one pass holds its graph itself, unless weights that it was computed with would be gone by then
-        if learns and len(batch.parts) == 1 and not (is_noisy and self.strong_noise.weights):
+        weights_stay = self._weights is None and not (is_noisy and self.strong_noise.weights)
+        if learns and len(batch.parts) == 1 and weights_stay:
             # a pass is filled by length: its rows go back to their places
             return self._run(batch, 0, batch.parts[0])[torch.tensor(batch.parts[0]).argsort()][None]
         # in the order of the texts, whatever pass each is in
-        logits = torch.empty(len(rows), self.classes)
+        logits = torch.empty(len(rows), self.classes + (sum(self.attribute_widths) if every_head else 0))
         # random numbers go back, since the passes with gradients draw them once more
         with torch.no_grad(), torch.random.fork_rng() if learns else nullcontext():
             for number, part in enumerate(batch.parts):
@@ -141,16 +165,27 @@ class TextNetwork:
             self._pending.append((batch, logits))
         return logits[None]
 
+    def _dropout_seed(self, noise: Stream | None) -> int | None:
+        """Return the seed of a call's dropout; None for the random numbers of fine-tuning."""
+        if noise is None:
+            return None
+        if noise.purpose != LABELED:
+            return int(noise.integers(SEEDS, 1)[0, 0])
+        # labelled rows have the random numbers of fine-tuning, so that the control is plain fine-tuning to the bit
+        return None if self.dropout_draws is None else int(self.dropout_draws.integers(SEEDS, 1)[0, 0])
+
     def finish_backward(self) -> None:
         """Carry gradients of logits on to the weights, in the order in which texts were classified."""
-        for batch, logits in self._pending:
-            gradient = logits.grad
-            # a batch of which no loss was made
-            if gradient is None:
-                continue
-            for number, part in enumerate(self._passes_again(batch, gradient)):
-                # within: the weights that computed the logits are in place while gradients pass them
-                self._run(batch, number, part, gradient[part])
+        own_gradients = nullcontext() if self._weights is None else _gradients_to(self._weights, self.parameters)
+        with own_gradients:
+            for batch, logits in self._pending:
+                gradient = logits.grad
+                # a batch of which no loss was made
+                if gradient is None:
+                    continue
+                for number, part in enumerate(self._passes_again(batch, gradient)):
+                    # within: the weights that computed the logits are in place while gradients pass them
+                    self._run(batch, number, part, gradient[part])
         self._pending = []
 
     def _passes_again(self, batch: _Batch, gradient: Tensor) -> list[list[int]]:
@@ -189,8 +224,9 @@ class TextNetwork:
                 stack.enter_context(self._noisy_embeddings(batch, part))
             if weights is not None:
                 stack.enter_context(weights_in_place(self.parameters, weights))
+            read = self.reading.every_logit if batch.every_head else self.reading.logits
             # labels and masks are on the CPU, and logits are few
-            logits = self.reading.logits([batch.rows[index] for index in part]).cpu()
+            logits = read([batch.rows[index] for index in part]).cpu()
             if gradient is not None:
                 logits.backward(gradient)
         return logits
@@ -255,6 +291,19 @@ def weights_in_place(parameters: Sequence[Tensor], weights: Sequence[Tensor]) ->
     finally:
         for parameter, weight in zip(parameters, before, strict=True):
             parameter.data = weight
+
+
+@contextmanager
+def _gradients_to(weights: Sequence[Tensor], parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Add gradients that parameters get inside the block to those of other weights, which stand in their place."""
+    before = [parameter.grad for parameter in parameters]
+    for parameter, weight in zip(parameters, weights, strict=True):
+        parameter.grad = weight.grad
+    try:
+        yield
+    finally:
+        for parameter, weight, gradient in zip(parameters, weights, before, strict=True):
+            weight.grad, parameter.grad = parameter.grad, gradient
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -129,6 +129,8 @@ class Cnns:
         dropout: share of what the last layer sees that noise sets to 0.
         strong_noise: of the strong view alone, on top of its augmentations.
     """
+
+    mixes: ClassVar[Literal["inputs", "logits"]] = "inputs"
 
     def __init__(
         self, views: PictureViews, weights: CnnWeights, *, dropout: float, strong_noise: StrongNoise = NO_NOISE

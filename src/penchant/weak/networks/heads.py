@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -124,6 +124,8 @@ class Heads:
         strong_noise: of the strong view alone, on top of its augmentations; not on the weights of further heads.
     """
 
+    mixes: ClassVar[Literal["inputs", "logits"]] = "inputs"
+
     def __init__(
         self,
         views: FeatureViews,
@@ -134,6 +136,7 @@ class Heads:
         strong_noise: StrongNoise = NO_NOISE,
     ) -> None:
         self.views, self.weights, self.dropout, self.attributes = views, weights, dropout, tuple(attributes)
+        self.attribute_widths = tuple(head.bias.shape[1] for head in self.attributes)
         self.arms, self.classes = weights.out_bias.shape
         self.strong_noise = strong_noise
         self.has_noise, self.has_views = dropout > 0, views.strong is not views.weak or strong_noise.any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self
+from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
@@ -54,8 +54,11 @@ class Network(Protocol):
         arms: how many. classes: columns of the logits.
         has_noise: whether `classify` with a stream differs from `classify` without: dropout, or the like.
         has_views: whether the strong view differs from the weak one.
+        mixes: what MixUp mixes, the inputs or the logits. Where the head is linear, to mix logits is to mix the states
+            that it reads, for inputs such as texts of which no mixture is an input.
     """
 
+    mixes: ClassVar[Literal["inputs", "logits"]]
     arms: int
     classes: int
     has_noise: bool
@@ -83,3 +86,17 @@ class Network(Protocol):
 
     def copy(self) -> Self:
         """Return a network with weights of its own, which start as these are, and the same rows."""
+
+
+@runtime_checkable
+class ManyHeads(Network, Protocol):
+    """A network with further heads on the task's last states, for attributes that are not the task.
+
+    Attributes:
+        attribute_widths: classes of each attribute.
+    """
+
+    attribute_widths: tuple[int, ...]
+
+    def every_head(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> tuple[Tensor, ...]:
+        """Return logits of the task's head, as `classify` does, and of each attribute's, (arms, batch, its classes)."""

@@ -7,12 +7,13 @@ nothing of unlabelled rows then is supervised training, to the bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-LABELED, UNLABELED, TEACHER, VIEWS, MIXING, ATTRIBUTES = 11, 12, 13, 14, 15, 16
+LABELED, UNLABELED, TEACHER, VIEWS, MIXING, ATTRIBUTES, TWIN_DROPOUT = 11, 12, 13, 14, 15, 16, 17
 """Purposes of streams: two with different numbers share no draw."""
 DRAWS = 1 << 16
 """Numbers that dropout draws from."""
@@ -25,6 +26,8 @@ class Stream:
         seeds: of each arm. purpose: what the numbers are for.
     """
 
+    changing: ClassVar[tuple[str, ...]] = ("generator_states",)
+
     def __init__(self, seeds: Sequence[int], purpose: int, *, device: torch.device | str = "cpu") -> None:
         self.device, self.purpose = torch.device(device), purpose
         # numpy's generators: drawing took most of the time of small networks, and torch's take four times as long
@@ -32,6 +35,22 @@ class Stream:
 
     def __len__(self) -> int:
         return len(self._generators)
+
+    @property
+    def generator_states(self) -> list[dict[str, Any]]:
+        """The state of each arm's generator, in numbers and texts."""
+        return [dict(generator.bit_generator.state) for generator in self._generators]
+
+    @generator_states.setter
+    def generator_states(self, states: Sequence[dict[str, Any]]) -> None:
+        for generator, state in zip(self._generators, states, strict=True):
+            generator.bit_generator.state = state
+
+    def of_arm(self, arm: int) -> Self:
+        """Return a stream of one arm alone; what is drawn from either is drawn from both."""
+        stream = type(self)((), self.purpose, device=self.device)
+        stream._generators = [self._generators[arm]]
+        return stream
 
     def uniform(self, *shape: int) -> Tensor:
         """Return numbers in [0, 1), shape (arms, *shape)."""
@@ -83,21 +102,25 @@ class Deck:
         rows: of each arm, by index; none empty.
     """
 
+    changing: ClassVar[tuple[str, ...]] = ("rows", "_dealt")
+
     def __init__(self, rows: Sequence[Tensor], stream: Stream) -> None:
         self.rows, self.stream = list(rows), stream
         self._dealt = [torch.empty(0, dtype=torch.long) for _ in rows]
 
     def deal(self, size: int) -> Tensor:
         """Return the next rows, shape (arms, size); a small set is dealt several times over."""
-        batch = []
-        for arm, rows in enumerate(self.rows):
-            # a set smaller than the batch is shuffled several times for one
-            while len(self._dealt[arm]) < size:
-                shuffled = rows[self.stream.permutation(arm, len(rows))]
-                self._dealt[arm] = torch.cat([self._dealt[arm], shuffled])
-            batch.append(self._dealt[arm][:size])
-            self._dealt[arm] = self._dealt[arm][size:]
-        return torch.stack(batch)
+        return torch.stack([self.deal_to(arm, size) for arm in range(len(self.rows))])
+
+    def deal_to(self, arm: int, size: int) -> Tensor:
+        """Return the next rows of one arm, shape (size,)."""
+        rows = self.rows[arm]
+        # a set smaller than the batch is shuffled several times for one
+        while len(self._dealt[arm]) < size:
+            shuffled = rows[self.stream.permutation(arm, len(rows))]
+            self._dealt[arm] = torch.cat([self._dealt[arm], shuffled])
+        batch, self._dealt[arm] = self._dealt[arm][:size], self._dealt[arm][size:]
+        return batch
 
     def replace(self, arm: int, rows: Tensor) -> None:
         """Deal other rows of an arm from now on; where they are the same the order goes on as if nothing were."""
@@ -107,16 +130,36 @@ class Deck:
 
 
 class GivenDeck:
-    """Places of one arm's rows in batches that are given, such as those of a training that this one is compared with.
+    """Places of each arm's rows in batches that are given, such as those of a training that this one is compared with.
 
     Args:
-        batches: of each step; their sizes may differ.
+        batches: of each arm, the places of each step; their sizes may differ from step to step, not from arm to arm.
+        stream: shuffles rows that take the place of the given ones.
     """
 
-    def __init__(self, batches: Sequence[Sequence[int]]) -> None:
-        self._batches = iter(batches)
+    changing: ClassVar[tuple[str, ...]] = ("_steps_dealt", "_is_replaced", "_others")
+
+    def __init__(self, batches: Sequence[Sequence[Sequence[int]]], stream: Stream) -> None:
+        self._batches = batches
+        self._steps_dealt = 0
+        # all rows of an arm, by which `replace` knows whether it leaves any out
+        self._all_rows = [torch.tensor(sorted({place for step in steps for place in step})) for steps in batches]
+        self._others = Deck(self._all_rows, stream)
+        self._is_replaced = [False] * len(batches)
 
     def deal(self, size: int) -> Tensor:
-        """Return the next batch, shape (1, its size)."""
+        """Return the next batch, shape (arms, its size)."""
         # the size is that of the training that is followed: the last batch of an epoch is smaller
-        return torch.tensor([list(next(self._batches))])
+        given = [torch.tensor(list(steps[self._steps_dealt])) for steps in self._batches]
+        self._steps_dealt += 1
+        return torch.stack(
+            [
+                self._others.deal_to(arm, len(places)) if self._is_replaced[arm] else places
+                for arm, places in enumerate(given)
+            ]
+        )
+
+    def replace(self, arm: int, rows: Tensor) -> None:
+        """Deal other rows of an arm from now on, in batches of the given sizes; where they are all, the given ones."""
+        self._others.replace(arm, rows)
+        self._is_replaced[arm] = not torch.equal(rows.sort().values, self._all_rows[arm])

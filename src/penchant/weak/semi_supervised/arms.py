@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -71,11 +72,14 @@ class ArmRows:
 
     Args:
         arms: of the same number of classes.
-        labeled_deck: deals places among labelled rows; in random order, from a stream, if not given.
+        labeled_batches: of each arm, the places among its labelled rows of each step; in random order, from a stream,
+            if not given.
 
     Raises:
         InputError: an arm without labelled rows, or some arms with and others without unlabelled rows.
     """
+
+    changing: ClassVar[tuple[str, ...]] = ("labeled_noise", "unlabeled_noise", "_labeled_deck", "_unlabeled_deck")
 
     def __init__(
         self,
@@ -83,7 +87,7 @@ class ArmRows:
         *,
         batch_size: int,
         unlabeled_ratio: int,
-        labeled_deck: Deck | GivenDeck | None = None,
+        labeled_batches: Sequence[Sequence[Sequence[int]]] | None = None,
     ) -> None:
         self.arms, self.batch_size, self.unlabeled_ratio = arms, batch_size, unlabeled_ratio
         if min(len(arm.labeled) for arm in arms) == 0:
@@ -95,7 +99,11 @@ class ArmRows:
         self.unlabeled_noise = Stream(self.seeds, UNLABELED)
         self._starts = [weak_targets(arm.loss, arm.targets.float(), arm.weights) for arm in arms]
         # places among an arm's labelled rows, so that labels are found by them
-        self._labeled_deck = labeled_deck or Deck(self.counted_positions, self.labeled_noise)
+        self._labeled_deck: Deck | GivenDeck = (
+            Deck(self.counted_positions, self.labeled_noise)
+            if labeled_batches is None
+            else GivenDeck(labeled_batches, self.labeled_noise)
+        )
         self._unlabeled_deck = Deck([arm.unlabeled for arm in arms], self.unlabeled_noise) if self.unlabeled else None
 
     @cached_property
@@ -125,8 +133,6 @@ class ArmRows:
 
     def deal_among(self, arm: int, positions: Tensor) -> None:
         """Deal labelled rows of an arm among these places from now on."""
-        # batches that are given have their rows already
-        assert isinstance(self._labeled_deck, Deck)
         self._labeled_deck.replace(arm, positions)
 
     def deal_labeled(self) -> Batch:

@@ -3,12 +3,14 @@
 Source: Li et al. 2020 (arXiv:2002.07394), with the authors' code. An arm is a pair of networks, which lie side by side
 (`arms.network_arms`). An epoch is as many steps as a batch takes to go over all labelled rows; the authors' goes over
 the rows of the clean side, once for each network. Guesses are made of one view without noise, since a network on
-features has no other. With all labels clean, without MixUp and penalties it is supervised training, to the bit.
+features has no other. Texts are not mixed but the last states of a language model, as in SelfMix (Qiao et al. 2022).
+With all labels clean, without MixUp and penalties it is supervised training, to the bit.
 """
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +36,8 @@ class DivideMixObjective:
         InputError: networks that are no pairs, pairs with other numbers of rows, another loss than cross-entropy, or a
             warm-up that takes all steps.
     """
+
+    changing: ClassVar[tuple[str, ...]] = ("rows", "sides", "_guessed_deck", "_mixing", "monitor")
 
     def __init__(self, settings: DivideMix, network: Network, rows: ArmRows, steps: int) -> None:
         _refuse_other_arms(rows)
@@ -110,16 +114,15 @@ class DivideMixObjective:
         is_guessed = self.sides.is_guessed.gather(1, guessed_positions)
         guesses = self._guesses(guessed_positions, is_guessed, own_guess, guess)
         size = inputs.shape[1]
-        mixed, mixed_targets = self._mix(torch.cat([inputs, guessed_inputs], 1), torch.cat([targets, guesses], 1))
-        logits = self.network.classify(mixed[:, :size], self.rows.labeled_noise)
-        guessed_logits = self.network.classify(mixed[:, size:], self.rows.unlabeled_noise)
+        every_logit, mixed_targets = self._mixed(inputs, guessed_inputs, torch.cat([targets, guesses], 1))
+        logits, guessed_logits = every_logit[:, :size], every_logit[:, size:]
         loss = (misfit(logits, mixed_targets[:, :size]) * batch.counts).mean(-1)
         squares = (guessed_logits.softmax(-1) - mixed_targets[:, size:]).square().mean(-1)
         guessed_loss = (squares * is_guessed).mean(-1)
         self.monitor.add(guesses, is_guessed.float(), own_guess, guessed_loss.detach())
         loss = loss + settings.weight * min(1.0, epochs / settings.ramp) * guessed_loss
         if settings.prior_weight:
-            loss = loss + settings.prior_weight * self._imbalance(torch.cat([logits, guessed_logits], 1))
+            loss = loss + settings.prior_weight * self._imbalance(every_logit)
         return loss
 
     @torch.no_grad()
@@ -142,6 +145,18 @@ class DivideMixObjective:
         refined = sharpen(clean * labels + (1 - clean) * probabilities, self.settings.temperature)
         # a label that is surely right stays as it is, soft ones too
         return torch.where(clean == 1, labels, refined)
+
+    def _mixed(self, inputs: Tensor, guessed_inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits of mixed rows, first those with labels, and their targets, shape (arms, rows, classes) each."""
+        network, rows, size = self.network, self.rows, inputs.shape[1]
+        if network.mixes == "inputs":
+            mixed, mixed_targets = self._mix(torch.cat([inputs, guessed_inputs], 1), targets)
+            inputs, guessed_inputs = mixed[:, :size], mixed[:, size:]
+        # apart: labelled rows have the noise that they have in supervised training
+        logits = torch.cat(
+            [network.classify(inputs, rows.labeled_noise), network.classify(guessed_inputs, rows.unlabeled_noise)], 1
+        )
+        return (logits, mixed_targets) if network.mixes == "inputs" else self._mix(logits, targets)
 
     def _mix(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return rows mixed with others of the batch, by one share per network and step, as in the authors' code."""

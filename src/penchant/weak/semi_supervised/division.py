@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +25,8 @@ class Sides:
         clean: probability of each label to be right, (arms, places); 0 without one. is_guessed: (arms, places).
         kept, guessed: places on the two sides, of each arm; labels of weight 0 are on neither.
     """
+
+    changing: ClassVar[tuple[str, ...]] = ("clean", "is_guessed", "kept", "guessed")
 
     def __init__(self, rows: ArmRows) -> None:
         self.rows = torch.stack([torch.cat([arm.labeled, arm.unlabeled]) for arm in rows.arms])
@@ -58,11 +62,22 @@ class Sides:
 class DivideMonitor:
     """What the last steps made of guessed labels, and the last divisions of labels."""
 
+    changing: ClassVar[tuple[str, ...]] = ("_guesses", "division_numbers")
+
     def __init__(self, label_shares: Tensor, weight: float) -> None:
         self._guesses = Monitor(label_shares, weight)
         self._arms = len(label_shares)
         # one that never divided takes all labels for right
         self._divisions: list[Division] = [Division(0, 1.0, (), 0, 0)] * self._arms
+
+    @property
+    def division_numbers(self) -> list[dict[str, Any]]:
+        """The last division of each arm, in plain numbers."""
+        return [asdict(division) for division in self._divisions]
+
+    @division_numbers.setter
+    def division_numbers(self, divisions: Sequence[dict[str, Any]]) -> None:
+        self._divisions = [Division(**division) for division in divisions]
 
     def add(self, guesses: Tensor, mask: Tensor, student: Tensor, loss: Tensor) -> None:
         """Add a step; arguments as for `Monitor.add`."""

@@ -5,6 +5,8 @@ The mean is over the whole unlabelled batch, masked rows included. Sources: see 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -26,6 +28,8 @@ class FixMatchObjective:
     Raises:
         InputError: a network whose strong view is its weak one, without noise.
     """
+
+    changing: ClassVar[tuple[str, ...]] = ("rows", "mask", "alignment", "monitor")
 
     def __init__(self, settings: FixMatch, network: Network, rows: ArmRows, steps: int) -> None:
         refuse_one_view(network)
@@ -73,6 +77,8 @@ class Alignment:
     Args:
         label_shares: shape (arms, classes).
     """
+
+    changing: ClassVar[tuple[str, ...]] = ("average",)
 
     def __init__(self, label_shares: Tensor) -> None:
         self.label_shares = label_shares

@@ -1,20 +1,22 @@
 """Agreement over label vectors: a row's views, student and supervisors should agree on many attributes of it.
 
 An attribute (topic, sentiment, subjectivity ...) is a classifier that was trained before, and a head on the network's
-hidden layer. The loss is that of the labels, plus the disagreement of strong with weak views over all heads, plus the
-disagreement of the attributes' heads with their classifiers. With no attribute and hard classes above a threshold it is
-FixMatch. The proposal closes a lecture on weak-to-strong generalization; it has no published equation.
+hidden layer, or on a language model's last state. The loss is that of the labels, plus the disagreement of strong with
+weak views over all heads, plus the disagreement of the attributes' heads with their classifiers. With no attribute and
+hard classes above a threshold it is FixMatch. The proposal closes a lecture on weak-to-strong generalization; it has no
+published equation.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from penchant.errors import InputError
-from penchant.weak.networks.heads import Heads
-from penchant.weak.networks.network import Network
+from penchant.weak.networks.network import ManyHeads, Network
 from penchant.weak.networks.streams import TEACHER, Stream
 from penchant.weak.semi_supervised.arms import ArmRows
 from penchant.weak.semi_supervised.fix_match import refuse_one_view
@@ -31,12 +33,15 @@ class LabelVectorsObjective:
             not there or breaks its contract.
     """
 
+    changing: ClassVar[tuple[str, ...]] = ("rows", "monitor")
+
     def __init__(self, settings: LabelVectors, network: Network, rows: ArmRows, steps: int) -> None:
         refuse_one_view(network)
-        widths = [vector.shape[1] for vector in rows.arms[0].vectors]
-        heads = network.attributes if isinstance(network, Heads) else ()
-        if not isinstance(network, Heads) or [head.bias.shape[1] for head in heads] != widths:
-            raise InputError("label vectors need a network with a head for each of them: take student.name=mlp")
+        widths = tuple(vector.shape[1] for vector in rows.arms[0].vectors)
+        if not isinstance(network, ManyHeads) or network.attribute_widths != widths:
+            raise InputError(
+                "label vectors need a network with a head for each of them: take student.name=mlp, or lm with a head"
+            )
         self.settings, self.network, self.rows, self.steps = settings, network, rows, steps
         self.monitor: Monitor | None = Monitor(rows.label_shares, settings.weight)
         vectors = [arm.vectors for arm in rows.arms]

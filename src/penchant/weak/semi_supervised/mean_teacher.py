@@ -7,6 +7,7 @@ rises as exp(-5 (1 - t)^2), both as in the authors' code; consistency is measure
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ from penchant.weak.semi_supervised.settings import MeanTeacher
 
 class MeanTeacherObjective:
     """A student, and a teacher whose weights are the mean of the student's; the teacher predicts."""
+
+    changing: ClassVar[tuple[str, ...]] = ("rows", "teacher", "teacher_noise", "monitor")
 
     def __init__(self, settings: MeanTeacher, network: Network, rows: ArmRows, steps: int) -> None:
         self.settings, self.network, self.rows, self.steps = settings, network, rows, steps

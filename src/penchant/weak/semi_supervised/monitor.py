@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,8 @@ class Monitor:
     Args:
         label_shares: of each class among each arm's labels, shape (arms, classes). weight: of the unlabelled loss.
     """
+
+    changing: ClassVar[tuple[str, ...]] = ("_steps", "_any_loss", "_any_mask")
 
     def __init__(self, label_shares: Tensor, weight: float) -> None:
         self.label_shares, self.weight = label_shares, weight

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -26,7 +26,13 @@ class ReportsUnlabeled(Protocol):
 
 
 class Objective(Protocol):
-    """An algorithm with a network and rows in hand."""
+    """An algorithm with a network and rows in hand.
+
+    Attributes:
+        changing: what a checkpoint must hold of it, see `penchant.weak.training_state`.
+    """
+
+    changing: ClassVar[tuple[str, ...]]
 
     @property
     def monitor(self) -> ReportsUnlabeled | None:

@@ -286,14 +286,7 @@ AnyAlgorithm = Annotated[
     ],
     BeforeValidator(add_name),
 ]
-"""What a small network can learn by."""
-TextAlgorithm = Annotated[
-    Annotated[
-        Supervised | MeanTeacher | FixMatch | Uda | SelfTraining | ConfidentLearning, Field(discriminator="name")
-    ],
-    BeforeValidator(add_name),
-]
-"""What a language model can learn by."""
+"""What a small network and a language model can learn by."""
 OuterAlgorithm = Annotated[
     Annotated[Supervised | SelfTraining | ConfidentLearning, Field(discriminator="name")], BeforeValidator(add_name)
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from penchant.weak.networks.network import Network
@@ -14,6 +16,7 @@ from penchant.weak.semi_supervised.settings import Supervised
 class SupervisedObjective:
     """Cross-entropy on the labels, under the network's own noise."""
 
+    changing: ClassVar[tuple[str, ...]] = ("rows",)
     monitor: Monitor | None = None
 
     def __init__(self, settings: Supervised, network: Network, rows: ArmRows, steps: int) -> None:

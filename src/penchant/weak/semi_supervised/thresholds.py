@@ -7,7 +7,7 @@ USB.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ from penchant.weak.semi_supervised.settings import (
 
 class Mask(Protocol):
     """How much rows count, by what is said of their weak views."""
+
+    changing: ClassVar[tuple[str, ...]]
 
     def weights(self, probabilities: Tensor, rows: Tensor) -> Tensor:
         """Return how much each row counts, from 0 to 1, shape (arms, batch), and remember what is needed of them.
@@ -53,6 +55,8 @@ def make_mask(settings: Threshold, *, arms: int, rows: int, classes: int, unlabe
 class FixedMask:
     """One threshold for all."""
 
+    changing: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
 
@@ -66,6 +70,8 @@ class FlexMask:
 
     As long as more rows were never confident than the largest class has, these are what it is held against.
     """
+
+    changing: ClassVar[tuple[str, ...]] = ("chosen",)
 
     def __init__(self, threshold: float, *, arms: int, rows: int, classes: int, unlabeled: Tensor) -> None:
         self.threshold, self.classes, self.unlabeled = threshold, classes, unlabeled
@@ -92,6 +98,8 @@ class FlexMask:
 
 class FreeMask:
     """A threshold that is the average confidence, times a class's average probability against the largest."""
+
+    changing: ClassVar[tuple[str, ...]] = ("confidence", "class_probabilities", "class_counts")
 
     def __init__(self, decay: float, *, arms: int, classes: int) -> None:
         self.decay = decay
@@ -128,6 +136,8 @@ class FreeMask:
 
 class SoftMask:
     """A weight of 1 above the average confidence, which falls below it as a Gaussian of half its spread."""
+
+    changing: ClassVar[tuple[str, ...]] = ("mean", "variance")
 
     def __init__(self, decay: float, *, arms: int, classes: int) -> None:
         self.decay = decay

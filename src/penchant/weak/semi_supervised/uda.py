@@ -6,6 +6,7 @@ Source: Xie et al. 2020 (arXiv:1904.12848).
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -19,6 +20,8 @@ from penchant.weak.semi_supervised.settings import Uda
 
 class UdaObjective:
     """Cross-entropy on labels, plus that of strong views to the sharpened probabilities of weak ones."""
+
+    changing: ClassVar[tuple[str, ...]] = ("rows", "monitor")
 
     def __init__(self, settings: Uda, network: Network, rows: ArmRows, steps: int) -> None:
         refuse_one_view(network)
