@@ -28,6 +28,7 @@ TrainingState = dict[str, Any]
 
 def training_state(part: Changing) -> TrainingState:
     """Return what training has changed of an object, in copies."""
+    # named and not all of them: models, rows and settings are there again before anything is put back
     return {name: _copied(getattr(part, name)) for name in part.changing}
 
 
@@ -62,6 +63,7 @@ def _copied(attribute: Any) -> Any:
         # the tensors of a running training go on to change
         return attribute.detach().clone()
     if isinstance(attribute, list | tuple):
+        # a checkpoint is read without running code, and has lists and tuples as they are
         return type(attribute)(_copied(part) for part in attribute)
     if isinstance(attribute, dict):
         return {key: _copied(part) for key, part in attribute.items()}

@@ -102,6 +102,7 @@ class AlgorithmSteps:
             loss=rows.loss,
             vectors=rows.vectors,
         )
+        # the twin has the same rows, and another seed for their order
         self.arms = network_arms(algorithm, [arm])
         self.digest = _digest(algorithm, views, text_views, rows)
         self.report: UnlabeledReport | None = None

@@ -321,6 +321,7 @@ def _loss(run: FineTuning, rows: Sequence[EncodedRow], targets: Tensor) -> float
     """Return the mean cross-entropy of what would be predicted: by two networks, of the mean of their probabilities."""
     logits = all_logits(run.reading, rows)
     if run.twin:
+        # by what would be predicted, or the best weights would be those of one network
         with weights_in_place([*run.weights, *run.reading.head], run.twin):
             logits = mean_logps(logits, all_logits(run.reading, rows))
     return float(weak.cross_entropy(logits, targets.cpu()).mean())

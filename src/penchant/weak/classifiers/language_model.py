@@ -166,6 +166,7 @@ class LanguageModelClassifier:
         is_kept = torch.ones(len(targets), dtype=torch.bool) if share is None else surest_labels(targets, share)
         rows = [*(examples[row] for row in is_kept.nonzero().squeeze(1).tolist()), *without_label]
         kept_weights = None if weights is None else torch.as_tensor(weights)[is_kept]
+        # once for all rows: a classifier that says an attribute does not change while its student learns
         vectors = tuple(torch.as_tensor(vector.predict_proba(rows)) for vector in self.vectors)
         return LearnedRows(rows, targets[is_kept], kept_weights, self.loss, vectors)
 
@@ -227,6 +228,7 @@ class LanguageModelClassifier:
         rows = self.reading.encode(examples)
         logits = all_logits(self.reading, rows)
         if self.twin:
+            # the mean of both, as the paper tests
             with self._twin_in_place():
                 logits = mean_logps(logits, all_logits(self.reading, rows))
         if not (logits < torch.inf).all() or not torch.isfinite(logits).any(-1).all():  # -inf: no such option
@@ -247,6 +249,7 @@ class LanguageModelClassifier:
         if isinstance(self.reading, HeadReading | RewardReading):
             parts[HEAD] = save_tensors(self.reading.linear.state_dict())
         if self.twin:
+            # as a model of its own, which any program opens
             with self._twin_in_place():
                 self._save_model(target / TWIN)
                 assert isinstance(self.reading, HeadReading)

@@ -297,6 +297,7 @@ def weights_in_place(parameters: Sequence[Tensor], weights: Sequence[Tensor]) ->
 def _gradients_to(weights: Sequence[Tensor], parameters: Sequence[Tensor]) -> Iterator[None]:
     """Add gradients that parameters get inside the block to those of other weights, which stand in their place."""
     before = [parameter.grad for parameter in parameters]
+    # what they have already: a step's batches add up
     for parameter, weight in zip(parameters, weights, strict=True):
         parameter.grad = weight.grad
     try:

@@ -48,6 +48,7 @@ class TextTwins:
 
     def classify(self, inputs: Tensor, noise: Stream | None, view: ViewName = "weak") -> Tensor:
         """Return logits, shape (2, batch, classes), on the CPU; their gradient waits for `finish_backward`."""
+        # a stream of its own for each: what the first draws must not hang on the second
         return torch.cat(
             [
                 member.classify(inputs[arm : arm + 1], None if noise is None else noise.of_arm(arm), view)
@@ -57,6 +58,7 @@ class TextTwins:
 
     def finish_backward(self) -> None:
         """Carry gradients of logits on to the weights of each network."""
+        # one after the other: the second's weights stand in the first's place while it computes
         for member in self.members:
             member.finish_backward()
 
@@ -66,5 +68,6 @@ class TextTwins:
 
     def copy(self) -> Self:
         """Return twins with weights of their own, where weights train."""
+        # what is frozen stays shared, by four networks then
         first, second = self.members
         return type(self)(first.copy(), second.copy())

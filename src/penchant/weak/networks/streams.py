@@ -48,6 +48,7 @@ class Stream:
 
     def of_arm(self, arm: int) -> Self:
         """Return a stream of one arm alone; what is drawn from either is drawn from both."""
+        # the same generator and no copy: a checkpoint of the whole then knows what was drawn from a part
         stream = type(self)((), self.purpose, device=self.device)
         stream._generators = [self._generators[arm]]
         return stream
