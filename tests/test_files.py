@@ -251,6 +251,17 @@ def test_a_folder_takes_its_place_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (folder / "file").read_text() == "second"
 
 
+def test_an_old_folder_beside_a_whole_new_one_goes(tmp_path: Path) -> None:
+    """A kill right behind the second rename leaves both."""
+    folder, old = tmp_path / "folder", tmp_path / ".folder.old"
+    for path, text in ((folder, "new"), (old, "old")):
+        path.mkdir()
+        (path / "file").write_text(text)
+    recover_folder(folder)
+    assert (folder / "file").read_text() == "new"
+    assert not old.exists()
+
+
 def test_of_two_processes_that_build_one_folder_the_first_one_s_stays(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     with pytest.raises(OSError), contextlib.ExitStack() as slow:  # noqa: PT011, PT012

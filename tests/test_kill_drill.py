@@ -45,6 +45,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "train", "spin", "data=answers.jsonl", "data.held_out=2", "rounds=3", "max_new_tokens=4", "learning_rate=1e-3",
         "reward=rewards.py:letters", "stop_likelihood=false", "dpo.batch_size=2", "dpo.checkpoint_every=1",
     ),
+    "self_rewarding": (
+        "train", "self_rewarding", "data=answers.jsonl", "data.held_out=1", "judge.name=likelihood",
+        "judge.template=question.j2", "new_prompts.name=file", "new_prompts.path=prompts.txt", "new_prompts.count=4",
+        "rounds=2", "max_new_tokens=4", "sft.batch_size=2", "sft.checkpoint_every=1", "dpo.batch_size=2",
+        "dpo.checkpoint_every=1", "dpo.optimizer.learning_rate=1e-3",
+    ),
     "study": (
         "study", "frontier", "prompts=prompts.txt", "eval_prompts=others.txt", "reward=rewards.py:letters",
         "max_new_tokens=4", "evaluation.times=1", "evaluation.samples=1", "evaluation.reference_samples=16",
@@ -58,7 +64,16 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "few.times=1",
     ),
 }  # fmt: skip
-KILLS = {"dpo": 10, "ppo_gt": 10, "online_rlhf": 5, "iterative": 5, "spin": 5, "study": 3, "noise": 3}
+KILLS = {
+    "dpo": 10,
+    "ppo_gt": 10,
+    "online_rlhf": 5,
+    "iterative": 5,
+    "spin": 5,
+    "self_rewarding": 5,
+    "study": 3,
+    "noise": 3,
+}
 
 
 def again(kind: str) -> tuple[str, ...]:
@@ -102,6 +117,7 @@ def inputs(tmp_path: Path, preference_file: Path) -> None:
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "others.txt").write_text("Ida came.\nJoe won.\nKim left.\nLea ran.\n")
     (tmp_path / "rewards.py").write_text(REWARDS)
+    (tmp_path / "question.j2").write_text("{{ prompt }} {{ response }}?")
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from penchant.models.reward import LearnedReward, load_reward_model
     from penchant.models.settings import LoRA, ModelConfig
     from penchant.rewards import best_worst_pairs, compare_by_score, load_reward, score_groups
-    from penchant.rounds import SPIN, Iterative, OnlineRLHF
+    from penchant.rounds import SPIN, Iterative, OnlineRLHF, SelfRewarding
     from penchant.runs.load_run import load_run
     from penchant.studies.report import report
     from penchant.types import Comparison, Message, PromptGroup, Response, RunResult
@@ -83,6 +83,7 @@ _LATER = {
     "RunResult": "penchant.types",
     "SFT": "penchant.methods",
     "Sampling": "penchant.engine.sampling",
+    "SelfRewarding": "penchant.rounds",
     "Unlikelihood": "penchant.methods",
     "WeakLabel": "penchant.weak.command_settings",
     "WeakSources": "penchant.weak.label_models.settings",
@@ -144,6 +145,7 @@ __all__ = [
     "RunError",
     "RunResult",
     "Sampling",
+    "SelfRewarding",
     "Unlikelihood",
     "WeakLabel",
     "WeakSources",

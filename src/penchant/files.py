@@ -282,10 +282,19 @@ def atomic_folder(path: Path, *, shared: bool = False) -> Iterator[Path]:
 
 
 def recover_folder(path: Path) -> None:
-    """Put the old folder back where a kill between the two renames of `atomic_folder` left it under its other name."""
+    """Put the old folder back where a kill between the two renames of `atomic_folder` left it under its other name.
+
+    With both there the new one was complete, and the old one goes: of a run that was killed right behind its last
+    checkpoint, nothing else would remove the second copy of the weights.
+    """
     old = _set_aside(path)
-    if not path.exists() and old.exists():  # with both there, the new one was complete
+    if not old.exists():
+        return
+    if not path.exists():
         os.replace(old, path)
+        return
+    with contextlib.suppress(OSError):
+        remove(old)
 
 
 def _set_aside(path: Path) -> Path:

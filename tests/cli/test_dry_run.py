@@ -28,8 +28,10 @@ SETTINGS = {
     "online_rlhf": ("rounds=3", "out=new"),
     "iterative": ("rounds=3", "out=new", "reward=vader"),
     "spin": ("rounds=3", "out=new"),
+    "self_rewarding": ("rounds=3", "out=new"),
 }
-FILES = {"sft": "answers.jsonl", "spin": "answers.jsonl", "kto": "labels.jsonl"} | dict.fromkeys(
+DEMONSTRATED = ("sft", "spin", "self_rewarding")
+FILES = {**dict.fromkeys(DEMONSTRATED, "answers.jsonl"), "kto": "labels.jsonl"} | dict.fromkeys(
     ("ppo", "ppo_gt", "rloo", "grpo", "online_rlhf", "iterative"), "prompts.txt"
 )
 

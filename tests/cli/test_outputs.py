@@ -37,6 +37,7 @@ FILES = {
 FOLDERS = {
     "train sft": "train sft model=penchant-0.5m data=answers.jsonl -o {out}",
     "train spin": "train spin model=penchant-0.5m data=answers.jsonl -o {out}",
+    "train self_rewarding": "train self_rewarding model=penchant-0.5m data=answers.jsonl -o {out}",
     "train iterative": "train iterative model=penchant-0.5m data=prompts.txt reward=vader -o {out}",
     "train online_rlhf": "train online_rlhf model=penchant-0.5m data=prompts.txt -o {out}",
     "weak train": "weak train data=prefs.jsonl student=tfidf -o {out}",

@@ -10,7 +10,7 @@ import pytest
 from penchant.engine.sampling import Sampling
 from penchant.errors import InputError
 from penchant.models.load import load_policy
-from penchant.rewards.rubric import QUESTIONS, RUBRICS, TOO_LONG, LikelihoodReward, RubricReward
+from penchant.rewards.rubric import QUESTIONS, RUBRICS, TOO_LONG, Judgement, LikelihoodReward, RubricReward
 from penchant.types import Prompt, PromptGroup, Response
 
 
@@ -32,13 +32,23 @@ def rubric(writer: Scripted, draws: int = 3) -> RubricReward:
     return RubricReward(writer, RUBRICS.load("additive"), Sampling(draws, max_new_tokens=50))
 
 
+def judge(reward: RubricReward, *pairs: tuple[str, str]) -> list[Judgement]:
+    return [reward.read(group.responses) for group in reward.write(pairs)]
+
+
 def test_draws_are_averaged_and_unread_ones_are_left_out() -> None:
     reward = rubric(Scripted("Score: 4", "no idea", "Score: 1"))
-    (judgement,) = reward.judge([("Why?", "Because.")])
+    (judgement,) = judge(reward, ("Why?", "Because."))
     assert judgement.score == 2.5
     assert judgement.draws == (4.0, None, 1.0)
     assert judgement.reasons == ("it names no score",)
-    assert judgement.answers[1] == "no idea"
+
+
+def test_equal_judgements_count_as_often_as_they_were_drawn() -> None:
+    reward = rubric(Scripted("Score: 4", "Score: 4", "Score: 1"))
+    (group,) = reward.write([("Why?", "Because.")])
+    assert [response.count for response in group.responses] == [2, 1]
+    assert reward.read(group.responses).score == 3
 
 
 def test_no_score_is_none_and_never_a_low_one() -> None:
@@ -57,7 +67,7 @@ def test_the_model_is_asked_with_both_texts_and_the_ends_of_the_scale() -> None:
 
 def test_a_response_without_room_has_no_score_and_the_others_keep_theirs() -> None:
     reward = rubric(Scripted("Score: 2", context=2_000), 1)
-    short, long = reward.judge([("Why?", "Because."), ("Why?", "b" * 3_000)])
+    short, long = judge(reward, ("Why?", "Because."), ("Why?", "b" * 3_000))
     assert short.score == 2
     assert (long.score, long.reasons) == (None, (TOO_LONG,))
 
@@ -80,9 +90,7 @@ def test_a_policy_writes_and_the_same_seed_gives_the_same_scores(tiny_model: str
     short = type(template)("own", "{{ prompt }}{{ response }}")
     reward = RubricReward(policy, short, Sampling(2, max_new_tokens=4, seed=3))
     pairs = [("a", "b"), ("c", "d")]
-    assert [judgement.answers for judgement in reward.judge(pairs)] == [
-        judgement.answers for pair in pairs for judgement in reward.judge([pair])
-    ]
+    assert reward.write(pairs) == [group for pair in pairs for group in reward.write([pair])]
 
 
 def test_likelihood_is_that_of_the_two_words(tiny_model: str) -> None:

@@ -46,7 +46,7 @@ METHODS = (
     (
         *("sft", "preferred_ft", "unlikelihood", "dpo", "kto", "reward_model"),
         *("ppo", "ppo_gt", "rloo", "grpo"),
-        *("online_rlhf", "iterative", "spin"),
+        *("online_rlhf", "iterative", "spin", "self_rewarding"),
     ),
 )
 STUDIES = ("STUDY", ("frontier", "transfer", "noise", "annotators", "weak-to-strong", "tldr", "dialogue", "labels"))

@@ -19,6 +19,7 @@ COMMAND_FORMS = {
     "iterative": "train iterative",
     "spin": "train spin",
     "self-play": "train spin",
+    "self-rewarding": "train self_rewarding",
     "online-dpo": "train iterative",
     "reward": "train reward_model",
     # what other programs call a command
@@ -67,6 +68,8 @@ METHOD_FORMS = {
     "online_dpo": "iterative",
     "iterative_dpo": "iterative",
     "self_play": "spin",
+    "self_reward": "self_rewarding",
+    "meta_rewarding": "self_rewarding",
     "finetune": "sft",
 }
 """By a word that is no method, what is typed for it behind `train`. """

@@ -25,6 +25,7 @@ TRAINABLE = {
     "online_rlhf": "penchant.rounds.online_rlhf:OnlineRLHF",
     "iterative": "penchant.rounds.iterative:Iterative",
     "spin": "penchant.rounds.spin:SPIN",
+    "self_rewarding": "penchant.rounds.self_rewarding.method:SelfRewarding",
 }
 """Where the settings of each method are, `module:CLASS`."""
 INTERRUPTED = 130
@@ -42,6 +43,7 @@ EXAMPLES = {
     "online_rlhf": "model=penchant-0.5m data=prompts.txt out=runs/online",
     "iterative": "model=penchant-0.5m data=prompts.txt reward=vader out=runs/iterative",
     "spin": "model=penchant-0.5m data=answers.jsonl out=runs/spin",
+    "self_rewarding": "model=smollm2-135m data=answers.jsonl judge=likelihood out=runs/self",
 }
 MAIN_SETTINGS = (
     *("model", "data", "reward", "labeller", "out", "loss", "loss.beta", "optimizer.learning_rate"),

@@ -121,6 +121,7 @@ METHOD_NAMES: Mapping[str, str] = {
     "online_rlhf": "online RLHF, reward model and policy in turns",
     "spin": "self-play fine-tuning (SPIN)",
     "iterative": "iterative preference learning on its own samples",
+    "self_rewarding": "self-rewarding, on answers that the policy itself judged",
 }
 
 

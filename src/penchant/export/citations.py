@@ -85,6 +85,13 @@ ITERATIVE = Paper(
     "Xiong, Wei and others",
     2024,
 )
+SELF_REWARDING = Paper(
+    "yuan2024self",
+    "2401.10020",
+    "Self-Rewarding Language Models",
+    "Yuan, Weizhe and others",
+    2024,
+)
 GRPO = Paper(
     "shao2024grpo",
     "2402.03300",
@@ -271,6 +278,7 @@ METHODS: Mapping[str, tuple[Paper, ...]] = {
     "online_rlhf": (ZIEGLER, PPO),
     "iterative": (ITERATIVE, DPO),
     "spin": (SPIN, DPO),
+    "self_rewarding": (SELF_REWARDING, DPO),
 }
 """By a method's name."""
 

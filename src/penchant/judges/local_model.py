@@ -22,17 +22,22 @@ from penchant.types import PromptGroup, Response, Verdict
 # Scored, not generated: an answer each time, its probability, and one forward pass for both (decision 12).
 WORDS = ("Verdict: A", "Verdict: B")
 AT_ONCE = 32  # questions of one call, after each of which their verdicts are kept
+ROOM = max(len(word.encode()) for word in WORDS)  # tokens of a verdict at most, since each holds a byte or more
+TOO_LONG = "the question is longer than the model's context"
 
 
 class PolicyJudge:
     """A judge that scores both verdicts as responses to one prompt; the more probable one wins.
 
+    A question beyond the model's context has no verdict.
+
     Args:
-        model: a built-in name, a folder or a hub id.
+        model: a built-in name, a folder or a hub id; or a policy that is loaded already.
         template: what the model is asked.
-        device: where it runs.
+        device: where it runs; a policy stays where it is.
         margin: a smaller difference in nats is a tie.
-        template_args: what its chat template is told beside the question, over what the model was trained with.
+        template_args: what its chat template is told beside the question, over what the model was trained with; a
+            policy keeps its own.
 
     Raises:
         InputError: no such model, one whose training did not end, or an argument that its chat template does not read.
@@ -40,15 +45,17 @@ class PolicyJudge:
 
     def __init__(
         self,
-        model: str,
+        model: str | Policy,
         template: Template,
         *,
         device: str = "auto",
         margin: float = 0.0,
         template_args: TemplateArgs | None = None,
     ) -> None:
-        check_finished(Path(model).expanduser(), "a judge")
-        self.policy = load_policy(model, device=device, template_args=template_args)
+        if isinstance(model, str):
+            check_finished(Path(model).expanduser(), "a judge")
+            model = load_policy(model, device=device, template_args=template_args)
+        self.policy = model
         self.template, self.margin = template, margin
         weights = fingerprint(self.policy.model)
         self.identity = f"policy {_content_of(self.policy, weights)} {template.digest} margin {margin}"
@@ -70,14 +77,19 @@ class PolicyJudge:
         """Score the two verdicts of each question, with the question's tokens forwarded once."""
         # not finished: what comes after the letter, a full stop or the end, is no part of the verdict
         words = [Response(word, finished=False) for word in WORDS]
-        for start in range(0, len(questions), AT_ONCE):
-            part = questions[start : start + AT_ONCE]
-            groups = [PromptGroup(self.template.ask(question) + "\n", words) for question in part]
-            for index, (a, b) in enumerate(row.tolist() for row in self.policy.score(groups)):
+        texts = [self.template.ask(question) + "\n" for question in questions]
+        fitting = [index for index, text in enumerate(texts) if self.policy.has_room(text, ROOM)]
+        # one question that is too long must not take the verdicts of all others away
+        for index in sorted(set(range(len(texts))) - set(fitting)):
+            done(index, Verdict("unparseable", transcript=TOO_LONG))
+        for start in range(0, len(fitting), AT_ONCE):
+            part = fitting[start : start + AT_ONCE]
+            rows = self.policy.score([PromptGroup(texts[index], words) for index in part])
+            for index, (a, b) in zip(part, (row.tolist() for row in rows), strict=True):
                 winner = higher(a, b, self.margin)
                 # the more probable verdict's share of the two; a tie has no probability here
                 confidence = None if winner == "tie" else 1 / (1 + math.exp(-abs(a - b)))
-                done(start + index, Verdict(winner, confidence, f"logps {a:.4f} and {b:.4f}"))
+                done(index, Verdict(winner, confidence, f"logps {a:.4f} and {b:.4f}"))
 
 
 def _content_of(policy: Policy, weights: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from penchant.engine.sampling import Sampling
+from penchant.models.policy import Policy, merge_identical
 from penchant.rewards.score_words import read_score
 from penchant.rewards.text_templates import TemplateShelf, TextTemplate
 from penchant.types import Prompt, PromptGroup, Response
@@ -35,30 +36,18 @@ class Writer(Protocol):
         """Return `sampling.n` answers to each prompt."""
 
 
-class LikelihoodModel(Protocol):
-    """What gives the log-probability of words after a prompt; a policy does."""
-
-    def has_room(self, prompt: Prompt, tokens: int, *, source: str = "") -> bool:
-        """Return whether so many tokens fit after the prompt."""
-
-    def score(self, groups: Sequence[PromptGroup]) -> Sequence[Sequence[float]]:
-        """Return the summed log-probability of every response of each group, in nats."""
-
-
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A model's answers to one rubric, and what they score.
+    """What a model's answers to one rubric score.
 
     Attributes:
         score: the mean of the draws that name one; None where none does.
         draws: the score of each draw, None where it cannot be read.
-        answers: what it wrote, word for word.
         reasons: why a draw has no score; why there is no draw.
     """
 
     score: float | None
     draws: tuple[float | None, ...] = ()
-    answers: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
 
 
@@ -85,38 +74,47 @@ class RubricReward:
         slots = {"lowest": f"{self.lowest:g}", "highest": f"{self.highest:g}"}
         return self.template.fill(prompt=prompt, response=response, **slots) + "\n"
 
-    def judge(self, pairs: Sequence[Pair], progress: Progress | None = None) -> list[Judgement]:
-        """Return what the model says of each (prompt, response), in order.
+    def write(self, pairs: Sequence[Pair], progress: Progress | None = None) -> list[PromptGroup]:
+        """Return the rubric of each (prompt, response) with the judgements that the model writes, in order.
+
+        A rubric that leaves no room in the model's context has none.
 
         Args:
             progress: called with the number of responses done since the last call.
         """
-        questions = [self.question(*pair) for pair in pairs]
-        judgements = [Judgement(None, reasons=(TOO_LONG,))] * len(questions)
-        fitting = [i for i, text in enumerate(questions) if self.writer.has_room(text, self.sampling.max_new_tokens)]
+        # all are asked in the order given, so that a caller may put them beside its answers
+        groups = [PromptGroup(self.question(*pair)) for pair in pairs]
+        tokens = self.sampling.max_new_tokens
+        fitting = [index for index, group in enumerate(groups) if self.writer.has_room(group.prompt, tokens)]
         for start in range(0, len(fitting), AT_ONCE):
             part = fitting[start : start + AT_ONCE]
-            rows = self.writer.draw([questions[index] for index in part], self.sampling)
+            rows = self.writer.draw([groups[index].prompt for index in part], self.sampling)
             for index, row in zip(part, rows, strict=True):
-                judgements[index] = self.read([response.text for response in row])
+                groups[index] = groups[index].replace(responses=tuple(merge_identical(row)))
             if progress is not None:
                 progress(len(part))
-        return judgements
+        return groups
 
-    def read(self, answers: Sequence[str]) -> Judgement:
-        """Return the judgement that some answers to one rubric make."""
-        readings = [read_score(answer, self.lowest, self.highest) for answer in answers]
+    def read(self, responses: Sequence[Response]) -> Judgement:
+        """Return what the judgements of one response score; no judgement is none that fits."""
+        if not responses:
+            return Judgement(None, reasons=(TOO_LONG,))
+        # read from texts and not kept: a mended reader reads stored judgements anew
+        readings = [
+            read_score(response.text, self.lowest, self.highest)
+            for response in responses
+            for _ in range(response.count)  # equal draws are one response with its count
+        ]
         scores = [reading.score for reading in readings if reading.score is not None]
         return Judgement(
             sum(scores) / len(scores) if scores else None,
             tuple(reading.score for reading in readings),
-            tuple(answers),
             tuple(reading.reason for reading in readings if reading.reason),
         )
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:
         """Return a score per (prompt, response), None where no draw names one."""
-        return [judgement.score for judgement in self.judge(pairs)]
+        return [self.read(group.responses).score for group in self.write(pairs)]
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ class LikelihoodReward:
         words: the answer that speaks for the response, and the one against it.
     """
 
-    model: LikelihoodModel
+    model: Policy
     template: TextTemplate
     words: tuple[str, str] = ("Yes", "No")
 

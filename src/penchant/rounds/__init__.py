@@ -5,8 +5,9 @@ from __future__ import annotations
 from penchant.config import Config
 from penchant.rounds.iterative import Iterative
 from penchant.rounds.online_rlhf import OnlineRLHF
+from penchant.rounds.self_rewarding.method import SelfRewarding
 from penchant.rounds.spin import SPIN
 
-ROUNDS: dict[str, type[Config]] = {config.method: config for config in (OnlineRLHF, Iterative, SPIN)}
+ROUNDS: dict[str, type[Config]] = {config.method: config for config in (OnlineRLHF, Iterative, SPIN, SelfRewarding)}
 
-__all__ = ["ROUNDS", "SPIN", "Iterative", "OnlineRLHF"]
+__all__ = ["ROUNDS", "SPIN", "Iterative", "OnlineRLHF", "SelfRewarding"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from penchant.engine.sampling import Sampling
 from penchant.models.load import load_policy
+from penchant.models.policy import Policy
 from penchant.models.settings import ModelConfig
 from penchant.rounds.clock import SAMPLING
 from penchant.rounds.pipeline import Round
@@ -27,29 +28,35 @@ def draw_samples(
     *,
     n: int,
     temperature: float = 1.0,
+    top_p: float = 1.0,
     purpose: str = "labels",
-    model: ModelConfig | None = None,
+    model: ModelConfig | Policy | None = None,
 ) -> list[PromptGroup]:
     """Draw samples of the policy that a round begins with, identical ones merged; prompts without room are left out.
 
     Args:
         n: samples per prompt.
-        temperature: of sampling.
+        temperature, top_p: of sampling.
         purpose: what the samples are for; those of another purpose have other random numbers.
-        model: the policy; the one that the round begins with unless given.
+        model: the policy, loaded or not; the one that the round begins with unless given.
 
     Raises:
         InputError: no prompt leaves room for a sample, or the model cannot be sampled.
     """
     config = current_round.config
     with current_round.clock.part(SAMPLING):
-        with timed_part("loading"):
-            policy = load_policy(model or config.policy_before(current_round.number), rendering=config.data.rendering)
+        if isinstance(model, Policy):
+            policy = model
+        else:
+            with timed_part("loading"):
+                model = model or config.policy_before(current_round.number)
+                policy = load_policy(model, rendering=config.data.rendering)
         # a prompt without room would refuse all others with it
         fitting = [prompt for prompt in prompts if policy.has_room(prompt, config.max_new_tokens)]
         sampling = Sampling(
             n,
             temperature=temperature,
+            top_p=top_p,
             max_new_tokens=config.max_new_tokens,
             seed=sampling_seed(purpose, config.seed, current_round.number),
         )

@@ -225,7 +225,7 @@ NO_STAGE = {
         "studies.weak_to_strong.student_results",
         "metrics.agreement",
         "metrics.chance_corrected", "metrics.choices",
-        "metrics.consensus", "metrics.efficiency", "metrics.frontier", "metrics.imitation",
+        "metrics.consensus", "metrics.novelty", "metrics.efficiency", "metrics.frontier", "metrics.imitation",
         "metrics.length_controlled", "metrics.limit", "metrics.pgr", "metrics.strengths", "metrics.two_way",
         "metrics.win_rate", "metrics.word_clusters"),
     "which stages there are, and in which order": ("weak.labels",

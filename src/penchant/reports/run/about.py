@@ -22,6 +22,7 @@ LABELS = {
     "online_rlhf": "Online RLHF",
     "iterative": "Iterative preference learning",
     "spin": "SPIN",
+    "self_rewarding": "Self-rewarding",
 }
 TASKS = {
     "sft": "imitate responses",
@@ -37,6 +38,7 @@ TASKS = {
     "online_rlhf": "raise a reward that is learned anew in rounds",
     "spin": "prefer real answers to those that it gave itself, in iterations",
     "iterative": "prefer the better ones of its own samples, drawn anew in rounds",
+    "self_rewarding": "prefer the answers that it judged better itself, in rounds",
 }
 MOST_LISTED = 4  # names in a line; more are counted
 

@@ -1,0 +1,1 @@
+"""Self-rewarding: a policy writes its own prompts, judges its own answers, and learns from the best and the worst."""

@@ -1,0 +1,320 @@
+"""One self-rewarding round: prompts, answers, judgements, pairs, training. What is finished is read, not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from penchant.data.write import write_groups
+from penchant.errors import InputError
+from penchant.judges.local_model import PolicyJudge
+from penchant.judges.store import VerdictStore
+from penchant.metrics.novelty import TextCollection, measure_novelty
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
+from penchant.rounds.clock import EVALUATION, SAMPLING
+from penchant.rounds.pairs import Compared, count_samples
+from penchant.rounds.pipeline import Round, RoundEnd
+from penchant.rounds.samples import draw_samples, sampling_seed
+from penchant.rounds.self_rewarding.inputs import SelfRewardingInputs, load_meta_template
+from penchant.rounds.self_rewarding.judgements import judgement_pairs
+from penchant.rounds.self_rewarding.new_prompts import (
+    REFUSALS,
+    PromptChoice,
+    instruction_of,
+    take_prompts,
+    write_prompts,
+)
+from penchant.rounds.self_rewarding.numbers import answer_lengths, draw_numbers, near_sameness, sameness, score_numbers
+from penchant.rounds.self_rewarding.quality import measure_quality
+from penchant.rounds.self_rewarding.scorers import (
+    AnswerJudge,
+    VerdictJudge,
+    compare_rated,
+    judge_of,
+    pairs_of,
+    rubric_of,
+)
+from penchant.rounds.self_rewarding.settings import PromptFile, RubricScorer
+from penchant.runs.part_seconds import timed_part
+from penchant.runs.progress import progress_bar
+from penchant.typed_json import to_object
+from penchant.types import Message, Prompt, PromptGroup
+
+if TYPE_CHECKING:
+    from penchant.rounds.self_rewarding.method import SelfRewarding
+
+Numbers = dict[str, Any]  # what JSON holds, as it is read back
+JUDGING = "judging"
+"""The part of a round's seconds in which answers are judged."""
+
+
+def play_round(config: SelfRewarding, current_round: Round, inputs: SelfRewardingInputs) -> RoundEnd:
+    """Write prompts, answer, judge, train on the best against the worst."""
+    # later rounds find the start as a checkpoint, so that only the first one trains it
+    if current_round.number == 0 and config.sft is not None:
+        _teach_start(config, current_round, inputs)
+    play = RoundPlay(config, current_round, inputs)
+    row: Numbers = {"judge": play.quality("judge.json", current_round.number)}
+    prompts, row["prompts"] = play.prompts()
+    # an ending with its reason, and no error: what earlier rounds trained is worth a result
+    if not prompts:
+        return RoundEnd(row, None, f"none of the {row['prompts']['drawn']} texts that were drawn is a new prompt")
+    samples = current_round.groups("samples.jsonl", lambda: play.draw(prompts))
+    compared, counts = play.compared(samples)
+    row |= counts
+    # before any training: a judge that says nothing would teach what is in its noise
+    if reason := counts["always_the_same"] or counts["no_score"]:
+        return RoundEnd(row, None, f"{reason}. Name another judge, such as judge=likelihood")
+    # without scores: a file with both would be read as ratings
+    pairs = [group.replace(scores=None) for group in compared if group.comparisons]
+    if config.meta is not None:
+        judgement_pairs = play.judgement_pairs(samples)
+        row["judgement_pairs"] = len(judgement_pairs)
+        pairs += judgement_pairs
+    if not pairs:
+        current_round.warn(f"no pair has a difference ({counts['nothing_to_learn']}): nothing was trained on")
+        return play.end(RoundEnd({**row, "skipped": counts["nothing_to_learn"]}, None))
+    # written even where it is the same as another file: training reads one file, and it shows what was learned
+    current_round.groups("pairs.jsonl", lambda: pairs)
+    play.release()
+    trained = current_round.stage(config.stage(current_round.number))
+    return play.end(RoundEnd({**row, "pairs_learned": len(pairs), "policy": trained.metrics["final"]}, trained))
+
+
+def _teach_start(config: SelfRewarding, current_round: Round, inputs: SelfRewardingInputs) -> None:
+    """Train the start on the seed data, and on judging where there is data for that."""
+    files, name = current_round.files, "taught.jsonl"
+    # one file for both: the seed data's answers and the judge's are one epoch, shuffled together
+    if inputs.judge_rows and not files.check_listed(name):
+        write_groups([*current_round.sides.train, *inputs.judge_rows], config.path / name)
+        files.list_files(name)
+    current_round.stage(config.seed_stage())
+
+
+def _count(samples: Sequence[PromptGroup], compared: Compared, draws: Numbers) -> Numbers:
+    """Return the numbers of a round's answers and scores, and why it cannot go on where it cannot."""
+    counts, blindness = count_samples(samples, compared), sameness(compared)
+    lengths = answer_lengths(samples) | {"chosen_longer_by": answer_lengths(compared.groups)["chosen_longer_by"]}
+    return {
+        "samples": counts.to_row(),
+        "lengths": lengths,
+        "scores": score_numbers(compared),
+        **draws,
+        "nothing_to_learn": counts.reason(),
+        "always_the_same": f"the judge always says the same: {blindness}" if blindness else "",
+        "no_score": "" if compared.groups else f"none of {compared.unscored} answers has a score that can be read",
+    }
+
+
+class RoundPlay:
+    """The parts of a round, with the policy that it begins with loaded once for all of them.
+
+    Args:
+        config: of all rounds.
+        current_round: the round.
+        inputs: what is read beside the seed data.
+    """
+
+    def __init__(self, config: SelfRewarding, current_round: Round, inputs: SelfRewardingInputs) -> None:
+        self.config, self.round, self.inputs = config, current_round, inputs
+        self.number = current_round.number
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy that the round begins with."""
+        return self._load(self.number)
+
+    def release(self) -> None:
+        """Give the policy's memory back: training loads a copy of its own."""
+        self.__dict__.pop("policy", None)
+
+    def _load(self, number: int) -> Policy:
+        with timed_part("loading"):
+            return load_policy(self.config.policy_before(number), rendering=self.config.data.rendering)
+
+    @contextmanager
+    def _judge(self, policy: Policy | None) -> Iterator[AnswerJudge]:
+        """Yield the judge, with the store of its verdicts where it comes from outside."""
+        config = self.config
+        with ExitStack() as stack:
+            # a policy's own verdicts are of this round alone, so no store could give them back
+            store = None
+            if not config.judges_itself:
+                store = stack.enter_context(VerdictStore(config.path / "judgments.sqlite"))
+            seed = sampling_seed("judging", config.seed, self.number)
+            yield judge_of(config.judge, policy, device=config.model.device, seed=seed, store=store)
+
+    def quality(self, name: str, number: int) -> Numbers | None:
+        """Return what the judge is worth beside people, as the policy is before a round; None without comparisons."""
+        comparisons = self.inputs.comparisons
+        if not comparisons:
+            return None
+
+        def measure() -> Numbers:
+            with self.round.clock.part(EVALUATION):
+                policy = self._judging_policy(number)
+                with self._judge(policy) as judge:
+                    answers = judge.ask([comparison.question for comparison in comparisons])
+            measured: Numbers = to_object(measure_quality(comparisons, answers))
+            return measured
+
+        # kept as numbers: a resumed round must not load a model to measure what it measured before
+        row: Numbers = self.round.numbers(name, measure)
+        for sentence in row["warnings"]:
+            self.round.warn(sentence)
+        return row
+
+    def _judging_policy(self, number: int) -> Policy | None:
+        """Return the policy before a round as its own judge; None where the judge comes from outside."""
+        # a judge from outside does not change, and loading the policy for it would be idle
+        if not self.config.judges_itself:
+            return None
+        return self.policy if number == self.number else self._load(number)
+
+    def end(self, end: RoundEnd) -> RoundEnd:
+        """Return the end of a round; that of the last one has the worth of the judge that came out of it."""
+        if self.number + 1 < self.config.rounds:
+            return end
+        # every other round's judge is measured where the next round begins
+        after = self.quality("judge-after.json", self.number + 1)
+        return RoundEnd({**end.row, "judge_after": after}, end.result, end.stop_reason)
+
+    def prompts(self) -> tuple[list[Prompt], Numbers]:
+        """Return the prompts of the round, and the counts of how they came about."""
+
+        def choose() -> Numbers:
+            with self.round.clock.part(SAMPLING):
+                choice, text_count = self._choose()
+            novelty = measure_novelty(choice.prompts, [*self._examples(), *self._earlier_texts()])
+            refusals = {name: choice.refusals[name] for name in REFUSALS}
+            counts = {"drawn": text_count, "new": len(choice.prompts), "refused": refusals}
+            return counts | {"distinct_2": novelty.distinct, "fresh_2": novelty.fresh, "texts": choice.prompts}
+
+        row: Numbers = self.round.numbers("prompts.json", choose)
+        counts = {name: count for name, count in row.items() if name != "texts"}
+        return [self._with_system(text) for text in row["texts"]], counts
+
+    def _choose(self) -> tuple[PromptChoice, int]:
+        settings = self.config.new_prompts
+        # what is measured on must not be trained on, nor anything nearly like it
+        held_out = TextCollection()
+        for prompt in [group.prompt for group in self.round.sides.held_out]:
+            held_out.add(instruction_of(prompt) or "")
+        for comparison in self.inputs.comparisons:
+            held_out.add(comparison.question.prompt)
+        choice = PromptChoice(TextCollection(), held_out, self._fits)
+        if isinstance(settings, PromptFile):
+            texts = [text for group in self.inputs.file_prompts if (text := instruction_of(group.prompt))]
+            # by rows and not by prompts: a row that was refused is not offered again
+            looked_at = sum(row["drawn"] for row in self._earlier_prompts())
+            take_prompts(texts, settings.count, choice, skipped=looked_at if settings.count else 0)
+            return choice, len(choice.prompts) + choice.refusals.total()
+        choice.known_texts.threshold = held_out.threshold = settings.similarity
+        examples = self._examples()
+        if not examples:
+            raise InputError(
+                "no seed prompt is a single instruction, so that a new one has no example: give seed data with such "
+                "prompts, or new_prompts.name=file with prompts"
+            )
+        # a prompt of an earlier round would be learned twice, from another policy's answers
+        for text in [*examples, *self._earlier_texts()]:
+            choice.known_texts.add(text)
+        seed = sampling_seed("prompts", self.config.seed, self.number) % 2**31
+        with progress_bar(f"new prompts (round {self.number + 1})", settings.count, "prompts") as advance:
+            text_count = write_prompts(self.policy, examples, settings, choice, seed, advance)
+        return choice, text_count
+
+    def _fits(self, text: str) -> bool:
+        return self.policy.has_room(self._with_system(text), self.config.max_new_tokens)
+
+    def _with_system(self, text: str) -> Prompt:
+        system = self.config.data.system
+        return text if system is None else (Message("system", system), Message("user", text))
+
+    def _examples(self) -> list[str]:
+        """Return the seed prompts that are a single instruction."""
+        return [text for group in self.round.sides.train if (text := instruction_of(group.prompt))]
+
+    def _earlier_prompts(self) -> list[Numbers]:
+        """Return what the rounds before recorded of their prompts."""
+        from penchant.runs.run_folder import read_json
+
+        return [read_json(self.config.folder(number) / "prompts.json") for number in range(self.number)]
+
+    def _earlier_texts(self) -> list[str]:
+        """Return the prompts of the rounds before."""
+        return [text for row in self._earlier_prompts() for text in row["texts"]]
+
+    def draw(self, prompts: Sequence[Prompt]) -> list[PromptGroup]:
+        """Draw answers of the policy."""
+        config = self.config
+        return draw_samples(
+            self.round,
+            prompts,
+            n=config.samples_per_prompt,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            purpose="iterative",  # with the same prompts and a reward from outside the rounds are those of `iterative`
+            model=self.policy,
+        )
+
+    def compared(self, samples: Sequence[PromptGroup]) -> tuple[list[PromptGroup], Numbers]:
+        """Return the answers with the best against the worst of each prompt, and the numbers of their scores."""
+        outcomes: list[tuple[Compared, Numbers]] = []
+
+        def compare() -> tuple[Compared, Numbers]:
+            # both files below are made of it, and a killed round may lack one of them
+            if not outcomes:
+                with self.round.clock.part(JUDGING):
+                    outcomes.append(self._compare(samples))
+            return outcomes[0]
+
+        row: Numbers = self.round.numbers("samples.json", lambda: _count(samples, *compare()))
+        if row["draws"] and (sentence := near_sameness(row["draws"])):
+            self.round.warn(sentence)
+        # a file without rows is none to its reader
+        groups = [] if row["no_score"] else self.round.groups("compared.jsonl", lambda: compare()[0].groups)
+        return groups, row
+
+    def _compare(self, samples: Sequence[PromptGroup]) -> tuple[Compared, Numbers]:
+        if not isinstance(self.config.judge, RubricScorer):
+            with self._judge(self._judging_policy(self.number)) as judge:
+                return judge.compare(samples), {"draws": None}
+        # the judgements lie in a file of their own, since meta-rewarding learns from them, and people want to read them
+        reward = rubric_of(self.config.judge, self.policy, sampling_seed("judging", self.config.seed, self.number))
+        texts = {group.prompt: group.responses for group in self._judgements(samples)}
+        judgements = [reward.read(texts.get(reward.question(*pair), ())) for pair in pairs_of(samples)]
+        compared = compare_rated(samples, [judgement.score for judgement in judgements])
+        return compared, {"draws": draw_numbers(judgements)}
+
+    def _judgements(self, samples: Sequence[PromptGroup]) -> list[PromptGroup]:
+        """Return what the policy wrote of each answer by its rubric, one group per rubric that leaves room."""
+        assert isinstance(self.config.judge, RubricScorer)
+        settings = self.config.judge
+
+        def write() -> list[PromptGroup]:
+            reward = rubric_of(settings, self.policy, sampling_seed("judging", self.config.seed, self.number))
+            # one text of other tokens is the same answer to a judge
+            pairs = list(dict.fromkeys(pairs_of(samples)))
+            with progress_bar(f"judging (round {self.number + 1})", len(pairs), "answers") as advance:
+                return [group for group in reward.write(pairs, advance) if group.responses]
+
+        return self.round.groups("judgements.jsonl", write)
+
+    def judgement_pairs(self, samples: Sequence[PromptGroup]) -> list[PromptGroup]:
+        """Return pairs of judgements, the better of which the policy prefers itself."""
+        assert self.config.meta is not None
+        assert isinstance(self.config.judge, RubricScorer)
+        settings, template = self.config.judge, load_meta_template(self.config.meta.template)
+
+        def compare() -> list[PromptGroup]:
+            reward = rubric_of(settings, self.policy, 0)
+            with self.round.clock.part(JUDGING):
+                return judgement_pairs(
+                    samples, self._judgements(samples), reward, VerdictJudge(PolicyJudge(self.policy, template))
+                )
+
+        return self.round.groups("judgement-pairs.jsonl", compare)

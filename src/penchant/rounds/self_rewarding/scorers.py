@@ -1,0 +1,240 @@
+"""Who says which answers are better: the policy itself, in one of three ways, or a reward or judge from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Protocol
+
+from penchant.engine.sampling import Sampling
+from penchant.judges.ask import Answer, ask
+from penchant.judges.contract import Judge, Question, higher
+from penchant.judges.load import make_judge
+from penchant.judges.local_model import PolicyJudge
+from penchant.judges.prompts import load_template
+from penchant.judges.store import VerdictStore
+from penchant.models.policy import Policy
+from penchant.rewards.load import load_reward
+from penchant.rewards.rubric import QUESTIONS, RUBRICS, LikelihoodReward, RubricReward
+from penchant.rounds.pairs import Compared, compare_judged, compare_scored
+from penchant.rounds.self_rewarding.settings import (
+    JudgeScorer,
+    LikelihoodScorer,
+    RewardScorer,
+    RubricScorer,
+    Scorer,
+    VerdictsScorer,
+)
+from penchant.thoughts import shown_text
+from penchant.types import PromptGroup, Verdict, prompt_text
+
+Pair = tuple[str, str]
+Rate = Callable[[Sequence[Pair]], Sequence[float | None]]
+"""(prompt, answer) texts in, a score for each out, or None where there is none."""
+
+
+class AnswerJudge(Protocol):
+    """Anything that compares the answers to a prompt, and any two answers of others."""
+
+    def compare(self, groups: Sequence[PromptGroup]) -> Compared:
+        """Compare the best with the worst answer of each group; an answer without a score is left out."""
+
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """Return the verdict on each pair of answers."""
+
+
+@dataclass(frozen=True)
+class PointJudge:
+    """A judge by scores of single answers: the higher one wins."""
+
+    rate: Rate
+
+    def compare(self, groups: Sequence[PromptGroup]) -> Compared:
+        """Compare by score. An answer without a score is in no comparison, and is counted."""
+        return compare_rated(groups, self.rate(pairs_of(groups)))
+
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """Return verdicts in one order, since a score does not depend on what stands beside its answer."""
+        scores = self.rate([(question.prompt, text) for question in questions for text in (question.a, question.b)])
+        # each response was scored by itself, so the other order would be the same verdict
+        verdicts = [_verdict(first, second) for first, second in zip(scores[::2], scores[1::2], strict=True)]
+        return [Answer(question, verdict, None, "one") for question, verdict in zip(questions, verdicts, strict=True)]
+
+
+@dataclass(frozen=True)
+class VerdictJudge:
+    """A judge by the probabilities of its verdicts on each two answers, in both orders.
+
+    An answer's score is the mean probability that it wins, over the other answers and both orders. So a preference for
+    the first place cancels, and small models, which have a strong one, still say something.
+    """
+
+    judge: Judge
+
+    def compare(self, groups: Sequence[PromptGroup]) -> Compared:
+        """Compare by the mean probability to win; an answer without a verdict is in no comparison, and is counted."""
+        # one call for all prompts, so that a judge may batch them
+        questions = [question for group in groups for question in _questions(group)]
+        answers = iter(ask(self.judge, questions))
+        scores: list[float | None] = []
+        for group in groups:
+            scores += _win_shares(len(group.responses), [next(answers) for _ in _questions(group)])
+        return compare_rated(groups, scores)
+
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """Return verdicts in both orders."""
+        return ask(self.judge, questions)
+
+
+@dataclass(frozen=True)
+class OutsideJudge:
+    """A judge from outside, whose verdicts are kept, since calls may cost money."""
+
+    judge: Judge
+    store: VerdictStore | None = field(default=None, repr=False)
+
+    def compare(self, groups: Sequence[PromptGroup]) -> Compared:
+        """Compare each two answers in both orders, as `penchant train iterative` does."""
+        return compare_judged(groups, "best_worst", self.judge, store=self.store)
+
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """Return verdicts in both orders."""
+        return ask(self.judge, questions, store=self.store)
+
+
+def judge_of(
+    settings: Scorer, policy: Policy | None, *, device: str, seed: int, store: VerdictStore | None
+) -> AnswerJudge:
+    """Return the judge that settings describe.
+
+    Args:
+        policy: who judges itself; needed unless the judge is from outside.
+        device: where a reward from outside runs.
+        seed: fixes the draws of a rubric's judgements.
+        store: keeps verdicts of a judge from outside.
+
+    Raises:
+        InputError: no such template, reward or judge.
+    """
+    match settings:
+        # first those that need no policy
+        case RewardScorer():
+            return PointJudge(load_reward(settings.reward, device=device))
+        case JudgeScorer():
+            return OutsideJudge(make_judge(settings.judge), store)
+    assert policy is not None
+    match settings:
+        case RubricScorer():
+            return PointJudge(rubric_of(settings, policy, seed))
+        case LikelihoodScorer():
+            return PointJudge(LikelihoodReward(policy, QUESTIONS.load(settings.template), settings.words))
+        case VerdictsScorer():
+            return VerdictJudge(PolicyJudge(policy, load_template(settings.template)))
+
+
+def rubric_of(settings: RubricScorer, policy: Policy, seed: int) -> RubricReward:
+    """Return a policy as a reward by a rubric.
+
+    Raises:
+        InputError: no such template.
+    """
+    sampling = Sampling(
+        settings.draws,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_new_tokens=settings.max_new_tokens,
+        seed=seed,
+    )
+    return RubricReward(policy, RUBRICS.load(settings.template), sampling, settings.lowest, settings.highest)
+
+
+def check_templates(settings: Scorer) -> None:
+    """Refuse a template that there is not, or that lacks a slot, before anything is trained.
+
+    Raises:
+        InputError: says what is wrong with it.
+    """
+    match settings:
+        case RubricScorer():
+            RUBRICS.load(settings.template)
+        case LikelihoodScorer():
+            QUESTIONS.load(settings.template)
+        case VerdictsScorer():
+            load_template(settings.template)
+
+
+def pairs_of(groups: Sequence[PromptGroup]) -> list[Pair]:
+    """Return every prompt with each of its answers, as a judge reads them."""
+    return [
+        (prompt_text(group.prompt), shown_text(response, thoughts=False))
+        for group in groups
+        for response in group.responses
+    ]
+
+
+def compare_rated(groups: Sequence[PromptGroup], scores: Sequence[float | None]) -> Compared:
+    """Compare answers by their scores, in the order of `pairs_of`; an answer without one is left out.
+
+    A response that is left out is in no comparison: a lowest score in its place would make it the worst.
+    """
+    # scores are in one row, as one call of the judge gave them
+    rest = iter(scores)
+    rated, unscored = [], 0
+    for group in groups:
+        scored = [
+            (response, score) for response, score in zip(group.responses, rest, strict=False) if score is not None
+        ]
+        unscored += len(group.responses) - len(scored)
+        if scored:
+            responses, numbers = zip(*scored, strict=True)
+            rated.append(PromptGroup(group.prompt, responses, scores=numbers, source=group.source))
+    compared = compare_scored(rated, "best_worst")
+    return Compared(compared.groups, unscored)
+
+
+def _verdict(first: float | None, second: float | None) -> Verdict:
+    if first is None or second is None:
+        return Verdict("unparseable", transcript="a response has no score")
+    return Verdict(higher(first, second), transcript=f"{first:.6g} and {second:.6g}")
+
+
+def _questions(group: PromptGroup) -> list[Question]:
+    """Return every two answers of a group as a question."""
+    prompt = prompt_text(group.prompt)
+    texts = [shown_text(response, thoughts=False) for response in group.responses]
+    return [Question(prompt, first, second) for first, second in combinations(texts, 2)]
+
+
+def _win_shares(count: int, answers: Sequence[Answer]) -> list[float | None]:
+    """Return each answer's mean probability to win; None without a single verdict.
+
+    Args:
+        count: of the answers.
+        answers: the judge's, for each two of them.
+    """
+    chances: list[list[float]] = [[] for _ in range(count)]
+    # the chances of a pair add up to one, so that each pair counts for both of its answers
+    for (first, second), answer in zip(combinations(range(count), 2), answers, strict=True):
+        chance = win_chance(answer)
+        if chance is not None:
+            chances[first].append(chance)
+            chances[second].append(1 - chance)
+    return [sum(row) / len(row) if row else None for row in chances]
+
+
+def win_chance(answer: Answer) -> float | None:
+    """Return the probability that the first response wins, the mean over both orders; None without a verdict in each.
+
+    A verdict without a stated probability counts as sure, a tie as one half.
+    """
+    verdicts = [(answer.first, False), (answer.second, True)]
+    chances = []
+    for verdict, is_swapped in verdicts[: 2 if answer.orders == "both" else 1]:
+        if verdict is None or verdict.winner == "unparseable":
+            return None
+        confidence = 0.5 if verdict.winner == "tie" else 1.0 if verdict.confidence is None else verdict.confidence
+        chances.append(
+            confidence if (verdict.winner == "a") != is_swapped or verdict.winner == "tie" else 1 - confidence
+        )
+    return sum(chances) / len(chances)

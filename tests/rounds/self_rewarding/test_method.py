@@ -1,0 +1,308 @@
+"""Self-rewarding rounds: `iterative` where the scorer is given, their own judge otherwise, and what stops them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+import penchant as pt
+from penchant.errors import InputError, RunMismatchError
+from penchant.rounds import pipeline
+from penchant.rounds.self_rewarding import new_prompts, play
+from penchant.rounds.self_rewarding.scorers import PointJudge
+
+STAGE = {"batch_size": 2, "optimizer": {"learning_rate": 1e-3}, "evaluate": {"samples": {"n": 1}}}
+NAMES = ("Ann", "Bob", "Cleo", "Dan", "Eve", "Finn")
+Make = Callable[..., pt.SelfRewarding]
+
+
+@pytest.fixture
+def rewarding(tiny_model: str, tmp_path: Path) -> Make:
+    """Settings of a short run whose prompts fit a model with a context of 160."""
+    rows = [{"prompt": f"{name} went", "response": " home."} for name in NAMES]
+    (tmp_path / "seed.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "question.j2").write_text("{{ prompt }} {{ response }}?")
+    (tmp_path / "rubric.j2").write_text("{{ prompt }} {{ response }} {{ highest }}")
+    (tmp_path / "verdict.j2").write_text("{{ prompt }} {{ a }} {{ b }}")
+    (tmp_path / "more.txt").write_text("".join(f"{name} ran\n" for name in NAMES))
+    (tmp_path / "rewards.py").write_text(
+        "def codes(pairs):\n    return [float(sum(map(ord, r))) for _, r in pairs]\n\n"
+        "def same(pairs):\n    return [3.0 for _ in pairs]\n"
+    )
+    comparisons = [{"prompt": f"{name} said", "chosen": "yes", "rejected": "no no"} for name in NAMES]
+    (tmp_path / "people.jsonl").write_text("".join(json.dumps(row) + "\n" for row in comparisons))
+
+    def config(name: str, **changes: Any) -> pt.SelfRewarding:
+        defaults: dict[str, Any] = {
+            "model": {"name": tiny_model, "device": "cpu"},
+            "data": {"path": str(tmp_path / "seed.jsonl"), "held_out": 1},
+            "new_prompts": {"name": "file", "path": str(tmp_path / "more.txt"), "count": 3},
+            "judge": {"name": "likelihood", "template": str(tmp_path / "question.j2")},
+            "rounds": 1,
+            "max_new_tokens": 5,
+            "sft": STAGE,
+            "dpo": STAGE,
+            "out": str(tmp_path / name),
+        }
+        return pt.SelfRewarding(**defaults | changes)
+
+    return config
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    return {name: tensor.tolist() for name, tensor in load_file(folder / "model.safetensors").items()}
+
+
+def policy(run: pt.RunResult, number: int = 1) -> dict[str, Any]:
+    return weights(run.path / f"round-{number}" / "policy" / "checkpoint")
+
+
+def test_with_a_reward_from_outside_it_is_iterative_to_the_bit(
+    rewarding: Make, tmp_path: Path, tiny_model: str
+) -> None:
+    reward = f"{tmp_path / 'rewards.py'}:codes"
+    prompts = tmp_path / "seed.txt"
+    prompts.write_text("".join(f"{name} went\n" for name in NAMES))
+    own = rewarding(
+        "own",
+        data={"path": str(prompts), "held_out": 1},
+        judge={"name": "reward", "reward": reward},
+        sft=None,
+        new_prompts={"name": "file", "path": str(tmp_path / "own" / "prompts-train.jsonl")},
+        rounds=2,
+    )
+    other = pt.Iterative(
+        model={"name": tiny_model, "device": "cpu"},
+        data={"path": str(prompts), "held_out": 1},
+        reward=reward,
+        rounds=2,
+        temperature=0.7,
+        reference="moving",
+        max_new_tokens=5,
+        dpo={**STAGE, "evaluate": {"samples": {"n": 1, "reward": None}}},
+        out=str(tmp_path / "iterative"),
+    )
+    iterative = pt.train(other)
+    # the prompts that `iterative` trains on, as a file
+    shutil.copy(iterative.path / "prompts-train.jsonl", tmp_path / "train.jsonl")
+    files = {"name": "file", "path": str(tmp_path / "train.jsonl")}
+    run = pt.train(own.replace(new_prompts=files, top_p=1.0))
+    for number in (1, 2):
+        pairs = [folder / f"round-{number}" / "pairs.jsonl" for folder in (run.path, iterative.path)]
+        assert pairs[0].read_text() == pairs[1].read_text()
+        assert policy(run, number) == policy(iterative, number)
+    with_itself = pt.train(rewarding("itself", sft=None, new_prompts=files, rounds=1, top_p=1.0))
+    assert policy(with_itself) != policy(iterative)
+
+
+def test_the_start_learns_the_seed_data_and_the_policy_judges_itself(rewarding: Make, tmp_path: Path) -> None:
+    run = pt.train(rewarding("run", rounds=2, comparisons=str(tmp_path / "people.jsonl")))
+    rows = run.metrics["rounds"]
+    assert [row["prompts"]["new"] for row in rows] == [3, 3]
+    prompts = [json.loads((run.path / f"round-{number}" / "prompts.json").read_text())["texts"] for number in (1, 2)]
+    assert prompts == [["Ann ran", "Bob ran", "Cleo ran"], ["Dan ran", "Eve ran", "Finn ran"]]
+    start = json.loads((run.path / "round-1" / "policy" / "provenance.json").read_text())
+    assert start["model"]["name"].endswith("sft/checkpoint")
+    for group in pt.load_preferences(run.path / "round-1" / "pairs.jsonl"):
+        assert len(group.comparisons) == 1
+    # in each round the judge is measured as it is then, and once more at the end
+    qualities = [rows[0]["judge"], rows[1]["judge"], rows[1]["judge_after"]]
+    assert all(quality["comparisons"] == 6 for quality in qualities)
+    assert "judge_after" not in rows[0]
+    assert rows[0]["lengths"]["tokens"]["value"] <= 5
+    assert rows[0]["prompts"]["fresh_2"] > 0
+    assert run.metrics["round_seconds"][0]["judging"] > 0
+
+
+def test_a_moving_reference_is_the_rounds_start_and_a_fixed_one_the_seed_model(rewarding: Make) -> None:
+    moving, fixed = rewarding("moving"), rewarding("fixed", reference="fixed")
+    assert moving.stage(0).reference is fixed.stage(0).reference is None
+    Path(moving.folder(0) / "policy").mkdir(parents=True)
+    Path(fixed.folder(0) / "policy").mkdir(parents=True)
+    assert moving.stage(1).reference is None
+    reference = fixed.stage(1).reference
+    assert reference is not None
+    assert reference.name == str(fixed.path / "sft" / "checkpoint")
+    assert fixed.stage(1).model.name == str(fixed.folder(0) / "policy" / "checkpoint")
+
+
+class Stopped(Exception):
+    pass
+
+
+PARTS = ("quality", "prompts", "draw", "compared", "stage", "end")
+"""The parts of a round, in their order."""
+
+
+def test_what_is_stopped_in_each_part_goes_on_to_the_same_bits(
+    rewarding: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second round fails in one part after the other, each time a part later."""
+    settings = {"rounds": 2, "sft": None, "comparisons": str(tmp_path / "people.jsonl")}
+    straight = pt.train(rewarding("straight", **settings))
+    for part in PARTS:
+        owner: Any = pipeline.Round if part == "stage" else play.RoundPlay
+        original = getattr(owner, part)
+
+        def stop(self: Any, *arguments: Any, original: Any = original) -> Any:
+            if self.number == 1:
+                raise Stopped
+            return original(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, part, stop)
+            with pytest.raises(Stopped):
+                pt.train(rewarding("again", **settings))
+        assert not (tmp_path / "again" / "result.json").exists()
+    again = pt.train(rewarding("again", **settings))
+    assert again.metrics["rounds"] == straight.metrics["rounds"]
+    assert policy(again, 2) == policy(straight, 2)
+    finished = (again.path / "round-2" / "pairs.jsonl").stat().st_mtime_ns
+    pt.train(rewarding("again", **settings))
+    assert (again.path / "round-2" / "pairs.jsonl").stat().st_mtime_ns == finished
+
+
+def test_a_policy_that_writes_its_own_prompts_never_takes_one_twice(
+    rewarding: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a random model ends no line, and writes few words
+    monkeypatch.setattr(new_prompts, "read_prompt", lambda response, one_line: (response.text.encode().hex(), False))
+    own = {"name": "self_instruct", "count": 4, "shots": 2, "template": "lines", "max_new_tokens": 4, "similarity": 1.0}
+    run = pt.train(rewarding("run", rounds=2, new_prompts=own, sft=None))
+    texts = [json.loads((run.path / f"round-{number}" / "prompts.json").read_text())["texts"] for number in (1, 2)]
+    assert texts[0]
+    assert not set(texts[0]) & set(texts[1])
+    counts = run.metrics["rounds"][0]["prompts"]
+    assert counts["drawn"] == counts["new"] + sum(counts["refused"].values())
+
+
+def test_a_rubric_that_nobody_can_follow_gives_no_score_and_stops_by_name(rewarding: Make, tmp_path: Path) -> None:
+    rubric = {"name": "rubric", "template": str(tmp_path / "rubric.j2"), "draws": 2, "max_new_tokens": 3}
+    run = pt.train(rewarding("run", judge=rubric, rounds=2))
+    (row,) = run.metrics["rounds"]
+    assert run.metrics["status"] == "stopped_early"
+    assert "none of" in run.metrics["stop_reason"]
+    assert "judge=likelihood" in run.metrics["stop_reason"]
+    assert row["draws"]["unread"] == row["draws"]["draws"] > 0
+    assert row["scores"]["scored"] == 0
+    assert not (run.path / "round-1" / "policy").exists()
+    again = pt.train(rewarding("run", judge=rubric, rounds=2))
+    assert again.metrics["stop_reason"] == run.metrics["stop_reason"]
+
+
+def test_a_judge_that_always_says_the_same_is_named_and_stops(rewarding: Make, tmp_path: Path) -> None:
+    same = {"name": "reward", "reward": f"{tmp_path / 'rewards.py'}:same"}
+    run = pt.train(rewarding("run", judge=same, rounds=3))
+    assert "the judge always says the same: it gives each of" in run.metrics["stop_reason"]
+    assert len(run.metrics["rounds"]) == 1
+    coin = pt.train(rewarding("tied", judge={"name": "judge", "judge": {"name": "custom", "factory": TIED}}))
+    assert "it prefers no answer to another" in coin.metrics["stop_reason"]
+
+
+TIED = "tied_judge:Tied"
+
+
+@pytest.fixture(autouse=True)
+def _tied_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tied_judge.py").write_text(
+        "from penchant.types import Verdict\n\n\nclass Tied:\n    identity = 'tied'\n\n"
+        "    def judge_many(self, questions, done):\n"
+        "        for index, _ in enumerate(questions):\n            done(index, Verdict('tie'))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+
+
+def test_equal_answers_skip_the_round_and_say_so(rewarding: Make) -> None:
+    run = pt.train(rewarding("run", temperature=0))
+    (row,) = run.metrics["rounds"]
+    assert "say the same" in row["skipped"]
+    assert any("no pair has a difference" in sentence for sentence in run.metrics["warnings"])
+    assert run.metrics["status"] == "done"
+
+
+def test_prompts_that_are_all_known_end_the_rounds(rewarding: Make, tmp_path: Path) -> None:
+    few = {"name": "file", "path": str(tmp_path / "more.txt"), "count": 6}
+    run = pt.train(rewarding("run", rounds=3, new_prompts=few))
+    assert "none of the 0 texts that were drawn is a new prompt" in run.metrics["stop_reason"]
+    assert run.metrics["rounds"][0]["pairs_learned"] > 0
+    assert len(run.metrics["rounds"]) == 2
+
+
+def test_no_seed_data_is_answered_with_what_to_give(rewarding: Make, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"`data` is missing: self_rewarding begins with seed data.*or sft=null"):
+        pt.SelfRewarding(model="penchant-0.5m", out="x")
+    with pytest.raises(InputError, match=r"self_rewarding begins with seed data: rows with a prompt and a good"):
+        pt.train(rewarding("run", data=str(tmp_path / "more.txt")))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"meta": {}}, "`meta` compares the judgements that `judge=rubric` writes"),
+        ({"meta": {}, "judge": {"name": "rubric", "draws": 1}}, "set `judge.draws` to 2 or more"),
+        ({"judge": {"name": "rubric", "lowest": 5}}, "`lowest` must be below `highest`"),
+        ({"judge_data": "people.jsonl", "sft": None}, "leave `sft=null` out"),
+        ({"judge_data": "people.jsonl", "judge": "reward"}, "this judge comes from outside"),
+        ({"dpo": {"reference": "x"}}, "`dpo.reference` is the pipeline's to set"),
+        ({"sft": {"epochz": 1}}, "epochz"),
+        ({"samples_per_prompt": 1}, "at least 2"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(rewarding: Make, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        rewarding("bad", **changes)
+
+
+def test_a_changed_file_is_refused(rewarding: Make, tmp_path: Path) -> None:
+    settings = {"comparisons": str(tmp_path / "people.jsonl")}
+    pt.train(rewarding("run", **settings))
+    people = tmp_path / "people.jsonl"
+    people.write_text(people.read_text().replace("yes", "yea"))
+    with pytest.raises(RunMismatchError, match="the comparisons by people changed"):
+        pt.train(rewarding("run", **settings))
+    question = tmp_path / "question.j2"
+    question.write_text("{{ prompt }} {{ response }}!")
+    people.write_text(people.read_text().replace("yea", "yes"))
+    with pytest.raises(RunMismatchError, match="the templates changed"):
+        pt.train(rewarding("run", **settings))
+
+
+def test_the_judge_is_taught_by_comparisons_in_the_words_that_it_is_asked_with(rewarding: Make, tmp_path: Path) -> None:
+    config = rewarding("run", judge_data=str(tmp_path / "people.jsonl"))
+    run = pt.train(config)
+    rows = [json.loads(line) for line in (run.path / "taught.jsonl").read_text().splitlines()]
+    taught = {row["prompt"]: row["responses"][0] for row in rows}
+    assert taught["Ann said yes?\n"] == "Yes"
+    assert taught["Ann said no no?\n"] == "No"
+    assert len(rows) == 5 + 2 * 6
+    asked: list[str] = []
+    judge = PointJudge(lambda pairs: [asked.append(f"{p} {r}?\n") or 0.0 for p, r in pairs])  # type: ignore[func-returns-value]
+    judge.compare([pt.PromptGroup("Ann said", ["yes"])])
+    assert asked[0] in taught
+
+
+def test_judgements_are_judged_and_learned_from(
+    rewarding: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A random model names no score, so its words are read as one: the number of their letters."""
+    from penchant.rewards import rubric
+    from penchant.rewards.score_words import ScoreReading
+
+    monkeypatch.setattr(rubric, "read_score", lambda text, low, high: ScoreReading(float(sum(map(ord, text)) % 6)))
+    settings = {"name": "rubric", "template": str(tmp_path / "rubric.j2"), "draws": 3, "max_new_tokens": 3}
+    meta = {"template": str(tmp_path / "verdict.j2")}
+    run = pt.train(rewarding("meta", judge=settings, meta=meta))
+    plain = pt.train(rewarding("plain", judge=settings))
+    (row,) = run.metrics["rounds"]
+    assert row["judgement_pairs"] > 0
+    assert row["pairs_learned"] == row["judgement_pairs"] + plain.metrics["rounds"][0]["pairs_learned"]
+    assert policy(run) != policy(plain)
+    rubrics = {group.prompt for group in pt.load_preferences(run.path / "round-1" / "judgement-pairs.jsonl")}
+    assert all(str(prompt).endswith("5\n") for prompt in rubrics)
