@@ -65,6 +65,7 @@ class TextCollection:
 
     def has_near(self, text: str) -> bool:
         """Return whether a text is there whose ROUGE-L with this one is above the threshold."""
+        # by words, as the texts are kept
         words = words_of(text)
         counts = Counter(words)
         for other_words, other_counts in self._counts.items():

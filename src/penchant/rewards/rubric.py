@@ -147,5 +147,6 @@ class LikelihoodReward:
         rows = self.model.score([PromptGroup(questions[index], words) for index in fitting])
         scores: list[float | None] = [None] * len(questions)
         for index, row in zip(fitting, rows, strict=True):
+            # a difference and no probability: near 0 or 1 that would lose the order of answers
             scores[index] = float(row[0] - row[1])
         return scores

@@ -87,6 +87,7 @@ def read_inputs(config: SelfRewarding) -> SelfRewardingInputs:
         rows = load_responses(config.judge_data.path, **_reading(config.judge_data))
         groups["the judge's data"] = rows
         judge_rows = judge_demonstrations(config.judge, rows, config.judge_data.path)
+    # read once: all rounds take from the same list
     file_prompts: Sequence[PromptGroup] = ()
     if isinstance(config.new_prompts, PromptFile):
         file_prompts = load_prompts(config.new_prompts.path, **_reading(config.new_prompts))

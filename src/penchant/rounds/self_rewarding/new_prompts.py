@@ -111,6 +111,7 @@ def write_prompts(
     while len(choice.prompts) < settings.count and text_count < settings.draws * settings.count:
         # no more than are lacking, so that no prompt is thrown away that was paid for
         batch = min(settings.count - len(choice.prompts), settings.draws * settings.count - text_count)
+        # each try has examples of its own, so a batch is as many prompts
         questions = [_question(template.fill, examples, settings.shots, generator) for _ in range(batch)]
         fitting = [text for text in questions if policy.has_room(text, settings.max_new_tokens)]
         # equal questions must not give equal samples, so each batch has its own seed
@@ -148,6 +149,7 @@ def read_prompt(response: Response, *, one_line: bool) -> tuple[str | None, bool
     text = strip_thoughts(response.text)
     if text is None:
         return None, not response.finished
+    # by lines, as the examples are shown by lines
     lines = text.strip().split("\n")
     labels = [index for index, line in enumerate(lines) if _LABEL.match(line)]
     # a chat model announces the task first; one that continues begins with it, and labels the next one

@@ -81,6 +81,7 @@ def sameness(compared: Compared) -> str:
     scores = [score for group in compared.groups for score in group.scores or ()]
     different = sum(len({response.text for response in group.responses}) > 1 for group in compared.groups)
     # a judge must be given something to tell apart before it can be called blind
+    # all answers equal are the policy's fault, and the round is skipped for that
     if not different:
         return ""
     # one score between prompts too: a rubric may tie the answers of one easy prompt and still tell prompts apart

@@ -144,6 +144,7 @@ class RoundPlay:
             store = None
             if not config.judges_itself:
                 store = stack.enter_context(VerdictStore(config.path / "judgments.sqlite"))
+            # other draws than the answers', or a judgement would share its random numbers with what it judges
             seed = sampling_seed("judging", config.seed, self.number)
             yield judge_of(config.judge, policy, device=config.model.device, seed=seed, store=store)
 
@@ -188,6 +189,7 @@ class RoundPlay:
         def choose() -> Numbers:
             with self.round.clock.part(SAMPLING):
                 choice, text_count = self._choose()
+            # seeds count as earlier: a prompt that repeats its examples is nothing new
             novelty = measure_novelty(choice.prompts, [*self._examples(), *self._earlier_texts()])
             refusals = {name: choice.refusals[name] for name in REFUSALS}
             counts = {"drawn": text_count, "new": len(choice.prompts), "refused": refusals}
@@ -213,6 +215,7 @@ class RoundPlay:
             take_prompts(texts, settings.count, choice, skipped=looked_at if settings.count else 0)
             return choice, len(choice.prompts) + choice.refusals.total()
         choice.known_texts.threshold = held_out.threshold = settings.similarity
+        # a conversation of several turns is none, and seed data may hold nothing else
         examples = self._examples()
         if not examples:
             raise InputError(

@@ -64,6 +64,7 @@ def human_comparisons(groups: Sequence[PromptGroup]) -> list[HumanComparison]:
         for comparison in group.comparisons:
             first, second = sorted((comparison.winner, comparison.loser), key=lambda index: digest(texts[index]))
             winner: Winner = "tie" if comparison.tie else "a" if comparison.winner == first else "b"
+            # people's ties stay: a judge that agrees on them agrees
             rows.append(HumanComparison(Question(prompt_text(group.prompt), texts[first], texts[second]), winner))
     return rows
 

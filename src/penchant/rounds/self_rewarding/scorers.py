@@ -76,6 +76,7 @@ class VerdictJudge:
         """Compare by the mean probability to win; an answer without a verdict is in no comparison, and is counted."""
         # one call for all prompts, so that a judge may batch them
         questions = [question for group in groups for question in _questions(group)]
+        # without a store: the verdicts of this policy are of use to no other round
         answers = iter(ask(self.judge, questions))
         scores: list[float | None] = []
         for group in groups:
@@ -139,6 +140,7 @@ def rubric_of(settings: RubricScorer, policy: Policy, seed: int) -> RubricReward
     Raises:
         InputError: no such template.
     """
+    # the draws of one rubric differ by their index, so one seed gives several judgements
     sampling = Sampling(
         settings.draws,
         temperature=settings.temperature,

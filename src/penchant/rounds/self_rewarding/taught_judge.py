@@ -35,6 +35,7 @@ def judge_demonstrations(judge: Scorer, groups: Sequence[PromptGroup], path: str
             rows, lacks = list(_compared(judge, groups)), "comparisons with a winner"
         case _:
             raise InputError("a judge from outside is not taught")
+    # taught by nothing the start would only look as if it had been taught
     if not rows:
         raise InputError(f"{path}: judge={judge.name} is taught by {lacks}, and no row has any")
     return rows
