@@ -25,6 +25,7 @@ from penchant.studies.core.stage import Stage
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.work import work
 from penchant.studies.frontier.settings import FrontierConfig
+from penchant.studies.instructions.settings import InstructionsConfig
 from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.transfer.settings import TransferConfig
@@ -199,6 +200,27 @@ def labels(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResul
     return run_study(LabelsConfig(**changes), workers=workers)
 
 
+def instructions(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    rows = [{"text": f"a {('dull', 'warm')[n % 2]} film, number {n}", "label": n % 2} for n in range(120)]
+    changes: dict[str, Any] = {
+        "model": common["model"],
+        "clusters": {"mine": [write_rows(folder / "own.jsonl", rows), "sst2"], "topics": ["sentences:topic"]},
+        "train": 40,
+        "test": 20,
+        "steps": 2,
+        "batch_size": 4,
+        "longest": 24,
+        "shots": [0, 1],
+        "out": common["out"],
+    }
+    file = folder / "sst2" / "train.txt.gz"
+    make_folder(file.parent)
+    for part in ("train", "test"):
+        lines = [f"{n % 2} {('dull', 'fine')[n % 2]} film {part} {n}\n" for n in range(60)]
+        file.with_name(f"{part}.txt.gz").write_bytes(gzip.compress("".join(lines).encode()))
+    return run_study(InstructionsConfig(**changes), workers=workers)
+
+
 DIVIDE = {"name": "divide_mix", "warm_up": 1}
 STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult], set[str]]] = {
     "frontier": (
@@ -214,6 +236,7 @@ STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult],
         weak_to_strong,
         {"rows", "generative", "activations", "supervisor", "relabel", "students", "student"},
     ),
+    "instructions": (instructions, {"task_rows", "task_mixture", "task_answers", "sft"}),
     "labels": (labels, {"label_rows", "label_features", "weak_labels", "label_cell"}),
 }
 

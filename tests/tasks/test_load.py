@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,16 @@ def test_another_seed_gives_other_halves_and_the_same_seed_the_same() -> None:
     assert halves(examples, 0) == halves(list(reversed(examples)), 0)
     assert halves(examples, 0) != halves(examples, 1)
     assert balanced(examples) == balanced(list(reversed(examples)))
+
+
+def test_the_first_rows_of_balanced_ones_are_balanced_too() -> None:
+    examples = [LabeledExample(f"text {n}", int(n % 5 == 0)) for n in range(500)]
+    rows = balanced(examples)
+    assert Counter(row.label for row in rows) == {0: 100, 1: 100}
+    assert 40 <= sum(row.label for row in rows[:100]) <= 60
+    grouped = balanced([LabeledExample(f"text {n}", int(n % 5 == 0), f"group {n // 5}") for n in range(500)])
+    groups = [row.group for row in grouped]
+    assert sum(a != b for a, b in pairwise(groups)) == len(set(groups)) - 1  # each together
 
 
 @pytest.mark.parametrize(

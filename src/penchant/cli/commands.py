@@ -49,7 +49,10 @@ METHODS = (
         *("online_rlhf", "iterative", "spin", "self_rewarding"),
     ),
 )
-STUDIES = ("STUDY", ("frontier", "transfer", "noise", "annotators", "weak-to-strong", "tldr", "dialogue", "labels"))
+STUDIES = (
+    "STUDY",
+    ("frontier", "transfer", "noise", "annotators", "weak-to-strong", "tldr", "dialogue", "labels", "instructions"),
+)
 # their settings take half a second to import, and a mistyped method needs none of them
 
 # in the order of the help: a line per command, and nothing else names it

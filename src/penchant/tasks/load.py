@@ -212,7 +212,11 @@ def balanced(examples: Sequence[LabeledExample]) -> list[LabeledExample]:
         if used[example.label] < min(counts.values()):
             used[example.label] += 1
             balanced_examples.append(example)
-    return balanced_examples
+    # the rarer classes are taken to the end of the order, the others to its middle: in another order, whoever takes the
+    # first so many takes as many of each class, too
+    groups = _by_group(balanced_examples)
+    shuffled = sorted(groups, key=lambda key: (digest(f"balanced {key}"), key))
+    return [example for key in shuffled for example in groups[key]]
 
 
 def _by_group(examples: Iterable[LabeledExample]) -> dict[str, list[LabeledExample]]:

@@ -234,7 +234,7 @@ NO_STAGE = {
         "studies.core.address", "studies.core.checks", "studies.core.definition", "studies.core.methods",
         "studies.core.prompts", "studies.core.runner", "studies.core.trial",
         "studies.frontier.search", "studies.core.stage", "studies.core.fork_server", "studies.core.executor",
-        "studies.win_rates.endpoints"),
+        "studies.win_rates.endpoints", "studies.instructions.names"),
 }  # fmt: skip
 """Modules that no stage computes with, and why not. Whoever adds a module that stages do not reach lists it here."""
 

@@ -15,6 +15,7 @@ from penchant.studies.core.settings import Study
 from penchant.studies.core.source import ENTRIES
 from penchant.studies.core.stage import Stage
 from penchant.studies.frontier.settings import FrontierConfig
+from penchant.studies.instructions.settings import InstructionsConfig
 from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.transfer.settings import TransferConfig
@@ -101,6 +102,14 @@ CONFIGS: dict[str, Study] = {
         few={"counts": [20], "algorithms": ["self_training", {"name": "fixmatch", "threshold": "flex"}]},
         wrong={"rates": [0.4], "model_rows": [20], "algorithms": ["divide_mix", "confident_learning"]},
         together={"kind": "model"},
+    ),
+    "instructions": InstructionsConfig(
+        model={"name": MODEL, "lora": {"targets": ["q"]}},
+        clusters={"opinions": ["sst2"], "topics": ["sentences:topic", "sentences:is_we"]},
+        held_out=["topics"],
+        wordings={"sst2": [{"prompt": "{text} Good?", "answers": ["no", "yes"]}]},
+        most_wordings=1,
+        mixing={"cap": 100, "temperature": 2},
     ),
     "weak to strong, other conditions": WeakToStrongConfig(
         tasks=["sst2"],

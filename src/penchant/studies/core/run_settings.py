@@ -13,6 +13,7 @@ from penchant.studies.core.stage_settings import (
     DrawSettings,
     EvaluationSettings,
     GroupRunSettings,
+    MixtureRunSettings,
     OfflineRunSettings,
     PolicySettings,
     PPORunSettings,
@@ -102,6 +103,8 @@ def run_settings(
                 "data": {**to_object(settings.data), "path": demonstrations},
                 "evaluate": NO_SAMPLES,
             }
+        case MixtureRunSettings():
+            method_settings = _mixture(settings, paths)
         case RewardModelSettings():
             method_settings = {
                 "model": paths.model(settings.policy.model),
@@ -127,6 +130,32 @@ def run_settings(
         "optimizer": {"name": learning.optimizer, "learning_rate": settings.learning_rate},
         "schedule": {"name": "constant", "warmup_steps": learning.warmup_steps},
         "clip": learning.clip,
+    }
+
+
+def _mixture(settings: MixtureRunSettings, paths: RunPaths) -> dict[str, object]:
+    """Return the settings of fine-tuning on the files that a stage of demonstrations wrote."""
+    files = sorted(paths.needs["demonstrations"].glob("*.jsonl"))
+    # of one file there is nothing to mix
+    mixing = {"mixing": to_object(settings.mixing)} if len(files) > 1 else {}
+    return {
+        "model": paths.model(settings.policy.model),
+        "seed": settings.seed,
+        "data": {
+            "sources": [str(file) for file in files],
+            # a row is a group: the same words in two rows are two draws, as the counts of the stage have it
+            "merge": False,
+            "held_out": 0,
+            "max_length": settings.max_length,
+            "overflow": "truncate_prompt",
+            **mixing,
+            **settings.policy.data,
+        },
+        "batch_size": settings.batch_size,
+        # an epoch has a step at least, so that these suffice, and those that are not reached cost nothing
+        "epochs": settings.steps,
+        "max_steps": settings.steps,
+        "evaluate": NO_SAMPLES,
     }
 
 

@@ -180,6 +180,31 @@ class SFTSettings(RunSettings):
     batch_size: int
 
 
+@dataclass(frozen=True)
+class Proportions:
+    """Weights of sources by their sizes, as the configuration of that name has them."""
+
+    cap: int | None
+    temperature: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureRunSettings(RunSettings):
+    """Fine-tuning on the files of a stage of demonstrations, each of which is a source.
+
+    Attributes:
+        mixing: how often each is drawn.
+        max_length: tokens of prompt and response; a longer prompt loses its beginning.
+    """
+
+    policy: Annotated[PolicySettings, INLINED]
+    steps: int
+    batch_size: int
+    mixing: Proportions
+    max_length: int | None
+    seed: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class RewardModelSettings(RunSettings):
     """A reward model, fitted to comparisons."""
