@@ -135,6 +135,7 @@ def run_settings(
 
 def _mixture(settings: MixtureRunSettings, paths: RunPaths) -> dict[str, object]:
     """Return the settings of fine-tuning on the files that a stage of demonstrations wrote."""
+    # sorted: the order of sources decides which rows are drawn
     files = sorted(paths.needs["demonstrations"].glob("*.jsonl"))
     # of one file there is nothing to mix
     mixing = {"mixing": to_object(settings.mixing)} if len(files) > 1 else {}

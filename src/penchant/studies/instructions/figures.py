@@ -10,7 +10,7 @@ from penchant.metrics.estimates import Estimate
 from penchant.reports.kit.canvas import Picture, blank, error_arms, export, percent_axis, run_style, style
 from penchant.reports.kit.text import short
 from penchant.studies.instructions.summary import InstructionsSummary, ModelAccuracies
-from penchant.studies.instructions.words import FULL, MAJORITY, MODELS, UNTUNED, TRANSFER, shots_of, shots_words
+from penchant.studies.instructions.words import FULL, MAJORITY, MODELS, TRANSFER, UNTUNED, shots_of, shots_words
 
 OFFSET = 0.17  # between models of one cluster, so that intervals do not lie on each other
 ROW_HEIGHT = 0.62  # inches of a cluster
@@ -43,6 +43,7 @@ def _by_cluster(study: InstructionsSummary, index: int, shots: int) -> Picture:
                 for row, cluster in enumerate(study.clusters)
                 if (measured := of_models(cluster.accuracies[index])[model]) is not None
             ]
+            # a model that was not measured keeps its place in the legend
             if not points:
                 continue
             axes.errorbar(
@@ -60,6 +61,7 @@ def _by_cluster(study: InstructionsSummary, index: int, shots: int) -> Picture:
         axes.set_yticklabels(names)
         # the first cluster on top, as in the tables
         axes.set_ylim(len(names) - 0.4, -0.6)
+        # not from 0: differences between models are small beside what always the same answer reaches
         axes.xaxis.set_major_locator(MaxNLocator(6))
         percent_axis(axes.xaxis)
         axes.set_xlabel("accuracy on the held-out cluster", loc="right")

@@ -21,8 +21,8 @@ from penchant.studies.core.stage_settings import (
 from penchant.studies.instructions.sentences import SENTENCES, WORDINGS, sentence_spec
 from penchant.studies.instructions.settings import InstructionsConfig
 from penchant.studies.instructions.stage_settings import (
-    TUNED_ROLE,
     MEASURED_ROLE,
+    TUNED_ROLE,
     AnswersSettings,
     MixtureSettings,
     PromptSettings,
@@ -124,6 +124,7 @@ class _Stages:
     def grid(self) -> InstructionsGrid:
         """Return all stages."""
         config = self.config
+        # a mixture and a run for each cluster that is left out, and one for all, which every cluster is measured with
         mixtures = {
             (left_out, seed): self._mixture(left_out, seed)
             for left_out in (*config.measured, ALL)
@@ -216,6 +217,7 @@ class _Stages:
         )
 
     def _wordings(self, name: str) -> tuple[Wording, ...]:
+        # by their words and not by the module that holds them: another task's wording makes no stage stale
         wordings = self.config.wordings.get(name) or _built_in_wordings(name)
         return wordings[: self.config.most_wordings]
 
@@ -238,5 +240,6 @@ def _run_label(left_out: str) -> str:
 
 def _slug(name: str) -> str:
     """Return a name in the letters that a folder's name may have."""
+    # a file by its name, without the folders of the user's machine
     short = name.removeprefix(SENTENCES).rpartition("/")[2]
     return re.sub(r"[^a-z0-9.]+", "-", short.lower())[:MOST_SLUG].strip("-.")

@@ -11,7 +11,7 @@ from penchant.models.load import load_renderer
 from penchant.studies.core.job import StageJob
 from penchant.studies.instructions.prompts import PromptMaker
 from penchant.studies.instructions.rows import TaskRows
-from penchant.studies.instructions.stage_settings import TUNED_ROLE, MEASURED_ROLE, MixtureSettings
+from penchant.studies.instructions.stage_settings import MEASURED_ROLE, TUNED_ROLE, MixtureSettings
 from penchant.tasks.wordings import content_keys
 from penchant.types import LabeledExample
 

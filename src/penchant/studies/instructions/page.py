@@ -67,6 +67,7 @@ def _tables(study: InstructionsSummary) -> list[Table]:
 
 
 def _row(name: str, accuracies: ModelAccuracies) -> tuple[str, ...]:
+    # in the order of the legend, so that columns and marks agree
     shares = [format_share(measured) for measured in of_models(accuracies).values()]
     gaps = (accuracies.gain, accuracies.over_majority, accuracies.added)
     gain, over_majority, added = (DASH if gap is None else estimate(gap, percent=True, sign=True) for gap in gaps)
@@ -99,6 +100,7 @@ def _tasks(study: InstructionsSummary) -> Table:
 
 
 def _mixtures(study: InstructionsSummary) -> Table:
+    # a row for each run: rows that left differ from cluster to cluster
     rows = [
         (
             f"without {mixture.left_out_cluster}" if mixture.left_out_cluster else "with all",

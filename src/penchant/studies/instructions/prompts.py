@@ -68,9 +68,11 @@ class PromptMaker:
             InputError: it does not fit without any example, or not at all where nothing is to be cut.
         """
         question, is_cut = self.question(example)
+        # in the wording of the question: another one would show another answer format
         wording = self.wording(example)
         shot_pairs = [self.question(row, wording) for row in pool.draw(example, shots, self.settings.seed)]
         examples = [shot for shot, _ in shot_pairs]
+        # the first go first: the last stands next to the question
         for start in range(len(examples) + 1):
             group = PromptGroup(
                 with_shots(question, examples[start:]),

@@ -76,6 +76,7 @@ def task_rows_stage(job: StageJob[TaskRowsSettings], folder: Path) -> dict[str, 
 
 def _load(job: StageJob[TaskRowsSettings]) -> TaskData:
     settings, task = job.settings, job.inputs["task"]
+    # a name alone would not say how it is read: a file here may be called as a task is
     if settings.kind == "sentences":
         return load_sentences(task, train=settings.train, test=settings.test)
     if settings.kind == "file":

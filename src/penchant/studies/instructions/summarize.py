@@ -60,6 +60,7 @@ def summarize_instructions(
     """
     tables = [(cluster, _read_cluster(cluster, study, config.normalize == "tokens")) for cluster in grid.clusters]
     measured = [(cluster, tasks) for cluster, tasks in tables if tasks]
+    # how many verdicts the page gives, which shall hold together
     compared = len(measured) * len(config.shots)
     clusters = tuple(_cluster(cluster.name, tasks, config.shots, compared) for cluster, tasks in measured)
     stages = grid.stages()

@@ -20,8 +20,8 @@ class ModelAccuracies:
         majority: always the answer that is most frequent among the rows to tune on.
         untuned: the model as it was.
         transfer, full: tuned on the other clusters alone, and on all.
-        gain, gain_of_many: transfer less untuned, paired; the second with an interval so wide that those of all clusters
-            and numbers of examples hold together.
+        gain, gain_of_many: transfer less untuned, paired; the second with an interval so wide that those of all
+            clusters and numbers of examples hold together.
         over_majority: transfer less majority. added: full less transfer.
     """
 

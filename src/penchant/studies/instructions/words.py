@@ -37,6 +37,7 @@ def by_direction(items: Sequence[tuple[str, Estimate | None]]) -> dict[str, list
 def headline(study: InstructionsSummary) -> list[str]:
     """Say for each number of examples on which clusters tuning on the others helped."""
     sentences = []
+    # the wide intervals: a headline picks from several clusters
     for index, shots in enumerate(shots_of(study)):
         gains = [(cluster.name, cluster.accuracies[index].gain_of_many) for cluster in study.clusters]
         sentences.append(f"Tuned on other clusters, {shots_words(shots)}: {_tally(gains)} the untuned model.")
