@@ -24,11 +24,12 @@ STACK = (
     ("models",),
     ("engine", "tasks"),
     ("data", "losses"),
-    ("config", "metrics", "types", "image", "arguments", "thoughts", "thought_tags"),
+    ("config", "metrics", "types", "image", "media", "text_alone", "arguments", "thoughts", "thought_tags"),
     (
         "files",
         "cache_use",
         "digests",
+        "content",
         "errors",
         "http_client",
         "redact",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from penchant.engine.sampling import Sampling
     from penchant.errors import InputError, PenchantError, RunError
     from penchant.image import Image
+    from penchant.media import Audio, Video
     from penchant.methods import DPO, GRPO, KTO, PPO, PPOGT, RLOO, SFT, PreferredFT, RewardModel, Unlikelihood, train
     from penchant.methods.best_of_n import BestOfN
     from penchant.models.load import load_policy
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from penchant.weak.label_models.settings import WeakSources
 
 _LATER = {
+    "Audio": "penchant.media",
     "BestOfN": "penchant.methods.best_of_n",
     "Comparison": "penchant.types",
     "DPO": "penchant.methods",
@@ -85,6 +87,7 @@ _LATER = {
     "Sampling": "penchant.engine.sampling",
     "SelfRewarding": "penchant.rounds",
     "Unlikelihood": "penchant.methods",
+    "Video": "penchant.media",
     "WeakLabel": "penchant.weak.command_settings",
     "WeakSources": "penchant.weak.label_models.settings",
     "WeakTrain": "penchant.weak.command_settings",
@@ -126,6 +129,7 @@ __all__ = [
     "RLOO",
     "SFT",
     "SPIN",
+    "Audio",
     "BestOfN",
     "Comparison",
     "Image",
@@ -147,6 +151,7 @@ __all__ = [
     "Sampling",
     "SelfRewarding",
     "Unlikelihood",
+    "Video",
     "WeakLabel",
     "WeakSources",
     "WeakTrain",

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias
 
 from penchant.errors import InputError
 
+# data of text alone is read without numpy and Pillow, which the functions below import where they decode
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image as PillowImage
 
-Pixels = NDArray[np.uint8]
+Pixels: TypeAlias = "NDArray[np.uint8]"
 """Grey, shape (height, width), or colours, (height, width, 3); from 0 to 255."""
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 """The tag of EXIF that says how a camera was held, and its values under which width and height change places."""
 PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 SHOWN_SIDE = 96  # pixels of the thumbnail in a notebook
+# A file of some kilobytes may say that it unpacks to more than a machine has; Pillow warns from the same number on.
+MOST_PIXELS = 89_478_485
+FORMATS = "PNG, JPEG, GIF, TIFF, BMP or WebP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Image:
         content: its bytes, an encoded picture; empty where there is a file.
         name: what messages call it.
     """
+
+    kind_name: ClassVar[str] = "a picture"
 
     sha256: str
     size: tuple[int, int]
@@ -58,7 +64,7 @@ class Image:
         """
         if isinstance(source, str | Path):
             file, name = Path(source).expanduser(), name or str(source)
-            content = _read_file(file, name)
+            content = read_file(file, name)
             path = str(file.resolve())
             # the bytes stay in the file: a folder of pictures may be larger than memory
             return cls(hashlib.sha256(content).hexdigest(), _shown_size(content, name), path, b"", name)
@@ -72,12 +78,12 @@ class Image:
         Raises:
             InputError: the file is gone, or another one than it was.
         """
-        if not self.path:
-            return self.content
-        content = _read_file(Path(self.path), self.name)
-        if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise InputError(f"{self.name} is another picture than when it was first read: put the earlier one back")
-        return content
+        return read_unchanged(self.path, self.content, self.sha256, self.name, "picture")
+
+    @property
+    def mark(self) -> str:
+        """Return what stands for it in readable texts; pictures with other bytes have other marks."""
+        return f"[image {self.sha256[:16]}]"
 
     def decode(self) -> Pixels:
         """Return its pixels as they are shown: turned as EXIF says, 8 bits, transparent parts on white.
@@ -95,6 +101,8 @@ class Image:
 
     def pixel_digest(self) -> str:
         """Return a digest of its pixels: equal for the same picture in two files, such as a PNG and a TIFF."""
+        import numpy as np
+
         pixels = self.decode()
         # a grey picture stored as colours is shown alike
         if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
@@ -110,21 +118,57 @@ class Image:
         return _png(thumbnail)
 
 
-def _read_file(file: Path, name: str) -> bytes:
+def read_file(file: Path, name: str) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         return file.read_bytes()
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
 
 
+def read_unchanged(path: str, content: bytes, sha256: str, name: str, kind: str) -> bytes:
+    """Return the bytes of a picture or sound: those that are here, or those of its file.
+
+    Raises:
+        InputError: the file is gone, or another one than it was.
+    """
+    if not path:
+        return content
+    content = read_file(Path(path), name)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise InputError(f"{name} is another {kind} than when it was first read: put the earlier one back")
+    return content
+
+
 def _opened(content: bytes, name: str) -> PillowImage:
     """Return a picture whose header is read."""
     from PIL import Image as Pillow
 
+    if not content:
+        raise InputError(f"{name} is an empty file: put back the picture")
     try:
-        return Pillow.open(io.BytesIO(content))
-    except Exception as error:  # of broken bytes, of unknown formats, and of pictures too large to be honest
-        raise InputError(f"{name} is no picture that can be read: PNG, JPEG, GIF, TIFF, BMP or WebP is") from error
+        # the larger ones are refused below, and nothing is decoded here
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+            picture = Pillow.open(io.BytesIO(content))
+    except Pillow.DecompressionBombError:
+        raise _too_large(name) from None
+    except Exception as error:  # of broken bytes and of unknown formats
+        head = content[:500].lstrip().lower()
+        if head.startswith(b"<svg") or (head.startswith(b"<?xml") and b"<svg" in head):
+            raise InputError(f"{name} is an SVG, a program that draws: save it as a PNG") from None
+        raise InputError(f"{name} is no picture that can be read: {FORMATS} is") from error
+    if picture.width * picture.height > MOST_PIXELS:
+        raise _too_large(name)
+    return picture
+
+
+def _too_large(name: str) -> InputError:
+    return InputError(f"{name} has more than {MOST_PIXELS:,} pixels: save it smaller")
 
 
 @contextmanager
@@ -132,6 +176,8 @@ def _named_errors(name: str) -> Iterator[None]:
     """Name the picture in errors of decoders, which raise many kinds for broken bytes."""
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"{name} cannot be decoded ({error}): put back a whole file") from error
 
@@ -141,11 +187,15 @@ def _shown_size(content: bytes, name: str) -> tuple[int, int]:
     # Pillow decodes a PNG whole to look for its orientation
     with _opened(content, name) as picture, _named_errors(name):
         width, height = picture.size
+        # a photograph of two lenses (MPO) is a picture; of an animation nobody said which one is meant
+        if picture.format != "MPO" and getattr(picture, "is_animated", False):
+            raise InputError(f"{name} holds several pictures (an animation or pages): save the one that is meant")
         return (height, width) if picture.getexif().get(ORIENTATION) in SIDEWAYS else (width, height)
 
 
 def _encode(source: Pixels | PillowImage, name: str) -> bytes:
     """Return pixels or a picture of Pillow as a PNG."""
+    import numpy as np
     from PIL import Image as Pillow
     from PIL import ImageOps
 
@@ -176,6 +226,8 @@ def _png(picture: PillowImage) -> bytes:
 
 def _plain_pixels(picture: PillowImage, name: str) -> Pixels:
     """Return pixels, grey or red, green and blue, of a picture of any mode."""
+    import numpy as np
+
     if picture.mode.startswith("I;16"):
         # 65,535 is white: the upper 8 of the 16 bits
         return np.asarray(np.asarray(picture) >> 8, dtype=np.uint8)

@@ -10,10 +10,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from penchant.content import marked, readable_parts, refused_media
 from penchant.errors import InputError
 from penchant.rich_text import estimate_rows, html_table, interval_bars, shorten
+
+if TYPE_CHECKING:
+    from penchant.media import Part  # most data is text, and is read without what opens pictures
 
 
 def _repr_filled(item: Message | Response, first_fields: int) -> str:
@@ -22,7 +26,8 @@ def _repr_filled(item: Message | Response, first_fields: int) -> str:
     Digests of data are made of this text (`runs/input_digests.py`), so a field that is added later must not change it.
     """
     parts = [
-        f"{field.name}={value!r}"
+        # of a picture the bytes count, and not what its file is called
+        f"{field.name}={marked(value) if field.name in ('content', 'parts') else value!r}"
         for index, field in enumerate(fields(item))
         if (value := getattr(item, field.name)) != field.default or index < first_fields
     ]
@@ -51,7 +56,8 @@ class Message:
     Attributes:
         role: `"system"`, `"user"`, `"assistant"` or `"tool"` (a chat template may know more). `"tools"` is no turn: its
             content is the JSON list of the functions that the model may call, and it stands first.
-        content: the text of the turn.
+        content: the text of the turn; or, where it shows pictures or plays sounds, its parts in their order: texts,
+            `Image`, `Audio` and `Video`.
         reasoning: the thoughts before the content, where a file has them apart (`reasoning_content`). Thoughts in
             `<think>` marks stay in the content.
         tool_calls: the functions that the turn calls.
@@ -61,7 +67,7 @@ class Message:
     """
 
     role: str
-    content: str
+    content: str | tuple[Part, ...]
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     name: str = ""
@@ -71,6 +77,22 @@ class Message:
     def __repr__(self) -> str:
         """Return the fields that hold something, for digests and messages."""
         return _repr_filled(self, 2)
+
+    @property
+    def text(self) -> str:
+        """Return the content as one readable text, with a mark for each picture or sound; never for a model."""
+        return self.content if isinstance(self.content, str) else readable_parts(self.content)
+
+    @property
+    def only_text(self) -> str:
+        """Return the content, which must be text.
+
+        Raises:
+            InputError: it holds a picture or a sound, which would be left out without a word.
+        """
+        if isinstance(self.content, str):
+            return self.content
+        raise refused_media(self.content, f"a turn of the {self.role}")
 
 
 Prompt = str | tuple[Message, ...]
@@ -90,6 +112,8 @@ class Response:
         reasoning: the thoughts before the text, where a file has them apart (`reasoning_content`). Thoughts in
             `<think>` marks stay in the text.
         tool_calls: the functions that the response calls; then its text may be empty.
+        parts: the texts, pictures and sounds that it consists of, where it is not text alone. Its text then has a mark
+            for each, so that responses with other pictures have other texts.
     """
 
     text: str
@@ -98,8 +122,13 @@ class Response:
     count: int = 1
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.parts:
+            # its text would be another one wherever responses are told apart by it
+            object.__setattr__(self, "parts", tuple(self.parts))
+            object.__setattr__(self, "text", readable_parts(self.parts))
         if not isinstance(self.text, str):
             raise InputError(f"a response's text must be a string, got {type(self.text).__name__}")
         if self.count < 1:
@@ -110,6 +139,17 @@ class Response:
     def __repr__(self) -> str:
         """Return the fields that hold something, for digests and messages."""
         return _repr_filled(self, 4)
+
+    @property
+    def only_text(self) -> str:
+        """Return the text of a response that is nothing else.
+
+        Raises:
+            InputError: it holds a picture or a sound, which would be left out without a word.
+        """
+        if not self.parts:
+            return self.text
+        raise refused_media(self.parts, "a response")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +295,7 @@ def prompt_text(prompt: Prompt) -> str:
 def turn_text(turn: Message) -> str:
     """Return all that a turn says as one readable string: its thoughts, its content, and its calls as JSON lines."""
     speaker = f"({turn.name})" if turn.name else ""
-    return _readable(speaker, turn.reasoning, turn.content, turn.tool_calls)
+    return _readable(speaker, turn.reasoning, turn.text, turn.tool_calls)
 
 
 def response_text(response: Response) -> str:

@@ -30,7 +30,7 @@ PREFERENCES: dict[str, tuple[str, ...] | str] = {
     "argilla_ufb_flat.jsonl": ("user: Rhyme with day.", "|Way.", "|Night."),
     "context_column.jsonl": ("user: What colour is the door?\n\nThe door is red.", "|It is red.", "|It is pink."),
     "distilabel_generations.jsonl": ("user: Name a fruit.", "|Apple.", "|Chair."),
-    "dpo_mllm.json": "field 'images': pictures, videos and sounds cannot be read yet",
+    "dpo_mllm.json": "field 'images': pictures, videos and sounds cannot be used here",
     "equal_scores_text.jsonl": "3 of 3 comparisons are ties",
     "helpsteer2.jsonl": ("Name a fruit.", "|Apple.", "|Chair."),
     "helpsteer2_preference.jsonl": ("Name a fruit.", "|Apple.", "|Chair."),
@@ -86,7 +86,7 @@ PREFERENCES: dict[str, tuple[str, ...] | str] = {
         f"tools: {WEATHER}", "user: Weather in Rome?",
         '|Let me look. weather({"city": "Rome"})', '|Let me see. alarm({"at": "Rome"})',
     ),
-    "trl_vision_text.json": "field 'images': pictures, videos and sounds cannot be read yet",
+    "trl_vision_text.json": "field 'images': pictures, videos and sounds cannot be used here",
     "whitespace_pair.jsonl": ("q", "|Yes.", "|Yes. "),
 }  # fmt: skip
 MARKED = {"pretemplated_chatml.jsonl": 4, "hh_full_dahoas.jsonl": 1}  # prompts with marks of a template
@@ -101,7 +101,9 @@ def case(name: str) -> Path:
 
 def said(group: PromptGroup) -> tuple[str, ...]:
     prompt = (
-        (group.prompt,) if isinstance(group.prompt, str) else [f"{m.role}: {_said(m.content, m)}" for m in group.prompt]
+        (group.prompt,)
+        if isinstance(group.prompt, str)
+        else [f"{m.role}: {_said(m.only_text, m)}" for m in group.prompt]
     )
     return (*prompt, *(f"|{_said(response.text, response)}" for response in group.responses))
 

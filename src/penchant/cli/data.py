@@ -48,9 +48,13 @@ class PreferenceFile(Config):
     margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """By how much a rating has to be better, at least; pairs that are nearer are ties."""
 
+    media_folder: Text | None = None
+    """The folder that paths of pictures and sounds start from; that of the file unless given."""
+
     def reading(self) -> dict[str, Any]:
         """Return the settings that say how a file is read, by the keywords that loaders have for them."""
-        return self.model_dump(include={"layout", "columns", "system", "split", "bad_rows", "score", "margin"})
+        names = {"layout", "columns", "system", "split", "bad_rows", "score", "margin", "media_folder"}
+        return self.model_dump(include=names)
 
 
 class DataCheck(PreferenceFile):
@@ -148,7 +152,7 @@ def _convert(arguments: Arguments) -> int:
     out = Path(config.out)
     refuse_overwriting(out, config.path, config.split)  # also with --overwrite: what is read would be lost
     check_file(out, arguments.flags)
-    loaded = read_preferences(config.path, ties=config.ties, merge=config.merge, **config.reading())
+    loaded = read_preferences(config.path, ties=config.ties, merge=config.merge, media=True, **config.reading())
     write_groups(loaded.groups, out)
     print(f"{config.path} ({loaded.layout}): {len(loaded.groups)} prompts written to {config.out}")
     return 0

@@ -16,6 +16,7 @@ from penchant.data.layouts.pairs import speaks_for_both
 from penchant.data.layouts.parse import Parsed, parse_source
 from penchant.data.layouts.unpaired import count_labels
 from penchant.data.marks import begins_with_prompt, has_odd_turns, joined_words, look_alike
+from penchant.data.media_counts import count_media
 from penchant.data.merge import Merged, count_ties, find_contradictions, merge_groups
 from penchant.data.options import BadRows, Columns, ReadOptions, Score, Ties
 from penchant.data.rendering.templates import boundary_warnings, template_warnings
@@ -42,6 +43,7 @@ def check_preferences(
     contradictions: str = "warn",
     score: Score | None = None,
     margin: float = 0.0,
+    media_folder: str | None = None,
 ) -> CheckReport:
     """Count what a preference file holds; bad rows are listed, not raised.
 
@@ -53,6 +55,7 @@ def check_preferences(
         max_length: tokens of prompt and response; longer ones are counted. The renderer's own limit if not
             given.
         layout, split, columns, system, ties, bad_rows, score, margin: as for `load_preferences`.
+        media_folder: what paths of pictures and sounds start from; the folder of the data unless given.
         overflow, contradictions: as for training (`error`, `drop`, `truncate_prompt`; `warn`, `error`).
 
     Raises:
@@ -60,7 +63,15 @@ def check_preferences(
     """
     source = data_source(source)
     reading = ReadOptions(
-        layout=layout, split=split, columns=columns, system=system, bad_rows=bad_rows, score=score, margin=margin
+        layout=layout,
+        split=split,
+        columns=columns,
+        system=system,
+        bad_rows=bad_rows,
+        score=score,
+        margin=margin,
+        media=True,
+        media_folder=media_folder,
     )
     parsed = parse_source(source, reading, layouts=formats.PREFERENCES, hints=formats.DEMONSTRATIONS)
     # As `read_preferences` does it, but for ties: they are counted, and nobody has to choose for a report.
@@ -130,6 +141,7 @@ def _counts(
         ),
         look_alike=look_alike(groups),
         system_added=parsed.system_added,
+        media=count_media(groups),
         labels=None if counts is None else (round(counts.desirable), round(counts.undesirable), counts.labelled_both),
     )
 
@@ -151,6 +163,9 @@ def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadR
         except InputError as error:
             yield str(error)
     yield from _nothing_to_learn(report, parsed)
+    if report.media:
+        kinds = ", ".join(f"{counts.prompts} prompts with {kind}" for kind, counts in report.media.items())
+        yield f"{source} has {kinds}, and training reads text alone"
     if report.tokens is not None:
         yield from _token_refusals(report, report.tokens, overflow)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from penchant.data.layouts.parse import SHOWN_PROBLEMS
 from penchant.data.marks import alike_sentence
+from penchant.data.media_counts import MediaCounts, media_sentences
 from penchant.data.sources.values import Kind, bulleted, cut
 from penchant.text_table import text_list
 
@@ -57,7 +58,8 @@ class CheckReport:
     Attributes:
         source, layout: the file and the name of its layout.
         rows: all rows. bad_rows: those that cannot be used, with where and why. bad_kinds: how many of each
-            kind (`empty`, `identical`, `missing`, `type`, `value`, `history`, `damaged`, `mixed`, `unread`, `column`).
+            kind (`empty`, `identical`, `missing`, `type`, `value`, `history`, `damaged`, `mixed`, `unread`, `column`;
+            of pictures and sounds `absent`, `broken`).
         groups, responses, comparisons: prompts, their different responses, verdicts in usable rows (with
             ties).
         responses_per_prompt: how many prompts have so many responses.
@@ -79,6 +81,7 @@ class CheckReport:
         look_alike: where comparisons stand between responses that differ in white space alone.
         labels: good labels, bad ones, and responses that have both; None in a file without labels.
         system_added: rows whose prompt was given the system turn of `system`.
+        media: counts of pictures, sounds and videos by their kind; empty for text alone.
         problems: sentences about what is worth a look; empty for a file in order.
         refusals: why training would refuse the file; empty where it would not.
     """
@@ -115,6 +118,7 @@ class CheckReport:
     look_alike: tuple[str, ...] = ()
     labels: tuple[int, int, int] | None = None
     system_added: int = 0
+    media: dict[str, MediaCounts] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
 
@@ -163,6 +167,7 @@ def problems_of(report: CheckReport) -> Iterable[str]:
     if report.marks:
         yield report.marks
     yield from report.notes
+    yield from media_sentences(report.media)
     if report.look_alike:
         yield alike_sentence(report.look_alike)
     # where responses are labelled one at a time, a single one is no fault
@@ -235,6 +240,11 @@ def _table(report: CheckReport) -> list[str]:
     ]
     if report.labels is not None:
         rows.insert(4, ("labels", "{} good, {} bad ({} responses have both)".format(*report.labels)))
+    rows += [(kind, counts.sentence) for kind, counts in report.media.items()]
+    if report.bad_kinds.get("absent"):
+        rows.append(("rows whose files are absent", report.bad_kinds["absent"]))
+    if report.bad_kinds.get("broken"):
+        rows.append(("rows whose files are broken", report.bad_kinds["broken"]))
     if report.system_added:
         rows.insert(1, ("rows given the system turn", report.system_added))
     for name, summary in report.lengths.items():

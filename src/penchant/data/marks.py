@@ -122,7 +122,7 @@ def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
 def texts_of(group: PromptGroup) -> Iterator[str]:
     """Yield the texts of a group's prompt and responses, but for drawn ones: of those the token ids count."""
     for turn in prompt_turns(group.prompt):
-        yield turn.content
+        yield turn.text
         if turn.reasoning or turn.tool_calls:
             yield from (turn.reasoning, *(call.arguments for call in turn.tool_calls))
     for response in group.responses:
@@ -164,7 +164,7 @@ def _disguised(text: str, pattern: re.Pattern[str], hints: Sequence[str]) -> lis
 
 def last_text(prompt: Prompt) -> str:
     """Return the prompt, or the last turn of a conversation."""
-    return prompt_turns(prompt)[-1].content
+    return prompt_turns(prompt)[-1].text
 
 
 def begins_with_prompt(group: PromptGroup) -> bool:

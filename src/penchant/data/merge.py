@@ -15,10 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from penchant.types import Comparison, Prompt, PromptGroup, Response, ToolCall
 
-ResponseKey = tuple[str, tuple[int, ...] | None, bool, str, tuple[ToolCall, ...]]
+if TYPE_CHECKING:
+    from penchant.media import Part
+
+ResponseKey: TypeAlias = tuple[str, tuple[int, ...] | None, bool, str, tuple[ToolCall, ...], tuple["Part", ...]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,14 @@ class _Gathered:
     def _index_of(self, response: Response, counts_add: bool) -> int:
         # A sample that was cut at a length is another one than the same text that ended by itself.
         # One text may have been drawn as different tokens.
-        key = (response.text, response.token_ids, response.finished, response.reasoning, response.tool_calls)
+        key = (
+            response.text,
+            response.token_ids,
+            response.finished,
+            response.reasoning,
+            response.tool_calls,
+            response.parts,
+        )
         if key not in self.indices:
             self.indices[key] = len(self.responses)
             self.responses.append(response)

@@ -38,6 +38,8 @@ class ReadKeywords(TypedDict, total=False):
     score: Score | None
     margin: float
     keep_columns: bool
+    media: bool
+    media_folder: str | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ class ReadOptions:
         merge: rows with the same prompt become one group (see `penchant.data.merge`).
         score, margin: see `RatingRules`.
         keep_columns: groups keep the other columns of their rows, for rewards that read them (`PromptGroup.columns`).
+        media: pictures, sounds and videos are read; else rows that hold some are refused, as for all that reads text
+            alone.
+        media_folder: the folder that their paths start from, and that none leaves; that of the data unless given.
 
     Raises:
         InputError: a limit below 1, a margin below 0, or an empty system turn.
@@ -106,6 +111,8 @@ class ReadOptions:
     score: Score | None = None
     margin: float = 0.0
     keep_columns: bool = False
+    media: bool = False
+    media_folder: str | None = None
 
     def __post_init__(self) -> None:
         weights = list(self.score.values()) if isinstance(self.score, Mapping) else [1.0]

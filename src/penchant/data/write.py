@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from penchant.arguments import each_group, excerpt
+from penchant.data.media_rows import FileFields, fields_beside, file_or_bytes, part_row
 from penchant.data.sources.files import source_files
 from penchant.data.sources.values import RowValues
 from penchant.errors import InputError, RunError
@@ -18,6 +19,9 @@ from penchant.types import Comparison, Message, PromptGroup, Response, ToolCall
 
 def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
     """Write groups as our own JSONL, one per line; gzipped if the name ends in `.gz`. Sources are not kept.
+
+    Pictures and sounds stay where they are if that is in or below the folder of the file, and their rows have paths
+    from there; others are copied into a folder `NAME_media` next to it.
 
     The file appears under its name only when it is whole: it is written under a temporary name in the same
     folder, flushed to disk and renamed. The same groups give the same bytes.
@@ -31,7 +35,8 @@ def write_groups(groups: Iterable[PromptGroup], path: str | Path) -> None:
     path = Path(path)
     check_name(path)
     numbered = enumerate(each_group(groups), start=1)
-    write_lines((group_line(group, f"{path}: group {number}") for number, group in numbered), path)
+    file_fields = fields_beside(path)
+    write_lines((group_line(group, f"{path}: group {number}", file_fields) for number, group in numbered), path)
 
 
 def write_lines(lines: Iterable[bytes], path: Path, *, private: bool = False) -> None:
@@ -94,11 +99,11 @@ def refuse_overwriting(out: str | Path, source: str | Path, split: str = "train"
         raise InputError(f"{out} is the file that is read, which would be lost; write to another name")
 
 
-def group_line(group: PromptGroup, name: str) -> bytes:
+def group_line(group: PromptGroup, name: str, file_fields: FileFields = file_or_bytes) -> bytes:
     """Return a group as a line of our own JSONL.
 
     Args:
-        name: what the group is called in errors.
+        name: what the group is called in errors. file_fields: says where the row finds a picture or sound.
 
     Raises:
         InputError: text that cannot be encoded, a score that is not finite.
@@ -106,7 +111,7 @@ def group_line(group: PromptGroup, name: str) -> bytes:
     name += f" ({group.source})" if group.source else ""
     try:
         # NaN and Infinity are no JSON, though Python writes them: other readers would fail at the file
-        return json.dumps(group_to_row(group), ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+        return json.dumps(group_to_row(group, file_fields), ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
     except UnicodeEncodeError as error:  # it is a `ValueError`, so this clause has to stand first
         raise InputError(
             f"{name} holds half of a surrogate pair, which is no text ({error.reason}); repair its text"
@@ -115,12 +120,18 @@ def group_line(group: PromptGroup, name: str) -> bytes:
         raise InputError(f"{name} has a score that is not finite; leave that response out, or score it") from None
 
 
-def group_to_row(group: PromptGroup) -> RowValues:
-    """Return a group as a row of our own JSONL; what has its default value is left out."""
+def group_to_row(group: PromptGroup, file_fields: FileFields = file_or_bytes) -> RowValues:
+    """Return a group as a row of our own JSONL; what has its default value is left out.
+
+    Args:
+        file_fields: says where the row finds a picture or sound.
+    """
     row: RowValues = {
-        "prompt": group.prompt if isinstance(group.prompt, str) else [_without_defaults(turn) for turn in group.prompt],
+        "prompt": group.prompt
+        if isinstance(group.prompt, str)
+        else [_turn_row(turn, file_fields) for turn in group.prompt],
         # a response that is nothing but its text is written as the text
-        "responses": [r.text if r == Response(r.text) else _without_defaults(r) for r in group.responses],
+        "responses": [r.text if r == Response(r.text) else _response_row(r, file_fields) for r in group.responses],
     }
     if group.comparisons:
         row["comparisons"] = [_without_defaults(comparison) for comparison in group.comparisons]
@@ -129,6 +140,22 @@ def group_to_row(group: PromptGroup) -> RowValues:
     if group.columns:
         row["columns"] = dict(group.columns)
     return row
+
+
+def _turn_row(turn: Message, file_fields: FileFields) -> RowValues:
+    row = _without_defaults(turn)
+    if isinstance(turn.content, tuple):
+        row["content"] = [part_row(part, file_fields) for part in turn.content]
+    return row
+
+
+def _response_row(response: Response, file_fields: FileFields) -> RowValues:
+    row = _without_defaults(response)
+    if not response.parts:
+        return row
+    # its text is made of the parts, and would only be said twice
+    content = [part_row(part, file_fields) for part in response.parts]
+    return {"content": content} | {name: cell for name, cell in row.items() if name not in ("text", "parts")}
 
 
 def _without_defaults(item: Message | Response | Comparison | ToolCall) -> RowValues:

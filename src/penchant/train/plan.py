@@ -145,8 +145,8 @@ def content_key(group: PromptGroup) -> str:
     # thoughts and calls of earlier turns are left out too: what matters is whether the question is the same
     turns = [turn for turn in prompt_turns(group.prompt) if turn.role not in ("system", "developer", "tools")]
     if len(turns) == 1:
-        return turns[0].content.strip() or split_key(group)
-    return "\n\n".join(f"{turn.role}: {turn.content.strip()}" for turn in turns) or split_key(group)
+        return turns[0].text.strip() or split_key(group)
+    return "\n\n".join(f"{turn.role}: {turn.text.strip()}" for turn in turns) or split_key(group)
 
 
 def split_by_prompt(groups: Sequence[PromptGroup], held_out: float, seed: int) -> tuple[list[int], list[int]]:

@@ -79,7 +79,7 @@ def source_of(pictures: Mapping[str, str], folder: str) -> tuple[tuple[str, str]
 
 
 def _addresses(prompt: Prompt) -> Iterator[str]:
-    for text in [prompt] if isinstance(prompt, str) else [message.content for message in prompt]:
+    for text in [prompt] if isinstance(prompt, str) else [message.text for message in prompt]:
         if "![" in text:  # parsing every text takes longer than all the rest of a start
             yield from addresses_of_pictures(clean(text))
 

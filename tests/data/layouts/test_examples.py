@@ -18,6 +18,8 @@ from penchant.data.load import load_demonstrations, load_preferences, load_promp
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import Row
 from penchant.data.write import write_groups
+from penchant.errors import InputError
+from penchant.text_alone import media_of
 from penchant.types import PromptGroup, prompt_turns
 from repository import REPOSITORY
 
@@ -31,7 +33,7 @@ COMPARED = {name: pair for name, pair in ALL.items() if pair[0] in registry.PREF
 def read(layout: Layout, example: Path) -> list[PromptGroup]:
     """The groups of an example, by the loader that the layout is for."""
     if layout in registry.PREFERENCES:
-        return load_preferences(example, ties="half")
+        return load_preferences(example, ties="half", media=True)
     return load_demonstrations(example) if layout in DEMONSTRATED else load_prompts(example)
 
 
@@ -42,7 +44,7 @@ def rows_of(example: Path) -> list[dict[str, Any]]:
 
 
 def test_there_is_no_example_without_a_layout() -> None:
-    assert {path.name.split(".")[0] for path in EXAMPLES.iterdir()} == set(ALL)
+    assert {path.name.split(".")[0] for path in EXAMPLES.glob("*.jsonl")} == set(ALL)
 
 
 @pytest.mark.parametrize(("layout", "example"), ALL.values(), ids=ALL)
@@ -66,20 +68,20 @@ def test_the_example_is_recognised_and_converted(layout: Layout, example: Path, 
     assert all(group.prompt for group in groups)
     write_groups(groups, tmp_path / "ours.jsonl")
     load = load_prompts if layout in registry.PROMPTS and not groups[0].responses else load_preferences
-    again = load(tmp_path / "ours.jsonl", **({} if load is load_prompts else {"ties": "half"}))
+    again = load(tmp_path / "ours.jsonl", **({} if load is load_prompts else {"ties": "half", "media": True}))
     assert again == groups
 
 
 @pytest.mark.parametrize(("layout", "example"), COMPARED.values(), ids=COMPARED)
 def test_the_example_says_something_and_is_in_order(layout: Layout, example: Path) -> None:
-    loaded = read_preferences(example, ties="half")
+    loaded = read_preferences(example, ties="half", media=True)
     assert loaded.skipped_rows == 0
     compared = sum(len(group.comparisons) for group in loaded.groups)
     assert compared or layout.assumed or all(group.scores for group in loaded.groups)
     report = check_preferences(example, ties="half")
     assert report.layout == layout.name
     # of labels one kind alone teaches nothing, and what nobody compared is refused
-    assert layout.assumed or not report.refusals
+    assert layout.assumed or report.media or not report.refusals
 
 
 @pytest.mark.parametrize(("layout", "example"), ALL.values(), ids=ALL)
@@ -92,6 +94,10 @@ def test_the_example_is_rendered(layout: Layout, example: Path) -> None:
     if layout.name == "text":  # which is no turn of anybody's
         rendering = replace(rendering, template="plain")
     for group in groups:
+        if media_of(group):
+            with pytest.raises(InputError, match=r"holds a picture \(2331718\.png\)|holds a picture \(the bytes\)"):
+                rendering.render(group)
+            continue
         rendered = rendering.render(group)
         for response, branch in zip(group.responses, rendered.branches, strict=True):
             scored = [branch.ids[index] for span in branch.spans for index in range(*span)]

@@ -34,7 +34,7 @@ def said(group: PromptGroup) -> str:
     """All that a group says, as one text; JSON in it without its escapes too."""
     texts: list[str] = []
     for item in (*prompt_turns(group.prompt), *group.responses):
-        texts += [item.content if isinstance(item, Message) else item.text, item.reasoning]
+        texts += [item.text, item.reasoning]
         texts += [part for call in item.tool_calls for part in (call.name, call.arguments, call.id)]
         texts.append(item.name if isinstance(item, Message) else "")
     texts += [comparison.annotator or "" for comparison in group.comparisons]
@@ -53,7 +53,7 @@ def words_of_row(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 def test_texts_of_the_examples_are_in_their_groups_or_named(example: Path) -> None:
-    parsed = parse_source(example, ReadOptions(), layouts=registry.PREFERENCES)
+    parsed = parse_source(example, ReadOptions(media=True), layouts=registry.PREFERENCES)
     everything = "\n".join(map(said, parsed.groups))
     rows = [item.values for item in read_rows(example, "train") if isinstance(item, Row)]
     for row in rows:
@@ -72,7 +72,7 @@ def _parts(text: str) -> list[str]:
         value = text
     if not isinstance(value, str):
         return [part.strip() for part in texts_in(value)]
-    for mark in ("Human:", "Assistant:", "<extra_id_1>User", "<extra_id_1>Assistant", "TL;DR:"):
+    for mark in ("Human:", "Assistant:", "<extra_id_1>User", "<extra_id_1>Assistant", "TL;DR:", "<image>"):
         value = value.replace(mark, "\n")
     return [line.strip() for line in value.splitlines() if line.strip()]
 

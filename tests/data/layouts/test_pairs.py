@@ -150,7 +150,10 @@ def test_text_parts_are_joined_and_other_parts_refused() -> None:
     row = {"prompt": [{"role": "user", "content": parts}], "chosen": "b", "rejected": "c"}
     assert read(row)[1].prompt == (Message("user", "one two"),)
     row["prompt"] = [{"role": "user", "content": [{"type": "image", "url": "x"}]}]
-    assert "field 'prompt[0].content[0]': expected a text part, got type 'image'" in str(refused(row))
+    assert "field 'prompt[0].content[0]': a picture cannot be used here, text alone can" in str(refused(row))
+    row["prompt"] = [{"role": "user", "content": [{"type": "smell"}]}]
+    expected = "field 'prompt[0].content[0]': expected a part of the type text, image, video or audio, got 'smell'"
+    assert expected in str(refused(row))
 
 
 HH = "\n\nHuman: Hello\n\nAssistant: Hi.\n\nHuman: Who are you?\n\nAssistant:"

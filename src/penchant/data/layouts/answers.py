@@ -25,6 +25,17 @@ def as_response(turn: Message, name: str) -> Response:
     """
     if turn.role != "assistant":
         raise RowError("value", f"field {name!r}: its last turn must be the assistant's, got role {turn.role!r}")
+    return response_of(turn, name)
+
+
+def response_of(turn: Message, name: str) -> Response:
+    """Return the response that a turn is.
+
+    Raises:
+        RowError: it has neither text nor calls, pictures or sounds.
+    """
+    if isinstance(turn.content, tuple):
+        return Response("", reasoning=turn.reasoning, tool_calls=turn.tool_calls, parts=turn.content)
     text = as_text(turn.content, name, empty_ok=bool(turn.tool_calls))
     return Response(text, reasoning=turn.reasoning, tool_calls=turn.tool_calls)
 

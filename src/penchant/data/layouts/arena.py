@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from penchant.data.layouts.answers import response_of
 from penchant.data.layouts.columns import note_nested, pass_over, texts_in
 from penchant.data.layouts.outcomes import refuse_identical
 from penchant.data.layouts.turns import as_turns, prompt_or_instruction
 from penchant.data.sources.lines import parsed_json
 from penchant.data.sources.values import RowError, RowValues, as_integer, as_text, common_length, cut, flag
-from penchant.types import Comparison, Message, PromptGroup, Response
+from penchant.types import Comparison, Message, PromptGroup
 
 FIRST, SECOND, TIE = "first", "second", "tie"
 SIDES = {**dict.fromkeys(("a", "1", "left", "first"), FIRST), **dict.fromkeys(("b", "2", "right", "second"), SECOND)}
@@ -85,7 +86,7 @@ def _battle(
             )
         if len(turns) < 2:
             raise RowError("empty", f"field {name!r}: no turn stands before the answer")
-        as_text(turns[-1].content, f"{name}[{len(turns) - 1}]", empty_ok=bool(turns[-1].tool_calls))
+        response_of(turns[-1], f"{name}[{len(turns) - 1}]")
     if first[:-1] != second[:-1]:
         turn = common_length(first[:-1], second[:-1])
         raise RowError(
@@ -93,10 +94,7 @@ def _battle(
             f"fields {names[0]!r} and {names[1]!r} differ before their last answers (first at turn {turn + 1}), so the "
             "verdict is on two conversations and not on two answers to one prompt. bad_rows=skip leaves such rows out",
         )
-    responses = [
-        Response(turns[-1].content, reasoning=turns[-1].reasoning, tool_calls=turns[-1].tool_calls)
-        for turns in (first, second)
-    ]
+    responses = [response_of(turns[-1], name) for turns, name in zip((first, second), names, strict=True)]
     group = PromptGroup(first[:-1], responses, [_comparison(winner, annotator)])
     refuse_identical(group.responses, group.comparisons, names[0])
     return group
@@ -182,6 +180,6 @@ def _note_copies(row: RowValues, sides: list[tuple[Message, ...]]) -> None:
     turns = dict.get(row, "full_conversation")
     if not isinstance(turns, list):
         return
-    side_texts = {turn.content.strip() for side in sides for turn in side}
+    side_texts = {turn.text.strip() for side in sides for turn in side}
     if all(not text.strip() or text.strip() in side_texts or text == "text" for text in texts_in(turns)):
         row.get("full_conversation")

@@ -1,7 +1,7 @@
 """Settle columns beside those that a layout's reader takes: rename, add to the prompt, name in a warning, or refuse.
 
 A column that nobody reads may be half of the prompt. What belongs to it by its name (`system`, `input`, `context`,
-`history`, `tools`) is added to it, what the model would be shown and cannot be read yet (pictures) is refused, and
+`history`, `tools`) is added to it, what the model would be shown and is not read is refused, and
 every other column is named. `columns` (the setting `data.columns`) says it where names do not.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from penchant.data.layouts.calls import TOOLS_ROLE, as_tools
 from penchant.data.layouts.turns import history_turns
@@ -16,6 +17,9 @@ from penchant.data.options import Columns, RatingRules
 from penchant.data.sources.values import RowError, RowValues, as_text, cut, holds, words_of
 from penchant.errors import did_you_mean
 from penchant.types import Message, PromptGroup, prompt_turns
+
+if TYPE_CHECKING:
+    from penchant.data.media_files import MediaReader
 
 SYSTEM_COLUMNS = ("system", "system_prompt", "system_message")
 INPUT_COLUMNS = ("input", "context")
@@ -52,15 +56,17 @@ class ReadRow(dict[str, object]):
     Attributes:
         looked_at: these columns.
         rules: how ratings are to be read.
+        media: opens pictures and sounds; None where text alone can be used.
         rating: a sentence about how the reader read them; empty where it read none.
         rater: who rated the row; empty where it does not say, or the layout has no such field.
         nested: names of texts inside of columns that the reader takes other parts of.
     """
 
-    def __init__(self, values: RowValues, rules: RatingRules = NO_RULES) -> None:
+    def __init__(self, values: RowValues, rules: RatingRules = NO_RULES, media: MediaReader | None = None) -> None:
         super().__init__(values)
         self.looked_at: set[str] = set()
         self.rules = rules
+        self.media = media
         self.rating = ""
         self.rater = ""
         self.nested: set[str] = set()
@@ -242,6 +248,8 @@ def _with_input(turns: tuple[Message, ...], text: str, name: str) -> tuple[Messa
         raise RowError(
             "history", f"field {name!r} belongs to a question, but the prompt's last turn is the {turns[-1].role}'s"
         )
+    if isinstance(turns[-1].content, tuple):
+        return (*turns[:-1], Message("user", (*turns[-1].content, f"\n\n{text}")))
     return (*turns[:-1], Message("user", f"{turns[-1].content}\n\n{text}"))
 
 
@@ -249,7 +257,7 @@ def _with_system(turns: tuple[Message, ...], text: str, name: str) -> tuple[Mess
     tools, spoken = (turns[:1], turns[1:]) if turns[0].role == TOOLS_ROLE else ((), turns)
     if not spoken or spoken[0].role != "system":
         return (*tools, Message("system", text), *spoken)
-    if spoken[0].content.strip() != text.strip():
+    if spoken[0].text.strip() != text.strip():
         raise RowError("value", f"field {name!r} differs from the prompt's own system turn; keep one of them")
     return turns
 
@@ -301,7 +309,11 @@ def refuse_lost(group: PromptGroup, row: ReadRow, layout: str, *, prescribed: bo
             )
         # `image_count: 2` or `has_audio: false` only describe; a path, an address or bytes are the picture itself
         if any(map(MEDIA_WORD.fullmatch, words_of(name))) and not isinstance(value, int | float):
-            raise RowError("unread", f"field {column!r}: pictures, videos and sounds cannot be read yet; {leave_out}")
+            raise RowError(
+                "unread",
+                f"field {column!r} seems to hold pictures, videos or sounds, and such are read from the columns "
+                f"`images`, `videos` and `audios` (data.columns={{images: {column}}}); {leave_out}",
+            )
         is_shown = kind in SYSTEM_COLUMNS or PROMPT_COLUMN.fullmatch(kind)
         if not prescribed and is_shown and is_text(value) and not _is_copy(value, _texts_of(group)):
             prompt = next(
@@ -363,7 +375,7 @@ def _column_named(text: str, columns: Mapping[str, str]) -> str | None:
 
 
 def _texts_of(group: PromptGroup) -> set[str]:
-    return {turn.content.strip() for turn in prompt_turns(group.prompt)} | {
+    return {turn.text.strip() for turn in prompt_turns(group.prompt)} | {
         response.text.strip() for response in group.responses
     }
 

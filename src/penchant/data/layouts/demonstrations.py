@@ -67,7 +67,7 @@ def _conversation(row: RowValues) -> tuple[str, tuple[Message, ...]]:
 
 def _group_of_turns(turns: tuple[Message, ...], field: str) -> PromptGroup:
     # a system turn alone would do: its text is what the response follows
-    if not any(turn.content.strip() for turn in turns[:-1] if turn.role != TOOLS_ROLE):
+    if not any(turn.text.strip() for turn in turns[:-1] if turn.role != TOOLS_ROLE):
         raise RowError("empty", f"field {field!r}: no turn with text stands before the response")
     return PromptGroup(turns[:-1], [as_response(turns[-1], f"{field}[{len(turns) - 1}]")])
 

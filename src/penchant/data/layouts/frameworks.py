@@ -151,7 +151,7 @@ def read_rounds(row: RowValues) -> PromptGroup:
         turns.append(Message("assistant", as_text(round_of_two.get("assistant"), f"{name}.assistant")))
     if not turns:
         raise RowError("empty", "field 'conversation' is empty; expected at least one round")
-    return PromptGroup(turns[:-1], [turns[-1].content])
+    return PromptGroup(turns[:-1], [turns[-1].only_text])
 
 
 def read_message_pair(row: RowValues) -> PromptGroup:

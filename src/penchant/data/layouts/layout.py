@@ -8,6 +8,7 @@ from pathlib import Path
 
 from penchant.data.layouts.answers import refuse_open_thoughts
 from penchant.data.layouts.columns import NO_RULES, ReadRow, add_context, refuse_lost, refuse_pointers, refuse_texts
+from penchant.data.layouts.media import settle_media
 from penchant.data.layouts.rating_rules import apply_margin
 from penchant.data.options import RatingRules
 from penchant.data.sources.values import RowError, RowValues
@@ -101,6 +102,7 @@ class Layout:
         # has the most particular message.
         if self.context:
             group = add_context(group, seen)
+        group = settle_media(group, seen, seen.media)
         refuse_lost(group, seen, self.name, prescribed=prescribed)
         refuse_pointers(group, seen.unread())
         if self.complete and not prescribed:

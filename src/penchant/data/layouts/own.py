@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from penchant.data.layouts.calls import as_calls
+from penchant.data.layouts.media import as_parts
 from penchant.data.layouts.outcomes import (
     comparisons_of_ranking,
     comparisons_of_ranks,
@@ -27,7 +28,7 @@ from penchant.errors import did_you_mean
 from penchant.types import Comparison, PromptGroup, Response
 
 MOST_SAMPLES = 1_000_000  # that one response may stand for; judges are asked about each
-RESPONSE_FIELDS = ("text", "token_ids", "finished", "count", "reasoning", "tool_calls")
+RESPONSE_FIELDS = ("text", "content", "token_ids", "finished", "count", "reasoning", "tool_calls")
 FIELDS = ("prompt", "responses", "comparisons", "scores", "ranking", "ranks", "columns")
 
 
@@ -35,7 +36,8 @@ def read_penchant(row: RowValues) -> PromptGroup:
     """Read our own JSONL: `prompt`, `responses`, and `comparisons` or `ranking` or `ranks`, and `scores`.
 
     A response is text or `{"text", "token_ids", "finished", "count", "reasoning", "tool_calls"}`; its text may be empty
-    only where token ids say that it was sampled so, or where it calls functions. `ranking` lists response indices from
+    only where token ids say that it was sampled so, or where it calls functions. In place of `text` one that shows
+    pictures or plays sounds has `content`, a list of parts as a turn has it. `ranking` lists response indices from
     best to worst, with tied ones in a list of their own (`[2, [0, 1]]`); `ranks` gives each response its place (1 the
     best, equal places tie). Scores are kept as they are: they make no comparisons. `columns` is an object: what else is
     known of the row, for rewards that read it.
@@ -91,14 +93,22 @@ def _own_response(value: object, name: str) -> Response:
         token_ids = tuple(as_integer(item, f"{name}.token_ids[{i}]", low=0, high=2**31) for i, item in enumerate(items))
     # Of a sample the ids count. Its text may be empty or hold NUL, as where only an end token was drawn.
     calls = as_calls(fields.get("tool_calls"), f"{name}.tool_calls")
-    without_text = bool(token_ids or calls)
+    parts = as_parts(fields["content"], f"{name}.content") if "content" in fields else ""
+    if parts and "text" in fields:
+        raise RowError("value", f"fields '{name}.text' and '{name}.content': give only one of them")
+    if isinstance(parts, str) and parts:
+        fields["text"] = parts
+    without_text = bool(token_ids or calls or isinstance(parts, tuple))
     text = as_text(
-        fields.get("text", "" if calls else None), f"{name}.text", empty_ok=without_text, nul_ok=bool(token_ids)
+        fields.get("text", "" if calls or isinstance(parts, tuple) else None),
+        f"{name}.text",
+        empty_ok=without_text,
+        nul_ok=bool(token_ids),
     )
     reasoning = as_text(fields.get("reasoning", ""), f"{name}.reasoning", empty_ok=True)
     finished = _as_flag(fields.get("finished", True), f"{name}.finished")
     count = as_integer(fields.get("count", 1), f"{name}.count", low=1, high=MOST_SAMPLES)
-    return Response(text, token_ids, finished, count, reasoning, calls)
+    return Response(text, token_ids, finished, count, reasoning, calls, parts if isinstance(parts, tuple) else ())
 
 
 def _as_flag(value: object, name: str) -> bool:

@@ -132,7 +132,7 @@ def read_trl_conversational(row: RowValues) -> PromptGroup:
         history = prompt
     elif any(turn.role == "user" for turn in (*chosen, *rejected)):
         history = shared_history(chosen, rejected)
-        if prompt.strip() not in (turn.content.strip() for turn in history):
+        if prompt.strip() not in (turn.text.strip() for turn in history):
             raise RowError("history", "field 'prompt' is none of the turns that 'chosen' and 'rejected' begin with")
     else:
         history = (Message("user", prompt),)
@@ -193,7 +193,7 @@ def shared_history(
             f"fields {names[0]!r} and {names[1]!r} differ before the last turn "
             f"(first at turn {number} of {len(chosen)} and {len(rejected)}); they must answer the same conversation",
         )
-    if not any(turn.content.strip() for turn in before):  # a list of one turn has nothing before its last
+    if not any(turn.text.strip() for turn in before):  # a list of one turn has nothing before its last
         raise RowError("history", f"no turn stands before the response in {names[0]!r}, so there is no prompt")
     return before
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penchant.data.layouts import registry as formats
 from penchant.data.layouts.cells import unfold_turns
@@ -30,6 +31,9 @@ from penchant.data.sources.rows import Row, RowProblem
 from penchant.data.sources.values import RowError, bulleted, cut
 from penchant.errors import InputError
 from penchant.types import Prompt, PromptGroup
+
+if TYPE_CHECKING:
+    from penchant.data.media_files import MediaReader
 
 SHOWN_PROBLEMS = 20
 OF_ALL_ROWS = ("unread", "column")  # kinds of problems that a column causes, in each row alike
@@ -123,6 +127,7 @@ def parse_source(
         prescribed_layout = formats.layout_named(options.layout, layouts)
         parsed = Parsed(prescribed_layout, prescribed=True, keep_columns=options.keep_columns)
     mixable = () if options.layout else layouts  # a prescribed layout is not second-guessed
+    reader = _media_reader(source, options)
     waiting: list[Row | RowProblem] = []  # rows before the first that shows the layout
     for item in unfold_trees(_prepared(read_rows(source, options.split), options.columns or {})):
         if parsed is None and isinstance(item, Row):
@@ -133,9 +138,9 @@ def parse_source(
             if detected := formats.detect(item.values, layouts):
                 parsed = Parsed(detected, keep_columns=options.keep_columns)
                 for waiting_item in waiting:
-                    _add(parsed, waiting_item, mixable, accept, options.rules)
+                    _add(parsed, waiting_item, mixable, accept, options.rules, reader)
         if parsed is not None:
-            _add(parsed, item, mixable, accept, options.rules)
+            _add(parsed, item, mixable, accept, options.rules, reader)
             continue
         waiting.append(item)
         if len(waiting) == PEEKED_ROWS:
@@ -218,13 +223,28 @@ def _prepared(items: Iterator[Row | RowProblem], columns: Columns) -> Iterator[R
             yield RowProblem(item.source, error.kind, str(error))
 
 
+def _media_reader(source: str | Path, options: ReadOptions) -> MediaReader | None:
+    """Return what opens the pictures and sounds of rows; None where text alone can be used."""
+    if not options.media:
+        return None
+    # inside: data of text alone is read without what opens pictures
+    from penchant.data.media_files import MediaReader
+
+    return MediaReader.for_source(str(source), options.media_folder)
+
+
 def _add(
-    parsed: Parsed, item: Row | RowProblem, layouts: Sequence[Layout], accept: Accept | None, rules: RatingRules
+    parsed: Parsed,
+    item: Row | RowProblem,
+    layouts: Sequence[Layout],
+    accept: Accept | None,
+    rules: RatingRules,
+    reader: MediaReader | None,
 ) -> None:
     if isinstance(item, RowProblem):
         parsed.problems.append(item)
         return
-    row = ReadRow(item.values, rules)
+    row = ReadRow(item.values, rules, reader)
     try:
         _refuse_other_layout(parsed.layout, item, layouts)
         group = parsed.layout.parse(row, item.source, prescribed=parsed.prescribed)

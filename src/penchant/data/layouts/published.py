@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penchant.data.layouts import arena, argilla, judged, label_studio, rated
+from penchant.data.layouts import arena, argilla, hallucinations, judged, label_studio, rated
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.transcripts import is_open_transcript
 from penchant.data.layouts.unpaired import LABEL_FIELDS
@@ -110,6 +110,32 @@ PUBLISHED: tuple[Layout, ...] = (
         about=(
             "RewardBench 2: each right answer beats each wrong one. In the subset `Ties` the right answers are equally "
             "good."
+        ),
+    ),
+    Layout(
+        "rlhf-v",
+        (("image", "images", "image_path"), ("text",)),
+        hallucinations.read_rlhf_v,
+        hallucinations.has_pair_as_text,
+        about="RLHF-V: a picture, and a question with the answer before and after people corrected it: one comparison.",
+    ),
+    Layout(
+        "ha-dpo",
+        (("image_id",), ("question",), ("chosen",), ("reject",)),
+        hallucinations.read_ha_dpo,
+        about=(
+            "HA-DPO's questions about pictures of Visual Genome: the right answer beats the hallucinated one. "
+            "`media_folder` is the folder of the pictures."
+        ),
+    ),
+    Layout(
+        "ha-dpo-descriptions",
+        (("image_id",), ("chosen",), ("rejected",)),
+        hallucinations.read_ha_dpo_descriptions,
+        hallucinations.has_answer_lists,
+        about=(
+            "HA-DPO's descriptions of pictures of Visual Genome: each corrected one beats each hallucinated one. The "
+            "prompt is `Describe this image in detail.` for all of them."
         ),
     ),
     Layout(

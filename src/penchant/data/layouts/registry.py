@@ -163,6 +163,7 @@ PREFERENCES: tuple[Layout, ...] = (
         is_sharegpt,
         variants={
             "axolotl-chat-template": "axolotl's `chat_template.default`: `messages`, and one turn per side.",
+            "llamafactory-media": "LLaMA-Factory's pairs about pictures: marks `<image>`, with the files in `images`.",
         },
         about="LLaMA-Factory's rankings of a conversation: one comparison.",
     ),
@@ -187,6 +188,7 @@ PREFERENCES: tuple[Layout, ...] = (
             "ultrafeedback-cleaned": "UltraFeedback, cleaned by Argilla: one comparison, with the mean ratings.",
             "axolotl-ultra": "axolotl's `ultra`: the lists repeat the prompt.",
             "openrlhf-chat": "OpenRLHF with a prompt key, and NeMo-RL's binary form.",
+            "trl-vision": "TRL's pairs about pictures: parts of turns, with the files in `images`.",
         },
         about="TRL's pairs of messages; the lists may repeat the prompt: one comparison.",
     ),

@@ -160,7 +160,7 @@ def read_tree(row: RowValues) -> PromptGroup:
     roles = [turn.role for turn in (*turns, *answers[:1])]
     if any(role != ("user", "assistant")[index % 2] for index, role in enumerate(roles)):
         raise RowError("history", f"field 'prompt': its turns must alternate, got {', '.join(roles[:6])}")
-    responses = [Response(answer.content) for answer in answers]
+    responses = [Response(answer.only_text) for answer in answers]
     comparisons = _comparisons(replies)
     refuse_identical(responses, comparisons, "replies")
     return PromptGroup(turns, responses, comparisons)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from penchant.data.layouts.calls import TOOLS_ROLE, as_calls, as_tools
+from penchant.data.layouts.media import as_parts
 from penchant.data.sources.values import (
     NO_TEXT,
     RowError,
     RowValues,
     as_list,
     as_object,
-    as_records,
     as_text,
     cut,
     describe,
@@ -22,6 +22,9 @@ from penchant.data.sources.values import (
     holds,
 )
 from penchant.types import Message, Prompt, ToolCall
+
+if TYPE_CHECKING:
+    from penchant.media import Part
 
 ROLES = {
     **dict.fromkeys(("human", "user", "prompter"), "user"),
@@ -55,21 +58,9 @@ TURN_KEYS = (
 TURN_METADATA = ("id", "message_id", "timestamp", "created_at", "model", "lang", "language", "token_count", "type")
 
 
-def as_content(value: object, name: str) -> str:
-    """Return the content of a turn: text, or a list of text parts, which are joined."""
-    if not isinstance(value, list):
-        return as_text(value, name, empty_ok=True)
-    parts = []
-    for index, part in enumerate(as_records(value, name)):
-        if part.get("type", "text") != "text":
-            raise RowError(
-                "value",
-                f"field '{name}[{index}]': expected a text part, got type {part['type']!r}; "
-                "only text parts can be read (a picture that `penchant collect` shall show goes into the text as "
-                "Markdown: ![what it shows](file.png))",
-            )
-        parts.append(as_text(part.get("text"), f"{name}[{index}].text", empty_ok=True))
-    return "".join(parts)
+def as_content(value: object, name: str) -> str | tuple[Part, ...]:
+    """Return the content of a turn: text, or a list of parts; texts alone are joined."""
+    return as_parts(value, name) if isinstance(value, list) else as_text(value, name, empty_ok=True)
 
 
 def as_turn(value: object, name: str) -> Message:
@@ -243,7 +234,7 @@ def as_prompt(value: object, name: str) -> Prompt:
     if not isinstance(value, list):
         return as_text(value, name)
     turns = as_turns(value, name)
-    if not any(turn.content.strip() for turn in turns):
+    if not any(turn.text.strip() for turn in turns):
         raise RowError("empty", f"field {name!r} is empty; at least one turn must have text")
     return turns
 

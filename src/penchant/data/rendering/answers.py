@@ -34,10 +34,10 @@ class Answer:
     def of(cls, turn: Message) -> Answer:
         """Take the thoughts and the text of a turn apart."""
         # thoughts in a field of their own: marks in the text are then a part of the answer
-        block = None if turn.reasoning else find_thoughts(turn.content)
+        block = None if turn.reasoning else find_thoughts(turn.only_text)
         if block is None:
-            return cls(turn.reasoning.strip(), turn.content.strip(), turn)
-        return cls(turn.content[block.start : block.end].strip(), turn.content[block.answer :].strip(), turn)
+            return cls(turn.reasoning.strip(), turn.only_text.strip(), turn)
+        return cls(turn.only_text[block.start : block.end].strip(), turn.only_text[block.answer :].strip(), turn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _text_bounds(text: AnsweredText, answer: Answer) -> tuple[int, int] | None:
     if start < 0:
         return None
     end = start + len(answer.text)
-    content = answer.turn.content
+    content = answer.turn.only_text
     # white space that the file has and the template keeps is taught as well
     padding = content[len(content.rstrip()) :]
     return start, end + (len(padding) if full.startswith(padding, end) else 0)
@@ -120,7 +120,7 @@ def _text_bounds(text: AnsweredText, answer: Answer) -> tuple[int, int] | None:
 
 def _own_space(full: str, start: int, answer: Answer, begin: int) -> int:
     """Return where a text starts with the white space at its beginning, if the template leaves it there."""
-    content = answer.turn.content
+    content = answer.turn.only_text
     space = content[: len(content) - len(content.lstrip())] if answer.text and not answer.thoughts else ""
     space_start = start - len(space)
     return space_start if space_start >= begin and full.startswith(space, space_start) else start
@@ -230,7 +230,7 @@ def refuse_unclosed(turn: Message) -> None:
     Raises:
         InputError: it is one.
     """
-    block = find_thoughts(turn.content)
+    block = find_thoughts(turn.only_text)
     if block is not None and not block.closed:
         raise InputError(
             "a think block is never closed: the response has an opening mark without its closing one (</think>), so it "

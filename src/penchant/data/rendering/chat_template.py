@@ -193,11 +193,11 @@ class ChatTemplate:
 
     def _row(self, turn: Message) -> dict[str, object]:
         """Return a turn as templates take it; a field that a turn does not have is left out."""
-        row: dict[str, object] = {"role": turn.role, "content": turn.content}
+        row: dict[str, object] = {"role": turn.role, "content": turn.only_text}
         if turn.reasoning:
             row |= self._thoughts(turn)
         elif turn.role == "assistant":
-            thoughts, answer = split_thoughts(turn.content)
+            thoughts, answer = split_thoughts(turn.only_text)
             if thoughts is not None and self.reasoning_field and not self._takes_marks_apart:
                 row |= {"content": answer} | ({self.reasoning_field: thoughts} if thoughts else {})
         if self._content_as_parts:
@@ -214,7 +214,7 @@ class ChatTemplate:
         if self.reasoning_field:
             return {self.reasoning_field: turn.reasoning}
         if self.knows_marks:
-            return {"content": fold_thoughts(turn.reasoning, turn.content)}
+            return {"content": fold_thoughts(turn.reasoning, turn.only_text)}
         raise InputError(
             f"{self.name} has no place for thoughts that a file has apart ({', '.join(REASONING_FIELDS)}): use a "
             "template that writes them, thoughts=drop, or put them into the text in <think> marks"
@@ -240,7 +240,7 @@ def tools_of(messages: Sequence[Message]) -> tuple[list[object] | None, Sequence
     """Return the functions that a conversation may call (None without any), and its turns."""
     if not messages or messages[0].role != "tools":
         return None, messages
-    return parse_tools(messages[0].content) or None, messages[1:]
+    return parse_tools(messages[0].only_text) or None, messages[1:]
 
 
 @lru_cache(maxsize=256)  # a file of thousands of rows has a few lists of functions

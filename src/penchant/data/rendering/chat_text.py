@@ -116,7 +116,7 @@ class ChatText:
         stripped = templates.refuse_lost_turns(self.template, turns, head)
         fault = self._fault or shape.fault
         # A turn without text is no loss where it is left out.
-        if fault is not None and all(turns[turn - 1].content.strip() for turn in fault.turns):
+        if fault is not None and all(turns[turn - 1].only_text.strip() for turn in fault.turns):
             raise InputError(f"{self.template.name} {fault.words}. {templates.remedy(fault.turns)}")
         return head, stripped
 
@@ -181,12 +181,12 @@ class ChatText:
         """
         if self.thoughts == "drop":
             turn = without_thoughts(turn)
-        block = None if turn.reasoning else find_thoughts(turn.content)
+        block = None if turn.reasoning else find_thoughts(turn.only_text)
         if block is not None and not block.closed:
             if finished:
                 refuse_unclosed(turn)
             # cut while thinking: nothing but the header of the answer can stand before it
-            full = head + self._continuation(head, turn.content[block.start :])
+            full = head + self._continuation(head, turn.only_text[block.start :])
             # all of it is scored, as of a sample: masked it would be a response without a token
             return PlacedTurn(full, AnswerBounds(len(head), len(head), len(full)), True, True)
         full = self.template.write([*turns, turn], answered=True)
@@ -228,7 +228,7 @@ class ChatText:
                 f"{self.template.name} takes the thoughts out of an answer ({cut(answer.thoughts)!r}): use "
                 f"thoughts=drop{advice}, or a template that writes them"
             )
-        text = answer.turn.content
+        text = answer.turn.only_text
         if answer.turn.reasoning:
             text = fold_thoughts(answer.turn.reasoning, text)
         block = find_thoughts(text)

@@ -59,7 +59,7 @@ def _by_prefix(chat: ChatText, turns: Sequence[Message], full: str, number: int)
 def _by_exchange(chat: ChatText, turns: Sequence[Message], full: str, number: int) -> Span | None:
     """Find a turn by writing the conversation once more with another text in its place: what differs is the turn."""
     turn = without_thoughts(turns[number]) if chat.thoughts == "drop" else turns[number]
-    content = turn.content.strip()
+    content = turn.only_text.strip()
     # no letter at its ends may be that of the turn, or the difference would start later
     word = f"{_other(content[:1])}probe{_other(content[-1:])}"
     exchanged = [*turns[:number], Message("assistant", word), *turns[number + 1 :]]

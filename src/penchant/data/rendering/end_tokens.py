@@ -66,7 +66,7 @@ def _opens(template: ChatTemplate, token: str, any_added: str) -> bool:
         text = template.write(question, answered=True)
     except InputError:
         return False
-    before = re.findall(any_added, text[: text.find(question[0].content)])
+    before = re.findall(any_added, text[: text.find(question[0].only_text)])
     return bool(before) and before[-1] == token
 
 

@@ -60,7 +60,7 @@ class PlainText:
     def _span(self, head: str, turn: Message, finished: bool, *, spaced: bool) -> Span:
         turn = without_thoughts(turn) if self.thoughts == "drop" else turn
         _refuse_fields(turn)
-        text = _spaced(turn.content) if spaced else turn.content
+        text = _spaced(turn.only_text) if spaced else turn.only_text
         block = find_thoughts(text) if self.thoughts == "mask" else None
         start = len(head) + (block.answer if block and block.closed else 0)
         full = head + text
@@ -69,7 +69,7 @@ class PlainText:
 
 def _turn(turn: Message) -> str:
     _refuse_fields(turn)
-    return f"\n\n{PLAIN_ROLES.get(turn.role, turn.role.title())}:{_spaced(turn.content)}"
+    return f"\n\n{PLAIN_ROLES.get(turn.role, turn.role.title())}:{_spaced(turn.only_text)}"
 
 
 def _refuse_fields(turn: Message) -> None:

@@ -41,7 +41,7 @@ def without_thoughts(turn: Message) -> Message:
     """Return a turn of the assistant without its thoughts; any other turn as it is."""
     if turn.role != "assistant":
         return turn
-    block = None if turn.reasoning else find_thoughts(turn.content)
+    block = None if turn.reasoning else find_thoughts(turn.only_text)
     if block is None or not block.closed:
         return replace(turn, reasoning="") if turn.reasoning else turn
-    return replace(turn, content=turn.content[block.answer :])
+    return replace(turn, content=turn.only_text[block.answer :])

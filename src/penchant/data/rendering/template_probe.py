@@ -42,7 +42,7 @@ class TurnKind(NamedTuple):
         if turn.role == "user" and not turn.name:  # nearly all turns
             return USER
         return cls(
-            turn.role, bool(turn.content.strip()), len(turn.tool_calls), bool(turn.name), bool(turn.tool_call_id)
+            turn.role, bool(turn.only_text.strip()), len(turn.tool_calls), bool(turn.name), bool(turn.tool_call_id)
         )
 
 

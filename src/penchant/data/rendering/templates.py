@@ -40,7 +40,7 @@ def refuse_lost_turns(template: ChatTemplate, messages: Sequence[Message], rende
         if message.role == "tools":
             _refuse_lost_tools(template, message, rendered)
             continue
-        content = message.content.strip()  # templates may set the white space around a turn
+        content = message.only_text.strip()  # templates may set the white space around a turn
         start = rendered.find(content, position)
         # A turn may stand before its place: some templates write the system's into the last question.
         if start < 0 and content not in rendered:
@@ -60,7 +60,7 @@ def refuse_lost_turns(template: ChatTemplate, messages: Sequence[Message], rende
 
 
 def _refuse_lost_tools(template: ChatTemplate, message: Message, rendered: str) -> None:
-    for name in tool_names(parse_tools(message.content)):
+    for name in tool_names(parse_tools(message.only_text)):
         if not name or name not in rendered:
             function = f"the function {name!r}" if name else "a function without a name"
             raise InputError(

@@ -14,7 +14,21 @@ from penchant.errors import InputError
 
 RowValues = dict[str, object]
 """A row as it stands in its file: by column a value of JSON, of a kind that nobody has looked at yet."""
-Kind = Literal["damaged", "missing", "type", "value", "empty", "identical", "history", "mixed", "unread", "column"]
+Kind = Literal[
+    "damaged",
+    "missing",
+    "type",
+    "value",
+    "empty",
+    "identical",
+    "history",
+    "mixed",
+    "unread",
+    "column",
+    "absent",
+    "broken",
+]
+"""Why a row cannot be used. `absent` and `broken` are files of pictures and sounds that it names."""
 WORD = re.compile(r"[a-z]+")
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # What programs write into a cell of text that holds nothing: str(None) and str(nan) of Python, <NA> of pandas, and

@@ -65,7 +65,7 @@ def response_rows(
 
 
 def _prompt_content(prompt: Prompt) -> tuple[tuple[str, str], ...]:
-    return tuple((turn.role, turn.content) for turn in prompt_turns(prompt) if turn.content)
+    return tuple((turn.role, turn.text) for turn in prompt_turns(prompt) if turn.text)
 
 
 def _response_content(response: Response) -> tuple[str, str, str]:
