@@ -62,6 +62,7 @@ class Audio:
             file, name = Path(source).expanduser(), name or str(source)
             content, path = read_file(file, name), str(file.resolve())
         frames, rate, channels = _read_header(content, name)
+        # the bytes of a file stay there: an hour of sound takes 100 MB
         digest = hashlib.sha256(content).hexdigest()
         return cls(digest, frames / rate, rate, channels, path, b"" if path else content, name)
 
@@ -150,6 +151,7 @@ Part: TypeAlias = str | Image | Audio | Video
 
 def join_texts(parts: Sequence[Part]) -> str | tuple[Part, ...]:
     """Return parts as a content: text where there is nothing else, and neighbouring texts as one."""
+    # equal contents must be equal tuples, however a file cuts its texts
     joined: list[Part] = []
     for part in parts:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):
@@ -167,6 +169,7 @@ def _read_header(content: bytes, name: str) -> tuple[int, int, int]:
     Raises:
         InputError: it is none, is empty, or longer than an hour.
     """
+    # said apart: a disk that was full leaves such files
     if not content:
         raise InputError(f"{name} is an empty file: put back the sound")
     try:

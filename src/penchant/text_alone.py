@@ -36,6 +36,7 @@ def only_prompt_text(prompt: Prompt) -> str:
     Raises:
         InputError: it holds a picture or a sound.
     """
+    # a mark would be read as text, and nobody would miss the picture
     for turn in () if isinstance(prompt, str) else prompt:
         if not isinstance(turn.content, str):
             raise refused_media(turn.content, "the prompt")

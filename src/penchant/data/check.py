@@ -163,6 +163,7 @@ def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadR
         except InputError as error:
             yield str(error)
     yield from _nothing_to_learn(report, parsed)
+    # readers of training refuse such rows one by one, which here are usable
     if report.media:
         kinds = ", ".join(f"{counts.prompts} prompts with {kind}" for kind, counts in report.media.items())
         yield f"{source} has {kinds}, and training reads text alone"

@@ -93,6 +93,7 @@ def media_sentences(counts: dict[str, MediaCounts]) -> Iterable[str]:
         return
     if sounds.stereo:
         yield f"{sounds.stereo} sounds have two channels, of which the mean is used"
+    # recordings of telephones have 8,000
     low = {rate: count for rate, count in sounds.rates.items() if int(rate) < SPEECH_RATE}
     if low:
         rates = ", ".join(f"{int(rate):,} Hz" for rate in low)

@@ -103,6 +103,7 @@ def _joined(parts: list[Part]) -> str | tuple[Part, ...]:
 def _reference(record: RowValues, kind: MediaKind, name: str) -> MediaReference:
     """Return the place that a part is."""
     sources = {key: record[key] for key in (*KINDS, *SOURCE_FIELDS) if holds(record.get(key))}
+    # a size or a crop that a row asks for would change what a model sees
     unread = [key for key in record if key not in (*KINDS, *SOURCE_FIELDS, *OTHER_FIELDS) and holds(record[key])]
     if unread:
         raise RowError("unread", f"field '{name}.{cut(unread[0])}' is not read; a part has a type and a path")
@@ -154,6 +155,7 @@ def settle_media(group: PromptGroup, row: RowValues, reader: MediaReader | None)
         for response in responses
     )
     # a prompt of text stays one where the responses alone are pictures
+    # (a conversation of one turn and its text are two prompts to everything else)
     is_text = isinstance(group.prompt, str) and all(isinstance(turn.content, str) for turn in turns)
     return group.replace(prompt=group.prompt if is_text else tuple(turns), responses=answers)
 
