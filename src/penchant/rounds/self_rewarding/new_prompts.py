@@ -82,7 +82,7 @@ def instruction_of(prompt: Prompt) -> str | None:
     """Return the text that a prompt asks with; None for a conversation of several turns, which is no example."""
     # a system turn says how to answer, and no new prompt needs to repeat it
     turns = [turn for turn in prompt_turns(prompt) if turn.role not in ("system", "tools")]
-    return turns[0].only_text.strip() if len(turns) == 1 and turns[0].content.strip() else None
+    return turns[0].only_text.strip() if len(turns) == 1 and turns[0].only_text.strip() else None
 
 
 def write_prompts(
