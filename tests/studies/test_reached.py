@@ -30,6 +30,7 @@ from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.transfer.settings import TransferConfig
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
+from penchant.studies.weak_to_strong_generation.settings import GenerationConfig
 from penchant.studies.win_rates.settings import TldrConfig
 from penchant.typed_json import from_json, to_object
 
@@ -221,6 +222,28 @@ def instructions(common: dict[str, Any], folder: Path, workers: Workers) -> Stud
     return run_study(InstructionsConfig(**changes), workers=workers)
 
 
+def written_answers(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    rows = [{"prompt": f"number {n}, and {n}?", "answer": f"number {2 * n}"} for n in range(80)]
+    shape = {"width": 16, "layers": 1, "steps": 3}
+    changes: dict[str, Any] = {
+        "tasks": ["addition", write_rows(folder / "sums.jsonl", rows)],
+        "weak": common["model"],
+        "strong": common["model"],
+        "template": "plain",
+        "max_new_tokens": 6,
+        "train": 24,
+        "validation": 10,
+        "test": 12,
+        "draws": 3,
+        "seeds": [0],
+        "methods": ["likely_half"],
+        "learning": {"steps": 3, "batch_size": 8, "learning_rates": [1e-3]},
+        "pretraining": {"student": shape, "supervisor": shape, "batch_size": 16},
+        "out": common["out"],
+    }
+    return run_study(GenerationConfig(**changes), workers=workers)
+
+
 DIVIDE = {"name": "divide_mix", "warm_up": 1}
 STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult], set[str]]] = {
     "frontier": (
@@ -238,6 +261,10 @@ STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult],
     ),
     "instructions": (instructions, {"task_rows", "task_mixture", "task_answers", "sft"}),
     "labels": (labels, {"label_rows", "label_features", "weak_labels", "label_cell"}),
+    "weak to strong by written answers": (
+        written_answers,
+        {"generation_models", "generation_rows", "generation_student"},
+    ),
 }
 
 

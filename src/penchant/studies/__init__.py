@@ -3,5 +3,15 @@
 A study is a folder here with a module `study` that defines `STUDY`, and one line in this list.
 """
 
-STUDIES = ("frontier", "transfer", "noise", "annotators", "weak_to_strong", "win_rates", "labels", "instructions")
+STUDIES = (
+    "frontier",
+    "transfer",
+    "noise",
+    "annotators",
+    "weak_to_strong",
+    "win_rates",
+    "labels",
+    "instructions",
+    "weak_to_strong_generation",
+)
 """The folders of all studies, in the order of the command line's help."""

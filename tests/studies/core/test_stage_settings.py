@@ -20,6 +20,7 @@ from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.transfer.settings import TransferConfig
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
+from penchant.studies.weak_to_strong_generation.settings import GenerationConfig
 from penchant.studies.win_rates.settings import TldrConfig
 from penchant.typed_json import to_object
 
@@ -110,6 +111,9 @@ CONFIGS: dict[str, Study] = {
         wordings={"sst2": [{"prompt": "{text} Good?", "answers": ["no", "yes"]}]},
         most_wordings=1,
         mixing={"cap": 100, "temperature": 2},
+    ),
+    "weak to strong by written answers": GenerationConfig(
+        tasks=["addition", DATA], weak=MODEL, strong=MODEL, seeds=[0], learning={"learning_rates": [1e-3]}
     ),
     "weak to strong, other conditions": WeakToStrongConfig(
         tasks=["sst2"],

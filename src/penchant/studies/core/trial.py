@@ -32,6 +32,8 @@ COUNTS = (
     "rows",
     "few_rows",
     "reference_samples",
+    "validation",
+    "draws",
 )
 """Settings that are capped where they are given: counts of rows, steps and samples."""
 SPARE = 4
