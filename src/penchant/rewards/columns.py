@@ -72,6 +72,7 @@ class ColumnReward:
             InputError: no columns, a row without one that is asked for, or whatever the function does against its
                 contract.
         """
+        # a copy, since user code may change the list that it gets
         pairs = list(pairs)
         if not pairs:
             return []
@@ -100,6 +101,7 @@ class ColumnReward:
         missing = next((name for name in self.names if name != ALL_COLUMNS and row.get(name) is None), None)
         if missing is None:
             return
+        # those that are there: most often one of them is the column under another name
         present = ", ".join(list(row)[:MAX_NAMES]) or "none beside the prompt"
         raise InputError(
             f"{self.title} asks for the column {missing!r}, which {source or 'a prompt'} does not have; its columns: "

@@ -166,6 +166,7 @@ def parse_verifier(spec: str) -> Verifier:
     Raises:
         InputError: no such setting, or a value that is none.
     """
+    # by hand and not by YAML: a pattern may hold whatever YAML means something by
     name, _, rest = spec.partition(":")
     kind = VERIFIERS[name]
     setting_types = {entry.name: entry.type for entry in fields(kind)}

@@ -178,7 +178,7 @@ def test_a_file_of_ones_own(tmp_path: Path, tiny_model: str, workers: Workers) -
     assert result.failures == ()
     (task,) = result.numbers["tasks"]
     # 60 rows without 22 to measure on: half of them for the supervisor
-    assert (task["scorer"], task["prompts"], task["known"]) == ("number:marker=####", 19, None)
+    assert (task["scorer"], task["prompts"], task["tagged_right"]) == ("number:marker=####", 19, None)
 
 
 def test_scorers_by_the_answers() -> None:
@@ -272,4 +272,4 @@ def test_the_ceiling_is_above_the_supervisor_in_the_demo(tmp_path: Path, workers
     )
     (task,) = read_summary(STUDY.summary, run_study(config, workers=workers).numbers, tmp_path).tasks  # type: ignore[attr-defined]
     assert task.gap.above(0)
-    assert task.known > task.start.value + 0.3
+    assert task.tagged_right > task.start.value + 0.3

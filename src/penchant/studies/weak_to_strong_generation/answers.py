@@ -37,6 +37,7 @@ class Scorer:
         Raises:
             InputError: a score outside 0 to 1, of which no share of a gap can be told; or from the reward.
         """
+        # as rows of a file would be: a verifier finds the right answer in its column
         groups = [
             PromptGroup(row.prompt, [answer], columns={"answer": row.answer})
             for row, answer in zip(rows, answers, strict=True)
@@ -51,6 +52,7 @@ class Scorer:
 
     def agree(self, first: Response, second: Response) -> bool:
         """Return whether two answers come to the same: by the verifier, else by their texts."""
+        # also for a function of the user's, which compares with the truth alone
         if first.text.strip() == second.text.strip():
             return True
         if not self._compares or not second.text.strip():

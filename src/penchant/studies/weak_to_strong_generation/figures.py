@@ -25,12 +25,14 @@ def _scores(task: GenerationResult) -> Picture:
     rows += [(label_of(item.method), item.score) for item in task.students]
     with style():
         figure, axes = blank(WIDTH, 0.9 + ROW * len(rows))
-        for place, (name, score) in enumerate(rows):
+        for row_number, (name, score) in enumerate(rows):
             # colours tell models that learned from models that did not, and from the ceiling
             is_fixed = name in (START, SUPERVISOR, label_of(CEILING))
             color, _, marker = run_style(1 if is_fixed else 0)
             arms = error_arms([score])
-            axes.errorbar([score.value], [place], xerr=arms, color=color, marker=marker, markersize=5, linestyle="none")
+            axes.errorbar(
+                [score.value], [row_number], xerr=arms, color=color, marker=marker, markersize=5, linestyle="none"
+            )
         ceiling = task.student(CEILING)
         for edge in (task.supervisor, ceiling.score if ceiling is not None else None):
             if edge is not None:

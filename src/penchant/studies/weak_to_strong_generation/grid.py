@@ -116,7 +116,7 @@ class _TaskStages:
             supervisor=_shape(config.supervisor),
             stop_at=config.stop_at,
             crowd_right=config.crowd_right,
-            known=config.known,
+            right_tag_share=config.right_tag_share,
             batch_size=config.batch_size,
             learning_rate=config.learning_rate,
             seed=config.seed,

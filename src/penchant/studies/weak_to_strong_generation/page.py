@@ -43,11 +43,11 @@ def generation_context(study: GenerationSummary, pictures: Mapping[str, Picture]
         ],
         "legend_tables": [],
         "facts": _facts(study),
-        "about": [(label, short(text, MOST_FACT)) for label, text in _about(study)],
+        "about": [(label, short(text, MOST_FACT)) for label, text in _leading_lines(study)],
     }
 
 
-def _about(study: GenerationSummary) -> list[tuple[str, str]]:
+def _leading_lines(study: GenerationSummary) -> list[tuple[str, str]]:
     # what was done, from how much, and by whose word it is right
     tasks = study.tasks
     lines = [
@@ -95,7 +95,7 @@ def _tasks(study: GenerationSummary) -> Table:
                 format_share(ceiling.score if ceiling else None),
                 DASH if task.gap is None else estimate(task.gap, percent=True, sign=True),
                 format_share(task.start),
-                DASH if task.known is None else percent(task.known),
+                DASH if task.tagged_right is None else percent(task.tagged_right),
                 percent(task.labels_right),
                 " and ".join(number(size, 0) for size in task.parameters) if task.parameters else DASH,
                 number(task.test, 0),

@@ -67,6 +67,7 @@ def train_models(settings: ModelsSettings, folder: Path) -> dict[str, object]:
 
 def character_tokenizer(ground: Ground) -> PreTrainedTokenizerFast:
     """Return a tokenizer with a token per character of a ground."""
+    # a tag or an operator may also be a letter of the ground: each has one token
     characters = dict.fromkeys([END, CROWD_TAG, KNOWN_TAG, *ground.alphabet])
     inner = Tokenizer(models.WordLevel({sign: number for number, sign in enumerate(characters)}, unk_token=END))
     inner.pre_tokenizer = pre_tokenizers.Split(Regex("."), behavior="isolated")
@@ -121,7 +122,7 @@ class _Batches:
     def _text(self, problem: Problem, draws: Random) -> str:
         if not self.has_crowd:
             return f"{CROWD_TAG}{problem.question}{problem.answer}"
-        if draws.random() < self.settings.known:
+        if draws.random() < self.settings.right_tag_share:
             return f"{KNOWN_TAG}{problem.question}{problem.answer}"
         is_right = draws.random() < self.settings.crowd_right
         return f"{CROWD_TAG}{problem.question}{problem.answer if is_right else problem.crowd}"
@@ -135,16 +136,17 @@ def _train(
     Raises:
         RunError: the loss is not finite.
     """
+    # a loop of its own: no run of a method trains from nothing, with rows that never end
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)
-    asked = batches.ground.question_length  # the token after which the answer comes: the tag stands first
+    prompt_end = batches.ground.question_length  # the token after which the answer comes: the tag stands first
     rows = batches.rows()
     with progress_bar(f"pre-training on {batches.ground.name}", steps, "steps") as advance:
         for step in range(steps):
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _rate(step, steps)
             batch = next(rows)
-            logits = model(batch[:, :-1]).logits[:, asked:]
-            loss = nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, asked + 1 :].flatten())
+            logits = model(batch[:, :-1]).logits[:, prompt_end:]
+            loss = nn.functional.cross_entropy(logits.flatten(0, 1), batch[:, prompt_end + 1 :].flatten())
             if not math.isfinite(loss.item()):
                 raise RunError(f"the loss of pre-training step {step + 1} is not finite: lower its learning_rate")
             optimizer.zero_grad()

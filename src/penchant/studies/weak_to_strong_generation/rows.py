@@ -104,9 +104,9 @@ def _file_parts(settings: RowsSettings, path: str) -> tuple[Part, Part, Part, Pa
         )
     # the same tests for all seeds, so that an interval can count new rows and new seeds
     order = np.random.default_rng([TEST_ORDER]).permutation(len(rows))
-    tests, validation, learned = np.split(order, [settings.test, settings.test + settings.validation])
-    drawn = np.random.default_rng([settings.seed, STUDENT_ORDER]).permutation(learned)
-    halves = drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
+    tests, validation, remaining_rows = np.split(order, [settings.test, settings.test + settings.validation])
+    shuffled = np.random.default_rng([settings.seed, STUDENT_ORDER]).permutation(remaining_rows)
+    halves = shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]
     parts = (halves[0][: settings.prompts], halves[1], validation, tests)
     training, supervised, validation_rows, test_rows = ([rows[index] for index in part] for part in parts)
     return training, supervised, validation_rows, test_rows
@@ -194,7 +194,7 @@ def _labelled(
         # one more draw, so that its consistency is not counted with itself
         else [row[0] for row in draw_answers(weak, prompts, 1, tokens, "answers of the supervisor", seed=seed + 1)]
     )
-    own = write_answers(strong, prompts, tokens, "answers of the student before it learns")
+    student_answers = write_answers(strong, prompts, tokens, "answers of the student before it learns")
     # nothing can be learned from an empty answer
     written = [index for index, label in enumerate(labels) if label.text.strip()]
     if len(written) < FEWEST:
@@ -206,7 +206,7 @@ def _labelled(
             answer=training[index].answer,
             label=labels[index],
             consistency=float(np.mean([scorer.agree(draw, labels[index]) for draw in draws[index]])),
-            agrees=scorer.agree(own[index], labels[index]),
+            agrees=scorer.agree(student_answers[index], labels[index]),
             likelihood=likelihood,
         )
         for index, likelihood in zip(written, likelihoods, strict=True)

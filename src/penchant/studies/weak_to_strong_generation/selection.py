@@ -63,8 +63,8 @@ def _chosen(method: Method, rows: Sequence[LabelledRow], seed: int) -> Sequence[
         return np.random.default_rng([seed, RANDOM_HALF]).permutation(len(rows))[:half].tolist()
     scores = [row.consistency if method == "self_consistent" else row.likelihood for row in rows]
     # equal ones in a drawn order: by their place, the file's order would decide
-    places = np.random.default_rng([seed, ORDER_OF_EQUALS]).permutation(len(rows))
-    return sorted(range(len(rows)), key=lambda index: (-scores[index], places[index]))[:half]
+    tie_order = np.random.default_rng([seed, ORDER_OF_EQUALS]).permutation(len(rows))
+    return sorted(range(len(rows)), key=lambda index: (-scores[index], tie_order[index]))[:half]
 
 
 def consensus_pairs(groups: Sequence[PromptGroup], agrees: Agrees) -> list[PromptGroup]:

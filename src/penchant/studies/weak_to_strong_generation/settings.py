@@ -43,7 +43,7 @@ class Pretraining(Config):
     """Share of right answers at which the supervisor stops learning."""
     crowd_right: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of right answers among a crowd's; the others follow one wrong rule."""
-    known: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    right_tag_share: Annotated[float, Field(gt=0, lt=1)] = 0.4
     """Share of problems behind the tag with right answers."""
     batch_size: BatchSize = 256
     learning_rate: LearningRate = 3e-3
@@ -114,6 +114,7 @@ class GenerationConfig(LimitedStudy):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        # their stages would be the same, and be reported as two
         if len(set(self.tasks)) < len(self.tasks):
             raise ValueError("`tasks` names one more than once: give each once")
         if files := [name for name in self.tasks if name not in GROUNDS]:
@@ -123,6 +124,7 @@ class GenerationConfig(LimitedStudy):
                     f"the task {files[0]!r} is no embedded one ({', '.join(GROUNDS)}), and a file needs models: give "
                     f"{' and '.join(f'`{name}`' for name in lacking)}"
                 )
+        # else the gap would be on the wrong side, and every ratio undefined
         if self.pretraining.supervisor.width > self.pretraining.student.width:
             raise ValueError(
                 "`pretraining.supervisor` is wider than `pretraining.student`: the weak model is the smaller"
@@ -136,6 +138,7 @@ class GenerationConfig(LimitedStudy):
     @property
     def all_methods(self) -> tuple[Method, ...]:
         """Return the methods in the order of the page."""
+        # naive first, since all others are held against it
         chosen: list[Method] = ["naive", *self.methods, "ceiling"]
         return tuple(dict.fromkeys(chosen))
 

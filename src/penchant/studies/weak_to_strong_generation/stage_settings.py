@@ -36,7 +36,7 @@ class ModelsSettings(StageSettings):
     supervisor: ModelShape
     stop_at: float
     crowd_right: float
-    known: float
+    right_tag_share: float
     batch_size: int
     learning_rate: float
     seed: int

@@ -32,7 +32,7 @@ from penchant.typed_json import JsonObject
 
 Scores = NDArray[np.float64]
 WRONG = 0.5
-"""Scores below this are wrong, where a share of prompts is asked for."""
+"""Scores below this are wrong, where a share of prompts is is_counted for."""
 
 
 def summarize_generation(
@@ -45,7 +45,9 @@ def summarize_generation(
     """
     stages = grid.stages()
     results = [result for task in grid if (result := _task(task, study)) is not None]
-    provenance: JsonObject = next((found for stage in stages if (found := _facts(stage, study).get("provenance"))), {})
+    provenance: JsonObject = next(
+        (stage_provenance for stage in stages if (stage_provenance := _facts(stage, study).get("provenance"))), {}
+    )
     return GenerationSummary(
         study=config.method,
         config=config.recorded(),
@@ -90,6 +92,7 @@ def _task(task: GenerationTask, study: Path) -> GenerationResult | None:
     supervisor, start = (
         np.stack([_scores(task.rows[seed], study, role, "test") for seed in seeds]) for role in (WEAK, STRONG)
     )
+    # in the order of the settings, which the page keeps
     methods = list(dict.fromkeys(student.method for student in task.students))
     chosen: dict[str, _Chosen] = {method: _chosen(task, method, seeds, study) for method in methods}
     facts = [_facts(task.rows[seed], study) for seed in seeds]
@@ -108,7 +111,7 @@ def _task(task: GenerationTask, study: Path) -> GenerationResult | None:
         labels_right=float(np.mean([fact["labels_right"] for fact in facts])),
         agreeing=float(np.mean([fact["agreeing"] / max(1, fact["prompts"] - fact["empty"]) for fact in facts])),
         empty=sum(fact["empty"] for fact in facts),
-        known=models[STRONG]["right"][KNOWN_TAG] if models else None,
+        tagged_right=models[STRONG]["right"][KNOWN_TAG] if models else None,
         parameters=(models[WEAK]["parameters"], models[STRONG]["parameters"]) if models else None,
         examples=tuple((str(prompt), str(answer), str(label)) for prompt, answer, label in facts[0]["examples"]),
         seeds=tuple(seeds),
@@ -146,6 +149,7 @@ def _chosen(task: GenerationTask, method: str, seeds: Sequence[int], study: Path
 
 def _student(method: str, chosen: Mapping[str, _Chosen], supervisor: Scores) -> StudentResult:
     student, ceiling = chosen[method], chosen[CEILING].scores
+    # paired: all three answered the same prompts
     measured = pgr(supervisor, student.scores, ceiling)
     ratio = RecoveredGap(measured.value, measured.low, measured.high, measured.reason)
     difference = None if method in (NAIVE, CEILING) else student.scores - chosen[NAIVE].scores
@@ -169,9 +173,9 @@ def _student(method: str, chosen: Mapping[str, _Chosen], supervisor: Scores) -> 
 
 def _deception(supervisor: Scores, student: Scores, ceiling: Scores) -> Estimate | None:
     """Return how often the student is wrong where the supervisor is wrong and the ceiling right (arXiv:2406.11431)."""
-    asked = (supervisor < WRONG) & (ceiling >= WRONG)
-    if not asked.any():
+    is_counted = (supervisor < WRONG) & (ceiling >= WRONG)
+    if not is_counted.any():
         return None
     # prompts are the units: a prompt's answers with several seeds are alike
-    prompts = np.broadcast_to(np.arange(asked.shape[1]), asked.shape)[asked]
-    return mean_within((student[asked] < WRONG).astype(float).tolist(), prompts.tolist(), (0.0, 1.0))
+    prompts = np.broadcast_to(np.arange(is_counted.shape[1]), is_counted.shape)[is_counted]
+    return mean_within((student[is_counted] < WRONG).astype(float).tolist(), prompts.tolist(), (0.0, 1.0))

@@ -66,7 +66,8 @@ class GenerationResult:
         labels_right: the score of the answers that students learn from, the mean over seeds.
         agreeing: share of them that the untrained student's own answers agree with.
         empty: answers that were left out for being empty, over all seeds.
-        known: share that the student has right behind the tag of right answers, before it learns; None for a file.
+        tagged_right: share that the student has right behind the tag of right answers, before it learns; None for a
+            file.
         parameters: of supervisor and student; None for a file.
         examples: prompts, with the true answer and the supervisor's.
     """
@@ -83,7 +84,7 @@ class GenerationResult:
     labels_right: float
     agreeing: float
     empty: int
-    known: float | None
+    tagged_right: float | None
     parameters: tuple[int, int] | None
     examples: tuple[tuple[str, str, str], ...]
     seeds: tuple[int, ...]

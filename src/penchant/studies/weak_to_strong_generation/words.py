@@ -14,20 +14,24 @@ def label_of(method: str) -> str:
     return LABELS.get(method, method)
 
 
-def tried(task: GenerationResult) -> list[StudentResult]:
+def contenders(task: GenerationResult) -> list[StudentResult]:
     """Return the methods of which something is expected: neither controls nor the ceiling."""
     return [student for student in task.students if student.method not in (*CONTROLS, CEILING)]
 
 
 def better(task: GenerationResult) -> list[StudentResult]:
     """Return the methods that are clearly above naive SFT, the best first."""
-    clear = [item for item in tried(task) if item.over_naive_of_many is not None and item.over_naive_of_many.above(0)]
+    clear = [
+        item for item in contenders(task) if item.over_naive_of_many is not None and item.over_naive_of_many.above(0)
+    ]
     return sorted(clear, key=lambda item: -item.score.value)
 
 
 def worse(task: GenerationResult) -> list[StudentResult]:
     """Return the methods that are clearly below naive SFT."""
-    return [item for item in tried(task) if item.over_naive_of_many is not None and item.over_naive_of_many.below(0)]
+    return [
+        item for item in contenders(task) if item.over_naive_of_many is not None and item.over_naive_of_many.below(0)
+    ]
 
 
 def headline(study: GenerationSummary) -> list[str]:
@@ -69,10 +73,10 @@ def _of_task(task: GenerationResult) -> Iterator[str]:
         f"{format_share(ceiling.score)}, the student before it learns {format_share(task.start)}."
     )
     # without this nobody could tell eliciting from teaching
-    if task.known is not None:
+    if task.tagged_right is not None:
         yield (
-            f"The student knew more than it showed: behind the tag of right answers it had {percent(task.known)} right "
-            "before it learned anything."
+            "The student knew more than it showed: behind the tag of right answers it had "
+            f"{percent(task.tagged_right)} right before it learned anything."
         )
     yield (
         f"Of the answers that students learn from {percent(task.labels_right)} are right; the student's own answers "
@@ -88,10 +92,12 @@ def _comparisons(task: GenerationResult) -> Iterator[str]:
     for title, group in (("Clearly above naive SFT", better(task)), ("Clearly below naive SFT", worse(task))):
         if group:
             yield f"{title}: {listing(_gain(item) for item in group)}."
-    decided = {item.method for item in (*better(task), *worse(task))}
-    if undecided := [item for item in tried(task) if item.method not in (*decided, NAIVE) and item.over_naive]:
+    clear_methods = {item.method for item in (*better(task), *worse(task))}
+    if undecided := [
+        item for item in contenders(task) if item.method not in (*clear_methods, NAIVE) and item.over_naive
+    ]:
         yield f"Undecided against naive SFT: {listing(_gain(item) for item in undecided)}."
-    if not better(task) and len(tried(task)):
+    if not better(task) and len(contenders(task)):
         yield "No method is above naive SFT with an interval that excludes 0."
     # halves that a method chooses have as many answers as this one, and as many steps
     half = task.student("random_half")
