@@ -27,6 +27,8 @@ PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 SHOWN_SIDE = 96  # pixels of the thumbnail in a notebook
 # A file of some kilobytes may say that it unpacks to more than a machine has; Pillow warns from the same number on.
 MOST_PIXELS = 89_478_485
+WEB_FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
+"""By Pillow's name of a format that browsers show, its media type. An SVG may hold a script."""
 FORMATS = "PNG, JPEG, GIF, TIFF, BMP or WebP"
 
 
@@ -98,6 +100,21 @@ class Image:
                 upright = ImageOps.exif_transpose(picture)
                 upright.load()
             return _plain_pixels(upright, self.name)
+
+    def web_file(self) -> tuple[str, bytes]:
+        """Return the media type and the bytes of a file that browsers and hosted models read, and show as it is meant.
+
+        That is its own file where it can be; a TIFF, a picture that EXIF turns and one of other modes becomes a PNG.
+        """
+        content = self.read()
+        with _opened(content, self.name) as picture, _named_errors(self.name):
+            media_type = WEB_FORMATS.get(picture.format or "")
+            is_plain = picture.mode in ("1", "L", "P", "RGB", "RGBA") and picture.getexif().get(ORIENTATION, 1) == 1
+        if media_type is not None and is_plain:
+            return media_type, content
+        from PIL import Image as Pillow
+
+        return "image/png", _png(Pillow.fromarray(self.decode()))
 
     def pixel_digest(self) -> str:
         """Return a digest of its pixels: equal for the same picture in two files, such as a PNG and a TIFF."""

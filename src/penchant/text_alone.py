@@ -1,11 +1,12 @@
-"""Prompts and responses for what reads text alone: those that show pictures or play sounds are refused aloud."""
+"""Groups that show pictures or play sounds: found, and refused by what reads text alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from penchant.content import refused_media
-from penchant.types import Prompt, PromptGroup, Response, prompt_text, response_text
+from penchant.errors import InputError
+from penchant.types import PromptGroup
 
 if TYPE_CHECKING:
     from penchant.media import Media
@@ -30,25 +31,16 @@ def media_of(group: PromptGroup) -> list[Media]:
     ]
 
 
-def only_prompt_text(prompt: Prompt) -> str:
-    """Return a prompt as one readable string.
+def refuse_media(groups: Sequence[PromptGroup], reason: str) -> None:
+    """Refuse groups that show pictures or play sounds.
+
+    Args:
+        reason: says what reads text alone, for the message.
 
     Raises:
-        InputError: it holds a picture or a sound.
+        InputError: says how many, and where the first is.
     """
-    # a mark would be read as text, and nobody would miss the picture
-    for turn in () if isinstance(prompt, str) else prompt:
-        if not isinstance(turn.content, str):
-            raise refused_media(turn.content, "the prompt")
-    return prompt_text(prompt)
-
-
-def only_response_text(response: Response) -> str:
-    """Return all that a response says as one readable string.
-
-    Raises:
-        InputError: it holds a picture or a sound.
-    """
-    if response.parts:
-        raise refused_media(response.parts, "a response")
-    return response_text(response)
+    sources = [group.source for group in groups if has_media(group)]
+    if sources:
+        where = f" (the first: {sources[0]})" if sources[0] else ""
+        raise InputError(f"{len(sources)} of {len(groups)} prompts hold pictures or sounds{where}, and {reason}")

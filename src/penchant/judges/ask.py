@@ -11,6 +11,7 @@ from typing import Literal, TypedDict, Unpack
 
 from penchant.errors import InputError
 from penchant.judges.contract import SWAPPED, AnswerReader, Judge, Question, addresses_of, former_identities
+from penchant.judges.shown_media import refuse_media
 from penchant.judges.store import VerdictStore
 from penchant.judges.verdicts import READER
 from penchant.runs.progress import progress_bar
@@ -148,6 +149,7 @@ def plan_calls(judge: Judge, pairs: Sequence[Question], **options: Unpack[AskOpt
         for question in unique
         if question not in stored or (repeat_unreadable and stored[question].winner == "unparseable")
     ]
+    refuse_media(judge, missing)
     # Those are not used: the identity changed because the former one left something out.
     if store is not None and any(store.find(former, missing) for former in former_identities(judge)):
         _warn_of_short_keys(store.path)

@@ -13,6 +13,8 @@ from penchant.types import Verdict
 class RandomJudge:
     """A judge that flips a coin, drawn from the texts and a seed: both orders and every run get the same winner."""
 
+    reads_media = True  # a coin looks at nothing
+
     def __init__(self, seed: int = 0) -> None:
         self.identity = f"random {seed}"
 

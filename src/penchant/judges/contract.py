@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from penchant.types import Verdict, Winner
+
+if TYPE_CHECKING:
+    from penchant.media import Media
 
 # A callback rather than a returned list: the store commits each verdict as it comes, however many calls a judge makes
 # at once. With a list, a killed run would lose verdicts that were paid for.
@@ -19,16 +22,22 @@ SWAPPED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie", "unparseable"
 # Frozen and hashable: questions of one content are found in a dict, and asked once.
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Two responses to a prompt, in the order in which a judge sees them; plain text."""
+    """Two responses to a prompt, in the order in which a judge sees them; plain text.
+
+    Attributes:
+        media: the pictures, sounds and videos that stand in the texts as marks. A mark has their digest, so that the
+            texts alone tell two questions apart.
+    """
 
     prompt: str
     a: str
     b: str
+    media: tuple[Media, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def swapped(self) -> Question:
         """The question in the other order."""
-        return Question(self.prompt, self.b, self.a)
+        return Question(self.prompt, self.b, self.a, self.media)
 
     def digest(self, *prefixes: str, ordered: bool = True) -> str:
         """Return the digest of the content, hexadecimal; the same in both orders unless `ordered`."""
@@ -43,7 +52,8 @@ class Judge(Protocol):
     Attributes:
         identity: all that its verdicts depend on besides the question: part of every key under which one is kept.
 
-    A judge whose identity left something out in earlier versions has the identities of then as `former_identities`.
+    A judge whose identity left something out in earlier versions has the identities of then as `former_identities`. One
+    that looks at the pictures of a question and listens to its sounds has `reads_media`.
     """
 
     identity: str

@@ -15,6 +15,7 @@ from penchant.clean_text import clean
 from penchant.extension.user_code import ASYNC, call_problem, is_async
 from penchant.judges.contract import SWAPPED, Done, Judge, Question
 from penchant.judges.settings import OWN_JUDGES, Custom
+from penchant.judges.shown_media import reads_media
 from penchant.types import Verdict
 
 ROUNDING = 1e-6  # how far above 1 a softmax in float32 may put a probability
@@ -36,6 +37,7 @@ class CustomJudge:
     def __init__(self, factory: str, settings: Mapping[str, object]) -> None:
         self.factory = factory
         self.judge = _make(factory, settings)
+        self.reads_media = reads_media(self.judge)
         # The code's digest comes first: an edited judge is another one, whatever it calls itself. The identity is read
         # once: one that changes while it judges would put the verdicts of one run under several keys.
         parts = [OWN_JUDGES.content(factory), json.dumps(dict(settings), sort_keys=True, default=str)]

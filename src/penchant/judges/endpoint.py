@@ -19,6 +19,7 @@ from penchant.http_client import AnswerTooLarge, Limits, TemporaryFailure, open_
 from penchant.judges.contract import Done, Question
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint
+from penchant.judges.shown_media import message_content
 from penchant.judges.verdicts import read_verdict
 from penchant.redact import hide_credentials, redact, secret_from, secrets_of_address, shown_url
 from penchant.types import Verdict
@@ -30,6 +31,8 @@ MAX_BYTES = 2**24  # of an answer: far more than a model writes
 # Statuses that say of one question that it cannot be answered, such as one that is longer than the context. They are
 # no reason to stop, and none to try again.
 REFUSALS = (400, 422)
+Content = str | list[dict[str, object]]
+"""Of a message: a text, or parts of which some are pictures or sounds."""
 OPENAI = "https://api.openai.com/v1"
 # Headers that say who pays, where the environment names it.
 OPENAI_HEADERS = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
@@ -59,6 +62,8 @@ class QuestionRefused(Exception):
 class EndpointJudge:
     """A judge that asks a model with a template, and reads the verdict out of its answer.
 
+    Pictures and sounds of a question are sent as parts of the message, by their bytes.
+
     An answer that names no winner is an unparseable verdict, and is kept.
 
     Raises:
@@ -66,6 +71,8 @@ class EndpointJudge:
             does not know the address or the model.
         RunError: while it judges, an endpoint that cannot be reached.
     """
+
+    reads_media = True
 
     def __init__(self, settings: Endpoint) -> None:
         self.settings = settings
@@ -126,9 +133,10 @@ class EndpointJudge:
                 await asyncio.gather(*workers, return_exceptions=True)
 
     async def _judge_one(self, client: AsyncClient, question: Question) -> Verdict:
-        started, text = time.monotonic(), self.template.ask(question)
+        started = time.monotonic()
+        content = message_content(self.template.ask(question), question.media)
         try:
-            answer, tokens = await retry(lambda: self._answer(client, text), self._limits)
+            answer, tokens = await retry(lambda: self._answer(client, content), self._limits)
         except (TemporaryFailure, QuestionRefused, AnswerTooLarge) as error:
             reason = self._safe(str(error))[:EXCERPT]
             # one that never answered is a wrong address; one that went away may come back, and its failures count
@@ -144,22 +152,22 @@ class EndpointJudge:
         verdict = read_verdict(answer)
         return Verdict(verdict.winner, verdict.confidence, answer, time.monotonic() - started, tokens)
 
-    async def _answer(self, client: AsyncClient, text: str) -> tuple[str, int]:
+    async def _answer(self, client: AsyncClient, message: Content) -> tuple[str, int]:
         """Return what the model says, and the tokens that it took.
 
         Where a form is refused it is asked for plain words; only if these are answered was it the form.
         """
         plain = self._plain  # as it is now: another worker may find it out meanwhile
         try:
-            return await self._ask(client, text, plain)
+            return await self._ask(client, message, plain)
         except QuestionRefused:
             if plain:
                 raise
-        answer = await self._ask(client, text, True)
+        answer = await self._ask(client, message, True)
         self._plain = True
         return answer
 
-    async def _ask(self, client: AsyncClient, text: str, plain: bool) -> tuple[str, int]:
+    async def _ask(self, client: AsyncClient, message: Content, plain: bool) -> tuple[str, int]:
         """Send one request, and return the model's words and its tokens.
 
         Raises:
@@ -167,7 +175,7 @@ class EndpointJudge:
             InputError: a key, an address or a model that would fail for every question.
         """
         settings = self.settings
-        content: dict[str, object] = {"model": settings.model, "messages": [{"role": "user", "content": text}]}
+        content: dict[str, object] = {"model": settings.model, "messages": [{"role": "user", "content": message}]}
         content |= {} if plain else {"response_format": FORM}
         # OpenAI's own interface has no such field and refuses it, so it is sent only where it is asked for
         content |= {"chat_template_kwargs": settings.template_args} if settings.template_args else {}

@@ -14,6 +14,8 @@ class LongestJudge:
     """A judge that prefers the response with more characters; equal lengths are a tie."""
 
     identity = "longest"
+    # marks are of one length: of two pictures neither is longer
+    reads_media = True
 
     @classmethod
     def from_settings(cls, settings: Longest) -> Self:

@@ -9,6 +9,7 @@ from typing import Self
 from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of, former_identities, reread
 from penchant.judges.load import make_judge
 from penchant.judges.settings import Noisy
+from penchant.judges.shown_media import reads_media
 from penchant.types import Verdict
 
 # The lowest 64 bits of a digest, divided by this, are the draw between 0 and 1.
@@ -27,6 +28,7 @@ class NoisyJudge:
 
     def __init__(self, judge: Judge, rate: float, seed: int = 0) -> None:
         self.judge, self.rate, self.addresses = judge, rate, addresses_of(judge)
+        self.reads_media = reads_media(judge)
         self.identity = f"noisy {rate} {seed} of {judge.identity}"
         self.former_identities = tuple(f"noisy {rate} {seed} of {former}" for former in former_identities(judge))
 

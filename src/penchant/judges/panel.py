@@ -11,6 +11,7 @@ from typing import Self, cast
 from penchant.judges.contract import SWAPPED, Done, Judge, Question, addresses_of, former_identities, reread
 from penchant.judges.load import make_judge
 from penchant.judges.settings import Panel
+from penchant.judges.shown_media import reads_media
 from penchant.types import Verdict, Winner
 
 
@@ -20,6 +21,7 @@ class PanelJudge:
     def __init__(self, judges: Sequence[Judge]) -> None:
         self.judges = tuple(judges)
         self.addresses = {full: public for judge in judges for full, public in addresses_of(judge).items()}
+        self.reads_media = all(map(reads_media, judges))
         self.identity = f"panel of {'; '.join(judge.identity for judge in judges)}"
         if any(map(former_identities, judges)):
             # one identity: an earlier version called every member by its former name

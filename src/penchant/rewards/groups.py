@@ -11,6 +11,7 @@ from penchant.arguments import each_group
 from penchant.errors import InputError
 from penchant.rewards.columns import ColumnReward
 from penchant.rewards.load import Reward, checked_reward
+from penchant.text_alone import refuse_media
 from penchant.thoughts import shown_text
 from penchant.types import Comparison, PromptGroup, prompt_text
 
@@ -54,6 +55,7 @@ def score_groups(
         return [group.replace(scores=row.tolist()) for group, row in zip(groups, tensors, strict=True)]
     # one call for all: a reward behind an address or a model batches better than this loop could
     thoughts = getattr(reward, "reads_thoughts", False)
+    refuse_media(groups, "a reward reads text alone")
     pairs = [
         (prompt_text(group.prompt), shown_text(response, thoughts=thoughts))
         for group in groups

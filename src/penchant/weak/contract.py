@@ -19,6 +19,7 @@ from penchant.files import atomic_write, read_json, remove
 from penchant.image import Image
 from penchant.models.builtin import BUILT_IN, ENCODERS
 from penchant.tasks.spec import normalized
+from penchant.text_alone import refuse_media
 from penchant.types import PromptGroup, prompt_text
 
 Probabilities = NDArray[np.float64]
@@ -217,7 +218,9 @@ def width_of(examples: Sequence[Example]) -> int:
     refuse_bare_example(examples)
     if (pictures := _count_images(examples)) and pictures < len(examples):
         raise InputError(f"{pictures} of {len(examples)} examples are pictures, the others are not: keep them apart")
-    counts = [len(example.responses) for example in examples if isinstance(example, PromptGroup)]
+    groups = [example for example in examples if isinstance(example, PromptGroup)]
+    refuse_media(groups, "classifiers read prompts of text, or pictures by themselves (`pt.Image`)")
+    counts = [len(group.responses) for group in groups]
     if counts and len(counts) < len(examples):
         raise InputError(f"{len(examples) - len(counts)} of {len(examples)} examples have no options, the others do")
     # a single option would always have a probability of 1

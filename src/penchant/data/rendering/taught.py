@@ -34,7 +34,7 @@ class TaughtTurns:
 
 def response_turn(response: Response) -> Message:
     """Return a response as the turn that it is."""
-    return Message("assistant", response.text, response.reasoning, response.tool_calls)
+    return Message("assistant", response.only_text, response.reasoning, response.tool_calls)
 
 
 def without_thoughts(turn: Message) -> Message:

@@ -21,6 +21,7 @@ from penchant.judges.compare.sources import Responses, opponents, preview, respo
 from penchant.judges.contract import Judge
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint, Longest, Random, endpoints_of
+from penchant.judges.shown_media import media_in
 from penchant.judges.summary import summarize
 from penchant.metrics.win_rate import WinRate, holm, paired_difference
 from penchant.runs.provenance import surroundings
@@ -221,8 +222,10 @@ def _pairs(config: JudgeConfig, name: str, texts: Responses, opponent_texts: Res
     if problems:
         raise InputError(f"{name} and {config.against} are not about the same prompts: {'; '.join(problems)}")
     prompts = list(texts)[: config.limit]
+    # both files may show the same pictures, by the same marks
+    media = {mark: part for side in (texts, opponent_texts) for mark, part in getattr(side, "media", {}).items()}
     return [
-        Question(prompt, text, other)
+        Question(prompt, text, other, media_in((prompt, text, other), media))
         for prompt in prompts
         for text, other in zip(texts[prompt][: config.n], opponent_texts[prompt][: config.n], strict=False)
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from penchant.data.load import load_preferences, load_responses
 from penchant.errors import InputError
 from penchant.judges.compare.settings import JudgeConfig
+from penchant.judges.shown_media import ResponseTexts, media_by_mark
 from penchant.models.finished import check_finished
 from penchant.runs.read import Run, SampledPrompt, read_runs
 from penchant.thoughts import shown_text
@@ -44,7 +45,7 @@ def responses(path: str, *, reference: bool = False, thoughts: bool = False) -> 
             missing = "samples of its reference" if reference else "samples"
             raise InputError(f"{path} has no {missing}: train with `evaluate.samples`, or use `penchant sample`")
         return texts_of
-    groups = load_responses(path)
+    groups = load_responses(path, media=True)
     # as often as it was drawn: responses are paired by their number, the first with the first
     texts_of = {
         prompt_text(group.prompt): [
@@ -54,7 +55,7 @@ def responses(path: str, *, reference: bool = False, thoughts: bool = False) -> 
     }
     if empty := [prompt for prompt, texts in texts_of.items() if not texts]:
         raise InputError(f"{path}: {len(empty)} prompts have no response, the first: {preview(empty[0])}")
-    return texts_of
+    return ResponseTexts(texts_of, media_by_mark(groups))
 
 
 def opponents(config: JudgeConfig) -> dict[str, Responses]:
@@ -71,12 +72,13 @@ def opponents(config: JudgeConfig) -> dict[str, Responses]:
         if config.data is None:
             raise InputError("against=chosen needs `data`: the preferences whose chosen responses are met")
         chosen: dict[str, list[str]] = {}
-        for group in load_preferences(config.data, ties="drop"):
+        groups = load_preferences(config.data, ties="drop", media=True)
+        for group in groups:
             # a response that won several comparisons is one opponent
             winners = [group.responses[comparison.winner] for comparison in group.comparisons]
             best = [shown_text(response, thoughts=config.thoughts) for response in winners]
             chosen[prompt_text(group.prompt)] = list(dict.fromkeys(best))
-        return dict.fromkeys(config.responses, chosen)
+        return dict.fromkeys(config.responses, ResponseTexts(chosen, media_by_mark(groups)))
     return dict.fromkeys(config.responses, responses(config.against, thoughts=config.thoughts))
 
 
