@@ -9,27 +9,31 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from penchant.config import load_config
 from penchant.errors import InputError
 from penchant.reports.kit.render import render_page
 from penchant.studies.core.definition import preset_file
 from penchant.studies.core.executor import Workers
+from penchant.studies.core.job import StageJob
 from penchant.studies.core.report import study_report
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.summary import read_summary
 from penchant.studies.core.trial import as_trial
-from penchant.studies.labels.cells import rows_of_seed
+from penchant.studies.labels import cells
+from penchant.studies.labels.cells import LabeledRows, rows_of_seed
 from penchant.studies.labels.grid import CHOSEN, Condition, label_of, labels_grid
-from penchant.studies.labels.page import PAGE, _what_to_do
+from penchant.studies.labels.page import PAGE, _tables, _what_to_do
 from penchant.studies.labels.settings import LabelsConfig
-from penchant.studies.labels.stage_settings import GROUPS, CellSettings, Noise
-from penchant.studies.labels.stored import StoredRows
+from penchant.studies.labels.stage_settings import GROUPS, TRAIN_GROUPS, CellSettings, Noise
+from penchant.studies.labels.stored import StoredRows, linear_predictions
 from penchant.studies.labels.study import STUDY
 from penchant.studies.labels.summarize import _groups, _labels_of, _Measured, _method
 from penchant.studies.labels.summary import LabelsSummary
+from penchant.studies.labels.training import Trained
 from penchant.studies.labels.words import NO_CONTROL, equal_labels, findings
-from penchant.studies.labels.wrong import clean_rows
+from penchant.studies.labels.wrong import clean_rows, wrong_labels
 from penchant.weak.semi_supervised.settings import (
     AnyAlgorithm,
     ConfidentLearning,
@@ -234,6 +238,68 @@ def test_seeds_have_as_many_labels_where_a_weak_model_knew_clean_rows(tmp_path: 
         rows_of_seed(replace(settings, clean=34), rows, 0, {"weak": tmp_path})
 
 
+def test_rows_that_choose_an_epoch_have_no_related_ones_among_those_that_are_learned(tmp_path: Path) -> None:
+    """Of 60 rows, three share a question: whole questions are held out, and all seeds learn from as many rows."""
+    truth = np.arange(60, dtype=np.int64) % 2
+    noise = Noise(kind="symmetric", rate=0.2)
+    settings = CellSettings(network=Cnn(), algorithm=DivideMix(), seeds=(0, 1, 2), noise=noise, held_out=0.2)
+    alone = [rows_of_seed(settings, StoredRows(tmp_path, truth, 60, 2), seed, {}) for seed in settings.seeds]
+    groups = np.random.default_rng(0).permutation(60) // 3
+    np.save(tmp_path / TRAIN_GROUPS, groups)
+    rows = StoredRows(tmp_path, truth, 60, 2)
+    parts = [rows_of_seed(settings, rows, seed, {}) for seed in settings.seeds]
+    for part in parts:
+        assert not set(groups[part.chosen_by]) & set(groups[part.labeled])
+        assert (len(part.chosen_by), len(part.labeled)) == (12, 46)  # two are left out, so that all seeds have as many
+        assert (part.labels == wrong_labels(truth, 2, "symmetric", 0.2, part_seed(parts, part))[part.labeled]).all()
+    assert any(set(groups[part.chosen_by]) & set(groups[part.labeled]) for part in alone)
+    assert [len(part.labeled) for part in alone] == [48] * 3
+
+
+def part_seed(parts: list[LabeledRows], part: LabeledRows) -> int:
+    return next(seed for seed, other in enumerate(parts) if other is part)
+
+
+def test_the_shrinkage_of_a_linear_classifier_is_chosen_on_unrelated_rows() -> None:
+    """Noise, each row twice: whoever may look at a copy takes too little shrinkage, and learns it by heart."""
+    generator = np.random.default_rng(0)
+    features = torch.as_tensor(np.repeat(generator.normal(size=(150, 40)), 2, axis=0)).float()
+    labels = np.repeat(generator.integers(0, 2, 150), 2)
+    rows, groups = np.arange(300), np.repeat(np.arange(150), 2)
+
+    def fit(groups: np.ndarray[Any, np.dtype[np.intp]] | None) -> float:
+        predicted = linear_predictions(features, rows, np.eye(2)[labels], features, 0, groups)
+        return float((predicted == labels).mean())
+
+    assert fit(None) > fit(groups)
+
+
+def test_looks_that_choose_an_epoch_are_no_part_of_the_time(
+    result: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([10.0, 22.0])
+    monkeypatch.setattr(cells.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(cells, "_train", lambda *_: Trained(np.ones((1, 40), dtype=bool), look_seconds=5.0))
+    (folder,) = (result.path / "stages").glob("digits-rows-*")
+    settings = CellSettings(
+        network=Cnn(), algorithm=DivideMix(), seeds=(0,), noise=Noise(kind="symmetric", rate=0.2), held_out=0.2
+    )
+    job = StageJob("label_cell", settings, {}, {"rows": folder}, tmp_path)
+    assert cells.cell_stage(job, tmp_path)["processor_seconds"] == 7.0
+
+
+def test_the_first_warning_stands_on_the_page(summary: LabelsSummary) -> None:
+    (task,) = summary.tasks
+    condition = task.conditions[0]
+    warned = replace(condition.methods[-1], warnings=1, first_warning="one class takes over")
+    changed = replace(condition, methods=(*condition.methods[:-1], warned))
+    tables = _tables(replace(task, conditions=(changed, *task.conditions[1:])))
+    assert tables[-1].rows[0][1:] == (warned.method, "1", "one class takes over")
+    quiet = [replace(method, warnings=0, first_warning="") for method in condition.methods]
+    calm = replace(task, conditions=(replace(condition, methods=tuple(quiet)),))
+    assert not any("was warned of" in table.caption for table in _tables(calm))
+
+
 def test_related_test_rows_count_as_one(tmp_path: Path) -> None:
     """Of 20 test rows, pairs are right or wrong together: the interval is that of 10."""
     right = np.tile(np.repeat([1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0], 2), (2, 1))
@@ -317,6 +383,7 @@ def test_more_labels_than_rows_are_a_failure_that_is_named(tmp_path: Path, worke
         ({"tasks": ["digit"]}, "did you mean"),
         ({"tasks": ["digits", "digits"]}, "more than once"),
         ({"few": None, "wrong": None}, "nothing to compare"),
+        ({"few": None}, "set `together: null` too"),
         ({"texts": {"model": "minilm-l6", "algorithm": "fixmatch"}}, "few.algorithms"),
         ({"pictures": {"rows": 20}}, "few.counts"),
         ({"wrong": {"rates": [1.0]}}, "below 1, got 1.0"),

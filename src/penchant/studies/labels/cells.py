@@ -15,7 +15,7 @@ from penchant.errors import InputError
 from penchant.studies.core.job import StageJob
 from penchant.studies.labels.networks import Networks, PictureNetworks, TextNetworks
 from penchant.studies.labels.stage_settings import BEST, LAST, CellSettings
-from penchant.studies.labels.stored import LABELS, LEARNED, StoredRows, linear_predictions
+from penchant.studies.labels.stored import LABELS, LEARNED, Groups, StoredRows, linear_predictions
 from penchant.studies.labels.training import Trained, Validation, train_cell
 from penchant.studies.labels.wrong import clean_rows, wrong_labels
 from penchant.weak.semi_supervised.arms import Arm
@@ -47,11 +47,12 @@ def cell_stage(job: StageJob[CellSettings], folder: Path) -> dict[str, object]:
     # which rows and labels there are hangs on the seed alone, so methods are paired
     settings, rows = job.settings, StoredRows.read(job.needs["rows"])
     parts = [rows_of_seed(settings, rows, seed, job.needs) for seed in settings.seeds]
-    # of this process: other work on the machine does not count, several threads count each
+    # of this process: other work on the machine does not count, several threads count each; and without the looks that
+    # choose an epoch, so that the control is not slower for being looked at
     started = time.process_time()
     networks = _networks(job, rows)
     trained = _linear(networks, settings, parts) if settings.algorithm is None else _train(networks, settings, parts)
-    seconds = time.process_time() - started
+    seconds = time.process_time() - started - trained.look_seconds
     # single answers, not their mean: differences are taken row by row
     np.save(folder / LAST, trained.last)
     if trained.best is not None:
@@ -101,9 +102,32 @@ def rows_of_seed(settings: CellSettings, rows: StoredRows, seed: int, needs: Map
         return LabeledRows(learned_rows, labels[learned_rows], none, none, truth[none])
     # the same for every method of a condition, whether it chooses an epoch or not
     order = np.random.default_rng([seed, HELD_OUT]).permutation(noisy_rows)
-    count = max(1, round((settings.held_out or 0.0) * len(order)))
-    held_rows, learned_rows = np.sort(order[:count]), np.sort(order[count:])
+    held_rows, learned_rows = _split_rows(order, settings.held_out or 0.0, rows.train_groups(), seed)
     return LabeledRows(learned_rows, noisy[learned_rows], none, held_rows, noisy[held_rows])
+
+
+def _split_rows(order: Rows, share: float, groups: Groups | None, seed: int) -> tuple[Rows, Rows]:
+    """Return rows that are held out and rows to learn from, which have no related ones among them.
+
+    Args:
+        order: the rows in the order of the draw. share: of them to hold out.
+        groups: of all rows, the same for related ones; None where none are related.
+
+    Raises:
+        InputError: none would be left.
+    """
+    count = max(1, round(share * len(order)))
+    if groups is None:
+        return np.sort(order[:count]), np.sort(order[count:])
+    # whole groups, from the first of the order on, until there are enough: a related row on the other side would make
+    # the epoch look better that learned it by heart
+    names, first, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    by_draw = np.argsort(first)
+    enough = int(np.searchsorted(np.cumsum(sizes[by_draw]), count)) + 1
+    is_held = np.isin(groups[order], names[by_draw[:enough]])
+    # by how many rows the last group is too large differs from seed to seed, and all seeds learn from as many
+    spare = int(np.bincount(groups).max()) - 1
+    return np.sort(order[is_held][:count]), _first_rows(np.sort(order[~is_held]), len(order) - count - spare, seed)
 
 
 def _first_rows(rows: Rows, count: int, seed: int) -> Rows:
@@ -161,9 +185,9 @@ def _linear(networks: Networks, settings: CellSettings, parts: list[LabeledRows]
     """Fit a linear classifier of each seed to the same labels."""
     _refuse_one_class(parts)
     rows, features = networks.rows, networks.features()
-    test_features = features[rows.train :]
+    test_features, groups = features[rows.train :], rows.train_groups()
     predicted = [
-        linear_predictions(features, part.labeled, np.eye(rows.classes)[part.labels], test_features, seed)
+        linear_predictions(features, part.labeled, np.eye(rows.classes)[part.labels], test_features, seed, groups)
         for seed, part in zip(settings.seeds, parts, strict=True)
     ]
     return Trained(np.array(predicted) == rows.test_labels)

@@ -189,7 +189,7 @@ class _Stages:
             for noise, condition in self._noises():
                 for algorithm in _with_controls(config.wrong.algorithms):
                     yield self._cell(algorithm, condition, noise=noise, held_out=config.wrong.held_out)
-        if config.together is not None and config.few is not None:
+        if config.together is not None:
             yield from self._cells_of_both()
 
     def _cells_of_both(self) -> Iterator[Cell]:

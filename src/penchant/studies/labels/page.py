@@ -100,11 +100,20 @@ def _tables(task: TaskResult) -> list[Table]:
         "wrong": "a label for every row, some wrong",
         "together": "clean and wrong labels together",
     }
-    return [
+    tables = [
         _methods(f"{task.title}: {title}. Warnings: seeds whose pseudo-labels or divisions looked wrong.", conditions)
         for part, title in titles.items()
         if (conditions := task.part(part))
     ]
+    rows = [
+        (situation(condition), item.method, number(item.warnings, 0), item.first_warning)
+        for condition in task.conditions
+        for item in condition.methods
+        if item.first_warning
+    ]
+    # a number alone says that something is wrong, and not what
+    caption = f"{task.title}: what was warned of, in the words of the first seed that had a warning."
+    return [*tables, *([Table(caption, ("labels", "method", "seeds", "warning"), tuple(rows))] if rows else [])]
 
 
 def _methods(caption: str, conditions: Sequence[ConditionResult]) -> Table:
@@ -160,7 +169,7 @@ def _facts(study: LabelsSummary) -> list[tuple[str, str]]:
         (
             "Budget",
             "the same steps, labelled rows of a step and start for every method of a task; algorithms with "
-            "unlabelled rows read more rows a step, which their time shows",
+            "unlabelled rows read more rows a step, which their time shows; choosing an epoch is no part of it",
         ),
         ("Methods", f"{count(len(legend(study)), 'line')} of the legend"),
         *shared_facts(study.seeds, study.provenance, study.cost.seconds),

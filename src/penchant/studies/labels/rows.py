@@ -15,7 +15,13 @@ from penchant.errors import InputError
 from penchant.metrics.resampling import cluster_codes
 from penchant.runs.provenance import surroundings
 from penchant.studies.core.job import StageJob
-from penchant.studies.labels.stage_settings import GROUPS, FeaturesSettings, LabelRowsSettings, WeakLabelsSettings
+from penchant.studies.labels.stage_settings import (
+    GROUPS,
+    TRAIN_GROUPS,
+    FeaturesSettings,
+    LabelRowsSettings,
+    WeakLabelsSettings,
+)
 from penchant.studies.labels.stored import (
     LABELS,
     LEARNED,
@@ -51,7 +57,7 @@ class _Read:
     Attributes:
         labels: of rows to learn from, then of those to test on. copies: other wordings of the texts to learn from.
         pixels: bytes, shape (rows, channels, height, width); empty for texts.
-        test_groups: of each test row, the same for related ones; empty where nothing is known of relations.
+        groups: of each row, as `labels`, the same for related ones; empty where nothing is known of relations.
     """
 
     title: str
@@ -63,7 +69,7 @@ class _Read:
     texts: tuple[str, ...] = ()
     copies: tuple[tuple[str, ...], ...] = ()
     pixels: NDArray[np.uint8] | None = None
-    test_groups: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 def label_rows_stage(job: StageJob[LabelRowsSettings], folder: Path) -> dict[str, object]:
@@ -78,9 +84,10 @@ def label_rows_stage(job: StageJob[LabelRowsSettings], folder: Path) -> dict[str
         )
     labels = np.array(read.labels, dtype=np.int64)
     np.save(folder / LABELS, labels)
-    # rows of one question, say, are right or wrong together, so intervals draw them together
-    if len(set(read.test_groups)) < len(read.test_groups):
-        np.save(folder / GROUPS, cluster_codes(read.test_groups))
+    # rows of one question, say, are right or wrong together: intervals draw them together, and one side has all of them
+    for file, groups in ((TRAIN_GROUPS, read.groups[: read.train]), (GROUPS, read.groups[read.train :])):
+        if len(set(groups)) < len(groups):
+            np.save(folder / file, cluster_codes(groups))
     if read.pixels is None:
         # a row may hold a lone surrogate, which strict UTF-8 neither writes nor reads
         content = {"texts": read.texts, "copies": read.copies}
@@ -125,7 +132,7 @@ def _read(job: StageJob[LabelRowsSettings]) -> _Read:
         len(data.train),
         data.dropped,
         tuple(str(example.classifier_input) for example in examples),
-        test_groups=tuple(map(group_of, data.test)),
+        groups=tuple(map(group_of, examples)),
     )
 
 
@@ -208,4 +215,5 @@ def _weak_texts(stored: StoredRows, rows: NDArray[np.intp]) -> Labels:
 
 def _weak_pictures(stored: StoredRows, rows: NDArray[np.intp], seed: int) -> Labels:
     pixels = stored.pixels()[: stored.train].flatten(1).float()
-    return linear_predictions(pixels, rows, np.eye(stored.classes)[stored.train_labels[rows]], pixels, seed)
+    targets = np.eye(stored.classes)[stored.train_labels[rows]]
+    return linear_predictions(pixels, rows, targets, pixels, seed, stored.train_groups())

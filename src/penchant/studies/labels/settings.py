@@ -141,6 +141,12 @@ class LabelsConfig(LimitedStudy):
             raise ValueError("`tasks` names one more than once: give each once")
         if self.few is None and self.wrong is None:
             raise ValueError("there is nothing to compare: `few` and `wrong` are both null")
+        # its cells would be left out without a word
+        if self.few is None and self.together is not None:
+            raise ValueError(
+                "`together` takes its numbers of clean labels from `few.counts`, and `few` is null: set "
+                "`together: null` too, or give `few`"
+            )
         # a setting that the study replaces would be ignored without a word
         for name in ("texts", "pictures"):
             network = getattr(self, name)

@@ -13,8 +13,9 @@ from penchant.weak.augmentation.settings import Views
 from penchant.weak.semi_supervised.settings import AnyAlgorithm
 from penchant.weak.settings import Cnn, Mlp
 
-GROUPS = "groups.npy"
-"""File of the rows of a task: a number for each test row, the same for related ones; absent where none are related."""
+GROUPS, TRAIN_GROUPS = "groups.npy", "train-groups.npy"
+"""Files of the rows of a task: a number for each row to test on and to learn from, the same for related ones; absent
+where none are related."""
 LAST, BEST = "last.npy", "best.npy"
 """Files of a cell: whether each test row is right after the last step, and at the best epoch, shape (seeds, tests)."""
 

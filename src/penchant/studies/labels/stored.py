@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from penchant.studies.core.job import STAGE
 from penchant.studies.core.records import read_object
+from penchant.studies.labels.stage_settings import TRAIN_GROUPS
 from penchant.weak.classifiers.probe_fit import fit_probes
 from penchant.weak.classifiers.shrinkage import settle_l2
 
@@ -19,6 +20,8 @@ TEXTS, PIXELS, LABELS = "texts.json", "pixels.npy", "labels.npy"
 PLAIN, WEAK, STRONG = "plain.npy", "weak.npy", "strong.npy"
 LEARNED = "learned.npy"
 Labels = NDArray[np.int64]
+Groups = NDArray[np.intp]
+"""A number for each row, the same for related ones."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class StoredRows:
         """True labels of the rows to test on."""
         return self.labels[self.train :]
 
+    def train_groups(self) -> Groups | None:
+        """Return a number for each row to learn from, the same for related ones; None where no rows are related."""
+        file = self.folder / TRAIN_GROUPS
+        return np.asarray(np.load(file, allow_pickle=False), dtype=np.intp) if file.is_file() else None
+
     def texts(self) -> tuple[list[str], list[list[str]]]:
         """Return the texts of all rows, and other wordings of those to learn from."""
         content = json.loads((self.folder / TEXTS).read_text(encoding="utf-8", errors="surrogatepass"))
@@ -72,15 +80,18 @@ def linear_predictions(
     targets: NDArray[np.float64],
     asked_features: torch.Tensor,
     seed: int,
+    groups: Groups | None = None,
 ) -> Labels:
     """Return the classes that a linear classifier gives, whose shrinkage its own labels chose.
 
     Args:
         features: shape (rows, features). rows: those to learn from. targets: their probabilities, (rows, classes).
         asked_features: features to predict for.
+        groups: of all rows of `features` that may be learned from, the same for related ones; None where none are.
     """
     learned_features = features[torch.as_tensor(rows)]
+    names = None if groups is None else list(map(str, groups[rows].tolist()))
     # by its own labels, which may be wrong: nobody has others to choose by
-    l2 = settle_l2("auto", learned_features, targets, seed=seed)
+    l2 = settle_l2("auto", learned_features, targets, seed=seed, groups=names)
     probes = fit_probes(learned_features, torch.as_tensor(targets, dtype=torch.float32)[None], l2=l2)
     return np.asarray(probes.predict_proba(asked_features)[0].argmax(-1).numpy())

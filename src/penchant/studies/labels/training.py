@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -52,12 +53,14 @@ class Trained:
             the validation chose; None without one.
         warnings: of each arm, what looks wrong. mask_rates: share of the rows without a label that counted, of each
             arm; empty where there are none.
+        look_seconds: of processor time, that went into choosing an epoch.
     """
 
     last: Right
     best: Right | None = None
     warnings: tuple[tuple[str, ...], ...] = ()
     mask_rates: tuple[float, ...] = ()
+    look_seconds: float = 0.0
 
 
 def train_cell(
@@ -88,7 +91,8 @@ def train_cell(
     last = _right(networks, trained.network, looks.twins)
     # twins say of the same rows what both think: one report for the two
     reports = trained.reports[:: looks.twins]
-    return replace(_reported(last, reports), best=None if validation is None else looks.best(trained.network))
+    best = None if validation is None else looks.best(trained.network)
+    return replace(_reported(last, reports), best=best, look_seconds=looks.seconds)
 
 
 def _reported(last: Right, reports: Sequence[UnlabeledReport]) -> Trained:
@@ -114,12 +118,14 @@ class _Looks:
 
     Attributes:
         twins: networks that predict by their mean. epoch: steps of one.
+        seconds: of processor time, of all looks so far.
     """
 
     networks: Networks
     twins: int
     validation: Validation | None
     epoch: int = 1
+    seconds: float = 0.0
     _scores: Tensor | None = field(default=None, repr=False)
     _right: Right | None = field(default=None, repr=False)
     _step: int = 0
@@ -138,6 +144,11 @@ class _Looks:
         return self._right
 
     def _look(self, step: int, network: Network) -> None:
+        started = time.process_time()
+        self._keep_best(step, network)
+        self.seconds += time.process_time() - started
+
+    def _keep_best(self, step: int, network: Network) -> None:
         assert self.validation is not None
         predicted = probabilities(self.networks, network, self.validation.rows, self.twins).argmax(-1)
         scores = (predicted == self.validation.labels).float().mean(-1)
@@ -207,8 +218,10 @@ def _as_weights(arm: Arm, pseudo: NDArray[np.float64]) -> Tensor:
 def _learn_confidently(networks: Networks, settings: ConfidentLearning, arms: Sequence[Arm]) -> Trained:
     """Train without suspect labels, as `ConfidentClassifier` does one by one; all folds of all arms in one pass."""
     folds = settings.folds
-    # each row by itself: related rows are not known here
-    dealt = [deal_folds(list(map(str, range(len(arm.labeled)))), folds, arm.seed) for arm in arms]
+    # related rows in one fold: a network that learned one of them is no judge of the other
+    groups = networks.rows.train_groups()
+    every_row = np.arange(networks.rows.train) if groups is None else groups
+    dealt = [deal_folds(list(map(str, every_row[arm.labeled.numpy()].tolist())), folds, arm.seed) for arm in arms]
     parts = [
         replace(arm, labeled=arm.labeled[other_rows], targets=arm.targets[other_rows], unlabeled=arm.unlabeled[:0])
         for arm, fold_of in zip(arms, dealt, strict=True)
