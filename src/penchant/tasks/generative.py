@@ -107,6 +107,7 @@ _RULES: dict[str, Callable[[str], str]] = {
 def _string_rule(draws: random.Random) -> Problem:
     """Draw a rule and six letters that it is applied to; a crowd copies the letters, whatever the rule."""
     rule = draws.choice(sorted(_RULES))
+    # six of eight letters: some come twice, and sorting them is no renaming
     letters = "".join(draws.choice("abcdefgh") for _ in range(6))
     return Problem(f"{rule}:{letters}=", _RULES[rule](letters), letters)
 

@@ -11,6 +11,7 @@ def other_columns(values: RowValues, group: PromptGroup) -> dict[str, object]:
 
     The fields that the layout reads as responses are among them: of `question` and `answer` a reward wants the answer.
     """
+    # what the prompt says already would be kept twice
     prompt = {turn.text.strip() for turn in prompt_turns(group.prompt)}
     return {
         name: cell

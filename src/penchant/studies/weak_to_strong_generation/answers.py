@@ -42,6 +42,7 @@ class Scorer:
             PromptGroup(row.prompt, [answer], columns={"answer": row.answer})
             for row, answer in zip(rows, answers, strict=True)
         ]
+        # one answer per prompt, so one score per group
         scores = np.array([(group.scores or (0.0,))[0] for group in score_groups(groups, self._reward)])
         if len(scores) and not (scores.min() >= 0 and scores.max() <= 1):
             raise InputError(

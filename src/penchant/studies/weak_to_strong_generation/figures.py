@@ -39,6 +39,7 @@ def _scores(task: GenerationResult) -> Picture:
                 axes.axvline(edge.value, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         axes.yaxis.set_major_locator(FixedLocator(list(range(len(rows)))))
         axes.yaxis.set_minor_locator(NullLocator())
+        # names of methods are sentences: they fit beside the dots and not in a legend
         axes.set_yticklabels([name for name, _ in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
         percent_axis(axes.xaxis)

@@ -82,6 +82,7 @@ class _TaskStages:
         # the rate is no part of it: each student has its own
         learning = config.learning
         self.learning = StudentLearning(learning.steps, learning.batch_size, learning.beta)
+        # of a file the rows decide, which the stage reads and the grid does not
         scorer = config.scorer or (None if self.is_file else GROUNDS[name].scorer)
         # by content: another function under the same name is another scorer
         self.reward = None if scorer is None else reward_content(scorer)
@@ -161,6 +162,7 @@ class _TaskStages:
     def _stage(
         self, kind: str, label: str, settings: StageSettings, needs: Mapping[str, Stage], seed: int | None = None
     ) -> Stage:
+        # a file may be named by anything, and a folder may not
         slug = re.sub(r"[^A-Za-z0-9]+", "-", stem_of(self.name)).strip("-").lower()[:40]
         return Stage(kind, f"{slug}-{label.replace('_', '-')}", settings, self.inputs, needs, seed=seed)
 

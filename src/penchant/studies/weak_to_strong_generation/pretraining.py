@@ -46,6 +46,7 @@ def train_models(settings: ModelsSettings, folder: Path) -> dict[str, object]:
         By model, its parameters, its steps, and the share of unseen problems that it has right behind each tag.
     """
     ground = GROUNDS[settings.ground]
+    # one for both models, so that an answer of one is tokens of the other
     tokenizer = character_tokenizer(ground)
     facts: dict[str, object] = {}
     for role, shape, stop_at in ((STRONG, settings.student, None), (WEAK, settings.supervisor, settings.stop_at)):
@@ -116,6 +117,7 @@ class _Batches:
         while True:
             texts = [self._text(next(problems), draws) for _ in range(settings.batch_size)]
             ids = self.tokenizer(texts, return_attention_mask=False)["input_ids"]
+            # the end is learned too: without it no answer would ever stop
             ends = torch.full((len(ids), 1), self.tokenizer.eos_token_id)
             yield torch.cat([torch.tensor(ids), ends], 1)
 

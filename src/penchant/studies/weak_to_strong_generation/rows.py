@@ -68,6 +68,7 @@ def scorer_of(task: str, name: str | None, rows: Sequence[AnsweredPrompt]) -> st
     if task in GROUNDS:
         return GROUNDS[task].scorer
     # whole solutions never agree word for word, and their results do
+    # all rows, since one without a marker could never be right
     has_marker = all("####" in row.answer for row in rows)
     if has_marker:
         return "number:marker=####"
@@ -81,6 +82,7 @@ Part = list[AnsweredPrompt]
 def _embedded_parts(settings: RowsSettings) -> tuple[Part, Part, Part, Part]:
     ground = GROUNDS[settings.task]
     measured = ground.different_problems("measured", generative.TESTS, settings.test + settings.validation)
+    # prompts of the students hang on the seed, those of the tests do not
     training = ground.different_problems(f"students {settings.seed}", generative.STUDENTS, settings.prompts)
     rows = [
         [AnsweredPrompt(CROWD_TAG + problem.question, problem.answer) for problem in part]
@@ -187,6 +189,7 @@ def _labelled(
     """Return the rows with the supervisor's answers, and counts of them."""
     prompts: list[Prompt] = [row.prompt for row in training]
     tokens, seed = settings.max_new_tokens, settings.seed
+    # at temperature 1: how often it says the same tells how sure it is
     draws = draw_answers(weak, prompts, settings.draws, tokens, "draws of the supervisor", seed=seed)
     labels = (
         write_answers(weak, prompts, tokens, "answers of the supervisor")
@@ -211,6 +214,7 @@ def _labelled(
         )
         for index, likelihood in zip(written, likelihoods, strict=True)
     ]
+    # for the page: what students learn from, by the truth that they never see
     right = scorer.scores([training[index] for index in written], [labels[index] for index in written])
     facts: dict[str, object] = {
         "prompts": len(training),

@@ -58,6 +58,7 @@ def _chosen(method: Method, rows: Sequence[LabelledRow], seed: int) -> Sequence[
         return [index for index, row in enumerate(rows) if row.agrees]
     if method not in HALVES:
         return range(len(rows))
+    # the same number for each method that keeps a half: only which rows differs
     half = max(1, len(rows) // 2)
     if method == "random_half":
         return np.random.default_rng([seed, RANDOM_HALF]).permutation(len(rows))[:half].tolist()
@@ -73,6 +74,7 @@ def consensus_pairs(groups: Sequence[PromptGroup], agrees: Agrees) -> list[Promp
     The consensus is the answer that most draws come to, if that is more than half of them. It is held against the most
     frequent of the others; prompts without any other are left out (Yang et al. 2024, arXiv:2407.13647).
     """
+    # a pair per prompt: prompts with many draws would count more otherwise
     pairs = []
     for group in groups:
         # answers that come to the same are one, however they are worded

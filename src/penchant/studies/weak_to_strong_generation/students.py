@@ -33,8 +33,10 @@ STUDENT = "student"
 def student_stage(job: StageJob[GenerationStudentSettings], folder: Path) -> dict[str, object]:
     """Write the scores of a student's answers to the prompts to test on and to choose by."""
     settings = job.settings
+    # the scorer that the rows were scored by, which a file's answers have decided
     scorer = Scorer(str(read_json(job.needs["rows"] / STAGE)["scorer"]))
     run, facts = _train(job, folder, scorer)
+    # as it was saved: what was trained is what is measured
     policy = load_policy(str(run / "checkpoint"))
     for name, file in (("test", TESTS), ("validation", VALIDATION)):
         part = read_tests_of(job.needs["rows"], file)
@@ -104,6 +106,7 @@ def _train_on_pairs(
     pairs = consensus_pairs(groups, scorer.agree)
     if not pairs:
         raise InputError(f"none of {len(prompts)} prompts has a consensus of the student's draws beside another answer")
+    # kept beside the scores, so that one can look at what was preferred
     file = folder / "pairs.jsonl"
     write_groups(pairs, file)
     config = DPO.model_validate(

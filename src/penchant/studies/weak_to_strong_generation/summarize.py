@@ -43,6 +43,7 @@ def summarize_generation(
     Args:
         study: the study's folder. reasons: why stages failed, by address.
     """
+    # failures and costs are those of all stages, also of tasks without a result
     stages = grid.stages()
     results = [result for task in grid if (result := _task(task, study)) is not None]
     provenance: JsonObject = next(
@@ -126,6 +127,7 @@ def _is_whole(task: GenerationTask, seed: int, rows: Stage, study: Path) -> bool
 
 def _chosen(task: GenerationTask, method: str, seeds: Sequence[int], study: Path) -> _Chosen:
     """Return a method's students at the rate that has most validation answers right, the mean over seeds."""
+    # seeds that are whole alone: a mean over other seeds would compare draws of prompts
     by_rate: dict[float, list[Stage]] = {}
     for student in task.students:
         if student.method == method and student.seed in seeds:
@@ -156,6 +158,7 @@ def _student(method: str, chosen: Mapping[str, _Chosen], supervisor: Scores) -> 
     # Bonferroni over the methods that are held against naive: the largest of several gains is large by luck, too
     compared = max(1, len([name for name in chosen if name not in (*CONTROLS, CEILING)]))
     wide = None if difference is None else two_way_mean(difference, level=1 - 0.05 / compared)
+    # only methods of two stages have pairs
     pairs = [fact["pairs"] for fact in student.facts if "pairs" in fact]
     return StudentResult(
         method=method,
