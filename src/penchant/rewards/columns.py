@@ -30,6 +30,7 @@ def column_names(function: Callable[..., Any]) -> tuple[str, ...]:
         parameters = list(inspect.signature(function).parameters.values())[1:]
     except (TypeError, ValueError):  # code in C says nothing of its parameters
         return ()
+    # a parameter by position alone cannot be handed over by a column's name
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return tuple(
         parameter.name for parameter in parameters if parameter.kind in by_name and parameter.default is parameter.empty

@@ -110,6 +110,7 @@ class Number:
         # of a number with ten thousand digits the difference would take minutes
         if max(answer.adjusted(), expected.adjusted()) > 400:
             return answer == expected
+        # `repr`, since the float 0.1 itself is a little more than a tenth
         return abs(answer - expected) <= Decimal(repr(self.tolerance))
 
 

@@ -136,6 +136,7 @@ def read_answered(path: str | Path, limit: int | None = None) -> list[AnsweredPr
     Raises:
         InputError: as `load_demonstrations`; a prompt with several answers, since nobody knows which is right.
     """
+    # `answer` beside `prompt` is no layout of its own
     groups = load_demonstrations(path, columns={"completion": "answer"} if _has_answers(path) else None, limit=limit)
     if doubtful := [group for group in groups if len(group.responses) > 1]:
         raise InputError(

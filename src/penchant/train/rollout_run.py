@@ -210,6 +210,7 @@ def equal_reward_warnings(shares: Sequence[float]) -> list[str]:
     mean = sum(shares) / len(shares) if shares else 0.0
     if mean < MOST_EQUAL:
         return []
+    # steps in which nothing at all was learned, which a mean hides
     idle = sum(share == 1 for share in shares)
     return [
         f"all samples of a prompt had one reward for {mean:.0%} of the prompts, whose advantages are zero; in "

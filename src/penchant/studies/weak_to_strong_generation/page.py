@@ -87,6 +87,7 @@ def _tasks(study: GenerationSummary) -> Table:
     # the gap stands here once, and not in every row of the students
     rows = []
     for task in study.tasks:
+        # its own row stands in the table of students; here it is one end of the gap
         ceiling = task.student(CEILING)
         rows.append(
             (

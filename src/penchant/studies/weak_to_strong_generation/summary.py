@@ -92,6 +92,7 @@ class GenerationResult:
 
     def student(self, method: str) -> StudentResult | None:
         """Return a method's result; None where it was not measured."""
+        # by its name: methods that a study leaves out have no place
         return next((student for student in self.students if student.method == method), None)
 
 

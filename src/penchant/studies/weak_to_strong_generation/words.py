@@ -43,6 +43,7 @@ def headline(study: GenerationSummary) -> list[str]:
 
 
 def _headline(task: GenerationResult) -> str:
+    # a study that was stopped early may lack it
     naive = task.student(NAIVE)
     if naive is None or naive.pgr is None:
         return f"{task.title}: nothing was measured."
