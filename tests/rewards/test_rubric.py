@@ -10,7 +10,15 @@ import pytest
 from penchant.engine.sampling import Sampling
 from penchant.errors import InputError
 from penchant.models.load import load_policy
-from penchant.rewards.rubric import QUESTIONS, RUBRICS, TOO_LONG, Judgement, LikelihoodReward, RubricReward
+from penchant.rewards.rubric import (
+    QUESTIONS,
+    RUBRICS,
+    TOO_LONG,
+    Judgement,
+    LikelihoodReward,
+    RubricReward,
+    likelihood_question,
+)
 from penchant.types import Prompt, PromptGroup, Response
 
 
@@ -109,3 +117,9 @@ def test_the_question_of_ours_names_both_words() -> None:
     text = QUESTIONS.load("yes_no").fill(prompt="Why?", response="Because.")
     assert '"Yes"' in text
     assert '"No"' in text
+
+
+def test_words_that_begin_with_a_space_go_on_with_the_line() -> None:
+    template = type(RUBRICS.load("additive"))("own", "{{ prompt }}{{ response }} It is")
+    assert likelihood_question(template, ("a", "b"), (" good", " bad")) == "ab It is"
+    assert likelihood_question(template, ("a", "b"), ("good", "bad")) == "ab It is\n"

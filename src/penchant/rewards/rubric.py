@@ -71,8 +71,7 @@ class RubricReward:
 
     def question(self, prompt: str, response: str) -> str:
         """Return the rubric filled with a response, as the model is given it."""
-        slots = {"lowest": f"{self.lowest:g}", "highest": f"{self.highest:g}"}
-        return self.template.fill(prompt=prompt, response=response, **slots) + "\n"
+        return rubric_question(self.template, (prompt, response), self.lowest, self.highest)
 
     def write(self, pairs: Sequence[Pair], progress: Progress | None = None) -> list[PromptGroup]:
         """Return the rubric of each (prompt, response) with the judgements that the model writes, in order.
@@ -117,6 +116,18 @@ class RubricReward:
         return [self.read(group.responses).score for group in self.write(pairs)]
 
 
+def rubric_question(template: TextTemplate, pair: Pair, lowest: float, highest: float) -> str:
+    """Return a rubric filled with a (prompt, response), as a model is given it."""
+    prompt, response = pair
+    return template.fill(prompt=prompt, response=response, lowest=f"{lowest:g}", highest=f"{highest:g}") + "\n"
+
+
+def likelihood_question(template: TextTemplate, pair: Pair, words: tuple[str, str]) -> str:
+    """Return a question filled with a (prompt, response), as a model is given it before one of the words."""
+    prompt, response = pair
+    return template.fill(prompt=prompt, response=response) + ("" if words[0][0].isspace() else "\n")
+
+
 @dataclass(frozen=True)
 class LikelihoodReward:
     """How much likelier a model finds one answer to a question about a response than the other, in nats.
@@ -126,7 +137,8 @@ class LikelihoodReward:
     Attributes:
         model: whose likelihood it is.
         template: the question, of `QUESTIONS`.
-        words: the answer that speaks for the response, and the one against it.
+        words: the answer that speaks for the response, and the one against it. Words that begin with a space go on
+            with the last line of the question, as a model that only continues text does.
     """
 
     model: Policy
@@ -135,7 +147,7 @@ class LikelihoodReward:
 
     def question(self, prompt: str, response: str) -> str:
         """Return the question filled with a response, as the model is given it."""
-        return self.template.fill(prompt=prompt, response=response) + "\n"
+        return likelihood_question(self.template, (prompt, response), self.words)
 
     def __call__(self, pairs: Sequence[Pair]) -> list[float | None]:
         """Return ln P(yes) - ln P(no) per (prompt, response); None where the question leaves no room."""

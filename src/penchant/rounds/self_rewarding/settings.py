@@ -107,7 +107,8 @@ class LikelihoodScorer(Config):
     template: Text = "yes_no"
     """The question: `yes_no`, or a file with `{{ prompt }}` and `{{ response }}`."""
     words: tuple[Text, Text] = ("Yes", "No")
-    """The word that speaks for the answer, and the one against it."""
+    """The word that speaks for the answer, and the one against it. Words that begin with a space go on with the last
+    line of the question, for a model that only continues text."""
 
 
 class VerdictsScorer(Config):

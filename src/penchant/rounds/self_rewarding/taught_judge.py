@@ -8,7 +8,7 @@ from penchant.errors import InputError
 from penchant.judges.contract import Question
 from penchant.judges.local_model import WORDS
 from penchant.judges.prompts import load_template
-from penchant.rewards.rubric import QUESTIONS, RUBRICS
+from penchant.rewards.rubric import QUESTIONS, RUBRICS, likelihood_question, rubric_question
 from penchant.rounds.self_rewarding.settings import LikelihoodScorer, RubricScorer, Scorer, VerdictsScorer
 from penchant.thoughts import shown_text
 from penchant.types import PromptGroup, prompt_text
@@ -43,7 +43,6 @@ def judge_demonstrations(judge: Scorer, groups: Sequence[PromptGroup], path: str
 
 def _rated(judge: RubricScorer, groups: Sequence[PromptGroup]) -> Iterator[PromptGroup]:
     template = RUBRICS.load(judge.template)
-    ends = {"lowest": f"{judge.lowest:g}", "highest": f"{judge.highest:g}"}
     # ratings are of single responses, like a rubric's scores; nothing is made of comparisons, which have no scale
     for group in groups:
         for response, score in zip(group.responses, group.scores or (), strict=False):
@@ -53,9 +52,9 @@ def _rated(judge: RubricScorer, groups: Sequence[PromptGroup]) -> Iterator[Promp
                     f"{judge.highest:g}; set `judge.lowest` and `judge.highest`, or convert the ratings"
                 )
             # as the judge will see it
-            text = shown_text(response, thoughts=False)
-            question = template.fill(prompt=prompt_text(group.prompt), response=text, **ends)
-            yield PromptGroup(question + "\n", [f"Score: {score:g}"])
+            pair = (prompt_text(group.prompt), shown_text(response, thoughts=False))
+            question = rubric_question(template, pair, judge.lowest, judge.highest)
+            yield PromptGroup(question, [f"Score: {score:g}"])
 
 
 def _yes_and_no(judge: LikelihoodScorer, groups: Sequence[PromptGroup]) -> Iterator[PromptGroup]:
@@ -65,8 +64,8 @@ def _yes_and_no(judge: LikelihoodScorer, groups: Sequence[PromptGroup]) -> Itera
             if comparison.tie:
                 continue
             for index, word in zip((comparison.winner, comparison.loser), judge.words, strict=True):
-                text = shown_text(group.responses[index], thoughts=False)
-                yield PromptGroup(template.fill(prompt=prompt_text(group.prompt), response=text) + "\n", [word])
+                pair = (prompt_text(group.prompt), shown_text(group.responses[index], thoughts=False))
+                yield PromptGroup(likelihood_question(template, pair, judge.words), [word])
 
 
 def _compared(judge: VerdictsScorer, groups: Sequence[PromptGroup]) -> Iterator[PromptGroup]:
