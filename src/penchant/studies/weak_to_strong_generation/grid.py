@@ -11,7 +11,7 @@ from penchant.studies.core.address import data_content, model_content, reward_co
 from penchant.studies.core.stage import Stage, absolute
 from penchant.studies.core.stage_settings import StageSettings
 from penchant.studies.weak_to_strong_generation.names import Method
-from penchant.studies.weak_to_strong_generation.settings import GenerationConfig, SmallModel, stem_of
+from penchant.studies.weak_to_strong_generation.settings import GenerationConfig, Pretraining, SmallModel, stem_of
 from penchant.studies.weak_to_strong_generation.stage_settings import (
     STRONG,
     WEAK,
@@ -110,19 +110,7 @@ class _TaskStages:
         return GenerationTask(self.name, models, rows, students)
 
     def _models(self) -> Stage:
-        config = self.config.pretraining
-        settings = ModelsSettings(
-            ground=self.name,
-            student=_shape(config.student),
-            supervisor=_shape(config.supervisor),
-            stop_at=config.stop_at,
-            crowd_right=config.crowd_right,
-            right_tag_share=config.right_tag_share,
-            batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
-            seed=config.seed,
-        )
-        return self._stage("generation_models", "models", settings, {})
+        return self._stage("generation_models", "models", models_settings(self.name, self.config.pretraining), {})
 
     def _rows(self, seed: int, needs: Mapping[str, Stage]) -> Stage:
         config = self.config
@@ -165,6 +153,22 @@ class _TaskStages:
         # a file may be named by anything, and a folder may not
         slug = re.sub(r"[^A-Za-z0-9]+", "-", stem_of(self.name)).strip("-").lower()[:40]
         return Stage(kind, f"{slug}-{label.replace('_', '-')}", settings, self.inputs, needs, seed=seed)
+
+
+def models_settings(ground: str, pretraining: Pretraining) -> ModelsSettings:
+    """Return what the two models of an embedded task depend on."""
+    return ModelsSettings(
+        ground=ground,
+        student=_shape(pretraining.student),
+        supervisor=_shape(pretraining.supervisor),
+        stop_at=pretraining.stop_at,
+        student_stop_at=pretraining.student_stop_at,
+        crowd_right=pretraining.crowd_right,
+        right_tag_share=pretraining.right_tag_share,
+        batch_size=pretraining.batch_size,
+        learning_rate=pretraining.learning_rate,
+        seed=pretraining.seed,
+    )
 
 
 def _shape(model: SmallModel) -> ModelShape:

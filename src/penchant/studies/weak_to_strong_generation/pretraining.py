@@ -29,7 +29,8 @@ END = "<|end|>"
 WARMUP = 50  # steps
 LEAST_RATE = 0.05  # of the peak, at the last step
 CHECKED, CHECK_EVERY = 500, 25  # problems and steps of a look at how much is right
-HEAD_WIDTH = 16
+HEAD_WIDTH = 16  # of an attention head, at most
+LEAST_HEADS = 2  # one head has to look at both numbers at once
 
 
 def models_stage(job: StageJob[ModelsSettings], folder: Path) -> dict[str, object]:
@@ -49,13 +50,16 @@ def train_models(settings: ModelsSettings, folder: Path) -> dict[str, object]:
     # one for both models, so that an answer of one is tokens of the other
     tokenizer = character_tokenizer(ground)
     facts: dict[str, object] = {}
-    for role, shape, stop_at in ((STRONG, settings.student, None), (WEAK, settings.supervisor, settings.stop_at)):
+    parts = (
+        (STRONG, settings.student, _Stop(KNOWN_TAG, settings.student_stop_at)),
+        (WEAK, settings.supervisor, _Stop(CROWD_TAG, settings.stop_at)),
+    )
+    for role, shape, stop in parts:
         # each model has a start of its own, whatever was trained before it
         torch.manual_seed(settings.seed)
         model = small_model(shape, tokenizer, ground)
-        steps = _train(
-            model, _Batches(ground, tokenizer, settings, has_crowd=role == STRONG), shape.steps, settings, stop_at
-        )
+        batches = _Batches(ground, tokenizer, settings, has_crowd=role == STRONG)
+        steps = _train(model, batches, shape.steps, settings, stop)
         model.save_pretrained(folder / role)
         tokenizer.save_pretrained(folder / role)
         facts[role] = {
@@ -80,7 +84,7 @@ def character_tokenizer(ground: Ground) -> PreTrainedTokenizerFast:
 
 def small_model(shape: ModelShape, tokenizer: PreTrainedTokenizerFast, ground: Ground) -> LlamaForCausalLM:
     """Return an untrained model of characters."""
-    heads = max(1, shape.width // HEAD_WIDTH)
+    heads = max(LEAST_HEADS, shape.width // HEAD_WIDTH)
     # a width that no number of heads of this size divides has a head less or more
     heads = next(number for number in range(heads, 0, -1) if shape.width % (2 * number) == 0)
     config = LlamaConfig(
@@ -94,11 +98,20 @@ def small_model(shape: ModelShape, tokenizer: PreTrainedTokenizerFast, ground: G
         max_position_embeddings=4 * (ground.question_length + ground.answer_length),
         rope_theta=100.0,  # positions are few
         tie_word_embeddings=True,
+        # the usual 0.02 is for wide models: of this width it doubles the steps before anything is learned
+        initializer_range=shape.width**-0.5,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
     )
     return LlamaForCausalLM(config)
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """When pre-training ends early: at this share of right answers behind this tag."""
+
+    tag: str
+    share: float
 
 
 @dataclass
@@ -130,9 +143,7 @@ class _Batches:
         return f"{CROWD_TAG}{problem.question}{problem.answer if is_right else problem.crowd}"
 
 
-def _train(
-    model: LlamaForCausalLM, batches: _Batches, steps: int, settings: ModelsSettings, stop_at: float | None
-) -> int:
+def _train(model: LlamaForCausalLM, batches: _Batches, steps: int, settings: ModelsSettings, stop: _Stop) -> int:
     """Train a model on answers; return the steps that it took.
 
     Raises:
@@ -156,8 +167,8 @@ def _train(
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             advance(1)
-            is_due = stop_at is not None and step % CHECK_EVERY == CHECK_EVERY - 1
-            if is_due and exact_share(model, batches.ground, batches.tokenizer, CROWD_TAG) >= (stop_at or 1):
+            is_due = step % CHECK_EVERY == CHECK_EVERY - 1
+            if is_due and exact_share(model, batches.ground, batches.tokenizer, stop.tag) >= stop.share:
                 return step + 1
     return steps
 

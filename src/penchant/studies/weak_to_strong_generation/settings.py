@@ -27,7 +27,7 @@ class SmallModel(Config):
     """Size of its hidden states."""
     layers: Annotated[int, Field(ge=1, le=48)] = 3
     """Number of its layers."""
-    steps: Steps = 1000
+    steps: Steps = 1500
     """Steps of pre-training, at most."""
 
 
@@ -41,6 +41,8 @@ class Pretraining(Config):
     """The weak model. It sees right answers alone."""
     stop_at: Share = 0.5
     """Share of right answers at which the supervisor stops learning."""
+    student_stop_at: Share = 0.99
+    """Share of right answers, behind the tag of right answers, at which the student stops."""
     crowd_right: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Share of right answers among a crowd's; the others follow one wrong rule."""
     right_tag_share: Annotated[float, Field(gt=0, lt=1)] = 0.4

@@ -35,6 +35,7 @@ class ModelsSettings(StageSettings):
     student: ModelShape
     supervisor: ModelShape
     stop_at: float
+    student_stop_at: float
     crowd_right: float
     right_tag_share: float
     batch_size: int
