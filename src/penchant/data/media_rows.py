@@ -69,7 +69,8 @@ def _media_row(media: Media, file_fields: FileFields) -> RowValues:
         frames = [file_fields(frame) for frame in media.frames]
         return {
             "type": "video",
-            "frames": [frame.get("path") or frame for frame in frames],
+            # a path alone where there is no more to say of a frame
+            "frames": [frame["path"] if frame.keys() == {"path"} else frame for frame in frames],
             "rate": media.rate,
             "sha256": media.sha256,
         }

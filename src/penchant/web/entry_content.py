@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, TypedDict
 
 from penchant.types import Message, Response, ToolCall, response_text, turn_text
+from penchant.web.media import ShownMedia, content_text, media_of_row
 
 # What people read instead of the words of chat templates; another role stands as the data call it.
 ROLES = {
@@ -27,17 +28,21 @@ class EntryContent:
         turns: (who, text) of the prompt; `who` is empty where the prompt is one text.
         responses: their texts, in the order of the data.
         pictures: digests of the prompt's pictures by their address in its Markdown.
+        media: what the marks in the texts stand for: pictures, sounds and videos that are parts of them.
     """
 
     turns: Sequence[tuple[str, str]]
     responses: Sequence[str]
     pictures: Mapping[str, str]
+    media: Mapping[str, ShownMedia] = field(default_factory=dict)
 
     @classmethod
     def read(cls, row: str) -> Self:
         """Return the content of a row of our own JSONL, as `Entry.row` holds it."""
         content = json.loads(row)
         prompt = content["prompt"]
+        turns = [] if isinstance(prompt, str) else prompt
+        answers = [answer for answer in content["responses"] if not isinstance(answer, str)]
         return cls(
             [("", prompt)]
             if isinstance(prompt, str)
@@ -45,6 +50,11 @@ class EntryContent:
             # a response that is more than a text, such as one that was cut, is an object
             [response if isinstance(response, str) else _response_text(response) for response in content["responses"]],
             content.get("pictures", {}),  # rows of earlier versions have none
+            {
+                mark: part
+                for row_part in (*turns, *answers)
+                for mark, part in media_of_row(row_part.get("content")).items()
+            },
         )
 
 
@@ -52,7 +62,7 @@ class _Part(TypedDict, total=False):
     """A turn of a prompt, or a response, as our own JSONL has them."""
 
     role: str
-    content: str
+    content: str | list[dict[str, object]]
     text: str
     reasoning: str
     name: str
@@ -61,12 +71,17 @@ class _Part(TypedDict, total=False):
 
 def _turn_text(turn: _Part) -> str:
     thoughts, speaker = turn.get("reasoning", ""), turn.get("name", "")
-    return turn_text(Message(turn["role"], turn["content"], thoughts, _calls(turn), speaker))
+    return turn_text(Message(turn["role"], content_text(turn["content"]), thoughts, _calls(turn), speaker))
 
 
 def _response_text(response: _Part) -> str:
     return response_text(
-        Response(response["text"], reasoning=response.get("reasoning", ""), tool_calls=_calls(response))
+        Response(
+            # a row of parts has no text beside them
+            response["text"] if "text" in response else content_text(response["content"]),
+            reasoning=response.get("reasoning", ""),
+            tool_calls=_calls(response),
+        )
     )
 
 

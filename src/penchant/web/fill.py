@@ -18,6 +18,7 @@ from penchant.errors import InputError
 from penchant.types import PromptGroup
 from penchant.web.assignment import PRIME
 from penchant.web.database import Database
+from penchant.web.media import stored_fields, stored_files
 from penchant.web.pictures import Picture
 from penchant.web.rendering import Show
 from penchant.web.reopen import Opened, kept_settings, merge_settings
@@ -205,6 +206,10 @@ def _fill(
     for picture in by_digest.values():
         session.add(Image(digest=picture.digest, media_type=picture.media_type, content=picture.content()))
         session.flush()  # else all pictures would be in memory at once
+    for digest, media_type, content in stored_files(group for group, _ in [*groups, *checks]):
+        if digest not in by_digest:
+            session.add(Image(digest=digest, media_type=media_type, content=content))
+            session.flush()
     for number, (group, pictures) in enumerate([*groups, *checks], start=1):
         row = json.dumps(_plain(group, pictures), ensure_ascii=False)
         session.add(Entry(id=number, source=group.source, row=row))
@@ -231,7 +236,7 @@ def _plain(group: PromptGroup, pictures: Mapping[str, Picture]) -> dict[str, obj
         InputError: half of a surrogate pair, which no database can hold.
     """
     # an annotator must not be told what others chose, and an export must not hold it as theirs
-    row = group_to_row(group.replace(comparisons=(), scores=None))
+    row = group_to_row(group.replace(comparisons=(), scores=None), stored_fields)
     if pictures:
         row["pictures"] = {address: picture.digest for address, picture in pictures.items()}
     try:

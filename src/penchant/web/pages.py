@@ -16,8 +16,9 @@ from penchant.web.assignment import fair_share
 from penchant.web.entry_content import EntryContent
 from penchant.web.export import StandingJudgment
 from penchant.web.judgments import CONFIDENCE, MOST_NOTE, REASONS
+from penchant.web.media import html_with_media
 from penchant.web.pictures import source_of
-from penchant.web.rendering import Show, as_html, is_cut
+from penchant.web.rendering import Show, is_cut
 from penchant.web.summary import Summary
 from penchant.web.visible import look_alike
 
@@ -54,7 +55,7 @@ def work_context(
     """
     return {
         "turns": _shown_turns(content, show, address),
-        "responses": _shown_responses(content, order, show),
+        "responses": _shown_responses(content, order, show, address),
         "done": done,
         # a fast person judges more than a fair share, and "25 of 20" would look like a mistake
         "share": max(fair_share(*totals), done),
@@ -67,15 +68,23 @@ def work_context(
 def _shown_turns(content: EntryContent, show: Show, address: str) -> list[tuple[str, Markup, bool]]:
     """Return (who, HTML, whether it is cut) of each turn of a prompt."""
     pictures = source_of(content.pictures, address)
-    return [(role, as_html(text, show, pictures), is_cut(text)) for role, text in content.turns]
+    return [
+        (role, html_with_media(text, show, pictures, content.media, address), is_cut(text))
+        for role, text in content.turns
+    ]
 
 
-def _shown_responses(content: EntryContent, order: Sequence[int], show: Show) -> list[dict[str, object]]:
+def _shown_responses(content: EntryContent, order: Sequence[int], show: Show, address: str) -> list[dict[str, object]]:
     """Return the letter and the HTML of each response in an order; as written where Markdown makes two look alike."""
     texts = [content.responses[index] for index in order]
     as_written: Show = "plain" if look_alike(texts) else show
     return [
-        {"letter": letter, "html": as_html(text, as_written), "cut": is_cut(text)}
+        # no pictures of its Markdown: a model could name any file
+        {
+            "letter": letter,
+            "html": html_with_media(text, as_written, (), content.media, address),
+            "cut": is_cut(text),
+        }
         for letter, text in zip(LETTERS[: len(texts)], texts, strict=True)  # none may be missing on the page
     ]
 
@@ -92,7 +101,7 @@ def admin_context(summary: Summary, show: Show) -> dict[str, object]:
             {
                 "entry": split.entry,
                 "turns": _shown_turns(content, show, "/admin"),
-                "responses": _shown_responses(content, indices, show),
+                "responses": _shown_responses(content, indices, show, "/admin"),
                 "judgments": [_judgment_words(judgment, letters) for judgment in split.judgments],
             }
         )

@@ -2,7 +2,7 @@
 
 Everywhere else a prompt is text, and so is the name of its picture; people see the picture. It is read when a
 collection begins and kept in the database, so the page loads nothing from elsewhere and a collection may be moved.
-Responses show none: a model could name any file.
+Responses show none: a model could name any file. Pictures that are parts of a row are another matter: `web/media.py`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ MOST_CALLERS = 10_000  # that the rate limit remembers: addresses are free, memo
 # It stops whatever slips through the escaping of texts: no script or style in a page, and nothing from elsewhere, which
 # would tell others who judges what, and when.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {

@@ -26,13 +26,25 @@ def read_data(config: Collect) -> tuple[list[Illustrated], list[Illustrated]]:
     """
     assert config.data is not None
     loaded = load_responses(
-        config.data, layout=config.layout, split=config.split, bad_rows=config.bad_rows, limit=config.limit
+        config.data,
+        layout=config.layout,
+        split=config.split,
+        bad_rows=config.bad_rows,
+        limit=config.limit,
+        media=True,
+        media_folder=_media_folder(config),
     )
     groups = _illustrated(config, config.data, _comparable(config.data, loaded), config.bad_rows)
     checks: list[Illustrated] = []
     if config.checks is not None:
-        checks = _illustrated(config, config.checks, _comparable(config.checks, load_responses(config.checks)), "error")
+        checked = load_responses(config.checks, media=True, media_folder=_media_folder(config))
+        checks = _illustrated(config, config.checks, _comparable(config.checks, checked), "error")
     return groups, checks
+
+
+def _media_folder(config: Collect) -> str | None:
+    # where a prompt names no picture, the folder need not be there
+    return config.pictures if config.pictures and Path(config.pictures).expanduser().is_dir() else None
 
 
 def _illustrated(config: Collect, source: str, groups: list[PromptGroup], bad_rows: str) -> list[Illustrated]:

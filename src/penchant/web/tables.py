@@ -42,7 +42,7 @@ class Entry(SQLModel, table=True):
 
 
 class Image(SQLModel, table=True):
-    """A picture that prompts name, by the SHA-256 of its bytes."""
+    """A picture or sound that prompts and responses show or play, by the SHA-256 of the bytes of its file."""
 
     digest: str = Field(primary_key=True)
     media_type: str
