@@ -50,6 +50,24 @@ def weights(folder: Path) -> dict[str, Any]:
     return {name: tensor.tolist() for name, tensor in load_file(folder / "model.safetensors").items()}
 
 
+def test_a_labeller_reads_columns_of_the_rows(online: Callable[..., pt.OnlineRLHF], tmp_path: Path) -> None:
+    (tmp_path / "near.py").write_text(
+        "def near(pairs, size):\n    return [-abs(len(r) - float(n)) for (_, r), n in zip(pairs, size)]\n"
+    )
+    rows = [{"prompt": f"{name} went", "size": len(name)} for name in ("Ann", "Bob", "Cleo", "Dan")]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    changes: dict[str, Any] = {"data": {"path": str(tmp_path / "rows.jsonl"), "held_out": 1}}
+    run = pt.train(online("columns", labeller=f"{tmp_path / 'near.py'}:near", **changes))
+    for line in (run.path / "round-1" / "labelled.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        size = row["columns"]["size"]
+        texts = [response if isinstance(response, str) else response["text"] for response in row["responses"]]
+        assert row["scores"] == [-abs(len(text) - size) for text in texts]
+    with pytest.raises(InputError, match=r"asks for the column 'answer', which .*rows.jsonl:1 does not have"):
+        pt.train(online("refused", labeller="exact_answer", **changes))
+    assert not (tmp_path / "refused").exists()
+
+
 def test_one_round_is_the_offline_way(online: Callable[..., pt.OnlineRLHF], tmp_path: Path, tiny_model: str) -> None:
     config = online("online")
     run = pt.train(config)

@@ -124,10 +124,20 @@ def run(config: OnlineRLHF, *, resume: bool = False) -> RunResult:
         RunError: a stage had to stop; what was done before it stays.
     """
     from penchant.data.load import load_prompts
+    from penchant.data.options import ReadKeywords
+    from penchant.rewards import load_reward
+    from penchant.rewards.columns import check_columns
+    from penchant.rewards.names import reward_kind
     from penchant.rounds.pipeline import run_rounds
     from penchant.rounds.sides import split_sides
 
-    sides = split_sides(config, load_prompts(config.data.path, **config.data.reading), load_prompts)
+    # a labeller may read columns of the rows, and which of them is known only once it is loaded
+    reading: ReadKeywords = {**config.data.reading, "keep_columns": True}
+    rows = load_prompts(config.data.path, **reading)
+    # before anything is sampled; a labeller that is a model reads none, and takes long to load
+    if config.labeller != PEOPLE and reward_kind(config.labeller) in ("verifier", "function"):
+        check_columns(load_reward(config.labeller), rows)
+    sides = split_sides(config, rows, load_prompts)
     return run_rounds(config, sides, _inputs(config, sides), _play, resume=resume)
 
 
@@ -214,7 +224,9 @@ def _labels(config: OnlineRLHF, current_round: Round) -> None:
 def _samples(config: OnlineRLHF, current_round: Round) -> list[PromptGroup]:
     """Draw fresh samples of the policy as it is before the round, for all prompts."""
     from penchant.data.load import load_prompts
+    from penchant.rewards.columns import carry_columns
     from penchant.rounds.samples import draw_samples
 
-    prompts = [group.prompt for group in load_prompts(config.prompts("train"))]
-    return draw_samples(current_round, prompts, n=config.samples_per_prompt)
+    rows = {group.prompt: group for group in load_prompts(config.prompts("train"))}
+    samples = draw_samples(current_round, list(rows), n=config.samples_per_prompt)
+    return carry_columns(samples, [rows[group.prompt] for group in samples])
