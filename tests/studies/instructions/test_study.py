@@ -108,7 +108,7 @@ def test_the_page_says_what_the_intervals_say(result: StudyResult, tmp_path: Pat
     study_report(result.path, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert "Instruction tuning: what it does to tasks of another kind" in page
-    assert "Tuned on other clusters, zero-shot:" in page
+    assert "Tuned on other clusters, zero-shot, against the untuned model:" in page
     assert "Held-out clusters, 1 example." in page
     assert "against the majority answer" in page
 

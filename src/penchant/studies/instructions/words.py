@@ -40,7 +40,7 @@ def headline(study: InstructionsSummary) -> list[str]:
     # the wide intervals: a headline picks from several clusters
     for index, shots in enumerate(shots_of(study)):
         gains = [(cluster.name, cluster.accuracies[index].gain_of_many) for cluster in study.clusters]
-        sentences.append(f"Tuned on other clusters, {shots_words(shots)}: {_tally(gains)} the untuned model.")
+        sentences.append(f"Tuned on other clusters, {shots_words(shots)}, against the untuned model: {_tally(gains)}.")
     if not sentences:
         return ["Nothing was measured yet."]
     runs = f"{count(len(study.seeds), 'seed')}; intervals are for new rows"
@@ -53,11 +53,11 @@ def shots_of(study: InstructionsSummary) -> list[int]:
 
 
 def _tally(gaps: Sequence[tuple[str, Estimate | None]]) -> str:
-    """Return `above on a and b, below on c, undecided on d`, ended for `the untuned model`."""
+    """Return `above on a and b; below on c; not to be told apart on d`."""
     groups = by_direction(gaps)
     words = {"above": "above", "below": "below", "undecided": "not to be told apart", "not measured": "not measured"}
     parts = [f"{words[name]} on {listing(groups[name])}" for name in words if name in groups]
-    return f"{listing(parts)}, against"
+    return "; ".join(parts)
 
 
 def findings(study: InstructionsSummary) -> list[str]:
