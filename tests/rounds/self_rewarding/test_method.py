@@ -111,10 +111,10 @@ def test_the_start_learns_the_seed_data_and_the_policy_judges_itself(rewarding: 
     assert start["model"]["name"].endswith("sft/checkpoint")
     for group in pt.load_preferences(run.path / "round-1" / "pairs.jsonl"):
         assert len(group.comparisons) == 1
-    # in each round the judge is measured as it is then, and once more at the end
-    qualities = [rows[0]["judge"], rows[1]["judge"], rows[1]["judge_after"]]
+    # the judge is measured before the first round, and as it comes out of each
+    qualities = [rows[0]["judge_before"], rows[0]["judge"], rows[1]["judge"]]
     assert all(quality["comparisons"] == 6 for quality in qualities)
-    assert "judge_after" not in rows[0]
+    assert "judge_before" not in rows[1]
     assert rows[0]["lengths"]["tokens"]["value"] <= 5
     assert rows[0]["prompts"]["fresh_2"] > 0
     assert run.metrics["round_seconds"][0]["judging"] > 0
@@ -136,7 +136,7 @@ class Stopped(Exception):
     pass
 
 
-PARTS = ("quality", "prompts", "draw", "compared", "stage", "end")
+PARTS = ("prompts", "draw", "compared", "stage", "end", "quality")
 """The parts of a round, in their order."""
 
 

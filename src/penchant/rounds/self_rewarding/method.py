@@ -31,6 +31,7 @@ from penchant.rounds.settings import RoundsConfig, StageSettings, check_stages
 from penchant.types import RunResult
 
 if TYPE_CHECKING:
+    from penchant.models.policy import Policy
     from penchant.rounds.sides import Sides
 
 _SET_BY_PIPELINE = ("model", "data", "out", "seed")
@@ -185,9 +186,10 @@ def run(config: SelfRewarding, *, resume: bool = False) -> RunResult:
 
     sides = _seed_rows(config)
     inputs = read_inputs(config)
+    loaded: dict[int, Policy] = {}
 
     def play(current_round: Round) -> RoundEnd:
-        return play_round(config, current_round, inputs)
+        return play_round(config, current_round, inputs, loaded)
 
     return run_rounds(config, sides, digest_inputs(config, sides) | inputs.digests(config), play, resume=resume)
 

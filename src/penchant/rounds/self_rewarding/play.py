@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from penchant.data.write import write_groups
@@ -51,13 +50,21 @@ JUDGING = "judging"
 """The part of a round's seconds in which answers are judged."""
 
 
-def play_round(config: SelfRewarding, current_round: Round, inputs: SelfRewardingInputs) -> RoundEnd:
-    """Write prompts, answer, judge, train on the best against the worst."""
+def play_round(
+    config: SelfRewarding, current_round: Round, inputs: SelfRewardingInputs, loaded: dict[int, Policy]
+) -> RoundEnd:
+    """Write prompts, answer, judge, train on the best against the worst.
+
+    Args:
+        loaded: the policy before a round, by its number, where the round before measured it; one at most.
+    """
     # later rounds find the start as a checkpoint, so that only the first one trains it
     if current_round.number == 0 and config.sft is not None:
         _teach_start(config, current_round, inputs)
-    play = RoundPlay(config, current_round, inputs)
-    row: Numbers = {"judge": play.quality("judge.json", current_round.number)}
+    play = RoundPlay(config, current_round, inputs, loaded)
+    row: Numbers = {}
+    if current_round.number == 0:
+        row["judge_before"] = play.quality("judge-before.json", 0)
     prompts, row["prompts"] = play.prompts()
     # an ending with its reason, and no error: what earlier rounds trained is worth a result
     if not prompts:
@@ -116,24 +123,32 @@ class RoundPlay:
         config: of all rounds.
         current_round: the round.
         inputs: what is read beside the seed data.
+        loaded: the policy before a round, by its number.
     """
 
-    def __init__(self, config: SelfRewarding, current_round: Round, inputs: SelfRewardingInputs) -> None:
-        self.config, self.round, self.inputs = config, current_round, inputs
+    def __init__(
+        self, config: SelfRewarding, current_round: Round, inputs: SelfRewardingInputs, loaded: dict[int, Policy]
+    ) -> None:
+        self.config, self.round, self.inputs, self._loaded = config, current_round, inputs, loaded
         self.number = current_round.number
 
-    @cached_property
+    @property
     def policy(self) -> Policy:
         """The policy that the round begins with."""
-        return self._load(self.number)
+        return self._policy_before(self.number)
 
     def release(self) -> None:
         """Give the policy's memory back: training loads a copy of its own."""
-        self.__dict__.pop("policy", None)
+        self._loaded.clear()
 
-    def _load(self, number: int) -> Policy:
-        with timed_part("loading"):
-            return load_policy(self.config.policy_before(number), rendering=self.config.data.rendering)
+    def _policy_before(self, number: int) -> Policy:
+        """Return the policy before a round, loaded once for the end of one round and the beginning of the next."""
+        if number not in self._loaded:
+            self._loaded.clear()
+            with timed_part("loading"):
+                model = self.config.policy_before(number)
+                self._loaded[number] = load_policy(model, rendering=self.config.data.rendering)
+        return self._loaded[number]
 
     @contextmanager
     def _judge(self, policy: Policy | None) -> Iterator[AnswerJudge]:
@@ -173,15 +188,11 @@ class RoundPlay:
         # a judge from outside does not change, and loading the policy for it would be idle
         if not self.config.judges_itself:
             return None
-        return self.policy if number == self.number else self._load(number)
+        return self._policy_before(number)
 
     def end(self, end: RoundEnd) -> RoundEnd:
-        """Return the end of a round; that of the last one has the worth of the judge that came out of it."""
-        if self.number + 1 < self.config.rounds:
-            return end
-        # every other round's judge is measured where the next round begins
-        after = self.quality("judge-after.json", self.number + 1)
-        return RoundEnd({**end.row, "judge_after": after}, end.result, end.stop_reason)
+        """Return the end of a round with the worth of the judge that came out of it."""
+        return RoundEnd({**end.row, "judge": self.quality("judge.json", self.number + 1)}, end.result, end.stop_reason)
 
     def prompts(self) -> tuple[list[Prompt], Numbers]:
         """Return the prompts of the round, and the counts of how they came about."""
