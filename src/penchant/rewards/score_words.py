@@ -78,6 +78,7 @@ def read_score(answer: str, lowest: float = 0.0, highest: float = 5.0) -> ScoreR
     text = _single_spaces(text[-MAX_CHARACTERS:])
     if not text:
         return ScoreReading(None, "it is empty")
+    # bare numbers only where no label stands: a list's numbers are bare as well
     mentions = list(_labelled(text, lowest, highest)) or list(_number_lines(text, lowest, highest))
     if not mentions:
         return ScoreReading(None, "it names no score")

@@ -51,6 +51,7 @@ class TemplateShelf:
         Raises:
             InputError: no such template, one that cannot be read, or one that lacks a slot or has others.
         """
+        # a name of ours before a file of that name, so that settings mean the same in every folder
         if name in self.built_in:
             file = files(self.package) / "templates" / f"{name}.j2"
             return TextTemplate(name, file.read_text(encoding="utf-8"))

@@ -66,10 +66,12 @@ class SelfRewarding(RoundsConfig):
     judge's question with the answer that it should give."""
     samples_per_prompt: Annotated[Draws, Field(ge=2)] = 4
     """Answers to a prompt in a round."""
+    # less varied than in other rounds, as published: the best of four must be good, not only other
     temperature: Temperature = 0.7
     """Divides the logits when answers are drawn."""
     top_p: TopP = 0.9
     """Draw answers among the smallest set of tokens with this probability; 1 for all."""
+    # the other way round than in `iterative`, whose author holds all rounds to the start
     reference: Literal["fixed", "moving"] = "moving"
     """What the policy is held to: `moving`: the policy that each round begins with, as published; `fixed`: the start
     in all rounds."""
@@ -186,6 +188,7 @@ def run(config: SelfRewarding, *, resume: bool = False) -> RunResult:
 
     sides = _seed_rows(config)
     inputs = read_inputs(config)
+    # shared by the rounds: the judge that one round measures at its end answers in the next
     loaded: dict[int, Policy] = {}
 
     def play(current_round: Round) -> RoundEnd:

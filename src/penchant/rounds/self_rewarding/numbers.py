@@ -48,6 +48,7 @@ def _tokens(response: Response) -> float:
 
 def score_numbers(compared: Compared) -> Row:
     """Return the mean score of a round's answers, how many have none, and how many different scores there are."""
+    # per prompt, since answers to one prompt are alike
     scores = [(score, group) for group in compared.groups for score in group.scores or ()]
     mean = None
     if scores:
@@ -79,6 +80,7 @@ def draw_numbers(judgements: Sequence[Judgement]) -> Row:
 def sameness(compared: Compared) -> str:
     """Return what a judge says of every answer, where it always says the same; empty where it tells answers apart."""
     scores = [score for group in compared.groups for score in group.scores or ()]
+    # by text: equal texts of other tokens are one answer to a judge
     different = sum(len({response.text for response in group.responses}) > 1 for group in compared.groups)
     # a judge must be given something to tell apart before it can be called blind
     # all answers equal are the policy's fault, and the round is skipped for that

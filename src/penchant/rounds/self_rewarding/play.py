@@ -144,6 +144,7 @@ class RoundPlay:
     def _policy_before(self, number: int) -> Policy:
         """Return the policy before a round, loaded once for the end of one round and the beginning of the next."""
         if number not in self._loaded:
+            # the one before goes first: two copies at a time would need twice the memory
             self._loaded.clear()
             with timed_part("loading"):
                 model = self.config.policy_before(number)
@@ -216,6 +217,7 @@ class RoundPlay:
         held_out = TextCollection()
         for prompt in [group.prompt for group in self.round.sides.held_out]:
             held_out.add(instruction_of(prompt) or "")
+        # the prompts of people's comparisons are what the judge is measured on
         for comparison in self.inputs.comparisons:
             held_out.add(comparison.question.prompt)
         choice = PromptChoice(TextCollection(), held_out, self._fits)
@@ -246,6 +248,7 @@ class RoundPlay:
 
     def _with_system(self, text: str) -> Prompt:
         system = self.config.data.system
+        # as the reader of prompts does with `data.system`
         return text if system is None else (Message("system", system), Message("user", text))
 
     def _examples(self) -> list[str]:
@@ -271,6 +274,7 @@ class RoundPlay:
             n=config.samples_per_prompt,
             temperature=config.temperature,
             top_p=config.top_p,
+            # their name decides the random numbers
             purpose="iterative",  # with the same prompts and a reward from outside the rounds are those of `iterative`
             model=self.policy,
         )

@@ -191,6 +191,7 @@ def compare_rated(groups: Sequence[PromptGroup], scores: Sequence[float | None])
         if scored:
             responses, numbers = zip(*scored, strict=True)
             rated.append(PromptGroup(group.prompt, responses, scores=numbers, source=group.source))
+    # the best against the worst alone, as published: pairs in the middle are mostly the judge's noise
     compared = compare_scored(rated, "best_worst")
     return Compared(compared.groups, unscored)
 
@@ -204,6 +205,7 @@ def _verdict(first: float | None, second: float | None) -> Verdict:
 def _questions(group: PromptGroup) -> list[Question]:
     """Return every two answers of a group as a question."""
     prompt = prompt_text(group.prompt)
+    # without thoughts: a judge reads the answer, as a reader does
     texts = [shown_text(response, thoughts=False) for response in group.responses]
     return [Question(prompt, first, second) for first, second in combinations(texts, 2)]
 
@@ -231,6 +233,7 @@ def win_chance(answer: Answer) -> float | None:
     A verdict without a stated probability counts as sure, a tie as one half.
     """
     verdicts = [(answer.first, False), (answer.second, True)]
+    # by hand and not by `Answer.outcome`, which makes a tie of two orders that differ
     chances = []
     for verdict, is_swapped in verdicts[: 2 if answer.orders == "both" else 1]:
         if verdict is None or verdict.winner == "unparseable":

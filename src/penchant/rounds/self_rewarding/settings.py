@@ -55,8 +55,10 @@ class SelfInstruct(Config):
     # room for a paragraph: with less, most prompts of an instruction model are cut and thrown away
     max_new_tokens: Tokens = 96
     """Length at which a new prompt is cut; a cut prompt is not used."""
+    # the threshold of the self-instruct paper
     similarity: Share = 0.7
     """A prompt whose ROUGE-L with a known one is above this is a near duplicate, and not used."""
+    # a small model repeats itself: without an end to its tries it would write for ever
     draws: Draws = 4
     """Tries per prompt that is wanted, at most."""
 
@@ -65,6 +67,7 @@ class PromptFile(RowsFile):
     """Prompts of a file."""
 
     name: Literal["file"] = "file"
+    # all in every round, as `iterative` takes them, so that the two can be compared
     count: Rows | None = None
     """Prompts per round, in the order of the file; all of them in every round if not given."""
 
@@ -106,6 +109,7 @@ class LikelihoodScorer(Config):
     name: Literal["likelihood"] = "likelihood"
     template: Text = "yes_no"
     """The question: `yes_no`, or a file with `{{ prompt }}` and `{{ response }}`."""
+    # two words of one token each are compared most fairly, but any texts will do
     words: tuple[Text, Text] = ("Yes", "No")
     """The word that speaks for the answer, and the one against it. Words that begin with a space go on with the last
     line of the question, for a model that only continues text."""

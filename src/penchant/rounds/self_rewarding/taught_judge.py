@@ -60,6 +60,7 @@ def _rated(judge: RubricScorer, groups: Sequence[PromptGroup]) -> Iterator[Promp
 def _yes_and_no(judge: LikelihoodScorer, groups: Sequence[PromptGroup]) -> Iterator[PromptGroup]:
     template = QUESTIONS.load(judge.template)
     for group in groups:
+        # a tie would teach both words for one answer
         for comparison in group.comparisons:
             if comparison.tie:
                 continue
