@@ -84,6 +84,13 @@ def test_examples_are_of_the_pool_of_all_classes_and_never_related_to_the_row() 
     assert len(ShotPool(POOL[:6]).draw(POOL[39], 9, 0)) == 6  # there are no more
 
 
+def test_rows_of_one_prompt_are_told_apart_by_their_options() -> None:
+    pairs = [LabeledExample("Text:", n % 2, f"a{n} b{n}", (f" a{n}", f" b{n}")) for n in range(20)]
+    assert len({wording_number(example, 1000, 0) for example in pairs}) > 15
+    assert len(ShotPool(pairs).draw(pairs[0], 4, 0)) == 4
+    assert not content_keys(pairs[0]) & content_keys(pairs[1])
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

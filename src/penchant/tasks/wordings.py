@@ -8,7 +8,7 @@ others, so that a model learns neither place.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Self
@@ -149,7 +149,7 @@ def wordings_of(spec: TaskSpec) -> tuple[Wording, ...]:
 
 def wording_number(example: LabeledExample, count: int, seed: int) -> int:
     """Return the wording of a row, by its content and the seed alone, whatever other rows there are."""
-    return digest(f"{seed} {example.text}") % count
+    return digest(f"{seed} {_content(example)}") % count
 
 
 def ask(example: LabeledExample, wording: Wording, classes: Sequence[str]) -> Question:
@@ -202,9 +202,9 @@ class ShotPool:
         if not count:
             return []
         # by content: a row keeps its examples whatever other rows are asked
-        order = Random(digest(f"{seed} {example.text}"))
+        order = Random(digest(f"{seed} {_content(example)}"))
         labels = sorted(self._by_label)
-        # shuffled: with fewer examples than classes, no class would else be left out for every row
+        # shuffled: with fewer examples than classes, the same class would else be left out for every row
         order.shuffle(labels)
         shots: list[LabeledExample] = []
         share = -(-count // len(labels))
@@ -220,20 +220,20 @@ class ShotPool:
         rows = self._by_label[label]
         # a few more than are asked for: the whole pool is not searched for relatives of each row
         candidates = order.sample(rows, min(len(rows), count + SPARE))
-        is_related = _relation_to(example)
-        return [row for row in candidates if not is_related(row)][:count]
+        keys = content_keys(example)
+        return [row for row in candidates if not content_keys(row) & keys][:count]
 
 
 SPARE = 20
 """Rows drawn beyond those that are needed, in the place of related ones."""
 
 
-def _relation_to(example: LabeledExample) -> Callable[[LabeledExample], bool]:
-    text, group = normalized(example.text), group_of(example)
-    return lambda row: normalized(row.text) == text or group_of(row) == group
-
-
 def content_keys(example: LabeledExample) -> set[str]:
-    """Return the keys by which two rows are the same content: the text, and the passage where rows share one."""
+    """Return the keys by which two rows are the same content: the text with its options, and what rows share."""
     # without case and punctuation, as duplicates within a task are told
-    return {normalized(example.text), group_of(example)}
+    return {normalized(_content(example)), group_of(example)}
+
+
+def _content(example: LabeledExample) -> str:
+    # pairs of texts all have one prompt, and only their options tell them apart
+    return "\n".join((example.text, *example.options))
