@@ -17,7 +17,7 @@ from penchant.studies.weak_to_strong.stage_settings import StudentSettings
 from penchant.weak.classifiers.vectors import refuse_known_rows
 from penchant.weak.contract import marks_of
 from penchant.weak.semi_supervised.settings import LabelVectors
-from penchant.weak.settings import Mlp
+from penchant.weak.settings import LanguageModel, Mlp
 
 NETWORK = {"name": "mlp", "model": "minilm-l6", "steps": 40}
 OWN = "def length(texts):\n    return [[0.9, 0.1] if len(text) % 2 else [0.2, 0.8] for text in texts]\n"
@@ -125,6 +125,26 @@ def test_an_algorithm_keeps_the_surest_labels_and_leaves_other_students_as_they_
     (edited,) = weak_grid(wider)
     moved = [stage.label for stage in edited.stages() if stage.path not in {each.path for each in after.stages()}]
     assert moved == [added[2].label]
+
+
+@pytest.mark.slow
+def test_fine_tuned_models_learn_by_vectors_and_by_dividing_labels(tmp_path: Path, stories: str) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    model = {"name": "lm", "model": stories, "training": {"epochs": 2}, "views": {"strong": ["word_dropout"]}}
+    vectors = {"name": "label_vectors", "vectors": [f"{tmp_path / 'own.py'}:length"], "unlabeled_ratio": 1}
+    students = (
+        {**model, "algorithm": vectors, "confident_share": 0.5},
+        {**model, "algorithm": {"name": "divide_mix", "warm_up": 1}, "lora": {"rank": 2}},
+    )
+    config = _config(tmp_path, strong=students)
+    (grid,) = weak_grid(config)
+    first = cast(StudentSettings, next(iter(grid.students[0].single.values())).settings).classifier
+    algorithm = cast(LanguageModel, first).algorithm
+    assert isinstance(algorithm, LabelVectors)
+    assert str(tmp_path) not in algorithm.vectors[0]
+    result = pt.study(config)
+    assert result.failures == ()
+    assert len(result.numbers["cells"]) == 2  # type: ignore[arg-type]
 
 
 def test_algorithms_need_a_small_network_and_are_named_once(tmp_path: Path) -> None:
