@@ -174,7 +174,7 @@ def _read_run(path: Path, name: str) -> Run:
     config_text, config = _read_config(path / "config.yaml", notes)
     provenance = _read_object(path / "provenance.json", notes, "versions, machine and fingerprints are not known")
     result = _read_object(path / "result.json", notes, None)
-    lines = _read_lines(path / "metrics.jsonl", notes, "there is nothing to plot")
+    lines = _read_lines(path / "metrics.jsonl", notes, None if "rounds" in config else "there is nothing to plot")
     # lines of metrics.jsonl come later and so stand, where a step is in both
     evals = _by_step([*_ends(result), *lines], "eval", _eval_point)
     drew = any(point.policy for point in evals)  # a run that was told to draw nothing lacks nothing
@@ -332,7 +332,7 @@ def _eval_point(row: Row) -> EvalPoint:
 
 def _calibration(curve: object) -> Iterator[tuple[float, Estimate]]:
     for point in curve if isinstance(curve, list) else []:
-        confidence, accuracy = finite(_mapping(point).get("confidence")), _estimate(_mapping(point).get("accuracy"))
+        confidence, accuracy = finite(_mapping(point).get("confidence")), read_estimate(_mapping(point).get("accuracy"))
         if confidence is not None and accuracy is not None:
             yield confidence, accuracy
 
@@ -342,11 +342,12 @@ def _mapping(value: object) -> Row:
 
 
 def _estimates(table: Row) -> dict[str, Estimate]:
-    built = {str(key): _estimate(value) for key, value in table.items()}
+    built = {str(key): read_estimate(value) for key, value in table.items()}
     return {key: estimate for key, estimate in built.items() if estimate is not None}
 
 
-def _estimate(entry: object) -> Estimate | None:
+def read_estimate(entry: object) -> Estimate | None:
+    """Return a recorded estimate; None where there is none, or a damaged one."""
     table = _mapping(entry)
     value = finite(table.get("value"))
     if value is None:

@@ -35,6 +35,15 @@ MOST_STEP_LABELS = 8
 
 def panel_picture(panel: Panel, names: Sequence[str]) -> Picture:
     """Draw a panel; `names` are the runs, for the legend of the PNG (the page has its own)."""
+    return _panel_over(panel, names, "optimizer step")
+
+
+def round_picture(panel: Panel, names: Sequence[str]) -> Picture:
+    """Draw a panel over rounds, of which 0 is the start."""
+    return _panel_over(panel, names, "round")
+
+
+def _panel_over(panel: Panel, names: Sequence[str], axis: str) -> Picture:
     with style():
         # As wide as a phone and as a third of a desktop's page: one drawing, whose text has its size on both.
         figure, axes = blank(3.6, 2.5)
@@ -42,7 +51,7 @@ def panel_picture(panel: Panel, names: Sequence[str]) -> Picture:
             axes.axhline(panel.level, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         for series in panel.series:
             _draw(axes, series)
-        axes.set_xlabel("optimizer step", loc="right")
+        axes.set_xlabel(axis, loc="right")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         if len(names) == 1:

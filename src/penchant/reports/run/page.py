@@ -13,10 +13,11 @@ from penchant.reports.kit.tables import Table
 from penchant.reports.run import tables
 from penchant.reports.run.about import leading_lines, page_title
 from penchant.reports.run.curves import REWARD_MODEL, SIDES, kl_paths, panels
-from penchant.reports.run.figures import kl_picture, panel_picture
+from penchant.reports.run.figures import kl_picture, panel_picture, round_picture
 from penchant.reports.run.findings import grouped
 from penchant.reports.run.marked import marked_cards
 from penchant.reports.run.outside import outside_tables
+from penchant.reports.run.rounds import ROUND_KEYS, ROUNDS_TITLE, round_panels, round_table, stop_sentence
 from penchant.reports.run.samples import samples
 from penchant.reports.run.sentences import headline, sentences
 from penchant.reports.run.summary import Summary, summarize
@@ -58,7 +59,11 @@ SECTIONS_ACROSS: dict[str, tuple[str, ...]] = {
     WRITES_TITLE: SECTIONS[WRITES_TITLE],
 }
 # Not only those of this report: figures of an earlier one beside it have to be known to be removed.
-FIGURE_KEYS = {REWARD_KL, *(key for part in (SECTIONS, SECTIONS_ACROSS) for keys in part.values() for key in keys)}
+FIGURE_KEYS = {
+    REWARD_KL,
+    *ROUND_KEYS,
+    *(key for part in (SECTIONS, SECTIONS_ACROSS) for keys in part.values() for key in keys),
+}
 
 
 def runs_report(runs: Sequence[RunResult | str | Path], out: str | Path) -> Path:
@@ -98,6 +103,9 @@ def runs_page(read: Sequence[Run], target: Path, unread: Table | None = None) ->
 def _pictures(runs: Sequence[Run]) -> dict[str, Picture]:
     names = [run.name for run in runs]
     pictures = {key: panel_picture(panel, names) for key, panel in panels(runs).items()}
+    # of several runs the table of comparison has the ends; their rounds need not be of one kind
+    if len(runs) == 1:
+        pictures |= {key: round_picture(panel, names) for key, panel in round_panels(runs[0]).items()}
     paths = kl_paths(runs)
     # The plane needs both a reward and a KL; panels need one number.
     return {REWARD_KL: kl_picture(paths, names), **pictures} if paths else pictures
@@ -143,6 +151,7 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
         "lead": lead,
         "no_reward_kl": "" if parts is SECTIONS_REWARD_MODEL else _why_no_plane(summaries),
         "sections": _sections(in_sections, passages, parts),
+        "rounds": _rounds(runs, pictures),
         "samples": samples(runs),
         "marked": [
             {"run": run, "cards": marked_cards(run.marked[: MARKED_ROWS if single_run else 1])}
@@ -161,6 +170,15 @@ def _context(summaries: Sequence[Summary], pictures: dict[str, Picture]) -> dict
             for run in runs
         ],
     }
+
+
+def _rounds(runs: Sequence[Run], pictures: dict[str, Picture]) -> dict[str, object] | None:
+    """Return the section of a run's rounds; None for a run without, and for several runs."""
+    round_rows = round_table(runs[0]) if len(runs) == 1 else None
+    if round_rows is None:
+        return None
+    figures = [figure for key in ROUND_KEYS if (figure := _figure(key, pictures, {}))]
+    return {"title": ROUNDS_TITLE, "table": round_rows, "figures": figures, "stopped": stop_sentence(runs[0])}
 
 
 def _parts(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
