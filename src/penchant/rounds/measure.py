@@ -77,6 +77,7 @@ def measure_policy(
             estimates: dict[str, Estimate | Interval] = {}
             estimates["real_logps"] = mean_within(logps, _clusters(real), NEVER_POSITIVE, weights=_counts(real))
             estimates |= _sample_estimates(samples, real, supervisor)
+            # one after the other: a frozen model is let go before the next one is loaded
             for measure_name, frozen in frozen_models.items():
                 estimates[measure_name] = _kl(policy, frozen, samples)
             return {"real_logps": logps, "estimates": {key: to_json(value) for key, value in estimates.items()}}
@@ -93,6 +94,7 @@ def change_of_real_logps(before: Row, after: Row, rows: Sequence[PromptGroup]) -
     first, last = before.get("real_logps"), after.get("real_logps")
     if not isinstance(first, list) or not isinstance(last, list) or not first:
         return None
+    # by pairs: answers differ far more in their likelihood than an iteration changes one
     return paired_difference(last, first, _clusters(rows), weights=_counts(rows), share=False)
 
 
@@ -139,6 +141,7 @@ def _kl(policy: Policy, frozen: FrozenModel, samples: Sequence[PromptGroup]) -> 
     # whatever limit the training data has, what was sampled is scored whole
     renderer = replace(policy.renderer, max_length=None, every_turn=False, thoughts="score")
     rendered: list[Rendered] = [renderer.render(group) for group in samples]
+    # exact over the vocabulary at each position, as in the evaluations of runs
     budget = token_budget(policy.scorer.device, rendered)
     kls = sequence_kl(policy.scorer, Reference(other.scorer, False), rendered, budget=budget)
     totals = [float(total) for row in kls for total in row]

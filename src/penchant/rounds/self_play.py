@@ -103,6 +103,7 @@ def against_real(rows: Sequence[PromptGroup], generated: Sequence[PromptGroup]) 
     groups = []
     for group in generated:
         real = real_answers.get(group.prompt, ())
+        # by text: with other tokens of the same text there would be nothing to prefer
         texts = {response.text for response in real}
         others: list[Response] = [response for response in group.responses if response.text not in texts]
         comparisons = [
@@ -149,6 +150,7 @@ def _measured(
     Args:
         number: of the model: 0 is the start.
     """
+    # the start has moved from nothing
     frozen_models: dict[str, FrozenModel] = {}
     if number:
         frozen_models = {"kl_start": config.frozen_start(), "kl_last": config.frozen_before(number - 1)}

@@ -155,6 +155,7 @@ class SPIN(RoundsConfig):
             "contradictions": "warn",
         }
         trained, held_out = (str(self.folder(number) / f"{name}.jsonl") for name in ("pairs", "held-out-pairs"))
+        # without held-out rows there is one source, and one source needs no mixture
         if not self.data.held_out:
             return DataConfig(path=trained, **settings)
         sources = (MixtureSource(path=trained), MixtureSource(path=held_out, evaluation=True))

@@ -115,9 +115,11 @@ def round_table(run: Run) -> Table | None:
     rows = _rows(run)
     if not rows:
         return None
+    # what no round measured would be dashes from top to bottom
     measures = [measure for measure in _MEASURES if any(_read(row, measure.paths) for row in rows)]
     seconds = _seconds(run)
     heads = ("Round", "Samples", "Pairs", *(measure.title for measure in measures))
+    # runs of earlier versions have rounds without their seconds
     heads += ("Time", "of it neither sampling nor learning") if seconds else ()
     body = []
     for number, row in enumerate(rows):
@@ -145,6 +147,7 @@ def _rows(run: Run) -> list[Mapping[str, object]]:
 def _points(run: Run, measure: _Measure) -> Iterator[tuple[int, Estimate]]:
     """Yield the number of each round that has a measure, and its estimate; 0 is the start."""
     rows = _rows(run)
+    # the start is measured once, before the first round
     if rows and (start := _read(rows[0], measure.start)):
         yield 0, start
     for number, row in enumerate(rows, start=1):
@@ -176,6 +179,7 @@ def _pairs(row: Mapping[str, object]) -> str:
 
 def _seconds(run: Run) -> list[dict[str, float]]:
     """Return the seconds of each round by part."""
+    # a file of somebody else's may hold anything: what is no number of seconds is left out
     rounds = (run.result or {}).get("round_seconds")
     parts = [row for row in rounds if isinstance(row, dict)] if isinstance(rounds, list) else []
     return [{name: seconds for name, entry in row.items() if (seconds := finite(entry)) is not None} for row in parts]
