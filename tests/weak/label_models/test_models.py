@@ -10,12 +10,12 @@ from penchant.errors import InputError
 from penchant.weak.label_models.copies import excess_agreement, weights_by_redundancy
 from penchant.weak.label_models.dawid_skene import fit_dawid_skene, fit_one_coin
 from penchant.weak.label_models.fit import accuracy_estimates
-from penchant.weak.label_models.majority import fit_majority
-from penchant.weak.label_models.moments import fit_moments
+from penchant.weak.label_models.majority import fit_majority, shares_of_votes
+from penchant.weak.label_models.moments import _in_order, fit_moments
 from penchant.weak.label_models.posterior import posterior
 from penchant.weak.label_models.settings import Triplets
 from penchant.weak.label_models.triplets import fit_triplets
-from penchant.weak.label_models.votes import Patterns, patterns_of
+from penchant.weak.label_models.votes import Patterns, one_hot, patterns_of
 
 UNIFORM = np.array([0.5, 0.5])
 Rows = NDArray[np.int64]
@@ -173,6 +173,33 @@ def test_moment_matching_equals_a_derivation_from_the_same_start() -> None:
     np.testing.assert_allclose(fit.answers[:, :, :2].transpose(0, 2, 1), again, atol=1e-7)
 
 
+@pytest.mark.parametrize("prior", [[0.5, 0.5], [0.3, 0.7], [0.4, 0.4, 0.2]])
+@pytest.mark.parametrize("accuracies", [[0.9, 0.7, 0.8, 0.6], [0.1, 0.3, 0.2, 0.35]])
+def test_moment_matching_equals_snorkel_s(prior: list[float], accuracies: list[float]) -> None:
+    label_model = pytest.importorskip("snorkel.labeling.model.label_model")
+    _, votes = simulate(accuracies, 400, coverage=0.8, classes=len(prior))
+    peer = label_model.LabelModel(cardinality=len(prior), verbose=False)
+    peer.fit(votes, class_balance=prior, n_epochs=600, seed=1, progress_bar=False)
+    patterns = patterns_of(votes, len(prior))
+    # it multiplies its start by the first number that it draws after setting its seed
+    scale = float(np.random.RandomState(1).random_sample())
+    fit = fit_moments(patterns, np.array(prior), epochs=600, start_scale=scale)
+    np.testing.assert_allclose(by_row(patterns, fit.probabilities), peer.predict_proba(votes), atol=1e-4)
+    assert fit.answers is not None
+    given_class = fit.answers[:, :, :-1].transpose(0, 2, 1).reshape(-1, len(prior))
+    np.testing.assert_allclose(given_class, peer.mu.detach().numpy(), atol=1e-5)
+
+
+def test_columns_change_places_between_classes_of_one_prior_alone() -> None:
+    # two sources that vote for the other class, as descent may end
+    swapped = np.array([[0.2, 0.8], [0.8, 0.2], [0.1, 0.7], [0.9, 0.3]])
+    np.testing.assert_array_equal(_in_order(swapped, UNIFORM), swapped[:, ::-1])
+    np.testing.assert_array_equal(_in_order(swapped, np.array([0.4, 0.6])), swapped)
+    eight = np.eye(8)[:, [1, 0, *range(2, 8)]]
+    np.testing.assert_array_equal(_in_order(eight, np.full(8, 1 / 8)), np.eye(8))
+    np.testing.assert_array_equal(_in_order(eight, np.array([0.1, 0.3, *[0.1] * 6])), eight)
+
+
 def test_moments_and_triplets_recover_sources_and_name_what_they_need() -> None:
     _, votes = simulate([0.9, 0.75, 0.65, 0.8], 4000, positive=0.3, coverage=0.8)
     prior = np.array([0.7, 0.3])
@@ -205,6 +232,21 @@ def test_copies_share_one_vote() -> None:
     np.testing.assert_allclose(weights[[0, 3]], 0.5, atol=0.06)
     np.testing.assert_array_equal(weights[[1, 2]], 1)
     assert (np.diag(excess) == 0).all()
+
+
+def test_the_class_behind_two_sources_is_the_majority_of_the_others() -> None:
+    _, votes = simulate([0.8, 0.7, 0.75, 0.6], 200, coverage=0.6)
+    patterns, prior = patterns_of(votes, 2), np.array([0.3, 0.7])
+    others = patterns_of(patterns.answers[:, 2:], 2)
+    expected = by_row(others, fit_majority(others, prior).probabilities)
+    totals = one_hot(patterns.answers[:, 2:], 2)[:, :, :-1].sum(1)
+    np.testing.assert_array_equal(shares_of_votes(totals, prior), expected)
+    # of two sources nobody is left, and the prior stands for the class
+    copies = patterns_of(np.array([[0, 0]] * 5 + [[1, 1]] * 3), 2)
+    np.testing.assert_allclose(excess_agreement(copies, UNIFORM)[0, 1], 1)
+    # alike on half of the rows, which votes of half and half are by chance
+    unrelated = patterns_of(np.array([[0, 0], [1, 1], [0, 1], [1, 0]]), 2)
+    assert excess_agreement(unrelated, UNIFORM)[0, 1] < 1e-9
 
 
 def coverage_of_triplets(simulations: int, rows: int, resamples: int) -> float:

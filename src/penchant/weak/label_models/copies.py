@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from penchant.weak.contract import Probabilities
-from penchant.weak.label_models.majority import fit_majority
+from penchant.weak.label_models.majority import shares_of_votes
 from penchant.weak.label_models.posterior import TINY
 from penchant.weak.label_models.votes import Patterns, one_hot
 
@@ -22,15 +22,12 @@ def excess_agreement(patterns: Patterns, prior: Probabilities) -> Probabilities:
     """
     sources, classes = patterns.answers.shape[1], patterns.classes
     indicators = one_hot(patterns.answers, classes)
+    votes = indicators[:, :, :-1].sum(1)
     excess = np.zeros((sources, sources))
     for first in range(sources):
         for second in range(first):
-            remaining = [source for source in range(sources) if source not in (first, second)]
-            # the two themselves would explain each other
-            others_only = Patterns(patterns.answers[:, remaining], patterns.counts, patterns.pattern_of_row, classes)
-            class_shares = (
-                fit_majority(others_only, prior).probabilities if remaining else np.tile(prior, (len(indicators), 1))
-            )
+            # the two themselves would explain each other; whole votes, so what is left is exact
+            class_shares = shares_of_votes(votes - indicators[:, first, :-1] - indicators[:, second, :-1], prior)
             value = _excess(indicators[:, first], indicators[:, second], class_shares * patterns.counts[:, None])
             excess[first, second] = excess[second, first] = value
     return excess

@@ -17,7 +17,7 @@ from penchant.weak.label_models.moments import fit_moments
 from penchant.weak.label_models.posterior import LabelFit
 from penchant.weak.label_models.settings import DawidSkene, LabelModel, Majority, Moments, OneCoin, Triplets
 from penchant.weak.label_models.triplets import fit_triplets
-from penchant.weak.label_models.votes import Patterns, Votes, one_hot
+from penchant.weak.label_models.votes import Patterns, Votes
 
 EDGE = 1e-6  # from 0 and 1, in log-odds
 
@@ -79,7 +79,7 @@ def settle_prior(prior: str | Mapping[str, float], votes: Votes) -> Probabilitie
         return np.full(len(classes), 1 / len(classes))
     if prior == "votes":
         # one more of each: a class that nobody votes for is rare, not impossible
-        counts = one_hot(votes.answers, len(classes))[:, :, :-1].sum((0, 1)) + 1
+        counts = votes.matrix.counts_by_source(len(classes)).sum(0) + 1
         return np.asarray(counts / counts.sum())
     assert isinstance(prior, Mapping)
     if set(prior) != set(classes):

@@ -9,7 +9,7 @@ import numpy as np
 from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.posterior import LabelFit
 from penchant.weak.label_models.results import SourceWarning
-from penchant.weak.label_models.votes import ABSTAINS, Patterns, Votes, most_probable
+from penchant.weak.label_models.votes import Patterns, Votes, most_probable
 
 FEWEST_SOURCES = 3
 FEWEST_SHARED = 10  # rows on which two sources both vote, below which one says nothing of the other
@@ -28,12 +28,12 @@ def identification_warnings(votes: Votes, excess: Probabilities) -> tuple[Source
 
 
 def _of_single_sources(votes: Votes) -> Iterator[SourceWarning]:
-    voted = votes.answers != ABSTAINS
-    counts = voted.sum(0)
+    by_class = votes.matrix.counts_by_source(len(votes.classes))
+    counts = by_class.sum(-1)
     if silent := _names(votes, counts == 0):
         yield SourceWarning("never_votes", silent, f"{_listed(silent)} never {_verb(silent, 'votes', 'vote')}")
-    kinds = np.array([len(np.unique(column[column != ABSTAINS])) for column in votes.answers.T])
-    constant = (counts == len(votes.answers)) & (kinds == 1)
+    kinds = (by_class > 0).sum(-1)
+    constant = (counts == votes.rows) & (kinds == 1)
     if always := _names(votes, constant):
         yield SourceWarning(
             "always_votes",
@@ -51,8 +51,8 @@ def _of_single_sources(votes: Votes) -> Iterator[SourceWarning]:
 
 def _of_overlap(votes: Votes) -> Iterator[SourceWarning]:
     """Yield where too few sources vote on the same rows, or none against another."""
-    voted = (votes.answers != ABSTAINS).astype(np.int64)
-    active = voted.any(0)  # a source that never votes is no partner of any
+    shared = votes.matrix.shared_rows()
+    active = shared.diagonal() > 0  # a source that never votes is no partner of any
     if active.sum() < FEWEST_SOURCES:
         names = _names(votes, active)
         yield SourceWarning(
@@ -61,7 +61,6 @@ def _of_overlap(votes: Votes) -> Iterator[SourceWarning]:
             f"only {active.sum()} {_verb(names, 'source votes', 'sources vote')}: with fewer than three, "
             "agreement tells nothing of which is the better one",
         )
-    shared = voted.T @ voted
     np.fill_diagonal(shared, 0)
     partners = (shared >= FEWEST_SHARED).sum(0)
     if active.sum() >= FEWEST_SOURCES and (isolated := _names(votes, active & (partners < 2))):
@@ -71,9 +70,8 @@ def _of_overlap(votes: Votes) -> Iterator[SourceWarning]:
             f"{_listed(isolated)} {_verb(isolated, 'shares', 'share')} at least {FEWEST_SHARED} rows with fewer "
             f"than two other sources: {_verb(isolated, 'its accuracy is', 'their accuracies are')} not identified",
         )
-    answers = votes.answers
-    per_row = [np.unique(row[row != ABSTAINS]) for row in np.unique(answers, axis=0)]
-    if active.sum() > 1 and max(map(len, per_row)) < 2:
+    classes_on_row = (votes.matrix.counts_by_row(len(votes.classes)) > 0).sum(-1)
+    if active.sum() > 1 and classes_on_row.max() < 2:
         yield SourceWarning(
             "no_conflict",
             (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.posterior import LabelFit
@@ -24,14 +25,26 @@ def fit_majority(
         Probabilities, and as accuracies how often a source votes as the others do: the share of their votes for its
         class, over rows on which somebody else votes.
     """
-    classes = patterns.classes
-    votes = one_hot(patterns.answers, classes)[:, :, :-1]
+    votes = one_hot(patterns.answers, patterns.classes)[:, :, :-1]
     weighted_votes = votes if weights is None else votes * weights[None, :, None]
-    totals = weighted_votes.sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shares = (totals + smoothing / classes) / (totals.sum(-1, keepdims=True) + smoothing)
-    probabilities = np.where(patterns.is_voted[:, None], shares, prior[None, :])
+    probabilities = shares_of_votes(weighted_votes.sum(1), prior, smoothing=smoothing, is_voted=patterns.is_voted)
     return LabelFit(probabilities, _agreement_with_others(votes, patterns.counts))
+
+
+def shares_of_votes(
+    totals: Probabilities, prior: Probabilities, *, smoothing: float = 1.0, is_voted: NDArray[np.bool_] | None = None
+) -> Probabilities:
+    """Return the share of the votes of each class, smoothed, and the prior where nobody votes.
+
+    Args:
+        totals: votes of each class, shape (patterns, classes).
+        is_voted: where somebody votes, though perhaps with a weight of 0; where there are votes, if not given.
+    """
+    number = totals.sum(-1, keepdims=True)
+    voted = number > 0 if is_voted is None else is_voted[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = (totals + smoothing / len(prior)) / (number + smoothing)
+    return np.where(voted, shares, prior[None, :])
 
 
 def _agreement_with_others(votes: Probabilities, counts: Probabilities) -> Probabilities:

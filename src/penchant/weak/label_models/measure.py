@@ -14,7 +14,7 @@ from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.posterior import LabelFit
 from penchant.weak.label_models.results import ModelResult, SourceResult
 from penchant.weak.label_models.settings import LabelModel
-from penchant.weak.label_models.votes import ABSTAINS, Patterns, Votes, most_probable, one_hot
+from penchant.weak.label_models.votes import ABSTAINS, Patterns, Votes, most_probable
 
 LEAST_PROBABILITY = 1e-3  # in a log loss: one row of a sure model must not decide the mean
 
@@ -27,23 +27,23 @@ def measure_sources(
     Args:
         estimates: its accuracy by the model. weights: how much of its evidence counts, shape (sources,).
     """
-    answers = votes.answers
-    voted = answers != ABSTAINS
-    per_class = one_hot(answers, len(votes.classes))[:, :, :-1]
-    totals = per_class.sum(1)
-    other_votes = totals[:, None, :] - per_class
+    matrix, sources = votes.matrix, len(votes.sources)
+    counts = matrix.counts_by_source(len(votes.classes))
+    voted = counts.sum(-1)
     # by rows, not by pairs of votes: ten sources on one row are one row of overlap
-    overlap = voted & (other_votes.sum(-1) > 0)
-    conflict = voted & ((other_votes * (1 - per_class)).sum(-1) > 0)
-    counts = per_class.sum(0)
+    by_row = matrix.counts_by_row(len(votes.classes))
+    on_row = by_row.sum(-1)[matrix.vote_rows]
+    same = by_row[matrix.vote_rows, matrix.vote_classes]
+    overlap = np.bincount(matrix.vote_sources[on_row > 1], minlength=sources)
+    conflict = np.bincount(matrix.vote_sources[on_row > same], minlength=sources)
     return tuple(
         SourceResult(
             name=name,
-            votes=int(voted[:, source].sum()),
-            coverage=float(voted[:, source].mean()),
+            votes=int(voted[source]),
+            coverage=float(voted[source] / votes.rows),
             polarity={votes.classes[k]: int(n) for k, n in enumerate(counts[source].tolist()) if n},
-            overlap=float(overlap[:, source].mean()),
-            conflict=float(conflict[:, source].mean()),
+            overlap=float(overlap[source] / votes.rows),
+            conflict=float(conflict[source] / votes.rows),
             weight=float(weights[source]),
             estimated=estimates[source],
             true=_true_accuracy(votes, source, level),
@@ -55,10 +55,12 @@ def measure_sources(
 def _true_accuracy(votes: Votes, source: int, level: float) -> Estimate | None:
     if votes.truth is None:
         return None
-    rows = np.flatnonzero((votes.truth != ABSTAINS) & (votes.answers[:, source] != ABSTAINS))
+    rows, answers = votes.matrix.of_source(source)
+    has_truth = votes.truth[rows] != ABSTAINS
+    rows, answers = rows[has_truth], answers[has_truth]
     if not len(rows):
         return None
-    right = votes.answers[rows, source] == votes.truth[rows]
+    right = answers == votes.truth[rows]
     return cluster_mean(right.astype(np.float64), rows, share=True, unit="row", level=level)
 
 

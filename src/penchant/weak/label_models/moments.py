@@ -60,7 +60,7 @@ def fit_moments(
     # Snorkel's limits: no vote is impossible in any class
     edge = min(0.01, 10.0 ** -ceil(log10(rows))) if rows > 1 else 0.01
     # descent knows no names of classes
-    given_class = _in_order(np.clip(given_class, edge, 1 - edge), sources)
+    given_class = _in_order(np.clip(given_class, edge, 1 - edge), prior)
     # (sources, answers, classes) to (sources, classes, answers), where an abstention says nothing
     votes = given_class.reshape(sources, classes, classes).transpose(0, 2, 1)
     tables = np.concatenate([votes, np.ones((sources, classes, 1))], -1)
@@ -111,13 +111,16 @@ def _descend(
     return given_class
 
 
-def _in_order(given_class: Probabilities, sources: int) -> Probabilities:
+def _in_order(given_class: Probabilities, prior: Probabilities) -> Probabilities:
     """Return the columns in the order in which sources vote most for the right class.
 
-    The loss is the same for all orders of equally frequent classes, so descent may have ended in another one.
+    The loss is the same for all orders of equally frequent classes, so descent may have ended in another one. Classes
+    of different priors keep their columns: another order would fit worse, however often sources are then wrong.
     """
     classes = given_class.shape[1]
-    gains = given_class.reshape(sources, classes, classes).sum(0)  # votes by columns
+    gains = given_class.reshape(-1, classes, classes).sum(0)  # votes by columns
+    # to three digits, as in Snorkel: shares such as 1/3 are written with few
+    gains[~np.isclose(prior[:, None], prior[None, :], rtol=0, atol=5e-4)] = -np.inf
     if classes <= MOST_PERMUTED:
         order = max(permutations(range(classes)), key=lambda columns: sum(gains[k, c] for k, c in enumerate(columns)))
     else:

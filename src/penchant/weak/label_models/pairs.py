@@ -14,7 +14,7 @@ from penchant.types import PromptGroup, prompt_text
 from penchant.weak.comparisons import OPTIONS, order_of_pair
 from penchant.weak.label_models.read import VoteTable
 from penchant.weak.label_models.settings import WeakSources
-from penchant.weak.label_models.votes import ABSTAINS, Votes
+from penchant.weak.label_models.votes import ABSTAINS, VoteMatrix, Votes
 from penchant.weak.rows import LabelledRows
 
 Verdicts = dict[str, set[int]]
@@ -62,7 +62,9 @@ def read_pair_votes(config: WeakSources) -> tuple[VoteTable, LabelledRows]:
     rows = LabelledRows(
         config.votes, tuple(pairs), OPTIONS, None, tuple(normalized(prompt) or prompt for prompt in prompts)
     )
-    table = VoteTable(Votes(answers, annotators, OPTIONS), {}, {"tied": undecided} if undecided else {})
+    table = VoteTable(
+        Votes(VoteMatrix.of_table(answers), annotators, OPTIONS), {}, {"tied": undecided} if undecided else {}
+    )
     return table, rows
 
 

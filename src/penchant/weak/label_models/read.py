@@ -13,7 +13,7 @@ from penchant.data.sources.rows import RowProblem
 from penchant.data.sources.values import cut
 from penchant.errors import InputError, did_you_mean
 from penchant.weak.label_models.settings import WeakSources
-from penchant.weak.label_models.votes import ABSTAINS, Answers, Votes
+from penchant.weak.label_models.votes import ABSTAINS, Answers, VoteMatrix, Votes
 from penchant.weak.rows import TEXT_FIELDS
 
 ABSTENTIONS = {"": "empty", "none": "null", "null": "null", "nan": "null", "<na>": "null", "abstain": "abstain"}
@@ -97,11 +97,13 @@ def votes_of_columns(
         _add_column(truth, config.truth, [row.get(config.truth) for row in rows], config, is_source=False)
     cells_of_truth = truth.cells.get(config.truth or "", [])
     classes = config.classes or _class_names(source, parsed.cells, cells_of_truth)
-    answers = np.stack([_answers(name, cells, classes, config) for name, cells in parsed.cells.items()], 1)
-    if len(np.unique(answers[answers != ABSTAINS])) < 2:
-        raise InputError(_one_class(source, answers, classes))
+    # a column at a time: a full table of rows and sources would be mostly silence
+    read_columns = (_answers(name, cells, classes, config) for name, cells in parsed.cells.items())
+    matrix = VoteMatrix.of_columns(read_columns, len(rows))
+    if (matrix.counts_by_source(len(classes)).sum(0) > 0).sum() < 2:
+        raise InputError(_one_class(source, matrix, classes))
     true_classes = None if config.truth is None else _answers(config.truth, cells_of_truth, classes, config)
-    votes = Votes(answers, tuple(parsed.cells), tuple(classes), texts_of(rows, text) if text else None, true_classes)
+    votes = Votes(matrix, tuple(parsed.cells), tuple(classes), texts_of(rows, text) if text else None, true_classes)
     missing = 0 if true_classes is None else int((true_classes == ABSTAINS).sum())
     return VoteTable(votes, parsed.left_out, dict(parsed.abstentions), missing)
 
@@ -298,8 +300,8 @@ def _answers(name: str, cells: Sequence[Cell], classes: Sequence[str], config: W
     return np.array([ABSTAINS if cell is None else numbers[cell] for cell in cells], dtype=np.int64)
 
 
-def _one_class(source: str, answers: Answers, classes: Sequence[str]) -> str:
-    voted = np.unique(answers[answers != ABSTAINS])
+def _one_class(source: str, matrix: VoteMatrix, classes: Sequence[str]) -> str:
+    voted = matrix.vote_classes
     if not len(voted):
         return f"{source}: every source abstains on every row: there are no votes"
     return (

@@ -87,7 +87,7 @@ def label_votes(
         InputError: what a model cannot be fitted to; a prior of other classes.
     """
     votes = table.votes
-    patterns = patterns_of(votes.answers, len(votes.classes))
+    patterns = patterns_of(votes.matrix, len(votes.classes))
     prior = settle_prior(config.prior, votes)
     excess = excess_agreement(patterns, prior)
     weights = weights_by_redundancy(excess) if config.downweight_copies else np.ones(len(votes.sources))
@@ -116,7 +116,7 @@ def label_votes(
     result = SourcesResult(
         method=config.method,
         classes=votes.classes,
-        rows=len(votes.answers),
+        rows=votes.rows,
         unvoted=int((~patterns.is_voted[patterns.pattern_of_row]).sum()),
         tied=_tied(chosen, patterns),
         ties=config.ties,

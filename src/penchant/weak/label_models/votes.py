@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.weak.contract import Probabilities
+from penchant.weak.label_models.vote_matrix import ABSTAINS, Answers, VoteMatrix
 
-Answers = NDArray[np.int64]
-ABSTAINS = -1
-"""Stands in place of a class where a source abstains."""
+__all__ = ["ABSTAINS", "Answers", "Patterns", "VoteMatrix", "Votes", "most_probable", "one_hot", "patterns_of"]
 
 
 @dataclass(frozen=True)
@@ -20,21 +19,32 @@ class Votes:
     """What each source says of each row.
 
     Attributes:
-        answers: shape (rows, sources): a class, counted from 0, or `ABSTAINS`.
+        matrix: rows by sources; a vote is for a class, counted from 0.
         sources: names of the columns. classes: names, in order.
         texts: of the rows; None where the file has none.
         truth: shape (rows,): the true class, or `ABSTAINS` where nobody knows it; None without such a column.
     """
 
-    answers: Answers
+    matrix: VoteMatrix
     sources: tuple[str, ...]
     classes: tuple[str, ...]
     texts: tuple[str, ...] | None = None
     truth: Answers | None = None
 
+    @property
+    def rows(self) -> int:
+        """How many rows there are, voted or not."""
+        return self.matrix.shape[0]
+
+    @property
+    def answers(self) -> Answers:
+        """The full table, shape (rows, sources): a class or `ABSTAINS`. It is made anew each time, and large."""
+        return self.matrix.table()
+
     def pick(self, sources: Sequence[int]) -> Votes:
         """Return the votes of some of the sources."""
-        return replace(self, answers=self.answers[:, sources], sources=tuple(self.sources[index] for index in sources))
+        names = tuple(self.sources[index] for index in sources)
+        return replace(self, matrix=self.matrix.pick(sources), sources=names)
 
 
 @dataclass(frozen=True)
@@ -58,10 +68,12 @@ class Patterns:
         return np.asarray((self.answers != ABSTAINS).any(-1))
 
 
-def patterns_of(answers: Answers, classes: int) -> Patterns:
-    """Return the distinct rows of votes with their counts."""
-    patterns, row_patterns, counts = np.unique(answers, axis=0, return_inverse=True, return_counts=True)
-    return Patterns(patterns, counts.astype(np.float64), row_patterns.reshape(-1), classes)
+def patterns_of(votes: VoteMatrix | Answers, classes: int) -> Patterns:
+    """Return the distinct rows of votes with their counts; a full table of votes will do."""
+    matrix = votes if isinstance(votes, VoteMatrix) else VoteMatrix.of_table(votes)
+    patterns, pattern_of_row = matrix.distinct_rows()
+    counts = np.bincount(pattern_of_row, minlength=len(patterns))
+    return Patterns(patterns, counts.astype(np.float64), pattern_of_row, classes)
 
 
 def one_hot(answers: Answers, classes: int) -> Probabilities:

@@ -1,0 +1,136 @@
+"""The votes that sources cast, without the silence between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Answers = NDArray[np.int64]
+ABSTAINS = -1
+"""Stands in place of a class where a source abstains."""
+Numbers = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class VoteMatrix:
+    """Rows by sources, of which only votes are kept: sources that are rules are silent on most rows.
+
+    A vote takes as many bytes as its numbers need, six where there are fewer than 256 sources and classes. In a full
+    table it would be eight per row and source.
+
+    Attributes:
+        shape: how many rows and sources there are.
+        vote_rows, vote_sources, vote_classes: of each vote, shape (votes,), in the order of rows, then of sources.
+    """
+
+    shape: tuple[int, int]
+    vote_rows: Numbers
+    vote_sources: Numbers
+    vote_classes: Numbers
+
+    @classmethod
+    def of_columns(cls, columns: Iterable[Answers], rows: int) -> VoteMatrix:
+        """Return the votes of columns, each of shape (rows,) with `ABSTAINS` where a source says nothing.
+
+        One column at a time is held in full, where they come from a generator.
+        """
+        kept_rows: list[Numbers] = []
+        kept_classes: list[Numbers] = []
+        for column in columns:
+            voted = np.flatnonzero(column != ABSTAINS)
+            kept_rows.append(_smallest(voted))
+            kept_classes.append(_smallest(column[voted]))
+        counts = [len(voted) for voted in kept_rows]
+        vote_sources = _smallest(np.repeat(np.arange(len(counts)), counts))
+        vote_rows = np.concatenate(kept_rows) if counts else np.zeros(0, np.uint8)
+        vote_classes = np.concatenate(kept_classes) if counts else np.zeros(0, np.uint8)
+        # by row, and stable: within a row sources stay in the order of the columns
+        order = np.argsort(vote_rows, kind="stable")
+        return cls((rows, len(counts)), vote_rows[order], vote_sources[order], vote_classes[order])
+
+    @classmethod
+    def of_table(cls, answers: Answers) -> VoteMatrix:
+        """Return the votes of a full table, shape (rows, sources)."""
+        return cls.of_columns(answers.T, len(answers))
+
+    def table(self) -> Answers:
+        """Return the full table, shape (rows, sources): of many rows it is large."""
+        answers = np.full(self.shape, ABSTAINS, dtype=np.int64)
+        answers[self.vote_rows, self.vote_sources] = self.vote_classes
+        return answers
+
+    def pick(self, sources: Sequence[int]) -> VoteMatrix:
+        """Return the votes of some of the sources, in the order given."""
+        columns = (self._column(source) for source in sources)
+        return VoteMatrix.of_columns(columns, self.shape[0])
+
+    def of_source(self, source: int) -> tuple[NDArray[np.intp], Answers]:
+        """Return the rows that a source votes on, ascending, and the classes that it votes for."""
+        of_it = self.vote_sources == source
+        return self.vote_rows[of_it].astype(np.intp), self.vote_classes[of_it].astype(np.int64)
+
+    def counts_by_source(self, classes: int) -> Answers:
+        """Return how often each source votes for each class, shape (sources, classes)."""
+        return _count_pairs(self.vote_sources, self.vote_classes, (self.shape[1], classes))
+
+    def counts_by_row(self, classes: int) -> Answers:
+        """Return how many sources vote for each class on each row, shape (rows, classes)."""
+        return _count_pairs(self.vote_rows, self.vote_classes, (self.shape[0], classes))
+
+    def shared_rows(self) -> Answers:
+        """Return on how many rows two sources both vote, shape (sources, sources); on the diagonal, one does."""
+        from scipy.sparse import csr_array
+
+        ones = np.ones(len(self.vote_rows), dtype=np.int64)
+        voted = csr_array((ones, (self.vote_rows, self.vote_sources)), shape=self.shape)
+        return np.asarray((voted.T @ voted).toarray(), dtype=np.int64)
+
+    def distinct_rows(self) -> tuple[Answers, NDArray[np.intp]]:
+        """Return the different rows in full, in ascending order, and which of them each row is, shape (rows,)."""
+        rows, sources = self.shape
+        lengths = np.bincount(self.vote_rows, minlength=rows)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        kinds: list[Answers] = []
+        kind_of_row = np.zeros(rows, dtype=np.intp)
+        # rows with as many votes are rows of one small table: a full one of all rows is what this spares
+        for length in np.unique(lengths).tolist():
+            alike = np.flatnonzero(lengths == length)
+            votes = starts[alike][:, None] + np.arange(length)
+            pairs = np.concatenate([self.vote_sources[votes], self.vote_classes[votes]], axis=1)
+            # a row without a vote has nothing to sort by
+            distinct, which = _distinct(pairs) if length else (pairs[:1], np.zeros(len(alike), dtype=np.intp))
+            kind_of_row[alike] = sum(map(len, kinds)) + which
+            full = np.full((len(distinct), sources), ABSTAINS, dtype=np.int64)
+            np.put_along_axis(full, distinct[:, :length].astype(np.intp), distinct[:, length:].astype(np.int64), axis=1)
+            kinds.append(full)
+        # in the order of a full table's: sums over patterns stay the same to the last bit
+        patterns, place = _distinct(np.concatenate(kinds))
+        return patterns.astype(np.int64), place[kind_of_row]
+
+    def _column(self, source: int) -> Answers:
+        column = np.full(self.shape[0], ABSTAINS, dtype=np.int64)
+        rows, classes = self.of_source(source)
+        column[rows] = classes
+        return column
+
+
+def _distinct(table: Numbers) -> tuple[Numbers, NDArray[np.intp]]:
+    """Return the different rows of a table in ascending order, and which of them each row is."""
+    distinct, which = np.unique(table, axis=0, return_inverse=True)
+    return distinct, which.reshape(-1)
+
+
+def _count_pairs(first: Numbers, second: Numbers, shape: tuple[int, int]) -> Answers:
+    """Return how often each pair of numbers comes, shape `shape`."""
+    # in 64 bits: small numbers would overflow
+    places = first.astype(np.int64) * shape[1] + second
+    return np.bincount(places, minlength=shape[0] * shape[1]).reshape(shape).astype(np.int64)
+
+
+def _smallest(numbers: Numbers) -> Numbers:
+    """Return numbers that are not negative in the smallest type that holds them."""
+    return numbers.astype(np.min_scalar_type(int(numbers.max()) if len(numbers) else 0))
