@@ -28,6 +28,7 @@ from penchant.studies.frontier.settings import FrontierConfig
 from penchant.studies.instructions.settings import InstructionsConfig
 from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
+from penchant.studies.oversight.settings import OversightConfig
 from penchant.studies.transfer.settings import TransferConfig
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.studies.weak_to_strong_generation.settings import GenerationConfig
@@ -244,6 +245,29 @@ def written_answers(common: dict[str, Any], folder: Path, workers: Workers) -> S
     return run_study(GenerationConfig(**changes), workers=workers)
 
 
+def oversight(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    model = common["model"]["name"]
+    probe = {"name": "probe", "model": model}
+    changes: dict[str, Any] = {
+        "data": "viewers",
+        "train": 40,
+        "test": 20,
+        "seeds": [0],
+        "reader": {"name": "classifier", "classifier": probe, "rows": 20, "tokens": 120},
+        "advisor": {"name": "policy", "model": "penchant-0.5m", "max_tokens": 4},
+        "protocols": [
+            "consultancy",
+            "debate",
+            {"name": "ensemble", "draws": 2, "members": [probe]},
+            {"name": "recursive", "chain": [probe]},
+            "informed",
+        ],
+        "student": probe,
+        "out": common["out"],
+    }
+    return run_study(OversightConfig(**changes), workers=workers)
+
+
 DIVIDE = {"name": "divide_mix", "warm_up": 1}
 STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult], set[str]]] = {
     "frontier": (
@@ -264,6 +288,10 @@ STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult],
     "weak to strong by written answers": (
         written_answers,
         {"generation_models", "generation_rows", "generation_student"},
+    ),
+    "oversight": (
+        oversight,
+        {"oversight_rows", "oversight_labels", "oversight_own", "oversight_features", "oversight_students"},
     ),
 }
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,6 +26,7 @@ from penchant.judges.verdicts import read_verdict
 from penchant.redact import hide_credentials, redact, secret_from, secrets_of_address, shown_url
 from penchant.types import Verdict
 
+log = logging.getLogger("penchant.judges")
 EXCERPT = 200  # characters of an answer that a message shows
 # A judge whose first so many answers cannot be used is stopped: the rest would cost as much and say as little.
 FIRST_ANSWERS = 20
@@ -103,13 +106,44 @@ class EndpointJudge:
         """Ask all questions, several at once. One whose attempts all fail is unparseable, and asked again next time."""
         run_async(self._all(questions, done))
 
+    def write_many(self, texts: Sequence[str], written: Callable[[int, str, float, int], None]) -> None:
+        """Have the model answer texts of any kind, several at once, in its own words: nothing is judged.
+
+        Args:
+            written: called with the place of a text, the answer, the seconds and the tokens that it took, as each
+                comes. A text whose attempts all fail gets no call.
+
+        Raises:
+            InputError, RunError: as `judge_many`.
+        """
+        run_async(self._write_all(texts, written))
+
+    async def _write_all(self, texts: Sequence[str], written: Callable[[int, str, float, int], None]) -> None:
+        waiting = iter(enumerate(texts))  # shared by all workers
+
+        async def worker() -> None:
+            for index, text in waiting:
+                started = time.monotonic()
+                try:
+                    answer, tokens = await self._retried(partial(self._ask, client, text, True))
+                except TemporaryFailure:
+                    continue
+                except (QuestionRefused, AnswerTooLarge) as error:
+                    # asked again it would be refused again: this text has no answer
+                    log.warning("%s: a text has no answer: %s", self._address, self._safe(str(error))[:EXCERPT])
+                    answer, tokens = "", 0
+                # before it is kept: a server may send back the key that it was sent
+                written(index, self._safe(answer), time.monotonic() - started, tokens)
+
+        async with open_client(self._url) as client:
+            await _run_workers(worker, min(self.settings.concurrency, len(texts)))
+
     def reread(self, question: Question, verdict: Verdict) -> Verdict:
         """Return a stored verdict as its transcript is read now."""
         reading = read_verdict(verdict.transcript)
         return replace(verdict, winner=reading.winner, confidence=reading.confidence)
 
     async def _all(self, questions: Sequence[Question], done: Done) -> None:
-        settings = self.settings
         waiting = iter(enumerate(questions))  # shared by all workers, each of which takes the next one
         useless: list[Verdict] | None = []  # the first answers; None as soon as one names a winner
 
@@ -123,34 +157,41 @@ class EndpointJudge:
                     raise self._useless(useless)
 
         async with open_client(self._url) as client:
-            workers = [asyncio.create_task(worker()) for _ in range(min(settings.concurrency, len(questions)))]
-            try:
-                await asyncio.gather(*workers)
-            finally:
-                # one that fails ends the run; the others must not go on to pay for answers that nobody keeps
-                for task in workers:
-                    task.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+            await _run_workers(worker, min(self.settings.concurrency, len(questions)))
 
     async def _judge_one(self, client: AsyncClient, question: Question) -> Verdict:
         started = time.monotonic()
         content = message_content(self.template.ask(question), question.media)
         try:
-            answer, tokens = await retry(lambda: self._answer(client, content), self._limits)
+            answer, tokens = await self._retried(partial(self._answer, client, content))
         except (TemporaryFailure, QuestionRefused, AnswerTooLarge) as error:
             reason = self._safe(str(error))[:EXCERPT]
-            # one that never answered is a wrong address; one that went away may come back, and its failures count
-            if isinstance(error, TemporaryFailure) and error.unreachable and not self._has_answered:
-                raise RunError(
-                    f"{self._address} cannot be reached, {self.settings.attempts} attempts failed ({reason}): start "
-                    "it, or correct `base_url`, and give the same command again"
-                ) from None
             return Verdict("unparseable", None, f"failed: {reason}", time.monotonic() - started, final=False)
-        self._has_answered = True
         # before it is read or kept: a server may send back the key that it was sent
         answer = self._safe(answer)
         verdict = read_verdict(answer)
         return Verdict(verdict.winner, verdict.confidence, answer, time.monotonic() - started, tokens)
+
+    async def _retried(self, send: Callable[[], Awaitable[tuple[str, int]]]) -> tuple[str, int]:
+        """Return an answer and its tokens, after as many attempts as it takes.
+
+        Raises:
+            TemporaryFailure, QuestionRefused, AnswerTooLarge: this text has no answer now.
+            RunError: nobody ever answered at this address.
+        """
+        try:
+            answer = await retry(send, self._limits)
+        except TemporaryFailure as error:
+            # one that never answered is a wrong address; one that went away may come back, and its failures count
+            if error.unreachable and not self._has_answered:
+                reason = self._safe(str(error))[:EXCERPT]
+                raise RunError(
+                    f"{self._address} cannot be reached, {self.settings.attempts} attempts failed ({reason}): start "
+                    "it, or correct `base_url`, and give the same command again"
+                ) from None
+            raise
+        self._has_answered = True
+        return answer
 
     async def _answer(self, client: AsyncClient, message: Content) -> tuple[str, int]:
         """Return what the model says, and the tokens that it took.
@@ -241,6 +282,18 @@ class EndpointJudge:
     def _safe(self, text: str) -> str:
         """Return the text without the key and what is secret in the address, which a server may send back."""
         return redact(text, [self._key, *secrets_of_address(self.settings.base_url or "")])
+
+
+async def _run_workers(worker: Callable[[], Coroutine[None, None, None]], count: int) -> None:
+    """Run so many workers at once, and all of them to their end, or none where one fails."""
+    workers = [asyncio.create_task(worker()) for _ in range(count)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        # one that fails ends the run; the others must not go on to pay for answers that nobody keeps
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
 
 
 def _server_words(body: bytes) -> str:

@@ -11,6 +11,7 @@ STUDIES = (
     "weak_to_strong",
     "win_rates",
     "labels",
+    "oversight",
     "instructions",
     "weak_to_strong_generation",
 )

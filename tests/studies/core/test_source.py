@@ -198,7 +198,8 @@ def test_a_change_of_a_table_makes_only_the_rows_stale_that_it_touches(
 
 NO_STAGE = {
     "commands, pages and the website": ("cli.*", "calls", "upkeep", "upkeep.*", "drafts", "drafts.*", "module_path",
-        "face", "config.listing", "config.descriptions", "rounds*", "rewards.rubric", "rewards.score_words",
+        "face", "config.listing", "config.descriptions", "rounds", "rounds.online_rlhf", "rounds.[!o]*",
+        "rewards.rubric", "rewards.score_words",
         "reports.*", "web*", "judges.compare.*", "runs.read", "runs.load_run", "runs.movement", "runs.recorded_method",
         "runs.evaluation_share",
         "text_table",
@@ -232,6 +233,7 @@ NO_STAGE = {
     "which stages there are, and in which order": ("weak.labels",
         "studies.*.grid", "studies.*.settings", "studies.*.study",
         "studies.weak_to_strong.student_grid", "studies.weak_to_strong.task_stages",
+        "studies.oversight.contents", "studies.core.judge_content",
         "studies.core.address", "studies.core.checks", "studies.core.definition", "studies.core.methods",
         "studies.core.prompts", "studies.core.runner", "studies.core.trial",
         "studies.frontier.search", "studies.core.stage", "studies.core.fork_server", "studies.core.executor",

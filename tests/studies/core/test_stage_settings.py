@@ -18,6 +18,7 @@ from penchant.studies.frontier.settings import FrontierConfig
 from penchant.studies.instructions.settings import InstructionsConfig
 from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
+from penchant.studies.oversight.settings import OversightConfig
 from penchant.studies.transfer.settings import TransferConfig
 from penchant.studies.weak_to_strong.settings import WeakToStrongConfig
 from penchant.studies.weak_to_strong_generation.settings import GenerationConfig
@@ -114,6 +115,26 @@ CONFIGS: dict[str, Study] = {
     ),
     "weak to strong by written answers": GenerationConfig(
         tasks=["addition", DATA], weak=MODEL, strong=MODEL, seeds=[0], learning={"learning_rates": [1e-3]}
+    ),
+    "oversight": OversightConfig(
+        data="viewers",
+        reader={"name": "classifier", "classifier": {"model": MODEL}},
+        advisor={"name": "policy", "model": MODEL},
+        protocols=[
+            "consultancy",
+            {"name": "debate", "rounds": 2},
+            {"name": "ensemble", "members": [{"model": MODEL}]},
+            {"name": "recursive", "chain": [LM]},
+            "informed",
+        ],
+        student={"model": MODEL},
+    ),
+    "oversight, read by a judge": OversightConfig(
+        data="viewers",
+        reader={"name": "judge", "judge": {"name": "endpoint", "model": "m", "base_url": "http://127.0.0.1:1/v1"}},
+        advisor={"name": "endpoint", "model": "m", "base_url": "http://127.0.0.1:1/v1"},
+        protocols=["debate"],
+        student=LM,
     ),
     "weak to strong, other conditions": WeakToStrongConfig(
         tasks=["sst2"],

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from penchant.config import Config
-from penchant.judges.prompts import load_template
-from penchant.judges.settings import OWN_JUDGES
-from penchant.redact import hide_credentials
-from penchant.studies.core.address import data_content, model_content, reward_content
+from penchant.studies.core.address import data_content, model_content
+from penchant.studies.core.judge_content import judge_content
 from penchant.studies.core.methods import BEST_OF_N, Runs, runs_of
 from penchant.studies.core.prompts import locate_prompts
 from penchant.studies.core.stage import Stage, StageFactory, absolute, learning_settings, plain, policy_settings
@@ -248,33 +245,5 @@ class _GridBuilder:
         """Return the settings of every stage of verdicts."""
         config = self.config
         # A judge that is trained here is a stage that the verdicts need, so its content is in their address already.
-        judge = _content(config.judge) if self.judge is None else {"name": "trained", "template": config.template}
+        judge = judge_content(config.judge) if self.judge is None else {"name": "trained", "template": config.template}
         return VerdictSettings(judge=judge, orders=config.orders, missing=config.missing)
-
-
-def _content(judge: Config) -> dict[str, object]:
-    """Return what a judge's verdicts depend on: content in place of names."""
-    settings = judge.addressed()
-    contents: tuple[tuple[str, Callable[[str], str]], ...] = (
-        ("reward", reward_content),
-        ("template", lambda name: load_template(name).digest),
-        ("factory", OWN_JUDGES.content),
-    )
-    for name, content in contents:
-        if name in settings:
-            settings[name] = content(str(settings[name]))
-    # Credentials of an address stand in no file.
-    if settings.get("base_url"):
-        settings["base_url"] = hide_credentials(str(settings["base_url"]))
-    # An endpoint's model stays a name: of what a server runs under it nothing more is known.
-    if settings["name"] == "policy":
-        settings["model"] = model_content(str(settings["model"]))
-    if isinstance(paths := settings.get("paths"), list):
-        settings["paths"] = [data_content(str(path)) for path in paths]
-    # Some judges have another inside, a panel several.
-    for name in ("judge", "judges"):
-        inner = getattr(judge, name, None)
-        if inner is not None:
-            is_panel = isinstance(inner, tuple)
-            settings[name] = [_content(member) for member in inner] if is_panel else _content(inner)
-    return settings

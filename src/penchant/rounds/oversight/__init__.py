@@ -1,0 +1,1 @@
+"""Scalable oversight: protocols by which a weak reader supervises those who know more. Imports no torch."""
