@@ -63,6 +63,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "evaluation.reference_samples=16", "batch_size=8", "shares=[0,0.4]", "few.prompts=2", "few.epochs=2",
         "few.times=1",
     ),
+    "instructions": (
+        "study", "instructions", 'clusters={topic: ["sentences:topic"], form: ["sentences:is_we"]}', "train=40",
+        "test=12", "steps=6", "batch_size=4", "longest=24", "shots=[0,1]", "learning_rate=1e-3",
+    ),
 }  # fmt: skip
 KILLS = {
     "dpo": 10,
@@ -73,6 +77,7 @@ KILLS = {
     "self_rewarding": 5,
     "study": 3,
     "noise": 3,
+    "instructions": 3,
 }
 
 
