@@ -18,6 +18,7 @@ from penchant.rewards.rubric import (
     LikelihoodReward,
     RubricReward,
     likelihood_question,
+    rubric_question,
 )
 from penchant.types import Prompt, PromptGroup, Response
 
@@ -123,3 +124,9 @@ def test_words_that_begin_with_a_space_go_on_with_the_line() -> None:
     template = type(RUBRICS.load("additive"))("own", "{{ prompt }}{{ response }} It is")
     assert likelihood_question(template, ("a", "b"), (" good", " bad")) == "ab It is"
     assert likelihood_question(template, ("a", "b"), ("good", "bad")) == "ab It is\n"
+
+
+def test_a_nul_that_a_model_drew_does_not_reach_the_question() -> None:
+    template = type(RUBRICS.load("additive"))("own", "{{ prompt }}{{ response }}")
+    assert rubric_question(template, ("a", "b\0"), 0, 5) == "ab\ufffd\n"
+    assert likelihood_question(template, ("a\0", "b"), (" x", " y")) == "a\ufffdb"

@@ -116,15 +116,20 @@ class RubricReward:
         return [self.read(group.responses).score for group in self.write(pairs)]
 
 
+def _without_nul(text: str) -> str:
+    # A model may draw one, and a question with it could be written to no file of prompts that is read again.
+    return text.replace("\0", "\ufffd")
+
+
 def rubric_question(template: TextTemplate, pair: Pair, lowest: float, highest: float) -> str:
     """Return a rubric filled with a (prompt, response), as a model is given it."""
-    prompt, response = pair
+    prompt, response = map(_without_nul, pair)
     return template.fill(prompt=prompt, response=response, lowest=f"{lowest:g}", highest=f"{highest:g}") + "\n"
 
 
 def likelihood_question(template: TextTemplate, pair: Pair, words: tuple[str, str]) -> str:
     """Return a question filled with a (prompt, response), as a model is given it before one of the words."""
-    prompt, response = pair
+    prompt, response = map(_without_nul, pair)
     return template.fill(prompt=prompt, response=response) + ("" if words[0][0].isspace() else "\n")
 
 

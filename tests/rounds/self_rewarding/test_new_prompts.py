@@ -30,6 +30,7 @@ WRITTEN = [
     ("<think>A bird? Task 3: no.</think>\nName a bird.", True, "Name a bird."),
     ("Name a bird.\nIt must sing.\n\nTask 10: Name a fish.", False, "Name a bird.\nIt must sing."),
     ("Name a bird.\nIt must sing.", True, "Name a bird."),
+    ("Name a\0 bird.", True, "Name a bird."),
     ("", True, None),
     ("<think>A bird", True, None),
 ]

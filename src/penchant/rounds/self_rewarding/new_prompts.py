@@ -146,7 +146,8 @@ def read_prompt(response: Response, *, one_line: bool) -> tuple[str | None, bool
     Args:
         one_line: whether a prompt ends with its line.
     """
-    text = strip_thoughts(response.text)
+    # no file of prompts holds a NUL, which a model may draw all the same
+    text = strip_thoughts(response.text.replace("\0", ""))
     if text is None:
         return None, not response.finished
     # by lines, as the examples are shown by lines
