@@ -31,6 +31,15 @@ ITERATIVE_ROW = {
     "pairs_learned": 8,
     "policy": {"samples": {"policy": {"reward": estimate(0.3)}, "reference": {"reward": estimate(0.1)}}},
 }
+QUALITY = {"accuracy": estimate(0.6), "kappa": {**estimate(0.2)}, "takes_longer": estimate(0.7), "first_place": None}
+SELF_REWARDING_ROW = {
+    "samples": {"samples": 96},
+    "prompts": {"drawn": 40, "new": 24, "distinct_2": 0.75, "fresh_2": None},
+    "lengths": {"tokens": estimate(9.0), "chosen_longer_by": None},
+    "scores": {"unscored": 3},
+    "judge": QUALITY,
+    "pairs_learned": 20,
+}
 SECONDS = [{"sampling": 3.0, "training": 6.0, "other": 1.0}]
 
 
@@ -64,6 +73,22 @@ def test_the_start_is_round_0_where_it_was_measured(run: Callable[..., Run]) -> 
     both = round_panels(run(rounds=[SPIN_ROW, SPIN_ROW]))
     assert both["round_accuracy"].level == 0.5
     assert both["round_accuracy"].series[0].x == (1, 2)
+
+
+def test_a_self_judge_has_its_worth_from_the_start_on(run: Callable[..., Run]) -> None:
+    before = {"judge_before": {**QUALITY, "accuracy": estimate(0.5)}}
+    read = run(rounds=[{**SELF_REWARDING_ROW, **before}, SELF_REWARDING_ROW])
+    panels = round_panels(read)
+    assert panels["round_judge"].series[0].y == (0.5, 0.6, 0.6)
+    assert "round_judge_first" not in panels
+    table = round_table(read)
+    assert table is not None
+    cells = dict(zip(table.columns, table.rows[0], strict=True))
+    assert cells["New prompts"] == "24"
+    assert cells["Distinct pairs of words in them"] == "75%"
+    assert cells["Answers without a score"] == "3"
+    assert cells["Length of answers"] == "9.00 [8.90, 9.10]"
+    assert "of these unseen before" not in cells
 
 
 def test_a_skipped_round_and_the_reason_of_the_end_are_said(run: Callable[..., Run]) -> None:

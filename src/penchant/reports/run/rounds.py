@@ -74,7 +74,40 @@ _MEASURES = (
         (("reward_model", "held_out", "accuracy"),),
         "accuracy",
     ),
-    _Measure("round_judge", "Accuracy of the self-judge", "share of comparisons", (("judge", "accuracy"),), "accuracy"),
+    _Measure(
+        "round_judge",
+        "Accuracy of the self-judge",
+        "share of comparisons",
+        (("judge", "accuracy"),),
+        "accuracy",
+        start=(("judge_before", "accuracy"),),
+    ),
+    _Measure(
+        "round_judge_kappa",
+        "Kappa of the self-judge with people",
+        "",
+        (("judge", "kappa"),),
+        "kappa",
+        start=(("judge_before", "kappa"),),
+    ),
+    _Measure(
+        "round_judge_longer",
+        "The self-judge takes the longer answer",
+        "share of verdicts",
+        (("judge", "takes_longer"),),
+        "rate",
+        start=(("judge_before", "takes_longer"),),
+    ),
+    _Measure(
+        "round_judge_first",
+        "The self-judge names the first answer",
+        "share of verdicts",
+        (("judge", "first_place"),),
+        "rate",
+        start=(("judge_before", "first_place"),),
+    ),
+    _Measure("round_answer_tokens", "Length of answers", "tokens", (("lengths", "tokens"),), "tokens"),
+    _Measure("round_chosen_longer", "Chosen answers longer by", "tokens", (("lengths", "chosen_longer_by"),), "tokens"),
     _Measure(
         "round_tokens",
         "Length of samples",
@@ -84,6 +117,13 @@ _MEASURES = (
         start=(("before", "tokens"), (*_REFERENCE, "tokens")),
     ),
 )
+_COUNTS: tuple[tuple[str, Path, bool], ...] = (
+    ("New prompts", ("prompts", "new"), False),
+    ("Distinct pairs of words in them", ("prompts", "distinct_2"), True),
+    ("of these unseen before", ("prompts", "fresh_2"), True),
+    ("Answers without a score", ("scores", "unscored"), False),
+)
+"""Numbers without an interval: the column's head, where a round's row has it, and whether it is a share."""
 ROUND_KEYS = tuple(measure.key for measure in _MEASURES)
 """The keys of the figures over rounds."""
 
@@ -118,7 +158,8 @@ def round_table(run: Run) -> Table | None:
     # what no round measured would be dashes from top to bottom
     measures = [measure for measure in _MEASURES if any(_read(row, measure.paths) for row in rows)]
     seconds = _seconds(run)
-    heads = ("Round", "Samples", "Pairs", *(measure.title for measure in measures))
+    counts = [entry for entry in _COUNTS if any(finite(_at(row, entry[1])) is not None for row in rows)]
+    heads = ("Round", "Samples", "Pairs", *(measure.title for measure in measures), *(head for head, _, _ in counts))
     # runs of earlier versions have rounds without their seconds
     heads += ("Time", "of it neither sampling nor learning") if seconds else ()
     body = []
@@ -127,6 +168,7 @@ def round_table(run: Run) -> Table | None:
         for measure in measures:
             estimate = _read(row, measure.paths)
             cells.append(recorded(estimate, percent=metric(measure.metric).is_share) if estimate else DASH)
+        cells += [_share(row, path) if is_share else _count(row, path) for _, path, is_share in counts]
         cells += _time(seconds[number]) if number < len(seconds) else [DASH, DASH] if seconds else []
         body.append(tuple(cells))
     return Table("What each round came to, with 95% intervals.", heads, tuple(body))
@@ -170,6 +212,11 @@ def _at(row: Mapping[str, object], path: Path) -> object:
 def _count(row: Mapping[str, object], path: Path) -> str:
     number = finite(_at(row, path))
     return DASH if number is None else f"{number:,.0f}"
+
+
+def _share(row: Mapping[str, object], path: Path) -> str:
+    share = finite(_at(row, path))
+    return DASH if share is None else percent(share)
 
 
 def _pairs(row: Mapping[str, object]) -> str:
