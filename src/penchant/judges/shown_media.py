@@ -68,6 +68,7 @@ def message_content(text: str, media: Sequence[Media]) -> str | list[dict[str, o
 
     The form is that of OpenAI's content parts, which vLLM, SGLang, llama.cpp and Ollama take too.
     """
+    # a response may show the prompt's picture once more, which is then sent once more
     by_mark = {part.mark: part for part in media}
     if not by_mark:
         return text
@@ -91,6 +92,7 @@ def _content_parts(media: Media) -> list[dict[str, object]]:
 
     if isinstance(media, Audio):
         return [{"type": "input_audio", "input_audio": {"data": _base64(media.read()), "format": "wav"}}]
+    # no interface agrees on videos; all take several pictures
     pictures = [media] if isinstance(media, Image) else media.frames
     addresses = []
     for picture in pictures:

@@ -53,6 +53,7 @@ class ShownMedia:
 
 def stored_fields(media: Image | Audio) -> RowValues:
     """Return what the row of an entry says of a picture or sound: its path as the data have it, and its digest."""
+    # the path as the data have it: an export that lies beside them is read with the same pictures
     if media.path:
         return {"path": media.name, "sha256": media.sha256}
     return {"bytes": base64.b64encode(media.content).decode("ascii"), "sha256": media.sha256}
@@ -66,6 +67,7 @@ def stored_files(groups: Iterable[PromptGroup]) -> Iterator[tuple[str, str, byte
     """
     from penchant.media import Audio, Video
 
+    # one by one, as a collection may hold more pictures than memory does
     known_digests: set[str] = set()
     for media in (media for group in groups for media in media_of(group)):
         for file in media.frames if isinstance(media, Video) else (media,):
@@ -104,6 +106,7 @@ def content_text(content: object) -> str:
     """Return the content of a row's turn or response as one text, with marks for what it shows."""
     if not isinstance(content, list):
         return str(content)
+    # the marks are those of the data, so that what people compared is found again in an export
     return "".join(
         str(part["text"]) if part.get("type") == "text" else mark_of(str(part["type"]), str(part.get("sha256")))
         for part in content

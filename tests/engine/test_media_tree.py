@@ -1,0 +1,112 @@
+"""Responses to pictures: trees give what the model itself gives, or the probe says that they do not."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+from penchant.data.rendering.rendered import Branch
+from penchant.engine import media_tree
+from penchant.engine.media_tree import MediaRow, MediaScorer, _own_logps
+from penchant.errors import InputError
+from tiny_vision import family
+
+RESPONSES = ((5, 6, 7, 8), (9, 10, 11), (9, 10, 12, 13, 14))
+FAMILIES = ("llava", "gemma3", "qwen2_vl")
+
+
+def row_of(name: str, responses: tuple[tuple[int, ...], ...] = RESPONSES) -> tuple[MediaScorer, MediaRow]:
+    model, prompt, features, kinds = family(name)
+    branches = tuple(Branch(ids, ((0, len(ids)),)) for ids in responses)
+    return MediaScorer(model), MediaRow(prompt, branches, features, kinds)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("count", [1, 3])
+def test_scores_are_the_models_own(name: str, count: int, caplog: pytest.LogCaptureFixture) -> None:
+    scorer, row = row_of(name, RESPONSES[:count])
+    with caplog.at_level(logging.WARNING), torch.no_grad():
+        scores = scorer(row)
+        expected = torch.stack([logps.sum() for logps in _own_logps(scorer.model, row)])
+    assert (scores - expected).abs().max() < 1e-3
+    assert not scorer.plain_reasons
+    assert scorer.with_blocks == ({row.kinds} if name == "gemma3" else set())
+    assert not caplog.text
+
+
+def test_a_picture_goes_through_its_tower_once_per_group() -> None:
+    scorer, row = row_of("llava")
+    passes: list[int] = []
+    with torch.no_grad():
+        scorer(row)  # the probe
+        scorer.model.model.vision_tower.register_forward_hook(lambda *_: passes.append(1))
+        scorer(row)
+        assert len(passes) == 1
+        scorer.plain_reasons[row.kinds] = "for the test"
+        scorer(row)
+    assert len(passes) == 1 + len(RESPONSES)
+
+
+@pytest.mark.parametrize("name", ["gemma3", "qwen2_vl"])
+def test_the_probe_finds_what_a_tree_gets_wrong(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # as if we knew nothing of blocks that see both ways, and of positions in three dimensions
+    monkeypatch.setattr(media_tree, "_block_numbers", lambda row: torch.full((len(row.prompt_ids),), -1))
+    monkeypatch.setattr(media_tree, "_prompt_positions", lambda _, row: torch.arange(len(row.prompt_ids))[None])
+    scorer, row = row_of(name)
+    with caplog.at_level(logging.WARNING), torch.no_grad():
+        scores = scorer(row)
+        expected = torch.stack([logps.sum() for logps in _own_logps(scorer.model, row)])
+    assert (scores - expected).abs().max() < 1e-3
+    assert "trees with a picture differ from single rows by" in scorer.plain_reasons[row.kinds]
+    assert "every response is forwarded with its own prompt and pictures" in caplog.text
+
+
+def test_rows_beyond_a_window_are_forwarded_one_by_one() -> None:
+    long = tuple(range(10, 80))
+    scorer, row = row_of("gemma3", (long, long[:5]))  # its window has 64 tokens
+    with torch.no_grad():
+        scores = scorer(row)
+        expected = torch.stack([logps.sum() for logps in _own_logps(scorer.model, row)])
+    assert not scorer.plain_reasons
+    assert (scores - expected).abs().max() < 1e-3
+
+
+def test_another_picture_gives_other_scores() -> None:
+    scorer, row = row_of("llava")
+    other = MediaRow(row.prompt_ids, row.branches, {"pixel_values": -row.features["pixel_values"]}, {})
+    with torch.no_grad():
+        assert (scorer(row) - scorer(other)).abs().min() > 1e-3
+
+
+def test_gradients_of_a_tree_are_those_of_rows_one_by_one() -> None:
+    scorer, row = row_of("llava")
+    with torch.no_grad():
+        scorer(row)
+    weights = [w for w in scorer.model.parameters() if w.requires_grad]
+    gradients = []
+    for is_plain in (False, True):
+        scorer.plain_reasons = {row.kinds: "for the test"} if is_plain else {}
+        loss = (scorer(row) * torch.tensor([1.0, -2.0, 0.5])).sum()
+        gradients.append(torch.autograd.grad(loss, weights, allow_unused=True))
+    reached = [(tree, plain) for tree, plain in zip(*gradients, strict=True) if tree is not None]
+    assert len(reached) > 20  # the tower and the projector too
+    for tree, plain in reached:
+        torch.testing.assert_close(tree, plain, atol=2e-4, rtol=1e-3)
+
+
+def test_only_scored_tokens_count() -> None:
+    scorer, row = row_of("llava")
+    part = MediaRow(row.prompt_ids, (Branch((5, 6, 7, 8), ((1, 3),)),), row.features, {})
+    with torch.no_grad():
+        expected = scorer.token_logps(row)[0][1:3].sum()
+        assert float(scorer(part)[0]) == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_a_prompt_whose_picture_is_missing_is_refused() -> None:
+    scorer, row = row_of("qwen2_vl")
+    with pytest.raises(InputError, match="cannot be run on such a prompt"):
+        scorer(MediaRow(row.prompt_ids, row.branches, {"pixel_values": row.features["pixel_values"]}, row.token_kinds))

@@ -1,0 +1,87 @@
+"""Models of pictures and text, loaded by the auto classes from a folder: what they read, and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from media_files import picture_bytes, sound_bytes
+from penchant.engine.media_tree import _own_logps
+from penchant.errors import InputError
+from penchant.image import Image
+from penchant.media import Audio
+from penchant.models.vision import VisionModel, load_vision_model
+from penchant.types import Message, PromptGroup, Response
+from tiny_vision import DROPPING, save_llava
+
+RED, BLUE = (Image.make(picture_bytes(colour, (40, 30))) for colour in ("red", "blue"))
+ASKED = PromptGroup((Message("user", (RED, "What is it?")),), ["A dog.", "A cat."], source="prefs.jsonl:1")
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory: pytest.TempPathFactory) -> VisionModel:
+    return load_vision_model(str(save_llava(tmp_path_factory.mktemp("llava"))))
+
+
+def test_scores_are_the_models_own_and_depend_on_the_picture(seeing: VisionModel) -> None:
+    other = ASKED.replace(prompt=(Message("user", (BLUE, "What is it?")),))
+    scores = seeing.score([ASKED, other])
+    with torch.no_grad():
+        own = [logps.sum() for logps in _own_logps(seeing.scorer.model, seeing.render(ASKED))]
+    np.testing.assert_allclose(scores[0], torch.stack(own), atol=1e-3)
+    assert not seeing.scorer.plain_reasons
+    assert (scores[0] - scores[1]).abs().min() > 1e-4
+    again = seeing.score([ASKED])[0]
+    assert torch.equal(again, scores[0])
+
+
+def test_what_the_model_reads_is_what_the_prompt_says(seeing: VisionModel) -> None:
+    group = PromptGroup(
+        (Message("system", "Be brief."), Message("user", (RED, " or ", BLUE, "?"))),
+        ["One.", Response("Two", finished=False)],
+    )
+    row = seeing.render(group)
+    tokenizer = seeing.processor.tokenizer
+    text = tokenizer.decode(row.prompt_ids)
+    assert text.count("<image>") == 32  # 16 of each picture
+    assert text.replace("<image>", "") == "system: Be brief.\nuser:  or ?\nassistant: "
+    assert [tokenizer.decode(branch.ids) for branch in row.branches] == ["One.<|end|>", "Two"]
+    assert row.features["pixel_values"].shape == (2, 3, 32, 32)
+
+
+def test_text_alone_is_read_too(seeing: VisionModel) -> None:
+    row = seeing.render(PromptGroup("Name a river.", ["The Rhine."]))
+    assert not row.features
+    assert seeing.score([PromptGroup("Name a river.", ["The Rhine."])])[0].shape == (1,)
+
+
+def test_what_cannot_be_read_is_refused(seeing: VisionModel) -> None:
+    cases = {
+        "holds a sound": ASKED.replace(prompt=(Message("user", (Audio.make(sound_bytes()), "What?")),)),
+        "a response holds a picture": PromptGroup("Draw.", [Response("", parts=(RED,))]),
+        r"prefs\.jsonl:1: \d+ tokens with its pictures, and .* reads 256: .* never cut": ASKED.replace(
+            prompt=(Message("user", (*[RED] * 16, "What?")),)
+        ),
+        "the processor of .* refuses it": ASKED.replace(prompt=(Message("user", (RED, "An <image>?")),)),
+    }
+    for expected, group in cases.items():
+        with pytest.raises(InputError, match=expected):
+            seeing.render(group)
+
+
+def test_a_template_that_drops_the_question_is_refused(tmp_path: Path) -> None:
+    model = load_vision_model(str(save_llava(tmp_path, DROPPING)))
+    with pytest.raises(
+        InputError, match=r"prefs\.jsonl:1: the chat template leaves out what the prompt says \('What is"
+    ):
+        model.render(ASKED)
+
+
+def test_a_model_without_a_tower_or_a_template_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"reads text alone: it has no tower|has no processor"):
+        load_vision_model("penchant-0.5m")
+    with pytest.raises(InputError, match="has no chat template"):
+        load_vision_model(str(save_llava(tmp_path, None)))
