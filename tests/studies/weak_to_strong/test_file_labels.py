@@ -130,3 +130,5 @@ def test_the_content_of_the_file_is_the_address_and_not_its_place(
     assert stage.path.rpartition("-")[2] == there.path.rpartition("-")[2]
     with pytest.raises(ValueError, match="labels of a file in `weak` are for single texts"):
         make(tasks=["hh_harmless"])
+    with pytest.raises(ValueError, match=r"labels of labels.jsonl in `weak` learn from none: leave out `drift`"):
+        make(drift=[0.5])

@@ -595,6 +595,25 @@ def test_the_flow_says_how_many_rows_teach(changes: dict[str, int], words: list[
     assert "of 20 to 100" in flow_svg(made_up(cell(), cell(learned_from=20)))
 
 
+def test_labels_of_a_file_are_learned_from_no_rows() -> None:
+    """The half of a supervisor that is a file goes unused, and a file does not count among those that learn."""
+    study = made_up(cell(learned_from=0, weak_labels=70))
+    file = {"name": "labels", "path": "labels.jsonl"}
+    study["config"] = study["config"] | {"weak": [file]}
+    drawn = flow_svg(study)
+    for words in ("unused: the file has its", "with 70", "of these labels"):
+        assert words in drawn, words
+    assert "learns nothing" not in drawn
+    assert "left out, since the file has its labels" in str(weak_context(study, {}))
+    both = made_up(cell(), cell(learned_from=0) | {"weak": "labels of labels.jsonl"})
+    both["config"] = both["config"] | {"weak": [{"name": "tfidf"}, file]}
+    both["weak"] = [*both["weak"], "labels of labels.jsonl"]
+    drawn = flow_svg(both)
+    assert "with the truth" in drawn
+    assert "of 0 to" not in drawn
+    assert "unused" not in drawn
+
+
 @pytest.mark.slow
 def test_the_flow_says_what_happens_before_and_between() -> None:
     study = made_up(cell()) | {"chain": ["small"]}

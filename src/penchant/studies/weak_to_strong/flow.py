@@ -134,6 +134,12 @@ def _flow(study: WeakToStrongSummary, layout: Layout) -> Figure:
     return figure
 
 
+def labels_of_files(study: WeakToStrongSummary) -> set[str]:
+    """Return which supervisors are labels of a file: nobody learned to make them from rows of the study."""
+    specs = zip(study.weak, study.config.get("weak") or [], strict=False)
+    return {label for label, spec in specs if spec.get("name") == "labels"}
+
+
 def _halves(study: WeakToStrongSummary) -> Point:
     """Return how many rows teach the supervisor, and how many it labels."""
     first = study.cells[0]
@@ -177,21 +183,29 @@ def _draw_arrows(axes: Axes, study: WeakToStrongSummary, layout: Layout) -> None
     supervisor_rows, half = _halves(study)
     weak, other_half = layout.weak, layout.other_half
 
-    def draw_down(
-        rows: Box, model: Box, counts: Sequence[int], total: float, words: str, of_some: str, color: str
-    ) -> str:
-        middle, text = rows[0] + rows[2] / 2, _used(counts, total, fill(words, layout.arrow_length), of_some)
-        _arrow(axes, (middle, rows[1]), (middle, model[1] + model[3]), text, color)
-        return text
+    def draw_down(rows: Box, model: Box, text: str, color: str, nothing: str = "learns nothing") -> None:
+        middle = rows[0] + rows[2] / 2
+        _arrow(axes, (middle, rows[1]), (middle, model[1] + model[3]), text, color, nothing=nothing)
 
-    learned_from = [student.learned_from for student in students]
-    draw_down(layout.own_half, weak, learned_from, supervisor_rows, "with the truth", "with the truth\nof {}", GREEN)
+    def used(counts: Sequence[int], total: float, words: str, of_some: str) -> str:
+        return _used(counts, total, fill(words, layout.arrow_length), of_some)
+
+    # a file learns nothing, however many rows others learn from
+    files = labels_of_files(study)
+    learned_from = [student.learned_from for student in students if student.weak not in files]
+    if learned_from:
+        words = used(learned_from, supervisor_rows, "with the truth", "with the truth\nof {}")
+        draw_down(layout.own_half, weak, words, GREEN)
+    else:
+        draw_down(layout.own_half, weak, "", GREEN, fill("unused: the file has its labels", layout.arrow_length))
     # from the side of the supervisor, since the arrow that teaches it comes from above
     top_of_weak = weak[1] + weak[3]
     _arrow(axes, (weak[0] + weak[2], top_of_weak - 3), (other_half[0] + 3, other_half[1]), "its labels", GREEN)
     weak_labels = [student.weak_labels for student in students]
     # the only arrow of the truth of labelled rows: it ends at the ceiling
-    if draw_down(other_half, layout.student, weak_labels, half, "with these labels", "with {}\nof these labels", BLUE):
+    words = used(weak_labels, half, "with these labels", "with {}\nof these labels")
+    draw_down(other_half, layout.student, words, BLUE)
+    if words:
         start = (other_half[0] + other_half[2], other_half[1] + 2)
         end = (start[0], layout.ceiling[1] + layout.ceiling[3] / 2)
         _arrow(axes, start, end, "with the truth", PURPLE, bend=-0.35, layout=layout)
@@ -244,9 +258,17 @@ def _box(axes: Axes, box: Box, lines: Sequence[str], color: str, layout: Layout,
 
 
 def _arrow(
-    axes: Axes, start: Point, end: Point, text: str, color: str, *, bend: float = 0.0, layout: Layout | None = None
+    axes: Axes,
+    start: Point,
+    end: Point,
+    text: str,
+    color: str,
+    *,
+    bend: float = 0.0,
+    layout: Layout | None = None,
+    nothing: str = "learns nothing",
 ) -> None:
-    """Draw an arrow with words beside its middle; without words there is none, and it says that nothing is learned.
+    """Draw an arrow with words beside its middle; without words there is none, and `nothing` stands there.
 
     Args:
         layout: of the arrow whose words have a place of their own there.
@@ -256,7 +278,7 @@ def _arrow(
         (x, y), angle = layout.truth_note, 90.0 if layout.is_upright else 0.0
     # upright words are centred on their place, others begin at it
     side = "center" if angle else "left"
-    words = text or "learns nothing"
+    words = text or nothing
     axes.text(x, y, words, ha=side, va="center", rotation=angle, color=color, fontsize=SMALL_FONT_SIZE)
     if text:
         line = {"arrowstyle": "-|>", "color": color, "linewidth": 1.2, "connectionstyle": f"arc3,rad={bend}"}

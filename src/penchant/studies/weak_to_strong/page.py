@@ -13,6 +13,7 @@ from penchant.reports.kit.tables import Table, csv_text
 from penchant.reports.kit.text import DASH, count, listing, number, percent, recorded, short
 from penchant.studies.core.definition import StudyPage
 from penchant.studies.weak_to_strong.figures import weak_pictures
+from penchant.studies.weak_to_strong.flow import labels_of_files
 from penchant.studies.weak_to_strong.generalization import generalization_table
 from penchant.studies.weak_to_strong.salience import salience_tables
 from penchant.studies.weak_to_strong.summary import StrongModel, StudentResult, WeakToStrongSummary
@@ -238,10 +239,16 @@ def _rows(study: WeakToStrongSummary) -> Table:
         for task in study.tasks
     ]
     heads = ("task", "classes", "rows to train", "rows to test", "chance", "left out", "source")
+    # labels of a file were there before, and their half goes unused
+    teaches = (
+        "is left out, since the file has its labels"
+        if labels_of_files(study) >= set(study.weak)
+        else "is the supervisor's to learn from"
+    )
     caption = (
         "Rows. Chance is the share of the largest class, or that of one option among a row's own. Of the rows to train "
-        "on, each seed gives one random half to the supervisor to learn from; it labels the other half, and student, "
-        "ceiling and controls learn from that. The same test rows for all."
+        f"on, by each seed one random half {teaches}; the supervisor labels the other half, and student, ceiling and "
+        "controls learn from that. The same test rows for all."
     )
     return Table(caption, heads, tuple(rows))
 

@@ -259,6 +259,11 @@ class WeakToStrongConfig(LimitedStudy):
             raise ValueError(
                 f"`drift` changes how frequent classes are, and rows of {options} have options of their own"
             )
+        if self.drift and (files_of_labels := [spec.label for spec in self.weak if isinstance(spec, LabelsFile)]):
+            raise ValueError(
+                f"`drift` takes away rows of the supervisor, and {', '.join(files_of_labels)} in `weak` learn "
+                "from none: leave out `drift`, or name a classifier in `weak`"
+            )
         if split and split.by == "measured" and with_options:
             raise ValueError(
                 f"`easy_to_hard` is measured by word counts, which read no options, and rows of {options} have some: "
