@@ -187,7 +187,7 @@ def test_a_rubric_that_nobody_can_follow_gives_no_score_and_stops_by_name(reward
     run = pt.train(rewarding("run", judge=rubric, rounds=2))
     (row,) = run.metrics["rounds"]
     assert run.metrics["status"] == "stopped_early"
-    assert "none of" in run.metrics["stop_reason"]
+    assert "answers has a score that can be read, mostly since it names no score" in run.metrics["stop_reason"]
     assert "judge=likelihood" in run.metrics["stop_reason"]
     assert row["draws"]["unread"] == row["draws"]["draws"] > 0
     assert row["scores"]["scored"] == 0
@@ -229,7 +229,7 @@ def test_equal_answers_skip_the_round_and_say_so(rewarding: Make) -> None:
 def test_prompts_that_are_all_known_end_the_rounds(rewarding: Make, tmp_path: Path) -> None:
     few = {"name": "file", "path": str(tmp_path / "more.txt"), "count": 6}
     run = pt.train(rewarding("run", rounds=3, new_prompts=few))
-    assert "none of the 0 texts that were drawn is a new prompt" in run.metrics["stop_reason"]
+    assert "the file has no further prompt" in run.metrics["stop_reason"]
     assert run.metrics["rounds"][0]["pairs_learned"] > 0
     assert len(run.metrics["rounds"]) == 2
 
@@ -240,6 +240,24 @@ def test_no_seed_data_is_answered_with_what_to_give(rewarding: Make, tmp_path: P
     with pytest.raises(InputError, match=r"self_rewarding begins with seed data: rows with a prompt and a good"):
         pt.train(rewarding("run", data=str(tmp_path / "more.txt")))
     assert not (tmp_path / "run").exists()
+
+
+def test_demonstrations_are_no_comparisons_and_the_message_says_what_is(rewarding: Make, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="`comparisons` are rows of two responses of which people preferred one"):
+        pt.train(rewarding("run", comparisons=str(tmp_path / "seed.jsonl")))
+
+
+def test_a_question_without_room_stops_with_its_reason(rewarding: Make, tmp_path: Path) -> None:
+    (tmp_path / "question.j2").write_text("{{ prompt }} {{ response }}" + 300 * "?")
+    run = pt.train(rewarding("run"))
+    assert "since it leaves no room in the model's context" in run.metrics["stop_reason"]
+
+
+def test_texts_that_are_no_prompts_stop_with_their_counts(rewarding: Make) -> None:
+    own = {"name": "self_instruct", "count": 2, "shots": 2, "template": "lines", "max_new_tokens": 1, "draws": 1}
+    run = pt.train(rewarding("run", new_prompts=own, sft=None))
+    assert "none of the 2 texts that were drawn is a new prompt" in run.metrics["stop_reason"]
+    assert "give prompts of a file" in run.metrics["stop_reason"]
 
 
 @pytest.mark.parametrize(

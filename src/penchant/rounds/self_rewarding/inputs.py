@@ -74,10 +74,7 @@ def read_inputs(config: SelfRewarding) -> SelfRewardingInputs:
     comparisons: list[HumanComparison] = []
     judge_rows: list[PromptGroup] = []
     if config.comparisons is not None:
-        # several people may contradict each other: each comparison counts
-        rows = load_preferences(
-            config.comparisons.path, ties="half", contradictions="keep", **_reading(config.comparisons)
-        )
+        rows = _read_comparisons(config.comparisons)
         groups["the comparisons by people"] = rows
         comparisons = human_comparisons(rows)
         if not comparisons:
@@ -93,6 +90,17 @@ def read_inputs(config: SelfRewarding) -> SelfRewardingInputs:
         file_prompts = load_prompts(config.new_prompts.path, **_reading(config.new_prompts))
         groups["the prompts of the file"] = file_prompts
     return SelfRewardingInputs(comparisons, judge_rows, file_prompts, _templates(config), groups)
+
+
+def _read_comparisons(file: RowsFile) -> list[PromptGroup]:
+    try:
+        # several people may contradict each other: each comparison counts
+        return load_preferences(file.path, ties="half", contradictions="keep", **_reading(file))
+    except InputError as error:
+        # a reader of preferences would send whoever gives demonstrations here to another method
+        raise InputError(
+            f"`comparisons` are rows of two responses of which people preferred one; they measure the judge. {error}"
+        ) from error
 
 
 def _reading(rows: RowsFile) -> dict[str, Any]:

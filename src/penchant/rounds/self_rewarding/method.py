@@ -214,5 +214,6 @@ def _seed_rows(config: SelfRewarding) -> Sides:
     except InputError as error:
         if config.sft is None:
             raise
-        raise InputError(f"{error}. {NO_SEED}") from error
+        # the advice first: of rows that are no demonstrations the reader lists every layout that it knows
+        raise InputError(f"{NO_SEED}. {error}") from error
     return split_sides(config, groups, read)

@@ -68,7 +68,7 @@ def play_round(
     prompts, row["prompts"] = play.prompts()
     # an ending with its reason, and no error: what earlier rounds trained is worth a result
     if not prompts:
-        return RoundEnd(row, None, f"none of the {row['prompts']['drawn']} texts that were drawn is a new prompt")
+        return RoundEnd(row, None, _without_prompts(row["prompts"]))
     samples = current_round.groups("samples.jsonl", lambda: play.draw(prompts))
     compared, counts = play.compared(samples)
     row |= counts
@@ -101,6 +101,14 @@ def _teach_start(config: SelfRewarding, current_round: Round, inputs: SelfReward
     current_round.stage(config.seed_stage())
 
 
+def _without_prompts(counts: Numbers) -> str:
+    """Return why a round has no prompt."""
+    if not counts["drawn"]:
+        return "the file has no further prompt: lower `new_prompts.count`, or give it more"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts["refused"].items() if count)
+    return f"none of the {counts['drawn']} texts that were drawn is a new prompt ({reasons}): give prompts of a file"
+
+
 def _count(samples: Sequence[PromptGroup], compared: Compared, draws: Numbers) -> Numbers:
     """Return the numbers of a round's answers and scores, and why it cannot go on where it cannot."""
     counts, blindness = count_samples(samples, compared), sameness(compared)
@@ -112,8 +120,16 @@ def _count(samples: Sequence[PromptGroup], compared: Compared, draws: Numbers) -
         **draws,
         "nothing_to_learn": counts.reason(),
         "always_the_same": f"the judge always says the same: {blindness}" if blindness else "",
-        "no_score": "" if compared.groups else f"none of {compared.unscored} answers has a score that can be read",
+        "no_score": "" if compared.groups else _without_score(compared, draws),
     }
+
+
+def _without_score(compared: Compared, draws: Numbers) -> str:
+    """Return that no answer has a score, with the reason that most judgements have."""
+    reasons = (draws["draws"] or {}).get("reasons", {})
+    # most frequent first; a judge that writes nothing lacks a score for its context alone
+    reason = f", mostly since {next(iter(reasons))}" if reasons else ", since it leaves no room in the model's context"
+    return f"none of {compared.unscored} answers has a score that can be read{reason}"
 
 
 class RoundPlay:
