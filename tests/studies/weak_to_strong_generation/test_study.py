@@ -24,8 +24,10 @@ from penchant.studies.core.summary import read_summary
 from penchant.studies.weak_to_strong_generation.answers import Scorer
 from penchant.studies.weak_to_strong_generation.grid import generation_grid
 from penchant.studies.weak_to_strong_generation.page import PAGE
+from penchant.studies.weak_to_strong_generation.rounds import train_in_rounds
 from penchant.studies.weak_to_strong_generation.rows import read_rows_of, scorer_of
 from penchant.studies.weak_to_strong_generation.settings import GenerationConfig
+from penchant.studies.weak_to_strong_generation.stage_settings import GenerationStudentSettings, StudentLearning
 from penchant.studies.weak_to_strong_generation.study import PRESETS, STUDY
 from penchant.studies.weak_to_strong_generation.summarize import _deception
 from penchant.studies.weak_to_strong_generation.summary import GenerationSummary
@@ -160,6 +162,32 @@ def test_consensus_pairs_are_learned(tmp_path: Path, workers: Workers) -> None:
         stage = next((label for label in reasons if method in label), None)
         if stage is not None:
             assert reason in reasons[stage]
+
+
+def test_students_in_rounds_learn_for_equally_many_steps(tmp_path: Path, workers: Workers) -> None:
+    changes = {"methods": ["spin", "iterative_dpo"], "learning": {**TINY["learning"], "learning_rates": [1e-2]}}
+    config = GenerationConfig(tasks=["addition"], out=str(tmp_path / "study"), **{**TINY, **changes})
+    result = run_study(config, workers=workers)
+    assert result.failures == ()
+    (task,) = result.numbers["tasks"]
+    students = {student["method"]: student for student in task["students"]}
+    assert set(students) == {"naive", "spin", "iterative_dpo", "ceiling"}
+    # models that learned nothing are never right, so that samples have no difference
+    assert students["iterative_dpo"]["pairs"] >= 0
+    assert students["spin"]["pairs"] is None
+
+
+def test_iterative_dpo_does_not_see_the_truth(tmp_path: Path) -> None:
+    settings = GenerationStudentSettings(
+        method="iterative_dpo",
+        learning=StudentLearning(4, 8, 0.1),
+        learning_rate=1e-3,
+        max_new_tokens=4,
+        draws=2,
+        seed=0,
+    )
+    with pytest.raises(InputError, match="the scorer `vader` reads no `answer`: it would score by the truth"):
+        train_in_rounds(settings, "nothing", [], tmp_path / "second", "vader", steps=2)
 
 
 def test_a_file_of_ones_own(tmp_path: Path, tiny_model: str, workers: Workers) -> None:

@@ -36,6 +36,7 @@ from penchant.types import Prompt, PromptGroup, Response, prompt_text
 
 TEST_ORDER, STUDENT_ORDER = 53, 54
 """Purposes of random numbers."""
+MOST_EPOCHS = 10_000
 FEWEST = 16  # answers, of which a student can learn something
 
 
@@ -168,7 +169,7 @@ def run_values(learning: StudentLearning, *, rate: float, steps: int, rows: int,
     """Return the settings that all runs share: equal steps, AdamW, nothing measured on the way."""
     return {
         # as many passes as the steps take; `max_steps` ends them
-        "epochs": math.ceil(steps * learning.batch_size / max(1, rows)) + 1,
+        "epochs": min(MOST_EPOCHS, math.ceil(steps * learning.batch_size / max(1, rows)) + 1),
         "max_steps": steps,
         "batch_size": learning.batch_size,
         "optimizer": {"name": "adamw", "learning_rate": rate},

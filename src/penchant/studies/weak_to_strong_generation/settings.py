@@ -105,6 +105,8 @@ class GenerationConfig(LimitedStudy):
         "self_consistent",
         "likely_half",
         "dpo_consensus",
+        "spin",
+        "iterative_dpo",
     )
     """What students do with the answers, beside `naive` and `ceiling`, which always stand there."""
     learning: Learning = Learning()

@@ -16,6 +16,8 @@ from penchant.models.load import load_policy
 from penchant.models.settings import ModelConfig
 from penchant.studies.core.job import STAGE, StageJob
 from penchant.studies.weak_to_strong_generation.answers import Scorer, draw_answers, write_answers
+from penchant.studies.weak_to_strong_generation.names import TWO_STAGES
+from penchant.studies.weak_to_strong_generation.rounds import train_by_self_play, train_in_rounds
 from penchant.studies.weak_to_strong_generation.rows import read_rows_of, read_tests_of, run_values, sft_config
 from penchant.studies.weak_to_strong_generation.selection import consensus_pairs, learned_groups
 from penchant.studies.weak_to_strong_generation.stage_settings import (
@@ -35,16 +37,16 @@ def student_stage(job: StageJob[GenerationStudentSettings], folder: Path) -> dic
     settings = job.settings
     # the scorer that the rows were scored by, which a file's answers have decided
     scorer = Scorer(str(read_json(job.needs["rows"] / STAGE)["scorer"]))
-    run, facts = _train(job, folder, scorer)
+    trained_model, facts = _train(job, folder, scorer)
     # as it was saved: what was trained is what is measured
-    policy = load_policy(str(run / "checkpoint"))
+    policy = load_policy(trained_model)
     for name, file in (("test", TESTS), ("validation", VALIDATION)):
         part = read_tests_of(job.needs["rows"], file)
         answers = write_answers(policy, [row.prompt for row in part], settings.max_new_tokens, f"the student, {name}")
         np.save(folder / SCORES.format(STUDENT, name), scorer.scores(part, answers))
     facts["weights"] = fingerprint(policy.model)
     # what it wrote is measured, and the weights of a hundred students would fill the disk
-    for stage in ("sft", "dpo"):
+    for stage in ("sft", "second"):
         remove(folder / stage)
     return facts
 
@@ -57,15 +59,16 @@ def start_of(job: StageJob[GenerationStudentSettings]) -> ModelConfig:
     return job.settings.strong.replace(name=job.inputs[STRONG])
 
 
-def _train(job: StageJob[GenerationStudentSettings], folder: Path, scorer: Scorer) -> tuple[Path, dict[str, object]]:
-    """Train a student; return the folder of its last run, and counts of what it learned from."""
+def _train(job: StageJob[GenerationStudentSettings], folder: Path, scorer: Scorer) -> tuple[str, dict[str, object]]:
+    """Train a student; return where it lies, and counts of what it learned from."""
     settings = job.settings
-    has_pairs = settings.method == "dpo_consensus"
+    is_first = settings.method in TWO_STAGES
     rows = read_rows_of(job.needs["rows"])
     groups = learned_groups(settings.method, rows, settings.seed)
     data = folder / "learned.jsonl"
     write_groups(groups, data)
-    steps = settings.learning.steps
+    # of two stages each has half of the steps, so that no method learns longer than another
+    steps = max(1, settings.learning.steps // 2) if is_first else settings.learning.steps
     config = sft_config(
         start_of(job),
         data,
@@ -75,15 +78,21 @@ def _train(job: StageJob[GenerationStudentSettings], folder: Path, scorer: Score
         rows=len(groups),
         template=settings.template,
         seed=settings.seed,
-        # of two stages each has half of the steps, so that no method learns longer than another
-        steps=max(1, steps // 2) if has_pairs else steps,
+        steps=steps,
     )
     train(config)
+    policy = str(folder / "sft" / "checkpoint")
     facts: dict[str, object] = {"rows": len(groups)}
-    if not has_pairs:
-        return folder / "sft", facts
-    pairs_facts = _train_on_pairs(job, folder, scorer, steps - max(1, steps // 2))
-    return folder / "dpo", {**facts, **pairs_facts}
+    remaining_steps = settings.learning.steps - steps
+    if settings.method == "dpo_consensus":
+        facts |= _train_on_pairs(job, folder, scorer, remaining_steps)
+        policy = str(folder / "second" / "checkpoint")
+    elif settings.method == "spin":
+        policy = train_by_self_play(settings, policy, data, folder / "second", steps=remaining_steps)
+    elif settings.method == "iterative_dpo":
+        policy, pairs = train_in_rounds(settings, policy, rows, folder / "second", scorer.name, steps=remaining_steps)
+        facts["pairs"] = pairs
+    return policy, facts
 
 
 def _train_on_pairs(
@@ -114,7 +123,7 @@ def _train_on_pairs(
             "model": {"name": str(folder / "sft" / "checkpoint")},
             "data": {"path": str(file), "held_out": 0, "template": settings.template or "plain"},
             "loss": {"name": "sigmoid", "beta": settings.learning.beta},
-            "out": str(folder / "dpo"),
+            "out": str(folder / "second"),
             **run_values(
                 settings.learning, rate=settings.learning_rate, steps=steps, rows=len(pairs), seed=settings.seed
             ),
