@@ -105,6 +105,25 @@ def test_each_algorithm_is_a_student_beside_the_naive_one(tmp_path: Path) -> Non
         assert cell["over_naive"]["value"] == pytest.approx(gain)
 
 
+@pytest.mark.slow
+def test_a_fine_tuned_model_stands_with_each_algorithm_too(tmp_path: Path, stories: str) -> None:
+    model = {"name": "lm", "model": stories, "training": {"epochs": 4}, "views": {"strong": ["word_swap"]}}
+    algorithms = ("supervised", {"name": "fixmatch", "unlabeled_ratio": 1}, {"name": "divide_mix", "warm_up": 1})
+    plain, config = (_config(tmp_path, strong=(model,), algorithms=names) for names in ((), algorithms))
+    (before,), (after,) = weak_grid(plain), weak_grid(config)
+    assert {stage.path for stage in before.stages()} < {stage.path for stage in after.stages()}
+    result = pt.study(config)
+    assert result.failures == ()
+    cells: Any = result.numbers["cells"]
+    assert [cell["loss"] for cell in cells] == ["naive", *config.algorithm_columns]
+    # each learned otherwise, and all are held against the one ceiling
+    assert len({json.dumps(cell["ceiling"]) for cell in cells}) == 1
+    # a prompted model trains no head
+    prompted = {"name": "lm", "model": stories, "training": None, "reading": {"name": "words"}}
+    with pytest.raises(ValueError, match=r"`strong` has none"):
+        _config(tmp_path, strong=(prompted,), algorithms=algorithms)
+
+
 def test_an_algorithm_keeps_the_surest_labels_and_leaves_other_students_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN)
     vectors = {"name": "label_vectors", "vectors": [f"{tmp_path / 'own.py'}:length"]}
@@ -148,7 +167,7 @@ def test_fine_tuned_models_learn_by_vectors_and_by_dividing_labels(tmp_path: Pat
 
 
 def test_algorithms_need_a_small_network_and_are_named_once(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"`algorithms` are for small networks without one of their own"):
+    with pytest.raises(ValueError, match=r"`algorithms` are for small networks and fine-tuned language models without"):
         _config(tmp_path, strong=("minilm-l6",), algorithms=("fixmatch",))
     with pytest.raises(ValueError, match=r"`algorithms` are for small networks"):
         _config(tmp_path, strong=({**NETWORK, "algorithm": "uda"},), algorithms=("fixmatch",))

@@ -21,6 +21,7 @@ from penchant.weak.settings import (
     ChessEngine,
     ClassifierSpec,
     Cnn,
+    Head,
     LanguageModel,
     Mlp,
     Probe,
@@ -115,9 +116,10 @@ class WeakToStrongConfig(LimitedStudy):
     steps: Count = 100
     """Of every probe's training."""
     algorithms: tuple[AnyAlgorithm, ...] = ()
-    """What small networks (`name: mlp` in `strong`) make of the labels and of rows without them, a student for each
-    beside the naive one: `fixmatch`, `mean_teacher`, `self_training`, `{name: label_vectors, vectors: [FOLDER]}` ...
-    All rows are those of the naive student. `supervised`, their control, learns from the surest labels alone."""
+    """What small networks (`name: mlp` in `strong`) and fine-tuned language models (`name: lm` with a head) make of the
+    labels and of rows without them, a student for each beside the naive one: `fixmatch`, `mean_teacher`,
+    `self_training`, `{name: label_vectors, vectors: [FOLDER]}` ... All rows are those of the naive student.
+    `supervised`, their control, learns from the surest labels alone."""
     confident_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Of the students in `algorithms`: the share of the labels of each class that they keep, those that the supervisor
     is surest of, and all that are certain; every row also counts as one without a label. `divide_mix` and
@@ -210,8 +212,8 @@ class WeakToStrongConfig(LimitedStudy):
         self._check_conditions(files, with_options)
         if self.algorithms and not any(self.has_algorithms(spec) for spec in self.strong):
             raise ValueError(
-                "`algorithms` are for small networks without one of their own, and `strong` has none: add "
-                "{name: mlp, model: MODEL}"
+                "`algorithms` are for small networks and fine-tuned language models without one of their own, and "
+                "`strong` has none: add {name: mlp, model: MODEL}"
             )
         if any(isinstance(spec, Cnn) for spec in (*self.weak, *self.strong, *self.bootstrap)):
             raise ValueError("`cnn` reads pictures, and the rows of tasks are texts: name classifiers of texts")
@@ -338,7 +340,10 @@ class WeakToStrongConfig(LimitedStudy):
     @staticmethod
     def has_algorithms(spec: ClassifierSpec) -> bool:
         """Return whether a student stands in the study with each of `algorithms` too."""
-        return isinstance(spec, Mlp) and isinstance(spec.algorithm, Supervised)
+        # label words have no head that an algorithm could train
+        if isinstance(spec, LanguageModel) and (spec.training is None or not isinstance(spec.reading, Head)):
+            return False
+        return isinstance(spec, Mlp | LanguageModel) and isinstance(spec.algorithm, Supervised)
 
     @property
     def disanalogies(self) -> list[str]:

@@ -202,7 +202,7 @@ def _learners(
 ) -> list[_Plan]:
     """Return the students of one supervisor that keep its surest labels: the same network with each of `algorithms`."""
     config, weak = task.config, weak_name(number)
-    if not (isinstance(spec, Mlp) and config.has_algorithms(spec)):
+    if not (isinstance(spec, Mlp | LanguageModel) and config.has_algorithms(spec)):
         return []
     naive = replace(ceiling, loss=loss_content(config.losses[0]), truth=None)
     plans = []
