@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import penchant as pt
 from penchant.config import Config
-from penchant.errors import InputError
+from penchant.errors import PenchantError
 from penchant.rewards import rubric
 from penchant.rewards.score_words import ScoreReading
 from penchant.rounds.self_rewarding import new_prompts, settings
@@ -24,6 +24,7 @@ RUBRIC = {"judge": {"name": "rubric", "template": "rubric.j2", "draws": 2, "max_
 VERDICTS = {"judge": {"name": "verdicts", "template": "verdict.j2"}}
 REWARD = {"judge": {"name": "reward", "reward": "rewards.py:codes"}}
 LONGEST = {"judge": {"name": "judge", "judge": {"name": "longest"}}}
+NOBODY = {"model": "m", "base_url": "http://127.0.0.1:9/v1", "attempts": 1}
 META = {**RUBRIC, "meta": {"template": "verdict.j2"}}
 PEOPLE = {"comparisons": {"path": "people.jsonl"}}
 BROKEN = {"comparisons": {"path": "broken.jsonl"}}
@@ -97,6 +98,8 @@ TABLE: dict[str, tuple[Changes, Changes]] = {
     "RubricScorer.max_new_tokens": (RUBRIC, within(RUBRIC, "judge", max_new_tokens=2)),
     "RubricScorer.lowest": (RUBRIC, within(RUBRIC, "judge", lowest=2)),
     "RubricScorer.highest": (RUBRIC, within(RUBRIC, "judge", highest=3)),
+    "RubricScorer.model": (RUBRIC, within(RUBRIC, "judge", model="penchant-0.5m")),
+    "RubricScorer.endpoint": (RUBRIC, within(RUBRIC, "judge", endpoint=NOBODY)),
     "LikelihoodScorer.template": (LIKELIHOOD, within(LIKELIHOOD, "judge", template="rubric.j2")),
     "LikelihoodScorer.words": (LIKELIHOOD, within(LIKELIHOOD, "judge", words=["a", "b"])),
     "VerdictsScorer.template": (VERDICTS, within(VERDICTS, "judge", template="turned.j2")),
@@ -172,7 +175,7 @@ def outcome(model: str, out: str, changes: Changes) -> object:
     }
     try:
         run = pt.train(pt.SelfRewarding(**{**defaults, **FILE, **LIKELIHOOD, **changes}))
-    except InputError as error:
+    except PenchantError as error:
         return str(error).replace(out, "")
     files = sorted(file for file in run.path.rglob("*.jsonl") if file.name != "metrics.jsonl")
     texts = {str(file.relative_to(run.path)): file.read_text() for file in files}

@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 import penchant as pt
+from fake_endpoint import FakeEndpoint
 from penchant.errors import InputError, RunMismatchError
 from penchant.rounds import pipeline
 from penchant.rounds.self_rewarding import new_prompts, play
@@ -196,6 +197,35 @@ def test_a_rubric_that_nobody_can_follow_gives_no_score_and_stops_by_name(reward
     assert again.metrics["stop_reason"] == run.metrics["stop_reason"]
 
 
+def test_a_model_behind_an_address_judges_by_the_rubric(
+    rewarding: Make, tmp_path: Path, endpoint: FakeEndpoint
+) -> None:
+    """It is the control: the same rubric and rounds, and another judge."""
+    lock_step = iter(range(10_000))
+    endpoint.behave = lambda *_: f"I add up.\nScore: {next(lock_step) % 6}"
+    client = {"model": "large", "base_url": endpoint.url}
+    rubric = {"name": "rubric", "template": str(tmp_path / "rubric.j2"), "draws": 2, "endpoint": client}
+    run = pt.train(rewarding("run", judge=rubric, comparisons=str(tmp_path / "people.jsonl")))
+    (row,) = run.metrics["rounds"]
+    assert row["pairs_learned"] > 0
+    assert row["draws"]["draws"] == 2 * row["scores"]["scored"]
+    request = endpoint.calls[0]
+    assert (request["temperature"], request["max_tokens"], request["model"]) == (0.7, 256, "large")
+    assert "response_format" not in request
+    calls = len(endpoint.calls)
+    pt.train(rewarding("run", judge=rubric, comparisons=str(tmp_path / "people.jsonl")))
+    assert len(endpoint.calls) == calls  # what was paid for is not asked again
+
+
+def test_calls_that_fail_are_draws_less(rewarding: Make, tmp_path: Path, endpoint: FakeEndpoint) -> None:
+    endpoint.behave = lambda number, _: 500 if number % 2 else f"Score: {number % 5}"
+    client = {"model": "large", "base_url": endpoint.url, "attempts": 1, "concurrency": 1}
+    rubric = {"name": "rubric", "template": str(tmp_path / "rubric.j2"), "draws": 2, "endpoint": client}
+    run = pt.train(rewarding("run", judge=rubric))
+    (row,) = run.metrics["rounds"]
+    assert row["draws"]["draws"] == row["scores"]["scored"] > 0
+
+
 def test_a_judge_that_always_says_the_same_is_named_and_stops(rewarding: Make, tmp_path: Path) -> None:
     same = {"name": "reward", "reward": f"{tmp_path / 'rewards.py'}:same"}
     run = pt.train(rewarding("run", judge=same, rounds=3))
@@ -266,6 +296,8 @@ def test_texts_that_are_no_prompts_stop_with_their_counts(rewarding: Make) -> No
         ({"meta": {}}, "`meta` compares the judgements that `judge=rubric` writes"),
         ({"meta": {}, "judge": {"name": "rubric", "draws": 1}}, "set `judge.draws` to 2 or more"),
         ({"judge": {"name": "rubric", "lowest": 5}}, "`lowest` must be below `highest`"),
+        ({"meta": {}, "judge": {"name": "rubric", "model": "penchant-0.5m"}}, "this judge comes from outside"),
+        ({"judge": {"name": "rubric", "model": "m", "endpoint": {"model": "m"}}}, "leave one of them out"),
         ({"judge_data": "people.jsonl", "sft": None}, "leave `sft=null` out"),
         ({"judge_data": "people.jsonl", "judge": "reward"}, "this judge comes from outside"),
         ({"dpo": {"reference": "x"}}, "`dpo.reference` is the pipeline's to set"),

@@ -10,6 +10,7 @@ from penchant.data.load import load_preferences, load_prompts, load_responses
 from penchant.errors import InputError
 from penchant.judges.contract import digest
 from penchant.judges.prompts import Template, load_template
+from penchant.rewards.content import model_content
 from penchant.rewards.rubric import QUESTIONS, RUBRICS
 from penchant.rewards.text_templates import TemplateShelf
 from penchant.rounds.self_rewarding.new_prompts import SHELF
@@ -61,6 +62,8 @@ class SelfRewardingInputs:
         # a judge's verdicts are kept under its identity, and a reward has no such thing
         if isinstance(config.judge, RewardScorer):
             digests["the reward"] = reward_digest(config.judge.reward, loaded=False)
+        if isinstance(config.judge, RubricScorer) and config.judge.model is not None:
+            digests["the judge"] = model_content(config.judge.model)
         return digests
 
 

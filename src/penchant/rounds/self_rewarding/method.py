@@ -96,6 +96,8 @@ class SelfRewarding(RoundsConfig):
         refuse_mixture(self.data, "rounds")
         if self.meta is not None and not isinstance(self.judge, RubricScorer):
             raise ValueError("`meta` compares the judgements that `judge=rubric` writes: set that, or leave `meta` out")
+        if self.meta is not None and not self.judges_itself:
+            raise ValueError("`meta` teaches the policy to judge, and this judge comes from outside: leave it out")
         if self.meta is not None and isinstance(self.judge, RubricScorer) and self.judge.draws < 2:
             raise ValueError("`meta` compares several judgements of one answer: set `judge.draws` to 2 or more")
         if self.judge_data is not None and self.sft is None:
@@ -115,6 +117,8 @@ class SelfRewarding(RoundsConfig):
     @property
     def judges_itself(self) -> bool:
         """Return whether the policy is its own judge."""
+        if isinstance(self.judge, RubricScorer):
+            return self.judge.judges_itself
         return not isinstance(self.judge, RewardScorer | JudgeScorer)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from penchant.data.write import write_groups
@@ -13,6 +14,7 @@ from penchant.judges.store import VerdictStore
 from penchant.metrics.novelty import TextCollection, measure_novelty
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
+from penchant.rewards.rubric import RubricReward, Writer
 from penchant.rounds.clock import EVALUATION, SAMPLING
 from penchant.rounds.pairs import Compared, count_samples
 from penchant.rounds.pipeline import Round, RoundEnd
@@ -33,10 +35,11 @@ from penchant.rounds.self_rewarding.scorers import (
     VerdictJudge,
     compare_rated,
     judge_of,
+    outside_writer,
     pairs_of,
     rubric_of,
 )
-from penchant.rounds.self_rewarding.settings import PromptFile, RubricScorer
+from penchant.rounds.self_rewarding.settings import JudgeScorer, PromptFile, RubricScorer
 from penchant.runs.part_seconds import timed_part
 from penchant.runs.progress import progress_bar
 from penchant.typed_json import to_object
@@ -174,11 +177,23 @@ class RoundPlay:
         with ExitStack() as stack:
             # a policy's own verdicts are of this round alone, so no store could give them back
             store = None
-            if not config.judges_itself:
+            if isinstance(config.judge, JudgeScorer):
                 store = stack.enter_context(VerdictStore(config.path / "judgments.sqlite"))
             # other draws than the answers', or a judgement would share its random numbers with what it judges
             seed = sampling_seed("judging", config.seed, self.number)
-            yield judge_of(config.judge, policy, device=config.model.device, seed=seed, store=store)
+            yield judge_of(
+                config.judge, policy, device=config.model.device, seed=seed, store=store, writer=self._outside_writer
+            )
+
+    @cached_property
+    def _outside_writer(self) -> Writer | None:
+        """The model that judges by a rubric in the policy's place, loaded at its first use."""
+        return outside_writer(self.config.judge, self.config.model.device)
+
+    def _rubric(self, settings: RubricScorer) -> RubricReward:
+        """Return the rubric with whoever judges by it in this round."""
+        writer = self._outside_writer or self.policy
+        return rubric_of(settings, writer, sampling_seed("judging", self.config.seed, self.number))
 
     def quality(self, name: str, number: int) -> Numbers | None:
         """Return what the judge is worth beside people, as the policy is before a round; None without comparisons."""
@@ -318,7 +333,7 @@ class RoundPlay:
             with self._judge(self._judging_policy(self.number)) as judge:
                 return judge.compare(samples), {"draws": None}
         # the judgements lie in a file of their own, since meta-rewarding learns from them, and people want to read them
-        reward = rubric_of(self.config.judge, self.policy, sampling_seed("judging", self.config.seed, self.number))
+        reward = self._rubric(self.config.judge)
         texts = {group.prompt: group.responses for group in self._judgements(samples)}
         judgements = [reward.read(texts.get(reward.question(*pair), ())) for pair in pairs_of(samples)]
         compared = compare_rated(samples, [judgement.score for judgement in judgements])
@@ -330,7 +345,7 @@ class RoundPlay:
         settings = self.config.judge
 
         def write() -> list[PromptGroup]:
-            reward = rubric_of(settings, self.policy, sampling_seed("judging", self.config.seed, self.number))
+            reward = self._rubric(settings)
             # one text of other tokens is the same answer to a judge
             pairs = list(dict.fromkeys(pairs_of(samples)))
             with progress_bar(f"judging (round {self.number + 1})", len(pairs), "answers") as advance:
@@ -345,7 +360,7 @@ class RoundPlay:
         settings, template = self.config.judge, load_meta_template(self.config.meta.template)
 
         def compare() -> list[PromptGroup]:
-            reward = rubric_of(settings, self.policy, 0)
+            reward = self._rubric(settings)
             with self.round.clock.part(JUDGING):
                 return judgement_pairs(
                     samples, self._judgements(samples), reward, VerdictJudge(PolicyJudge(self.policy, template))

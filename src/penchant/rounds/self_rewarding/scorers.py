@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from typing import Protocol
 
 from penchant.engine.sampling import Sampling
 from penchant.judges.ask import Answer, ask
 from penchant.judges.contract import Judge, Question, higher
+from penchant.judges.endpoint import EndpointJudge
 from penchant.judges.load import make_judge
 from penchant.judges.local_model import PolicyJudge
 from penchant.judges.prompts import load_template
+from penchant.judges.settings import Endpoint
 from penchant.judges.store import VerdictStore
+from penchant.models.finished import check_finished
+from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.rewards.load import load_reward
-from penchant.rewards.rubric import QUESTIONS, RUBRICS, LikelihoodReward, RubricReward
+from penchant.rewards.rubric import QUESTIONS, RUBRICS, LikelihoodReward, RubricReward, Writer
 from penchant.rounds.pairs import Compared, compare_judged, compare_scored
 from penchant.rounds.self_rewarding.settings import (
     JudgeScorer,
@@ -27,7 +32,7 @@ from penchant.rounds.self_rewarding.settings import (
     VerdictsScorer,
 )
 from penchant.thoughts import shown_text
-from penchant.types import PromptGroup, Verdict, prompt_text
+from penchant.types import Prompt, PromptGroup, Response, Verdict, prompt_text
 
 Pair = tuple[str, str]
 Rate = Callable[[Sequence[Pair]], Sequence[float | None]]
@@ -105,7 +110,13 @@ class OutsideJudge:
 
 
 def judge_of(
-    settings: Scorer, policy: Policy | None, *, device: str, seed: int, store: VerdictStore | None
+    settings: Scorer,
+    policy: Policy | None,
+    *,
+    device: str,
+    seed: int,
+    store: VerdictStore | None,
+    writer: Writer | None = None,
 ) -> AnswerJudge:
     """Return the judge that settings describe.
 
@@ -114,28 +125,31 @@ def judge_of(
         device: where a reward from outside runs.
         seed: fixes the draws of a rubric's judgements.
         store: keeps verdicts of a judge from outside.
+        writer: who writes by a rubric in the policy's place.
 
     Raises:
         InputError: no such template, reward or judge.
     """
+    # first those that need no policy
     match settings:
-        # first those that need no policy
         case RewardScorer():
             return PointJudge(load_reward(settings.reward, device=device))
         case JudgeScorer():
             return OutsideJudge(make_judge(settings.judge), store)
+        case RubricScorer():
+            author = writer or policy
+            assert author is not None
+            return PointJudge(rubric_of(settings, author, seed))
     assert policy is not None
     match settings:
-        case RubricScorer():
-            return PointJudge(rubric_of(settings, policy, seed))
         case LikelihoodScorer():
             return PointJudge(LikelihoodReward(policy, QUESTIONS.load(settings.template), settings.words))
         case VerdictsScorer():
             return VerdictJudge(PolicyJudge(policy, load_template(settings.template)))
 
 
-def rubric_of(settings: RubricScorer, policy: Policy, seed: int) -> RubricReward:
-    """Return a policy as a reward by a rubric.
+def rubric_of(settings: RubricScorer, writer: Writer, seed: int) -> RubricReward:
+    """Return a model as a reward by a rubric.
 
     Raises:
         InputError: no such template.
@@ -148,22 +162,54 @@ def rubric_of(settings: RubricScorer, policy: Policy, seed: int) -> RubricReward
         max_new_tokens=settings.max_new_tokens,
         seed=seed,
     )
-    return RubricReward(policy, RUBRICS.load(settings.template), sampling, settings.lowest, settings.highest)
+    return RubricReward(writer, RUBRICS.load(settings.template), sampling, settings.lowest, settings.highest)
 
 
-def check_templates(settings: Scorer) -> None:
-    """Refuse a template that there is not, or that lacks a slot, before anything is trained.
+def outside_writer(settings: Scorer, device: str) -> Writer | None:
+    """Return the model that writes by a rubric in the policy's place; None where there is none.
 
     Raises:
-        InputError: says what is wrong with it.
+        InputError: no such model, one whose training did not end, or no key for the endpoint.
     """
-    match settings:
-        case RubricScorer():
-            RUBRICS.load(settings.template)
-        case LikelihoodScorer():
-            QUESTIONS.load(settings.template)
-        case VerdictsScorer():
-            load_template(settings.template)
+    if not isinstance(settings, RubricScorer) or settings.judges_itself:
+        return None
+    if settings.endpoint is not None:
+        return EndpointWriter(settings.endpoint)
+    name = str(settings.model)
+    check_finished(Path(name).expanduser(), "a judge")
+    return load_policy(name, device=device)
+
+
+class EndpointWriter:
+    """A model behind an OpenAI-compatible address that writes judgements.
+
+    A text whose call fails after all attempts has no answer: its rubric has a draw less.
+    """
+
+    def __init__(self, settings: Endpoint) -> None:
+        self.settings = settings
+
+    def has_room(self, prompt: Prompt, tokens: int, *, source: str = "") -> bool:
+        """Return True: what is too long for it, the endpoint says itself."""
+        return True
+
+    def draw(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[list[Response]]:
+        """Return the answers to each prompt, several calls at once.
+
+        Raises:
+            InputError: the endpoint refuses the key, or does not know the address or the model.
+            RunError: it cannot be reached.
+        """
+        limits = {"temperature": sampling.temperature, "max_tokens": sampling.max_new_tokens}
+        client = EndpointJudge(self.settings.replace(**limits))
+        rows: list[list[Response]] = [[] for _ in prompts]
+
+        def keep(place: int, text: str, seconds: float, tokens: int) -> None:
+            rows[place // sampling.n].append(Response(text))
+
+        # an endpoint knows no seed for the draws of one text, so each is a call of its own
+        client.write_many([prompt_text(prompt) for prompt in prompts for _ in range(sampling.n)], keep)
+        return rows
 
 
 def pairs_of(groups: Sequence[PromptGroup]) -> list[Pair]:

@@ -10,7 +10,8 @@ from penchant.config import Config
 from penchant.config.limits import Draws, Rows, Text, Tokens
 from penchant.data.in_memory import DataPath
 from penchant.data.options import BadRows
-from penchant.judges.settings import JudgeSpec
+from penchant.judges.settings import Endpoint, JudgeSpec
+from penchant.models.in_memory import ModelName
 from penchant.session.objects import CodeName
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -76,7 +77,10 @@ NewPrompts = Annotated[SelfInstruct | PromptFile, Field(discriminator="name")]
 
 
 class RubricScorer(Config):
-    """The policy itself, prompted with a rubric: it writes, and the score is read from its words."""
+    """The policy itself, prompted with a rubric: it writes, and the score is read from its words.
+
+    Another model in its place (`model`, `endpoint`) is a control.
+    """
 
     name: Literal["rubric"] = "rubric"
     template: Text = "additive"
@@ -95,12 +99,24 @@ class RubricScorer(Config):
     """The lowest score of the rubric."""
     highest: float = 5
     """The highest score of the rubric."""
+    model: ModelName | None = None
+    """Another model that judges, by a built-in name, folder or hub id; the policy itself if not given."""
+    endpoint: Endpoint | None = None
+    """Another model that judges, behind an OpenAI-compatible address: `{model: NAME, base_url: ADDRESS}`. Temperature
+    and length are those above."""
 
     @model_validator(mode="after")
     def _ends_ascend(self) -> Self:
         if self.lowest >= self.highest:
             raise ValueError(f"`lowest` must be below `highest`, got {self.lowest:g} and {self.highest:g}")
+        if self.model is not None and self.endpoint is not None:
+            raise ValueError("both `model` and `endpoint` are given: leave one of them out")
         return self
+
+    @property
+    def judges_itself(self) -> bool:
+        """Return whether the policy is its own judge."""
+        return self.model is None and self.endpoint is None
 
 
 class LikelihoodScorer(Config):
