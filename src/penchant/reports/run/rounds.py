@@ -158,7 +158,7 @@ def round_table(run: Run) -> Table | None:
     # what no round measured would be dashes from top to bottom
     measures = [measure for measure in _MEASURES if any(_read(row, measure.paths) for row in rows)]
     seconds = _seconds(run)
-    counts = [entry for entry in _COUNTS if any(finite(_at(row, entry[1])) is not None for row in rows)]
+    counts = [entry for entry in _COUNTS if any(finite(_lookup(row, entry[1])) is not None for row in rows)]
     heads = ("Round", "Samples", "Pairs", *(measure.title for measure in measures), *(head for head, _, _ in counts))
     # runs of earlier versions have rounds without their seconds
     heads += ("Time", "of it neither sampling nor learning") if seconds else ()
@@ -199,10 +199,10 @@ def _points(run: Run, measure: _Measure) -> Iterator[tuple[int, Estimate]]:
 
 def _read(row: Mapping[str, object], paths: Sequence[Path]) -> Estimate | None:
     """Return the estimate at the first path that leads to one."""
-    return next((estimate for path in paths if (estimate := read_estimate(_at(row, path)))), None)
+    return next((estimate for path in paths if (estimate := read_estimate(_lookup(row, path)))), None)
 
 
-def _at(row: Mapping[str, object], path: Path) -> object:
+def _lookup(row: Mapping[str, object], path: Path) -> object:
     node: object = row
     for key in path:
         node = node.get(key) if isinstance(node, Mapping) else None
@@ -210,12 +210,12 @@ def _at(row: Mapping[str, object], path: Path) -> object:
 
 
 def _count(row: Mapping[str, object], path: Path) -> str:
-    number = finite(_at(row, path))
+    number = finite(_lookup(row, path))
     return DASH if number is None else f"{number:,.0f}"
 
 
 def _share(row: Mapping[str, object], path: Path) -> str:
-    share = finite(_at(row, path))
+    share = finite(_lookup(row, path))
     return DASH if share is None else percent(share)
 
 

@@ -204,8 +204,8 @@ class EndpointWriter:
         client = EndpointJudge(self.settings.replace(**limits))
         rows: list[list[Response]] = [[] for _ in prompts]
 
-        def keep(place: int, text: str, seconds: float, tokens: int) -> None:
-            rows[place // sampling.n].append(Response(text))
+        def keep(index: int, text: str, seconds: float, tokens: int) -> None:
+            rows[index // sampling.n].append(Response(text))
 
         # an endpoint knows no seed for the draws of one text, so each is a call of its own
         client.write_many([prompt_text(prompt) for prompt in prompts for _ in range(sampling.n)], keep)
