@@ -11,28 +11,30 @@ from penchant.data.rendering.rendered import Branch
 from penchant.engine import media_tree
 from penchant.engine.media_tree import MediaRow, MediaScorer, _own_logps
 from penchant.errors import InputError
-from tiny_vision import family
+from tiny_vision import FAMILIES, family
 
 RESPONSES = ((5, 6, 7, 8), (9, 10, 11), (9, 10, 12, 13, 14))
-FAMILIES = ("llava", "gemma3", "qwen2_vl")
+BLOCKS = {"gemma3": "media", "paligemma": "prompt"}
 
 
-def row_of(name: str, responses: tuple[tuple[int, ...], ...] = RESPONSES) -> tuple[MediaScorer, MediaRow]:
-    model, prompt, features, kinds = family(name)
+def row_of(
+    name: str, responses: tuple[tuple[int, ...], ...] = RESPONSES, pictures: int = 1
+) -> tuple[MediaScorer, MediaRow]:
+    model, prompt, features, kinds = family(name, pictures)
     branches = tuple(Branch(ids, ((0, len(ids)),)) for ids in responses)
     return MediaScorer(model), MediaRow(prompt, branches, features, kinds)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("count", [1, 3])
-def test_scores_are_the_models_own(name: str, count: int, caplog: pytest.LogCaptureFixture) -> None:
-    scorer, row = row_of(name, RESPONSES[:count])
+@pytest.mark.parametrize(("count", "pictures"), [(3, 1), (1, 2), (6, 3)])
+def test_scores_are_the_models_own(name: str, count: int, pictures: int, caplog: pytest.LogCaptureFixture) -> None:
+    scorer, row = row_of(name, (RESPONSES * 2)[:count], pictures)
     with caplog.at_level(logging.WARNING), torch.no_grad():
         scores = scorer(row)
         expected = torch.stack([logps.sum() for logps in _own_logps(scorer.model, row)])
     assert (scores - expected).abs().max() < 1e-3
     assert not scorer.plain_reasons
-    assert scorer.with_blocks == ({row.kinds} if name == "gemma3" else set())
+    assert scorer.blocks == {row.kinds: BLOCKS.get(name, "none")}
     assert not caplog.text
 
 
@@ -54,7 +56,7 @@ def test_the_probe_finds_what_a_tree_gets_wrong(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # as if we knew nothing of blocks that see both ways, and of positions in three dimensions
-    monkeypatch.setattr(media_tree, "_block_numbers", lambda row: torch.full((len(row.prompt_ids),), -1))
+    monkeypatch.setattr(media_tree, "_block_numbers", lambda row, _: torch.full((len(row.prompt_ids),), -1))
     monkeypatch.setattr(media_tree, "_prompt_positions", lambda _, row: torch.arange(len(row.prompt_ids))[None])
     scorer, row = row_of(name)
     with caplog.at_level(logging.WARNING), torch.no_grad():

@@ -12,6 +12,7 @@ import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -28,6 +29,8 @@ log = logging.getLogger("penchant.engine")
 PROBE_LENGTHS = (6, 9, 6)  # tokens of the responses that a probe has; two of one length, as a group may have
 MASKED = "eager", "sdpa"
 """Attention that takes an additive mask of our own."""
+Blocks = Literal["none", "media", "prompt"]
+"""Which tokens of a prompt see each other in both directions: none, those of one picture, or all of them."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,14 @@ class MediaScorer(nn.Module):
     Attributes:
         model: of `transformers`, with a head for text.
         plain_reasons: by the kinds of media, why responses are forwarded one by one; no entry where they go as trees.
-        with_blocks: the kinds of media whose tokens see each other in both directions, as far as they are of one block.
+        blocks: by the kinds of media, which tokens of a prompt see each other in both directions.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
         self.plain_reasons: dict[tuple[str, ...], str] = {}
-        self.with_blocks: set[tuple[str, ...]] = set()
+        self.blocks: dict[tuple[str, ...], Blocks] = {}
         self._probed: set[tuple[str, ...]] = set()
 
     def forward(self, row: MediaRow) -> Float[Tensor, " responses"]:
@@ -87,7 +90,7 @@ class MediaScorer(nn.Module):
             self._probe(row)
         if row.kinds in self.plain_reasons or _exceeds_window(self.model, row):
             return _plain_logps(self.model, row)
-        return _tree_logps(self.model, row, blocks=row.kinds in self.with_blocks)
+        return _tree_logps(self.model, row, self.blocks[row.kinds])
 
     def _probe(self, row: MediaRow) -> None:
         """Find out whether trees give the model's own numbers for a prompt with such media.
@@ -123,13 +126,13 @@ class MediaScorer(nn.Module):
             return "its attention slides over a window that is shorter than a prompt with a picture"
         worst = float("inf")
         # most models are causal throughout, so that way is tried first
-        for blocks in (False, True):
+        for blocks in get_args(Blocks):
             try:
-                logps = torch.cat(_tree_logps(self.model, probe, blocks=blocks))
+                logps = torch.cat(_tree_logps(self.model, probe, blocks))
             except Exception as error:  # whatever a model raises that does not know such masks
                 return f"it takes no trees ({short_text(error)})"
             if logps_close(logps, expected, self.model):
-                self.with_blocks |= {probe.kinds} if blocks else set()
+                self.blocks[probe.kinds] = blocks
                 return ""
             worst = min(worst, float((logps - expected).abs().max()))
         return f"trees with a picture differ from single rows by {worst:.3g} nats per token"
@@ -197,12 +200,8 @@ def _exceeds_window(model: nn.Module, row: MediaRow) -> bool:
     return window is not None and length > window
 
 
-def _tree_logps(model: nn.Module, row: MediaRow, *, blocks: bool) -> list[Tensor]:
-    """Forward the prompt with its media once, and all responses behind it.
-
-    Args:
-        blocks: tokens of one picture see each other in both directions.
-    """
+def _tree_logps(model: nn.Module, row: MediaRow, blocks: Blocks) -> list[Tensor]:
+    """Forward the prompt with its media once, and all responses behind it."""
     prompt = len(row.prompt_ids)
     own_positions = _prompt_positions(model, row)
     # with three dimensions a picture takes fewer positions than it has tokens
@@ -219,8 +218,8 @@ def _tree_logps(model: nn.Module, row: MediaRow, *, blocks: bool) -> list[Tensor
     arguments = _arguments(model, row, ids)
     behind = torch.tensor(offsets, device=device).expand(*own_positions.shape[:-1], -1)
     arguments["position_ids"] = torch.cat([own_positions, behind], dim=-1)
-    block_numbers = _block_numbers(row) if blocks else None
-    arguments["attention_mask"] = _tree_mask(torch.tensor(owners), _dtype(model), block_numbers).to(device)
+    mask = _tree_mask(torch.tensor(owners), _block_numbers(row, blocks), _dtype(model))
+    arguments["attention_mask"] = mask.to(device)
     states = _states(model, arguments)
     targets = torch.tensor(ids[prompt:], device=device)
     logps = token_logps(states[torch.tensor(predictors, device=device)], output_head(model), targets)
@@ -240,8 +239,10 @@ def _prompt_positions(model: nn.Module, row: MediaRow) -> Tensor:
     return positions
 
 
-def _block_numbers(row: MediaRow) -> Tensor:
-    """Return the number of the block of media that each token of a prompt is of, (prompt,); -1 for text."""
+def _block_numbers(row: MediaRow, blocks: Blocks) -> Tensor:
+    """Return the number of the block that each token of a prompt is of, (prompt,); -1 for those of none."""
+    if blocks != "media":
+        return torch.full((len(row.prompt_ids),), -1 if blocks == "none" else 0)
     kinds = next(iter(row.token_kinds.values()), torch.zeros(1, len(row.prompt_ids)))[0]
     is_media = kinds > 0
     # two pictures side by side have tokens of text between them in every template that has blocks
@@ -249,20 +250,18 @@ def _block_numbers(row: MediaRow) -> Tensor:
     return torch.where(is_media, starts.cumsum(0) - 1, -1)
 
 
-def _tree_mask(owners: Tensor, dtype: torch.dtype, blocks: Tensor | None = None) -> Float[Tensor, "1 1 length length"]:
+def _tree_mask(owners: Tensor, blocks: Tensor, dtype: torch.dtype) -> Float[Tensor, "1 1 length length"]:
     """Return what is added to the attention's scores: 0 where a token is seen, the lowest number elsewhere.
 
     Args:
         owners: (length,) the response of each token, -1 for the prompt.
-        blocks: (prompt,) the block of each of its tokens that see each other both ways, -1 for others; None for none.
+        blocks: (prompt,) the block of each of its tokens, whose tokens see each other both ways; -1 for those of none.
     """
     length = len(owners)
     is_prompt = (owners == -1)[None, :]
     is_own = owners[:, None] == owners[None, :]
     sees = (is_prompt | is_own) & torch.ones(length, length, dtype=torch.bool).tril()
-    if blocks is not None:
-        in_block = (blocks[:, None] == blocks[None, :]) & (blocks >= 0)[:, None]
-        sees[: len(blocks), : len(blocks)] |= in_block
+    sees[: len(blocks), : len(blocks)] |= (blocks[:, None] == blocks[None, :]) & (blocks >= 0)[:, None]
     # numbers and not truth values, which eager attention would add as 0 and 1
     mask = torch.zeros(length, length, dtype=dtype).masked_fill(~sees, torch.finfo(dtype).min)
     return mask[None, None]
