@@ -100,8 +100,8 @@ def _command(definition: StudyDefinition, config: type[Study]) -> Command:
         parser.add_argument("--report", metavar="FILE.html", help="the page to write (default: report.html in OUT)")
         if presets:
             # named in the text, which is broken into lines; as the form of a value a long list would not be
-            named = f"settings that are ready to run: {', '.join(presets)}"
-            parser.add_argument("--preset", choices=presets, metavar="NAME", help=named)
+            preset_help = f"settings that are ready to run: {', '.join(presets)}"
+            parser.add_argument("--preset", choices=presets, metavar="NAME", help=preset_help)
         parser.set_defaults(preset=None)  # for the studies that have none
 
     return Command(
