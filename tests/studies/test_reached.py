@@ -237,7 +237,7 @@ def written_answers(common: dict[str, Any], folder: Path, workers: Workers) -> S
         "test": 12,
         "draws": 3,
         "seeds": [0],
-        "methods": ["likely_half"],
+        "methods": ["likely_half", "spin", "iterative_dpo"],
         "learning": {"steps": 3, "batch_size": 8, "learning_rates": [1e-3]},
         "pretraining": {"student": shape, "supervisor": shape, "batch_size": 16},
         "out": common["out"],

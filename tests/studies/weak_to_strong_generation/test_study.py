@@ -26,6 +26,7 @@ from penchant.studies.weak_to_strong_generation.grid import generation_grid
 from penchant.studies.weak_to_strong_generation.page import PAGE
 from penchant.studies.weak_to_strong_generation.rounds import train_in_rounds
 from penchant.studies.weak_to_strong_generation.rows import read_rows_of, scorer_of
+from penchant.studies.weak_to_strong_generation.selection import LabelledRow
 from penchant.studies.weak_to_strong_generation.settings import GenerationConfig
 from penchant.studies.weak_to_strong_generation.stage_settings import GenerationStudentSettings, StudentLearning
 from penchant.studies.weak_to_strong_generation.study import PRESETS, STUDY
@@ -187,7 +188,10 @@ def test_iterative_dpo_does_not_see_the_truth(tmp_path: Path) -> None:
         seed=0,
     )
     with pytest.raises(InputError, match="the scorer `vader` reads no `answer`: it would score by the truth"):
-        train_in_rounds(settings, "nothing", [], tmp_path / "second", "vader", steps=2)
+        train_in_rounds(settings, "nothing", [], tmp_path / "second", Scorer("vader"), steps=2)
+    row = LabelledRow("1+1?", "2", Response("many"), 1.0, True, 0.0)
+    with pytest.raises(InputError, match="finds nothing to compare with in any of 1 answers"):
+        train_in_rounds(settings, "nothing", [row], tmp_path / "second", Scorer("number"), steps=2)
 
 
 def test_a_file_of_ones_own(tmp_path: Path, tiny_model: str, workers: Workers) -> None:

@@ -58,9 +58,13 @@ class Scorer:
             return True
         if not self._compares or not second.text.strip():
             return False
+        return self.holds_answer(second) and bool(self.scores([AnsweredPrompt("", second.text)], [first])[0] > 0)
+
+    def holds_answer(self, response: Response) -> bool:
+        """Return whether an answer has what the scorer compares with, such as a number."""
         try:
-            return bool(self.scores([AnsweredPrompt("", second.text)], [first])[0] > 0)
-        except InputError:  # nothing in the second that the verifier could compare with, such as a number
+            return bool(self.scores([AnsweredPrompt("", response.text)], [response])[0] > 0)
+        except InputError:  # a row of a file like this would be an error of the file
             return False
 
 

@@ -28,7 +28,7 @@ from penchant.typed_json import to_object
 END = "<|end|>"
 WARMUP = 50  # steps
 LEAST_RATE = 0.05  # of the peak, at the last step
-CHECKED, CHECK_EVERY = 500, 25  # problems and steps of a look at how much is right
+CHECKED, CHECK_EVERY = 500, 10  # problems and steps of a look at how much is right
 HEAD_WIDTH = 16  # of an attention head, at most
 LEAST_HEADS = 2  # one head has to look at both numbers at once
 

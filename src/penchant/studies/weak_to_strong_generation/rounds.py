@@ -12,6 +12,7 @@ from penchant.rewards import load_reward
 from penchant.rewards.columns import reads_columns
 from penchant.rounds.iterative import Iterative
 from penchant.rounds.spin import SPIN
+from penchant.studies.weak_to_strong_generation.answers import Scorer
 from penchant.studies.weak_to_strong_generation.names import ROUNDS
 from penchant.studies.weak_to_strong_generation.rows import run_values
 from penchant.studies.weak_to_strong_generation.selection import LabelledRow
@@ -53,7 +54,13 @@ def train_by_self_play(settings: GenerationStudentSettings, model: str, data: Pa
 
 
 def train_in_rounds(
-    settings: GenerationStudentSettings, model: str, rows: Sequence[LabelledRow], out: Path, scorer: str, *, steps: int
+    settings: GenerationStudentSettings,
+    model: str,
+    rows: Sequence[LabelledRow],
+    out: Path,
+    scorer: Scorer,
+    *,
+    steps: int,
 ) -> tuple[str, float]:
     """Train a model further by iterative DPO, towards samples that agree with the supervisor's answers.
 
@@ -61,16 +68,22 @@ def train_in_rounds(
         Where the trained model lies, and how many pairs it learned from.
 
     Raises:
-        InputError: a scorer that compares with no answer: it would be the truth, which no student sees.
+        InputError: a scorer that compares with no answer: it would be the truth, which no student sees. Or none of the
+            supervisor's answers has what it compares with.
     """
-    if not reads_columns(load_reward(scorer)):
+    if not reads_columns(load_reward(scorer.name)):
         raise InputError(
-            f"iterative_dpo scores samples by the supervisor's answers, and the scorer `{scorer}` reads no `answer`: "
-            "it would score by the truth. Leave the method out"
+            f"iterative_dpo scores samples by the supervisor's answers, and the scorer `{scorer.name}` reads no "
+            "`answer`: it would score by the truth. Leave the method out"
         )
     prompts = out.with_name("prompts.jsonl")
     # the supervisor's answer stands where the true one stands for the tests
-    write_groups((PromptGroup(row.prompt, columns={"answer": row.label.text}) for row in rows), prompts)
+    groups = [
+        PromptGroup(row.prompt, columns={"answer": row.label.text}) for row in rows if scorer.holds_answer(row.label)
+    ]
+    if not groups:
+        raise InputError(f"the scorer `{scorer.name}` finds nothing to compare with in any of {len(rows)} answers")
+    write_groups(groups, prompts)
     values = _stage_values(settings, steps)
     config = Iterative.model_validate(
         {
@@ -78,7 +91,7 @@ def train_in_rounds(
             "data": {"path": str(prompts), "held_out": 0, "template": settings.template or "plain"},
             "out": str(out),
             "rounds": ROUNDS,
-            "reward": scorer,
+            "reward": scorer.name,
             "samples_per_prompt": settings.draws,
             "max_new_tokens": settings.max_new_tokens,
             "seed": settings.seed,

@@ -37,7 +37,7 @@ class Pretraining(Config):
     student: SmallModel = SmallModel()
     """The strong model. It sees right answers behind one tag and a crowd's behind the other: it knows, and does not
     show it."""
-    supervisor: SmallModel = SmallModel(width=24, layers=1, steps=3000)
+    supervisor: SmallModel = SmallModel(width=48, layers=2)
     """The weak model. It sees right answers alone."""
     stop_at: Share = 0.5
     """Share of right answers at which the supervisor stops learning."""
