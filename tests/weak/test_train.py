@@ -398,3 +398,14 @@ def test_rows_of_weight_0_are_left_out_and_counted(
     weighted.write_text("".join(json.dumps(row | {"weight": 0}) + "\n" for row in rows))
     with pytest.raises(InputError, match="all 120 weights are 0"):
         pt.weak_train(str(weighted), student={"name": "tfidf"}, out=str(tmp_path / "none"))
+
+
+def test_a_class_that_no_row_has_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    labels = tmp_path / "labels.jsonl"
+    rows = [{"text": f"a {('dull', 'fine')[n % 2]} film {n}", "label": ("bad", "good")[n % 2]} for n in range(60)]
+    labels.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    student: dict[str, Any] = {"student": {"name": "tfidf"}, "templates": ()}
+    pt.weak_train(data=str(labels), classes=["bad", "good"], out=str(tmp_path / "all"), **student)
+    assert "no row to learn from" not in caplog.text
+    pt.weak_train(data=str(labels), classes=["bad", "odd", "good"], out=str(tmp_path / "run"), **student)
+    assert "no row to learn from has the class odd: the student cannot learn it" in caplog.text

@@ -149,7 +149,9 @@ def test_rows_of_the_test_among_them_are_refused(files: dict[str, str], encoder:
     with Path(files["unlabeled"]).open("a") as file:
         file.write(json.dumps({"text": "Film 201 was FINE!"}) + "\n")
     out = {"test": files["test"], "out": str(tmp_path / "run")}
-    with pytest.raises(InputError, match=r"1 of the 40 test rows .* are among the rows to train on"):
+    with pytest.raises(
+        InputError, match=r"1 of the 40 test rows .* are among the rows without labels \(.*\), or share"
+    ):
         pt.weak_train(files["data"], student=_student(encoder), unlabeled=files["unlabeled"], **out)
     assert not (tmp_path / "run").exists()
 

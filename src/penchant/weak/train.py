@@ -108,11 +108,11 @@ class TrainingRows:
                 columns=config.columns,
                 part="test",
             )
-            _refuse_overlap(rows, test, config.test)
+            _refuse_overlap(rows, test, config.test, "the rows to train on")
         # those without a weight have a label all the same: they are no rows without one
         unlabeled = read_unlabeled(config, rows)
         if unlabeled is not None and test is not None:
-            _refuse_overlap(unlabeled.rows, test, str(config.test))
+            _refuse_overlap(unlabeled.rows, test, str(config.test), f"the rows without labels ({config.unlabeled})")
         rows, without_weight = drop_without_weight(rows)
         learn, held_out = (rows.pick(indices) for indices in split_rows(rows, config.held_out, config.seed))
         # nobody can agree or disagree with a tie
@@ -130,6 +130,10 @@ class TrainingRows:
             assert stopping.targets is not None
             stop_by = stopping.inputs, stopping.targets
         check_weak_loss(config.loss, torch.as_tensor(labels_of_two_classes(trained)))
+        assert trained.targets is not None
+        unseen = [name for name, mass in zip(trained.names, trained.targets.sum(0).tolist(), strict=True) if not mass]
+        if unseen:
+            log.warning("no row to learn from has the class %s: the student cannot learn it", ", ".join(unseen))
         undecided = len(held_out.examples) - len(decided_rows.examples)
         return cls(learn, trained, stop_by, decided_rows, undecided, without_weight, test, unlabeled)
 
@@ -255,9 +259,9 @@ def _digest(*parts: LabelledRows) -> str:
     return digest.hexdigest()[:32]
 
 
-def _refuse_overlap(rows: LabelledRows, test: LabelledRows, source: str) -> None:
+def _refuse_overlap(rows: LabelledRows, test: LabelledRows, source: str, among: str) -> None:
     if overlap_rows := overlap(rows, test):
-        raise InputError(f"{describe_overlap(overlap_rows, test, source, 'test rows')} the rows to train on{TAKE_OUT}")
+        raise InputError(f"{describe_overlap(overlap_rows, test, source, 'test rows')} {among}{TAKE_OUT}")
 
 
 def _measured(

@@ -601,7 +601,7 @@ def test_labels_of_a_file_are_learned_from_no_rows() -> None:
     file = {"name": "labels", "path": "labels.jsonl"}
     study["config"] = study["config"] | {"weak": [file]}
     drawn = flow_svg(study)
-    for words in ("unused: the file has its", "with 70", "of these labels"):
+    for words in ("unused: the file", "with 70", "of these labels"):
         assert words in drawn, words
     assert "learns nothing" not in drawn
     assert "left out, since the file has its labels" in str(weak_context(study, {}))

@@ -150,3 +150,16 @@ def test_hostile_names_reach_no_terminal_and_no_page(tmp_path: Path, capsys: pyt
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<script>alert" not in page
     assert "\x1b" not in page
+
+
+def test_a_class_by_a_slip_of_one_source_is_named(tmp_path: Path) -> None:
+    votes = tmp_path / "votes.csv"
+    votes.write_text("a,b,c\n" + "x,x,y\ny,y,x\n" * 40 + "x,x,zebra\n")
+    numbers = sources(str(votes))
+    (warning,) = [warning for warning in numbers["warnings"] if warning["kind"] == "rare_class"]
+    assert warning["sources"] == ["c"]
+    assert "only c votes for the class zebra, in 1 of 243 votes" in warning["text"]
+    assert "rare_class" not in kinds(sources(str(votes), classes=["x", "y", "zebra"]))
+    # a rule of its own for a class that is rare is no slip of several sources
+    votes.write_text("a,b,c\n" + "x,x,y\ny,y,x\n" * 40 + "x,zebra,zebra\n")
+    assert "rare_class" not in kinds(sources(str(votes)))

@@ -197,7 +197,9 @@ def _draw_arrows(axes: Axes, study: WeakToStrongSummary, layout: Layout) -> None
         words = used(learned_from, supervisor_rows, "with the truth", "with the truth\nof {}")
         draw_down(layout.own_half, weak, words, GREEN)
     else:
-        draw_down(layout.own_half, weak, "", GREEN, fill("unused: the file has its labels", layout.arrow_length))
+        draw_down(
+            layout.own_half, weak, "", GREEN, fill("unused: the file has its labels", min(layout.arrow_length, 16))
+        )
     # from the side of the supervisor, since the arrow that teaches it comes from above
     top_of_weak = weak[1] + weak[3]
     _arrow(axes, (weak[0] + weak[2], top_of_weak - 3), (other_half[0] + 3, other_half[1]), "its labels", GREEN)

@@ -15,16 +15,21 @@ FEWEST_SOURCES = 3
 FEWEST_SHARED = 10  # rows on which two sources both vote, below which one says nothing of the other
 COPY = 0.9  # excess agreement from which two sources are called copies
 MOST_NAMED = 5
+RARE = 0.01  # share of all votes
 ONE_CLASS = 0.99  # share of the labels from which a model is said to have collapsed
 
 
-def identification_warnings(votes: Votes, excess: Probabilities) -> tuple[SourceWarning, ...]:
+def identification_warnings(
+    votes: Votes, excess: Probabilities, *, are_classes_named: bool = False
+) -> tuple[SourceWarning, ...]:
     """Return what the votes leave open, whatever model reads them.
 
     Args:
         excess: agreement beyond what the classes explain, shape (sources, sources); see `copies`.
+        are_classes_named: whether somebody said which classes there are, so that none of them is a slip.
     """
-    return (*_of_single_sources(votes), *_of_overlap(votes), *_of_copies(votes, excess))
+    rare = () if are_classes_named else _of_rare_classes(votes)
+    return (*_of_single_sources(votes), *rare, *_of_overlap(votes), *_of_copies(votes, excess))
 
 
 def _of_single_sources(votes: Votes) -> Iterator[SourceWarning]:
@@ -47,6 +52,23 @@ def _of_single_sources(votes: Votes) -> Iterator[SourceWarning]:
             f"{_listed(one_sided)} {_verb(one_sided, 'votes', 'vote')} for one class alone: how often "
             f"{_verb(one_sided, 'it is', 'they are')} right rests on the prior, and on rows where others vote too",
         )
+
+
+def _of_rare_classes(votes: Votes) -> Iterator[SourceWarning]:
+    """Yield for each class that one source alone votes for, and hardly ever: a slip of the pen makes such a class."""
+    by_class = votes.matrix.counts_by_source(len(votes.classes))
+    total = int(by_class.sum())
+    for number, name in enumerate(votes.classes):
+        voters = np.flatnonzero(by_class[:, number])
+        count = int(by_class[:, number].sum())
+        if len(voters) == 1 and len(votes.classes) > 2 and count < RARE * total:
+            source = votes.sources[voters[0]]
+            yield SourceWarning(
+                "rare_class",
+                (source,),
+                f"only {source} votes for the class {name}, in {count} of {total} votes: if that is a slip, mend it or "
+                "name the classes by `classes`; as a class it gets a share of the prior",
+            )
 
 
 def _of_overlap(votes: Votes) -> Iterator[SourceWarning]:

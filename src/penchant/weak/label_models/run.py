@@ -109,7 +109,7 @@ def label_votes(
         seed=config.seed,
     )
     # what no model can know comes before what single models did
-    warnings = [*identification_warnings(votes, excess)]
+    warnings = [*identification_warnings(votes, excess, are_classes_named=config.classes is not None)]
     for model, fit in zip(models, fits, strict=True):
         warnings += model_warnings(model.label, fit, majority, votes, patterns)
     warnings += failure_warnings(table.failures, table.first_errors)
