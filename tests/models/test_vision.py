@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from media_files import picture_bytes, sound_bytes
+from chat_templates import CHATML, renderer
+from media_files import picture_bytes, sound_bytes, write_pictures
+from penchant.cli.main import main
+from penchant.data.check import check_preferences
 from penchant.engine.media_tree import _own_logps
 from penchant.errors import InputError
 from penchant.image import Image
 from penchant.media import Audio
-from penchant.models.vision import VisionModel, load_vision_model
+from penchant.models.vision import VisionModel, load_vision_model, reads_pictures
 from penchant.types import Message, PromptGroup, Response
 from tiny_vision import DROPPING, save_llava
 
@@ -30,7 +34,7 @@ def test_scores_are_the_models_own_and_depend_on_the_picture(seeing: VisionModel
     other = ASKED.replace(prompt=(Message("user", (BLUE, "What is it?")),))
     scores = seeing.score([ASKED, other])
     with torch.no_grad():
-        own = [logps.sum() for logps in _own_logps(seeing.scorer.model, seeing.render(ASKED))]
+        own = [logps.sum() for logps in _own_logps(seeing.scorer.model, seeing.reader.read(ASKED))]
     np.testing.assert_allclose(scores[0], torch.stack(own), atol=1e-3)
     assert not seeing.scorer.plain_reasons
     assert (scores[0] - scores[1]).abs().min() > 1e-4
@@ -43,8 +47,8 @@ def test_what_the_model_reads_is_what_the_prompt_says(seeing: VisionModel) -> No
         (Message("system", "Be brief."), Message("user", (RED, " or ", BLUE, "?"))),
         ["One.", Response("Two", finished=False)],
     )
-    row = seeing.render(group)
-    tokenizer = seeing.processor.tokenizer
+    row = seeing.reader.read(group)
+    tokenizer = seeing.reader.tokenizer
     text = tokenizer.decode(row.prompt_ids)
     assert text.count("<image>") == 32  # 16 of each picture
     assert text.replace("<image>", "") == "system: Be brief.\nuser:  or ?\nassistant: "
@@ -53,7 +57,7 @@ def test_what_the_model_reads_is_what_the_prompt_says(seeing: VisionModel) -> No
 
 
 def test_text_alone_is_read_too(seeing: VisionModel) -> None:
-    row = seeing.render(PromptGroup("Name a river.", ["The Rhine."]))
+    row = seeing.reader.read(PromptGroup("Name a river.", ["The Rhine."]))
     assert not row.features
     assert seeing.score([PromptGroup("Name a river.", ["The Rhine."])])[0].shape == (1,)
 
@@ -69,7 +73,7 @@ def test_what_cannot_be_read_is_refused(seeing: VisionModel) -> None:
     }
     for expected, group in cases.items():
         with pytest.raises(InputError, match=expected):
-            seeing.render(group)
+            seeing.reader.read(group)
 
 
 def test_a_template_that_drops_the_question_is_refused(tmp_path: Path) -> None:
@@ -77,7 +81,7 @@ def test_a_template_that_drops_the_question_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"prefs\.jsonl:1: the chat template leaves out what the prompt says \('What is"
     ):
-        model.render(ASKED)
+        model.reader.read(ASKED)
 
 
 def test_a_model_without_a_tower_or_a_template_is_refused(tmp_path: Path) -> None:
@@ -85,3 +89,38 @@ def test_a_model_without_a_tower_or_a_template_is_refused(tmp_path: Path) -> Non
         load_vision_model("penchant-0.5m")
     with pytest.raises(InputError, match="has no chat template"):
         load_vision_model(str(save_llava(tmp_path, None)))
+
+
+def test_the_check_counts_the_tokens_of_pictures(tmp_path: Path, seeing: VisionModel) -> None:
+    write_pictures(tmp_path, red="red", blue="blue")
+    rows = [
+        {"prompt": "Which?", "images": ["red.png", "blue.png"], "chosen": "The first.", "rejected": "The second."},
+        {"prompt": "What is it?", "image": "red.png", "chosen": "It is red.", "rejected": "It is blue."},
+        {"prompt": "Hello?", "chosen": "Hello!", "rejected": "What?"},
+    ]
+    file = tmp_path / "prefs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = check_preferences(file, renderer=seeing.reader)
+    pictures = report.lengths["pictures of a prompt (tokens)"]
+    assert (pictures.count, pictures.mean, pictures.longest) == (2, 24, 32)
+    assert report.tokens is not None
+    assert not report.tokens.unrenderable
+    # a row that is too long is counted, as in training
+    assert len(check_preferences(file, renderer=seeing.reader, max_length=60).tokens.too_long) == 2
+    # a model without a tower: its rows are named, and the text is counted
+    report = check_preferences(file, renderer=renderer(CHATML))
+    assert len(report.tokens.unrenderable) == 2
+    assert "holds a picture (red.png), and text alone can be used here" in report.tokens.unrenderable[0]
+
+
+def test_the_command_reads_pictures_where_the_model_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = save_llava(tmp_path / "llava")
+    assert reads_pictures(str(model))
+    assert not reads_pictures("penchant-0.5m")
+    write_pictures(tmp_path, red="red")
+    file = tmp_path / "prefs.jsonl"
+    file.write_text(json.dumps({"prompt": "What?", "image": "red.png", "chosen": "Red.", "rejected": "Blue."}) + "\n")
+    assert main(["data", "check", str(file), f"model={model}"]) == 2  # training reads text alone so far
+    printed = capsys.readouterr().out
+    assert "pictures of a prompt (tokens)" in printed
+    assert "images" in printed

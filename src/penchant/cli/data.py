@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -21,6 +22,10 @@ from penchant.data.options import BadRows, Overflow, RenderOptions, Thoughts, Ti
 from penchant.data.rendering.template_source import TemplateName
 from penchant.errors import InputError, RunError
 from penchant.files import atomic_write
+
+if TYPE_CHECKING:
+    from penchant.data.rendering.renderer import Renderer
+    from penchant.models.vision import VisionReader
 
 # 2 as for bad input to any command: training would end with it too
 PROBLEMS_FOUND, WOULD_REFUSE = 1, 2
@@ -115,12 +120,22 @@ def _check(arguments: Arguments) -> int:
     from penchant.data.check import check_preferences
 
     # without a model lengths are counted in characters, and torch stays away
-    renderer = None
+    renderer: Renderer | VisionReader | None = None
     if config.model is not None:
         from penchant.models.bounded import load_bounded_renderer
+        from penchant.models.settings import ModelConfig
+        from penchant.models.vision import load_vision_reader, reads_pictures
 
-        rendering = RenderOptions(config.template, config.template_args, config.thoughts, config.max_length)
-        renderer = load_bounded_renderer(config.model, rendering=rendering, trust_remote_code=config.trust_remote_code)
+        if reads_pictures(config.model, trust_remote_code=config.trust_remote_code):
+            # its template stands in its processor, and so do the ways in which it can be told something
+            settings = ModelConfig(name=config.model, trust_remote_code=config.trust_remote_code)
+            reader = load_vision_reader(settings)
+            renderer = replace(reader, max_length=min(filter(None, (config.max_length, reader.context)), default=None))
+        else:
+            rendering = RenderOptions(config.template, config.template_args, config.thoughts, config.max_length)
+            renderer = load_bounded_renderer(
+                config.model, rendering=rendering, trust_remote_code=config.trust_remote_code
+            )
     report = check_preferences(
         config.path,
         renderer=renderer,

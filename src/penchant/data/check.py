@@ -22,16 +22,18 @@ from penchant.data.options import BadRows, Columns, ReadOptions, Score, Ties
 from penchant.data.rendering.templates import boundary_warnings, template_warnings
 from penchant.errors import InputError
 from penchant.row_names import with_row_names
+from penchant.text_alone import has_media
 from penchant.types import PromptGroup, prompt_text
 
 if TYPE_CHECKING:
     from penchant.data.rendering.renderer import Renderer  # the report without tokens needs no numpy
+    from penchant.models.vision import VisionReader
 
 
 def check_preferences(
     source: Source,
     *,
-    renderer: Renderer | None = None,
+    renderer: Renderer | VisionReader | None = None,
     max_length: int | None = None,
     layout: str | None = None,
     split: str = "train",
@@ -51,7 +53,8 @@ def check_preferences(
 
     Args:
         source: as for `load_preferences`: a path, a hub id, or rows themselves.
-        renderer: measures lengths in tokens and finds unstable boundaries; without it lengths are characters.
+        renderer: measures lengths in tokens and finds unstable boundaries; without it lengths are characters. Of a
+            model that reads pictures it counts theirs, too.
         max_length: tokens of prompt and response; longer ones are counted. The renderer's own limit if not
             given.
         layout, split, columns, system, ties, bad_rows, score, margin: as for `load_preferences`.
@@ -215,12 +218,16 @@ def _token_refusals(report: CheckReport, tokens: TokenCounts, overflow: str) -> 
         yield f"{source}: every row says nothing: the two responses of each pair are the same tokens"
 
 
-def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length: int | None) -> TokenCounts:
+def _count_tokens(
+    groups: Sequence[PromptGroup], renderer: Renderer | VisionReader, max_length: int | None
+) -> TokenCounts:
     limit = renderer.max_length if max_length is None else max_length
     renderer = dataclasses.replace(renderer, max_length=None)  # lengths before any cut
     lengths: list[tuple[int, ...]] = []
     unstable, unrenderable, too_long, equal = [], [], [], []
     moved_groups = stripped = 0
+    media_counts: list[int] = []
+    count_tokens = getattr(renderer, "media_tokens", None)
     for group in groups:
         try:
             rendered = renderer.render(group) if group.responses else None
@@ -232,12 +239,16 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length:
         if rendered is None:
             continue
         unstable += [group.source for is_unstable in rendered.unstable if is_unstable]
+        # a renderer of text alone has refused such a group by now
+        if count_tokens is not None and has_media(group):
+            media_counts.append(count_tokens(rendered))
         moved_groups += rendered.moved_boundary
         stripped += rendered.stripped_thoughts
         too_long += [group.source for length in rendered.lengths if limit and length > limit]
         branches = rendered.branches
         equal += [group.source for pair in group.comparisons if branches[pair.winner] == branches[pair.loser]]
-    warnings = template_warnings(renderer.chat_template, groups) if renderer.chat_template else []
+    texts = [group for group in groups if not has_media(group)] if renderer.chat_template else []
+    warnings = template_warnings(renderer.chat_template, texts) if renderer.chat_template else []
     return TokenCounts(
         lengths=tuple(lengths),
         unstable=tuple(unstable),
@@ -247,6 +258,7 @@ def _count_tokens(groups: Sequence[PromptGroup], renderer: Renderer, max_length:
         too_long=tuple(too_long),
         equal=tuple(equal),
         warnings=(*boundary_warnings(moved_groups, stripped), *warnings),
+        media=tuple(media_counts),
     )
 
 
@@ -272,6 +284,7 @@ def _length_summaries(groups: Sequence[PromptGroup], tokens: TokenCounts | None)
     }
     if tokens is not None:
         measured["prompt + response (tokens)"] = [length for row in tokens.lengths for length in row]
+        measured["pictures of a prompt (tokens)"] = list(tokens.media)
     return {name: _summary(lengths) for name, lengths in measured.items() if lengths}
 
 

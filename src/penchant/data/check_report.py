@@ -39,6 +39,7 @@ class TokenCounts:
         too_long: where (source) prompt and response are longer than that, once per response.
         equal: where (source) the two responses of a comparison are the same tokens.
         warnings: what the chat template does that a reader should know.
+        media: tokens of the pictures of each prompt that has some.
     """
 
     lengths: tuple[tuple[int, ...], ...]
@@ -49,6 +50,7 @@ class TokenCounts:
     is_context: bool = False
     equal: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    media: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from penchant.data.rendering.rendered import Branch
+from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.data.sources.values import cut
-from penchant.engine.attention import evaluating, unwrap
+from penchant.engine.attention import evaluating
 from penchant.engine.lengths import context_length
 from penchant.engine.media_tree import MediaRow, MediaScorer
 from penchant.engine.probe import short_text
@@ -29,25 +29,48 @@ from penchant.models.settings import ModelConfig
 from penchant.models.weights import complete
 from penchant.types import Message, PromptGroup, Response, prompt_turns
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 SEQUENCE_OUTPUTS = ("token_type_ids", "mm_token_type_ids")
 """What processors give per token, beside the ids; a response behind the prompt continues it."""
 
 
 @dataclass(frozen=True)
-class VisionModel:
-    """A model of texts and pictures with the processor that prepares both.
+class VisionReader:
+    """A processor that prepares texts and pictures for a model.
 
     Attributes:
-        scorer: the network. processor: of `transformers`. name: for messages.
-        max_length: tokens of prompt, pictures and response together, at most; None where the model states none.
+        processor: of `transformers`. name: of the model, for messages.
+        context: tokens that the model reads; None where it states none.
+        max_length: tokens of prompt, pictures and response together, at most; None for no limit.
+        media_token: the token that stands for a piece of a picture; None where the model names none.
     """
 
-    scorer: MediaScorer
     processor: Any
     name: str
+    context: int | None
     max_length: int | None
+    media_token: int | None = None
+    # the warnings about templates of text alone say nothing of these
+    chat_template: ClassVar[None] = None
 
-    def render(self, group: PromptGroup) -> MediaRow:
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Return what makes tokens of texts."""
+        tokenizer: PreTrainedTokenizerBase = self.processor.tokenizer
+        return tokenizer
+
+    def render(self, group: PromptGroup) -> Rendered:
+        """Return the tokens of a group, those of its pictures among them; see `read`."""
+        row = self.read(group)
+        return Rendered(row.prompt_ids, row.branches)
+
+    def media_tokens(self, rendered: Rendered) -> int:
+        """Count the tokens of a prompt that stand for its pictures."""
+        return 0 if self.media_token is None else rendered.prompt_ids.count(self.media_token)
+
+    def read(self, group: PromptGroup) -> MediaRow:
         """Return a group as the model reads it.
 
         A response is tokenized by itself, behind the prompt's tokens, as it is when the model writes it. Nothing is
@@ -78,15 +101,6 @@ class VisionModel:
         token_kinds = {name: outputs.pop(name) for name in SEQUENCE_OUTPUTS if name in outputs}
         return MediaRow(tuple(ids), branches, outputs, token_kinds)
 
-    def score(self, groups: Sequence[PromptGroup]) -> list[Float[Tensor, " responses"]]:
-        """Return the summed log-probability of every response, in nats, a tensor per group.
-
-        Raises:
-            InputError: as `render`, and what a probe of the model raises.
-        """
-        with torch.no_grad(), evaluating(self.scorer.model):
-            return [self.scorer(self.render(group)).float().cpu() for group in groups]
-
     def _write(self, messages: Sequence[dict[str, object]], where: str, *, asks: bool) -> str:
         try:
             text: str = self.processor.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=asks)
@@ -111,7 +125,7 @@ class VisionModel:
 
     def _branch(self, messages: Sequence[dict[str, object]], prompt: str, response: Response, where: str) -> Branch:
         """Return the tokens of a response, up to the end token where it ended by itself."""
-        tokenizer = self.processor.tokenizer
+        tokenizer: Any = self.processor.tokenizer
         text = response.only_text
         answer: dict[str, object] = {"role": "assistant", "content": [{"type": "text", "text": text}]}
         whole = self._write([*messages, answer], where, asks=False)
@@ -130,6 +144,27 @@ class VisionModel:
         if not ids:
             raise InputError(f"{where} is empty: there is nothing to score")
         return Branch(ids, ((0, len(ids)),))
+
+
+@dataclass(frozen=True)
+class VisionModel:
+    """A model of texts and pictures.
+
+    Attributes:
+        scorer: the network. reader: prepares texts and pictures for it.
+    """
+
+    scorer: MediaScorer
+    reader: VisionReader
+
+    def score(self, groups: Sequence[PromptGroup]) -> list[Float[Tensor, " responses"]]:
+        """Return the summed log-probability of every response, in nats, a tensor per group.
+
+        Raises:
+            InputError: as `VisionReader.read`, and what a probe of the model raises.
+        """
+        with torch.no_grad(), evaluating(self.scorer.model):
+            return [self.scorer(self.reader.read(group)).float().cpu() for group in groups]
 
 
 def _template_turn(turn: Message, where: str) -> dict[str, object]:
@@ -170,8 +205,8 @@ def load_vision_model(settings: ModelConfig | str) -> VisionModel:
 
     settings = ModelConfig(name=settings) if isinstance(settings, str) else settings
     device = choose_device(settings.device)
+    reader = load_vision_reader(settings)
     folder = locate(settings.name)
-    processor = _load_processor(folder, settings)
     options: dict[str, object] = {
         "dtype": weights_type(settings, device),
         "use_safetensors": True,
@@ -181,9 +216,38 @@ def load_vision_model(settings: ModelConfig | str) -> VisionModel:
         model = complete(AutoModelForImageTextToText, folder, options)
     except Exception as error:
         raise cannot_load("", settings, error) from error
+    return VisionModel(MediaScorer(model.eval().to(device)), reader)
+
+
+def load_vision_reader(settings: ModelConfig) -> VisionReader:
+    """Load the processor of a model of pictures and text, without its weights.
+
+    Raises:
+        InputError: no such model, one that reads text alone, or one without processor or chat template.
+    """
+    from transformers import AutoConfig
+
+    folder = locate(settings.name)
+    processor = _load_processor(folder, settings)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
+    except Exception as error:
+        raise cannot_load("", settings, error) from error
     # of the part that reads text: a tower states lengths of its own
-    limit = context_length(unwrap(model).config.get_text_config())
-    return VisionModel(MediaScorer(model.eval().to(device)), processor, settings.name, limit)
+    limit = context_length(config.get_text_config())
+    return VisionReader(processor, settings.name, limit, limit, getattr(config, "image_token_id", None))
+
+
+def reads_pictures(name: str, *, trust_remote_code: bool = False) -> bool:
+    """Return whether a model reads pictures beside text, by its configuration; False for what cannot be read."""
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    try:
+        config = AutoConfig.from_pretrained(locate(name), trust_remote_code=trust_remote_code)
+    except Exception:  # whoever loads it says what is wrong
+        return False
+    return config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
 def _load_processor(folder: str, settings: ModelConfig) -> Any:
