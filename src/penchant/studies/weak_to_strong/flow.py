@@ -183,9 +183,9 @@ def _draw_arrows(axes: Axes, study: WeakToStrongSummary, layout: Layout) -> None
     supervisor_rows, half = _halves(study)
     weak, other_half = layout.weak, layout.other_half
 
-    def draw_down(rows: Box, model: Box, text: str, color: str, nothing: str = "learns nothing") -> None:
+    def draw_down(rows: Box, model: Box, text: str, color: str, without_text: str = "learns nothing") -> None:
         middle = rows[0] + rows[2] / 2
-        _arrow(axes, (middle, rows[1]), (middle, model[1] + model[3]), text, color, nothing=nothing)
+        _arrow(axes, (middle, rows[1]), (middle, model[1] + model[3]), text, color, without_text=without_text)
 
     def used(counts: Sequence[int], total: float, words: str, of_some: str) -> str:
         return _used(counts, total, fill(words, layout.arrow_length), of_some)
@@ -268,9 +268,9 @@ def _arrow(
     *,
     bend: float = 0.0,
     layout: Layout | None = None,
-    nothing: str = "learns nothing",
+    without_text: str = "learns nothing",
 ) -> None:
-    """Draw an arrow with words beside its middle; without words there is none, and `nothing` stands there.
+    """Draw an arrow with words beside its middle; without words there is none, and `without_text` stands there.
 
     Args:
         layout: of the arrow whose words have a place of their own there.
@@ -280,7 +280,7 @@ def _arrow(
         (x, y), angle = layout.truth_note, 90.0 if layout.is_upright else 0.0
     # upright words are centred on their place, others begin at it
     side = "center" if angle else "left"
-    words = text or nothing
+    words = text or without_text
     axes.text(x, y, words, ha=side, va="center", rotation=angle, color=color, fontsize=SMALL_FONT_SIZE)
     if text:
         line = {"arrowstyle": "-|>", "color": color, "linewidth": 1.2, "connectionstyle": f"arc3,rad={bend}"}

@@ -33,9 +33,9 @@ def measure_sources(
     # by rows, not by pairs of votes: ten sources on one row are one row of overlap
     by_row = matrix.counts_by_row(len(votes.classes))
     on_row = by_row.sum(-1)[matrix.vote_rows]
-    same = by_row[matrix.vote_rows, matrix.vote_classes]
+    for_same_class = by_row[matrix.vote_rows, matrix.vote_classes]
     overlap = np.bincount(matrix.vote_sources[on_row > 1], minlength=sources)
-    conflict = np.bincount(matrix.vote_sources[on_row > same], minlength=sources)
+    conflict = np.bincount(matrix.vote_sources[on_row > for_same_class], minlength=sources)
     return tuple(
         SourceResult(
             name=name,

@@ -98,18 +98,20 @@ class VoteMatrix:
         kind_of_row = np.zeros(rows, dtype=np.intp)
         # rows with as many votes are rows of one small table: a full one of all rows is what this spares
         for length in np.unique(lengths).tolist():
-            alike = np.flatnonzero(lengths == length)
-            votes = starts[alike][:, None] + np.arange(length)
+            of_length = np.flatnonzero(lengths == length)
+            votes = starts[of_length][:, None] + np.arange(length)
             pairs = np.concatenate([self.vote_sources[votes], self.vote_classes[votes]], axis=1)
             # a row without a vote has nothing to sort by
-            distinct, which = _distinct(pairs) if length else (pairs[:1], np.zeros(len(alike), dtype=np.intp))
-            kind_of_row[alike] = sum(map(len, kinds)) + which
+            distinct, kind_numbers = (
+                _distinct(pairs) if length else (pairs[:1], np.zeros(len(of_length), dtype=np.intp))
+            )
+            kind_of_row[of_length] = sum(map(len, kinds)) + kind_numbers
             full = np.full((len(distinct), sources), ABSTAINS, dtype=np.int64)
             np.put_along_axis(full, distinct[:, :length].astype(np.intp), distinct[:, length:].astype(np.int64), axis=1)
             kinds.append(full)
         # in the order of a full table's: sums over patterns stay the same to the last bit
-        patterns, place = _distinct(np.concatenate(kinds))
-        return patterns.astype(np.int64), place[kind_of_row]
+        patterns, pattern_of_kind = _distinct(np.concatenate(kinds))
+        return patterns.astype(np.int64), pattern_of_kind[kind_of_row]
 
     def _column(self, source: int) -> Answers:
         column = np.full(self.shape[0], ABSTAINS, dtype=np.int64)
@@ -120,15 +122,15 @@ class VoteMatrix:
 
 def _distinct(table: Numbers) -> tuple[Numbers, NDArray[np.intp]]:
     """Return the different rows of a table in ascending order, and which of them each row is."""
-    distinct, which = np.unique(table, axis=0, return_inverse=True)
-    return distinct, which.reshape(-1)
+    distinct, numbers = np.unique(table, axis=0, return_inverse=True)
+    return distinct, numbers.reshape(-1)
 
 
 def _count_pairs(first: Numbers, second: Numbers, shape: tuple[int, int]) -> Answers:
     """Return how often each pair of numbers comes, shape `shape`."""
     # in 64 bits: small numbers would overflow
-    places = first.astype(np.int64) * shape[1] + second
-    return np.bincount(places, minlength=shape[0] * shape[1]).reshape(shape).astype(np.int64)
+    codes = first.astype(np.int64) * shape[1] + second
+    return np.bincount(codes, minlength=shape[0] * shape[1]).reshape(shape).astype(np.int64)
 
 
 def _smallest(numbers: Numbers) -> Numbers:
