@@ -103,6 +103,7 @@ TABLE: dict[str, tuple[Changes, Changes]] = {
     "LikelihoodScorer.template": (LIKELIHOOD, within(LIKELIHOOD, "judge", template="rubric.j2")),
     "LikelihoodScorer.words": (LIKELIHOOD, within(LIKELIHOOD, "judge", words=["a", "b"])),
     "VerdictsScorer.template": (VERDICTS, within(VERDICTS, "judge", template="turned.j2")),
+    "VerdictsScorer.points": (VERDICTS, within(VERDICTS, "judge", points="probability")),
     "RewardScorer.reward": (REWARD, within(REWARD, "judge", reward="rewards.py:turned")),
     "JudgeScorer.judge": (LONGEST, within(LONGEST, "judge", judge={"name": "random"})),
     "MetaRewarding.template": (META, within(META, "meta", template="turned.j2")),

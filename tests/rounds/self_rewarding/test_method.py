@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 import penchant as pt
 from fake_endpoint import FakeEndpoint
 from penchant.errors import InputError, RunMismatchError
+from penchant.judges import local_model
 from penchant.rounds import pipeline
 from penchant.rounds.self_rewarding import new_prompts, play
 from penchant.rounds.self_rewarding.scorers import PointJudge
@@ -233,6 +234,17 @@ def test_a_judge_that_always_says_the_same_is_named_and_stops(rewarding: Make, t
     assert len(run.metrics["rounds"]) == 1
     coin = pt.train(rewarding("tied", judge={"name": "judge", "judge": {"name": "custom", "factory": TIED}}))
     assert "it prefers no answer to another" in coin.metrics["stop_reason"]
+
+
+def test_a_policy_that_names_the_first_answer_whatever_it_reads_stops(
+    rewarding: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_model, "higher", lambda *_: "a")
+    verdicts = {"name": "verdicts", "template": str(tmp_path / "verdict.j2")}
+    run = pt.train(rewarding("run", judge=verdicts))
+    assert "the judge always says the same: each of its" in run.metrics["stop_reason"]
+    assert "verdicts names the first answer" in run.metrics["stop_reason"]
+    assert not (tmp_path / "run" / "round-1" / "policy").exists()
 
 
 TIED = "tied_judge:Tied"

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from penchant.judges.ask import Answer
+from penchant.judges.ask import Answer, ask
 from penchant.judges.contract import Done, Question
+from penchant.judges.length import LongestJudge
 from penchant.models.load import load_policy
 from penchant.rounds.self_rewarding.scorers import (
     PointJudge,
     VerdictJudge,
     compare_rated,
+    habit_of,
     judge_of,
     win_chance,
 )
@@ -56,11 +58,26 @@ class First:
 
 
 def test_a_preference_for_a_place_cancels_over_both_orders() -> None:
-    compared = VerdictJudge(First()).compare([PromptGroup("p", ["bad", "good", "fair"])])
+    compared = VerdictJudge(First(), "probability").compare([PromptGroup("p", ["bad", "good", "fair"])])
     (group,) = compared.groups
     # good wins with .9 where it stands first and .4 where it stands second, against each of the two others
     assert group.scores == pytest.approx(((0.35 + 0.5) / 2, 0.65, (0.35 + 0.5) / 2))
     assert group.comparisons == (Comparison(1, 0),)
+
+
+def test_a_verdict_that_changes_with_the_order_is_a_tie_and_the_habit_is_named() -> None:
+    judge = VerdictJudge(First())
+    (group,) = judge.compare([PromptGroup("p", ["bad", "good", "fair", "new"])]).groups
+    assert group.scores == (0.5,) * 4
+    assert group.comparisons == ()
+    assert judge.habit == "each of its 12 verdicts names the first answer"
+    assert habit_of(ask(LongestJudge(), [Question("p", "a" * n, "bb") for n in range(3, 9)])) == ""
+
+
+def test_a_judge_is_measured_as_it_counts() -> None:
+    (pair,) = ask(First(), [Question("p", "bad", "good")])
+    assert (pair.outcome, VerdictJudge(First()).winner(pair)) == ("tie", "tie")
+    assert VerdictJudge(First(), "probability").winner(pair) == "b"
 
 
 def test_a_pair_without_a_verdict_counts_nowhere() -> None:

@@ -115,12 +115,14 @@ def _without_prompts(counts: Numbers) -> str:
 def _count(samples: Sequence[PromptGroup], compared: Compared, draws: Numbers) -> Numbers:
     """Return the numbers of a round's answers and scores, and why it cannot go on where it cannot."""
     counts, blindness = count_samples(samples, compared), sameness(compared)
+    # a place that every verdict names is why no answer is better than another
+    blindness = draws["habit"] or blindness if blindness else ""
     lengths = answer_lengths(samples) | {"chosen_longer_by": answer_lengths(compared.groups)["chosen_longer_by"]}
     return {
         "samples": counts.to_row(),
         "lengths": lengths,
         "scores": score_numbers(compared),
-        **draws,
+        "draws": draws["draws"],
         "nothing_to_learn": counts.reason(),
         "always_the_same": f"the judge always says the same: {blindness}" if blindness else "",
         "no_score": "" if compared.groups else _without_score(compared, draws),
@@ -206,7 +208,7 @@ class RoundPlay:
                 policy = self._judging_policy(number)
                 with self._judge(policy) as judge:
                     answers = judge.ask([comparison.question for comparison in comparisons])
-            measured: Numbers = to_object(measure_quality(comparisons, answers))
+                    measured: Numbers = to_object(measure_quality(comparisons, answers, judge.winner))
             return measured
 
         # kept as numbers: a resumed round must not load a model to measure what it measured before
@@ -331,13 +333,14 @@ class RoundPlay:
     def _compare(self, samples: Sequence[PromptGroup]) -> tuple[Compared, Numbers]:
         if not isinstance(self.config.judge, RubricScorer):
             with self._judge(self._judging_policy(self.number)) as judge:
-                return judge.compare(samples), {"draws": None}
+                compared = judge.compare(samples)
+                return compared, {"draws": None, "habit": judge.habit if isinstance(judge, VerdictJudge) else ""}
         # the judgements lie in a file of their own, since meta-rewarding learns from them, and people want to read them
         reward = self._rubric(self.config.judge)
         texts = {group.prompt: group.responses for group in self._judgements(samples)}
         judgements = [reward.read(texts.get(reward.question(*pair), ())) for pair in pairs_of(samples)]
         compared = compare_rated(samples, [judgement.score for judgement in judgements])
-        return compared, {"draws": draw_numbers(judgements)}
+        return compared, {"draws": draw_numbers(judgements), "habit": ""}
 
     def _judgements(self, samples: Sequence[PromptGroup]) -> list[PromptGroup]:
         """Return what the policy wrote of each answer by its rubric, one group per rubric that leaves room."""
@@ -363,7 +366,10 @@ class RoundPlay:
             reward = self._rubric(settings)
             with self.round.clock.part(JUDGING):
                 return judgement_pairs(
-                    samples, self._judgements(samples), reward, VerdictJudge(PolicyJudge(self.policy, template))
+                    samples,
+                    self._judgements(samples),
+                    reward,
+                    VerdictJudge(PolicyJudge(self.policy, template), "probability"),
                 )
 
         return self.round.groups("judgement-pairs.jsonl", compare)

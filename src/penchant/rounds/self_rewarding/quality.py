@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from penchant.judges.ask import Answer
@@ -69,13 +69,18 @@ def human_comparisons(groups: Sequence[PromptGroup]) -> list[HumanComparison]:
     return rows
 
 
-def measure_quality(comparisons: Sequence[HumanComparison], answers: Sequence[Answer]) -> JudgeQuality:
+def measure_quality(
+    comparisons: Sequence[HumanComparison], answers: Sequence[Answer], winner: Callable[[Answer], Winner] | None = None
+) -> JudgeQuality:
     """Measure a judge's answers against what people said of the same pairs.
+
+    Args:
+        winner: who wins by an answer as the judge counts it; the outcome of both orders unless given.
 
     Raises:
         InputError: no comparisons.
     """
-    outcomes = [answer.outcome for answer in answers]
+    outcomes = [answer.outcome if winner is None else winner(answer) for answer in answers]
     prompts = [comparison.question.prompt for comparison in comparisons]
     # a verdict that is not there is no disagreement: it is counted by itself
     readable = [None if outcome == "unparseable" else outcome for outcome in outcomes]

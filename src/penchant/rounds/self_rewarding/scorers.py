@@ -17,6 +17,8 @@ from penchant.judges.local_model import PolicyJudge
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint
 from penchant.judges.store import VerdictStore
+from penchant.judges.summary import MIN_VERDICTS
+from penchant.metrics.win_rate import POINTS
 from penchant.models.finished import check_finished
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
@@ -26,13 +28,14 @@ from penchant.rounds.pairs import Compared, compare_judged, compare_scored
 from penchant.rounds.self_rewarding.settings import (
     JudgeScorer,
     LikelihoodScorer,
+    Points,
     RewardScorer,
     RubricScorer,
     Scorer,
     VerdictsScorer,
 )
 from penchant.thoughts import shown_text
-from penchant.types import Prompt, PromptGroup, Response, Verdict, prompt_text
+from penchant.types import Prompt, PromptGroup, Response, Verdict, Winner, prompt_text
 
 Pair = tuple[str, str]
 Rate = Callable[[Sequence[Pair]], Sequence[float | None]]
@@ -47,6 +50,9 @@ class AnswerJudge(Protocol):
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """Return the verdict on each pair of answers."""
+
+    def winner(self, answer: Answer) -> Winner:
+        """Return who wins by this judge's verdicts on a pair."""
 
 
 @dataclass(frozen=True)
@@ -66,31 +72,60 @@ class PointJudge:
         verdicts = [_verdict(first, second) for first, second in zip(scores[::2], scores[1::2], strict=True)]
         return [Answer(question, verdict, None, "one") for question, verdict in zip(questions, verdicts, strict=True)]
 
+    def winner(self, answer: Answer) -> Winner:
+        """Return the answer with the higher score."""
+        return answer.outcome
 
-@dataclass(frozen=True)
+
+@dataclass
 class VerdictJudge:
-    """A judge by the probabilities of its verdicts on each two answers, in both orders.
+    """A judge by verdicts on each two answers, in both orders; an answer's score is the mean of its wins.
 
-    An answer's score is the mean probability that it wins, over the other answers and both orders. So a preference for
-    the first place cancels, and small models, which have a strong one, still say something.
+    Attributes:
+        judge: whose verdicts they are.
+        points: `outcome`: a verdict that changes with the order is half a win. `probability`: the mean probability to
+            win over both orders, in which a preference for a place cancels.
+        habit: after `compare`, the place that every single verdict named; empty where they differ.
     """
 
     judge: Judge
+    points: Points = "outcome"
+    habit: str = ""
 
     def compare(self, groups: Sequence[PromptGroup]) -> Compared:
-        """Compare by the mean probability to win; an answer without a verdict is in no comparison, and is counted."""
+        """Compare by the share of wins; an answer without a verdict is in no comparison, and is counted."""
         # one call for all prompts, so that a judge may batch them
         questions = [question for group in groups for question in _questions(group)]
         # without a store: the verdicts of this policy are of use to no other round
-        answers = iter(ask(self.judge, questions))
+        answers = ask(self.judge, questions)
+        self.habit = habit_of(answers)
+        chances = iter([self._chance(answer) for answer in answers])
         scores: list[float | None] = []
         for group in groups:
-            scores += _win_shares(len(group.responses), [next(answers) for _ in _questions(group)])
+            scores += _win_shares(len(group.responses), [next(chances) for _ in _questions(group)])
         return compare_rated(groups, scores)
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """Return verdicts in both orders."""
         return ask(self.judge, questions)
+
+    def winner(self, answer: Answer) -> Winner:
+        """Return who wins as this judge counts it, which is what its worth is measured by."""
+        chance = self._chance(answer)
+        return "unparseable" if chance is None else higher(chance, 0.5)
+
+    def _chance(self, answer: Answer) -> float | None:
+        if self.points == "probability":
+            return win_chance(answer)
+        return None if answer.outcome == "unparseable" else POINTS[answer.outcome]
+
+
+def habit_of(answers: Sequence[Answer]) -> str:
+    """Return the place that every verdict names, in words; empty where verdicts differ, or are too few to tell."""
+    places = [is_first for answer in answers for is_first in answer.first_slot]
+    if len(places) < MIN_VERDICTS or len(set(places)) > 1:
+        return ""
+    return f"each of its {len(places)} verdicts names the {'first' if places[0] else 'second'} answer"
 
 
 @dataclass(frozen=True)
@@ -107,6 +142,10 @@ class OutsideJudge:
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         """Return verdicts in both orders."""
         return ask(self.judge, questions, store=self.store)
+
+    def winner(self, answer: Answer) -> Winner:
+        """Return the winner that both orders name."""
+        return answer.outcome
 
 
 def judge_of(
@@ -145,7 +184,7 @@ def judge_of(
         case LikelihoodScorer():
             return PointJudge(LikelihoodReward(policy, QUESTIONS.load(settings.template), settings.words))
         case VerdictsScorer():
-            return VerdictJudge(PolicyJudge(policy, load_template(settings.template)))
+            return VerdictJudge(PolicyJudge(policy, load_template(settings.template)), settings.points)
 
 
 def rubric_of(settings: RubricScorer, writer: Writer, seed: int) -> RubricReward:
@@ -256,17 +295,16 @@ def _questions(group: PromptGroup) -> list[Question]:
     return [Question(prompt, first, second) for first, second in combinations(texts, 2)]
 
 
-def _win_shares(count: int, answers: Sequence[Answer]) -> list[float | None]:
-    """Return each answer's mean probability to win; None without a single verdict.
+def _win_shares(count: int, pair_chances: Sequence[float | None]) -> list[float | None]:
+    """Return each answer's mean chance to win; None without a single verdict.
 
     Args:
         count: of the answers.
-        answers: the judge's, for each two of them.
+        pair_chances: of the first of each two answers, None without a verdict.
     """
     chances: list[list[float]] = [[] for _ in range(count)]
     # the chances of a pair add up to one, so that each pair counts for both of its answers
-    for (first, second), answer in zip(combinations(range(count), 2), answers, strict=True):
-        chance = win_chance(answer)
+    for (first, second), chance in zip(combinations(range(count), 2), pair_chances, strict=True):
         if chance is not None:
             chances[first].append(chance)
             chances[second].append(1 - chance)

@@ -19,6 +19,9 @@ Temperature = Annotated[float, Field(ge=0)]
 TopP = Annotated[float, Field(gt=0, le=1)]
 
 
+Points = Literal["outcome", "probability"]
+
+
 class RowsFile(Config):
     """A file of rows, and how it is read."""
 
@@ -137,6 +140,10 @@ class VerdictsScorer(Config):
     name: Literal["verdicts"] = "verdicts"
     template: Text = "instruction"
     """What it is asked: `instruction`, `summary`, `summary_concise`, `helpfulness`, `harmlessness`, or a file."""
+    # not the default: with it, a judge that names one place whatever it reads would go on unnoticed
+    points: Points = "outcome"
+    """What a verdict counts: `outcome`: a winner that changes with the order is a tie; `probability`: how probable
+    each verdict was, over both orders, in which a small model's preference for a place cancels."""
 
 
 class RewardScorer(Config):
