@@ -32,6 +32,8 @@ from penchant.types import PromptGroup
 if TYPE_CHECKING:
     from penchant.rounds.self_rewarding.method import SelfRewarding
 
+COMPARISONS = "the comparisons by people"
+"""What messages call them, and their key in `groups`."""
 # The task and two judgements of it, as any judge's template; ours lies here, since no other judge has a use for it.
 META_SHELF = TemplateShelf("penchant.rounds.self_rewarding", ("judgements",), frozenset({"prompt", "a", "b"}))
 
@@ -78,7 +80,7 @@ def read_inputs(config: SelfRewarding) -> SelfRewardingInputs:
     judge_rows: list[PromptGroup] = []
     if config.comparisons is not None:
         rows = _read_comparisons(config.comparisons)
-        groups["the comparisons by people"] = rows
+        groups[COMPARISONS] = rows
         comparisons = human_comparisons(rows)
         if not comparisons:
             raise InputError(f"{config.comparisons.path}: no comparison in it, expected some that people made")

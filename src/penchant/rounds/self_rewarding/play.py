@@ -8,28 +8,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from penchant.data.write import write_groups
-from penchant.errors import InputError
 from penchant.judges.local_model import PolicyJudge
 from penchant.judges.store import VerdictStore
-from penchant.metrics.novelty import TextCollection, measure_novelty
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.rewards.rubric import RubricReward, Writer
-from penchant.rounds.clock import EVALUATION, SAMPLING
+from penchant.rounds.clock import EVALUATION
 from penchant.rounds.pairs import Compared, count_samples
 from penchant.rounds.pipeline import Round, RoundEnd
 from penchant.rounds.samples import draw_samples, sampling_seed
 from penchant.rounds.self_rewarding.inputs import SelfRewardingInputs, load_meta_template
 from penchant.rounds.self_rewarding.judgements import judgement_pairs
-from penchant.rounds.self_rewarding.new_prompts import (
-    REFUSALS,
-    PromptChoice,
-    instruction_of,
-    take_prompts,
-    write_prompts,
-)
 from penchant.rounds.self_rewarding.numbers import answer_lengths, draw_numbers, near_sameness, sameness, score_numbers
 from penchant.rounds.self_rewarding.quality import measure_quality
+from penchant.rounds.self_rewarding.round_prompts import RoundPrompts, without_prompts
 from penchant.rounds.self_rewarding.scorers import (
     AnswerJudge,
     VerdictJudge,
@@ -39,11 +31,11 @@ from penchant.rounds.self_rewarding.scorers import (
     pairs_of,
     rubric_of,
 )
-from penchant.rounds.self_rewarding.settings import JudgeScorer, PromptFile, RubricScorer
+from penchant.rounds.self_rewarding.settings import JudgeScorer, RubricScorer
 from penchant.runs.part_seconds import timed_part
 from penchant.runs.progress import progress_bar
 from penchant.typed_json import to_object
-from penchant.types import Message, Prompt, PromptGroup
+from penchant.types import Prompt, PromptGroup
 
 if TYPE_CHECKING:
     from penchant.rounds.self_rewarding.method import SelfRewarding
@@ -71,7 +63,7 @@ def play_round(
     prompts, row["prompts"] = play.prompts()
     # an ending with its reason, and no error: what earlier rounds trained is worth a result
     if not prompts:
-        return RoundEnd(row, None, _without_prompts(row["prompts"]))
+        return RoundEnd(row, None, without_prompts(row["prompts"]))
     samples = current_round.groups("samples.jsonl", lambda: play.draw(prompts))
     compared, counts = play.compared(samples)
     row |= counts
@@ -102,14 +94,6 @@ def _teach_start(config: SelfRewarding, current_round: Round, inputs: SelfReward
         write_groups([*current_round.sides.train, *inputs.judge_rows], config.path / name)
         files.list_files(name)
     current_round.stage(config.seed_stage())
-
-
-def _without_prompts(counts: Numbers) -> str:
-    """Return why a round has no prompt."""
-    if not counts["drawn"]:
-        return "the file has no further prompt: lower `new_prompts.count`, or give it more"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in counts["refused"].items() if count)
-    return f"none of the {counts['drawn']} texts that were drawn is a new prompt ({reasons}): give prompts of a file"
 
 
 def _count(samples: Sequence[PromptGroup], compared: Compared, draws: Numbers) -> Numbers:
@@ -230,73 +214,7 @@ class RoundPlay:
 
     def prompts(self) -> tuple[list[Prompt], Numbers]:
         """Return the prompts of the round, and the counts of how they came about."""
-
-        def choose() -> Numbers:
-            with self.round.clock.part(SAMPLING):
-                choice, text_count = self._choose()
-            # seeds count as earlier: a prompt that repeats its examples is nothing new
-            novelty = measure_novelty(choice.prompts, [*self._examples(), *self._earlier_texts()])
-            refusals = {name: choice.refusals[name] for name in REFUSALS}
-            counts = {"drawn": text_count, "new": len(choice.prompts), "refused": refusals}
-            return counts | {"distinct_2": novelty.distinct, "fresh_2": novelty.fresh, "texts": choice.prompts}
-
-        row: Numbers = self.round.numbers("prompts.json", choose)
-        counts = {name: count for name, count in row.items() if name != "texts"}
-        return [self._with_system(text) for text in row["texts"]], counts
-
-    def _choose(self) -> tuple[PromptChoice, int]:
-        settings = self.config.new_prompts
-        # what is measured on must not be trained on, nor anything nearly like it
-        held_out = TextCollection()
-        for prompt in [group.prompt for group in self.round.sides.held_out]:
-            held_out.add(instruction_of(prompt) or "")
-        # the prompts of people's comparisons are what the judge is measured on
-        for comparison in self.inputs.comparisons:
-            held_out.add(comparison.question.prompt)
-        choice = PromptChoice(TextCollection(), held_out, self._fits)
-        if isinstance(settings, PromptFile):
-            texts = [text for group in self.inputs.file_prompts if (text := instruction_of(group.prompt))]
-            # by rows and not by prompts: a row that was refused is not offered again
-            looked_at = sum(row["drawn"] for row in self._earlier_prompts())
-            take_prompts(texts, settings.count, choice, skipped=looked_at if settings.count else 0)
-            return choice, len(choice.prompts) + choice.refusals.total()
-        choice.known_texts.threshold = held_out.threshold = settings.similarity
-        # a conversation of several turns is none, and seed data may hold nothing else
-        examples = self._examples()
-        if not examples:
-            raise InputError(
-                "no seed prompt is a single instruction, so that a new one has no example: give seed data with such "
-                "prompts, or new_prompts.name=file with prompts"
-            )
-        # a prompt of an earlier round would be learned twice, from another policy's answers
-        for text in [*examples, *self._earlier_texts()]:
-            choice.known_texts.add(text)
-        seed = sampling_seed("prompts", self.config.seed, self.number) % 2**31
-        with progress_bar(f"new prompts (round {self.number + 1})", settings.count, "prompts") as advance:
-            text_count = write_prompts(self.policy, examples, settings, choice, seed, advance)
-        return choice, text_count
-
-    def _fits(self, text: str) -> bool:
-        return self.policy.has_room(self._with_system(text), self.config.max_new_tokens)
-
-    def _with_system(self, text: str) -> Prompt:
-        system = self.config.data.system
-        # as the reader of prompts does with `data.system`
-        return text if system is None else (Message("system", system), Message("user", text))
-
-    def _examples(self) -> list[str]:
-        """Return the seed prompts that are a single instruction."""
-        return [text for group in self.round.sides.train if (text := instruction_of(group.prompt))]
-
-    def _earlier_prompts(self) -> list[Numbers]:
-        """Return what the rounds before recorded of their prompts."""
-        from penchant.runs.run_folder import read_json
-
-        return [read_json(self.config.folder(number) / "prompts.json") for number in range(self.number)]
-
-    def _earlier_texts(self) -> list[str]:
-        """Return the prompts of the rounds before."""
-        return [text for row in self._earlier_prompts() for text in row["texts"]]
+        return RoundPrompts(self.config, self.round, self.inputs, lambda: self.policy).choose()
 
     def draw(self, prompts: Sequence[Prompt]) -> list[PromptGroup]:
         """Draw answers of the policy."""
