@@ -126,13 +126,17 @@ class Image:
             pixels = pixels[..., 0]
         return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
-    def _repr_png_(self) -> bytes:
-        """Return a thumbnail, which a notebook shows."""
+    def thumbnail(self, side: int) -> bytes:
+        """Return a PNG of it, of which neither side is longer than some pixels."""
         from PIL import Image as Pillow
 
-        thumbnail = Pillow.fromarray(self.decode())
-        thumbnail.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        return _png(thumbnail)
+        smaller = Pillow.fromarray(self.decode())
+        smaller.thumbnail((side, side))
+        return _png(smaller)
+
+    def _repr_png_(self) -> bytes:
+        """Return a thumbnail, which a notebook shows."""
+        return self.thumbnail(SHOWN_SIDE)
 
 
 def read_file(file: Path, name: str) -> bytes:

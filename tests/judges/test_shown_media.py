@@ -138,6 +138,9 @@ def test_the_command_judges_answers_about_pictures(endpoint: FakeEndpoint, tmp_p
     sent = [part["image_url"]["url"] for call in endpoint.calls for part in call["messages"][0]["content"][1:2]]
     assert sorted(sent) == sorted(data_address(picture_bytes(c))["image_url"]["url"] for c in ("red", "blue"))
     assert next(iter(results.methods.values())).summary.win_rate.wins.value == 0.5  # the red one alone
+    page = (tmp_path / "judged" / "report.html").read_text()
+    for image in (RED, BLUE):
+        assert f'src="data:image/png;base64,{base64.b64encode(image.thumbnail(200)).decode()}"' in page
     text_alone = {"name": "reward", "reward": "vader"}
     with pytest.raises(InputError, match="this judge reads text alone"):
         judge(config.replace(judge=text_alone, out=str(tmp_path / "other")))

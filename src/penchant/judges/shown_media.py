@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MARK = re.compile(r"\[(?:image|audio|video) [0-9a-f]{16}\]")
 """The mark of a picture, sound or video in a readable text, as their `mark` writes it."""
+THUMBNAIL = 200  # pixels of the longer side: enough to know a picture again, and some kilobytes
 
 
 class ResponseTexts(dict[str, Sequence[str]]):
@@ -84,6 +85,22 @@ def message_content(text: str, media: Sequence[Media]) -> str | list[dict[str, o
     if position < len(text):
         content.append({"type": "text", "text": text[position:]})
     return content
+
+
+def thumbnails(questions: Iterable[Question]) -> dict[str, str]:
+    """Return small pictures of what some questions show, as `data:` addresses by their marks; of a video its first.
+
+    A page holds them itself, so that it is one file and asks for nothing.
+    """
+    from penchant.media import Audio, Image
+
+    addresses: dict[str, str] = {}
+    for media in (media for question in questions for media in question.media):
+        if media.mark in addresses or isinstance(media, Audio):
+            continue
+        picture = media if isinstance(media, Image) else media.frames[0]
+        addresses[media.mark] = f"data:image/png;base64,{_base64(picture.thumbnail(THUMBNAIL))}"
+    return addresses
 
 
 def _content_parts(media: Media) -> list[dict[str, object]]:

@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator
 from penchant.judges.compare.figures import Point, win_rate_picture
 from penchant.judges.compare.results import JudgedPair, JudgeResults
 from penchant.judges.compare.words import NAME, findings, headline
+from penchant.judges.shown_media import MARK
 from penchant.metrics.catalogue import metric
 from penchant.metrics.estimates import Measure
 from penchant.metrics.win_rate import WinRate
@@ -184,7 +185,12 @@ def _pair_context(results: JudgeResults, name: str, pair: JudgedPair) -> dict[st
     """Return a pair as the template takes it: side by side, with what the judge said of it."""
     sides = ((f"{short(name, NAME)}: {RESULTS[pair.outcome]}", pair.a), (short(results.against, NAME), pair.b))
     cells = [
-        {"who": title, "text": folded(text or "(empty)"), "note": count(len(text), "character")}
+        {
+            "who": title,
+            "text": folded(text or "(empty)"),
+            "note": count(len(text), "character"),
+            "pictures": _pictures_in(text, results),
+        }
         for title, text in sides
     ]
     transcripts = (
@@ -192,7 +198,14 @@ def _pair_context(results: JudgeResults, name: str, pair: JudgedPair) -> dict[st
         ("The judge, of the right one as A", pair.transcript_swapped),
     )
     judge_words = [(label, folded(text)) for label, text in transcripts if text]
-    return {"prompt": folded(pair.prompt), "cells": cells, "ties": "", "said": judge_words}
+    pictures = _pictures_in(pair.prompt, results)
+    return {"prompt": folded(pair.prompt), "pictures": pictures, "cells": cells, "ties": "", "said": judge_words}
+
+
+def _pictures_in(text: str, results: JudgeResults) -> list[str]:
+    """Return the thumbnails of the pictures whose marks stand in a text, in their order."""
+    thumbnails = results.thumbnails or {}
+    return [thumbnails[mark] for mark in MARK.findall(text) if mark in thumbnails]
 
 
 def _judge_name(settings: Mapping[str, object]) -> str:

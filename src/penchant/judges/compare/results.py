@@ -10,7 +10,7 @@ from penchant.judges.summary import JudgeSummary
 from penchant.metrics.estimates import Estimate
 from penchant.metrics.win_rate import WinRate
 from penchant.rich_text import html_table, interval_bars
-from penchant.typed_json import INLINED, JsonObject, StoredAs
+from penchant.typed_json import INLINED, OMITTED, JsonObject, StoredAs
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class JudgeResults:
         methods: by name of the source.
         baselines: win rates by other judges of the same pairs, by judge and source.
         examples: the first pairs of each outcome, by source.
+        thumbnails: small pictures of what the examples show, as `data:` addresses by their marks; None without any.
     """
 
     method: str
@@ -88,6 +89,7 @@ class JudgeResults:
     tests: tuple[SourceTest, ...]
     examples: Mapping[str, tuple[JudgedPair, ...]]
     provenance: Mapping[str, object]
+    thumbnails: Annotated[Mapping[str, str] | None, OMITTED] = None
 
     def __repr__(self) -> str:
         """Return what was compared; all pairs would fill pages."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 from pathlib import Path
+from typing import get_args
 
 from penchant.clean_text import clean
 from penchant.errors import InputError, RunError
@@ -21,11 +22,12 @@ from penchant.judges.compare.sources import Responses, opponents, preview, respo
 from penchant.judges.contract import Judge
 from penchant.judges.prompts import load_template
 from penchant.judges.settings import Endpoint, Longest, Random, endpoints_of
-from penchant.judges.shown_media import media_in
+from penchant.judges.shown_media import media_in, thumbnails
 from penchant.judges.summary import summarize
 from penchant.metrics.win_rate import WinRate, holm, paired_difference
 from penchant.runs.provenance import surroundings
 from penchant.typed_json import to_object
+from penchant.types import Winner
 
 log = logging.getLogger("penchant")
 
@@ -97,6 +99,10 @@ def judge(config: JudgeConfig, *, tell: Callable[[str], None] | None = None) -> 
         tests=_tests(answers_of, {name: source.temperature for name, source in sources.items()}),
         examples={name: _examples(answers, examples_each) for name, answers in answers_of.items()},
         provenance=to_object(surroundings()),
+        thumbnails=thumbnails(
+            answer.question for answers in answers_of.values() for _, answer in _read_answers(answers, examples_each)
+        )
+        or None,
     )
     _warn_of_another(folder, results)
     # last, so that a report is replaced by a whole one; what was paid for is in the store already
@@ -265,6 +271,11 @@ def _examples(answers: Sequence[Answer], count: int) -> tuple[JudgedPair, ...]:
             answer.first.transcript if answer.first else "",
             answer.second.transcript if answer.second else "",
         )
-        for outcome in ("a", "b", "tie", "unparseable")
-        for answer in [answer for answer in answers if answer.outcome == outcome][:count]
+        for outcome, answer in _read_answers(answers, count)
     )
+
+
+def _read_answers(answers: Sequence[Answer], count: int) -> Iterator[tuple[Winner, Answer]]:
+    """Yield the first answers of each outcome."""
+    for outcome in get_args(Winner):
+        yield from [(outcome, answer) for answer in answers if answer.outcome == outcome][:count]
