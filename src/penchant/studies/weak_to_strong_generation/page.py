@@ -78,7 +78,7 @@ def _row(item: StudentResult) -> tuple[str, ...]:
         format_share(item.deception),
         number(item.rows, 0),
         DASH if item.pairs is None else number(item.pairs, 0),
-        number(item.rate),
+        f"{item.rate:g}",
         rates_text(item),
     )
 

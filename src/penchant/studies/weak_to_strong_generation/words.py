@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from penchant.reports.kit.text import count, estimate, format_share, listing, number, percent, recorded
+from penchant.reports.kit.text import count, estimate, format_share, listing, percent, recorded
 from penchant.studies.weak_to_strong_generation.names import CEILING, CONTROLS, LABELS, NAIVE
 from penchant.studies.weak_to_strong_generation.summary import GenerationResult, GenerationSummary, StudentResult
 
@@ -131,4 +131,4 @@ def _gain(item: StudentResult) -> str:
 
 def rates_text(item: StudentResult) -> str:
     """Return the test scores of a method at each learning rate."""
-    return "; ".join(f"{number(result.rate)}: {percent(result.test)}" for result in item.rates)
+    return "; ".join(f"{result.rate:g}: {percent(result.test)}" for result in item.rates)
