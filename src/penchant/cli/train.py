@@ -46,7 +46,8 @@ EXAMPLES = {
     "self_rewarding": "model=smollm2-135m data=answers.jsonl judge=likelihood out=runs/self",
 }
 MAIN_SETTINGS = (
-    *("model", "data", "reward", "labeller", "out", "loss", "loss.beta", "optimizer.learning_rate"),
+    *("model", "data", "reward", "labeller", "out", "judge", "new_prompts", "comparisons"),
+    *("loss", "loss.beta", "optimizer.learning_rate"),
     *("epochs", "steps", "rounds", "max_steps", "batch_size", "model.lora", "data.held_out"),
 )
 """What is set most often; the help has it first."""
