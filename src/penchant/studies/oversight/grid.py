@@ -78,7 +78,8 @@ def oversight_grid(config: OversightConfig) -> OversightGrid:
     labels = {protocol.label: _labels(config, protocol, rows) for protocol in config.all_protocols}
     inputs: dict[str, str] = {}
     advisor = _advisor(config.advisor, inputs)
-    own_answers = Stage("oversight_own", "advisor-own", OwnAnswersSettings(advisor=advisor), inputs, {"rows": rows})
+    own_settings = OwnAnswersSettings(advisor=advisor, address=_public_address(config.advisor))
+    own_answers = Stage("oversight_own", "advisor-own", own_settings, inputs, {"rows": rows})
     features, students = _students(config, rows, labels)
     return OversightGrid(rows, own_answers, features, labels, students)
 
@@ -155,6 +156,7 @@ def _labels(config: OversightConfig, protocol: ProtocolSpec, rows: Stage) -> Sta
         reader_tokens=reader.tokens,
         reader_rows=reader.rows,
         advisor=_advisor(config.advisor, inputs) if isinstance(protocol, ARGUED) else None,
+        address=_public_address(config.advisor) if isinstance(protocol, ARGUED) else None,
         seeds=config.seeds,
     )
     return Stage("oversight_labels", f"labels-{_slug(protocol.label)}", settings, inputs, {"rows": rows})
@@ -175,8 +177,14 @@ def _advisor(advisor: AdvisorSpec, inputs: dict[str, str]) -> AdvisorSpec:
     # an endpoint's model stays a name: of what a server runs under it nothing more is known
     if isinstance(advisor, EndpointAdvisor) and advisor.base_url:
         inputs["advisor_url"] = advisor.base_url
-        return advisor.replace(base_url=hide_credentials(advisor.base_url))
+        return advisor.replace(base_url=None)
     return advisor
+
+
+def _public_address(advisor: AdvisorSpec) -> str | None:
+    """Return an endpoint's address without what is secret in it; None where there is none."""
+    url = advisor.base_url if isinstance(advisor, EndpointAdvisor) else None
+    return None if url is None else hide_credentials(url)
 
 
 def _students(

@@ -43,7 +43,7 @@ class ProtocolSettings(StageSettings):
     Attributes:
         reader: None where a judge reads. judge: what its verdicts depend on, which names and addresses are no part of.
         reader_tokens, reader_rows: of the reader, whoever reads.
-        advisor: None where nobody argues.
+        advisor: None where nobody argues. address: where it is an endpoint, without what is secret in it.
     """
 
     protocol: ProtocolSpec
@@ -53,14 +53,20 @@ class ProtocolSettings(StageSettings):
     reader_tokens: int
     reader_rows: int
     advisor: Annotated[AdvisorSpec | None, OMITTED] = None
+    address: Annotated[str | None, OMITTED] = None
     seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnAnswersSettings(StageSettings):
-    """The advisor's own answers to the tests."""
+    """The advisor's own answers to the tests.
+
+    Attributes:
+        address: of an endpoint, without what is secret in it.
+    """
 
     advisor: AdvisorSpec
+    address: Annotated[str | None, OMITTED] = None
 
 
 @dataclass(frozen=True, kw_only=True)
