@@ -132,7 +132,7 @@ class Presenter:
         for turn in range(rounds):
             # both sides of a round speak at once: neither knows what the other says in it
             briefs = [
-                (index, Brief(question, side, turn, "\n".join(each.line for each in transcripts[index])))
+                (index, Brief(question, side, turn, "\n".join(statement.line for statement in transcripts[index])))
                 for index, question in enumerate(questions)
                 for side in sides[index]
             ]

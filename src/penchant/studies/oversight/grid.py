@@ -93,7 +93,7 @@ def check_models(config: OversightConfig, grid: OversightGrid) -> None:
     chains = [protocol.chain for protocol in config.protocols if isinstance(protocol, Recursive)]
     members = [protocol.members for protocol in config.protocols if isinstance(protocol, Ensemble)]
     readers = [config.reader.classifier] if isinstance(config.reader, ClassifierReader) else []
-    classifiers = [*readers, config.student, *(each for part in (*chains, *members) for each in part)]
+    classifiers = [*readers, config.student, *(classifier for part in (*chains, *members) for classifier in part)]
     for classifier in classifiers:
         if isinstance(classifier, ModelClassifier):
             check_model(classifier.model)

@@ -109,7 +109,7 @@ def _cases(oversight: Oversight, questions: Sequence[PassageQuestion]) -> list[C
     presenter = Presenter(oversight.protocol, oversight.advisor, oversight.store)
     reader = make_reader(oversight.reader)
     sides = [[side] * len(questions) for side in (0, 1)] if isinstance(oversight.protocol, Consultancy) else [None]
-    views = [views for each in sides for views in presenter.views(questions, reader, each)]
+    views = [views for held_sides in sides for views in presenter.views(questions, reader, held_sides)]
     return list(dict.fromkeys(view.case for of_question in views for view in of_question))
 
 

@@ -166,7 +166,7 @@ def _wrong(values: Mapping[str, Any], column: str) -> list[str]:
         values[column] if column in values else [values[name] for name in sorted(values) if name.startswith(column)]
     )
     texts = wrong_texts if isinstance(wrong_texts, list | tuple) else [wrong_texts]
-    return [text for each in texts if (text := str(each or "").strip())]
+    return [text for wrong_text in texts if (text := str(wrong_text or "").strip())]
 
 
 def read_questions(folder: Path) -> tuple[QuestionSet, QuestionSet]:

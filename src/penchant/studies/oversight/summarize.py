@@ -70,9 +70,9 @@ class _Results:
         self.grid, self.study, self.seeds = grid, study, seeds
         _, self.test = read_questions(study / grid.rows.path)
         # of the tests alone: nobody learns from what the advisor answers
-        own = self._shares(grid.own_answers, OWN_ANSWERS)
+        shares = self._shares(grid.own_answers, OWN_ANSWERS)
         # the advisor answers once: the same for every seed
-        self.own_right = None if own is None else np.tile(self.test.correctness(own), (seeds, 1))
+        self.own_right = None if shares is None else np.tile(self.test.correctness(shares), (seeds, 1))
         self.ceiling = self._student(CEILING)
         self.blind = ""
 
@@ -142,5 +142,7 @@ def by_advisor(test: QuestionSet, shares: Right) -> tuple[Right, Right]:
     # by the side that the advisor holds first, then by whether that is the right one
     right = np.stack([test.correctness(shares[..., side]) for side in (0, 1)], -1)
     right_sides = np.broadcast_to(test.right, right.shape[:2])[..., None]
-    with_right, with_wrong = (np.take_along_axis(right, each, -1)[..., 0] for each in (right_sides, 1 - right_sides))
+    with_right, with_wrong = (
+        np.take_along_axis(right, chosen_sides, -1)[..., 0] for chosen_sides in (right_sides, 1 - right_sides)
+    )
     return with_right, with_wrong

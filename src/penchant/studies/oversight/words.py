@@ -19,12 +19,12 @@ def headline(study: OversightSummary) -> list[str]:
     # as it came out, and not as theory has it: that debate lies between is a finding, no law
     ranked = sorted(study.protocols, key=lambda result: -result.accuracy.value)
     order = ", ".join(f"{result.label} {percent(result.accuracy.value)}" for result in ranked)
-    own = (
+    own_text = (
         ""
         if study.own_accuracy is None
         else f"; the advisors themselves are right in {format_share(study.own_accuracy)}"
     )
-    sentences = [f"Accuracy by protocol: {order}{own}."]
+    sentences = [f"Accuracy by protocol: {order}{own_text}."]
     if study.blind is not None:
         sentences.append(f"{_above_blind(study.blind, study)}.")
     if (best := _best_students(study)) is not None:
