@@ -14,8 +14,17 @@ from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.dawid_skene import fit_dawid_skene, fit_one_coin
 from penchant.weak.label_models.majority import fit_majority
 from penchant.weak.label_models.moments import fit_moments
+from penchant.weak.label_models.noisy_bt import fit_noisy_bt
 from penchant.weak.label_models.posterior import LabelFit
-from penchant.weak.label_models.settings import DawidSkene, LabelModel, Majority, Moments, OneCoin, Triplets
+from penchant.weak.label_models.settings import (
+    DawidSkene,
+    LabelModel,
+    Majority,
+    Moments,
+    NoisyBradleyTerry,
+    OneCoin,
+    Triplets,
+)
 from penchant.weak.label_models.triplets import fit_triplets
 from penchant.weak.label_models.votes import Patterns, Votes
 
@@ -52,6 +61,8 @@ def fit_model(
         fitted = fit_moments(patterns, prior, weights=weights, **settings)
         fitted.probabilities[~patterns.is_voted] = prior
         return fitted
+    if isinstance(model, NoisyBradleyTerry):
+        return fit_noisy_bt(patterns, prior, weights=weights, **settings)
     assert isinstance(model, Triplets)
     return fit_triplets(patterns, prior, weights=weights, **settings)
 

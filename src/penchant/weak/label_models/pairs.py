@@ -34,12 +34,16 @@ def read_pair_votes(config: WeakSources) -> tuple[VoteTable, LabelledRows]:
     assert config.votes is not None
     pairs: list[PromptGroup] = []
     verdicts: list[Verdicts] = []
-    nameless = 0
+    items: list[tuple[int, int]] = []
+    nameless = responses = 0
     for group in load_responses(config.votes):
         nameless += sum(comparison.annotator is None for comparison in group.comparisons)
-        for pair, of_pair in _pairs(group):
+        for pair, of_pair, (first, second) in _pairs(group):
             pairs.append(pair)
             verdicts.append(of_pair)
+            items.append((responses + first, responses + second))
+        # numbered through the file: responses of two prompts are never compared
+        responses += len(group.responses)
     if nameless:
         raise InputError(
             f"{config.votes}: {nameless} comparisons do not say who judged: expected a field `annotator`, by which "
@@ -62,14 +66,13 @@ def read_pair_votes(config: WeakSources) -> tuple[VoteTable, LabelledRows]:
     rows = LabelledRows(
         config.votes, tuple(pairs), OPTIONS, None, tuple(normalized(prompt) or prompt for prompt in prompts)
     )
-    table = VoteTable(
-        Votes(VoteMatrix.of_table(answers), annotators, OPTIONS), {}, {"tied": undecided} if undecided else {}
-    )
-    return table, rows
+    votes = Votes(VoteMatrix.of_table(answers), annotators, OPTIONS)
+    tied = {"tied": undecided} if undecided else {}
+    return VoteTable(votes, {}, tied, items=np.array(items, dtype=np.intp)), rows
 
 
-def _pairs(group: PromptGroup) -> Iterator[tuple[PromptGroup, Verdicts]]:
-    """Yield each compared pair of responses as a group of its own, and who says which of them is better."""
+def _pairs(group: PromptGroup) -> Iterator[tuple[PromptGroup, Verdicts, tuple[int, int]]]:
+    """Yield each compared pair as a group of its own, who says which is better, and its numbers among the responses."""
     compared = sorted({(min(c.winner, c.loser), max(c.winner, c.loser)) for c in group.comparisons})
     for left, right in compared:
         order = order_of_pair(group, left, right)
@@ -81,4 +84,4 @@ def _pairs(group: PromptGroup) -> Iterator[tuple[PromptGroup, Verdicts]]:
                 winners = {0, 1} if comparison.tie else {order.index(comparison.winner)}
                 verdicts.setdefault(comparison.annotator, set()).update(winners)
         responses = [replace(group.responses[index], count=1) for index in order]
-        yield PromptGroup(group.prompt, responses, source=group.source), verdicts
+        yield PromptGroup(group.prompt, responses, source=group.source), verdicts, order

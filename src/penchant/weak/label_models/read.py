@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import RowProblem
@@ -36,6 +37,7 @@ class VoteTable:
         abstentions: how many cells abstain, by what stands there (`empty`, `null`, `-1`).
         truth_missing: rows without a truth, where there is a column of it.
         failures: by function, on how many rows it raised an error, and abstains. first_errors: by function, the first.
+        items: of pairs, the numbers of the two responses that each row compares, shape (rows, 2).
     """
 
     votes: Votes
@@ -44,6 +46,7 @@ class VoteTable:
     truth_missing: int = 0
     failures: Mapping[str, int] = field(default_factory=dict)
     first_errors: Mapping[str, str] = field(default_factory=dict)
+    items: NDArray[np.intp] | None = None
 
 
 @dataclass

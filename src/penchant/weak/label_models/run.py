@@ -25,9 +25,9 @@ from penchant.weak.label_models.pairs import read_pair_votes
 from penchant.weak.label_models.posterior import LabelFit
 from penchant.weak.label_models.read import VoteTable
 from penchant.weak.label_models.results import SourcesResult
-from penchant.weak.label_models.settings import Majority, WeakSources
+from penchant.weak.label_models.settings import Majority, NoisyBradleyTerry, WeakSources
 from penchant.weak.label_models.sources import collect_votes
-from penchant.weak.label_models.votes import Patterns, Votes, most_probable, patterns_of
+from penchant.weak.label_models.votes import Patterns, Votes, most_probable, patterns_of, patterns_of_pairs
 
 LABELS = "labels.jsonl"
 
@@ -87,7 +87,7 @@ def label_votes(
         InputError: what a model cannot be fitted to; a prior of other classes.
     """
     votes = table.votes
-    patterns = patterns_of(votes.matrix, len(votes.classes))
+    patterns = _patterns(config, table)
     prior = settle_prior(config.prior, votes)
     excess = excess_agreement(patterns, prior)
     weights = weights_by_redundancy(excess) if config.downweight_copies else np.ones(len(votes.sources))
@@ -139,6 +139,14 @@ def label_votes(
     )
     # back from patterns of votes, which the fits work on, to rows
     return result, fitted.probabilities[patterns.pattern_of_row], row_weights[patterns.pattern_of_row]
+
+
+def _patterns(config: WeakSources, table: VoteTable) -> Patterns:
+    """Return rows with equal votes as one, or all pairs where a model scores the responses in them."""
+    scores_responses = any(isinstance(model, NoisyBradleyTerry) for model in (config.model, *config.compare))
+    if scores_responses and table.items is not None:
+        return patterns_of_pairs(table.votes.matrix, table.items)
+    return patterns_of(table.votes.matrix, len(table.votes.classes))
 
 
 def _tied(fit: LabelFit, patterns: Patterns) -> int:

@@ -72,6 +72,24 @@ class OneCoin(Config):
         return "one coin"
 
 
+class NoisyBradleyTerry(Config):
+    """A score per response and a skill per annotator, for votes on pairs: pairs of one prompt tell of each other."""
+
+    name: Literal["noisy_bt"] = "noisy_bt"
+    score_prior: Annotated[float, Field(gt=0)] = 1.0
+    """Comparisons that each response has won and lost against an average one beforehand."""
+    smoothing: Annotated[float, Field(gt=0)] = 1.0
+    """Answers known and guessed that are added to each annotator."""
+    iterations: Iterations = 200
+    """At most."""
+    tolerance: Tolerance = 1e-7
+    """It ends where the objective falls by a smaller share of its size."""
+
+    @property
+    def label(self) -> str:
+        return "noisy Bradley-Terry"
+
+
 class Moments(Config):
     """Snorkel's label model: accuracies by how often two sources vote together, by gradient descent."""
 
@@ -104,7 +122,7 @@ class Triplets(Config):
         return "triplets"
 
 
-_Model = Majority | DawidSkene | OneCoin | Moments | Triplets
+_Model = Majority | DawidSkene | OneCoin | NoisyBradleyTerry | Moments | Triplets
 
 
 def _as_list(value: object) -> object:
@@ -218,8 +236,8 @@ class WeakSources(Config):
     """What to do with a column of probabilities of the second of two classes: `argmax` takes the more probable class,
     and abstains at .5."""
     model: LabelModel = DawidSkene()
-    """What makes the labels: `dawid_skene`, `majority`, `one_coin`, `moments` or `triplets`. Majority stands beside
-    each."""
+    """What makes the labels: `dawid_skene`, `majority`, `one_coin`, `moments` or `triplets`; of comparisons
+    `one_coin`, `noisy_bt` or `majority`. Majority stands beside each."""
     compare: tuple[LabelModel, ...] = ()
     """Further models to measure beside it, such as `[moments, triplets]`."""
     prior: Literal["uniform", "votes"] | dict[str, Annotated[float, Field(ge=0, le=1)]] = "uniform"
@@ -249,10 +267,17 @@ class WeakSources(Config):
 
     @model_validator(mode="after")
     def _of_pairs(self) -> Self:
+        models = (self.model, *self.compare)
         if self.task != "comparisons":
+            if any(isinstance(model, NoisyBradleyTerry) for model in models):
+                raise ValueError(
+                    "`noisy_bt` scores responses that are compared: set task=comparisons, or take one_coin"
+                )
             return self
-        if any(not isinstance(model, OneCoin | Majority) for model in (self.model, *self.compare)):
-            raise ValueError("the two responses of a pair have no names: take `model=one_coin` or `model=majority`")
+        if any(not isinstance(model, OneCoin | NoisyBradleyTerry | Majority) for model in models):
+            raise ValueError(
+                "the two responses of a pair have no names: take `model=one_coin`, `model=noisy_bt` or `model=majority`"
+            )
         unread = [name for name in ("truth", "text", "classes", "ignore", "data") if getattr(self, name)]
         if unread or self.prior != "uniform":
             raise ValueError(

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.vote_matrix import ABSTAINS, Answers, VoteMatrix
 
-__all__ = ["ABSTAINS", "Answers", "Patterns", "VoteMatrix", "Votes", "most_probable", "one_hot", "patterns_of"]
+__all__ = [
+    "ABSTAINS",
+    "Answers",
+    "Patterns",
+    "VoteMatrix",
+    "Votes",
+    "most_probable",
+    "one_hot",
+    "patterns_of",
+    "patterns_of_pairs",
+]
 
 
 @dataclass(frozen=True)
@@ -55,12 +65,15 @@ class Patterns:
         answers: shape (patterns, sources). counts: shape (patterns,).
         pattern_of_row: shape (rows,), the pattern of each row.
         classes: how many there are.
+        items: of pairs, the numbers of the first and the second response, shape (patterns, 2); then each row is a
+            pattern of its own, since pairs with equal votes compare other responses.
     """
 
     answers: Answers
     counts: Probabilities
     pattern_of_row: NDArray[np.intp]
     classes: int
+    items: NDArray[np.intp] | None = None
 
     @property
     def is_voted(self) -> NDArray[np.bool_]:
@@ -74,6 +87,16 @@ def patterns_of(votes: VoteMatrix | Answers, classes: int) -> Patterns:
     patterns, pattern_of_row = matrix.distinct_rows()
     counts = np.bincount(pattern_of_row, minlength=len(patterns))
     return Patterns(patterns, counts.astype(np.float64), pattern_of_row, classes)
+
+
+def patterns_of_pairs(matrix: VoteMatrix, items: NDArray[np.intp]) -> Patterns:
+    """Return each pair of responses as a pattern, for a model that knows which responses it compares.
+
+    Args:
+        items: the numbers of the two responses, shape (rows, 2).
+    """
+    rows = matrix.shape[0]
+    return Patterns(matrix.table(), np.ones(rows), np.arange(rows), 2, items)
 
 
 def one_hot(answers: Answers, classes: int) -> Probabilities:
