@@ -48,6 +48,7 @@ class Pretraining(Config):
     right_tag_share: Annotated[float, Field(gt=0, lt=1)] = 0.4
     """Share of problems behind the tag with right answers."""
     batch_size: BatchSize = 256
+    """Problems of an optimizer step."""
     learning_rate: LearningRate = 3e-3
     seed: Seed = 0
     """Fixes the start and the problems of both; all seeds of the study have these two models."""
