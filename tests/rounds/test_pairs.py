@@ -47,6 +47,15 @@ def test_counts_say_why_prompts_give_no_comparison() -> None:
     assert some.reason().endswith("and 1 have samples of which none is better")
 
 
+def test_what_no_comparison_names_is_left_out() -> None:
+    group = PromptGroup("p", ["a", "b", "c", "d"], [Comparison(3, 1, weight=2), Comparison(1, 0, annotator="x")],
+                        scores=[1, 2, 3, 4], columns={"answer": "5"})  # fmt: skip
+    (pruned,) = pairs.only_compared([group])
+    assert [response.text for response in pruned.responses] == ["a", "b", "d"]
+    assert pruned.comparisons == (Comparison(2, 1, weight=2), Comparison(1, 0, annotator="x"))
+    assert (pruned.scores, pruned.columns) == (None, {"answer": "5"})
+
+
 class Alphabetical:
     """Prefers the text that comes first in the alphabet, and has no verdict on texts with a question mark."""
 

@@ -194,6 +194,25 @@ def compare_judged(
     return Compared([_without_ties(group) for group in compared], unscored)
 
 
+def only_compared(groups: Sequence[PromptGroup]) -> list[PromptGroup]:
+    """Return groups with the responses alone that stand in a comparison, and without scores.
+
+    What no comparison names would be scored by the reference for nothing.
+    """
+    pruned = []
+    for group in groups:
+        used = sorted({index for comparison in group.comparisons for index in (comparison.winner, comparison.loser)})
+        numbers = {index: number for number, index in enumerate(used)}
+        comparisons = [
+            replace(comparison, winner=numbers[comparison.winner], loser=numbers[comparison.loser])
+            for comparison in group.comparisons
+        ]
+        # scores are of one round's responses, and a prompt may have those of several rounds
+        responses = [group.responses[index] for index in used]
+        pruned.append(group.replace(responses=tuple(responses), comparisons=tuple(comparisons), scores=None))
+    return pruned
+
+
 def _texts_once(group: PromptGroup) -> PromptGroup:
     """Return a group with each text once: a judge sees no tokens, so that others of the same text are the same."""
     # in the order of their first appearance, so that a resumed round asks the same questions
