@@ -3,8 +3,8 @@
     nice -n 15 python benchmarks/self_play.py --model ../shared/data/stories260K --out /tmp/self-play --seeds 5
 
 Prompts are the story openings of the studies, the true reward is VADER, and the start of everything is the model after
-one epoch of SFT on its own reward-filtered samples (the best of 8 per prompt). Demonstrations are further such samples.
-Prompts are split three ways by seed: what the start and the methods learn from, and 60 that only measure. What is done
+one epoch of SFT on its own reward-filtered samples (the best of 8 per prompt), which are the demonstrations too.
+Prompts are split by seed: 120 that the start and the methods learn from, and 60 that only measure. What is done
 is kept, so that the same command goes on; results are in `OUT/results.jsonl`, one line per seed and method.
 """
 
@@ -21,17 +21,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import stats
 
 import penchant as pt
 from penchant.data.load import load_demonstrations, load_prompts
 from penchant.engine.reference import Reference, sequence_kl
-from penchant.metrics.intervals import cluster_mean
 from penchant.types import PromptGroup
 
 OPENINGS = Path(pt.__path__[0]) / "studies" / "core" / "openings" / "story_openings.txt"
 REWARD, TOKENS, CANDIDATES = "vader", 40, 8
-EVALUATED, DRAWS = 60, 8  # prompts that nobody learns from, and samples of each
+LEARNED, EVALUATED, DRAWS = 120, 60, 8  # prompts to learn from, those that only measure, and samples of each of these
 RATE, BATCH = 1e-4, 16
+COLUMNS = ("reward", "kl", "real_logps", "tokens")
+CONTRASTS = (("spin-0.1", "sft"), ("spin-1", "sft"), ("fixed", "offline"), ("moving", "fixed"))
 Policy = Any
 
 
@@ -55,11 +57,13 @@ def make_seed(model: str, out: Path, number: int) -> Seed:
     prompts = [str(group.prompt) for group in load_prompts(OPENINGS)]
     order = np.random.default_rng(number).permutation(len(prompts))
     shuffled = [prompts[index] for index in order]
-    evaluated, learned = shuffled[:EVALUATED], shuffled[EVALUATED:]
+    evaluated, learned = shuffled[:EVALUATED], shuffled[EVALUATED : EVALUATED + LEARNED]
     best = folder / "best.jsonl"
     if not best.exists():
         policy = pt.load_policy(model, device="cpu")
-        samples = policy.sample(shuffled, pt.Sampling(CANDIDATES, max_new_tokens=TOKENS, seed=1000 + number))
+        samples = policy.sample(
+            shuffled[: EVALUATED + LEARNED], pt.Sampling(CANDIDATES, max_new_tokens=TOKENS, seed=1000 + number)
+        )
         scored = pt.score_groups(samples, pt.load_reward(REWARD))
         groups = []
         for group in scored:
@@ -175,31 +179,31 @@ def main() -> None:
 
 
 def print_table(lines: list[dict[str, Any]]) -> None:
-    """Print each method's means, and what it gains over its control, with intervals over seeds and prompts."""
+    """Print the mean of each method over prompts and seeds, and what it gains over its control by seed."""
     table = {(line["seed"], line["method"]): line for line in lines}
-    seeds = sorted({line["seed"] for line in lines})
     for name in dict.fromkeys(line["method"] for line in lines):
-        parts = []
-        for column in ("reward", "kl", "real_logps", "tokens"):
-            columns = [table[seed, name][column] for seed in seeds if (seed, name) in table]
-            clusters = [number for number, rows in enumerate(columns) for _ in rows]
-            del clusters
-            means = [float(np.mean(rows)) for rows in columns]
-            parts.append(f"{column} {np.mean(means):.3f} ({min(means):.3f} to {max(means):.3f})")
-        print(f"{name}: " + ", ".join(parts))
-    for first, second in (("spin-0.1", "sft"), ("spin-1", "sft"), ("fixed", "offline"), ("moving", "fixed")):
-        for column in ("reward", "kl", "real_logps"):
-            pairs = [
-                (table[seed, first], table[seed, second])
-                for seed in seeds
-                if {(seed, first), (seed, second)} <= {*table}
-            ]
-            gains = [float(np.mean(np.subtract(a[column], b[column]))) for a, b in pairs]
-            estimate = cluster_mean(gains, list(range(len(gains))), unit="seed")
-            spread = np.std(gains, ddof=1) / np.sqrt(len(gains)) * 2.776 if len(gains) == 5 else float("nan")
-            print(
-                f"{first} - {second}, {column}: {estimate.value:+.3f} +- {spread:.3f} (t over seeds); by seed {gains}"
-            )
+        rows = [line for line in lines if line["method"] == name]
+        print(f"{name}: " + ", ".join(f"{column} {mean_and_range(rows, column)}" for column in COLUMNS))
+    for first, second in CONTRASTS:
+        seeds = [seed for seed, name in table if name == first and (seed, second) in table]
+        for column in COLUMNS:
+            # prompts are the same in both, so that a seed's difference is paired
+            gains = [np.mean(table[seed, first][column]) - np.mean(table[seed, second][column]) for seed in seeds]
+            print(f"{first} - {second}, {column}: {interval(gains)}")
+
+
+def mean_and_range(rows: list[dict[str, Any]], column: str) -> str:
+    """Return the mean over seeds, and the smallest and the largest seed."""
+    means = [float(np.mean(row[column])) for row in rows]
+    return f"{np.mean(means):.3f} ({min(means):.3f} to {max(means):.3f})"
+
+
+def interval(gains: list[Any]) -> str:
+    """Return the mean over seeds with Student's 95% interval."""
+    if len(gains) < 2:
+        return f"{np.mean(gains):+.3f}, one seed" if gains else "no seed"
+    arm = stats.t.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1) / np.sqrt(len(gains))
+    return f"{np.mean(gains):+.3f} [{np.mean(gains) - arm:+.3f}, {np.mean(gains) + arm:+.3f}], {len(gains)} seeds"
 
 
 if __name__ == "__main__":

@@ -77,6 +77,11 @@ def test_a_fixed_reference_stays_the_start_and_a_moving_one_does_not(iterative: 
     start = json.loads((policy(runs["fixed"]) / "provenance.json").read_text())["model"]["fingerprint"]
     assert records["fixed"]["reference"]["fingerprint"] == start != records["fixed"]["model"]["fingerprint"]
     assert records["moving"]["reference"]["fingerprint"] == records["moving"]["model"]["fingerprint"] != start
+    # a moving reference says how far the start is
+    rows = runs["moving"].metrics["rounds"]
+    assert rows[0]["after"]["kl_start"] == rows[0]["after"]["kl_last"]
+    assert rows[1]["after"]["kl_start"]["value"] > rows[1]["after"]["kl_last"]["value"] > 0
+    assert "after" not in runs["fixed"].metrics["rounds"][0]
     assert weights(policy(runs["fixed"]) / "checkpoint") == weights(policy(runs["moving"]) / "checkpoint")
     assert weights(policy(runs["fixed"], 2) / "checkpoint") != weights(policy(runs["moving"], 2) / "checkpoint")
 

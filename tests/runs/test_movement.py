@@ -14,7 +14,8 @@ from penchant.cli.train import _summary
 from penchant.methods import METHODS, train
 from penchant.reports.run.findings import findings
 from penchant.reports.run.summary import summarize
-from penchant.runs.movement import BETA_METHODS, ROLLOUT_METHODS, moved_advice, standstill, standstill_of
+from penchant.rounds import ROUNDS
+from penchant.runs.movement import BETA_METHODS, ROLLOUT_METHODS, STAGE_ADVICE, moved_advice, standstill, standstill_of
 from penchant.runs.read import read_runs
 from penchant.types import RunResult
 from synthetic_runs import write_run
@@ -134,3 +135,16 @@ def test_where_early_stopping_put_the_start_back_nothing_is_said_to_stand_still(
     assert standstill_of(numbers)
     numbers["final"]["step"] = 0
     assert standstill_of(numbers) == ""
+
+
+def test_the_advice_of_rounds_names_their_own_settings() -> None:
+    assert set(STAGE_ADVICE) == set(ROUNDS)
+    words = {"raise", "first", "then", "train", "longer", "or", "lower"}
+    for method, config in ROUNDS.items():
+        named = set(re.findall(r"[a-z_.]+", moved_advice(method))) - words
+        assert named
+        for name in named:
+            stage, _, setting = name.partition(".")
+            assert stage in config.model_fields
+            # of a stage's settings, which are a mapping here, those of its method
+            assert not setting or setting.partition(".")[0] in METHODS[stage].model_fields

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from penchant.rounds.supervisor import Supervisor
     from penchant.runs.run_lines import Row
 
+DISTANCE_DRAWS = 2
+"""Samples per held-out prompt on which the KL from the start is measured, as many as evaluations draw."""
 _SET_BY_PIPELINE = ("model", "data", "out", "seed", "reference")
 
 
@@ -166,7 +168,31 @@ def _play(config: Iterative, current_round: Round, supervisor: Supervisor) -> Ro
         return RoundEnd({**row, "skipped": reason}, None)
     pair_count = _pairs(config, current_round, decided_groups)
     result = current_round.stage(config.stage(current_round.number))
-    return RoundEnd({**row, "pairs_learned": pair_count, "policy": result.metrics["final"]}, result)
+    row |= {"pairs_learned": pair_count, "policy": result.metrics["final"]}
+    # the run's own KL is from its reference, which a moving one takes along: how far the start is, it cannot say
+    if config.reference == "moving":
+        row["after"] = _distance(config, current_round)
+    return RoundEnd(row, result)
+
+
+def _distance(config: Iterative, current_round: Round) -> object:
+    """Return how far the policy of a round is from the start and from the policy before, on held-out prompts."""
+    from penchant.rounds.measure import measure_policy
+    from penchant.rounds.supervisor import Supervisor
+
+    number = current_round.number + 1
+    _, measured = measure_policy(
+        current_round,
+        "measured",
+        config.policy_before(number),
+        {"kl_start": config.frozen_start(), "kl_last": config.frozen_before(number - 1)},
+        # the run has measured the reward of its samples
+        Supervisor(None, None, config.model.device, config.path),
+        n=DISTANCE_DRAWS,
+        temperature=1.0,
+        number=number,
+    )
+    return measured.get("estimates")
 
 
 def _pairs(config: Iterative, current_round: Round, decided_groups: Sequence[PromptGroup]) -> int:

@@ -53,7 +53,8 @@ def measure_policy(
         n: samples per prompt. temperature: of sampling. number: which of the policies it is, which fixes the draws.
 
     Returns:
-        The samples; and `real_logps`, the summed log-probability of each real answer, with `estimates`.
+        The samples; and `real_logps`, the summed log-probability of each real answer where there are some, with
+        `estimates`.
     """
     rows = current_round.sides.held_out
     if not rows:
@@ -72,10 +73,12 @@ def measure_policy(
                 policy = load_policy(model, rendering=current_round.config.data.rendering)
             # a prompt without room was not sampled; of its real answer no number would stand beside another
             sampled = {group.prompt for group in samples}
-            real = [group for group in rows if group.prompt in sampled]
+            real = [group for group in rows if group.prompt in sampled and group.responses]
             logps = [total for group_logps in policy.score(real) for total in group_logps.tolist()]
             estimates: dict[str, Estimate | Interval] = {}
-            estimates["real_logps"] = mean_within(logps, _clusters(real), NEVER_POSITIVE, weights=_counts(real))
+            # prompts alone have no real answers
+            if logps:
+                estimates["real_logps"] = mean_within(logps, _clusters(real), NEVER_POSITIVE, weights=_counts(real))
             estimates |= _sample_estimates(samples, real, supervisor)
             # one after the other: a frozen model is let go before the next one is loaded
             for measure_name, frozen in frozen_models.items():

@@ -105,15 +105,15 @@ def against_real(rows: Sequence[PromptGroup], generated: Sequence[PromptGroup]) 
         real = real_answers.get(group.prompt, ())
         # by text: with other tokens of the same text there would be nothing to prefer
         texts = {response.text for response in real}
-        others: list[Response] = [response for response in group.responses if response.text not in texts]
+        generated_only: list[Response] = [response for response in group.responses if response.text not in texts]
         comparisons = [
             # as often as both stood there: a demonstration twice in the data, an answer drawn twice
             Comparison(winner, len(real) + loser, weight=float(real[winner].count * response.count))
             for winner in range(len(real))
-            for loser, response in enumerate(others)
+            for loser, response in enumerate(generated_only)
         ]
         if comparisons:
-            groups.append(PromptGroup(group.prompt, (*real, *others), comparisons))
+            groups.append(PromptGroup(group.prompt, (*real, *generated_only), comparisons))
     return groups
 
 

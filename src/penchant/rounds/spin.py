@@ -129,16 +129,16 @@ class SPIN(RoundsConfig):
         # what is set by iteration comes last; the rest of an optimizer's settings are the same in all
         optimizer = {
             **self.dpo.get("optimizer", {}),
-            "name": _at(self.optimizer, number),
-            "learning_rate": _at(self.learning_rate, number),
+            "name": _setting_of(self.optimizer, number),
+            "learning_rate": _setting_of(self.learning_rate, number),
         }
         # samples are drawn once between two iterations, for all that is measured on them (`rounds/measure.py`)
         evaluate = {"samples": None, **self.dpo.get("evaluate", {})}
         return DPO(
             **{**self.dpo, "optimizer": optimizer, "evaluate": evaluate},
             model=self.policy_before(number),
-            loss=Sigmoid(beta=_at(self.beta, number)),
-            epochs=_at(self.epochs, number),
+            loss=Sigmoid(beta=_setting_of(self.beta, number)),
+            epochs=_setting_of(self.epochs, number),
             data=self._pairs(number),
             out=str(folder / "policy"),
             seed=self.seed + number,
@@ -162,7 +162,7 @@ class SPIN(RoundsConfig):
         return DataConfig(sources=sources, **settings)
 
 
-def _at(settings: Sequence[Setting], number: int) -> Setting:
+def _setting_of(settings: Sequence[Setting], number: int) -> Setting:
     """Return the setting of an iteration; the last one counts for all that follow."""
     return settings[min(number, len(settings) - 1)]
 
@@ -192,9 +192,9 @@ def run(config: SPIN, *, resume: bool = False) -> RunResult:
     # rewards may read columns of the rows, and which of them is known only once they are loaded
     reading: ReadKeywords = {**config.data.reading, "keep_columns": True}
     rows = load_demonstrations(config.data.path, **reading)
-    if bare := next((row for row in rows if not row.prompt), None):
+    if text_row := next((row for row in rows if not row.prompt), None):
         raise InputError(
-            f"{bare.source or config.data.path}: a text without a prompt leaves the model nothing to answer; give rows "
+            f"{text_row.source or config.data.path}: a text without a prompt leaves the model nothing to answer; give rows "
             "with `prompt` and `completion` (text alone is for `penchant train sft`)"
         )
     sides = split_sides(config, rows, load_demonstrations)

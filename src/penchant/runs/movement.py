@@ -12,11 +12,21 @@ CLOSE_LOSS = 0.005
 SAME_LOSS = 0.001
 """Share of the first loss by which the last one may differ and still count as the same."""
 BETA_METHODS = ("dpo", "kto")
+_OF_DPO = "raise dpo.optimizer.learning_rate first, then train longer (dpo.epochs, or rounds), or lower dpo.loss.beta"
+STAGE_ADVICE = {
+    "online_rlhf": "raise ppo.optimizer.learning_rate first, then train longer (ppo.steps, or rounds)",
+    "iterative": _OF_DPO,
+    "self_rewarding": _OF_DPO,
+    "spin": "raise learning_rate first, then train longer (epochs, or rounds), or lower beta",
+}
 ROLLOUT_METHODS = ("ppo", "ppo_gt", "rloo", "grpo")
 
 
 def moved_advice(method: str) -> str:
     """Return what to set so that a method moves its model, the first thing first."""
+    # in rounds the stage that trains the policy has the settings, under its name
+    if method in STAGE_ADVICE:
+        return STAGE_ADVICE[method]
     # settings that a method lacks would be refused
     if method in ROLLOUT_METHODS:
         return "raise optimizer.learning_rate first, then train longer (steps), or hold it less to the reference (kl)"

@@ -14,7 +14,7 @@ from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.rewards.rubric import RubricReward, Writer
 from penchant.rounds.clock import EVALUATION
-from penchant.rounds.pairs import Compared, count_samples
+from penchant.rounds.pairs import Compared, count_samples, only_compared
 from penchant.rounds.pipeline import Round, RoundEnd
 from penchant.rounds.samples import draw_samples, sampling_seed
 from penchant.rounds.self_rewarding.inputs import SelfRewardingInputs, load_meta_template
@@ -70,8 +70,7 @@ def play_round(
     # before any training: a judge that says nothing would teach what is in its noise
     if reason := counts["always_the_same"] or counts["no_score"]:
         return RoundEnd(row, None, f"{reason}. Name another judge, such as judge=likelihood")
-    # without scores: a file with both would be read as ratings
-    pairs = [group.replace(scores=None) for group in compared if group.comparisons]
+    pairs = only_compared([group for group in compared if group.comparisons])
     if config.meta is not None:
         judgement_pairs = play.judgement_pairs(samples)
         row["judgement_pairs"] = len(judgement_pairs)
