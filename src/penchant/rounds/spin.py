@@ -194,8 +194,8 @@ def run(config: SPIN, *, resume: bool = False) -> RunResult:
     rows = load_demonstrations(config.data.path, **reading)
     if text_row := next((row for row in rows if not row.prompt), None):
         raise InputError(
-            f"{text_row.source or config.data.path}: a text without a prompt leaves the model nothing to answer; give rows "
-            "with `prompt` and `completion` (text alone is for `penchant train sft`)"
+            f"{text_row.source or config.data.path}: a text without a prompt leaves the model nothing to answer; "
+            "give rows with `prompt` and `completion` (text alone is for `penchant train sft`)"
         )
     sides = split_sides(config, rows, load_demonstrations)
     inputs = digest_inputs(config, sides) | supervisor.check_rows(rows)
