@@ -209,6 +209,8 @@ EXAMPLES = Path(layouts.__file__).parent / "examples"
 NEEDS_TEMPLATE = {"llamafactory-tools", "openai-chat", "reasoning-chat", "swift-agent"}
 TOO_LONG = {"llamafactory-tools", "openai-chat", "swift-agent"}
 """Lists of functions take more tokens than the smallest model has."""
+SHOWN = {"rlhf-v", "ha-dpo", "ha-dpo-descriptions", "trl-vision", "llamafactory-media"}
+"""Their rows show pictures, which no method learns from yet."""
 PROMPTS = {"instructgpt-summaries", "open-conversation", "prompts", "question-prompts", "verl"}
 
 
@@ -218,13 +220,18 @@ def test_what_is_written_for_each_layout_trains_as_it_is(
     here: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # beside each other: with the package's path in it no comment would be as wide as for a user
-    shutil.copy(EXAMPLES / f"{name}.jsonl", here)
+    for file in (EXAMPLES / f"{name}.jsonl", *EXAMPLES.glob("*.png")):
+        shutil.copy(file, here)
     template = ["template=chatml"] if name in NEEDS_TEMPLATE else []
     code = main(["init", f"{name}.jsonl", "model=penchant-0.5m", *template])
     printed = capsys.readouterr()
     if name in PROMPTS:
         assert code == 2
         assert "no responses, so there is nothing to train on yet" in printed.err
+        return
+    if name in SHOWN:
+        assert code == 2
+        assert "prompts with images, and training reads text alone" in printed.err
         return
     if name in TOO_LONG:
         assert code == 2

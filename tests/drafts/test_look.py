@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penchant.data.layouts import registry
-from penchant.drafts.look import look_at
+from penchant.drafts.look import ShowsMediaError, look_at
 from penchant.errors import InputError
 
 DEMONSTRATED = {layout.name for layout in registry.DEMONSTRATIONS} - {layout.name for layout in registry.PREFERENCES}
@@ -104,3 +104,10 @@ def test_readers_warn_as_before_afterwards(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         look_at(str(tmp_path / "missing.jsonl"))
     assert logger.level == before
+
+
+def test_a_file_that_shows_pictures_is_refused_by_what_it_shows() -> None:
+    with pytest.raises(
+        ShowsMediaError, match=r"training would refuse it: .* has 1 prompts with images, and training reads"
+    ):
+        look_at(str(EXAMPLES["trl-vision"][1]))

@@ -50,11 +50,13 @@ def _init(arguments: Arguments) -> int:
     out = check_file(config.out, arguments.flags)  # before the work, not after it
     if out.suffix not in (".yaml", ".yml"):
         raise InputError(f"out={out}: give a name that ends in .yaml, by which `penchant train` knows it as settings")
-    from penchant.drafts.look import look_at
+    from penchant.drafts.look import ShowsMediaError, look_at
 
     # bad data is refused at once; only then torch is imported
     try:
         look = look_at(config.path, split=config.split, columns=config.columns)
+    except ShowsMediaError:  # such rows are no texts with classes either
+        raise
     except InputError as error:
         if _draft_labels(config, out):
             return 0

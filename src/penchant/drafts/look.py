@@ -46,6 +46,10 @@ class FileLook:
     notes: tuple[str, ...] = ()
 
 
+class ShowsMediaError(InputError):
+    """Raised for a file whose rows show pictures or play sounds, which no method learns from."""
+
+
 def look_at(path: str, *, split: str = "train", columns: Columns | None = None) -> FileLook:
     """Return what a file holds.
 
@@ -70,6 +74,9 @@ def _look_at(path: str, reading: ReadOptions) -> FileLook:
         report = check_preferences(path, split=reading.split, columns=reading.columns, ties="half", bad_rows="skip")
     except InputError as error:
         return _demonstrations(path, reading, error)
+    # before anything else is tried: every method refuses such rows, whatever else they are
+    if report.media:
+        raise ShowsMediaError(f"training would refuse it: {report.refusals[-1]}")
     if report.labels is None and not report.comparisons:
         # prompts with responses that nobody compared may still be demonstrations
         refusal = InputError(report.refusals[0] if report.refusals else f"{path} holds no comparisons")
