@@ -47,6 +47,8 @@ def test_sounds_are_equal_by_their_bytes(tmp_path: Path) -> None:
         (b"", "is an empty file"),
         (b"RIFF....", "is no sound that can be read"),
         (b"ID3 an MP3", r"ffmpeg -i FILE -c:a pcm_s16le FILE\.wav"),
+        # a chunk that ends before the next one begins
+        (sound_bytes()[:4] + b"\xec\0\0\0" + sound_bytes()[8:16] + b"\0\0\0\xf8" + sound_bytes()[20:], "is no sound"),
         (sound_bytes(0), "holds no samples"),
         (sound_bytes()[:-100], "is cut short: it states 1600 samples and has 1550"),
         (sound_bytes(3_601, 8, width=1), "is longer than an hour"),

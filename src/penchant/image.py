@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ MOST_PIXELS = 89_478_485
 WEB_FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 """By Pillow's name of a format that browsers show, its media type. An SVG may hold a script."""
 FORMATS = "PNG, JPEG, GIF, TIFF, BMP or WebP"
+# Pillow opens some forty more, whatever a file is called: for an EPS it runs another program on what the file says.
+PILLOW_FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,9 @@ def read_file(file: Path, name: str) -> bytes:
         InputError: it cannot be read.
     """
     try:
+        # a pipe would be waited for, and a device has no end; of a folder the error below says what it is
+        if not stat.S_ISREG(mode := file.stat().st_mode) and not stat.S_ISDIR(mode):
+            raise InputError(f"{name} is no file, but a pipe or a device")
         return file.read_bytes()
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
@@ -175,7 +181,7 @@ def _opened(content: bytes, name: str) -> PillowImage:
         # the larger ones are refused below, and nothing is decoded here
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            picture = Pillow.open(io.BytesIO(content))
+            picture = Pillow.open(io.BytesIO(content), formats=PILLOW_FORMATS)
     except Pillow.DecompressionBombError:
         raise _too_large(name) from None
     except Exception as error:  # of broken bytes and of unknown formats

@@ -182,7 +182,7 @@ def _read_header(content: bytes, name: str) -> tuple[int, int, int]:
             )
             # a file that was cut still states the length that it had
             frames = len(sound.readframes(frame_count)) // (channels * width)
-    except (wave.Error, EOFError, ValueError) as error:
+    except (wave.Error, EOFError, ValueError, RuntimeError) as error:  # the last of lengths that lead nowhere
         raise InputError(
             f"{name} is no sound that can be read ({error or 'it is cut short'}): WAV of whole numbers is; other "
             "files become such by `ffmpeg -i FILE -c:a pcm_s16le FILE.wav`"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,8 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "svg": (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "is an SVG, a program that draws"),
     "animated": (_animation(), "holds several pictures"),
     "huge": (_huge(), "has more than 89,478,485 pixels"),
+    # Pillow would run Ghostscript on it
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EOF\n", "is no picture that can be read"),
 }
 
 
@@ -256,6 +259,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "base64": ({"image": {"bytes": "?!"}}, "expected bytes in base64"),
     "too few": ({"prompt": "<image><image>What?", "images": ["red.png"]}, "has 1 files, and the prompt has 2 places"),
     "too many": ({"prompt": "<image>What?", "images": ["red.png", "blue.png"]}, "has 2 files, and the prompt has 1"),
+    "mark and an empty column": ({"prompt": "<image>What?", "images": []}, "'images' is empty, and the prompt has 1"),
+    "mark and null": ({"prompt": "<image><video>What?", "image": "red.png", "videos": None}, "'videos' is empty"),
+    "null in a list": ({"images": [None]}, "a place for a picture without a file"),
+    "no name in a list": ({"images": [""]}, "expected the path of a picture, beside the data, or its bytes, got str"),
+    "two columns": ({"images": ["red.png"], "image": "red.png"}, "'image' and field 'images' both say what is shown"),
+    "part and column": (
+        {"prompt": [{"role": "user", "content": [{"type": "image", "path": "red.png"}]}], "images": ["red.png"]},
+        "'images' has 1 files, and parts of the prompt name files of their own",
+    ),
+    "long name": ({"image": "a" * 5_000}, "cannot be looked for: File name too long"),
+    "pipe": ({"image": "pipe"}, "pipe is no file, but a pipe or a device"),
+    "same bytes": (
+        {side: [{"role": "assistant", "content": [{"type": "image", "path": path}]}]
+         for side, path in (("chosen", "red.png"), ("rejected", "copy.png"))},
+        "prefs.jsonl:1: responses that are compared are the same file",
+    ),
     "mark in a response": ({"chosen": "A <image>.", "images": ["red.png"]}, "a response holds the mark <image>"),
     "video file": ({"video": "red.png"}, "is a file, and videos are read as pictures"),
     "no frames": ({"video": "nothing"}, "a video without frames"),
@@ -293,9 +312,22 @@ def test_what_cannot_be_shown_is_refused(folder: Path, name: str) -> None:
     (folder.parent / "secret.png").write_bytes(picture_bytes())
     (folder / "link.png").symlink_to(folder.parent / "secret.png")
     (folder / "nothing").mkdir()
+    (folder / "copy.png").write_bytes((folder / "red.png").read_bytes())
+    os.mkfifo(folder / "pipe")
     change, expected = REFUSED[name]
+    row = {"prompt": "What?", **PAIR, **change}
+    if row["prompt"] is None:
+        del row["prompt"]
     with pytest.raises(InputError, match=expected):
-        read(folder, {key: value for key, value in {"prompt": "What?", **PAIR, **change}.items() if value is not None})
+        read(folder, row)
+
+
+def test_a_row_of_two_kinds_is_left_out_as_other_bad_rows_are(folder: Path) -> None:
+    file = save(
+        folder, {"prompt": "What?", **PAIR, "image": "red.png"}, {"prompt": "A cat?", **REFUSED["mixed kinds"][0]}
+    )
+    rows = load_preferences(file, media=True, bad_rows="skip", layout="trl")
+    assert [group.prompt for group in rows] == [(Message("user", (RED, "What?")),)]
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (16_000, 2)])

@@ -66,7 +66,8 @@ def test_a_function_that_is_no_loss_is_refused(function: Callable[..., object], 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda a, b: [], "it is called with one argument, a list of .* texts, but missing a required argument: 'b'"),
+        # by a name, `b` would be a column of the rows
+        (lambda a, b, /: [], "with columns of the rows by name, but missing a required argument: 'b'"),
         (lambda: [], "but too many positional arguments"),
     ],
 )

@@ -108,11 +108,11 @@ class MediaReader:
                     "(`ffmpeg -i FILE -vf fps=1 FOLDER/%05d.png`) and name the folder",
                 )
             # by name: `ffmpeg` numbers its frames, and the order in which a folder lists them is none
-            source = [
-                str(Path(title) / frame.name)
-                for frame in sorted(path.iterdir())
-                if frame.suffix.lower() in FRAME_SUFFIXES
-            ]
+            try:
+                files = sorted(path.iterdir())
+            except OSError as error:  # a folder of somebody else
+                raise RowError("broken", f"field {name!r}: {title} cannot be read: {error.strerror}") from error
+            source = [str(Path(title) / frame.name) for frame in files if frame.suffix.lower() in FRAME_SUFFIXES]
         if not isinstance(source, list | tuple):
             raise RowError("type", f"field {name!r}: expected {FORMS['video']}, got {describe(source)}")
         if not source:
@@ -129,7 +129,7 @@ class MediaReader:
         candidates = [(self._resolved(choice, name), choice) for choice in choices]
         # all are resolved first, so that none of the alternatives may lead out of the folder either
         for path, choice in candidates:
-            if path.exists():
+            if _is_there(path, choice, name):
                 return path, choice.removeprefix("file://")
         folder = f" in {self.folder}" if self.folder is not None else ""
         alternatives = f" (nor {', '.join(map(repr, choices[1:]))})" if choices[1:] else ""
@@ -160,6 +160,13 @@ class MediaReader:
                 "holds all such files (media_folder=FOLDER)",
             )
         return path
+
+
+def _is_there(path: Path, source: str, name: str) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise RowError("value", f"field {name!r}: {cut(source)!r} cannot be looked for: {error.strerror}") from error
 
 
 def _open_whole(kind: MediaKind, source: Path | bytes, name: str, title: str) -> Image | Audio:

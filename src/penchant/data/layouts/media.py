@@ -112,7 +112,7 @@ def _reference(record: RowValues, kind: MediaKind, name: str) -> MediaReference:
     if len(sources) > 1:
         raise RowError("value", f"field {name!r}: {' and '.join(sources)} both say where it is; keep one of them")
     rate = next((as_number(record[key], f"{name}.{key}") for key in ("rate", "fps") if holds(record.get(key))), 1.0)
-    digest = as_text(record["sha256"], f"{name}.sha256") if holds(record.get("sha256")) else ""
+    digest = as_text(record["sha256"], f"{name}.sha256").lower() if holds(record.get("sha256")) else ""
     source = next(iter(sources.values()), None)
     # OpenAI's parts have an object of their own: {"image_url": {"url": ...}}, {"input_audio": {"data": ...}}
     if isinstance(source, dict) and ("url" in source or "data" in source):
@@ -138,6 +138,8 @@ def settle_media(group: PromptGroup, row: RowValues, reader: MediaReader | None)
     if not has_columns and not has_media(group):
         return group
     columns = _columns(row) if has_columns else {}
+    if has_columns:
+        _refuse_unfilled(group, row, columns)
     if not columns and not has_media(group):
         return group
     if reader is None:
@@ -157,6 +159,9 @@ def settle_media(group: PromptGroup, row: RowValues, reader: MediaReader | None)
     # a prompt of text stays one where the responses alone are pictures
     # (a conversation of one turn and its text are two prompts to everything else)
     is_text = isinstance(group.prompt, str) and all(isinstance(turn.content, str) for turn in turns)
+    # two files may hold the same bytes
+    if any(answers[one.winner].parts and answers[one.winner] == answers[one.loser] for one in group.comparisons):
+        raise RowError("identical", "responses that are compared are the same file, so the row prefers nothing")
     return group.replace(prompt=group.prompt if is_text else tuple(turns), responses=answers)
 
 
@@ -166,9 +171,17 @@ def _columns(row: RowValues) -> dict[MediaKind, list[MediaReference]]:
     files: dict[MediaKind, list[MediaReference]] = {}
     # `dict.get` first: a number describes (`image: 3`), and is named with the other columns that are not read
     for name in names:
-        if not holds(dict.get(row, name)) or isinstance(dict.get(row, name), int | float):
+        cell, kind = dict.get(row, name), COLUMNS[name]
+        # a list of null is a picture that is missing, where an empty one is none
+        if not (holds(cell) or (isinstance(cell, list) and cell)) or isinstance(cell, int | float):
             continue
-        cell, kind = row[name], COLUMNS[name]
+        row[name]  # read from here on
+        if kind in files:
+            raise RowError(
+                "value",
+                f"field {name!r} and field {_column_of(files[kind])!r} both say what is shown; leave one of them out "
+                f"(data.columns={{{name}: null}})",
+            )
         sources = cell if isinstance(cell, list) and (name.endswith("s") or kind != "video") else [cell]
         files.setdefault(kind, []).extend(
             MediaReference(kind, source, name=f"{name}[{index}]" if isinstance(cell, list) else name)
@@ -181,10 +194,27 @@ def _columns(row: RowValues) -> dict[MediaKind, list[MediaReference]]:
     return files
 
 
+def _column_of(references: list[MediaReference]) -> str:
+    return references[0].name.partition("[")[0]
+
+
+def _refuse_unfilled(group: PromptGroup, row: RowValues, columns: Mapping[MediaKind, list[MediaReference]]) -> None:
+    """Refuse a prompt with marks whose column is there, and holds nothing: the mark would be read as text."""
+    for name, kind in COLUMNS.items():
+        if name not in row or kind in columns or holds(dict.get(row, name)):
+            continue
+        if marks := sum(turn.text.count(MARKS[kind]) for turn in prompt_turns(group.prompt)):
+            raise RowError(
+                "value",
+                f"field {name!r} is empty, and the prompt has {marks} places for files (marks {MARKS[kind]}); where "
+                f"the mark is meant as text, data.columns={{{name}: null}} says so",
+            )
+
+
 def _text_alone(group: PromptGroup, columns: Mapping[MediaKind, list[MediaReference]]) -> RowError:
     """Return the error for pictures and sounds where text alone can be used."""
     if columns:
-        column = next(iter(columns.values()))[0].name.partition("[")[0]
+        column = _column_of(next(iter(columns.values())))
         return RowError(
             "unread",
             f"field {column!r}: pictures, videos and sounds cannot be used here, text alone can; "
@@ -206,7 +236,7 @@ def _placed(
     Raises:
         RowError: another number of places than of files.
     """
-    name = files[0].name.partition("[")[0]
+    name = _column_of(files)
     # a row may have both spellings, as where a template's marks were left in the text
     contents = [turn.content for turn in turns] + [response.parts for response in responses]
     gaps = sum(_is_place(part, kind) for content in contents if isinstance(content, tuple) for part in content)
@@ -225,6 +255,13 @@ def _placed(
     # one order for all turns: the first file stands in the first place, wherever that is
     waiting = iter(files)
     if not (gaps or marks):
+        # such files are mostly the same ones, which would be shown twice
+        if any(getattr(part, "kind", "") == kind for turn in turns for part in turn.content):
+            raise RowError(
+                "value",
+                f"field {name!r} has {len(files)} files, and parts of the prompt name files of their own; leave one of "
+                f"them out (data.columns={{{name}: null}})",
+            )
         return _before_question(turns, files), responses
     turns = [replace(turn, content=_filled(turn.content, kind, waiting)) for turn in turns]
     responses = [
@@ -278,7 +315,7 @@ def _refuse_mixed(responses: list[Response]) -> None:
     if differing is not None:
         first, other = (" and ".join(kind) or "text" for kind in (kinds[0], kinds[differing]))
         raise RowError(
-            "mixed",
+            "value",  # `mixed` are two layouts, for which a whole file is refused
             f"response 0 is {first} and response {differing} is {other}: responses are compared within one kind",
         )
 
