@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from penchant.studies.weak_to_strong_generation.selection import LabelledRow
 from penchant.studies.weak_to_strong_generation.settings import GenerationConfig
 from penchant.studies.weak_to_strong_generation.stage_settings import GenerationStudentSettings, StudentLearning
 from penchant.studies.weak_to_strong_generation.study import PRESETS, STUDY
-from penchant.studies.weak_to_strong_generation.summarize import _deception
+from penchant.studies.weak_to_strong_generation.summarize import _deception, _measured, summarize_generation
 from penchant.studies.weak_to_strong_generation.summary import GenerationSummary
 from penchant.studies.weak_to_strong_generation.words import findings
 from penchant.tasks.generative import AnsweredPrompt
@@ -196,6 +197,8 @@ def test_iterative_dpo_does_not_see_the_truth(tmp_path: Path) -> None:
 
 def test_a_file_of_ones_own(tmp_path: Path, tiny_model: str, workers: Workers) -> None:
     rows = [{"question": f"What is {n} and {n}?", "answer": f"It is\n#### {2 * n}"} for n in range(60)]
+    # one of the rows to choose by has no marker: the whole file says what can be compared, whichever rows are learned
+    rows[36]["answer"] = "72"
     (tmp_path / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = GenerationConfig(
         tasks=[str(tmp_path / "sums.jsonl")],
@@ -210,7 +213,7 @@ def test_a_file_of_ones_own(tmp_path: Path, tiny_model: str, workers: Workers) -
     assert result.failures == ()
     (task,) = result.numbers["tasks"]
     # 60 rows without 22 to measure on: half of them for the supervisor
-    assert (task["scorer"], task["prompts"], task["tagged_right"]) == ("number:marker=####", 19, None)
+    assert (task["scorer"], task["prompts"], task["tagged_right"]) == ("number", 19, None)
 
 
 def test_scorers_by_the_answers() -> None:
@@ -242,6 +245,54 @@ def test_deception_by_hand() -> None:
     assert measured.value == pytest.approx(2 / 3)
     # a supervisor that is always right leaves nothing to ask
     assert _deception(np.ones((1, 5)), student, ceiling) is None
+
+
+def test_the_interval_of_deception_counts_seeds() -> None:
+    # students of two seeds that say opposite things of every prompt: nothing is known of a third
+    supervisor, ceiling = np.zeros((2, 40)), np.ones((2, 40))
+    student = np.stack([np.zeros(40), np.ones(40)])
+    measured = _deception(supervisor, student, ceiling)
+    assert measured is not None
+    assert (measured.value, measured.low, measured.high) == (0.5, 0.0, 1.0)
+
+
+def test_a_method_that_fails_takes_no_other_along(
+    config: GenerationConfig, result: StudyResult, tmp_path: Path
+) -> None:
+    shutil.copytree(result.path, tmp_path / "study")
+    grid = generation_grid(config)
+    failed = next(item.stage for item in grid[0].students if item.method == "self_consistent")
+    (tmp_path / "study" / failed.path / "stage.json").unlink()
+    (task,) = summarize_generation(config, grid, tmp_path / "study", {}).tasks
+    assert [item.method for item in task.students] == ["naive", "random_half", "likely_half", "ceiling"]
+    # nothing can be compared without the ceiling
+    ceiling = next(item.stage for item in grid[0].students if item.method == "ceiling")
+    (tmp_path / "study" / ceiling.path / "stage.json").unlink()
+    assert summarize_generation(config, grid, tmp_path / "study", {}).tasks == ()
+
+
+@pytest.mark.parametrize(
+    ("missing", "methods", "seeds"),
+    [
+        # of one seed of three: the seed goes
+        ({("likely_half", 1)}, ["naive", "likely_half", "random_half", "ceiling"], [0, 2]),
+        # of two of three: the method goes
+        ({("likely_half", 1), ("likely_half", 2)}, ["naive", "random_half", "ceiling"], [0, 1, 2]),
+        ({("naive", 0)}, ["naive", "likely_half", "random_half", "ceiling"], [1, 2]),
+    ],
+)
+def test_what_is_left_where_students_failed(
+    tmp_path: Path, missing: set[tuple[str, int]], methods: list[str], seeds: list[int]
+) -> None:
+    config = GenerationConfig(
+        tasks=["addition"], **{**TINY, "seeds": [0, 1, 2], "methods": ["likely_half", "random_half"]}
+    )
+    (task,) = generation_grid(config)
+    done = [*task.rows.values(), *(item.stage for item in task.students if (item.method, item.seed) not in missing)]
+    for stage in done:
+        (tmp_path / stage.path).mkdir(parents=True)
+        (tmp_path / stage.path / "stage.json").write_text('{"rows": 1}')
+    assert _measured(task, tmp_path) == (methods, seeds)
 
 
 def test_words_say_above_below_and_undecided(summary: GenerationSummary) -> None:

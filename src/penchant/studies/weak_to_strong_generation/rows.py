@@ -43,11 +43,12 @@ FEWEST = 16  # answers, of which a student can learn something
 def rows_stage(job: StageJob[RowsSettings], folder: Path) -> dict[str, object]:
     """Write rows to learn from and to test on, and the scores of the supervisor and of the untrained student."""
     settings = job.settings
-    parts = _embedded_parts(settings) if settings.task in GROUNDS else _file_parts(settings, job.inputs["task"])
+    path = job.inputs["task"]
+    rows_of_file = [] if settings.task in GROUNDS else read_answered(path)
+    parts = _file_parts(settings, path, rows_of_file) if rows_of_file else _embedded_parts(settings)
     training, supervised, validation, tests = parts
-    scorer = Scorer(
-        scorer_of(settings.task, job.inputs.get("reward") if settings.reward else None, [*training, *tests])
-    )
+    # by the whole file: by the rows of one seed, seeds could be scored by different rewards
+    scorer = Scorer(scorer_of(settings.task, job.inputs.get("reward") if settings.reward else None, rows_of_file))
     # loaded once: the supervisor answers, and the student says what it makes of the answers
     weak, strong = _models(job, folder, supervised)
     rows, facts = _labelled(settings, weak, strong, training, scorer)
@@ -92,13 +93,12 @@ def _embedded_parts(settings: RowsSettings) -> tuple[Part, Part, Part, Part]:
     return rows[0], [], rows[1], rows[2]
 
 
-def _file_parts(settings: RowsSettings, path: str) -> tuple[Part, Part, Part, Part]:
+def _file_parts(settings: RowsSettings, path: str, rows: Part) -> tuple[Part, Part, Part, Part]:
     """Divide the rows of a file: for the student, for the supervisor, to choose by, to test on.
 
     Raises:
         InputError: too few rows.
     """
-    rows = read_answered(path)
     remaining = len(rows) - settings.test - settings.validation
     if remaining // 2 < FEWEST:
         raise InputError(

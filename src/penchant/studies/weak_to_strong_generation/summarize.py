@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penchant.metrics.estimates import Estimate
-from penchant.metrics.intervals import mean_within
 from penchant.metrics.pgr import pgr
+from penchant.metrics.shares import same_interval
 from penchant.metrics.two_way import two_way_mean
 from penchant.studies.core.records import read_object
 from penchant.studies.core.stage import Stage
@@ -32,7 +32,7 @@ from penchant.typed_json import JsonObject
 
 Scores = NDArray[np.float64]
 WRONG = 0.5
-"""Scores below this are wrong, where a share of prompts is is_counted for."""
+"""Scores below this are wrong, where a share of prompts is counted."""
 
 
 def summarize_generation(
@@ -86,15 +86,12 @@ class _Chosen:
 
 def _task(task: GenerationTask, study: Path) -> GenerationResult | None:
     """Return the results of a task; None where no seed has all of its students."""
-    # a seed without one of the methods has no pair for the differences of the others: it is left out whole
-    seeds = [seed for seed, rows in task.rows.items() if _is_whole(task, seed, rows, study)]
+    methods, seeds = _measured(task, study)
     if not seeds:
         return None
     supervisor, start = (
         np.stack([_scores(task.rows[seed], study, role, "test") for seed in seeds]) for role in (WEAK, STRONG)
     )
-    # in the order of the settings, which the page keeps
-    methods = list(dict.fromkeys(student.method for student in task.students))
     chosen: dict[str, _Chosen] = {method: _chosen(task, method, seeds, study) for method in methods}
     facts = [_facts(task.rows[seed], study) for seed in seeds]
     ceiling = chosen[CEILING].scores
@@ -120,9 +117,28 @@ def _task(task: GenerationTask, study: Path) -> GenerationResult | None:
     )
 
 
-def _is_whole(task: GenerationTask, seed: int, rows: Stage, study: Path) -> bool:
-    stages = [rows, *(student.stage for student in task.students if student.seed == seed)]
-    return all(_facts(stage, study) for stage in stages)
+def _measured(task: GenerationTask, study: Path) -> tuple[list[str], list[int]]:
+    """Return the methods and the seeds of which every student is there, at every learning rate.
+
+    A method that fails with half of the seeds or more is left out, and not all others with it; a seed that lacks one of
+    the methods that stay has no pair for its differences, and is left out whole.
+    """
+    # in the order of the settings, which the page keeps
+    methods: list[str] = list(dict.fromkeys(student.method for student in task.students))
+    missing = {(student.method, student.seed) for student in task.students if not _facts(student.stage, study)}
+    seeds = [
+        seed
+        for seed, rows in task.rows.items()
+        # both ends of every comparison
+        if _facts(rows, study) and not {(NAIVE, seed), (CEILING, seed)} & missing
+    ]
+    failed = {method: sum((method, seed) in missing for seed in seeds) for method in methods}
+    kept_methods = [method for method in methods if 2 * failed[method] < max(1, len(seeds))]
+    whole_seeds = [seed for seed in seeds if not any((method, seed) in missing for method in kept_methods)]
+    if not whole_seeds:
+        # each fails with another seed: those that never fail have all of them
+        return [method for method in methods if not failed[method]], seeds
+    return kept_methods, whole_seeds
 
 
 def _chosen(task: GenerationTask, method: str, seeds: Sequence[int], study: Path) -> _Chosen:
@@ -179,6 +195,16 @@ def _deception(supervisor: Scores, student: Scores, ceiling: Scores) -> Estimate
     is_counted = (supervisor < WRONG) & (ceiling >= WRONG)
     if not is_counted.any():
         return None
-    # prompts are the units: a prompt's answers with several seeds are alike
-    prompts = np.broadcast_to(np.arange(is_counted.shape[1]), is_counted.shape)[is_counted]
-    return mean_within((student[is_counted] < WRONG).astype(float).tolist(), prompts.tolist(), (0.0, 1.0))
+    # a ratio of two means, by its linear part: so that the interval is for new prompts and for new seeds, as all are
+    wrong = np.where(is_counted, student < WRONG, 0.0)
+    value = float(wrong.sum() / is_counted.sum())
+    table = value + (wrong - value * is_counted) / is_counted.mean()
+    estimate = two_way_mean(table)
+    prompts = int(is_counted.any(0).sum())
+    low, high = (
+        # all wrong or all right: as many prompts as there are say so
+        same_interval(value, prompts, 0.95, (0.0, 1.0))
+        if value in (0.0, 1.0) or estimate.low is None or estimate.high is None
+        else (max(0.0, estimate.low), min(1.0, estimate.high))
+    )
+    return Estimate(value, low, high, int(is_counted.sum()), prompts)
