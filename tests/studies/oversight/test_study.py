@@ -15,6 +15,7 @@ import pytest
 
 from penchant.config import load_config
 from penchant.errors import InputError
+from penchant.metrics.two_way import two_way_mean
 from penchant.reports.kit.render import render_page
 from penchant.studies.core.definition import preset_file
 from penchant.studies.core.executor import Workers
@@ -100,6 +101,12 @@ def test_an_accuracy_is_that_of_the_arrays(result: StudyResult, summary: Oversig
     debate = array(result, "labels-debate", "test.npy")
     assert debate.shape == (2, 30)
     assert summary.protocols[2].accuracy.value == pytest.approx(((debate > 0.5) == (places == 0)).mean())
+    # on the same questions and seeds, so the difference is paired
+    assert summary.protocols[2].against is not None
+    assert list(summary.protocols[2].against) == ["consultancy", "informed reader"]
+    shares = array(result, "labels-informed-reader", "test.npy")
+    gap = ((debate > 0.5) == (places == 0)).astype(float) - ((shares > 0.5) == (places == 0))
+    assert summary.protocols[2].against["informed reader"] == two_way_mean(gap)
     # the mean over right and wrong advisors, whichever side a coin would have sent
     sides = array(result, "labels-consultancy", "sides.npy")
     assert sides.shape == (2, 30, 2)
@@ -193,6 +200,13 @@ def test_sentences_follow_the_intervals(summary: OversightSummary) -> None:
     assert "No protocol is clearly above the blind reader" in " ".join(headline(replace(summary, protocols=nothing)))
     lower = tuple(replace(item, gain=item.gain.negated()) if item.gain else item for item in summary.protocols)
     assert "; clearly below it: " in " ".join(headline(replace(summary, protocols=lower)))
+    # debates by the paired difference alone, whatever their intervals do
+    debate = summary.protocols[2]
+    gap = two_way_mean([[0.0, 0.1, 0.1], [0.1, 0.1, 0.0]])
+    for low, high, said in ((0.01, 0.1, "above"), (-0.1, -0.01, "below"), (-0.1, 0.1, "not clearly apart")):
+        held = replace(debate, against={"consultancy": replace(gap, low=low, high=high)})
+        sentences = findings(replace(summary, protocols=(held,)))
+        assert any(line.startswith("debate against consultancy:") and said in line for line in sentences)
     cost = replace(blind.cost, cut=3, texts_shown=9, quotes=4, verified=1, statements=8, empty=2, unreadable=5)
     texts = " ".join(findings(replace(summary, protocols=(replace(blind, cost=cost),))))
     for part in ("3 of 9 texts were longer", "3 of 4 quotes do not", "2 of 8 statements say nothing", "5 answers of"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,11 +82,19 @@ class _Results:
         self.blind = protocols[0].label
         # first among them, as the settings put it there
         blind = self._right(protocols[0])
-        return [
-            self._protocol(protocol, right, blind)
-            for protocol in protocols
-            if (right := self._right(protocol)) is not None
-        ]
+        measured = [(protocol, right) for protocol in protocols if (right := self._right(protocol)) is not None]
+        results = [self._protocol(protocol, right, blind) for protocol, right in measured]
+        # on the same questions and seeds: two intervals that overlap say less than their difference does
+        against = {
+            debate.label: {
+                other.label: two_way_mean(right - other_right)
+                for other, other_right in measured
+                if other.name in ("consultancy", "informed")
+            }
+            for debate, right in measured
+            if debate.name == "debate"
+        }
+        return [replace(result, against=against.get(result.label) or None) for result in results]
 
     def _protocol(self, protocol: ProtocolSpec, right: Right, blind: Right | None) -> ProtocolResult:
         facts = _facts(self.grid.labels[protocol.label], self.study)

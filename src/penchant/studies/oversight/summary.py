@@ -52,6 +52,7 @@ class ProtocolResult:
         right_advisor, wrong_advisor: of a consultancy, where the advisor holds the right answer, and the wrong one.
         gain: paired difference to the blind reader; None for that.
         recovered: the share of the gap between the blind reader and the advisor's own answers.
+        against: of a debate, paired differences to consultancies and to the informed reader, by their labels.
         label_accuracy: of the labels that students learn from, without an interval.
         student: accuracy of students of its labels. student_gain: paired difference to the students of the blind
             reader's labels. student_pgr: the share that they recover of the gap between the protocol itself and the
@@ -66,6 +67,7 @@ class ProtocolResult:
     wrong_advisor: Annotated[Estimate | None, OMITTED] = None
     gain: Annotated[Estimate | None, OMITTED] = None
     recovered: Annotated[PGR | None, OMITTED] = None
+    against: Annotated[Mapping[str, Estimate] | None, OMITTED] = None
     label_accuracy: float
     student: Annotated[Estimate | None, OMITTED] = None
     student_gain: Annotated[Estimate | None, OMITTED] = None

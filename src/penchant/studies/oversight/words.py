@@ -75,21 +75,15 @@ def _consultancies(study: OversightSummary) -> Iterator[str]:
 
 
 def _debates(study: OversightSummary) -> Iterator[str]:
-    consultancies = [result for result in study.protocols if result.name == "consultancy"]
     for result in study.protocols:
-        if result.name != "debate":
-            continue
-        for other in consultancies:
-            yield f"{result.label} against {other.label}: {compared(result.accuracy, other.accuracy)}."
+        for label, gap in (result.against or {}).items():
+            yield f"{result.label} against {label}: {compared(gap)}."
 
 
-def compared(first: Estimate, second: Estimate) -> str:
-    """Return how two accuracies lie, by their intervals alone."""
-    # by intervals that exclude each other, which asks for more than a paired difference
-    values = f"{format_share(first)} and {format_share(second)}"
-    if first.above(second):
-        return f"clearly above ({values})"
-    return f"clearly below ({values})" if first.below(second) else f"not clearly apart ({values})"
+def compared(gap: Estimate) -> str:
+    """Return how two protocols lie, by the paired difference of their accuracies."""
+    words = "clearly above" if gap.above(0) else "clearly below" if gap.below(0) else "not clearly apart"
+    return f"{words} ({estimate(gap, percent=True, sign=True)})"
 
 
 def _students(study: OversightSummary) -> Iterator[str]:
