@@ -139,6 +139,20 @@ def test_samples_that_are_all_the_same_are_said(iterative: Callable[..., pt.Iter
     assert row["skipped"] == "all 8 samples of 4 prompts say the same as the others of their prompt"
 
 
+def test_samples_that_were_all_cut_and_left_out_are_said(iterative: Callable[..., pt.Iterative]) -> None:
+    run = pt.train(iterative("cut", cut_samples="drop", max_new_tokens=1))
+    (row,) = run.metrics["rounds"]
+    assert row["samples"]["pairs"] == 0
+    assert row["samples"]["cut"] > 0
+    assert f"{row['samples']['cut']} of 16 samples were cut and left out" in row["skipped"]
+
+
+def test_the_stages_read_thoughts_as_the_rounds_do(iterative: Callable[..., pt.Iterative]) -> None:
+    config = iterative("thoughts")
+    assert config.stage(0).data.thoughts == "score"
+    assert config.replace(data=config.data.replace(thoughts="mask")).stage(0).data.thoughts == "mask"
+
+
 def test_what_was_stopped_anywhere_ends_with_the_same_bits(
     iterative: Callable[..., pt.Iterative], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,11 @@ from safetensors.torch import load_file
 
 import penchant as pt
 from penchant.errors import InputError, RunMismatchError
-from penchant.metrics.estimates import Estimate
+from penchant.judges.settings import Longest
+from penchant.metrics.estimates import Estimate, Interval
 from penchant.rounds import measure, pipeline, self_play
 from penchant.rounds.self_play import _stop_reason, against_real, count_answers
+from penchant.rounds.supervisor import Supervisor
 from penchant.types import Comparison, PromptGroup, Response
 
 NAMES = ("Ann", "Bob", "Cleo", "Dan", "Eve")
@@ -240,6 +242,16 @@ def test_real_answers_win_against_generated_ones_that_say_something_else() -> No
 
 
 # -- bad input ------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_counts_in_the_win_rate_as_often_as_it_was_drawn(tmp_path: Path) -> None:
+    answers = [Response("a long answer", count=3), Response("x")]
+    samples = [PromptGroup(name, answers) for name in NAMES]
+    real = [PromptGroup(name, ["middle"]) for name in NAMES]
+    supervisor = Supervisor(None, Longest(), "cpu", tmp_path)
+    rate = measure._sample_estimates(samples, real, supervisor)["win_rate"]
+    assert isinstance(rate, Interval)
+    assert rate.value == pytest.approx(0.75)
 
 
 def test_bad_settings_and_data_are_named_before_anything_runs(spin: Callable[..., pt.SPIN], tmp_path: Path) -> None:

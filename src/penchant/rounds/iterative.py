@@ -154,7 +154,11 @@ def _play(config: Iterative, current_round: Round, supervisor: Supervisor) -> Ro
         with current_round.clock.part("comparing"):
             compared = supervisor.compare(kept_samples(), sides.train, config.pairs, cut_penalty=config.cut_penalty)
         counts = count_samples(samples, compared)
-        current_round.numbers("samples.json", lambda: {"samples": counts.to_row(), "nothing_to_learn": counts.reason()})
+        reason = counts.reason()
+        # with a short `max_new_tokens` that may be all of them
+        if config.cut_samples == "drop" and counts.cut:
+            reason += f"; {counts.cut} of {counts.samples} samples were cut and left out (`cut_samples=drop`)"
+        current_round.numbers("samples.json", lambda: {"samples": counts.to_row(), "nothing_to_learn": reason})
         return compared.groups
 
     samples = current_round.groups("samples.jsonl", draw)

@@ -118,23 +118,26 @@ def _sample_estimates(
         scores = [score for group in supervisor.scores(samples, real) for score in group.scores or ()]
         estimates["reward"] = cluster_mean(scores, clusters, weights=counts)
     if supervisor.judge is not None:
-        pairs, prompts = _against_real(samples, real)
-        rate = win_rate([answer.outcome for answer in supervisor.answers(pairs)], prompts).rate
+        answers = supervisor.answers(_against_real(samples, real))
+        # each is asked about once, and stands for every time that it was drawn
+        drawn = [
+            (answer.outcome, key) for answer, key, n in zip(answers, clusters, counts, strict=True) for _ in range(n)
+        ]
+        rate = win_rate([outcome for outcome, _ in drawn], [key for _, key in drawn]).rate
         if rate.interval is not None:
             estimates["win_rate"] = rate.interval
     return estimates
 
 
-def _against_real(samples: Sequence[PromptGroup], real: Sequence[PromptGroup]) -> tuple[list[Question], list[int]]:
-    """Return each different sample against the first real answer to its prompt, and the number of its prompt."""
+def _against_real(samples: Sequence[PromptGroup], real: Sequence[PromptGroup]) -> list[Question]:
+    """Return each different sample against the first real answer to its prompt."""
     real_answers = {group.prompt: group.responses[0] for group in real}
-    pairs, prompts = [], []
-    for number, group in enumerate(samples):
+    pairs = []
+    for group in samples:
         for response in group.responses:
             a, b = (shown_text(text, thoughts=False) for text in (response, real_answers[group.prompt]))
             pairs.append(Question(prompt_text(group.prompt), a, b))
-            prompts.append(number)
-    return pairs, prompts
+    return pairs
 
 
 def _kl(policy: Policy, frozen: FrozenModel, samples: Sequence[PromptGroup]) -> Estimate:

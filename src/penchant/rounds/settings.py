@@ -65,7 +65,8 @@ class RoundsConfig(Config):
 
     def stage_rendering(self) -> dict[str, Any]:
         """Return how texts are rendered, the same in all stages, as settings of a stage's data."""
-        return {"template": self.data.template, "template_args": self.data.template_args}
+        data = self.data
+        return {"template": data.template, "template_args": data.template_args, "thoughts": data.thoughts}
 
     def policy_before(self, number: int) -> ModelConfig:
         """Return the policy that a round begins with: that of the last round that trained one, or the start."""

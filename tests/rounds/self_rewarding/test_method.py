@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 import penchant as pt
 from fake_endpoint import FakeEndpoint
 from penchant.errors import InputError, RunMismatchError
-from penchant.judges import local_model
+from penchant.judges import length, local_model
 from penchant.rounds import pipeline
 from penchant.rounds.self_rewarding import new_prompts, play
+from penchant.rounds.self_rewarding.inputs import read_inputs
 from penchant.rounds.self_rewarding.scorers import PointJudge
 
 STAGE = {"batch_size": 2, "optimizer": {"learning_rate": 1e-3}, "evaluate": {"samples": {"n": 1}}}
@@ -348,6 +349,52 @@ def test_the_judge_is_taught_by_comparisons_in_the_words_that_it_is_asked_with(r
     judge = PointJudge(lambda pairs: [asked.append(f"{p} {r}?\n") or 0.0 for p, r in pairs])  # type: ignore[func-returns-value]
     judge.compare([pt.PromptGroup("Ann said", ["yes"])])
     assert asked[0] in taught
+
+
+def test_no_prompt_that_measures_the_judge_teaches_it(rewarding: Make, tmp_path: Path) -> None:
+    people = str(tmp_path / "people.jsonl")
+    with pytest.raises(InputError, match="each of its 6 prompts is one of `comparisons`"):
+        pt.train(rewarding("same", judge_data=people, comparisons=people))
+    rows = [{"prompt": f"{name} said", "chosen": "yes", "rejected": "no"} for name in ("Ann", "Gus", "Hal")]
+    (tmp_path / "judge.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    inputs = read_inputs(rewarding("own", judge_data=str(tmp_path / "judge.jsonl"), comparisons=people))
+    assert len(inputs.judge_rows) == 2 * 2
+    assert not any("Ann" in str(row.prompt) for row in inputs.judge_rows)
+    assert inputs.warnings[0].startswith("1 of 3 prompts of `judge_data` are left out")
+    (tmp_path / "same.jsonl").write_text((tmp_path / "seed.jsonl").read_text().replace("went", "said"))
+    run = pt.train(rewarding("seed", data={"path": str(tmp_path / "same.jsonl"), "held_out": 1}, comparisons=people))
+    assert any("the start learns answers to 5 prompts of `comparisons`" in line for line in run.metrics["warnings"])
+
+
+def test_rows_of_a_prompt_file_that_cannot_be_used_are_said(rewarding: Make, tmp_path: Path) -> None:
+    def turn(role: str, text: str) -> dict[str, str]:
+        return {"role": role, "content": text}
+
+    talk = [turn("user", "Why?"), turn("assistant", "So."), turn("user", "And?")]
+    rows = [[turn("system", "Be brief."), turn("user", "Who?")], talk, [turn("user", "When?")]]
+    (tmp_path / "talk.jsonl").write_text("".join(json.dumps({"prompt": row}) + "\n" for row in rows))
+    own = {"name": "file", "path": str(tmp_path / "talk.jsonl")}
+    run = pt.train(rewarding("talk", new_prompts=own, sft=None))
+    assert "round 1: 1 prompts of `new_prompts` have a system turn, which is not used" in "\n".join(
+        run.metrics["warnings"]
+    )
+    assert "round 1: 1 prompts of the file have several turns, and are not used" in run.metrics["warnings"]
+    assert run.metrics["rounds"][0]["prompts"]["refused"]["several_turns"] == 1
+
+
+def test_the_start_reads_the_seed_data_as_told(rewarding: Make, tmp_path: Path) -> None:
+    rows = {"path": str(tmp_path / "seed.jsonl"), "max_length": 40, "overflow": "drop", "thoughts": "mask"}
+    stage = rewarding("run", data=rows).seed_stage()
+    assert (stage.data.max_length, stage.data.overflow, stage.data.thoughts) == (40, "drop", "mask")
+
+
+def test_another_judge_from_outside_is_refused_where_rounds_go_on(
+    rewarding: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = rewarding("run", judge={"name": "judge", "judge": {"name": "longest"}})
+    before = read_inputs(config).digests(config)["the judge"]
+    monkeypatch.setattr(length.LongestJudge, "identity", "longest/2")
+    assert read_inputs(config).digests(config)["the judge"] != before
 
 
 def test_judgements_are_judged_and_learned_from(

@@ -77,6 +77,10 @@ def test_a_file_gives_its_prompts_in_order_and_goes_on_where_it_was() -> None:
     take_prompts(texts, None, whole, skipped=0)
     assert whole.prompts == ["One?", "Two?", "Three?"]
     assert whole.refusals == {"repeated": 1}
+    # a conversation of several turns keeps its place, so that the next round goes on behind it
+    talk = choice()
+    take_prompts([None, "One?", None, "Two?"], 1, talk, skipped=0)
+    assert (talk.prompts, talk.refusals) == (["One?"], {"several_turns": 1})
 
 
 def test_a_conversation_of_several_turns_is_no_example() -> None:

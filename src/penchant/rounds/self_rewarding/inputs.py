@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from penchant.data.load import load_preferences, load_prompts, load_responses
 from penchant.errors import InputError
 from penchant.judges.contract import digest
+from penchant.judges.load import make_judge
 from penchant.judges.prompts import Template, load_template
 from penchant.rewards.content import model_content
 from penchant.rewards.rubric import QUESTIONS, RUBRICS
@@ -27,7 +28,7 @@ from penchant.rounds.self_rewarding.settings import (
 )
 from penchant.rounds.self_rewarding.taught_judge import judge_demonstrations
 from penchant.runs.input_digests import digest_groups, reward_digest
-from penchant.types import PromptGroup
+from penchant.types import PromptGroup, prompt_text, prompt_turns
 
 if TYPE_CHECKING:
     from penchant.rounds.self_rewarding.method import SelfRewarding
@@ -48,6 +49,7 @@ class SelfRewardingInputs:
         file_prompts: all prompts of a file; empty where the policy writes its own.
         templates: the texts of the templates, whose files may change under their names.
         groups: the rows that comparisons and judge's demonstrations were read from, by name.
+        warnings: what a user should know of them.
     """
 
     comparisons: Sequence[HumanComparison]
@@ -55,17 +57,20 @@ class SelfRewardingInputs:
     file_prompts: Sequence[PromptGroup]
     templates: Sequence[str]
     groups: Mapping[str, Sequence[PromptGroup]]
+    warnings: Sequence[str] = ()
 
     def digests(self, config: SelfRewarding) -> dict[str, str]:
         """Return digests of all that is here, by the names that messages call it."""
         digests = {name: digest_groups(groups) for name, groups in self.groups.items()}
         if self.templates:
             digests["the templates"] = digest(*self.templates)[:32]
-        # a judge's verdicts are kept under its identity, and a reward has no such thing
         if isinstance(config.judge, RewardScorer):
             digests["the reward"] = reward_digest(config.judge.reward, loaded=False)
         if isinstance(config.judge, RubricScorer) and config.judge.model is not None:
             digests["the judge"] = model_content(config.judge.model)
+        # its template or model may change under its name, and later rounds would be judged by another
+        if isinstance(config.judge, JudgeScorer):
+            digests["the judge"] = digest(make_judge(config.judge.judge).identity)[:32]
         return digests
 
 
@@ -78,6 +83,7 @@ def read_inputs(config: SelfRewarding) -> SelfRewardingInputs:
     groups: dict[str, Sequence[PromptGroup]] = {}
     comparisons: list[HumanComparison] = []
     judge_rows: list[PromptGroup] = []
+    warnings: list[str] = []
     if config.comparisons is not None:
         rows = _read_comparisons(config.comparisons)
         groups[COMPARISONS] = rows
@@ -88,13 +94,43 @@ def read_inputs(config: SelfRewarding) -> SelfRewardingInputs:
     if config.judge_data is not None:
         rows = load_responses(config.judge_data.path, **_reading(config.judge_data))
         groups["the judge's data"] = rows
-        judge_rows = judge_demonstrations(config.judge, rows, config.judge_data.path)
+        taught, warnings = _not_measured(rows, groups.get(COMPARISONS, ()), config.judge_data.path)
+        judge_rows = judge_demonstrations(config.judge, taught, config.judge_data.path)
     # read once: all rounds take from the same list
     file_prompts: Sequence[PromptGroup] = ()
     if isinstance(config.new_prompts, PromptFile):
         file_prompts = load_prompts(config.new_prompts.path, **_reading(config.new_prompts))
         groups["the prompts of the file"] = file_prompts
-    return SelfRewardingInputs(comparisons, judge_rows, file_prompts, _templates(config), groups)
+        # one that stands before all prompts anyway is not missed
+        systems = [turn for group in file_prompts for turn in prompt_turns(group.prompt)[:1] if turn.role == "system"]
+        if count := sum(turn.only_text != config.data.system for turn in systems):
+            warnings.append(
+                f"{count} prompts of `new_prompts` have a system turn, which is not used: set `data.system`"
+            )
+    return SelfRewardingInputs(comparisons, judge_rows, file_prompts, _templates(config), groups, warnings)
+
+
+def _not_measured(
+    rows: Sequence[PromptGroup], comparisons: Sequence[PromptGroup], path: str
+) -> tuple[list[PromptGroup], list[str]]:
+    """Return the judge's data without the prompts that its worth is measured on, and a warning where there are some.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    measured = {prompt_text(group.prompt).strip() for group in comparisons}
+    kept = [row for row in rows if prompt_text(row.prompt).strip() not in measured]
+    if rows and not kept:
+        # the same file twice, most often: what was learned by heart would count as a good judge
+        raise InputError(
+            f"{path}: each of its {len(rows)} prompts is one of `comparisons`, which measure the judge: give "
+            "`judge_data` and `comparisons` other prompts"
+        )
+    left_out = len(rows) - len(kept)
+    sentence = (
+        f"{left_out} of {len(rows)} prompts of `judge_data` are left out: `comparisons` measure the judge on them"
+    )
+    return kept, [sentence] if left_out else []
 
 
 def _read_comparisons(file: RowsFile) -> list[PromptGroup]:

@@ -60,7 +60,7 @@ class SelfRewarding(RoundsConfig):
     two answers; or, for comparison, a `reward` or a `judge` from outside."""
     comparisons: RowsFile | None = None
     """Comparisons by people, in any layout: in every round they say what the judge is worth. Nothing is trained on
-    them, and prompts like theirs are not used."""
+    them: prompts like theirs are not used, and rows of `judge_data` with their prompts are left out."""
     judge_data: RowsFile | None = None
     """Comparisons or ratings by people that the start learns to judge by, beside the seed data: each becomes the
     judge's question with the answer that it should give."""
@@ -150,10 +150,11 @@ class SelfRewarding(RoundsConfig):
         """Teach the start by the seed data, and to judge by the judge's data."""
         # without judge's data the seed rows are a file already
         file = self.path / "taught.jsonl" if self.judge_data is not None else self.prompts("train")
+        lengths = {"max_length": self.data.max_length, "overflow": self.data.overflow}
         return SFT(
             **self._measured(self.sft or {}),
             model=self.model,
-            data=RowsConfig(path=str(file), held_out=0, **self.stage_rendering()),
+            data=RowsConfig(path=str(file), held_out=0, **lengths, **self.stage_rendering()),
             out=str(self.path / "sft"),
             seed=self.seed,
         )

@@ -20,9 +20,9 @@ from penchant.types import Prompt, Response, prompt_turns
 SHELF = TemplateShelf(
     "penchant.rounds.self_rewarding", ("tasks", "lines"), frozenset({"examples"}), frozenset({"number"})
 )
-REFUSALS = ("empty", "cut", "repeated", "near", "held_out", "too_long")
+REFUSALS = ("empty", "cut", "repeated", "near", "held_out", "too_long", "several_turns")
 """Why a drawn prompt is not used: no words, cut at its length, one that is known, one nearly so, one that is held out,
-one that leaves no room for an answer."""
+one that leaves no room for an answer, one of a file that is a conversation of several turns."""
 _LABEL = re.compile(
     r"^[\s>*_#]*(?:new\s+)?(?:task|prompt|question|instruction|example)\s*#?\d*\s*[*_]*\s*[:.)]\s*[*_]*", re.I
 )
@@ -168,16 +168,19 @@ def read_prompt(response: Response, *, one_line: bool) -> tuple[str | None, bool
     return "\n".join(chosen).strip().strip('"“”').strip() or None, is_cut
 
 
-def take_prompts(texts: Sequence[str], count: int | None, choice: PromptChoice, *, skipped: int) -> None:
+def take_prompts(texts: Sequence[str | None], count: int | None, choice: PromptChoice, *, skipped: int) -> None:
     """Take the next prompts of a file.
 
     Args:
-        texts: all prompts of the file.
+        texts: all prompts of the file; None for a conversation of several turns, which is counted and not used.
         count: how many to take, at most; None for all.
         skipped: rows that earlier rounds looked at.
     """
     for text in islice(texts, skipped, None):
         if count is not None and len(choice.prompts) >= count:
             return
+        if text is None:
+            choice.refusals["several_turns"] += 1
+            continue
         # somebody chose these prompts, so only equal ones count as repeated
         choice.offer(text, refuse_near=False)

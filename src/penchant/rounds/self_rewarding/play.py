@@ -35,7 +35,7 @@ from penchant.rounds.self_rewarding.settings import JudgeScorer, RubricScorer
 from penchant.runs.part_seconds import timed_part
 from penchant.runs.progress import progress_bar
 from penchant.typed_json import to_object
-from penchant.types import Prompt, PromptGroup
+from penchant.types import Prompt, PromptGroup, prompt_text
 
 if TYPE_CHECKING:
     from penchant.rounds.self_rewarding.method import SelfRewarding
@@ -59,6 +59,8 @@ def play_round(
     play = RoundPlay(config, current_round, inputs, loaded)
     row: Numbers = {}
     if current_round.number == 0:
+        for sentence in inputs.warnings:
+            current_round.warn(sentence)
         row["judge_before"] = play.quality("judge-before.json", 0)
     prompts, row["prompts"] = play.prompts()
     # an ending with its reason, and no error: what earlier rounds trained is worth a result
@@ -88,6 +90,10 @@ def play_round(
 def _teach_start(config: SelfRewarding, current_round: Round, inputs: SelfRewardingInputs) -> None:
     """Train the start on the seed data, and on judging where there is data for that."""
     files, name = current_round.files, "taught.jsonl"
+    measured = {comparison.question.prompt for comparison in inputs.comparisons}
+    # not left out: the seed data is the user's, and the judge's accuracy is not of the answer alone
+    if shared := sum(prompt_text(group.prompt) in measured for group in current_round.sides.train):
+        current_round.warn(f"the start learns answers to {shared} prompts of `comparisons`, which measure its judge")
     # one file for both: the seed data's answers and the judge's are one epoch, shuffled together
     if inputs.judge_rows and not files.check_listed(name):
         write_groups([*current_round.sides.train, *inputs.judge_rows], config.path / name)

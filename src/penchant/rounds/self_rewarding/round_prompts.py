@@ -69,6 +69,8 @@ class RoundPrompts:
 
         row: Numbers = self.round.numbers(FILE, draw)
         counts = {name: count for name, count in row.items() if name != "texts"}
+        if several := counts["refused"].get("several_turns"):
+            self.round.warn(f"{several} prompts of the file have several turns, and are not used")
         return [self._with_system(text) for text in row["texts"]], counts
 
     def _draw(self) -> tuple[PromptChoice, int]:
@@ -76,7 +78,8 @@ class RoundPrompts:
         settings = self.config.new_prompts
         choice = PromptChoice(TextCollection(), self._held_out(), self._fits)
         if isinstance(settings, PromptFile):
-            texts = [text for group in self.inputs.file_prompts if (text := instruction_of(group.prompt))]
+            # None stays in its place: a row that is not used is counted
+            texts = [instruction_of(group.prompt) for group in self.inputs.file_prompts]
             # by rows and not by prompts: a row that was refused is not offered again
             looked_at = sum(row["drawn"] for row in self._earlier_rows())
             take_prompts(texts, settings.count, choice, skipped=looked_at if settings.count else 0)
