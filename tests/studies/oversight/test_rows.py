@@ -73,6 +73,13 @@ def test_a_file_is_divided_by_content_and_what_cannot_be_used_is_counted(
     assert {each.question for each in test.questions} <= {each.question for each in grown.questions}
 
 
+def test_questions_on_one_passage_stand_on_one_side(stage: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    stage([row(number, support=f"Passage {number // 4} on all.") for number in range(120)])
+    train, test = ({each.passage for each in part.questions} for part in read_questions(tmp_path / "stage"))
+    assert not train & test
+    assert len(train | test) == 30
+
+
 def test_other_columns_and_a_list_of_wrong_answers(stage: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     rows = [
         {"q": f"Which is {number}?", "a": "yes", "others": ["no", "never"], "text": f"It is yes {number}."}

@@ -28,7 +28,7 @@ from penchant.studies.oversight.page import PAGE
 from penchant.studies.oversight.rows import QuestionSet, divide
 from penchant.studies.oversight.settings import OversightConfig
 from penchant.studies.oversight.study import STUDY
-from penchant.studies.oversight.summarize import by_advisor
+from penchant.studies.oversight.summarize import by_advisor, summarize_oversight
 from penchant.studies.oversight.summary import OversightSummary
 from penchant.studies.oversight.words import findings, headline
 
@@ -217,6 +217,19 @@ def test_a_study_of_nothing_yet_has_a_page(summary: OversightSummary) -> None:
     empty = replace(summary, protocols=(), own_accuracy=None, ceiling=None)
     assert PAGE.pictures(empty) == {}
     assert PAGE.context(empty, {})["headline"] == ["Nothing was measured yet."]
+
+
+def test_questions_on_one_passage_count_together(config: OversightConfig, result: StudyResult, tmp_path: Path) -> None:
+    shutil.copytree(result.path, tmp_path / "study")
+    alone = summarize_oversight(config, oversight_grid(config), result.path, {}).protocols[0].accuracy
+    (file,) = (tmp_path / "study" / "stages").glob("questions-*/rows.json")
+    content = json.loads(file.read_text())
+    for number, row in enumerate(content["test"]):
+        row["passage"] = f"passage {number // 3}"
+    file.write_text(json.dumps(content))
+    together = summarize_oversight(config, oversight_grid(config), tmp_path / "study", {}).protocols[0].accuracy
+    assert (alone.clusters, together.clusters) == (30, 10)
+    assert together.value == alone.value
 
 
 def test_sides_are_sorted_by_who_is_right() -> None:

@@ -106,9 +106,10 @@ def _read(job: StageJob[OversightRowsSettings], dropped: Counter[str]) -> tuple[
     parts = [list(_questions(file, columns, dropped)) for file in files]
     if len(parts) == 2:
         return parts[0], parts[1]
-    # by content: a file that grows keeps the side of the questions that it had
+    # by the passage's content: what is said of one passage would else be learned with one question and tested with
+    # another; and a file that grows keeps the side of the questions that it had
     share = settings.test_share or 0.0
-    is_test = [digest(question.question) % 10_000 < share * 10_000 for question, _ in parts[0]]
+    is_test = [digest(normalized(question.passage)) % 10_000 < share * 10_000 for question, _ in parts[0]]
     train = [row for row, tested in zip(parts[0], is_test, strict=True) if not tested]
     return train, [row for row, tested in zip(parts[0], is_test, strict=True) if tested]
 

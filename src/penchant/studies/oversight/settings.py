@@ -42,7 +42,7 @@ class OversightConfig(LimitedStudy):
     """Which columns hold what; by default those of SciQ: `question`, `correct_answer`, `distractor` (all columns whose
     names begin so, or one with a list) and `support`."""
     test_share: Annotated[float, Field(gt=0, lt=1)] = 0.4
-    """Of a file of your own: the share of questions to test on, by content."""
+    """Of a file of your own: the share of passages whose questions are to test on, by content."""
     train: Count | None = 500
     """Questions to learn from, at most: the reader's labelled ones among them, and those that protocols label."""
     test: Count | None = 300

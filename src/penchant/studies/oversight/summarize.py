@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from penchant.metrics.estimates import Estimate
 from penchant.metrics.pgr import pgr
 from penchant.metrics.two_way import two_way_mean
 from penchant.rounds.oversight.settings import ProtocolSpec
@@ -20,6 +21,7 @@ from penchant.studies.oversight.rows import QuestionSet, read_questions
 from penchant.studies.oversight.settings import OversightConfig
 from penchant.studies.oversight.stage_settings import OWN_ANSWERS, SIDES, TEST
 from penchant.studies.oversight.summary import LabelCost, OversightSummary, ProtocolResult
+from penchant.tasks.spec import normalized
 from penchant.typed_json import JsonObject, from_json
 
 Right = NDArray[np.float64]
@@ -49,10 +51,9 @@ def summarize_oversight(
         test=int(facts.get("test", 0)),
         labelled=labelled,
         dropped=facts.get("dropped", {}),
-        own_accuracy=None
-        if results is None or results.own_right is None
-        else two_way_mean(results.own_right[:1], share=True),
-        ceiling=None if results is None or results.ceiling is None else two_way_mean(results.ceiling, share=True),
+        # the advisor answers once: no seed can differ
+        own_accuracy=None if results is None or results.own_right is None else results.accuracy(results.own_right[:1]),
+        ceiling=None if results is None else results.accuracy(results.ceiling),
         protocols=() if results is None else tuple(results.protocols(config.all_protocols)),
         failures=failures_of(stages, reasons),
         cost=cost_of_stages(stages, study),
@@ -70,12 +71,22 @@ class _Results:
     def __init__(self, grid: OversightGrid, study: Path, seeds: int) -> None:
         self.grid, self.study, self.seeds = grid, study, seeds
         _, self.test = read_questions(study / grid.rows.path)
+        # questions on one passage are right or wrong together, so that intervals draw them together
+        self.groups = [normalized(question.passage) or question.question for question in self.test.questions]
         # of the tests alone: nobody learns from what the advisor answers
         shares = self._shares(grid.own_answers, OWN_ANSWERS)
         # the advisor answers once: the same for every seed
         self.own_right = None if shares is None else np.tile(self.test.correctness(shares), (seeds, 1))
         self.ceiling = self._student(CEILING)
         self.blind = ""
+
+    def mean(self, values: Right, *, share: bool = False) -> Estimate:
+        """Return a mean over seeds and tests, with its interval."""
+        return two_way_mean(values, share=share, groups=self.groups)
+
+    def accuracy(self, right: Right | None) -> Estimate | None:
+        """Return the mean of how right answers are; None where there are none."""
+        return None if right is None else self.mean(right, share=True)
 
     def protocols(self, protocols: tuple[ProtocolSpec, ...]) -> list[ProtocolResult]:
         """Return the protocols that were measured, in their order."""
@@ -87,7 +98,7 @@ class _Results:
         # on the same questions and seeds: two intervals that overlap say less than their difference does
         against = {
             debate.label: {
-                other.label: two_way_mean(right - other_right)
+                other.label: self.mean(right - other_right)
                 for other, other_right in measured
                 if other.name in ("consultancy", "informed")
             }
@@ -104,17 +115,19 @@ class _Results:
         return ProtocolResult(
             name=protocol.name,
             label=protocol.label,
-            accuracy=two_way_mean(right, share=True),
-            right_advisor=None if sides is None else two_way_mean(sides[0], share=True),
-            wrong_advisor=None if sides is None else two_way_mean(sides[1], share=True),
-            gain=None if is_blind or blind is None else two_way_mean(right - blind),
+            accuracy=self.mean(right, share=True),
+            right_advisor=None if sides is None else self.mean(sides[0], share=True),
+            wrong_advisor=None if sides is None else self.mean(sides[1], share=True),
+            gain=None if is_blind or blind is None else self.mean(right - blind),
             recovered=None
             if is_blind or blind is None or self.own_right is None
-            else pgr(blind, right, self.own_right),
+            else pgr(blind, right, self.own_right, groups=self.groups),
             label_accuracy=float(facts["right"]),
-            student=None if student is None else two_way_mean(student, share=True),
-            student_gain=None if is_blind or student is None or of_blind is None else two_way_mean(student - of_blind),
-            student_pgr=None if student is None or self.ceiling is None else pgr(right, student, self.ceiling),
+            student=self.accuracy(student),
+            student_gain=None if is_blind or student is None or of_blind is None else self.mean(student - of_blind),
+            student_pgr=None
+            if student is None or self.ceiling is None
+            else pgr(right, student, self.ceiling, groups=self.groups),
             cost=from_json(LabelCost, {name: facts[name] for name in LabelCost.__dataclass_fields__}),
         )
 
