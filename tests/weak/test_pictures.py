@@ -75,6 +75,14 @@ def test_bad_pictures_are_named_with_their_rows(listed: Path) -> None:
     assert "light/4.png is another picture than the one that was listed" in message
     assert "light/5.png cannot be read" in message
     file = listed.with_name("mixed.jsonl")
+    for path, expected in (
+        ("a" * 5_000, "File name too long"),
+        ("a\0.png", "is no path"),
+        ("~no_such_person/a.png", "is no path"),
+    ):
+        file.write_text(json.dumps({"image": path, "label": "a"}))
+        with pytest.raises(InputError, match=f"field 'image': .*{expected}"):
+            read_rows(str(file), "classes")
     file.write_text('{"image": "dark/1.png", "label": "a"}\n{"text": "a film", "label": "b"}\n')
     with pytest.raises(InputError, match=r"1 rows have a picture .*others not"):
         read_rows(str(file), "classes")

@@ -143,6 +143,9 @@ class VisionReader:
         ids = tuple(tokenizer(tail[:stop], add_special_tokens=False)["input_ids"])
         if not ids:
             raise InputError(f"{where} is empty: there is nothing to score")
+        # the model would look for one more picture there
+        if self.media_token is not None and self.media_token in ids:
+            raise InputError(f"{where} holds the mark of a picture of {self.name}: write it in another way")
         return Branch(ids, ((0, len(ids)),))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from penchant.data.sources.values import RowError, describe
+from penchant.data.sources.values import RowError, cut, describe
 from penchant.errors import InputError
 from penchant.files import atomic_write
 from penchant.image import Image
@@ -39,6 +39,8 @@ def read_picture(values: Mapping[str, object], source: str) -> Image:
         image.decode()
     except InputError as error:
         raise RowError("value", f"field '{IMAGE_FIELD}': {error}") from error
+    except (OSError, ValueError, RuntimeError) as error:  # a name that no file can have
+        raise RowError("value", f"field '{IMAGE_FIELD}': {cut(value)!r} is no path ({error})") from error
     # a list and a folder that do not belong together would teach wrong labels
     expected = values.get(DIGEST_FIELD)
     if expected and expected != image.sha256:
