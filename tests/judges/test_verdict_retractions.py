@@ -174,6 +174,7 @@ def test_our_own_marks_are_no_sides(mark: str) -> None:
     ["~~A", "<s>", "says to ", "[[A]] says ", "A (", "which worse ", "&lt;think ", "A is better because but ", "no, "],
 )
 def test_long_answers_take_no_time(part: str) -> None:
-    begun = time.perf_counter()
+    # of the processor: a busy machine must not fail it
+    begun = time.process_time()
     read_verdict((part * 50_000)[:50_000])
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5

@@ -401,6 +401,7 @@ def test_two_verdicts_for_different_sides_are_none(one: str, other: str) -> None
     "text", ["Verdict: " * 6_000, "A is better. " * 6_000, "{'a': " * 6_000, "[[A" * 6_000, "'" * 50_000]
 )
 def test_long_answers_take_no_time(text: str) -> None:
-    begun = time.perf_counter()
+    # of the processor: a busy machine must not fail it
+    begun = time.process_time()
     read_verdict(text)
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5

@@ -135,6 +135,10 @@ class RunFolder:
 
     def _check_first(self) -> None:
         try:
+            # asked by hand: from Python 3.14 on `exists` is False where the system refuses to say
+            for path in (self.path, self.path / "config.yaml"):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    path.stat()
             check_lock_file(self.path)
             self._check_resumable() if self.resume else self._check_empty()
         except OSError as error:  # a name that is too long, or a folder that others may not look into
