@@ -11,7 +11,7 @@ import pytest
 from oversight_cases import ASKED
 from penchant.errors import InputError, RunError
 from penchant.judges import VerdictStore
-from penchant.rounds.oversight.advisors import Brief, statements_of
+from penchant.rounds.oversight.advisors import Brief, ScriptedAdvisor, statements_of
 from penchant.rounds.oversight.load import make_advisor
 from penchant.rounds.oversight.settings import EndpointAdvisor, PolicyAdvisor, Scripted, Silent
 from penchant.rounds.oversight.writers import WritingPolicy, brief_text
@@ -122,6 +122,14 @@ def test_a_passage_that_a_policy_has_no_room_for_is_cut(stories: str) -> None:
     (scores,) = advisor.policy.score([group])
     first = np.exp(scores.double().numpy())
     assert advisor.answer([bare], None)[0] == pytest.approx(first[0] / first.sum())
+
+
+def test_another_script_says_its_own_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ScriptedAdvisor(Scripted()).identity
+    assert before == ScriptedAdvisor(Scripted()).identity != ScriptedAdvisor(Scripted(quotes=2)).identity
+    # what an earlier version of this package said is not what this one would say
+    monkeypatch.setattr("penchant.rounds.oversight.advisors.inspect.getsource", lambda source: "other code")
+    assert ScriptedAdvisor(Scripted()).identity != before
 
 
 def test_a_scripted_advisor_quotes_what_speaks_for_its_answer() -> None:

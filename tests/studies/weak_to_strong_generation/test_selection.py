@@ -57,6 +57,14 @@ def test_halves() -> None:
     assert halves[0] == prompts(learned_groups("random_half", rows(), 0))
 
 
+def test_an_empty_answer_is_no_consensus() -> None:
+    silent, some = Response("  ", count=3), Response("4", count=1)
+    assert consensus_pairs([PromptGroup("p", [silent, some])], same) == []
+    # as the worse one it stays
+    (pair,) = consensus_pairs([PromptGroup("p", [Response("", count=1), Response("4", count=3)])], same)
+    assert [response.text for response in pair.responses] == ["4", ""]
+
+
 def test_equal_scores_are_not_decided_by_the_order_of_the_file() -> None:
     equal = [LabelledRow(f"p{n}", "a", Response("b"), 1.0, True, 0.0) for n in range(40)]
     chosen = prompts(learned_groups("likely_half", equal, 0))

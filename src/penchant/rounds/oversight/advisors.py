@@ -6,6 +6,8 @@ other one, and its transcript is what it said.
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import numpy as np
 
 from penchant.errors import RunError
 from penchant.judges import Question, VerdictStore
+from penchant.rounds.oversight import quotes
 from penchant.rounds.oversight.calibration import Shares
 from penchant.rounds.oversight.questions import PassageQuestion
 from penchant.rounds.oversight.quotes import best_sentences, support
@@ -96,7 +99,10 @@ class ScriptedAdvisor:
     """An advisor that quotes the sentences of the passage that speak best for its answer, right or wrong."""
 
     def __init__(self, settings: Scripted) -> None:
-        self.quotes, self.identity = settings.quotes, f"scripted {settings.quotes} 1"
+        self.quotes = settings.quotes
+        # with the script itself: another version of this package may quote other sentences for the same brief
+        script = inspect.getsource(quotes) + inspect.getsource(ScriptedAdvisor)
+        self.identity = f"scripted {settings.quotes} {hashlib.sha256(script.encode()).hexdigest()[:16]}"
 
     def argue(self, briefs: Sequence[Brief], written: Written) -> None:
         """Quote other sentences in each turn; where none are left, say the answer alone."""
@@ -105,8 +111,8 @@ class ScriptedAdvisor:
             # by the passage alone, and not by what the other side said: it is a script
             ranked = best_sentences(brief.question.passage, brief.question.question, brief.held_answer)
             start = brief.turn * self.quotes
-            quotes = " ".join(f"<quote>{sentence}</quote>" for sentence in ranked[start : start + self.quotes])
-            reason = f" The passage says: {quotes}" if quotes else ""
+            said = " ".join(f"<quote>{sentence}</quote>" for sentence in ranked[start : start + self.quotes])
+            reason = f" The passage says: {said}" if said else ""
             written(index, f"The answer is {brief.held_answer}.{reason}", 0.0, 0)
 
     def answer(self, questions: Sequence[PassageQuestion], store: VerdictStore | None) -> Shares:

@@ -72,7 +72,8 @@ def consensus_pairs(groups: Sequence[PromptGroup], agrees: Agrees) -> list[Promp
     """Return the prompts whose draws have a consensus, each with a comparison: an agreeing answer against another.
 
     The consensus is the answer that most draws come to, if that is more than half of them. It is held against the most
-    frequent of the others; prompts without any other are left out (Yang et al. 2024, arXiv:2407.13647).
+    frequent of the others; prompts without any other are left out, and those whose consensus is an empty answer (Yang
+    et al. 2024, arXiv:2407.13647).
     """
     # a pair per prompt: prompts with many draws would count more otherwise
     pairs = []
@@ -91,5 +92,8 @@ def consensus_pairs(groups: Sequence[PromptGroup], agrees: Agrees) -> list[Promp
         # of answers that come to the same the most frequent wording
         (winner, _), (loser, _) = ranked[0].most_common(1)[0], ranked[1].most_common(1)[0]
         responses = (group.responses[winner], group.responses[loser])
+        # to say nothing is no answer, whoever agrees on it: nobody should learn to prefer that
+        if not responses[0].text.strip():
+            continue
         pairs.append(PromptGroup(group.prompt, responses, [Comparison(0, 1)]))
     return pairs

@@ -63,7 +63,7 @@ class Learning(Config):
     """Answers of a step."""
     learning_rates: Annotated[tuple[LearningRate, ...], Field(min_length=1)] = (1e-4, 3e-4)
     """Peak learning rates. Every method learns with each, and is tested with the one that is best on validation prompts
-    with true answers: all methods are tuned alike."""
+    with true answers: all methods are tuned alike. The supervisor of a file learns with the last."""
     beta: Annotated[float, Field(gt=0)] = 0.1
     """Of DPO."""
 
