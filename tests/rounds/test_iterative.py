@@ -147,6 +147,17 @@ def test_samples_that_were_all_cut_and_left_out_are_said(iterative: Callable[...
     assert f"{row['samples']['cut']} of 16 samples were cut and left out" in row["skipped"]
 
 
+def test_prompts_without_room_are_said_and_none_with_room_is_refused(
+    iterative: Callable[..., pt.Iterative], tmp_path: Path
+) -> None:
+    prompts = tmp_path / "long.txt"
+    prompts.write_text("far " * 50 + "\nAnn went\nBob went\n")  # the context is 160
+    run = pt.train(iterative("some", data={"path": str(prompts), "held_out": 0}))
+    assert "round 1: 1 of 3 prompts leave no room for a sample, and were left out" in run.metrics["warnings"]
+    with pytest.raises(InputError, match=r"none of 3 prompts leaves room for max_new_tokens=158 .* 160 tokens"):
+        pt.train(iterative("none", max_new_tokens=158, data={"path": str(prompts), "held_out": 0}))
+
+
 def test_the_stages_read_thoughts_as_the_rounds_do(iterative: Callable[..., pt.Iterative]) -> None:
     config = iterative("thoughts")
     assert config.stage(0).data.thoughts == "score"

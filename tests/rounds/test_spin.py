@@ -272,6 +272,32 @@ def test_bad_settings_and_data_are_named_before_anything_runs(spin: Callable[...
     assert not (tmp_path / "bad").exists()
 
 
+def test_demonstrations_that_are_too_long_are_dropped_before_the_split_and_counted(
+    spin: Callable[..., pt.SPIN], tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{name} went", "completion": f" to {name[0]}."} for name in NAMES]
+    long = [{"prompt": f"{number} ran", "completion": " far" * 99} for number in range(4)]  # the context is 160
+    file = tmp_path / "long.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in [*long, *rows]))
+    data = {"path": str(file), "held_out": 2}
+    run = pt.train(spin("dropped", data={**data, "overflow": "drop"}))
+    assert run.metrics["rounds"][0]["samples"]["prompts"] == 3
+    assert "round 1: 4 of 9 prompts are too long, and were dropped" in run.metrics["warnings"]
+    file.write_text("".join(json.dumps(row) + "\n" for row in long))
+    with pytest.raises(InputError, match="each of its 4 prompts with answers is too long"):
+        pt.train(spin("nothing", data={**data, "overflow": "drop"}))
+
+
+def test_real_answers_are_measured_with_the_prompts_that_training_cuts(
+    spin: Callable[..., pt.SPIN], tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{name} went " * 15, "completion": " to town." * 9} for name in NAMES]
+    file = tmp_path / "cut.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = pt.train(spin("cut", data={"path": str(file), "held_out": 2, "overflow": "truncate_prompt"}))
+    assert run.metrics["rounds"][0]["after"]["real_logps"]["value"] < 0
+
+
 def test_a_folder_of_other_settings_or_demonstrations_is_refused(spin: Callable[..., pt.SPIN], tmp_path: Path) -> None:
     pt.train(spin("taken"))
     with pytest.raises(InputError, match=r"the configuration differs .* in beta"):

@@ -162,6 +162,8 @@ def _play(config: Iterative, current_round: Round, supervisor: Supervisor) -> Ro
         return compared.groups
 
     samples = current_round.groups("samples.jsonl", draw)
+    if missing := len(sides.train) - len(samples):
+        current_round.warn(f"{missing} of {len(sides.train)} prompts leave no room for a sample, and were left out")
     decided_groups = [group for group in current_round.groups("compared.jsonl", compare) if group.comparisons]
     sample_row = current_round.numbers("samples.json", dict)
     row: Row = {"samples": sample_row.get("samples")}

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from penchant.data.options import RenderOptions
 from penchant.data.rendering.renderer import Rendered
+from penchant.data.settings import PromptsConfig, RowsConfig
 from penchant.engine.reference import Reference, sequence_kl
 from penchant.engine.score import token_budget
 from penchant.judges.contract import Question
@@ -70,7 +72,7 @@ def measure_policy(
     def measure() -> Row:
         with current_round.clock.part(EVALUATION):
             with timed_part("loading"):
-                policy = load_policy(model, rendering=current_round.config.data.rendering)
+                policy = load_policy(model, rendering=_rendering(current_round.config.data))
             # a prompt without room was not sampled; of its real answer no number would stand beside another
             sampled = {group.prompt for group in samples}
             real = [group for group in rows if group.prompt in sampled and group.responses]
@@ -86,6 +88,13 @@ def measure_policy(
             return {"real_logps": logps, "estimates": {key: to_json(value) for key, value in estimates.items()}}
 
     return samples, current_round.numbers(f"{name}.json", measure)
+
+
+def _rendering(data: PromptsConfig) -> RenderOptions:
+    """Return how real answers are rendered: as in training, which may cut their prompts."""
+    if isinstance(data, RowsConfig) and data.overflow == "truncate_prompt":
+        return replace(data.rendering, max_length=data.max_length, overflow=data.overflow)
+    return data.rendering
 
 
 def change_of_real_logps(before: Row, after: Row, rows: Sequence[PromptGroup]) -> Estimate | None:

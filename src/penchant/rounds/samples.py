@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from penchant.engine.sampling import Sampling
+from penchant.errors import InputError
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
 from penchant.models.settings import ModelConfig
@@ -53,6 +54,12 @@ def draw_samples(
                 policy = load_policy(model, rendering=config.data.rendering)
         # a prompt without room would refuse all others with it
         fitting = [prompt for prompt in prompts if policy.has_room(prompt, config.max_new_tokens)]
+        # without a sample there would be nothing to say but that all of none are alike
+        if prompts and not fitting:
+            raise InputError(
+                f"none of {len(prompts)} prompts leaves room for max_new_tokens={config.max_new_tokens} in the model's "
+                f"context of {policy.context} tokens: lower it, or give shorter prompts"
+            )
         sampling = Sampling(
             n,
             temperature=temperature,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penchant.data.load import load_responses
+from penchant.data.rendering.renderer import TooLong
+from penchant.errors import InputError
+from penchant.models.load import load_renderer, stated_context
 from penchant.models.settings import ModelConfig
 from penchant.rounds.measure import change_of_real_logps, measure_policy
 from penchant.rounds.pipeline import Round, RoundEnd
@@ -67,6 +71,27 @@ def play_iteration(config: SPIN, current_round: Round, supervisor: Supervisor) -
         "policy": _without_sources(result.metrics["final"]),
     }
     return RoundEnd(row, result, _stop_reason(config, accuracy, change))
+
+
+def without_too_long(config: SPIN, rows: Sequence[PromptGroup]) -> list[PromptGroup]:
+    """Return demonstrations that training would keep under `overflow=drop`; all of them under another rule.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    data, model = config.data, config.model
+    if data.overflow != "drop":
+        return list(rows)
+    trust = model.trust_remote_code
+    renderer = load_renderer(model.name, rendering=data.rendering, trust_remote_code=trust)
+    context = stated_context(model.name, trust_remote_code=trust)
+    renderer = replace(renderer, max_length=min(filter(None, (data.max_length, context)), default=None))
+    # before the split, so that held-out rows are those that can be measured, and nothing is answered in vain
+    outcomes = renderer.render_many(list(rows))
+    kept = [row for row, outcome in zip(rows, outcomes, strict=True) if not isinstance(outcome, TooLong)]
+    if not kept:
+        raise InputError(f"{data.path}: each of its {len(rows)} prompts with answers is too long: raise `max_length`")
+    return kept
 
 
 def count_answers(rows: Sequence[PromptGroup], generated: Sequence[PromptGroup]) -> dict[str, int]:

@@ -184,7 +184,7 @@ def run(config: SPIN, *, resume: bool = False) -> RunResult:
     from penchant.data.options import ReadKeywords
     from penchant.errors import InputError
     from penchant.rounds.pipeline import run_rounds
-    from penchant.rounds.self_play import play_iteration
+    from penchant.rounds.self_play import play_iteration, without_too_long
     from penchant.rounds.sides import digest_inputs, split_sides
     from penchant.rounds.supervisor import Supervisor
 
@@ -197,10 +197,13 @@ def run(config: SPIN, *, resume: bool = False) -> RunResult:
             f"{text_row.source or config.data.path}: a text without a prompt leaves the model nothing to answer; "
             "give rows with `prompt` and `completion` (text alone is for `penchant train sft`)"
         )
-    sides = split_sides(config, rows, load_demonstrations)
-    inputs = digest_inputs(config, sides) | supervisor.check_rows(rows)
+    fitting = without_too_long(config, rows)
+    sides = split_sides(config, fitting, load_demonstrations)
+    inputs = digest_inputs(config, sides) | supervisor.check_rows(fitting)
 
     def play(current_round: Round) -> RoundEnd:
+        if current_round.number == 0 and len(fitting) < len(rows):
+            current_round.warn(f"{len(rows) - len(fitting)} of {len(rows)} prompts are too long, and were dropped")
         return play_iteration(config, current_round, supervisor)
 
     return run_rounds(config, sides, inputs, play, resume=resume)

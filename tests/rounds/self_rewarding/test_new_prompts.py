@@ -103,6 +103,16 @@ def test_a_policy_writes_until_its_tries_are_spent_and_the_seed_fixes_what(tiny_
     assert outcomes[0] == outcomes[1] != outcomes[2]
 
 
+def test_one_seed_prompt_gives_other_texts_at_every_try(tiny_model: str) -> None:
+    policy = load_policy(tiny_model, device="cpu")
+    settings = SelfInstruct(count=6, template="lines", max_new_tokens=4, draws=1)
+    chosen = PromptChoice(TextCollection(), TextCollection(), lambda _: True)
+    texts: list[str] = []
+    chosen.offer = lambda text, is_cut=False, refuse_near=True: texts.append(text or "")  # type: ignore[method-assign]
+    assert write_prompts(policy, ["a b"], settings, chosen, 0, lambda _: None) == len(texts) == 6
+    assert len(set(texts)) > 3
+
+
 def test_examples_are_shown_as_tasks_or_as_lines(tmp_path: Path) -> None:
     slots = {"examples": ["Why?", "{{ 7 }}"], "number": 3}
     assert SHELF.load("lines").fill(**slots) == "Why?\n{{ 7 }}\n"

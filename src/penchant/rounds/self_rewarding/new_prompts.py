@@ -114,22 +114,36 @@ def write_prompts(
         # each try has examples of its own, so a batch is as many prompts
         questions = [_question(template.fill, examples, settings.shots, generator) for _ in range(batch)]
         fitting = [text for text in questions if policy.has_room(text, settings.max_new_tokens)]
-        # equal questions must not give equal samples, so each batch has its own seed
-        sampling = Sampling(
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            max_new_tokens=settings.max_new_tokens,
-            seed=seed + text_count + 1,
-        )
-        rows = policy.draw(fitting, sampling) if fitting else []
+        responses: list[Response] = []
+        # equal questions must not give equal samples, so each batch has its own seed, and of few seed prompts each copy
+        for number, part in enumerate(_each_once(fitting)):
+            sampling = Sampling(
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                max_new_tokens=settings.max_new_tokens,
+                seed=seed + text_count + number + 1,
+            )
+            responses += [row[0] for row in policy.draw(part, sampling)]
         choice.refusals["too_long"] += batch - len(fitting)
         before = len(choice.prompts)
-        for response in (row[0] for row in rows):
+        for response in responses:
             text, is_cut = read_prompt(response, one_line=one_line)
             choice.offer(text, is_cut=is_cut)
         progress(len(choice.prompts) - before)
         text_count += batch
     return text_count
+
+
+def _each_once(texts: Sequence[str]) -> list[list[str]]:
+    """Return texts in lists that hold each text once: the first copies, the second ones, and so on."""
+    parts: list[list[str]] = []
+    copies: Counter[str] = Counter()
+    for text in texts:
+        if copies[text] == len(parts):
+            parts.append([])
+        parts[copies[text]].append(text)
+        copies[text] += 1
+    return parts
 
 
 def _question(fill: Callable[..., str], examples: Sequence[str], shots: int, generator: Random) -> str:
