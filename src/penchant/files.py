@@ -131,6 +131,16 @@ def file_above(path: Path) -> Path | None:
     return next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), None)
 
 
+def exists(path: Path) -> bool:
+    """Return whether there is such a file or folder; `OSError` where the system refuses to say."""
+    # not `Path.exists`, which from Python 3.14 on is False there
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def open_private(path: Path) -> list[Path]:
     """Make a database's file, readable by its owner alone, or take a wider mode from the one that is there.
 

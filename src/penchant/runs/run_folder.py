@@ -19,7 +19,7 @@ from penchant.config import Config, load_config, to_yaml
 from penchant.config.loading import read_yaml
 from penchant.digests import SUMS, DamagedFile, check_files, listed_digest, read_sums, write_sums
 from penchant.errors import InputError, RunError, RunMismatchError
-from penchant.files import atomic_write, file_above, read_file, remove
+from penchant.files import atomic_write, exists, file_above, read_file, remove
 from penchant.files import read_json as load_json
 from penchant.runs.lengthening import FILE as LENGTHENED
 from penchant.runs.lengthening import Lengthening, read_lengthenings, with_another
@@ -135,17 +135,13 @@ class RunFolder:
 
     def _check_first(self) -> None:
         try:
-            # asked by hand: from Python 3.14 on `exists` is False where the system refuses to say
-            for path in (self.path, self.path / "config.yaml"):
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                    path.stat()
             check_lock_file(self.path)
             self._check_resumable() if self.resume else self._check_empty()
         except OSError as error:  # a name that is too long, or a folder that others may not look into
             raise InputError(f"cannot use the run directory {self.path}: {error}; choose another with out=") from error
 
     def _check_empty(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
+        if exists(self.path) and not self.path.is_dir():
             raise InputError(f"out={self.path} is a file; a run needs a directory")
         if (parent := file_above(self.path)) is not None:
             raise InputError(
@@ -162,7 +158,7 @@ class RunFolder:
 
     def _check_resumable(self) -> None:
         file = self.path / "config.yaml"
-        if not file.exists():
+        if not exists(file):
             raise RunMismatchError(f"nothing to resume in {self.path}: it holds no config.yaml")
         # a flipped bit in a setting would otherwise read as another setting
         check_files(self.path, [name for name in BEGINS if (self.path / name).exists()])

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from penchant.clean_text import clean
 from penchant.errors import InputError
+from penchant.files import exists
 from penchant.types import Prompt
 from penchant.web.markdown import addresses_of_pictures
 
@@ -91,13 +91,9 @@ def _read(folder: Path, address: str) -> Picture:
         # resolved first: neither `..` nor a symbolic link leads out of the folder
         if not path.is_relative_to(folder.resolve()):
             raise InputError(f"the picture {address!r} lies outside {folder}; copy it there")
-        # not by `is_file`, which from Python 3.14 on is False for a name that the system refuses
-        size: int | None = None
-        with suppress(FileNotFoundError, NotADirectoryError):
-            size = path.stat().st_size
-        if size is None or not path.is_file():
+        if not exists(path) or not path.is_file():
             raise InputError(f"there is no picture {address!r} in {folder}; put it there, or say pictures=FOLDER")
-        if size > MOST_BYTES:
+        if path.stat().st_size > MOST_BYTES:
             raise InputError(f"the picture {path} is larger than {MOST_BYTES // 2**20} MiB; make it smaller")
         with path.open("rb") as stream:
             head = stream.read(32)  # as much as `size_of` needs: a picture is never unpacked here
