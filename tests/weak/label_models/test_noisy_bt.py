@@ -146,6 +146,10 @@ def test_the_command_reads_which_responses_are_compared(tmp_path: Path) -> None:
     assert [model["name"] for model in result.metrics["models"]] == ["majority", "noisy_bt", "one_coin"]
     by_name = {source["name"]: source["estimated"]["value"] for source in result.metrics["sources"]}
     assert min(by_name["ann"], by_name["bob"]) > by_name["cid"]
+    # a mean of preferences is no share of right votes, which an interval would be read as one of
+    for source in result.metrics["sources"]:
+        assert source["estimated"]["low"] is None
+        assert "not how often it is right" in source["estimated"]["reason"]
     assert (tmp_path / "out" / "labels.jsonl").exists()
     with pytest.raises(ValueError, match="`noisy_bt` scores responses that are compared: set task=comparisons"):
         pt.WeakSources(votes=str(votes), model="noisy_bt")

@@ -29,6 +29,7 @@ from penchant.weak.label_models.triplets import fit_triplets
 from penchant.weak.label_models.votes import Patterns, Votes
 
 EDGE = 1e-6  # from 0 and 1, in log-odds
+NO_SHARE = "no interval: mean preference, not how often it is right"
 
 
 def fit_model(
@@ -124,8 +125,16 @@ def accuracy_estimates(
     """Return the estimated accuracy of each source with the interval of fits to resampled rows.
 
     Returns:
-        None for a source that never votes.
+        None for a source that never votes. The noisy Bradley-Terry model's have no interval: it says how probable it
+        is that one who knows prefers what the source does, which scores near 0 make smaller than how often it is right.
     """
+    votes = (patterns.counts[:, None] * (patterns.answers >= 0)).sum(0).astype(int).tolist()
+    if isinstance(model, NoisyBradleyTerry):
+        # intervals of resamples held the share of votes for the better response in 0 to 97% of simulations
+        return [
+            Estimate(accuracy, None, None, count, count, NO_SHARE) if count else None
+            for accuracy, count in zip(fitted.accuracies.tolist(), votes, strict=True)
+        ]
     rows = int(patterns.counts.sum())
     # rows with equal votes are alike, so drawing rows is drawing counts of patterns
     draws = np.random.default_rng(seed).multinomial(rows, patterns.counts / rows, size=resamples)
@@ -141,7 +150,6 @@ def accuracy_estimates(
             for resampled_counts in draws
         ]
     ).reshape(resamples, len(sources))
-    votes = (patterns.counts[:, None] * (patterns.answers >= 0)).sum(0).astype(int).tolist()
     return [
         _estimate(value, accuracies[:, source], votes[source], level)
         for source, value in enumerate(fitted.accuracies.tolist())
