@@ -306,6 +306,26 @@ def test_a_judge_is_asked_in_both_orders_and_learns_nothing(monkeypatch: pytest.
     assert judge.asked[-1].prompt == ASKED[4].question
 
 
+def test_copies_of_a_judge_are_asked_once_and_count_as_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = Places(Verdict("a", 0.8, tokens=7))
+    monkeypatch.setattr("penchant.rounds.oversight.readers.make_judge", lambda settings: judge)
+    reader = JudgeReader(judge={"name": "longest"})
+    blind = Oversight(Blind(), reader, None, PASSAGES).supervisor().fit([], [])
+    expected = blind.predict_proba(EXAMPLES[:5])
+    supervisor = Oversight(Ensemble(draws=5), reader, None, PASSAGES).supervisor().fit([], [])
+    assert (supervisor.predict_proba(EXAMPLES[:5]) == expected).all()
+    # nobody asked or paid five times
+    assert (supervisor.billed, supervisor.counts.read) == (blind.billed, blind.counts.read)
+    # beside other members it has the weight of its copies
+    supervisor.made_of = replace(
+        supervisor.made_of, protocol=Ensemble(draws=5, members=[{"name": "probe", "model": "penchant-0.5m"}])
+    )
+    other = fit(Blind()).readers[0]
+    supervisor.readers = [supervisor.readers[0], *[other] * 5]
+    mixed, alone = supervisor.predict_proba(EXAMPLES[:5])[:, 0], fit(Blind()).predict_proba(EXAMPLES[:5])[:, 0]
+    assert mixed == pytest.approx((expected[:, 0] + alone) / 2)
+
+
 def test_calls_that_failed_are_an_error_and_the_rest_is_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

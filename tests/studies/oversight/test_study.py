@@ -259,6 +259,13 @@ def test_settings_that_cannot_work_are_named(config: OversightConfig, tmp_path: 
         ({"protocols": [{"name": "ensemble", "members": ["tfidf"]}]}, "cannot compare two answers"),
         ({"protocols": [{"name": "recursive", "chain": []}]}, "chain"),
         ({"advisor": "talkative"}, "advisor"),
+        (
+            {
+                "reader": {"name": "judge", "judge": {"name": "longest"}},
+                "protocols": [{"name": "ensemble", "members": [{"name": "probe", "model": "penchant-0.5m"}]}],
+            },
+            r"`reader\.rows` are 0, from which the `members`",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             config.replace(**changes)

@@ -29,6 +29,7 @@ from penchant.rounds.oversight.settings import (
     ClassifierReader,
     Consultancy,
     Ensemble,
+    JudgeReader,
     ProtocolSpec,
     ReaderSpec,
     Recursive,
@@ -237,7 +238,12 @@ class OversightSupervisor:
             for member in protocol.members
         ]
         draws = [None] if protocol.draws == 1 else list(range(protocol.draws))
-        return [(settings, draw) for settings in (reader, *other_members) for draw in draws]
+        # copies of a judge learn nothing and say the same: it is asked once, and counts as all of them
+        return [
+            (settings, draw)
+            for settings in (reader, *other_members)
+            for draw in ([None] if isinstance(settings, JudgeReader) else draws)
+        ]
 
     def _fitted(self, settings: ReaderSpec, questions: list[PassageQuestion], truth: Truth, draw: int | None) -> Reader:
         # the draw is the reader's seed too: prompted models with examples in their prompt show others in each
@@ -252,4 +258,9 @@ class OversightSupervisor:
         self.presenter.counts.questions += len(questions)
         # each reader has its own room, so the views are made for each
         read = [averaged(self.presenter.views(questions, reader), reader) for reader in self.readers]
-        return read[0] if len(read) == 1 else np.asarray(np.mean(read, 0))
+        if len(read) == 1:
+            return read[0]
+        protocol = self.made_of.protocol
+        copies = protocol.draws if isinstance(protocol, Ensemble) else 1
+        weights = [copies if isinstance(settings, JudgeReader) else 1 for settings, _ in self._members()]
+        return np.asarray(np.average(read, 0, weights=weights), dtype=np.float64)

@@ -24,7 +24,7 @@ from penchant.studies.core.settings import LimitedStudy
 from penchant.weak.settings import Cnn, Probe, StudentSpec, Tfidf
 
 FEWEST_LABELLED = 10
-"""Questions that are left for a protocol to label."""
+"""Questions that are left for a protocol to label, and that members of an ensemble learn from."""
 Count = Annotated[int, Field(ge=20, le=1_000_000_000)]
 
 
@@ -81,6 +81,14 @@ class OversightConfig(LimitedStudy):
             raise ValueError(
                 f"`reader.rows` are {self.reader.rows} of {self.train} questions to learn from: that leaves too few to "
                 f"label; at least {FEWEST_LABELLED} have to be left"
+            )
+        # a judge needs none of them, and has none by default
+        if self.reader.rows < FEWEST_LABELLED and any(
+            protocol.members for protocol in self.protocols if isinstance(protocol, Ensemble)
+        ):
+            raise ValueError(
+                f"`reader.rows` are {self.reader.rows}, from which the `members` of an ensemble would learn: set at "
+                f"least {FEWEST_LABELLED}"
             )
         # of texts alone or of pictures: each would fail in its stage, after all others had run
         members = [
