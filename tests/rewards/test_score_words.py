@@ -26,6 +26,7 @@ READ = [
 NOT_READ = [
     ("", "empty"), ("Good.", "names no score"), ("Score: N", "names no score"), ("Score: 6", "no number from 0 to 5"),
     ("Score: -1", "no number from 0 to 5"), ("Score: 8/10", "no number from 0 to 5"), ("8/10", "no number from 0 to 5"),
+    ("Score: 1 + 1 + 1 = 3", "no number from 0 to 5"), ("Score: 3 → 4", "no number from 0 to 5"),
     ("Score: 3-4", "no number from 0 to 5"), ("Score: 3 to 4", "no number from 0 to 5"), ("3-4", "names no score"),
     ("Score: 80%", "no number from 0 to 5"), ("Score: 0.5.1", "names no score"), ("Score: 4\nScore: 2", "contradicts"),
     ("4\nIt is clear.\n2", "contradicts"), ("<think>Score: 4", "ends inside"), ("It has 4 parts.", "names no score"),

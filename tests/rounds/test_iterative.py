@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import penchant as pt
 from penchant.errors import InputError, RunMismatchError
-from penchant.rounds import pipeline
+from penchant.rounds import pairs, pipeline
 
 DPO = {"batch_size": 2, "epochs": 2, "optimizer": {"learning_rate": 1e-3}, "evaluate": {"samples": {"n": 1}}}
 
@@ -145,6 +145,20 @@ def test_samples_that_were_all_cut_and_left_out_are_said(iterative: Callable[...
     assert row["samples"]["pairs"] == 0
     assert row["samples"]["cut"] > 0
     assert f"{row['samples']['cut']} of 16 samples were cut and left out" in row["skipped"]
+
+
+def test_a_round_may_learn_from_an_earlier_one_that_left_nothing(
+    iterative: Callable[..., pt.Iterative], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = iter([False, True])
+
+    def without_cut(groups: Sequence[pt.PromptGroup]) -> list[pt.PromptGroup]:
+        return list(groups) if next(kept) else [pt.PromptGroup(group.prompt, []) for group in groups]
+
+    monkeypatch.setattr(pairs, "without_cut_samples", without_cut)
+    run = pt.train(iterative("empty", rounds=2, earlier_rounds=1, cut_samples="drop"))
+    assert "skipped" in run.metrics["rounds"][0]
+    assert run.metrics["rounds"][1]["pairs_learned"] > 0
 
 
 def test_prompts_without_room_are_said_and_none_with_room_is_refused(

@@ -27,8 +27,8 @@ _LABELLED = re.compile(rf"{_LABEL}{_MARKS}{_NUMBER}[*_`\"'\])>}}]*{_SCALE}", re.
 _NUMBER_LINE = re.compile(
     rf"{_MARKS}{_NUMBER}{_SCALE}[*_`\"'\])>}}]*\s*(?:points?|stars?)?\s*[.!]?[*_`]*", re.IGNORECASE
 )
-# What makes the number in front of it another one: "3-4", "3 to 4", "80%".
-_GOES_ON = re.compile(r"[*_`\"'\])>}]*\s*(?:(?:[-–—]|\bto\b|\bor\b)\s*[0-9]|%)", re.IGNORECASE)
+# What makes the number in front of it another one: "3-4", "3 to 4", "80%", and the sums of an additive rubric, "1 + 1".
+_GOES_ON = re.compile(r"[*_`\"'\])>}]*\s*(?:(?:[-–—+=→]|\bto\b|\bor\b)\s*[0-9]|%)", re.IGNORECASE)
 _LINE_MARKS = " >#*_`\"'{([-"
 
 

@@ -203,14 +203,14 @@ def _distance(config: Iterative, current_round: Round) -> object:
 
 def _pairs(config: Iterative, current_round: Round, decided_groups: Sequence[PromptGroup]) -> int:
     """Write the comparisons to learn from, those of earlier rounds first; return how many there are."""
-    from penchant.data.load import load_responses
     from penchant.rounds.pairs import only_compared
+    from penchant.rounds.pipeline import read_groups
 
     def gather() -> list[PromptGroup]:
         groups: list[PromptGroup] = []
         for number in range(max(0, current_round.number - config.earlier_rounds), current_round.number):
             file = config.folder(number) / "compared.jsonl"
-            groups += [group for group in load_responses(file, merge=False) if group.comparisons]
+            groups += [group for group in read_groups(file) if group.comparisons]
         return only_compared([*groups, *decided_groups])
 
     return sum(len(group.comparisons) for group in current_round.groups("pairs.jsonl", gather))

@@ -77,7 +77,6 @@ class Round:
         Raises:
             DamagedFile: the file is not what was finished. What `make` raises, too.
         """
-        from penchant.data.load import load_responses
         from penchant.data.write import write_groups
 
         file = self.folder / name
@@ -86,7 +85,7 @@ class Round:
             write_groups(make(), file)
             self.mark_done(name)
         # also what was just made: a resumed round must not see anything else than one that was not stopped
-        return load_responses(file, merge=False) if file.stat().st_size else []
+        return read_groups(file)
 
     def numbers(self, name: str, make: Callable[[], Row]) -> Row:
         """Return the numbers in a JSON file of the round, which is made where it is not finished.
@@ -114,6 +113,14 @@ class Round:
         if result.metrics["status"] == "interrupted":
             raise StageInterrupted(result)
         return result
+
+
+def read_groups(file: Path) -> list[PromptGroup]:
+    """Return the groups in a file of a round; none where it is empty, as a round may leave it."""
+    from penchant.data.load import load_responses
+
+    # to its reader a file without rows is a mistake of the user's
+    return load_responses(file, merge=False) if file.stat().st_size else []
 
 
 class StageInterrupted(Exception):
