@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.summary import read_summary
 from penchant.studies.core.trial import as_trial
 from penchant.studies.instructions.grid import instructions_grid
+from penchant.studies.instructions.mixture import shared_keys
 from penchant.studies.instructions.names import CLUSTERS
 from penchant.studies.instructions.prompts import PromptMaker
 from penchant.studies.instructions.rows import TaskRows
@@ -177,6 +179,15 @@ def test_what_the_held_out_cluster_has_leaves_the_mixture_by_content(
     assert texts
     assert not any(text in normalized(prompt) for prompt in texts for text in kept_apart)
     assert "were left out of it" in page_of(result, tmp_path)
+
+
+def test_numbers_of_groups_say_nothing_of_another_task() -> None:
+    first, other = LabeledExample("good soup", 1, "7"), LabeledExample("bad film", 0, "7")
+    assert not shared_keys(first) & shared_keys(other)
+    # the same text, and the same passage in words
+    assert shared_keys(first) & shared_keys(replace(other, text="Good soup!"))
+    first, other = (replace(row, group="A soup was eaten.") for row in (first, other))
+    assert shared_keys(first) & shared_keys(other)
 
 
 def page_of(result: StudyResult, folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from penchant.errors import InputError
@@ -12,6 +13,7 @@ from penchant.studies.core.job import StageJob
 from penchant.studies.instructions.prompts import PromptMaker
 from penchant.studies.instructions.rows import TaskRows
 from penchant.studies.instructions.stage_settings import MEASURED_ROLE, TUNED_ROLE, MixtureSettings
+from penchant.tasks.load import group_of
 from penchant.tasks.wordings import content_keys
 from penchant.types import LabeledExample
 
@@ -34,7 +36,7 @@ def mixture_stage(job: StageJob[MixtureSettings], folder: Path) -> dict[str, obj
     counts, left_out, cut = {}, {}, 0
     for number, rows in enumerate(tuned_tasks):
         maker = PromptMaker(renderer, job.settings.prompts, rows.task, rows.classes)
-        kept_rows = [example for example in rows.train if not content_keys(example) & kept_apart]
+        kept_rows = [example for example in rows.train if not shared_keys(example) & kept_apart]
         left_out[rows.task] = len(rows.train) - len(kept_rows)
         # a source without a row is refused by training
         if not kept_rows:
@@ -55,7 +57,15 @@ def mixture_stage(job: StageJob[MixtureSettings], folder: Path) -> dict[str, obj
 
 
 def _keys(examples: Iterable[LabeledExample]) -> set[str]:
-    return {key for example in examples for key in content_keys(example)}
+    return {key for example in examples for key in shared_keys(example)}
+
+
+def shared_keys(example: LabeledExample) -> set[str]:
+    """Return the keys by which rows of two tasks are the same content."""
+    group = group_of(example)
+    # writer 7 of one file is not writer 7 of another: such a number says nothing beyond its own task
+    is_number = bool(example.group) and group.replace(" ", "").isdecimal()
+    return content_keys(replace(example, group="")) if is_number else content_keys(example)
 
 
 def _write_demonstrations(file: Path, maker: PromptMaker, examples: Iterable[LabeledExample]) -> int:
