@@ -47,6 +47,13 @@ def test_counts_say_why_prompts_give_no_comparison() -> None:
     assert some.reason().endswith("and 1 have samples of which none is better")
 
 
+def test_equal_texts_of_which_one_was_cut_are_no_undecided_prompt_less_than_none() -> None:
+    group = PromptGroup("p", [Response("a", (5,)), Response("a", (5,), finished=False)], scores=[1, 1])
+    compared = pairs.compare_scored(pairs.with_cut_penalty([group], 0.5), "best_worst")
+    counts = pairs.count_samples([group], compared)
+    assert (counts.compared_prompts, counts.undecided_prompts) == (1, 0)
+
+
 def test_what_no_comparison_names_is_left_out() -> None:
     group = PromptGroup("p", ["a", "b", "c", "d"], [Comparison(3, 1, weight=2), Comparison(1, 0, annotator="x")],
                         scores=[1, 2, 3, 4], columns={"answer": "5"})  # fmt: skip

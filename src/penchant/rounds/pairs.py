@@ -93,6 +93,11 @@ def count_samples(samples: Sequence[PromptGroup], compared: Compared) -> SampleC
     sample_count = sum(response.count for response in responses)
     same_prompts = sum(count == 1 for count in texts)
     decided_groups = compared.decided_groups
+    # equal texts may differ in score where one of them was cut: such a prompt is decided all the same
+    decided = {group.prompt for group in decided_groups}
+    undecided_prompts = sum(
+        count > 1 and group.prompt not in decided for group, count in zip(samples, texts, strict=True)
+    )
     return SampleCounts(
         prompts=len(samples),
         samples=sample_count,
@@ -100,7 +105,7 @@ def count_samples(samples: Sequence[PromptGroup], compared: Compared) -> SampleC
         empty=sum(response.count for response in responses if not response.text.strip()),
         cut=sum(response.count for response in responses if not response.finished),
         same_prompts=same_prompts,
-        undecided_prompts=len(samples) - same_prompts - len(decided_groups),
+        undecided_prompts=undecided_prompts,
         unscored=compared.unscored,
         compared_prompts=len(decided_groups),
         pairs=sum(len(group.comparisons) for group in decided_groups),

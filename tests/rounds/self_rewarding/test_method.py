@@ -382,6 +382,13 @@ def test_rows_of_a_prompt_file_that_cannot_be_used_are_said(rewarding: Make, tmp
     assert run.metrics["rounds"][0]["prompts"]["refused"]["several_turns"] == 1
 
 
+def test_a_reward_that_reads_columns_is_refused_before_anything_is_trained(rewarding: Make) -> None:
+    config = rewarding("columns", judge={"name": "reward", "reward": "number"})
+    with pytest.raises(InputError, match="asks for the column 'answer' of the rows, and `self_rewarding`"):
+        pt.train(config)
+    assert not config.path.exists()
+
+
 def test_the_start_reads_the_seed_data_as_told(rewarding: Make, tmp_path: Path) -> None:
     rows = {"path": str(tmp_path / "seed.jsonl"), "max_length": 40, "overflow": "drop", "thoughts": "mask"}
     stage = rewarding("run", data=rows).seed_stage()

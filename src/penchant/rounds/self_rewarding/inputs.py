@@ -11,7 +11,10 @@ from penchant.errors import InputError
 from penchant.judges.contract import digest
 from penchant.judges.load import make_judge
 from penchant.judges.prompts import Template, load_template
+from penchant.rewards.columns import refuse_columns
 from penchant.rewards.content import model_content
+from penchant.rewards.load import load_reward
+from penchant.rewards.names import reward_kind
 from penchant.rewards.rubric import QUESTIONS, RUBRICS
 from penchant.rewards.text_templates import TemplateShelf
 from penchant.rounds.self_rewarding.new_prompts import SHELF
@@ -80,6 +83,8 @@ def read_inputs(config: SelfRewarding) -> SelfRewardingInputs:
     Raises:
         InputError: a file that cannot be read, or that holds nothing of what is needed.
     """
+    if isinstance(config.judge, RewardScorer):
+        _refuse_columns(config.judge.reward)
     groups: dict[str, Sequence[PromptGroup]] = {}
     comparisons: list[HumanComparison] = []
     judge_rows: list[PromptGroup] = []
@@ -131,6 +136,17 @@ def _not_measured(
         f"{left_out} of {len(rows)} prompts of `judge_data` are left out: `comparisons` measure the judge on them"
     )
     return kept, [sentence] if left_out else []
+
+
+def _refuse_columns(reward: str) -> None:
+    """Refuse a reward that reads columns, before the start is trained.
+
+    Raises:
+        InputError: it does, or there is no such reward.
+    """
+    # models and addresses read texts alone, and loading them here would be idle
+    if reward_kind(reward) in ("verifier", "function"):
+        refuse_columns(load_reward(reward), "`self_rewarding`, whose prompts may be the policy's own,")
 
 
 def _read_comparisons(file: RowsFile) -> list[PromptGroup]:
