@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -14,9 +15,11 @@ import pytest
 from datasets import Dataset
 
 import penchant as pt
+from media_files import picture_bytes, sound_bytes
 from penchant.data.in_memory import data_source
 from penchant.data.load import load_responses
 from penchant.session.store import session_path
+from penchant.text_alone import media_of
 
 ROWS = [{"prompt": f"How was film {number}?", "chosen": "Good.", "rejected": "Dull."} for number in range(3)]
 GROUP = pt.PromptGroup("Hi", ["a", "b"], [pt.Comparison(0, 1)], scores=[1.0, 0.5])
@@ -70,6 +73,28 @@ def test_cells_become_json_and_missing_ones_null() -> None:
         '{"a": "x", "b": null, "c": [0, 1], "d": "2026-01-31", "e": 3, "f": 1.5}\n'
         '{"a": null, "b": 2.0, "c": [1], "d": null, "e": {"k": [1, 0.5]}, "f": null}\n'
     )
+
+
+def test_pictures_and_sounds_of_a_session_are_rows(tmp_path: Path) -> None:
+    content, sound = picture_bytes("red"), sound_bytes()
+    file = tmp_path / "red.png"
+    file.write_bytes(content)
+    cells = {"image": [content, {"bytes": content, "path": "x.png"}, pt.Image.make(content), pt.Image.make(file)],
+             "audio": [sound, {"bytes": sound, "path": None}, pt.Audio.make(sound)]}  # fmt: skip
+    shown: dict[str, pt.Image | pt.Audio] = {"image": pt.Image.make(content), "audio": pt.Audio.make(sound)}
+    for column, alike in cells.items():
+        for cell in alike:
+            rows = [{"prompt": "What?", "chosen": "a", "rejected": "b", column: cell}]
+            (group,) = pt.load_preferences(rows, media=True)
+            assert group.prompt == (pt.Message("user", (shown[column], "What?")),)
+            with pytest.raises(pt.InputError, match=f"field '{column}': pictures, videos and sounds cannot be used"):
+                pt.load_preferences(rows)
+    # as `datasets` decodes them, file by file
+    decoded = Dataset.from_list([{"prompt": "What?", "chosen": "a", "rejected": "b", "image": str(file)}])
+    (group,) = pt.load_preferences(decoded.cast_column("image", datasets.Image()), media=True)
+    (picture,) = media_of(group)
+    assert isinstance(picture, pt.Image)
+    assert picture.pixel_digest() == pt.Image.make(file).pixel_digest()
 
 
 def test_an_index_with_a_name_is_a_column() -> None:

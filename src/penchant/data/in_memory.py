@@ -6,6 +6,7 @@ the like mean what they mean for a file.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections import Counter
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import BeforeValidator
 
@@ -21,6 +22,9 @@ from penchant.errors import InputError
 from penchant.row_names import STEMS, note_rows
 from penchant.session.store import PREFIX, store_file
 from penchant.types import PromptGroup
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 Source = str | PurePath | Iterable[object]
 """What loaders read: a path or hub id, or rows of the session."""
@@ -139,7 +143,11 @@ def _row_line(kind: str, number: int, row: object) -> bytes:
 def _json_value(value: object, kind: str, number: int, column: str) -> object:
     """Return a cell as JSON has it; what stands for a missing value (NaN, NaT, NA) becomes null."""
     if isinstance(value, Mapping):
-        return {str(key): _json_value(entry, kind, number, column) for key, entry in value.items()}
+        # `datasets` has pictures and sounds as {"bytes", "path"}
+        return {
+            str(key): _base64(entry) if isinstance(entry, bytes) else _json_value(entry, kind, number, column)
+            for key, entry in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_json_value(entry, kind, number, column) for entry in value]
     to_list = getattr(value, "tolist", None)  # numpy's arrays and numbers
@@ -155,10 +163,32 @@ def _json_value(value: object, kind: str, number: int, column: str) -> object:
         return float(value) if value.is_finite() else None
     if isinstance(value, date | time):
         return value.isoformat()
+    if (media := _media_row(value)) is not None:
+        return media
     raise InputError(
         f"row {number} of the {kind} has {_excerpt(value)} in `{column}`; expected text, finite numbers, lists or "
         "mappings"
     )
+
+
+def _media_row(value: object) -> object:
+    """Return a picture or a sound as rows have it; None for anything else."""
+    if isinstance(value, bytes):
+        return {"bytes": _base64(value)}
+    # of Pillow, as `datasets` gives decoded pictures, or ours: whoever has one has imported its library
+    is_ours = type(value).__module__ in ("penchant.image", "penchant.media")
+    if not is_ours and type(value).__module__.partition(".")[0] != "PIL":
+        return None
+    from penchant.data.media_rows import file_or_bytes
+    from penchant.image import Image
+    from penchant.media import Audio
+
+    media = value if is_ours else Image.make(cast("PillowImage", value))
+    return file_or_bytes(media) if isinstance(media, Image | Audio) else None
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 def _excerpt(value: object) -> str:
