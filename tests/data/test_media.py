@@ -275,6 +275,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
          for side, path in (("chosen", "red.png"), ("rejected", "copy.png"))},
         "prefs.jsonl:1: responses that are compared are the same file",
     ),
+    "cell of broken JSON": (
+        {"prompt": None, "chosen": None, "rejected": None, "image": "red.png",
+         "text": '{"question": "chosen" "rejected"'}, "field 'text': broken JSON at character 23",
+    ),
+    "no right description": (
+        {"prompt": None, "image": "red.png", "chosen": [], "rejected": ["A cat."], "image_id": 1},
+        "field 'chosen' is empty: nothing is compared",
+    ),
     "mark in a response": ({"chosen": "A <image>.", "images": ["red.png"]}, "a response holds the mark <image>"),
     "video file": ({"video": "red.png"}, "is a file, and videos are read as pictures"),
     "no frames": ({"video": "nothing"}, "a video without frames"),
@@ -315,9 +323,9 @@ def test_what_cannot_be_shown_is_refused(folder: Path, name: str) -> None:
     (folder / "copy.png").write_bytes((folder / "red.png").read_bytes())
     os.mkfifo(folder / "pipe")
     change, expected = REFUSED[name]
-    row = {"prompt": "What?", **PAIR, **change}
-    if row["prompt"] is None:
-        del row["prompt"]
+    # null takes a field of the usual row away
+    missing = {key for key in ("prompt", *PAIR) if key in change and change[key] is None}
+    row = {key: cell for key, cell in {"prompt": "What?", **PAIR, **change}.items() if key not in missing}
     with pytest.raises(InputError, match=expected):
         read(folder, row)
 

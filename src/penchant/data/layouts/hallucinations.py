@@ -34,7 +34,11 @@ def has_answer_lists(row: RowValues) -> bool:
 
 def read_rlhf_v(row: RowValues) -> PromptGroup:
     """Read RLHF-V: an `image`, and `text` with `question`, `chosen` (corrected by people) and `rejected` as JSON."""
-    pair = as_object(parsed_json(as_text(row["text"], "text")), "text")
+    try:
+        pair = as_object(parsed_json(as_text(row["text"], "text")), "text")
+    except RowError as error:
+        # the line itself is whole, so that it may be left out as other bad rows are
+        raise RowError("value" if error.kind == "damaged" else error.kind, f"field 'text': {error}") from error
     question, chosen, rejected = (as_text(pair.get(name), f"text.{name}") for name in PAIR_FIELDS)
     return rated_pair(row, (Message("user", question),), chosen, rejected)
 
@@ -58,6 +62,8 @@ def read_ha_dpo_descriptions(row: RowValues) -> PromptGroup:
         [as_text(text, f"{name}[{index}]") for index, text in enumerate(as_list(row[name], name, of="texts"))]
         for name in ("chosen", "rejected")
     ]
+    if not (sides[0] and sides[1]):
+        raise RowError("empty", f"field {'rejected' if sides[0] else 'chosen'!r} is empty: nothing is compared")
     if shared := set(sides[0]) & set(sides[1]):
         raise RowError("identical", f"fields 'chosen' and 'rejected' share a description ({min(shared)[:40]!r})")
     # a text that was rewritten to the same words twice is one response
