@@ -22,14 +22,27 @@ Pairs = Sequence[tuple[str, str]]
 def last_number(text: str) -> Decimal | None:
     """Return the last number in a text, exactly as it stands there; None where it has none.
 
-    A minus directly behind a letter, digit or bracket joins words or subtracts, and is no sign.
+    A minus directly behind a letter, digit or bracket joins words or subtracts, and is no sign. "1/2" is one number. A
+    power ("10^6") and a division by 0 are none.
     """
     matches = list(NUMBER.finditer(text))
     if not matches:
         return None
     last = matches[-1]
-    written = last.group().replace(",", "").replace("−", "-")
-    before = text[: last.start()]
+    before = text[: last.start()].rstrip()
+    # an exponent alone would be another number than the one that was written
+    if before.endswith(("^", "**")):
+        return None
+    if before.endswith("/") and len(matches) > 1 and matches[-2].end() == len(before[:-1].rstrip()):
+        divisor = _signed(last, text)
+        return _signed(matches[-2], text) / divisor if divisor else None
+    return _signed(last, text)
+
+
+def _signed(match: re.Match[str], text: str) -> Decimal:
+    """Return a number as it stands in its text, with its sign where that is one."""
+    written = match.group().replace(",", "").replace("−", "-")
+    before = text[: match.start()]
     is_sign = written[0] not in "-+" or not before or not (before[-1].isalnum() or before[-1] in ")]")
     return Decimal(written if is_sign else written[1:])
 

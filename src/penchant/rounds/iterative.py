@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config.limits import Draws
-from penchant.data.settings import DataConfig, refuse_mixture
+from penchant.data.settings import refuse_mixture
 from penchant.judges.settings import JudgeSpec
 from penchant.methods.dpo import DPO
 from penchant.rounds.settings import RoundsConfig, StageSettings, check_stages
@@ -87,17 +87,7 @@ class Iterative(RoundsConfig):
 
     def stage(self, number: int) -> DPO:
         """Train a round's policy on its comparisons: from the last round's, held to the reference."""
-        folder, model = self.folder(number), self.policy_before(number)
-        # in the first round both are the start, which is then the policy's own and needs no second copy
-        is_start = model.name == self.model.name
-        return DPO(
-            **self._measured(),
-            model=model,
-            reference=None if is_start or self.reference == "moving" else self.frozen_start(),
-            data=DataConfig(path=str(folder / "pairs.jsonl"), held_out=0, **self.stage_rendering()),
-            out=str(folder / "policy"),
-            seed=self.seed + number,
-        )
+        return self.train_on_pairs(number, self._measured(), start=self.model.name, reference=self.reference)
 
 
 def run(config: Iterative, *, resume: bool = False) -> RunResult:

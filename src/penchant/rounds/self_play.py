@@ -218,7 +218,10 @@ def _stop_reason(config: SPIN, accuracy: Mapping[str, object] | None, change: Es
     if config.stop_likelihood and change is not None and change.value <= 0:
         # by the mean: where a rise is no longer seen, an interval that holds 0 would let it go on for ever
         bounds = "" if change.low is None else f" [{change.low:.3f}, {change.high:.3f}]"
-        return f"the held-out real answers became no likelier: {change.value:+.3f}{bounds} nats per answer"
+        return (
+            f"the held-out real answers became no likelier: {change.value:+.3f}{bounds} nats per answer; the model "
+            "before this iteration is the better one by this"
+        )
     return None
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from penchant.config import Config
 from penchant.config.limits import Seed, Tokens
 from penchant.data.in_memory import data_source
-from penchant.data.settings import PromptsConfig
+from penchant.data.settings import DataConfig, PromptsConfig
 from penchant.errors import InputError
+from penchant.methods.dpo import DPO
 from penchant.models.settings import FrozenModel, ModelConfig
 from penchant.session.objects import code_name
 from penchant.types import PromptGroup
@@ -75,6 +76,26 @@ class RoundsConfig(Config):
             if (policy := self.folder(earlier_number) / "policy").exists():
                 return self.model.replace(name=str(policy / "checkpoint"))
         return self.model
+
+    def train_on_pairs(
+        self, number: int, settings: Mapping[str, Any], *, start: str, reference: Literal["fixed", "moving"]
+    ) -> DPO:
+        """Return the stage that trains a round's policy on its pairs, from the last round's, held to the reference.
+
+        Args:
+            settings: the user's, of `dpo`. start: name of the model that the first round begins with.
+        """
+        folder, model = self.folder(number), self.policy_before(number)
+        # in the first round both are the start, which is then the policy's own and needs no second copy
+        is_own = model.name == start or reference == "moving"
+        return DPO(
+            **settings,
+            model=model,
+            reference=None if is_own else self.frozen_start(),
+            data=DataConfig(path=str(folder / "pairs.jsonl"), held_out=0, **self.stage_rendering()),
+            out=str(folder / "policy"),
+            seed=self.seed + number,
+        )
 
     def frozen_start(self) -> FrozenModel:
         """Return the policy's start as the reference of a later round."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from penchant.config.limits import Draws
-from penchant.data.settings import DataConfig, RowsConfig, refuse_mixture
+from penchant.data.settings import RowsConfig, refuse_mixture
 from penchant.methods import DPO, SFT
 from penchant.models.settings import FrozenModel, ModelConfig
 from penchant.rounds.self_rewarding.settings import (
@@ -161,17 +161,7 @@ class SelfRewarding(RoundsConfig):
 
     def stage(self, number: int) -> DPO:
         """Train a round's policy on its pairs: from the last round's, held to the reference."""
-        folder, model = self.folder(number), self.policy_before(number)
-        # in the first round both are the start, which is then the policy's own and needs no second copy
-        is_start = model.name == self.start.name
-        return DPO(
-            **self._measured(self.dpo),
-            model=model,
-            reference=None if is_start or self.reference == "moving" else self.frozen_start(),
-            data=DataConfig(path=str(folder / "pairs.jsonl"), held_out=0, **self.stage_rendering()),
-            out=str(folder / "policy"),
-            seed=self.seed + number,
-        )
+        return self.train_on_pairs(number, self._measured(self.dpo), start=self.start.name, reference=self.reference)
 
 
 def run(config: SelfRewarding, *, resume: bool = False) -> RunResult:
