@@ -195,7 +195,8 @@ def test_it_stops_where_the_real_answers_become_no_likelier(spin: Callable[..., 
     config = spin("stop", stop_likelihood=True)
     fell = Estimate(-0.5, -1.0, 0.25, 10, 10)
     assert _stop_reason(config, None, fell) == (
-        "the held-out real answers became no likelier: -0.500 [-1.000, 0.250] nats per answer"
+        "the held-out real answers became no likelier: -0.500 [-1.000, 0.250] nats per answer; the model before this "
+        "iteration is the better one by this"
     )
     assert _stop_reason(config, None, replace(fell, value=0.1)) is None
     assert _stop_reason(spin("stop"), None, fell) is None
