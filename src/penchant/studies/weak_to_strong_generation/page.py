@@ -13,7 +13,7 @@ from penchant.studies.core.definition import StudyPage
 from penchant.studies.weak_to_strong_generation.figures import generation_pictures
 from penchant.studies.weak_to_strong_generation.names import CEILING
 from penchant.studies.weak_to_strong_generation.summary import GenerationResult, GenerationSummary, StudentResult
-from penchant.studies.weak_to_strong_generation.words import findings, headline, label_of, rates_text
+from penchant.studies.weak_to_strong_generation.words import findings, headline, label_of
 
 TITLE = "A weak model writes, a strong one learns: how much of the gap comes back"
 INTERVALS = (
@@ -38,6 +38,7 @@ def generation_context(study: GenerationSummary, pictures: Mapping[str, Picture]
         "findings": findings(study),
         "tables": [
             *(_students(task) for task in study.tasks),
+            *(_rates(task) for task in study.tasks if any(len(item.rates) > 1 for item in task.students)),
             _tasks(study),
             *(_examples(task) for task in study.tasks),
         ],
@@ -64,7 +65,7 @@ def _students(task: GenerationResult) -> Table:
         "supervisor has wrong and the ceiling right, the share that the student has wrong. Every student learns for "
         "equally many steps."
     )
-    heads = ("student", "right", "PGR", "over naive SFT", "deception", "answers", "pairs", "rate", "right by rate")
+    heads = ("student", "right", "PGR", "over naive SFT", "deception", "answers", "pairs", "rate")
     return Table(caption, heads, tuple(_row(item) for item in task.students))
 
 
@@ -79,8 +80,18 @@ def _row(item: StudentResult) -> tuple[str, ...]:
         number(item.rows, 0),
         DASH if item.pairs is None else number(item.pairs, 0),
         f"{item.rate:g}",
-        rates_text(item),
     )
+
+
+def _rates(task: GenerationResult) -> Table:
+    # a table of its own: beside the other numbers it would be cut on a desktop
+    rates = dict.fromkeys(result.rate for item in task.students for result in item.rates)
+    rows = []
+    for item in task.students:
+        shares = {result.rate: percent(result.test) for result in item.rates}
+        rows.append((label_of(item.method), *(shares.get(rate, DASH) for rate in rates)))
+    caption = f"{task.title}: right on the test prompts, by learning rate."
+    return Table(caption, ("student", *(f"{rate:g}" for rate in rates)), tuple(rows))
 
 
 def _tasks(study: GenerationSummary) -> Table:

@@ -127,8 +127,3 @@ def _spread(rates: Sequence[object]) -> float:
 def _gain(item: StudentResult) -> str:
     assert item.over_naive is not None
     return f"{label_of(item.method)} ({estimate(item.over_naive, percent=True, sign=True)})"
-
-
-def rates_text(item: StudentResult) -> str:
-    """Return the test scores of a method at each learning rate."""
-    return "; ".join(f"{result.rate:g}: {percent(result.test)}" for result in item.rates)
