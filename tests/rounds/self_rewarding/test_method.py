@@ -143,6 +143,7 @@ PARTS = ("prompts", "draw", "compared", "stage", "end", "quality")
 """The parts of a round, in their order."""
 
 
+@pytest.mark.slow
 def test_what_is_stopped_in_each_part_goes_on_to_the_same_bits(
     rewarding: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

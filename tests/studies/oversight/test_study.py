@@ -301,6 +301,7 @@ def talk(number: int, request: dict[str, Any]) -> str:
     return "Verdict: A"
 
 
+@pytest.mark.slow
 def test_debaters_and_judge_behind_an_endpoint(endpoint: FakeEndpoint, tmp_path: Path, workers: Workers) -> None:
     endpoint.behave = talk
     model = {"name": "endpoint", "model": "m", "base_url": f"{endpoint.url}?key=s3same", "first_wait_s": 0.01}

@@ -147,6 +147,7 @@ def test_prompts_to_learn_from_are_no_prompts_to_test_on(config: GenerationConfi
     assert len(set().union(*parts)) == sum(map(len, parts)) == 24 + 12 + 10
 
 
+@pytest.mark.slow
 def test_consensus_pairs_are_learned(tmp_path: Path, workers: Workers) -> None:
     config = GenerationConfig(
         tasks=["string_rules"],
@@ -166,6 +167,7 @@ def test_consensus_pairs_are_learned(tmp_path: Path, workers: Workers) -> None:
             assert reason in reasons[stage]
 
 
+@pytest.mark.slow
 def test_students_in_rounds_learn_for_equally_many_steps(tmp_path: Path, workers: Workers) -> None:
     changes = {"methods": ["spin", "iterative_dpo"], "learning": {**TINY["learning"], "learning_rates": [1e-2]}}
     config = GenerationConfig(tasks=["addition"], out=str(tmp_path / "study"), **{**TINY, **changes})
