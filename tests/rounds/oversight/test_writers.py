@@ -105,7 +105,7 @@ def test_a_policy_draws_the_same_of_a_brief_whoever_stands_beside_it(stories: st
     assert make_advisor(other).identity != advisor.identity
 
 
-def test_a_passage_that_a_policy_has_no_room_for_is_cut(stories: str) -> None:
+def test_a_passage_that_a_policy_has_no_room_for_is_cut(stories: str, caplog: pytest.LogCaptureFixture) -> None:
     advisor = make_advisor(PolicyAdvisor(model=stories, max_tokens=8, device="cpu"))
     assert isinstance(advisor, WritingPolicy)
     long = [
@@ -114,6 +114,8 @@ def test_a_passage_that_a_policy_has_no_room_for_is_cut(stories: str) -> None:
     ]
     assert len(statements_of(advisor, long, None)) == 2
     assert advisor.cut == 2
+    # said once, however many were cut
+    assert ["no room for whole passages" in record.message for record in caplog.records].count(True) == 1
     shares = advisor.answer([brief.question for brief in long], None)
     assert ((shares > 0) & (shares < 1)).all()
     # without a passage it is what the model says of question and answers

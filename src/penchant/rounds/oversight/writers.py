@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
@@ -26,6 +27,8 @@ from penchant.rounds.oversight.questions import PassageQuestion
 from penchant.rounds.oversight.settings import EndpointAdvisor, PolicyAdvisor
 from penchant.rounds.oversight.transcripts import cut_end
 from penchant.types import PromptGroup
+
+log = logging.getLogger("penchant.rounds")
 
 AT_ONCE = 32
 """Statements of one call of a model here, after each of which they are kept."""
@@ -127,6 +130,9 @@ class WritingPolicy:
         text, context = text_with(passage), self.policy.context
         if context is None or self.policy.has_room(text, self.settings.max_tokens + SPARE):
             return text
+        # once, and not for each passage: the run may be long
+        if not self.cut:
+            log.warning("the advisor %s has no room for whole passages: they are cut at their end", self.settings.model)
         self.cut += 1
         ids = self.policy.renderer.prompt_ids
         used_tokens = len(ids(text_with(""))) + self.settings.max_tokens + SPARE
