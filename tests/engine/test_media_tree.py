@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,6 +39,28 @@ def test_scores_are_the_models_own(name: str, count: int, pictures: int, caplog:
     assert not caplog.text
 
 
+@pytest.mark.parametrize("rate", [0.5, 4.0])
+def test_a_video_of_frames_is_read_as_the_model_reads_it(rate: float) -> None:
+    model, _, _, _ = family("qwen2_5_vl")
+    # four frames of 16 x 16 pixels: two pairs of 2 x 2 tokens, between the marks of a video
+    prompt = (1, 297, *[298] * 8, 296, 2, 3)
+    features = {
+        "pixel_values_videos": torch.randn(32, 96, generator=torch.Generator().manual_seed(1)),
+        "video_grid_thw": torch.tensor([[2, 4, 4]]),
+        "second_per_grid_ts": torch.tensor([2 / rate]),
+    }
+    kinds = {"mm_token_type_ids": (torch.tensor([prompt]) == 298).long() * 2}
+    branches = tuple(Branch(ids, ((0, len(ids)),)) for ids in RESPONSES)
+    scorer, row = MediaScorer(model), MediaRow(prompt, branches, features, kinds)
+    with torch.no_grad():
+        scores = scorer(row)
+        expected = torch.stack([logps.sum() for logps in _own_logps(model, row)])
+        other_rate = replace(row, features=features | {"second_per_grid_ts": torch.tensor([20.0])})
+        assert (scorer(other_rate) - scores).abs().max() > 1e-3  # the rate tells it when a frame was
+    assert (scores - expected).abs().max() < 1e-3
+    assert not scorer.plain_reasons
+
+
 def test_a_picture_goes_through_its_tower_once_per_group() -> None:
     scorer, row = row_of("llava")
     passes: list[int] = []
@@ -57,7 +80,8 @@ def test_the_probe_finds_what_a_tree_gets_wrong(
 ) -> None:
     # as if we knew nothing of blocks that see both ways, and of positions in three dimensions
     monkeypatch.setattr(media_tree, "_block_numbers", lambda row, _: torch.full((len(row.prompt_ids),), -1))
-    monkeypatch.setattr(media_tree, "_prompt_positions", lambda _, row: torch.arange(len(row.prompt_ids))[None])
+    length = len(row_of(name)[1].prompt_ids)
+    monkeypatch.setattr(media_tree, "_positions", lambda *_: (torch.arange(length)[None], length))
     scorer, row = row_of(name)
     with caplog.at_level(logging.WARNING), torch.no_grad():
         scores = scorer(row)

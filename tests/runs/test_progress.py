@@ -80,7 +80,7 @@ def test_the_log_of_every_method_has_a_line_per_update_and_nothing_of_libraries(
     rows = [{"prompt": f"{n}?", **{name: row[name] for name in kept}} for n in range(12)]
     (tmp_path / "prefs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "prompts.txt").write_text("".join(f"{n}?\n" for n in range(12)))
-    settings = ROLLOUTS if method.startswith("ppo") else GRADIENT
+    settings = ROLLOUTS if method in ("ppo", "ppo_gt", "rloo", "grpo") else GRADIENT
     command = ["train", method, f"model={tiny_model}", "model.device=cpu", *settings, "out=run"]
     done = subprocess.run(
         [sys.executable, "-c", EVERY_UPDATE, *command], capture_output=True, text=True, timeout=300, cwd=tmp_path

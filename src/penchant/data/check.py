@@ -227,7 +227,7 @@ def _count_tokens(
     unstable, unrenderable, too_long, equal = [], [], [], []
     moved_groups = stripped = 0
     media_counts: list[int] = []
-    count_tokens = getattr(renderer, "media_tokens", None)
+    count_tokens = getattr(renderer, "count_media_tokens", None)
     for group in groups:
         try:
             rendered = renderer.render(group) if group.responses else None

@@ -203,9 +203,7 @@ def _exceeds_window(model: nn.Module, row: MediaRow) -> bool:
 def _tree_logps(model: nn.Module, row: MediaRow, blocks: Blocks) -> list[Tensor]:
     """Forward the prompt with its media once, and all responses behind it."""
     prompt = len(row.prompt_ids)
-    own_positions = _prompt_positions(model, row)
-    # with three dimensions a picture takes fewer positions than it has tokens
-    first = int(own_positions.max()) + 1
+    own_positions, first = _positions(model, row)
     ids, offsets, owners = list(row.prompt_ids), list[int](), [-1] * prompt
     predictors: list[int] = []
     for number, branch in enumerate(row.branches):
@@ -226,17 +224,23 @@ def _tree_logps(model: nn.Module, row: MediaRow, blocks: Blocks) -> list[Tensor]
     return list(logps.split([len(branch.ids) for branch in row.branches]))
 
 
-def _prompt_positions(model: nn.Module, row: MediaRow) -> Tensor:
-    """Return the prompt's position ids: (1, prompt), or (dimensions, 1, prompt) where the model has several."""
+def _positions(model: nn.Module, row: MediaRow) -> tuple[Tensor, int]:
+    """Return the prompt's position ids, and the position of a response's first token.
+
+    The ids are (1, prompt), or (dimensions, 1, prompt) where the model has several.
+    """
     device = next(model.parameters()).device
     find_positions = getattr(unwrap(model).model, "get_rope_index", None)
     if find_positions is None:
-        return torch.arange(len(row.prompt_ids), device=device)[None]
+        return torch.arange(len(row.prompt_ids), device=device)[None], len(row.prompt_ids)
+    # A picture takes fewer positions than it has tokens, and a slow video more than the text behind it goes on from:
+    # the model is asked where a token behind the prompt stands.
+    ids = (*row.prompt_ids, row.branches[0].ids[0])
     # versions of `transformers` and families differ in what they ask for
     known = inspect.signature(find_positions).parameters
-    arguments = {name: value for name, value in _arguments(model, row, row.prompt_ids).items() if name in known}
+    arguments = {name: value for name, value in _arguments(model, row, ids).items() if name in known}
     positions: Tensor = find_positions(**arguments)[0]
-    return positions
+    return positions[..., :-1], int(positions[..., -1].max())
 
 
 def _block_numbers(row: MediaRow, blocks: Blocks) -> Tensor:

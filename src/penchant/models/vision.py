@@ -22,9 +22,11 @@ from penchant.engine.media_tree import MediaRow, MediaScorer
 from penchant.engine.probe import short_text
 from penchant.errors import InputError
 from penchant.image import Image
+from penchant.media import Video
 from penchant.models.device import choose_device, weights_type
 from penchant.models.load import cannot_load
 from penchant.models.locate import locate
+from penchant.models.processors import INSTALL_TORCHVISION, load_processor
 from penchant.models.settings import ModelConfig
 from penchant.models.weights import complete
 from penchant.types import Message, PromptGroup, Response, prompt_turns
@@ -44,14 +46,14 @@ class VisionReader:
         processor: of `transformers`. name: of the model, for messages.
         context: tokens that the model reads; None where it states none.
         max_length: tokens of prompt, pictures and response together, at most; None for no limit.
-        media_token: the token that stands for a piece of a picture; None where the model names none.
+        media_tokens: the tokens that stand for a piece of a picture or a video.
     """
 
     processor: Any
     name: str
     context: int | None
     max_length: int | None
-    media_token: int | None = None
+    media_tokens: frozenset[int] = frozenset()
     # the warnings about templates of text alone say nothing of these
     chat_template: ClassVar[None] = None
 
@@ -66,9 +68,9 @@ class VisionReader:
         row = self.read(group)
         return Rendered(row.prompt_ids, row.branches)
 
-    def media_tokens(self, rendered: Rendered) -> int:
-        """Count the tokens of a prompt that stand for its pictures."""
-        return 0 if self.media_token is None else rendered.prompt_ids.count(self.media_token)
+    def count_media_tokens(self, rendered: Rendered) -> int:
+        """Count the tokens of a prompt that stand for its pictures and videos."""
+        return sum(token in self.media_tokens for token in rendered.prompt_ids)
 
     def read(self, group: PromptGroup) -> MediaRow:
         """Return a group as the model reads it.
@@ -77,17 +79,17 @@ class VisionReader:
         cut: a row that is too long for the model is refused, since a cut may take a picture's tokens apart.
 
         Raises:
-            InputError: sounds and videos, responses that are pictures, a template that leaves something out, a row that
-                is too long.
+            InputError: sounds, videos without torchvision, responses that are pictures, a template that leaves
+                something out, a row that is too long.
         """
         where = group.source or "a prompt group"
         turns = prompt_turns(group.prompt)
         messages = [_template_turn(turn, where) for turn in turns]
         # in the order of the turns, in which the template writes their places
-        images = [part for turn in turns for part in turn.content if isinstance(part, Image)]
+        media = [part for turn in turns for part in turn.content if isinstance(part, Image | Video)]
         prompt = self._write(messages, where, asks=True)
         _refuse_lost(turns, prompt, where)
-        ids, outputs = self._processed(prompt, images, where)
+        ids, outputs = self._processed(prompt, media, where)
         branches = tuple(
             self._branch(messages, prompt, response, f"{where}, response {index}")
             for index, response in enumerate(group.responses)
@@ -108,20 +110,47 @@ class VisionReader:
             raise InputError(f"{where}: the chat template of {self.name} refuses it: {short_text(error)}") from error
         return text
 
-    def _processed(self, prompt: str, images: Sequence[Image], where: str) -> tuple[list[int], dict[str, Tensor]]:
+    def _processed(
+        self, prompt: str, media: Sequence[Image | Video], where: str
+    ) -> tuple[list[int], dict[str, Tensor]]:
         """Return the prompt's tokens, those of its pictures among them, and what the towers read."""
-        from PIL import Image as Pillow
-
-        pictures = [Pillow.fromarray(image.decode()).convert("RGB") for image in images]
+        pictures = [_pixels(part) for part in media if isinstance(part, Image)]
+        options = self._video_options([part for part in media if isinstance(part, Video)], where)
         try:
-            outputs = dict(self.processor(text=[prompt], images=pictures or None, return_tensors="pt"))
+            outputs = dict(self.processor(text=[prompt], images=pictures or None, return_tensors="pt", **options))
         except Exception as error:  # such as another number of pictures than of places
             raise InputError(f"{where}: the processor of {self.name} refuses it: {short_text(error)}") from error
         ids: list[int] = outputs.pop("input_ids")[0].tolist()
         outputs.pop("attention_mask", None)  # one row without padding sees all of itself
-        if pictures and not outputs:
+        outputs.pop("video_metadata", None)
+        # seconds per frame come as a list, whatever was asked for
+        features = {name: torch.as_tensor(value) for name, value in outputs.items()}
+        if media and not features:
             raise InputError(f"{where} shows a picture, and the processor of {self.name} makes nothing of it")
-        return ids, outputs
+        return ids, features
+
+    def _video_options(self, videos: Sequence[Video], where: str) -> dict[str, object]:
+        """Return the arguments of a processor that stand for videos: their frames as they are, and their rates.
+
+        Raises:
+            InputError: the model reads no videos, torchvision is absent, frames of different sizes.
+        """
+        if not videos:
+            return {}
+        if not hasattr(self.processor, "video_processor"):
+            raise InputError(f"{where} holds a video, and {self.name} reads pictures alone: give frames as pictures")
+        if self.processor.video_processor is None:
+            raise InputError(f"{where} holds a video, which is prepared by torchvision: {INSTALL_TORCHVISION}")
+        for video in videos:
+            if len({frame.size for frame in video.frames}) > 1:
+                raise InputError(f"{where}: the frames of {video.name or 'a video'} differ in size: make them equal")
+        # frames were taken at a stated rate, so a processor that would leave some out is told not to
+        metadata = [
+            {"total_num_frames": len(video.frames), "fps": video.rate, "frames_indices": list(range(len(video.frames)))}
+            for video in videos
+        ]
+        frames = [[_pixels(frame) for frame in video.frames] for video in videos]
+        return {"videos": frames, "video_metadata": metadata, "do_sample_frames": False}
 
     def _branch(self, messages: Sequence[dict[str, object]], prompt: str, response: Response, where: str) -> Branch:
         """Return the tokens of a response, up to the end token where it ended by itself."""
@@ -144,7 +173,7 @@ class VisionReader:
         if not ids:
             raise InputError(f"{where} is empty: there is nothing to score")
         # the model would look for one more picture there
-        if self.media_token is not None and self.media_token in ids:
+        if self.media_tokens.intersection(ids):
             raise InputError(f"{where} holds the mark of a picture of {self.name}: write it in another way")
         return Branch(ids, ((0, len(ids)),))
 
@@ -178,8 +207,10 @@ def _template_turn(turn: Message, where: str) -> dict[str, object]:
             parts.append({"type": "text", "text": part})
         elif isinstance(part, Image):
             parts.append({"type": "image"})
+        elif isinstance(part, Video):
+            parts.append({"type": "video"})
         else:
-            raise InputError(f"{where} holds {part.kind_name}, and models are given pictures alone so far")
+            raise InputError(f"{where} holds {part.kind_name}, and models are given pictures and videos alone so far")
     if turn.reasoning or turn.tool_calls:
         raise InputError(f"{where} has thoughts or calls of functions, which templates of pictures do not write")
     return {"role": turn.role, "content": parts}
@@ -231,14 +262,16 @@ def load_vision_reader(settings: ModelConfig) -> VisionReader:
     from transformers import AutoConfig
 
     folder = locate(settings.name)
-    processor = _load_processor(folder, settings)
+    processor = load_processor(folder, settings)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=settings.trust_remote_code)
     except Exception as error:
         raise cannot_load("", settings, error) from error
     # of the part that reads text: a tower states lengths of its own
     limit = context_length(config.get_text_config())
-    return VisionReader(processor, settings.name, limit, limit, getattr(config, "image_token_id", None))
+    tokens = (getattr(config, name, None) for name in ("image_token_id", "video_token_id"))
+    media_tokens = frozenset(token for token in tokens if token is not None)
+    return VisionReader(processor, settings.name, limit, limit, media_tokens)
 
 
 def reads_pictures(name: str, *, trust_remote_code: bool = False) -> bool:
@@ -253,22 +286,8 @@ def reads_pictures(name: str, *, trust_remote_code: bool = False) -> bool:
     return config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 
-def _load_processor(folder: str, settings: ModelConfig) -> Any:
-    """Return what prepares texts and pictures; by Pillow, so that a machine with torchvision finds the same."""
-    from transformers import AutoProcessor
-    from transformers.utils import logging as hub_logging
+def _pixels(image: Image) -> object:
+    """Return a picture as processors read it: RGB, by Pillow."""
+    from PIL import Image as Pillow
 
-    verbosity = hub_logging.get_verbosity()
-    hub_logging.set_verbosity_error()  # it would advise to install torchvision
-    try:
-        processor = AutoProcessor.from_pretrained(folder, backend="pil", trust_remote_code=settings.trust_remote_code)
-    except Exception as error:
-        raise InputError(f"{settings.name} has no processor that can be read ({short_text(error)})") from error
-    finally:
-        hub_logging.set_verbosity(verbosity)
-    # of a model of text alone the tokenizer comes back
-    if getattr(processor, "image_processor", None) is None:
-        raise InputError(f"{settings.name} reads text alone: it has no tower for pictures. Take a model that sees them")
-    if not getattr(processor, "chat_template", None):
-        raise InputError(f"{settings.name} has no chat template, so nobody knows where its pictures stand")
-    return processor
+    return Pillow.fromarray(image.decode()).convert("RGB")

@@ -1,0 +1,69 @@
+"""Processors with a part for videos, which `transformers` loads with torchvision alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from media_files import picture_bytes
+from penchant.engine.media_tree import _own_logps
+from penchant.errors import InputError
+from penchant.image import Image
+from penchant.media import Video
+from penchant.models import processors
+from penchant.models.vision import VisionModel, load_vision_model
+from penchant.types import Message, PromptGroup
+from tiny_vision import save_llava, save_qwen
+
+RED, BLUE = (Image.make(picture_bytes(colour, (32, 32))) for colour in ("red", "blue"))
+
+
+def asks_about(*parts: Image | Video | str) -> PromptGroup:
+    return PromptGroup((Message("user", parts),), ["It turns blue.", "A cat."], source="prefs.jsonl:1")
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> VisionModel:
+    return load_vision_model(str(save_qwen(tmp_path_factory.mktemp("qwen"))))
+
+
+def assert_scores_are_its_own(model: VisionModel, group: PromptGroup) -> None:
+    with torch.no_grad():
+        own = [logps.sum() for logps in _own_logps(model.scorer.model, model.reader.read(group))]
+    np.testing.assert_allclose(model.score([group])[0], torch.stack(own), atol=1e-3)
+    assert not model.scorer.plain_reasons
+
+
+def test_pictures_are_read_without_torchvision(qwen: VisionModel) -> None:
+    assert type(qwen.reader.processor.image_processor).__name__ == "Qwen2VLImageProcessorPil"
+    assert_scores_are_its_own(qwen, asks_about(RED, "What is it?", BLUE))
+
+
+def test_a_video_without_torchvision_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processors, "has_torchvision", lambda: False)
+    qwen = load_vision_model(str(save_qwen(tmp_path)))
+    with pytest.raises(
+        InputError, match=r"prefs\.jsonl:1 holds a video, which is prepared by torchvision: pip install"
+    ):
+        qwen.reader.read(asks_about(Video((RED, BLUE)), "What happens?"))
+
+
+def test_a_video_for_a_model_of_pictures_alone_is_refused(tmp_path: Path) -> None:
+    llava = load_vision_model(str(save_llava(tmp_path)))
+    with pytest.raises(InputError, match=r"holds a video, and .* reads pictures alone: give frames as pictures"):
+        llava.reader.read(asks_about(Video((RED, BLUE)), "What happens?"))
+
+
+def test_a_video_is_read_by_the_models_own_processor(qwen: VisionModel) -> None:
+    pytest.importorskip("torchvision", reason="transformers prepares videos by torchvision")
+    frames = (RED, RED, BLUE, BLUE)
+    slow, fast = (asks_about(Video(frames, rate), "What happens?") for rate in (1.0, 4.0))
+    assert_scores_are_its_own(qwen, slow)
+    assert_scores_are_its_own(qwen, asks_about(Video(frames), "Then:", RED))
+    assert (qwen.score([slow])[0] - qwen.score([fast])[0]).abs().max() > 1e-3
+    small = Image.make(picture_bytes("red", (16, 32)))
+    with pytest.raises(InputError, match="differ in size"):
+        qwen.reader.read(asks_about(Video((RED, small)), "What happens?"))
