@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ from safetensors.torch import load_file
 
 import penchant as pt
 from penchant.errors import InputError, RunMismatchError
+from penchant.export.source import open_source
+from penchant.judges.compare.sources import responses
+from penchant.models.in_memory import model_source
+from penchant.models.locate import locate
 from penchant.rounds import pairs, pipeline
+from penchant.train.inputs.run_models import find_run
 
 DPO = {"batch_size": 2, "epochs": 2, "optimizer": {"learning_rate": 1e-3}, "evaluate": {"samples": {"n": 1}}}
 
@@ -234,3 +240,30 @@ def test_bad_settings_are_named_before_anything_runs(iterative: Callable[..., pt
     with pytest.raises(InputError, match="nowhere"):
         pt.train(iterative("bad", reward="nowhere"))
     assert not (tmp_path / "bad").exists()
+
+
+def test_the_folder_of_rounds_stands_for_the_last_policy_wherever_a_model_can(
+    iterative: Callable[..., pt.Iterative], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = pt.train(iterative("rounds", rounds=2))
+    last = policy(run, 2) / "checkpoint"
+    assert locate(str(run.path)) == str(last.resolve())
+    assert model_source(run) == str(last)
+    assert open_source(str(run.path)).weights == str(last)
+    found = find_run(str(run.path))
+    assert found is not None
+    assert (found.path, found.folder) == (last.parent, last)
+    texts = responses(str(run.path))
+    assert texts == responses(str(last.parent))
+    assert "come to" not in caplog.text
+    # a round that trained nothing made no policy, so the one before stands
+    shutil.rmtree(last.parent)
+    assert locate(str(run.path)) == str((policy(run, 1) / "checkpoint").resolve())
+    (run.path / "result.json").unlink()
+    assert find_run(str(run.path)) is not None
+    assert "did not come to their end" in caplog.text
+    # the weights of a round that has just begun are not there yet, and no others stand for them
+    last.parent.mkdir()
+    (last.parent / "config.yaml").write_text("method: dpo\n")
+    with pytest.raises(InputError, match="has no checkpoint yet"):
+        find_run(str(run.path))

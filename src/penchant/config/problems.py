@@ -212,10 +212,14 @@ def _namesakes(config: type[Schema], name: str) -> list[str]:
 
     A class's own word for a name comes before settings of that name further in.
     """
+    ours = OTHER_NAMES.get(name, name)
+    paths = _paths_by_last_name(config)
     if name in config.other_names:
         return [config.other_names[name]]
-    paths = _paths_by_last_name(config)
-    return [paths[word] for word in (name, OTHER_NAMES.get(name, name)) if word in paths][:1]
+    # `lr` of a class that has a `learning_rate` at its top is that one
+    if ours in config.other_names and ours not in config.model_fields:
+        return [config.other_names[ours]]
+    return [paths[word] for word in (name, ours) if word in paths][:1]
 
 
 def _near_namesakes(config: type[Schema], name: str) -> list[str]:

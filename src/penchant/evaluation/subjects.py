@@ -12,6 +12,7 @@ from penchant.errors import InputError
 from penchant.evaluation.settings import EvaluateConfig
 from penchant.files import file_above
 from penchant.models.finished import check_finished
+from penchant.models.locate import policy_run
 from penchant.models.settings import ModelConfig
 from penchant.rewards.content import model_content
 from penchant.runs.evaluations import FOLDER
@@ -65,7 +66,7 @@ def find_subjects(config: EvaluateConfig) -> tuple[Subject, Subject | None]:
     check_finished(folder, "evaluated")
     run = read_runs([folder])[0]
     # the last weights, also where another step was best by some metric: that one is named by its folder
-    checkpoint = folder / "checkpoint"
+    checkpoint = policy_run(folder) / "checkpoint"
     if not checkpoint.is_dir():
         raise InputError(f"{config.model} has no checkpoint to evaluate: let the run end, or give a model's folder")
     # runs of PPO have prompts in place of data

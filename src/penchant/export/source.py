@@ -11,7 +11,7 @@ from penchant.digests import check_files, read_sums
 from penchant.errors import InputError
 from penchant.files import read_json
 from penchant.models.finished import check_finished
-from penchant.models.locate import locate
+from penchant.models.locate import locate, policy_run
 from penchant.models.weights import check_kind
 
 STEP_FOLDER = re.compile(r"checkpoint-(\d+)")
@@ -52,7 +52,7 @@ def open_source(name: str) -> Source:
     if run is not None:
         check_finished(path, "exported")
         # of rounds of reward model and policy, the last policy is what was made
-        if (last := _last_round(run)) is not None:
+        if (last := policy_run(run)) != run:
             return open_source(str(last))
         _check_run(run)
         weights = str(run / "checkpoint" if path.resolve() == run.resolve() else path)
@@ -88,15 +88,6 @@ def _run_of(path: Path) -> Path | None:
     if (name in ("checkpoint", "best") or STEP_FOLDER.fullmatch(name)) and (parent / "config.yaml").is_file():
         return parent
     return None
-
-
-def _last_round(run: Path) -> Path | None:
-    """Return the last policy of a run in rounds; None for other runs."""
-    if (run / "checkpoint").exists():
-        return None
-    rounds = [path for path in run.glob("round-*") if path.name.removeprefix("round-").isdigit()]
-    last = max(rounds, key=lambda path: int(path.name.removeprefix("round-")), default=run)
-    return last / "policy" if (last / "policy" / "config.yaml").is_file() else None
 
 
 def _check_run(run: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from penchant.errors import InputError
 from penchant.files import read_json
-from penchant.models.locate import check_model
+from penchant.models.locate import check_model, model_folder
 from penchant.models.weights import check_kind
 
 ENDED_STATUSES = ("done", "stopped_early", "runaway")
@@ -51,8 +51,7 @@ def reward_checkpoint(folder: str | Path) -> Path:
     """
     path = Path(folder).expanduser()
     check_finished(path, "a reward")
-    if (path / "checkpoint").is_dir():  # a run directory
-        path = path / "checkpoint"
     check_model(str(path))
+    path = model_folder(path)
     check_kind(path, "reward model")
     return path

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator
 from penchant.digests import write_sums
 from penchant.errors import InputError
 from penchant.files import atomic_folder
+from penchant.models.locate import policy_run
 from penchant.session.store import LENGTH, PREFIX, store_folder
 from penchant.types import RunResult
 
@@ -25,7 +26,7 @@ def model_source(value: object) -> object:
         InputError: a model that cannot be stored; plain data is returned for the check of settings.
     """
     if isinstance(value, RunResult):
-        return str(value.path / "checkpoint")
+        return str(policy_run(value.path) / "checkpoint")
     if isinstance(value, PurePath):
         return str(value)
     # asked of the attributes: the class would bring torch, and a name alone must not

@@ -37,9 +37,21 @@ def model_folder(path: Path) -> Path:
 
     Whether the run came to its end is for those to ask who need it, with `penchant.models.finished`.
     """
-    is_model = any((path / name).exists() for name in ("config.json", "adapter_config.json"))
-    is_run = (path / "config.yaml").is_file() and (path / "checkpoint").is_dir()
-    return path / "checkpoint" if is_run and not is_model else path
+    if any((path / name).exists() for name in ("config.json", "adapter_config.json")):
+        return path
+    run = policy_run(path)
+    is_run = (run / "config.yaml").is_file() and (run / "checkpoint").is_dir()
+    return run / "checkpoint" if is_run else path
+
+
+def policy_run(run: Path) -> Path:
+    """Return the run whose weights a run directory stands for: of rounds that of their last policy, else itself."""
+    if (run / "checkpoint").exists() or not (run / "config.yaml").is_file():
+        return run
+    rounds = [path for path in run.glob("round-*") if path.name.removeprefix("round-").isdigit()]
+    # a round that trained nothing has no policy: the one before stands
+    policies = [path / "policy" for path in rounds if (path / "policy" / "config.yaml").is_file()]
+    return max(policies, key=lambda path: int(path.parent.name.removeprefix("round-")), default=run)
 
 
 def check_model(name: str) -> None:

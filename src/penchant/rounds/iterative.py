@@ -15,7 +15,7 @@ from penchant.config.limits import Draws
 from penchant.data.settings import refuse_mixture
 from penchant.judges.settings import JudgeSpec
 from penchant.methods.dpo import DPO
-from penchant.rounds.settings import RoundsConfig, StageSettings, check_stages
+from penchant.rounds.settings import DPO_NAMES, RoundsConfig, StageSettings, check_stages
 from penchant.session.objects import CodeName
 from penchant.types import PromptGroup, RunResult
 
@@ -36,6 +36,7 @@ class Iterative(RoundsConfig):
     """
 
     method: ClassVar[str] = "iterative"
+    other_names: ClassVar[dict[str, str]] = DPO_NAMES
 
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 3
     """How often to sample, compare and train."""

@@ -34,6 +34,23 @@ def _with_names(settings: object) -> object:
 StageSettings = Annotated[dict[str, Any], BeforeValidator(_with_names)]
 """Settings of the runs of one stage, which are checked as those runs check them."""
 
+DPO_NAMES = {
+    name.rpartition(".")[2]: f"dpo.{name}"
+    for name in (
+        "optimizer.learning_rate",
+        "epochs",
+        "batch_size",
+        "loss",
+        "loss.beta",
+        "schedule",
+        "clip",
+        "evaluate",
+        "checkpoint_every",
+        "trackers",
+    )
+}
+"""Settings of `train dpo` that people give the rounds themselves, and where they belong: no field leads there."""
+
 
 class RoundsConfig(Config):
     """What every method in rounds is told, and where its rounds lie."""

@@ -19,7 +19,7 @@ from penchant.data.settings import DataConfig, MixtureSource, RowsConfig, refuse
 from penchant.judges.settings import JudgeSpec
 from penchant.losses.settings import Sigmoid
 from penchant.methods.dpo import DPO
-from penchant.rounds.settings import RoundsConfig, StageSettings, check_stages
+from penchant.rounds.settings import DPO_NAMES, RoundsConfig, StageSettings, check_stages
 from penchant.session.objects import CodeName
 from penchant.types import RunResult
 
@@ -58,6 +58,7 @@ class SPIN(RoundsConfig):
     """
 
     method: ClassVar[str] = "spin"
+    other_names: ClassVar[dict[str, str]] = {name: path for name, path in DPO_NAMES.items() if name != "loss"}
 
     data: RowsConfig
     """Demonstrations: prompts with real answers, as for `sft`. A path or hub id, or its settings."""

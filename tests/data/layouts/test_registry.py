@@ -141,3 +141,13 @@ def test_advice_is_given_whatever_the_cells_hold(tmp_path: Path) -> None:
     path.write_text('{"Prompt": false, "answer": false, "question": null}\n', encoding="utf-8")
     with pytest.raises(InputError, match=r"a\.jsonl:1: unknown layout"):
         load_preferences(path)
+
+
+def test_the_only_text_of_a_row_is_offered_where_prompts_will_do(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jsonl", {"id": 7, "opening": "The film was"})
+    with pytest.raises(InputError, match=r"'opening' is the only text\. If .* data\.columns=\{prompt: opening\}"):
+        load_prompts(path)
+    assert load_prompts(path, columns={"prompt": "opening"})[0].prompt == "The film was"
+    assert "only text" not in said(path)  # comparisons need more than prompts
+    with pytest.raises(InputError, match=r"The nearest known layout is"):
+        load_prompts(save(tmp_path / "b.jsonl", {"opening": "The film was", "remark": "what a start that is"}))

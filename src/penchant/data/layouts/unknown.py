@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from penchant.data.layouts.columns import SYSTEM_COLUMNS, ReadRow
+from penchant.data.layouts.columns import SYSTEM_COLUMNS, ReadRow, text_columns
 from penchant.data.layouts.layout import Layout
 from penchant.data.layouts.pair_guess import guess_pair
 from penchant.data.layouts.published import PUBLISHED
@@ -32,20 +32,32 @@ def describe_unknown(row: RowValues, layouts: Sequence[Layout]) -> str:
     missing = ", ".join(map(" or ".join, nearest.missing(row)))
     lacks = f"lacks {missing}" if missing else "has fields of another kind"
     remainder = f" (+{len(names) - MOST_COLUMNS} more)" if len(names) > MOST_COLUMNS else ""
+    rows_have = f"unknown layout. The rows have {', '.join(map(cut, names[:MOST_COLUMNS])) or '(none)'}{remainder}"
     table = ", ".join(layout.name for layout in layouts)
     if renamed := guess_pair(names, row, layouts):
         columns = "{" + ", ".join(f"{field}: {column}" for field, column in renamed.items()) + "}"
         return (
-            f"unknown layout. The rows have {', '.join(map(cut, names[:MOST_COLUMNS]))}{remainder}, which may be two "
-            f"responses and who won. If so, set columns='{columns}', for training "
+            f"{rows_have}, which may be two responses and who won. If so, set columns='{columns}', for training "
             "data.columns with the same"
         )
+    if prompts := _only_text(row, layouts):
+        return (
+            f"{rows_have}, and {cut(prompts)!r} is the only text. If it holds the prompts, set "
+            f"data.columns={{prompt: {cut(prompts)}}} (columns.prompt={cut(prompts)} for `penchant data`)"
+        )
     return (
-        f"unknown layout. The rows have {', '.join(map(cut, names[:MOST_COLUMNS])) or '(none)'}{remainder}. The "
-        f"nearest known layout is {nearest.name} ({nearest.fields}), for which the row {lacks}; "
+        f"{rows_have}. The nearest known layout is {nearest.name} ({nearest.fields}), for which the row {lacks}; "
         f"{_advice(row, nearest, names)}"
         f"\nKnown layouts (their fields: docs/reference/layouts.md): {table}"
     )
+
+
+def _only_text(row: RowValues, layouts: Sequence[Layout]) -> str | None:
+    """Return the only column with text, where prompts alone will do; None where there are several, or it has a name."""
+    if not any(layout.name == "prompts" for layout in layouts):
+        return None
+    columns = text_columns(row)
+    return columns[0] if len(columns) == 1 and not _guess(("prompt",), columns) else None
 
 
 def _advice(row: RowValues, layout: Layout, names: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from penchant.errors import InputError
 from penchant.judges.compare.settings import JudgeConfig
 from penchant.judges.shown_media import ResponseTexts, media_by_mark
 from penchant.models.finished import check_finished
+from penchant.models.locate import policy_run
 from penchant.runs.read import Run, SampledPrompt, read_runs
 from penchant.thoughts import shown_text
 from penchant.types import Response, prompt_text
@@ -90,8 +91,9 @@ def preview(text: str) -> str:
 
 def run_at(path: str) -> Run:
     """Return the run in a folder. Raises InputError where there is none, or one that did not come to its end."""
-    run = read_runs([Path(path).expanduser()])[0]
-    check_finished(run.path, "judged")
+    folder = Path(path).expanduser()
+    run = read_runs([policy_run(folder)])[0]
+    check_finished(folder, "judged")
     return run
 
 

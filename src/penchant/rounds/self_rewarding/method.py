@@ -27,7 +27,7 @@ from penchant.rounds.self_rewarding.settings import (
     Temperature,
     TopP,
 )
-from penchant.rounds.settings import RoundsConfig, StageSettings, check_stages
+from penchant.rounds.settings import DPO_NAMES, RoundsConfig, StageSettings, check_stages
 from penchant.types import RunResult
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class SelfRewarding(RoundsConfig):
     """
 
     method: ClassVar[str] = "self_rewarding"
+    other_names: ClassVar[dict[str, str]] = DPO_NAMES
 
     data: RowsConfig
     """Seed data: demonstrations, which the start learns (`sft`), and whose prompts are the examples for new ones."""

@@ -16,6 +16,7 @@ from penchant.errors import InputError
 from penchant.files import read_json
 from penchant.models.finished import ENDED_STATUSES
 from penchant.models.load import load_policy
+from penchant.models.locate import policy_run
 from penchant.models.policy import Policy
 from penchant.models.settings import Dtype, FrozenModel, ModelConfig
 from penchant.train.inputs.reference_table import load_reference
@@ -56,23 +57,30 @@ class TrainedRun:
     @property
     def has_ended(self) -> bool:
         """Whether the run came to its end."""
-        try:
-            return read_json(self.path / "result.json")["status"] in ENDED_STATUSES
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        return _has_ended(self.path)
+
+
+def _has_ended(run: Path) -> bool:
+    try:
+        return read_json(run / "result.json")["status"] in ENDED_STATUSES
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def find_run(name: str) -> TrainedRun | None:
     """Return the run that a path names, by its directory or by a checkpoint in it; None for any other model.
+
+    Rounds stand for the run that trained their last policy.
 
     Raises:
         InputError: a run without a checkpoint, or with a damaged configuration.
     """
     path = Path(name).expanduser()
     in_run = (path.resolve().parent / "config.yaml").is_file() and path.name in ("checkpoint", "best")
-    run = path.resolve().parent if in_run else path
-    if not (run / "config.yaml").is_file():
+    whole = path.resolve().parent if in_run else path
+    if not (whole / "config.yaml").is_file():
         return None
+    run = policy_run(whole)
     folder = path if in_run else run / "checkpoint"
     if not folder.is_dir():
         raise InputError(f"{run} has no checkpoint yet: nothing of it can be opened as a model")
@@ -81,6 +89,8 @@ def find_run(name: str) -> TrainedRun | None:
     found_run = TrainedRun(run, folder, settings)
     if not found_run.has_ended:
         log.warning("the run in %s did not come to its end: its checkpoint is of some step on the way", run)
+    elif not _has_ended(whole):
+        log.warning("the rounds in %s did not come to their end: the last policy is that of %s", whole, run)
     return found_run
 
 
