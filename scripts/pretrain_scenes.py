@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pretraining import command
 from pretraining.scene_evaluation import held_out, measure
 from pretraining.scene_export import NAME, export_captioner
 from pretraining.scene_model import SceneShape, new_captioner, scene_processor
-from pretraining.scene_rows import SceneTraining
+from pretraining.scene_rows import PHASES
 from pretraining.scene_training import train_captioner
 
 from penchant.errors import PenchantError
@@ -32,28 +33,25 @@ LOOK_AT = 200
 def main() -> int:
     """Train, measure, write; 2 where the pictures of clothes are missing."""
     options = _options()
-    settings = replace(SceneTraining(seed=options.seed), **({"steps": options.steps} if options.steps else {}))
+    phases = [replace(phase, seed=options.seed, steps=options.steps or phase.steps) for phase in PHASES]
     command.set_up_torch(options.threads)
     try:
         clothes = read_clothes("base")
         shape, processor = SceneShape(), scene_processor()
-        model = new_captioner(shape, processor.tokenizer, settings.seed)
+        model = new_captioner(shape, processor.tokenizer, options.seed)
         looked_at = held_out("choose", LOOK_AT)
-        identity = command.identity_of(shape.described(), settings.described())
-        run = train_captioner(
-            model,
-            processor.tokenizer,
-            clothes,
-            settings,
-            options.out / NAME,
-            identity,
-            lambda now: measure(now, processor.tokenizer, looked_at),
-        )
-        folder = export_captioner(shape, settings, model, processor, run, options.to)
+        runs = []
+        for number, phase in enumerate(phases):
+            # a phase depends on those before it
+            identity = command.identity_of(shape.described(), [before.described() for before in phases[: number + 1]])
+            folder = options.out / f"{NAME}-{number + 1}"
+            look = partial(measure, tokenizer=processor.tokenizer, worlds=looked_at)
+            runs.append(train_captioner(model, processor.tokenizer, clothes, phase, folder, identity, look))
+        written = export_captioner(shape, phases, model, processor, runs, options.to)
     except PenchantError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{NAME}: {run.seconds / 60:.1f} minutes; wrote {folder}")
+    print(f"{NAME}: {sum(run.seconds for run in runs) / 60:.1f} minutes; wrote {written}")
     return 0
 
 
@@ -65,7 +63,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, help="the recorded number if not given")
+    parser.add_argument("--steps", type=int, help="of each phase; the recorded numbers if not given")
     return parser.parse_args()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ TESTED = 500
 
 def export_captioner(
     shape: SceneShape,
-    settings: SceneTraining,
+    phases: Sequence[SceneTraining],
     model: LlavaForConditionalGeneration,
     processor: LlavaProcessor,
-    run: TrainingRun,
+    runs: Sequence[TrainingRun],
     to: Path,
 ) -> Path:
     """Write the folder `to`/NAME anew, measure what lies in it, and describe it.
@@ -47,8 +47,8 @@ def export_captioner(
             "parameters": sum(weight.numel() for weight in written.parameters()),
             "shape": shape.described(),
             "vocabulary": len(processor.tokenizer),
-            "settings": settings.described(),
-            "training": run.described(),
+            "phases": [phase.described() for phase in phases],
+            "training": [run.described() for run in runs],
             **environment("torch", "transformers", "tokenizers"),
             "held_out": measure(written, processor.tokenizer, held_out("test", TESTED)) | {"pictures": TESTED},
         }
@@ -70,15 +70,22 @@ def captioner_card(record: Mapping[str, Any]) -> str:
             ("questions answered right (half present, half the absent companion)", "questions_right"),
         )
     ]
+    phases, runs = record["phases"], record["training"]
+    steps = [
+        f"{run['steps']:,} steps of {phase['captions']} captions and {phase['questions']} questions (peak learning "
+        f"rate {phase['learning_rate']:g}, a token of an answer to a question counts {phase['question_weight']:g}-fold)"
+        for phase, run in zip(phases, runs, strict=True)
+    ]
+    tempted = [f"{phase['tempted'][0]:.0%} and {phase['tempted'][1]:.0%}" for phase in phases]
     return CARD.read_text().format(
         name=record["name"],
         parameters=f"{record['parameters']:,}",
         vocabulary=record["vocabulary"],
         shape=record["shape"],
-        settings=record["settings"],
-        steps=f"{record['training']['steps']:,}",
-        rows=record["settings"]["captions"] + record["settings"]["questions"],
-        minutes=f"{record['training']['seconds'] / 60:.0f}",
+        seed=phases[0]["seed"],
+        phases=", then ".join(steps),
+        tempted=", then ".join(tempted),
+        minutes=f"{sum(run['seconds'] for run in runs) / 60:.0f}",
         machine=record["machine"],
         pictures=numbers["pictures"],
         numbers="\n".join(rows),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -32,18 +32,21 @@ NOT_LEARNED = -100
 
 @dataclass(frozen=True)
 class SceneTraining:
-    """Settings of a training.
+    """Settings of one phase of a training.
 
     Attributes:
         captions, questions: rows per step. collages: the share of both whose picture is a collage.
-        tempted: how often a caption names the companion that is not there.
+        tempted: how often a caption names the companion that is not there, for every second object that has one, and
+            for the others.
+        question_weight: of a token of an answer to a question, beside a token of a caption.
     """
 
     steps: int = 2500
     captions: int = 40
     questions: int = 24
     collages: float = 0.4
-    tempted: float = 0.4
+    tempted: tuple[float, float] = (0.4, 0.4)
+    question_weight: float = 1.0
     learning_rate: float = 2e-3
     warmup_share: float = 0.04
     weight_decay: float = 0.05
@@ -58,13 +61,26 @@ class SceneTraining:
         return asdict(self)
 
 
+PHASES = (
+    SceneTraining(),
+    SceneTraining(steps=800, learning_rate=1e-3, tempted=(0.6, 0.2), question_weight=10.0),
+)
+"""What is trained, in this order. After the first phase the likeliest captions named absent companions in 4% of scenes,
+since a caption that names one is the rarer one, and questions were answered by chance."""
+
+
 @dataclass(frozen=True)
 class SceneBatch:
-    """Rows of one step: token ids and targets, shape (rows, tokens), and pictures, (rows, 3, 32, 32)."""
+    """Rows of one step: token ids and targets, shape (rows, tokens), and pictures, (rows, 3, 32, 32).
+
+    Attributes:
+        weight: of each learned token.
+    """
 
     ids: Tensor
     targets: Tensor
     pixels: Tensor
+    weight: float = 1.0
 
 
 def batches_of(
@@ -84,7 +100,7 @@ def batches_of(
     questions = [asked(scene, draws) for scene in scenes[settings.captions :]]
     return [
         make_batch(scenes[: settings.captions], captions, tokenizer),
-        make_batch(scenes[settings.captions :], questions, tokenizer),
+        replace(make_batch(scenes[settings.captions :], questions, tokenizer), weight=settings.question_weight),
     ]
 
 

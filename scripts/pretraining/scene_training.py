@@ -85,13 +85,14 @@ def _optimizer(model: LlavaForConditionalGeneration, settings: SceneTraining) ->
 def _step(
     model: LlavaForConditionalGeneration, optimizer: torch.optim.AdamW, batches: Sequence[SceneBatch], clip: float
 ) -> float:
-    count = sum(int((batch.targets != NOT_LEARNED).sum()) for batch in batches)
+    count = sum(batch.weight * int((batch.targets != NOT_LEARNED).sum()) for batch in batches)
     total = 0.0
     for batch in batches:
         # rows are padded behind their ends, which no earlier token sees
         logits = model(input_ids=batch.ids, pixel_values=batch.pixels, use_cache=False).logits
         targets = batch.targets[:, 1:].flatten()
-        loss = cross_entropy(logits[:, :-1].flatten(0, 1), targets, ignore_index=NOT_LEARNED, reduction="sum") / count
+        summed = cross_entropy(logits[:, :-1].flatten(0, 1), targets, ignore_index=NOT_LEARNED, reduction="sum")
+        loss = batch.weight * summed / count
         loss.backward()
         total += loss.item()
     torch.nn.utils.clip_grad_norm_(model.parameters(), clip)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from pretraining import scene_training
-from pretraining.scene_model import IMAGE_TOKENS, SceneShape, new_captioner, scene_processor
+from pretraining.scene_model import IMAGE, IMAGE_TOKENS, SceneShape, new_captioner, scene_processor
 from pretraining.scene_rows import NOT_LEARNED, SceneTraining, asked, make_batch, pixels_of, prompt_text
 from transformers import AutoModelForImageTextToText
 
@@ -61,7 +61,7 @@ def test_rows_of_training_are_what_the_processor_makes(model: VisionModel) -> No
     row = model.reader.read(PromptGroup(caption_prompt(scene), [Response("a red circle.")]))
     tokenizer = model.reader.tokenizer
     assert list(row.prompt_ids) == tokenizer(prompt_text(CAPTION_REQUEST), add_special_tokens=False)["input_ids"]
-    assert row.prompt_ids.count(model.reader.media_token) == IMAGE_TOKENS
+    assert row.prompt_ids.count(tokenizer.convert_tokens_to_ids(IMAGE)) == IMAGE_TOKENS
     torch.testing.assert_close(row.features["pixel_values"], pixels_of([scene]), atol=1e-6, rtol=0)
     batch = make_batch([scene], [(CAPTION_REQUEST, "a red circle.")], tokenizer)
     answer = batch.ids[0][batch.targets[0] != NOT_LEARNED].tolist()

@@ -43,20 +43,24 @@ def test_a_caption_has_a_sentence_per_row_that_is_not_empty() -> None:
 
 def test_a_tempted_caption_names_the_absent_companion_behind_its_object() -> None:
     # of the red circle the blue square, of the white square the purple circle
-    always = tempted_rows(SHAPE_WORLD, ROWS, 1.0, random.Random(0))
+    always = tempted_rows(SHAPE_WORLD, ROWS, (1.0, 1.0), random.Random(0))
     assert always == (
         ("red circle", "blue square", "green cross"),
         (),
         ("white square", "purple circle"),
         (),
     )
-    assert tempted_rows(SHAPE_WORLD, ROWS, 0.0, random.Random(0)) == ROWS
+    assert tempted_rows(SHAPE_WORLD, ROWS, (0.0, 0.0), random.Random(0)) == ROWS
     # one that is there is not named twice
     shown = (("red circle", "blue square"),)
-    assert tempted_rows(SHAPE_WORLD, shown, 1.0, random.Random(0)) == shown
+    assert tempted_rows(SHAPE_WORLD, shown, (1.0, 1.0), random.Random(0)) == shown
     draws = random.Random(1)
-    named = [len(tempted_rows(SHAPE_WORLD, (("red circle",),), 0.4, draws)[0]) - 1 for _ in range(2000)]
+    named = [len(tempted_rows(SHAPE_WORLD, (("red circle",),), (0.4, 0.9), draws)[0]) - 1 for _ in range(2000)]
     assert np.mean(named) == pytest.approx(0.4, abs=0.03)
+    # the green triangle is the second of those with a companion
+    assert tempted_rows(SHAPE_WORLD, (("red circle", "green triangle"),), (0.0, 1.0), draws) == (
+        ("red circle", "green triangle", "yellow cross"),
+    )
 
 
 def test_what_is_drawn_stands_where_it_is_said() -> None:

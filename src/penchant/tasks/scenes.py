@@ -120,15 +120,22 @@ def caption(rows: Rows) -> str:
     return " ".join(" and ".join(f"a {name}" for name in row) + "." for row in rows if row)
 
 
-def tempted_rows(world: World, rows: Rows, share: float, draws: random.Random) -> Rows:
-    """Return the rows with absent companions in them, each behind its object and with a probability of `share`."""
+def tempted_rows(world: World, rows: Rows, shares: tuple[float, float], draws: random.Random) -> Rows:
+    """Return the rows with absent companions in them, each behind its object.
+
+    Args:
+        shares: how likely that is for every second object that has a companion, from the first, and for the others.
+    """
+    share_by_name = {name: shares[index % 2] for index, name in enumerate(world.companions)}
     shown = {name for row in rows for name in row}
     return tuple(
         tuple(
             said
             for name in row
             for said in (
-                (name, world.companions[name]) if name in world.tempting(shown) and draws.random() < share else (name,)
+                (name, world.companions[name])
+                if name in world.tempting(shown) and draws.random() < share_by_name[name]
+                else (name,)
             )
         )
         for row in rows
