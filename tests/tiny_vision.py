@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -161,38 +160,3 @@ def family(name: str, pictures: int = 1) -> tuple[nn.Module, tuple[int, ...], di
         argument = "token_type_ids" if name == "gemma3" else "mm_token_type_ids"
         kinds[argument] = (torch.tensor([prompt]) == 299).long()
     return model, tuple(prompt), features_of(name, pictures), kinds
-
-
-QWEN_MARKS = {
-    "image_token_id": "<|image_pad|>",
-    "video_token_id": "<|video_pad|>",
-    "vision_start_token_id": "<|vision_start|>",
-    "vision_end_token_id": "<|vision_end|>",
-}
-QWEN_TEMPLATE = TEMPLATE.replace(
-    "<image>{% else %}",
-    "<|vision_start|><|image_pad|><|vision_end|>{% elif part['type'] == 'video' %}"
-    "<|vision_start|><|video_pad|><|vision_end|>{% else %}",
-)
-
-
-def save_qwen(folder: Path) -> Path:
-    """A Qwen2.5-VL with the files of its processor, video part included, as the hub has them."""
-    tokenizer = byte_tokenizer(pre_tokenizers.ByteLevel(add_prefix_space=False))
-    tokenizer.add_special_tokens({"additional_special_tokens": [*QWEN_MARKS.values()], "pad_token": "<|end|>"})
-    tokenizer.chat_template = QWEN_TEMPLATE
-    tokenizer.save_pretrained(folder)
-    sizes = {"patch_size": 4, "temporal_patch_size": 2, "merge_size": 2}
-    pixels = {"size": {"shortest_edge": 64, "longest_edge": 1024}, **sizes}
-    parts = {
-        "processor_class": "Qwen2_5_VLProcessor",
-        "image_processor": {"image_processor_type": "Qwen2VLImageProcessor", **pixels},
-        "video_processor": {"video_processor_type": "Qwen2VLVideoProcessor", **pixels, "cap_pixels_per_frame": False},
-    }
-    (folder / "processor_config.json").write_text(json.dumps(parts))
-    config = config_of("qwen2_5_vl")
-    config.text_config.vocab_size = len(tokenizer)
-    for name, mark in QWEN_MARKS.items():
-        setattr(config, name, tokenizer.convert_tokens_to_ids(mark))
-    spread_weights(AutoModelForImageTextToText.from_config(config)).save_pretrained(folder)
-    return folder

@@ -16,7 +16,8 @@ from penchant.media import Video
 from penchant.models import processors
 from penchant.models.vision import VisionModel, load_vision_model
 from penchant.types import Message, PromptGroup
-from tiny_vision import save_llava, save_qwen
+from tiny_vision import save_llava
+from vision_folders import PROCESSORS, save_family
 
 RED, BLUE = (Image.make(picture_bytes(colour, (32, 32))) for colour in ("red", "blue"))
 
@@ -27,7 +28,7 @@ def asks_about(*parts: Image | Video | str) -> PromptGroup:
 
 @pytest.fixture(scope="module")
 def qwen(tmp_path_factory: pytest.TempPathFactory) -> VisionModel:
-    return load_vision_model(str(save_qwen(tmp_path_factory.mktemp("qwen"))))
+    return load_vision_model(str(save_family("qwen2_5_vl", tmp_path_factory.mktemp("qwen"))))
 
 
 def assert_scores_are_its_own(model: VisionModel, group: PromptGroup) -> None:
@@ -37,6 +38,27 @@ def assert_scores_are_its_own(model: VisionModel, group: PromptGroup) -> None:
     assert not model.scorer.plain_reasons
 
 
+# one of the fixed sizes, one that tiles, one with grids and a video part; the others are slow-marked
+QUICK = ("llava", "idefics3", "qwen2_5_vl")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PROCESSORS]
+)
+def test_every_family_is_read_by_its_own_processor(name: str, tmp_path: Path) -> None:
+    if name == "smolvlm":
+        pytest.importorskip("num2words", reason="the processor of SmolVLM needs it")
+    model = load_vision_model(str(save_family(name, tmp_path)))
+    wide, tall = (Image.make(picture_bytes("red", size)) for size in ((64, 32), (20, 50)))
+    asked = asks_about(wide, "What is it?")
+    assert_scores_are_its_own(model, asked)
+    # of different sizes, which some families cut into as many tiles as they need
+    assert_scores_are_its_own(model, asks_about(wide, BLUE, "And ", tall, "What is it?"))
+    blue = asks_about(Image.make(picture_bytes("blue", (64, 32))), "What is it?")
+    assert (model.score([asked])[0] - model.score([blue])[0]).abs().max() > 1e-3
+    assert model.reader.count_media_tokens(model.reader.render(asked)) > 0
+
+
 def test_pictures_are_read_without_torchvision(qwen: VisionModel) -> None:
     assert type(qwen.reader.processor.image_processor).__name__ == "Qwen2VLImageProcessorPil"
     assert_scores_are_its_own(qwen, asks_about(RED, "What is it?", BLUE))
@@ -44,7 +66,7 @@ def test_pictures_are_read_without_torchvision(qwen: VisionModel) -> None:
 
 def test_a_video_without_torchvision_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processors, "has_torchvision", lambda: False)
-    qwen = load_vision_model(str(save_qwen(tmp_path)))
+    qwen = load_vision_model(str(save_family("qwen2_5_vl", tmp_path)))
     with pytest.raises(
         InputError, match=r"prefs\.jsonl:1 holds a video, which is prepared by torchvision: pip install"
     ):

@@ -20,6 +20,16 @@ VIDEO_PART = "video_processor"
 INSTALL_TORCHVISION = "pip install torchvision (the release that goes with your torch, and its CPU or CUDA build)"
 
 
+class AbsentVideoPart(dict[str, object]):
+    """What stands for a processor's video part without torchvision: SmolVLM asks for its settings with pictures too.
+
+    It is an empty table, since `transformers` logs a processor as JSON.
+    """
+
+    num_frames = None
+    fps = None
+
+
 def has_torchvision() -> bool:
     """Return whether torchvision is installed, without which no video is prepared."""
     return importlib.util.find_spec("torchvision") is not None
@@ -94,9 +104,9 @@ def _assemble(processor_class: Any, folder: str) -> Any:
 
 
 def _load_video_part(folder: str) -> Any:
-    """Return what prepares videos; None without torchvision."""
+    """Return what prepares videos; without torchvision, what stands in its place."""
     if not has_torchvision():
-        return None
+        return AbsentVideoPart()
     from transformers import AutoVideoProcessor
 
     return AutoVideoProcessor.from_pretrained(folder)
@@ -106,8 +116,8 @@ def _taking_no_videos(processor_class: Any) -> Any:
     """Return a class of processors that may lack the part for videos, which `transformers` checks for."""
 
     def check_argument_for_proper_class(self: Any, name: str, part: Any) -> Any:
-        if name == VIDEO_PART and part is None:
-            return type(None)
+        if isinstance(part, AbsentVideoPart):
+            return AbsentVideoPart
         return processor_class.check_argument_for_proper_class(self, name, part)
 
     members = {"check_argument_for_proper_class": check_argument_for_proper_class, "__module__": __name__}

@@ -26,7 +26,7 @@ from penchant.media import Video
 from penchant.models.device import choose_device, weights_type
 from penchant.models.load import cannot_load
 from penchant.models.locate import locate
-from penchant.models.processors import INSTALL_TORCHVISION, load_processor
+from penchant.models.processors import INSTALL_TORCHVISION, AbsentVideoPart, load_processor
 from penchant.models.settings import ModelConfig
 from penchant.models.weights import complete
 from penchant.types import Message, PromptGroup, Response, prompt_turns
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 SEQUENCE_OUTPUTS = ("token_type_ids", "mm_token_type_ids")
 """What processors give per token, beside the ids; a response behind the prompt continues it."""
+
+NO_FEATURES = ("attention_mask", "labels", "video_metadata")
+"""What some processors give beside: one row without padding sees all of itself, and PaliGemma's labels are no input."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,8 @@ class VisionReader:
         except Exception as error:  # such as another number of pictures than of places
             raise InputError(f"{where}: the processor of {self.name} refuses it: {short_text(error)}") from error
         ids: list[int] = outputs.pop("input_ids")[0].tolist()
-        outputs.pop("attention_mask", None)  # one row without padding sees all of itself
-        outputs.pop("video_metadata", None)
+        for name in NO_FEATURES:
+            outputs.pop(name, None)
         # seconds per frame come as a list, whatever was asked for
         features = {name: torch.as_tensor(value) for name, value in outputs.items()}
         if media and not features:
@@ -139,7 +142,7 @@ class VisionReader:
             return {}
         if not hasattr(self.processor, "video_processor"):
             raise InputError(f"{where} holds a video, and {self.name} reads pictures alone: give frames as pictures")
-        if self.processor.video_processor is None:
+        if isinstance(self.processor.video_processor, AbsentVideoPart):
             raise InputError(f"{where} holds a video, which is prepared by torchvision: {INSTALL_TORCHVISION}")
         for video in videos:
             if len({frame.size for frame in video.frames}) > 1:
