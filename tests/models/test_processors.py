@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from penchant.errors import InputError
 from penchant.image import Image
 from penchant.media import Video
 from penchant.models import processors
+from penchant.models.settings import ModelConfig
 from penchant.models.vision import VisionModel, load_vision_model
 from penchant.types import Message, PromptGroup
 from tiny_vision import save_llava
@@ -71,6 +73,21 @@ def test_a_video_without_torchvision_is_refused(tmp_path: Path, monkeypatch: pyt
         InputError, match=r"prefs\.jsonl:1 holds a video, which is prepared by torchvision: pip install"
     ):
         qwen.reader.read(asks_about(Video((RED, BLUE)), "What happens?"))
+
+
+def test_a_saved_processor_keeps_its_video_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processors, "has_torchvision", lambda: False)
+    folder = save_family("qwen2_5_vl", tmp_path / "model")
+    stored = json.loads((folder / "processor_config.json").read_text())["video_processor"]
+    load_vision_model(str(folder)).reader.processor.save_pretrained(tmp_path / "saved")
+    assert json.loads((tmp_path / "saved" / "processor_config.json").read_text())["video_processor"] == stored
+    # a folder of earlier times, with a file per part
+    parts = json.loads((folder / "processor_config.json").read_text())
+    (folder / "processor_config.json").unlink()
+    (folder / "preprocessor_config.json").write_text(json.dumps(parts["image_processor"]))
+    (folder / "video_preprocessor_config.json").write_text(json.dumps(parts["video_processor"]))
+    processor = processors.load_processor(str(folder), ModelConfig(name=str(folder)))
+    assert processor.video_processor == stored
 
 
 def test_a_video_for_a_model_of_pictures_alone_is_refused(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ where torchvision is absent, and otherwise with pictures by Pillow all the same.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from penchant.engine.probe import short_text
@@ -21,11 +23,13 @@ INSTALL_TORCHVISION = "pip install torchvision (the release that goes with your 
 
 
 class AbsentVideoPart(dict[str, object]):
-    """What stands for a processor's video part without torchvision: SmolVLM asks for its settings with pictures too.
+    """The settings of a processor's video part, which stand for it without torchvision.
 
-    It is an empty table, since `transformers` logs a processor as JSON.
+    A processor that is saved writes them, so that videos can be read where torchvision is installed.
     """
 
+    _auto_class = None  # asked for when a processor is saved
+    # SmolVLM asks for these with pictures too
     num_frames = None
     fps = None
 
@@ -95,7 +99,7 @@ def _assemble(processor_class: Any, folder: str) -> Any:
         elif name == "image_processor":
             parts.append(AutoImageProcessor.from_pretrained(folder, backend="pil"))
         elif name == VIDEO_PART:
-            parts.append(_load_video_part(folder))
+            parts.append(_load_video_part(folder, stored))
         else:
             raise ValueError(f"its part {name} is none of those that Penchant knows")
     if not has_torchvision():
@@ -103,13 +107,24 @@ def _assemble(processor_class: Any, folder: str) -> Any:
     return processor_class.from_args_and_dict(parts, stored)
 
 
-def _load_video_part(folder: str) -> Any:
-    """Return what prepares videos; without torchvision, what stands in its place."""
-    if not has_torchvision():
-        return AbsentVideoPart()
-    from transformers import AutoVideoProcessor
+def _load_video_part(folder: str, stored: Mapping[str, Any]) -> Any:
+    """Return what prepares videos; without torchvision, what stands in its place.
 
-    return AutoVideoProcessor.from_pretrained(folder)
+    Args:
+        stored: the settings of the processor.
+    """
+    from transformers import AutoVideoProcessor
+    from transformers.utils import cached_file
+
+    if has_torchvision():
+        return AutoVideoProcessor.from_pretrained(folder)
+    if settings := stored.get(VIDEO_PART):
+        return AbsentVideoPart(settings)
+    # older folders have a file for this part, or one for pictures and videos
+    for name in ("video_preprocessor_config.json", "preprocessor_config.json"):
+        if file := cached_file(folder, name, _raise_exceptions_for_missing_entries=False):
+            return AbsentVideoPart(json.loads(Path(file).read_text()))
+    return AbsentVideoPart()
 
 
 def _taking_no_videos(processor_class: Any) -> Any:
