@@ -1,7 +1,9 @@
 """Write one page of each kind from made-up numbers, and photograph each on a desktop, a phone, in the dark and printed.
 
     python scripts/page_pictures.py out=/tmp/pages            # pages and pictures (needs playwright and a Chromium)
-    python scripts/page_pictures.py out=/tmp/pages only=run   # pages whose name holds a word
+    python scripts/page_pictures.py out=/tmp/pages only=run   # pages whose name holds a word; words by commas
+    python scripts/page_pictures.py out=/tmp/pages folders=labels,runs/spin   # these studies and runs, and no others
+    AXE_SCRIPT=axe.min.js python scripts/page_pictures.py     # what axe finds serious, too (`npm pack axe-core`)
 
 The numbers are those of the tests, so a page takes a second and no model. Beside each picture stands what Chromium
 measures: tables that are cut, text that is small, pages that are wider than the screen.
@@ -9,6 +11,7 @@ measures: tables that are cut, text that is small, pages that are wider than the
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
@@ -18,11 +21,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+if TYPE_CHECKING:
+    from playwright.sync_api import ViewportSize
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+from media_files import picture_bytes  # noqa: E402 - beside the tests, which are no package
+from penchant.cli.main import main as penchant  # noqa: E402
 from penchant.data.rendering.marked import MarkedPiece, MarkedResponse, MarkedRow, RefusedRow  # noqa: E402
 from penchant.judges.compare.page import judge_page  # noqa: E402
 from penchant.reports.run.marked import marked_page  # noqa: E402
@@ -32,9 +42,10 @@ from penchant.studies.report import report  # noqa: E402
 from penchant.typed_json import from_json  # noqa: E402
 from penchant.weak.page import weak_train_page  # noqa: E402
 from penchant.weak.results import StudentResult  # noqa: E402
-from synthetic_runs import write_run  # noqa: E402 - beside the tests, which are no package
+from synthetic_runs import write_run  # noqa: E402
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+AXE = os.environ.get("AXE_SCRIPT", "")
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,11 @@ STUMBLES = """() => {
 }"""
 
 
+SERIOUS = """axe.run().then(results => results.violations
+  .filter(rule => ['serious', 'critical'].includes(rule.impact))
+  .map(rule => `${rule.id}: ${rule.nodes.slice(0, 3).map(node => node.html.slice(0, 120)).join(' | ')}`))"""
+
+
 def load_test(path: str) -> ModuleType:
     """Load a test module by its path below `tests`, for the numbers that it makes up."""
     spec = importlib.util.spec_from_file_location(path.replace("/", "_"), ROOT / "tests" / f"{path}.py")
@@ -90,6 +106,37 @@ def write_study(folder: Path, numbers: dict[str, Any]) -> Path:
 def write_runs(folder: Path, **runs: dict[str, Any]) -> Path:
     """Write runs by their names and stories, and their page."""
     return report([write_run(folder / name, **story) for name, story in runs.items()], folder / "report.html")
+
+
+def write_rounds(folder: Path, method: str, rows: str) -> Path:
+    """Write the page of a run in rounds, with the rows of a test as its rounds."""
+    test = load_test("reports/run/test_rounds")
+    run = write_run(folder / method, samples=method != "spin")
+    first: dict[str, Any] = getattr(test, rows)
+    start = {"judge_before": test.QUALITY} if "judge" in first else {}
+    numbers = json.loads((run / "result.json").read_text())
+    numbers |= {
+        "method": method,
+        "rounds": [first | start, first, {"samples": {}, "skipped": "why"}],
+        "round_seconds": test.SECONDS * 3,
+        "status": "stopped_early",
+        "stop_reason": "the accuracy on held-out pairs is that of a coin",
+    }
+    (run / "result.json").write_text(json.dumps(numbers))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(config | {"method": method, "rounds": 3}))
+    return report([run], folder / "report.html")
+
+
+def write_sources(folder: Path) -> Path:
+    """Write the page of `penchant weak sources`: four sources, two of them copies, beside the truth."""
+    test = load_test("weak/label_models/test_run")
+    folder.mkdir(parents=True, exist_ok=True)
+    copies = ["spam" if row % 3 else "ham" for row in range(120)]
+    votes = test.write_votes(folder / "votes.csv", a_rule_with_quite_a_long_name=copies, its_copy=copies)
+    compared = "compare=[moments,triplets,one_coin]"
+    assert penchant(["weak", "sources", votes, "truth=gold", compared, "resamples=200", f"out={folder}/joined"]) == 0
+    return folder / "joined" / "report.html"
 
 
 def write_reward_model(folder: Path) -> Path:
@@ -167,6 +214,25 @@ def write_judge(folder: Path, temperatures: tuple[float, ...] = ()) -> Path:
     return folder / "report.html"
 
 
+def write_judge_of_pictures(folder: Path) -> Path:
+    """Write the page of `penchant judge` whose prompts show pictures."""
+    marks = [f"[image {n:016x}]" for n in range(2)]
+    pictures = [picture_bytes(colour, (96, 72)) for colour in ("red", "blue")]
+    addresses = [f"data:image/png;base64,{base64.b64encode(picture).decode()}" for picture in pictures]
+    pair = {
+        "outcome": "a",
+        "prompt": f"{marks[0]} {marks[1]} What is the colour of the second one?",
+        "a": "It is blue.",
+        "b": "Both are red, as far as I can tell.",
+        "said": "Verdict: A",
+        "said_swapped": "Verdict: B",
+    }
+    made_up = load_test("judges/compare/test_page").made_up
+    thumbnails = dict(zip(marks, addresses, strict=True))
+    judge_page(made_up(examples={"dpo": [pair], "ppo": []}, thumbnails=thumbnails), folder)
+    return folder / "report.html"
+
+
 def write_comparison(folder: Path) -> Path:
     """Write the page of `penchant compare`: two runs, and a folder that is none."""
     names = ("first", "second", "missing")
@@ -224,6 +290,9 @@ PAGES: dict[str, Callable[[Path], Path]] = {
     "runs": lambda folder: write_runs(
         folder, b01={}, b03={"beta": 0.3, "speed": 0.05, "seed": 1}, sft={"method": "sft", "samples": False}
     ),
+    "run-iterative": lambda folder: write_rounds(folder, "iterative", "ITERATIVE_ROW"),
+    "run-spin": lambda folder: write_rounds(folder, "spin", "SPIN_ROW"),
+    "run-self-rewarding": lambda folder: write_rounds(folder, "self_rewarding", "SELF_REWARDING_ROW"),
     "compare": write_comparison,
     "data-show": write_marked,
     "collect-welcome": lambda folder: write_collection(folder, "welcome"),
@@ -237,9 +306,11 @@ PAGES: dict[str, Callable[[Path], Path]] = {
     "study-win-rates": lambda folder: write_study(folder, win_rates()),
     "study-weak-to-strong": lambda folder: write_study(folder, weak_to_strong()),
     "weak-train": write_student,
+    "weak-sources": write_sources,
     "agree": write_raters,
     "rank": write_ranking,
     "judge": write_judge,
+    "judge-pictures": write_judge_of_pictures,
     "judge-temperatures": lambda folder: write_judge(folder, (0.0, 0.5, 1.0)),
 }
 
@@ -253,13 +324,17 @@ def take_pictures(pages: dict[str, Path], out: Path) -> dict[str, dict[str, Any]
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for screen in SCREENS:
             scheme: Literal["dark", "light"] = "dark" if screen.dark else "light"
-            page = browser.new_page(viewport={"width": screen.width, "height": 900}, color_scheme=scheme)
+            size: ViewportSize = {"width": screen.width, "height": 900}
+            page = browser.new_page(viewport=size, color_scheme=scheme, bypass_csp=True)
             if screen.printed:
                 page.emulate_media(media="print")
             for name, path in pages.items():
                 page.goto(path.resolve().as_uri())
                 page.screenshot(path=out / f"{name}-{screen.name}.png", full_page=True)
                 measured[f"{name}-{screen.name}"] = page.evaluate(STUMBLES)
+                if AXE and not screen.printed:
+                    page.add_script_tag(path=AXE)
+                    measured[f"{name}-{screen.name}"]["axe"] = page.evaluate(SERIOUS)
         browser.close()
     return measured
 
@@ -270,8 +345,18 @@ def main(arguments: list[str]) -> None:
     out = Path(options.get("out", "page-pictures"))
     if out.exists():
         shutil.rmtree(out)  # commands refuse to write over what an earlier call left
-    wanted = {name: write for name, write in PAGES.items() if options.get("only", "") in name}
-    pages = {name: write(out / name) for name, write in wanted.items()}
+    folders = [Path(folder) for folder in options.get("folders", "").split(",") if folder]
+    if folders:
+        out.mkdir(parents=True)
+    wanted = {
+        name: write for name, write in PAGES.items() if any(part in name for part in options.get("only", "").split(","))
+    }
+    # a folder's page is made anew, by the code of today
+    pages = (
+        {folder.name: report([folder], out / f"{folder.name}.html") for folder in folders}
+        if folders
+        else {name: write(out / name) for name, write in wanted.items()}
+    )
     if options.get("pictures") != "no":
         for name, stumbles in take_pictures(pages, out).items():
             print(name, json.dumps(stumbles))

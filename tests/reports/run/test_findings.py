@@ -150,6 +150,13 @@ def test_how_the_run_ended(result, expected):
     assert rules(run_of(result=result)) == expected
 
 
+def test_rounds_that_a_rule_ended_say_which_and_speak_of_no_step():
+    result = {"status": "stopped_early", "best_step": 3, "rounds": [{}, {}], "stop_reason": "the accuracy is a coin's"}
+    (finding,) = findings.findings(summarize(run_of(result=result)))
+    assert finding.title == "The rounds ended before their number"
+    assert finding.detail == "Stopped after round 2: the accuracy is a coin's."
+
+
 def test_few_prompts():
     few, enough = Estimate(20.0, 19.0, 21.0, 18, 9), Estimate(20.0, 19.0, 21.0, 20, 10)
     assert rules(run_of(point(5, policy={"tokens": few}))) == ["few_prompts"]

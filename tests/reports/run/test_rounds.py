@@ -123,3 +123,4 @@ def test_the_page_has_a_section_of_rounds(
     assert "Stopped after round 2: it is enough." in page
     assert "Likelihood of held-out real answers" in page
     assert "nothing to plot" not in page  # the lines are those of the rounds' own runs
+    assert '<th scope="row" data-head="Round">1</th>' in page  # a phone shows no heads of columns

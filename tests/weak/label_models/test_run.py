@@ -163,3 +163,11 @@ def test_a_class_by_a_slip_of_one_source_is_named(tmp_path: Path) -> None:
     # a rule of its own for a class that is rare is no slip of several sources
     votes.write_text("a,b,c\n" + "x,x,y\ny,y,x\n" * 40 + "x,zebra,zebra\n")
     assert "rare_class" not in kinds(sources(str(votes)))
+
+
+def test_a_warning_on_the_page_keeps_the_name_of_a_source(tmp_path: Path) -> None:
+    votes = write_votes(tmp_path / "votes.csv", quiet=[""] * 120)
+    assert main(["weak", "sources", votes, "resamples=0", f"out={tmp_path / 'out'}"]) == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "quiet never votes" in page
+    assert "Quiet never votes" not in page

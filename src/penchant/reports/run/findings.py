@@ -9,6 +9,7 @@ from typing import Literal
 from penchant.metrics.estimates import FEWEST_CLUSTERS, Estimate
 from penchant.reports.kit.text import count, estimate, format_share, listing, number, percent, signed
 from penchant.reports.run.curves import training_mean
+from penchant.reports.run.rounds import stop_sentence
 from penchant.reports.run.summary import Summary
 from penchant.runs.lengthening import lengthening_sentences
 from penchant.runs.movement import moved_advice, standstill
@@ -90,6 +91,9 @@ def _unfinished(s: Summary) -> Iterator[Finding]:
             when = f"of step {evaluated:,}" if evaluated else "from before the first step"
             detail += f" Its last evaluation is {when}: what it learned since is not measured."
         yield Finding("interrupted", "caution", "The run was interrupted", detail, "Its numbers are not final.")
+    elif status == "stopped_early" and (rounds_ended := stop_sentence(s.run)):
+        # the steps and the checkpoint are those of the last round, which came to its own end
+        yield Finding("stopped_early", "note", "The rounds ended before their number", rounds_ended)
     elif status == "stopped_early":
         best = finite((s.run.result or {}).get("best_step"))
         metric = (s.run.result or {}).get("best_metric")

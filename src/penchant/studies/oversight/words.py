@@ -18,7 +18,8 @@ def headline(study: OversightSummary) -> list[str]:
         return [NOTHING_MEASURED]
     # as it came out, and not as theory has it: that debate lies between is a finding, no law
     ranked = sorted(study.protocols, key=lambda result: -result.accuracy.value)
-    order = ", ".join(f"{result.label} {percent(result.accuracy.value)}" for result in ranked)
+    # names have commas of their own
+    order = "; ".join(f"{result.label} {percent(result.accuracy.value)}" for result in ranked)
     own_text = (
         ""
         if study.own_accuracy is None

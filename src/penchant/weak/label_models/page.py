@@ -14,7 +14,7 @@ from penchant.reports.kit.page import shared_context, write_page
 from penchant.reports.kit.render import figure_context
 from penchant.reports.kit.tables import Table
 from penchant.reports.kit.text import count, short
-from penchant.weak.label_models.results import SourcesResult
+from penchant.weak.label_models.results import SourcesResult, SourceWarning
 from penchant.weak.label_models.words import NAME, headline, model_rows, notes, source_rows, verdict
 
 MOST_SOURCES = 40  # in the figure
@@ -56,7 +56,7 @@ def sources_context(
         "warnings": [
             {
                 "about": ", ".join(short(name, NAME) for name in warning.sources) or "all",
-                "text": f"{_capital(warning.text)}.",
+                "text": f"{_warning_sentence(warning)}.",
             }
             for warning in result.warnings
         ],
@@ -96,7 +96,7 @@ def _picture(result: SourcesResult) -> Picture:
         # the first column of the file on top, as in the table
         axes.set_ylim(len(sources) - 0.5, -0.5)
         axes.yaxis.set_major_locator(FixedLocator(range(len(sources))))
-        axes.set_yticklabels([short(source.name, 28) for source in sources])
+        axes.set_yticklabels([short(source.name, 20) for source in sources])
         # a marker at 100% would be cut in half
         axes.set_xlim(0, 1.02)
         percent_axis(axes.xaxis)
@@ -117,8 +117,16 @@ def _draw(axes: Axes, estimates: Sequence[Estimate | None], shift: float, index:
         linestyle="none",
         marker=run_style(index)[2],
         markersize=5,
+        # on a phone the axes are so narrow that the room beyond 100% does not hold half a marker
+        clip_on=False,
         label=name,
     )
+
+
+def _warning_sentence(warning: SourceWarning) -> str:
+    """Return a warning as a sentence; a source at its beginning keeps its name as it is written."""
+    names = tuple(short(name, NAME) for name in warning.sources)
+    return warning.text if names and warning.text.startswith(names) else _capital(warning.text)
 
 
 def _capital(sentence: str) -> str:
