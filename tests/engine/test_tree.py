@@ -87,7 +87,7 @@ def test_tree_gradients_equal_the_plain_models() -> None:
     for tree in (True, False):
         model = tiny()
         if tree:
-            (batch,) = [collate(make_trees([(row, range(3))], budget=4096, packing=TREES), slots=3, plain=False)]
+            (batch,) = [collate(make_trees([(row, range(3))], budget=4096, packing=TREES), slots=3, packing=TREES)]
             (Scorer(model)(batch) @ weights).backward()
         else:
             (plain_scores(model, row) @ weights).backward()
@@ -110,7 +110,7 @@ def test_a_branch_does_not_see_its_siblings() -> None:
 
 def test_a_packed_row_by_hand() -> None:
     rows = [(Rendered((1, 2), (whole(3), whole(4, 5))), range(2)), (Rendered((6,), (Branch((7, 8), ((1, 2),)),)), [0])]
-    batch = collate(make_trees(rows, budget=99, packing=TREES), slots=3, plain=False)
+    batch = collate(make_trees(rows, budget=99, packing=TREES), slots=3, packing=TREES)
     assert batch.input_ids.tolist() == [[1, 2, 3, 4, 5, 6, 7, 8]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 2, 3, 0, 1, 2]]
     assert batch.spans == (Span(0, 2, (3, 5)), Span(5, 6, (8,)))

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from media_files import picture_bytes
-from penchant.engine.media_tree import _own_logps
+from penchant.engine.media_score import own_logps
 from penchant.errors import InputError
 from penchant.image import Image
 from penchant.media import Video
 from penchant.models import processors
 from penchant.models.settings import ModelConfig
-from penchant.models.vision import VisionModel, load_vision_model
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
 from penchant.types import Message, PromptGroup
 from tiny_vision import save_llava
 from vision_folders import PROCESSORS, save_family
@@ -29,57 +30,37 @@ def asks_about(*parts: Image | Video | str) -> PromptGroup:
 
 
 @pytest.fixture(scope="module")
-def qwen(tmp_path_factory: pytest.TempPathFactory) -> VisionModel:
-    return load_vision_model(str(save_family("qwen2_5_vl", tmp_path_factory.mktemp("qwen"))))
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    return load_policy(str(save_family("qwen2_5_vl", tmp_path_factory.mktemp("qwen"))))
 
 
-def assert_scores_are_its_own(model: VisionModel, group: PromptGroup) -> None:
+def assert_scores_are_its_own(model: Policy, group: PromptGroup) -> None:
     with torch.no_grad():
-        own = [logps.sum() for logps in _own_logps(model.scorer.model, model.reader.read(group))]
+        own = [logps.sum() for logps in own_logps(model.scorer.model, model.renderer.media.read(group))]
     np.testing.assert_allclose(model.score([group])[0], torch.stack(own), atol=1e-3)
     assert not model.scorer.plain_reasons
 
 
-# one of the fixed sizes, one that tiles, one with grids and a video part; the others are slow-marked
-QUICK = ("llava", "idefics3", "qwen2_5_vl")
-
-
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PROCESSORS]
-)
-def test_every_family_is_read_by_its_own_processor(name: str, tmp_path: Path) -> None:
-    if name == "smolvlm":
-        pytest.importorskip("num2words", reason="the processor of SmolVLM needs it")
-    model = load_vision_model(str(save_family(name, tmp_path)))
-    wide, tall = (Image.make(picture_bytes("red", size)) for size in ((64, 32), (20, 50)))
-    asked = asks_about(wide, "What is it?")
-    assert_scores_are_its_own(model, asked)
-    # of different sizes, which some families cut into as many tiles as they need
-    assert_scores_are_its_own(model, asks_about(wide, BLUE, "And ", tall, "What is it?"))
-    blue = asks_about(Image.make(picture_bytes("blue", (64, 32))), "What is it?")
-    assert (model.score([asked])[0] - model.score([blue])[0]).abs().max() > 1e-3
-    assert model.reader.count_media_tokens(model.reader.render(asked)) > 0
-
-
-def test_pictures_are_read_without_torchvision(qwen: VisionModel) -> None:
-    assert type(qwen.reader.processor.image_processor).__name__ == "Qwen2VLImageProcessorPil"
+from penchant.models.settings import ModelConfig
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
     assert_scores_are_its_own(qwen, asks_about(RED, "What is it?", BLUE))
 
 
 def test_a_video_without_torchvision_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processors, "has_torchvision", lambda: False)
-    qwen = load_vision_model(str(save_family("qwen2_5_vl", tmp_path)))
+    qwen = load_policy(str(save_family("qwen2_5_vl", tmp_path)))
     with pytest.raises(
-        InputError, match=r"prefs\.jsonl:1 holds a video, which is prepared by torchvision: pip install"
+        InputError, match=r"prefs\.jsonl:1: it holds a video, which is prepared by torchvision: pip install"
     ):
-        qwen.reader.read(asks_about(Video((RED, BLUE)), "What happens?"))
+        qwen.renderer.media.read(asks_about(Video((RED, BLUE)), "What happens?"))
 
 
 def test_a_saved_processor_keeps_its_video_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processors, "has_torchvision", lambda: False)
     folder = save_family("qwen2_5_vl", tmp_path / "model")
     stored = json.loads((folder / "processor_config.json").read_text())["video_processor"]
-    load_vision_model(str(folder)).reader.processor.save_pretrained(tmp_path / "saved")
+    load_policy(str(folder)).renderer.media.processor.save_pretrained(tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "processor_config.json").read_text())["video_processor"] == stored
     # a folder of earlier times, with a file per part
     parts = json.loads((folder / "processor_config.json").read_text())
@@ -91,12 +72,12 @@ def test_a_saved_processor_keeps_its_video_part(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_video_for_a_model_of_pictures_alone_is_refused(tmp_path: Path) -> None:
-    llava = load_vision_model(str(save_llava(tmp_path)))
+    llava = load_policy(str(save_llava(tmp_path)))
     with pytest.raises(InputError, match=r"holds a video, and .* reads pictures alone: give frames as pictures"):
-        llava.reader.read(asks_about(Video((RED, BLUE)), "What happens?"))
+        llava.renderer.media.read(asks_about(Video((RED, BLUE)), "What happens?"))
 
 
-def test_a_video_is_read_by_the_models_own_processor(qwen: VisionModel) -> None:
+def test_a_video_is_read_by_the_models_own_processor(qwen: Policy) -> None:
     pytest.importorskip("torchvision", reason="transformers prepares videos by torchvision")
     frames = (RED, RED, BLUE, BLUE)
     slow, fast = (asks_about(Video(frames, rate), "What happens?") for rate in (1.0, 4.0))
@@ -105,4 +86,4 @@ def test_a_video_is_read_by_the_models_own_processor(qwen: VisionModel) -> None:
     assert (qwen.score([slow])[0] - qwen.score([fast])[0]).abs().max() > 1e-3
     small = Image.make(picture_bytes("red", (16, 32)))
     with pytest.raises(InputError, match="differ in size"):
-        qwen.reader.read(asks_about(Video((RED, small)), "What happens?"))
+        qwen.renderer.media.read(asks_about(Video((RED, small)), "What happens?"))

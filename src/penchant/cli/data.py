@@ -123,8 +123,9 @@ def _check(arguments: Arguments) -> int:
     renderer: Renderer | VisionReader | None = None
     if config.model is not None:
         from penchant.models.bounded import load_bounded_renderer
+        from penchant.models.load import reads_pictures
         from penchant.models.settings import ModelConfig
-        from penchant.models.vision import load_vision_reader, reads_pictures
+        from penchant.models.vision import load_vision_reader
 
         if reads_pictures(config.model, trust_remote_code=config.trust_remote_code):
             # its template stands in its processor, and so do the ways in which it can be told something

@@ -54,6 +54,7 @@ class RenderOptions:
             not scored), or `drop` them before rendering.
         max_length: tokens of prompt and response together, at most; None for the model's context.
         overflow: what to do with a longer row: `error`, `drop` the group (counted), or `truncate_prompt`.
+        media: pictures are read; None where the model reads them. False opens it as a model of text alone.
     """
 
     template: Template = "auto"
@@ -61,6 +62,7 @@ class RenderOptions:
     thoughts: Thoughts = "score"
     max_length: int | None = None
     overflow: Overflow = "error"
+    media: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ class PromptsConfig(Config):
 class RowsConfig(PromptsConfig):
     """A data file or hub id, and the reader's choices."""
 
-    added_fields: ClassVar[frozenset[str]] = PromptsConfig.added_fields | {"mixing"}
+    added_fields: ClassVar[frozenset[str]] = PromptsConfig.added_fields | {"mixing", "media", "media_folder"}
     mixture_fields: ClassVar[Mapping[str, object]] = {**PromptsConfig.mixture_fields, "mixing": None}
 
     mixing: Proportions | None = None
@@ -174,7 +174,11 @@ class RowsConfig(PromptsConfig):
     """Tokens of prompt and response together, at most; the model's context if not given."""
     overflow: Overflow = "error"
     """What to do with a longer row: stop and name it, drop its group (counted), or cut its prompt from the
-    left."""
+    left. A prompt with pictures is never cut."""
+    media: bool | None = None
+    """Whether pictures in the rows are read; null reads them where the model has a tower for them."""
+    media_folder: Text | None = None
+    """The folder that paths of pictures start from; that of the data unless given."""
 
     @model_validator(mode="after")
     def _mixes_sources(self) -> Self:
@@ -193,12 +197,12 @@ class RowsConfig(PromptsConfig):
     @property
     def rendering(self) -> RenderOptions:
         """Return how prompts and responses become token ids."""
-        return replace(super().rendering, max_length=self.max_length, overflow=self.overflow)
+        return replace(super().rendering, max_length=self.max_length, overflow=self.overflow, media=self.media)
 
     @property
     def reading(self) -> ReadKeywords:
         """Return what loaders take as keywords."""
-        return {**super().reading, "merge": self.merge}
+        return {**super().reading, "merge": self.merge, "media": bool(self.media), "media_folder": self.media_folder}
 
 
 class DataConfig(RowsConfig):

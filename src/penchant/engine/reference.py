@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from penchant.data.rendering.renderer import Rendered
 from penchant.digests import digest_file
-from penchant.engine.attention import evaluating, output_head, predictor_states, unwrap
+from penchant.engine.attention import evaluating, output_head, unwrap
 from penchant.engine.logps import log_softmax_blocks
 from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, batches, score_rows
 from penchant.engine.tree import all_responses, unique_tokens
@@ -155,9 +155,9 @@ def sequence_kl(
         packing = policy.packing_for(rendered).joined(reference.scorer.packing_for(rendered))
         for batch in batches(all_responses(rendered), budget=budget, packing=packing):
             batch = batch.to(policy.device)
-            states, head = predictor_states(policy.model, batch), output_head(policy.model)
+            states, head = policy.states(batch), output_head(policy.model)
             with reference.active() as frozen:
-                frozen_states = predictor_states(frozen.model, batch)
+                frozen_states = frozen.states(batch)
                 frozen_head = output_head(frozen.model)
             kl = torch.empty(len(states), device=states.device)
             blocks = zip(log_softmax_blocks(states, head), log_softmax_blocks(frozen_states, frozen_head), strict=True)

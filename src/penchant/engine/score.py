@@ -78,6 +78,12 @@ class Scorer(nn.Module):
         """The device of the weights."""
         return next(self.model.parameters()).device
 
+    def states(
+        self, batch: TreeBatch, inputs: Float[Tensor, "rows length hidden"] | None = None, first: int = 0
+    ) -> Float[Tensor, "tokens hidden"]:
+        """Return the states from which the vocabulary head predicts the scored tokens; arguments as in `forward`."""
+        return predictor_states(self.model, batch, inputs, first)
+
     def forward(
         self, batch: TreeBatch, inputs: Float[Tensor, "rows length hidden"] | None = None, first: int = 0
     ) -> Float[Tensor, " slots"]:
@@ -86,7 +92,7 @@ class Scorer(nn.Module):
         `inputs`, where given, are the states that enter block number `first`, and nothing below it is run. Where the
         batch asks for `squares` the scores have a second half of as many slots, without gradient.
         """
-        states = predictor_states(self.model, batch, inputs, first)
+        states = self.states(batch, inputs, first)
         head = output_head(self.model)
         scores = _by_slot(token_logps(states, head, batch.targets), batch)
         if not batch.squares:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.data.rendering.renderer import Rendered
-from penchant.engine.attention import evaluating, output_head, predictor_states
+from penchant.engine.attention import evaluating, output_head
 from penchant.engine.logps import token_logps
 from penchant.engine.score import DEFAULT_BUDGET, Progress, Scorer, batches
 from penchant.engine.tree import all_responses
@@ -32,7 +32,7 @@ def score_tokens(
         packing = scorer.packing_for(rendered)
         for batch in batches(rows, budget=budget, packing=packing):
             on_device = batch.to(scorer.device)
-            states = predictor_states(scorer.model, on_device)
+            states = scorer.states(on_device)
             values = token_logps(states, output_head(scorer.model), on_device.targets).float().cpu()
             # a response's tokens stand in order, and all of them in one batch
             for slot in batch.owners.unique().tolist():

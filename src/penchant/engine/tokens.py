@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from penchant.data.rendering.renderer import Rendered
-from penchant.engine.attention import evaluating, output_head, predictor_states
+from penchant.engine.attention import evaluating, output_head
 from penchant.engine.logps import Head, block_rows, project, token_logps
 from penchant.engine.score import Scorer, batches
 from penchant.engine.tree import TreeBatch, all_responses
@@ -54,7 +54,7 @@ class Reading:
 
 def read(scorer: Scorer, value_head: ValueHead | None, batch: TreeBatch, *, entropies: bool = False) -> Reading:
     """Forward a batch (on its device) once; differentiable. Values are zeros without a value head."""
-    states, head = predictor_states(scorer.model, batch), output_head(scorer.model)
+    states, head = scorer.states(batch), output_head(scorer.model)
     logps = token_logps(states, head, batch.targets)
     values = torch.zeros_like(logps) if value_head is None else value_head(states)
     return Reading(logps, values, _entropies(states, head) if entropies else None)
@@ -109,7 +109,7 @@ def token_readings(
     with evaluating(scorer.model):
         for batch in batches(all_responses(rendered), budget=budget, packing=scorer.packing_for(rendered)):
             positions, batch = layout.positions(batch, all_slots), batch.to(scorer.device)
-            states = predictor_states(scorer.model, batch)
+            states = scorer.states(batch)
             logps[positions] = token_logps(states, output_head(scorer.model), batch.targets).cpu()
             if value_head is not None:
                 values[positions] = value_head(states).cpu()

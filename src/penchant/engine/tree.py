@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from penchant.data.rendering.media_prompt import MediaPrompt
 from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine.lengths import ANY_LENGTH, LengthClasses
+
+Blocks = Literal["none", "media", "prompt"]
+"""Which tokens of a prompt see each other in both directions: none, those of one picture, or all of them."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,18 @@ class Packing:
     Attributes:
         plain: every response is a row of its own, on the plain path.
         lengths: which prompts with their response may share a forward pass, by their length.
+        blocks: of a model that reads pictures, which tokens of a prompt with pictures see each other both ways.
     """
 
     plain: bool = False
     lengths: LengthClasses = ANY_LENGTH
+    blocks: Blocks = "none"
 
     def joined(self, other: Packing) -> Packing:
         """Return the packing that serves both of two models."""
-        return Packing(self.plain or other.plain, self.lengths.joined(other.lengths))
+        # of two models of one family that read the same pictures, which see them in the same way
+        blocks = other.blocks if self.blocks == "none" else self.blocks
+        return Packing(self.plain or other.plain, self.lengths.joined(other.lengths), blocks)
 
 
 TREES, ROWS = Packing(), Packing(plain=True)
@@ -45,13 +53,14 @@ class Tree:
     """One row to forward: a prompt, some branches, and the caller's number for each branch (`slots`).
 
     `origin` says where states of these tokens are kept (`engine/frozen.py`): the first row of the prompt and of each
-    branch.
+    branch. `media` has the prompt's pictures, for a model that reads them.
     """
 
     prompt_ids: tuple[int, ...]
     branches: tuple[Branch, ...]
     slots: tuple[int, ...]
     origin: tuple[int, ...] | None = None
+    media: MediaPrompt | None = None
 
     @property
     def length(self) -> int:
@@ -95,6 +104,8 @@ class TreeBatch:
         repeated, repeated_owners: (extra,) tokens, by index into `targets`, that count for an extra slot, and it.
         squares: each slot also gets the log of the vocabulary's summed squared probabilities, in a second half of the
             scores.
+        trees: of a model that reads pictures, the trees in the order of their tokens; empty for a model of texts.
+        blocks: as of `Packing`.
     """
 
     input_ids: Int[Tensor, "rows length"]
@@ -111,6 +122,8 @@ class TreeBatch:
     repeated: Int[Tensor, " extra"] | None = None
     repeated_owners: Int[Tensor, " extra"] | None = None
     squares: bool = False
+    trees: tuple[Tree, ...] = ()
+    blocks: Blocks = "none"
 
     def to(self, device: torch.device) -> TreeBatch:
         """Return the same batch on another device."""
@@ -149,7 +162,8 @@ def make_trees(
             chosen_indices = [indices[position] for position in part]
             branches = tuple(rendered.branches[index] for index in chosen_indices)
             origin = (starts[0], *(starts[index + 1] for index in chosen_indices)) if starts else None
-            trees.append(Tree(rendered.prompt_ids, branches, tuple(first + position for position in part), origin))
+            slots = tuple(first + position for position in part)
+            trees.append(Tree(rendered.prompt_ids, branches, slots, origin, rendered.media))
         first += len(indices)
     return trees
 
@@ -214,12 +228,13 @@ def batched(trees: Sequence[Tree], *, slots: int, budget: int, packing: Packing)
         class_trees = [trees[position] for position in positions]
         lengths = [tree.length for tree in class_trees]
         groups = fill(lengths, budget) if packing.plain else pack(lengths, budget)
-        batches += [collate([class_trees[i] for i in part], slots=slots, plain=packing.plain) for part in groups]
+        batches += [collate([class_trees[i] for i in part], slots=slots, packing=packing) for part in groups]
     return batches
 
 
-def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
+def collate(trees: Sequence[Tree], *, slots: int, packing: Packing) -> TreeBatch:
     """Return the tensors (on the CPU) of some trees."""
+    plain = packing.plain
     rows = [[tree] for tree in trees] if plain else [list(trees)]  # trees share one row, end to end
     width = max(sum(tree.length for tree in row) for row in rows)
     input_ids = torch.zeros((len(rows), width), dtype=torch.long)  # padding is never read: any token will do
@@ -260,6 +275,9 @@ def collate(trees: Sequence[Tree], *, slots: int, plain: bool) -> TreeBatch:
         slots,
         sum(tree.length for tree in trees),
         None if plain else _origin(trees),
+        # texts are read from the tensors alone
+        trees=tuple(trees) if any(tree.media is not None for tree in trees) else (),
+        blocks=packing.blocks,
     )
 
 

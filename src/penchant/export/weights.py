@@ -24,7 +24,8 @@ from penchant.export.template_defaults import put_defaults
 from penchant.files import open_to_readers
 from penchant.models.adapters import CONFIG as ADAPTER_CONFIG
 from penchant.models.adapters import WEIGHTS as ADAPTER_WEIGHTS
-from penchant.models.load import check_saved_files, open_network, open_tokenizer
+from penchant.models.load import open_network, open_tokenizer
+from penchant.models.network import check_saved_files
 from penchant.models.reward import READING, load_reward_model
 from penchant.models.saved_template import SAVED_TEMPLATE, read_saved_template, save_template
 from penchant.models.settings import Dtype, ModelConfig

@@ -11,7 +11,8 @@ from torch import nn
 from penchant.engine.foreign_types import PreTrainedModel, Tokenizer
 from penchant.models.builtin import ENCODERS, IMAGE_ENCODERS, packaged
 from penchant.models.device import choose_device, weights_type
-from penchant.models.load import cannot_load, locate, open_tokenizer
+from penchant.models.load import open_tokenizer
+from penchant.models.locate import cannot_load, locate
 from penchant.models.settings import ModelConfig
 from penchant.models.weights import complete
 

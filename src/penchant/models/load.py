@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from penchant.cache_use import use_cache_while_alive
 from penchant.data.options import Overflow, RenderOptions, Template, TemplateArgs, Thoughts
 from penchant.data.rendering.template_source import shown_name
-from penchant.digests import SUMS, check_files, has_own_sums, read_sums, warn_without_digests
 from penchant.engine.foreign_types import AutoClass, PeftModel, PreTrainedConfig, PreTrainedModel, Tokenizer
 from penchant.errors import InputError
-from penchant.models import adapters
-from penchant.models.added_tokens import add_marks, add_rows, added_tokens, check_trained, set_end_ids, token_layers
-from penchant.models.builtin import BUILT_IN
-from penchant.models.device import check_attention, check_placed, choose_device, weights_type
-from penchant.models.hub import adapter_folder
-from penchant.models.locate import locate
+from penchant.models.added_tokens import add_marks, add_rows, check_trained, set_end_ids
+from penchant.models.device import check_attention, check_placed, choose_device
+from penchant.models.locate import cannot_load, locate
+from penchant.models.network import check_saved_files, read_network, root_model, stated_end_ids, with_lora
+from penchant.models.parts import train_only_parts
 from penchant.models.saved_template import read_saved_template, resolve_template
 from penchant.models.settings import Dtype, LoRA, ModelConfig
-from penchant.models.weights import check_kind, complete
+from penchant.models.vision import load_vision_reader, picture_config
+from penchant.models.weights import check_kind
 
 if TYPE_CHECKING:
     from penchant.data.rendering.renderer import Renderer
     from penchant.models.policy import Policy
     from penchant.types import RunResult
-
-log = logging.getLogger("penchant.models")
 
 
 def load_policy(
@@ -106,15 +100,22 @@ def open_network(
     check_attention(model, torch_device)
     folder = locate(model.name)
     check_saved_files(Path(folder))
+    rendering = rendering or RenderOptions()
     if not scalar:
         check_kind(Path(folder), "policy")
+        if rendering.media is not False and _reads_pictures(folder, model.trust_remote_code):
+            return _open_vision(folder, model, rendering, torch_device)
+    if rendering.media or model.parts is not None:
+        setting = "data.media=true" if rendering.media else f"parts={model.parts}"
+        raise InputError(f"{model.name} reads text alone, which has no tower for pictures: leave {setting} out")
     tokenizer, saved = open_tokenizer(folder, model), read_saved_template(folder)
-    rendering = rendering or RenderOptions()
     template_name = shown_name(rendering.template)
     options, is_new = resolve_template(tokenizer, saved, rendering)
     added = add_marks(tokenizer, options.template_args, template_name) if is_new else None
     check_trained(added, model.train_top, model.lora.targets if model.lora is not None else "")
-    network: PreTrainedModel | PeftModel = _network(folder, model, torch_device, scalar, fresh_head)
+    network: PreTrainedModel | PeftModel = read_network(
+        folder, model, torch_device, _text_class(scalar), fresh_head=fresh_head
+    )
     use_cache_while_alive(network, Path(folder))
     if model.device_map is not None:
         torch_device = check_placed(network, model.device_map)
@@ -123,7 +124,7 @@ def open_network(
     context = context_length(network.config.get_text_config())
     renderer = Renderer(
         tokenizer,
-        end_ids=_end_ids(network, folder) | (frozenset(saved.end_ids) if saved is not None else frozenset()),
+        end_ids=stated_end_ids(network, folder) | (frozenset(saved.end_ids) if saved is not None else frozenset()),
         template=options.template,
         template_args=options.template_args,
         thoughts=options.thoughts,
@@ -139,12 +140,86 @@ def open_network(
     if tokenizer.pad_token_id is None:  # only fills rows, masks go by length: any token will do
         tokenizer.pad_token = tokenizer.eos_token
     if model.lora is not None:
-        network = _with_lora(network, model.lora, scalar)
+        network = with_lora(network, model.lora, scalar=scalar)
     if model.train_top is not None:
         train_only_top(network, model.train_top)
         if scalar:  # the head lies above all blocks
             network.score.requires_grad_(True)
     return network.to(torch_device), renderer
+
+
+def _text_class(scalar: bool) -> AutoClass:
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification if scalar else AutoModelForCausalLM
+
+
+def reads_pictures(name: str, *, trust_remote_code: bool = False) -> bool:
+    """Return whether a model reads pictures beside text, by its configuration; False for what cannot be read."""
+    try:
+        return _reads_pictures(locate(name), trust_remote_code)
+    except InputError:  # whoever loads it says what is wrong
+        return False
+
+
+def _reads_pictures(folder: str, trust_remote_code: bool) -> bool:
+    # of adapters the model below them says it
+    return picture_config(root_model(folder)[0], trust_remote_code=trust_remote_code) is not None
+
+
+def _open_vision(
+    folder: str, model: ModelConfig, rendering: RenderOptions, device: torch.device
+) -> tuple[PreTrainedModel | PeftModel, Renderer]:
+    """Return a network that reads pictures, and the renderer of its prompts; as `open_network`."""
+    from transformers import AutoModelForImageTextToText
+
+    from penchant.data.rendering.renderer import Renderer
+    from penchant.data.rendering.vocabulary import embedding_rows
+
+    _refuse_for_pictures(model, rendering)
+    reader = load_vision_reader(model, folder)
+    network: PreTrainedModel | PeftModel = read_network(folder, model, device, AutoModelForImageTextToText)
+    use_cache_while_alive(network, Path(folder))
+    parts = model.parts or "both"
+    if model.lora is not None:
+        network = with_lora(network, model.lora, parts=parts)
+    else:
+        train_only_parts(network, parts)
+    saved = read_saved_template(folder)
+    end_ids = stated_end_ids(network, folder) | {reader.tokenizer.eos_token_id}
+    end_ids |= frozenset(saved.end_ids) if saved is not None else frozenset()
+    max_length = min(filter(None, (rendering.max_length, reader.context)), default=None)
+    renderer = Renderer(
+        reader.tokenizer,
+        end_ids=end_ids,
+        template="plain",
+        max_length=max_length,
+        overflow=rendering.overflow,
+        context=reader.context,
+        embeddings=embedding_rows(network),
+        media=replace(reader, max_length=max_length, end_ids=end_ids),
+    )
+    return network.to(device), renderer
+
+
+def _refuse_for_pictures(model: ModelConfig, rendering: RenderOptions) -> None:
+    """Refuse settings that mean nothing for a model that reads pictures.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    refused = {
+        "data.template": rendering.template not in ("auto", "chat"),
+        "data.template_args": bool(rendering.template_args),
+        "data.thoughts": rendering.thoughts != "score",
+        "model.train_top": model.train_top is not None,
+        "model.device_map": model.device_map is not None,
+        "model.sampler": model.sampler != "penchant",
+    }
+    if wrong := [name for name, is_set in refused.items() if is_set]:
+        raise InputError(
+            f"{model.name} reads pictures, and its processor writes the prompts: {wrong[0]} cannot be set for it"
+        )
 
 
 def load_renderer(
@@ -176,7 +251,7 @@ def load_renderer(
         rows = max(rows, len(tokenizer))  # whoever loads the weights gives them rows
     return Renderer(
         tokenizer,
-        end_ids=_end_ids(None, folder) | (frozenset(saved.end_ids) if saved is not None else frozenset()),
+        end_ids=stated_end_ids(None, folder) | (frozenset(saved.end_ids) if saved is not None else frozenset()),
         template=options.template,
         template_args=options.template_args,
         thoughts=options.thoughts,
@@ -232,152 +307,3 @@ def open_tokenizer(folder: str, model: ModelConfig) -> Tokenizer:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=model.trust_remote_code)
     except Exception as error:
         raise cannot_load("the tokenizer of", model, error) from error
-
-
-def _network(folder: str, model: ModelConfig, device: torch.device, scalar: bool, fresh_head: bool) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-
-    kind = AutoModelForSequenceClassification if scalar else AutoModelForCausalLM
-    options: dict[str, object] = {
-        "dtype": weights_type(model, device),
-        "trust_remote_code": model.trust_remote_code,
-        "attn_implementation": "sdpa" if model.attention == "auto" else model.attention,
-        "use_safetensors": True,  # never a pickle, which runs code
-        **({"device_map": model.device_map} if model.device_map is not None else {}),
-    }
-    try:
-        try:
-            network = _opened(kind, folder, options, fresh_head)
-        except ValueError as error:
-            # a class without SDPA runs its own attention, and then no trees
-            if "scaled_dot_product_attention" not in str(error) or model.attention != "auto":
-                raise
-            network = _opened(kind, folder, {**options, "attn_implementation": "eager"}, fresh_head)
-    except Exception as error:
-        raise cannot_load("", model, error) from error
-    _switch_dropout_off(network)
-    return network
-
-
-def _switch_dropout_off(network: PreTrainedModel) -> None:
-    # a loss compares with a reference: dropout would compare noise
-    for name in ("attention_dropout", "attn_pdrop", "embd_pdrop", "resid_pdrop", "hidden_dropout"):
-        if getattr(network.config, name, 0.0):
-            setattr(network.config, name, 0.0)
-    for module in network.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        for name in ("attention_dropout", "dropout"):  # attention layers keep their own copy of the probability
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, 0.0)
-
-
-def _opened(kind: AutoClass, folder: str, options: dict[str, object], fresh_head: bool) -> PreTrainedModel:
-    """Return the network of a folder or hub id, with its adapters merged in."""
-    # every folder of a chain of adapters is checked, since each is read
-    check_saved_files(Path(folder))
-    base = _base(folder)
-    if base is None:
-        return complete(kind, folder, options, may_lack="score." if fresh_head else "", may_drop_head=fresh_head)
-    scalar = kind.__name__.endswith("SequenceClassification")
-    if scalar and not adapters.has_scalar_head(Path(folder)):  # adapters of a policy: their trunk, a new head
-        from transformers import AutoModelForCausalLM
-
-        policy = _opened(AutoModelForCausalLM, folder, options, False)
-        root, revision = _root(folder)
-        network = complete(kind, root, {**options, "revision": revision}, may_lack="score.", may_drop_head=True)
-        if (added := added_tokens(policy)) is not None:
-            add_rows(network, added)
-        network.base_model.load_state_dict(policy.base_model.state_dict())
-        adapters.keep_merged(network, policy)
-        return network
-    # a reward model's adapters bring the head that their base has not
-    name, revision = base
-    below = _opened(kind, name, {**options, "revision": revision}, scalar)
-    if (saved := read_saved_template(folder)) is not None and saved.added is not None:
-        add_rows(below, saved.added)
-    return adapters.merge_adapters(adapters.load_adapters(below, folder), folder)
-
-
-def _base(folder: str) -> tuple[str, str] | None:
-    """Return what a folder's adapters build on, as `from_pretrained` takes it, and its revision; None without any."""
-    name = adapters.adapter_base(Path(folder))
-    if name is None:
-        return None
-    revision = adapters.base_revision(Path(folder))
-    return adapter_folder(name, revision) or name, revision or "main"
-
-
-def check_saved_files(folder: Path, *, weights: bool = True) -> None:
-    """Refuse a saved model whose files are not what was written. One that Penchant did not write is left unchecked.
-
-    Args:
-        weights: check them too, and not just tokenizer and settings.
-
-    Raises:
-        DamagedFile: they are not.
-    """
-    if has_own_sums(folder) or ((folder / "resume").is_dir() and (folder / SUMS).exists()):
-        names = {name for name in read_sums(folder) or () if "/" not in name}
-        names |= {file.name for file in folder.glob("*.safetensors")}
-        check_files(folder, sorted(name for name in names if weights or not name.endswith(".safetensors")))
-    elif (folder / "resume").is_dir():
-        warn_without_digests(folder)
-
-
-def _root(folder: str, revision: str = "main") -> tuple[str, str]:
-    """Return the model below all adapters, and its revision."""
-    base = _base(folder)
-    return (folder, revision) if base is None else _root(*base)
-
-
-def _with_lora(network: PreTrainedModel, lora: LoRA, scalar: bool) -> PeftModel:
-    from peft import LoraConfig, get_peft_model
-
-    adapters.check_can_join(network)
-    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    settings = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=targets,
-        task_type="SEQ_CLS" if scalar else "CAUSAL_LM",  # the former trains the new head too
-        # tokens that the base lacks have no other way to be learned
-        trainable_token_indices=token_layers(network, adapters.trained_tokens(network)),
-    )
-    try:
-        with warnings.catch_warnings():  # peft asks transformers by a name that the latter is about to drop
-            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
-            return get_peft_model(network, settings)
-    except ValueError as error:
-        raise InputError(f"lora.targets={lora.targets!r} does not fit this model: {error}") from error
-
-
-def _end_ids(network: PreTrainedModel | None, folder: str) -> frozenset[int]:
-    """Return the tokens that end a turn, by the model's generation config (some models have several)."""
-    from transformers import GenerationConfig
-
-    # chat models end a turn with another token than the one that ends a text
-    generation = getattr(network, "generation_config", None)
-    if generation is None:  # a network that is not made for generating: its folder may know all the same
-        with suppress(OSError):
-            generation = GenerationConfig.from_pretrained(folder)
-    ids = generation.eos_token_id if generation is not None else None
-    return frozenset(ids if isinstance(ids, list) else [ids]) - {None}
-
-
-def cannot_load(part: str, model: ModelConfig, error: Exception) -> InputError:
-    """Return the error that a user reads where `transformers` gave up."""
-    first, *further_lines = str(error).strip().splitlines() or [type(error).__name__]
-    # torch names the weights in the line below
-    reason = f"{first} {further_lines[0].strip()}" if first.endswith(":") and further_lines else first
-    source = f"{part + ' ' if part else ''}model {model.name!r}"
-    if "trust_remote_code" in str(error):
-        return InputError(
-            f"{source} comes with Python code of its own, which runs only "
-            "where you say so: set `trust_remote_code: true` for a source that you trust as much as your own code"
-        )
-    return InputError(
-        f"cannot load {source}: {reason} "
-        f"(a built-in name is one of: {', '.join(BUILT_IN)}; a hub id needs a network or a filled cache)"
-    )

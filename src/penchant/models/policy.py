@@ -16,6 +16,7 @@ from penchant.engine.attention import unwrap
 from penchant.engine.foreign_types import PeftModel, PreTrainedModel, Tokenizer
 from penchant.engine.generate import draw
 from penchant.engine.lengths import context_length
+from penchant.engine.media_score import MediaScorer
 from penchant.engine.sampling import Sampler, Sampling
 from penchant.engine.score import Progress, Scorer, score, token_budget
 from penchant.errors import InputError
@@ -48,7 +49,7 @@ class Policy:
     @cached_property
     def scorer(self) -> Scorer:
         """The engine on this model; made on first use, since it probes the model's attention."""
-        return Scorer(self.model)
+        return Scorer(self.model) if self.renderer.media is None else MediaScorer(self.model)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -115,6 +116,8 @@ class Policy:
         Raises:
             InputError: a prompt that leaves no room in the model's context, or a model that cannot be sampled.
         """
+        if self.renderer.media is not None:
+            raise InputError(f"{self.name} reads pictures, and nothing is sampled from such models yet")
         # by the renderer of training, so that a sample's tokens are scored as they were drawn
         ids = [self.renderer.prompt_ids(prompt) for prompt in as_prompts(prompts)]
         samples = self.sampler(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
@@ -199,11 +202,16 @@ class Policy:
     def save(self, folder: str | Path) -> None:
         """Write the model (or its adapters) and tokenizer, for `AutoModelForCausalLM.from_pretrained`.
 
+        Of a model that reads pictures the processor, for `AutoModelForImageTextToText` and `AutoProcessor`.
+
         Raises:
             InputError: the folder holds the model that the adapters build on.
         """
         save_network(self.model, folder)
-        self.tokenizer.save_pretrained(folder)
+        if self.renderer.media is None:
+            self.tokenizer.save_pretrained(folder)
+        else:
+            self.renderer.media.save(Path(folder))
         save_template(self.renderer, self.model, Path(folder))
 
 

@@ -32,7 +32,8 @@ from penchant.errors import InputError
 from penchant.files import atomic_write, read_json
 from penchant.models.finished import check_finished, reward_checkpoint
 from penchant.models.in_memory import model_source
-from penchant.models.load import check_saved_files, open_network
+from penchant.models.load import open_network
+from penchant.models.network import check_saved_files
 from penchant.models.policy import repr_network, save_network
 from penchant.models.saved_template import save_template
 from penchant.models.settings import Dtype, ModelConfig

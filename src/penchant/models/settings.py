@@ -11,6 +11,7 @@ from penchant.models.in_memory import ModelName
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 Attention = Literal["auto", "sdpa", "eager", "flash_attention_2", "flex_attention"]
+Parts = Literal["language", "projector", "both", "all"]
 DeviceMap = Literal["auto", "balanced", "balanced_low_0", "sequential"]
 
 
@@ -44,7 +45,7 @@ class ModelConfig(Config):
     """A causal language model."""
 
     shorthand: ClassVar[str] = "name"
-    added_fields: ClassVar[frozenset[str]] = frozenset({"attention", "device_map"})
+    added_fields: ClassVar[frozenset[str]] = frozenset({"attention", "device_map", "parts"})
 
     name: Annotated[ModelName, Field(min_length=1)]
     """A built-in name (`smollm2-135m`), a folder, a run directory, a GGUF file, or a hub id."""
@@ -53,6 +54,9 @@ class ModelConfig(Config):
     train_top: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Train only the last so many blocks and the final norm. What is below, embeddings and head stay frozen, and what
     the frozen blocks give for the training data is computed once. Not together with `lora`."""
+    parts: Parts | None = None
+    """Of a model that reads pictures, what trains: its `language` model, the `projector` between tower and language
+    model, `both`, or `all` (the tower too). null: both. With `lora` these parts get the adapters."""
     dtype: Dtype = "auto"
     """Of the weights. `auto`: float32, but bfloat16 under LoRA on a GPU that has it."""
     device: str = "auto"

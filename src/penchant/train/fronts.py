@@ -39,10 +39,12 @@ def front_logps(
     # a response that several partners cut to the same count is scored once
     fronts_by_group = [_fronts(group, row) for group, row in zip(groups, rendered, strict=True)]
     rows = [
+        # a row of a model of pictures keeps them
         Rendered(
             row.prompt_ids,
             tuple(_cut(row.branches[response], count) for response, count in fronts),
             source=row.source,
+            media=row.media,
         )
         for row, fronts in zip(rendered, fronts_by_group, strict=True)
         if fronts

@@ -17,11 +17,12 @@ from penchant.data.options import RenderOptions
 from penchant.data.rendering.renderer import Renderer
 from penchant.data.settings import Proportions, RowsConfig
 from penchant.errors import InputError
+from penchant.models.load import reads_pictures
 from penchant.runs.provenance import digest_data
 from penchant.train.inputs.kept_source import keep_source
 from penchant.train.plan import Mixing, split_by_digest
 from penchant.train.recipe import Counts, Mixture, MixturePart, Recipe
-from penchant.train.settings import GradientConfig
+from penchant.train.settings import GradientConfig, PolicyConfig
 
 
 def read_source(config: GradientConfig, recipe: Recipe) -> Mixture:
@@ -30,10 +31,11 @@ def read_source(config: GradientConfig, recipe: Recipe) -> Mixture:
     Raises:
         InputError: it cannot be read, holds nothing that the method learns from, or one source stands there twice.
     """
+    data = _with_media(config)
     # a loss may take rankings alone, so what is read depends on it too
     reading = f"{config.method} {getattr(config, 'loss', None)!r}"
     parts = tuple(
-        _read_part(recipe, data, name, reading) for data, name in zip(config.data.parts, _names(config), strict=True)
+        _read_part(recipe, part, name, reading) for part, name in zip(data.parts, _names(config), strict=True)
     )
     if config.data.sources:
         parts = tuple(
@@ -51,6 +53,16 @@ def read_source(config: GradientConfig, recipe: Recipe) -> Mixture:
     if recipe.check is not None:
         warnings += recipe.check(counts)
     return Mixture(parts, counts, tuple(warnings))
+
+
+def _with_media(config: GradientConfig) -> RowsConfig:
+    """Return the settings of the data, which read pictures where the model does."""
+    # a reward model has a head that models of pictures lack, and reads text alone
+    if config.data.media is not None or not isinstance(config, PolicyConfig):
+        return config.data
+    return config.data.replace(
+        media=reads_pictures(config.model.name, trust_remote_code=config.model.trust_remote_code)
+    )
 
 
 def _read_part(recipe: Recipe, data: RowsConfig, name: str, reading: str) -> MixturePart:

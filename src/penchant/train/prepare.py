@@ -180,7 +180,7 @@ def _joined_words(mixture: Mixture, parts: Sequence[_RenderedPart]) -> Iterator[
     """Yield a sentence per source of which a model without a template reads prompt and response as one word."""
     for source, part in zip(mixture.parts, parts, strict=True):
         # the rows of a file are of one make: the first ones show it
-        if part.renderer.chat_template is None and (sentence := joined_words(part.groups[:LOOKED_AT])):
+        if not part.renderer.chat and (sentence := joined_words(part.groups[:LOOKED_AT])):
             yield f"{source.name}: {sentence}" if len(parts) > 1 else sentence
 
 

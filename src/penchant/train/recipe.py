@@ -9,6 +9,7 @@ from typing import Any
 
 from penchant.data.rendering.rendered import RenderedRows
 from penchant.data.settings import RowsConfig
+from penchant.errors import InputError
 from penchant.models.finished import check_finished
 from penchant.models.learner import Learner
 from penchant.models.load import load_policy
@@ -81,6 +82,8 @@ def starting_policy(config: GradientConfig, *, every_turn: bool = False, switche
     # a half-trained checkpoint has the name of the whole run, and would be taken for it
     check_finished(Path(config.model.name).expanduser(), "trained further")
     policy = load_policy(config.model, rendering=config.data.rendering)
+    if every_turn and policy.renderer.media is not None:
+        raise InputError(f"{policy.name} reads pictures, and of such prompts the last turn alone is taught: turns=last")
     # of the renderer, not of the data: which tokens are scored is settled where spans are made
     policy.renderer = replace(policy.renderer, every_turn=every_turn, switches=switches)
     return policy

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from penchant.data.group_table import GroupRows, pick_groups
+from penchant.data.rendering.media_prompt import MediaPrompts
 from penchant.data.rendering.rendered import Arrays, Rendered, RenderedRows, joined, packed
 from penchant.data.rendering.renderer import Renderer, TooLong
 from penchant.data.rendering.token_cache import TokenFile
@@ -70,9 +71,9 @@ def render_all(
             file.keep(arrays)
     fitting_indices = arrays["kept"].tolist()
     fitting = groups if len(fitting_indices) == len(groups) else pick_groups(groups, fitting_indices)
-    rendered = RenderedRows(
-        arrays, _Sources(fitting) if isinstance(fitting, GroupRows) else [g.source for g in fitting]
-    )
+    sources = _Sources(fitting) if isinstance(fitting, GroupRows) else [group.source for group in fitting]
+    media = None if renderer.media is None else MediaPrompts(fitting, renderer.media)
+    rendered = RenderedRows(arrays, sources, media=media)
     distinct, indices, equal_pairs = _without_equal(fitting, rendered)
     report = RenderReport(
         dropped_too_long=len(groups) - len(fitting),

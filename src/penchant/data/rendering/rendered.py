@@ -11,10 +11,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
-from typing import TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from penchant.data.rendering.media_prompt import MediaPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Rendered:
         moved_boundary: whether responses are scored from their texts on, as the template writes another header before
             them than the one that asks for an answer.
         stripped_thoughts: whether the template took the thoughts of earlier turns out.
+        media: the prompt's pictures, for a model that reads them; None for a model of texts.
     """
 
     prompt_ids: tuple[int, ...]
@@ -53,6 +57,7 @@ class Rendered:
     moved_boundary: bool = False
     stripped_thoughts: bool = False
     source: str = field(default="", compare=False)
+    media: MediaPrompt | None = None
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -67,7 +72,9 @@ class Rendered:
         offset = len(self.prompt_ids)
         ids = (*self.prompt_ids, *branch.ids)
         spans = [(start + offset, end + offset) for start, end in branch.spans]
-        return hashlib.sha256(f"{ids}{spans}".encode()).digest()
+        # a model of texts has the keys that it always had
+        pictures = "" if self.media is None else self.media.digest
+        return hashlib.sha256(f"{ids}{spans}{pictures}".encode()).digest()
 
 
 # -- many groups --------------------------------------------------------------------------------------------------
@@ -135,8 +142,8 @@ def digest_arrays(arrays: Arrays) -> str:
 class _Table:
     """Groups in the packed form of one data set, built one by one."""
 
-    def __init__(self, arrays: Arrays, sources: Sequence[str]) -> None:
-        self._arrays, self._sources = arrays, sources
+    def __init__(self, arrays: Arrays, sources: Sequence[str], media: Sequence[MediaPrompt] | None = None) -> None:
+        self._arrays, self._sources, self._media = arrays, sources, media
         self._prompts, self._branches, self._lengths, self._spans = (
             np.concatenate([[0], np.cumsum(arrays[name], dtype=np.int64)])
             for name in ("prompt_lengths", "branch_counts", "branch_lengths", "span_counts")
@@ -197,9 +204,9 @@ class _Table:
         unstable = tuple(arrays["unstable"][first:last].tolist())
         flags = [bool(arrays[name][group]) for name in ("truncated", "moved_boundary", "stripped_thoughts")]
         truncated, moved_boundary, stripped_thoughts = flags
-        return Rendered(
-            ids[:prompt], branches, unstable, truncated, moved_boundary, stripped_thoughts, self._sources[group]
-        )
+        media = None if self._media is None else self._media[group]
+        source = self._sources[group]
+        return Rendered(ids[:prompt], branches, unstable, truncated, moved_boundary, stripped_thoughts, source, media)
 
 
 class RenderedRows(Sequence[Rendered]):
@@ -209,10 +216,17 @@ class RenderedRows(Sequence[Rendered]):
         arrays: what `packed` gives; a memory-mapped file will do.
         sources: where each group came from.
         indices: which groups, in which order; all if None.
+        media: the pictures of each group's prompt, for a model that reads them.
     """
 
-    def __init__(self, arrays: Arrays, sources: Sequence[str], indices: Sequence[int] | None = None) -> None:
-        self._tables: tuple[_Table, ...] = (_Table(arrays, sources),)
+    def __init__(
+        self,
+        arrays: Arrays,
+        sources: Sequence[str],
+        indices: Sequence[int] | None = None,
+        media: Sequence[MediaPrompt] | None = None,
+    ) -> None:
+        self._tables: tuple[_Table, ...] = (_Table(arrays, sources, media),)
         self._starts = [0]  # the number of each table's first group
         self._indices = range(len(sources)) if indices is None else indices
 

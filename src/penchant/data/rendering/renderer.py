@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 from penchant.data.options import Overflow, Template, TemplateArgs, Thoughts
 from penchant.data.rendering.chat_template import ChatTemplate
 from penchant.data.rendering.chat_text import ChatText
+from penchant.data.rendering.media_prompt import MediaReader
 from penchant.data.rendering.plain_text import PlainText
 from penchant.data.rendering.rendered import Rendered
 from penchant.data.rendering.spans import Span, TokenizedText, TokenRow, WrittenGroup, share_prefix
@@ -58,6 +59,7 @@ class Renderer:
         embeddings: rows of the model's embeddings, which every token must have one of; None where that is not known.
         context: the tokens that the model takes at once; None where that is not known.
         template_name: what messages call the template, where the tokenizer was given it; else that of the tokenizer.
+        media: renders for a model that reads pictures, in the place of what stands here; None for a model of texts.
         chat_template: the template that prompts go through; None for plain text.
     """
 
@@ -73,6 +75,7 @@ class Renderer:
     embeddings: int | None = None
     context: int | None = field(default=None, repr=False, compare=False)
     template_name: str = field(default="", repr=False, compare=False)
+    media: MediaReader | None = field(default=None, repr=False, hash=False)
     chat_template: ChatTemplate | None = field(default=None, init=False, repr=False, compare=False)
     _writer: ChatText | PlainText = field(default_factory=PlainText, init=False, repr=False, compare=False)
 
@@ -118,8 +121,8 @@ class Renderer:
 
     @property
     def chat(self) -> bool:
-        """Return whether prompts go through the chat template."""
-        return self.chat_template is not None
+        """Return whether prompts go through a chat template."""
+        return self.chat_template is not None or self.media is not None
 
     # -- text ---------------------------------------------------------------------------------------------------
 
@@ -129,7 +132,7 @@ class Renderer:
         Raises:
             InputError: the chat template fails or leaves a turn of the prompt out.
         """
-        return self._writer.head(prompt)
+        return self._writer.head(prompt) if self.media is None else self.media.open_prompt(prompt, "the prompt").text
 
     def decode(self, prompt_ids: Sequence[int], ids: Sequence[int]) -> str:
         """Return the text of ids drawn after a prompt, without special tokens.
@@ -150,6 +153,8 @@ class Renderer:
 
     def prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
         """Return the ids that a sampler starts from. Never empty."""
+        if self.media is not None:
+            return self.media.prompt_ids(prompt)
         text = self.text(prompt)
         _refuse_endless(text)
         (tokens,) = self._tokenize([text])
@@ -172,6 +177,8 @@ class Renderer:
 
     def render_many(self, groups: Sequence[PromptGroup]) -> list[Rendered | InputError]:
         """Return what `render` gives or raises, per group. All texts are tokenized in one go, on all cores."""
+        if self.media is not None:
+            return [_attempt(self.media.render, group) for group in groups]
         written = [_attempt(self._write, group) for group in groups]
         texts = [spans[-1].full for row in written if not isinstance(row, InputError) for spans in row.rows]
         unique = list(dict.fromkeys(texts))  # samples of one prompt need its tokens once

@@ -34,6 +34,7 @@ log = logging.getLogger("penchant.data")
 RENDERING = (
     *("renderer", "rendered", "render_groups", "spans", "plain_text", "chat_text", "chat_template", "template_args"),
     *("templates", "template_probe", "template_source", "answers", "earlier_turns", "end_tokens", "taught"),
+    "media_prompt",
 )
 """Modules of this package that decide the ids: where one of them changes, they are computed anew."""
 SHARED = (common_length, prompt_turns, thoughts)
@@ -116,6 +117,7 @@ def _settings(renderer: Renderer) -> str:
             [importlib.metadata.version(name) for name in ("tokenizers", "transformers", "jinja2")],
             [Path(__file__).with_name(f"{name}.py").read_text() for name in RENDERING],
             [inspect.getsource(source) for source in SHARED],
+            None if renderer.media is None else inspect.getsource(inspect.getmodule(type(renderer.media)) or type),
         )
     )
 

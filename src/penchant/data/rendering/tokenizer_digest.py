@@ -40,6 +40,8 @@ def digest_tokenizer(renderer: Renderer) -> str:
         text += format_args(renderer.template_args)
     if renderer.thoughts != "score":
         text += renderer.thoughts
+    if renderer.media is not None:
+        text += renderer.media.digest
     # Code of `transformers` is covered by its version, which is recorded beside the digest; code of a model is not.
     module = sys.modules.get(type(tokenizer).__module__)
     if module is not None and not module.__name__.startswith("transformers.") and module.__file__:
