@@ -41,7 +41,7 @@ def scores_of(scorer: MediaScorer, *rows: MediaRow) -> torch.Tensor:
     """The scores of all responses of some rows, forwarded together."""
     rendered = [Rendered(row.prompt_ids, row.branches, media=FixedPictures(row)) for row in rows]
     parts = batches(all_responses(rendered), budget=4096, packing=scorer.packing_for(rendered))
-    return torch.stack([scores_of(scorer, part) for part in parts]).sum(0)
+    return torch.stack([scorer(part) for part in parts]).sum(0)
 
 
 def row_of(

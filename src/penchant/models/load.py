@@ -105,9 +105,7 @@ def open_network(
         check_kind(Path(folder), "policy")
         if rendering.media is not False and _reads_pictures(folder, model.trust_remote_code):
             return _open_vision(folder, model, rendering, torch_device)
-    if rendering.media or model.parts is not None:
-        setting = "data.media=true" if rendering.media else f"parts={model.parts}"
-        raise InputError(f"{model.name} reads text alone, which has no tower for pictures: leave {setting} out")
+    _refuse_for_texts(model, rendering)
     tokenizer, saved = open_tokenizer(folder, model), read_saved_template(folder)
     template_name = shown_name(rendering.template)
     options, is_new = resolve_template(tokenizer, saved, rendering)
@@ -200,6 +198,20 @@ def _open_vision(
         media=replace(reader, max_length=max_length, end_ids=end_ids),
     )
     return network.to(device), renderer
+
+
+def _refuse_for_texts(model: ModelConfig, rendering: RenderOptions) -> None:
+    """Refuse settings that mean nothing for a model of texts.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    if rendering.media or model.parts is not None:
+        setting = "data.media=true" if rendering.media else f"model.parts={model.parts}"
+        raise InputError(
+            f"{model.name} has no tower for pictures, so it reads text alone: leave {setting} out, or take a model "
+            "that sees pictures"
+        )
 
 
 def _refuse_for_pictures(model: ModelConfig, rendering: RenderOptions) -> None:
