@@ -15,9 +15,9 @@ from penchant.errors import InputError
 from penchant.image import Image
 from penchant.media import Video
 from penchant.models import processors
-from penchant.models.settings import ModelConfig
 from penchant.models.load import load_policy
 from penchant.models.policy import Policy
+from penchant.models.settings import ModelConfig
 from penchant.types import Message, PromptGroup
 from tiny_vision import save_llava
 from vision_folders import PROCESSORS, save_family
@@ -41,9 +41,29 @@ def assert_scores_are_its_own(model: Policy, group: PromptGroup) -> None:
     assert not model.scorer.plain_reasons
 
 
-from penchant.models.settings import ModelConfig
-from penchant.models.load import load_policy
-from penchant.models.policy import Policy
+# one of the fixed sizes, one that tiles, one with grids and a video part; the others are slow-marked
+QUICK = ("llava", "idefics3", "qwen2_5_vl")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PROCESSORS]
+)
+def test_every_family_is_read_by_its_own_processor(name: str, tmp_path: Path) -> None:
+    if name == "smolvlm":
+        pytest.importorskip("num2words", reason="the processor of SmolVLM needs it")
+    model = load_policy(str(save_family(name, tmp_path)))
+    wide, tall = (Image.make(picture_bytes("red", size)) for size in ((64, 32), (20, 50)))
+    asked = asks_about(wide, "What is it?")
+    assert_scores_are_its_own(model, asked)
+    # of different sizes, which some families cut into as many tiles as they need
+    assert_scores_are_its_own(model, asks_about(wide, BLUE, "And ", tall, "What is it?"))
+    blue = asks_about(Image.make(picture_bytes("blue", (64, 32))), "What is it?")
+    assert (model.score([asked])[0] - model.score([blue])[0]).abs().max() > 1e-3
+    assert model.renderer.media.count_media_tokens(model.renderer.media.render(asked)) > 0
+
+
+def test_pictures_are_read_without_torchvision(qwen: Policy) -> None:
+    assert type(qwen.renderer.media.processor.image_processor).__name__ == "Qwen2VLImageProcessorPil"
     assert_scores_are_its_own(qwen, asks_about(RED, "What is it?", BLUE))
 
 

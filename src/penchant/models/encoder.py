@@ -12,7 +12,8 @@ from penchant.engine.foreign_types import PreTrainedModel, Tokenizer
 from penchant.models.builtin import ENCODERS, IMAGE_ENCODERS, packaged
 from penchant.models.device import choose_device, weights_type
 from penchant.models.load import open_tokenizer
-from penchant.models.locate import cannot_load, locate
+from penchant.models.locate import locate
+from penchant.models.network import cannot_load
 from penchant.models.settings import ModelConfig
 from penchant.models.weights import complete
 

@@ -23,7 +23,8 @@ from penchant.errors import InputError
 from penchant.image import Image, Pixels
 from penchant.models.builtin import ENCODERS, IMAGE_ENCODERS, packaged
 from penchant.models.device import choose_device, weights_type
-from penchant.models.locate import cannot_load, locate
+from penchant.models.locate import locate
+from penchant.models.network import cannot_load
 from penchant.models.settings import ModelConfig
 from penchant.models.weights import complete
 

@@ -15,8 +15,8 @@ from penchant.engine.foreign_types import AutoClass, PeftModel, PreTrainedConfig
 from penchant.errors import InputError
 from penchant.models.added_tokens import add_marks, add_rows, check_trained, set_end_ids
 from penchant.models.device import check_attention, check_placed, choose_device
-from penchant.models.locate import cannot_load, locate
-from penchant.models.network import check_saved_files, read_network, root_model, stated_end_ids, with_lora
+from penchant.models.locate import locate
+from penchant.models.network import cannot_load, check_saved_files, read_network, root_model, stated_end_ids, with_lora
 from penchant.models.parts import train_only_parts
 from penchant.models.saved_template import read_saved_template, resolve_template
 from penchant.models.settings import Dtype, LoRA, ModelConfig

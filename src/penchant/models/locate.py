@@ -7,7 +7,6 @@ from pathlib import Path
 from penchant.errors import InputError, did_you_mean
 from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
 from penchant.models.hub import adapter_folder, pinned_folder
-from penchant.models.settings import ModelConfig
 from penchant.session.store import session_path
 
 
@@ -90,20 +89,3 @@ def check_model(name: str) -> None:
             f"no model {name!r}: neither a built-in name ({', '.join(BUILT_IN)}), nor a folder, nor a hub id "
             f"(owner/name){suggestion}"
         )
-
-
-def cannot_load(part: str, model: ModelConfig, error: Exception) -> InputError:
-    """Return the error that a user reads where `transformers` gave up."""
-    first, *further_lines = str(error).strip().splitlines() or [type(error).__name__]
-    # torch names the weights in the line below
-    reason = f"{first} {further_lines[0].strip()}" if first.endswith(":") and further_lines else first
-    source = f"{part + ' ' if part else ''}model {model.name!r}"
-    if "trust_remote_code" in str(error):
-        return InputError(
-            f"{source} comes with Python code of its own, which runs only "
-            "where you say so: set `trust_remote_code: true` for a source that you trust as much as your own code"
-        )
-    return InputError(
-        f"cannot load {source}: {reason} "
-        f"(a built-in name is one of: {', '.join(BUILT_IN)}; a hub id needs a network or a filled cache)"
-    )

@@ -14,9 +14,9 @@ from penchant.engine.foreign_types import AutoClass, PeftModel, PreTrainedModel
 from penchant.errors import InputError
 from penchant.models import adapters
 from penchant.models.added_tokens import add_rows, added_tokens, token_layers
+from penchant.models.builtin import BUILT_IN
 from penchant.models.device import weights_type
 from penchant.models.hub import adapter_folder
-from penchant.models.locate import cannot_load
 from penchant.models.parts import linear_layers
 from penchant.models.saved_template import read_saved_template
 from penchant.models.settings import LoRA, ModelConfig, Parts
@@ -172,3 +172,20 @@ def stated_end_ids(network: PreTrainedModel | None, folder: str) -> frozenset[in
             generation = GenerationConfig.from_pretrained(folder)
     ids = generation.eos_token_id if generation is not None else None
     return frozenset(ids if isinstance(ids, list) else [ids]) - {None}
+
+
+def cannot_load(part: str, model: ModelConfig, error: Exception) -> InputError:
+    """Return the error that a user reads where `transformers` gave up."""
+    first, *further_lines = str(error).strip().splitlines() or [type(error).__name__]
+    # torch names the weights in the line below
+    reason = f"{first} {further_lines[0].strip()}" if first.endswith(":") and further_lines else first
+    source = f"{part + ' ' if part else ''}model {model.name!r}"
+    if "trust_remote_code" in str(error):
+        return InputError(
+            f"{source} comes with Python code of its own, which runs only "
+            "where you say so: set `trust_remote_code: true` for a source that you trust as much as your own code"
+        )
+    return InputError(
+        f"cannot load {source}: {reason} "
+        f"(a built-in name is one of: {', '.join(BUILT_IN)}; a hub id needs a network or a filled cache)"
+    )

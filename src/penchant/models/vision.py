@@ -247,10 +247,11 @@ class VisionReader:
 
 def digest_processor(processor: Any) -> str:
     """Return a digest of what decides the features that a processor makes of pictures: its settings and its code."""
-    settings = {"template": processor.chat_template, "processor": processor.to_dict()}
+    settings = {"kind": type(processor).__name__, "template": processor.chat_template}
     for name in ("image_processor", "video_processor"):
         if (part := getattr(processor, name, None)) is not None:
-            settings[name] = part.to_dict()
+            # without torchvision the settings themselves stand for the part of videos
+            settings[name] = part if isinstance(part, dict) else part.to_dict()
     # the code of processors changes with the versions of what it is made of
     settings["versions"] = [importlib.metadata.version(name) for name in ("transformers", "pillow")]
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:32]
