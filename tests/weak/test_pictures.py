@@ -88,6 +88,23 @@ def test_bad_pictures_are_named_with_their_rows(listed: Path) -> None:
         read_rows(str(file), "classes")
 
 
+def test_places_outside_of_the_folder_need_a_digest(folder: Path, tmp_path: Path) -> None:
+    file, outside = folder / "rows.jsonl", tmp_path / "secret.png"
+    outside.write_bytes(_picture(0, 77).read())
+    (folder / "link.png").symlink_to(outside)
+    for place in ("../secret.png", str(outside), "link.png", "dark/../../secret.png", f"{folder.parent}/none.png"):
+        file.write_text(json.dumps({"image": place, "label": "a"}))
+        with pytest.raises(InputError, match=r"field 'image': .* lies outside .*set: copy it there, or state its dig"):
+            read_rows(str(file), "classes")
+    # who states what the picture is has seen it
+    file.write_text(json.dumps({"image": "../secret.png", "label": "a", "sha256": Image.make(outside).sha256}))
+    assert len(read_rows(str(file), "classes", names=("a", "b")).examples) == 1
+    # within the folder every spelling will do
+    rows = [{"image": place, "label": "a"} for place in (str(folder / "dark" / "1.png"), "dark/../dark/2.png")]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert len(read_rows(str(file), "classes", names=("a", "b")).examples) == 2
+
+
 def test_a_supervisor_labels_pictures_and_a_student_learns_from_its_file(listed: Path, tmp_path: Path) -> None:
     out = tmp_path / "labels.jsonl"
     rows = [_picture(low, seed) for seed in range(100, 130) for low in (0, 150)]
