@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +147,14 @@ def test_the_real_comparisons_are_those_of_the_task(shared_data: Any, tmp_path: 
     seen = dict(zip(found.inputs, found.targets.argmax(-1).tolist(), strict=True))
     assert len(expected) > 50
     assert seen == expected
+
+
+def test_pictures_in_preferences_are_refused_with_settings_that_these_commands_have(tmp_path: Path) -> None:
+    content = [{"type": "image", "image": "a.png"}, {"type": "text", "text": "What is it?"}]
+    in_turn = {"prompt": [{"role": "user", "content": content}], "chosen": "a cat", "rejected": "a dog"}
+    in_column = {"image": "a.png", "prompt": "What is it?", "chosen": "a cat", "rejected": "a dog"}
+    for row in (in_turn, in_column):
+        file = _file(tmp_path, row)
+        with pytest.raises(InputError, match=r"cannot be used here.* Pictures are read as rows with a class") as caught:
+            read_comparisons(file)
+        assert not re.search(r"bad_rows|data\.columns", str(caught.value))

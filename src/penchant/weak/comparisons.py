@@ -45,7 +45,7 @@ def read_comparisons(
     """
     pairs: list[PromptGroup] = []
     shares: list[float] = []
-    for group in load_responses(source, split=split, columns=columns):
+    for group in load_groups(source, split=split, columns=columns):
         for first, second, share in _pairs(group, labels=labels):
             # a response that was drawn several times is one option of the pair
             responses = [replace(group.responses[index], count=1) for index in (first, second)]
@@ -62,6 +62,22 @@ def read_comparisons(
         np.array([[share, 1 - share] for share in shares]) if labels else None,
         tuple(normalized(prompt) or prompt for prompt in prompts),
     )
+
+
+def load_groups(source: str, *, split: str = "train", columns: Columns | None = None) -> list[PromptGroup]:
+    """Return the prompts of a preference file with their responses, in text alone.
+
+    Raises:
+        InputError: rows that cannot be used, with the settings that these commands have.
+    """
+    try:
+        return load_responses(source, split=split, columns=columns)
+    except InputError as error:
+        # readers name the settings of training
+        message = str(error).replace(" (bad_rows=skip)", "").replace("data.columns=", "columns=")
+        if "a picture cannot be used here" in message or "pictures, videos and sounds cannot" in message:
+            message += ". Pictures are read as rows with a class (task=classes, fields `image` and `label`)"
+        raise InputError(message) from error
 
 
 def write_comparisons(rows: LabelledRows, probabilities: Probabilities, path: Path) -> None:
