@@ -130,18 +130,30 @@ def _probe(features: Callable[[object], Tensor], seed: int, part: str) -> ProbeC
     return ProbeClassifier(features, seed=seed)
 
 
-def measure(rows: Rows, rate: float, seeds: list[int], confused: Sequence[int] = ()) -> Accuracies:
-    """Return the accuracy of every method, one number per seed."""
+METHODS = ("cross-entropy", "two networks, MixUp", "DivideMix", "DivideMix, weight 25", "probe, l2 auto")
+CONFIDENT = "probe, confident learning"
+
+
+def measure(
+    rows: Rows,
+    rate: float,
+    seeds: list[int],
+    confused: Sequence[int] = (),
+    asked: Sequence[str] = (*METHODS, CONFIDENT),
+) -> Accuracies:
+    """Return the accuracy of the methods that are asked for, one number per seed."""
     labels, results = [rows.wrong(rate, seed, confused) for seed in seeds], {}
     methods: dict[str, Callable[[], Accuracies]] = {
-        "cross-entropy": lambda: networks(rows, Supervised(), labels, seeds),
-        "two networks, MixUp": lambda: networks(rows, DivideMix(divide=False), labels, seeds),
-        "DivideMix": lambda: networks(rows, DivideMix(), labels, seeds),
-        "DivideMix, weight 25": lambda: networks(rows, DivideMix(weight=25.0), labels, seeds),
-        "probe, l2 auto": lambda: probes(rows, labels, seeds, confident=False),
-        "probe, confident learning": lambda: probes(rows, labels, seeds, confident=True),
+        METHODS[0]: lambda: networks(rows, Supervised(), labels, seeds),
+        METHODS[1]: lambda: networks(rows, DivideMix(divide=False), labels, seeds),
+        METHODS[2]: lambda: networks(rows, DivideMix(), labels, seeds),
+        METHODS[3]: lambda: networks(rows, DivideMix(weight=25.0), labels, seeds),
+        METHODS[4]: lambda: probes(rows, labels, seeds, confident=False),
+        CONFIDENT: lambda: probes(rows, labels, seeds, confident=True),
     }
     for name, run in methods.items():
+        if name not in asked:
+            continue
         # slow ones last: what is done by then is printed
         started = time.monotonic()
         for look, accuracies in run().items():
@@ -170,14 +182,17 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=1821)
     parser.add_argument("--features", default=None)
     parser.add_argument("--confused", type=int, nargs="*", default=[], help="the class that each becomes")
+    parser.add_argument("--methods", nargs="+", default=[*METHODS, CONFIDENT], choices=[*METHODS, CONFIDENT])
     parser.add_argument("--out", default="wrong-labels.json")
     options = parser.parse_args()
     if not all(0 <= rate < 1 for rate in options.rates):
         parser.error(f"a rate of wrong labels lies in [0, 1), got {options.rates}")
+    # the control of all others
+    options.methods = [METHODS[0], *options.methods]
     rows, seeds = read(options), list(range(options.seeds))
     content: dict[str, Accuracies] = {}
     for rate in options.rates:
-        content[f"{rate:g}"] = results = measure(rows, rate, seeds, options.confused)
+        content[f"{rate:g}"] = results = measure(rows, rate, seeds, options.confused, options.methods)
         control = results["cross-entropy, last"]
         for name, accuracies in results.items():
             gains = [one - other for one, other in zip(accuracies, control, strict=True)]

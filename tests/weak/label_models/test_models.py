@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from penchant.errors import InputError
 from penchant.weak.label_models.copies import excess_agreement, weights_by_redundancy
 from penchant.weak.label_models.dawid_skene import fit_dawid_skene, fit_one_coin
 from penchant.weak.label_models.fit import accuracy_estimates
 from penchant.weak.label_models.majority import fit_majority, shares_of_votes
-from penchant.weak.label_models.moments import _in_order, fit_moments
-from penchant.weak.label_models.posterior import posterior
+from penchant.weak.label_models.moments import _in_order, fit_moments, second_moments
+from penchant.weak.label_models.posterior import LabelFit, accuracies_by_posterior, posterior
 from penchant.weak.label_models.settings import Triplets
 from penchant.weak.label_models.triplets import fit_triplets
 from penchant.weak.label_models.votes import Patterns, one_hot, patterns_of
@@ -58,10 +59,10 @@ def test_equal_rows_are_counted_and_the_posterior_is_bayes_rule() -> None:
     assert sorted(patterns.counts.tolist()) == [1, 2]
     np.testing.assert_array_equal(patterns.answers[patterns.pattern_of_row], votes)
     table = np.array([[[0.9, 0.1, 1], [0.2, 0.8, 1]], [[0.6, 0.4, 1], [0.3, 0.7, 1]]])
-    found = by_row(patterns, posterior(patterns.answers, table, np.array([0.25, 0.75])))
+    found = by_row(patterns, posterior(patterns.indicators, table, np.array([0.25, 0.75])))
     # by hand: .25 * .9 * .4 against .75 * .2 * .7, and .25 * .1 against .75 * .8
     np.testing.assert_allclose(found[:, 0], [0.09 / 0.195, 0.09 / 0.195, 0.025 / 0.625])
-    silent = posterior(np.array([[0, 1]]), table, UNIFORM, weights=np.zeros(2))
+    silent = posterior(patterns_of(np.array([[0, 1]]), 2).indicators, table, UNIFORM, weights=np.zeros(2))
     np.testing.assert_allclose(silent, [[0.5, 0.5]])
 
 
@@ -277,3 +278,63 @@ def test_intervals_of_triplets_hold_the_truth() -> None:
 @pytest.mark.timeout(900)  # 100,000 fits: 51 s of a processor
 def test_intervals_of_triplets_cover_as_often_as_they_say() -> None:
     assert 0.93 <= coverage_of_triplets(500, 1000, 200) <= 0.97  # 1,500 intervals; measured: 0.949
+
+
+def dense_excess(votes: Rows, counts: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return excess agreement by tables of all rows and answers, silence among them."""
+    indicators, sources = one_hot(votes, len(prior)), votes.shape[1]
+    excess = np.zeros((sources, sources))
+    for first, second in zip(*np.nonzero(~np.eye(sources, dtype=bool)), strict=True):
+        a, b = indicators[:, first], indicators[:, second]
+        totals = indicators[:, :, :-1].sum(1) - a[:, :-1] - b[:, :-1]
+        shares = (totals + 1 / len(prior)) / (totals.sum(-1, keepdims=True) + 1)
+        mass = np.where(totals.sum(-1, keepdims=True) > 0, shares, prior) * counts[:, None]
+        either = counts * (1 - a[:, -1] * b[:, -1])
+        observed = (either * (a * b).sum(-1)).sum() / either.sum()
+        given_a, given_b = (mass.T @ of_source / mass.sum(0)[:, None] for of_source in (a, b))
+        alike, voted = (given_a * given_b)[:, :-1].sum(-1), 1 - given_a[:, -1] * given_b[:, -1]
+        expected = (mass.sum(0) * alike).sum() / (mass.sum(0) * voted).sum()
+        excess[first, second] = max(0.0, (observed - expected) / (1 - expected))
+    return excess
+
+
+@pytest.mark.parametrize("most", [0, 2**20])
+def test_sums_over_votes_are_those_over_full_tables(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penchant.weak.label_models.votes.MOST_IN_FULL", most)
+    _, votes = simulate([0.9, 0.7, 0.6, 0.8, 0.55], rows=300, classes=3, coverage=0.3)
+    votes[:, 4] = votes[:, 0]
+    patterns, prior = patterns_of(votes, 3), np.array([0.5, 0.3, 0.2])
+    random = np.random.default_rng(1)
+    full = one_hot(patterns.answers, 3)
+    table = random.dirichlet(np.ones(4), size=(5, 3))
+    logs = np.einsum("psa,ska->pk", full, np.log(table)) + np.log(prior)
+    expected = np.exp(logs) / np.exp(logs).sum(-1, keepdims=True)
+    np.testing.assert_allclose(posterior(patterns.indicators, table, prior), expected, rtol=1e-9)
+    mass = patterns.counts[:, None, None] * full[:, :, :-1]
+    right = np.einsum("psk,pk->s", mass, expected) / mass.sum((0, 2))
+    estimated = accuracies_by_posterior(patterns.indicators, patterns.counts, expected)
+    np.testing.assert_allclose(estimated, right, rtol=1e-9)
+    np.testing.assert_array_equal(patterns.votes_by_source, mass.sum((0, 2)))
+    flat = full[:, :, :-1].reshape(len(full), -1)
+    moments = (flat * patterns.counts[:, None]).T @ flat / 300
+    np.testing.assert_allclose(second_moments(patterns), moments, rtol=1e-12)
+    np.testing.assert_allclose(
+        excess_agreement(patterns, prior), dense_excess(patterns.answers, patterns.counts, prior), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_sparse_and_full_tables_fit_alike(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, votes = simulate([0.9, 0.7, 0.6, 0.8], rows=400, classes=classes, coverage=0.6)
+    prior = np.full(classes, 1 / classes)
+    models = [fit_majority, fit_dawid_skene, fit_one_coin, fit_moments, *([fit_triplets] if classes == 2 else [])]
+
+    def fits() -> list[LabelFit]:
+        return [fit_model(patterns_of(votes, classes), prior) for fit_model in models]
+
+    full = fits()
+    monkeypatch.setattr("penchant.weak.label_models.votes.MOST_IN_FULL", 0)
+    assert issparse(patterns_of(votes, classes).indicators)
+    for one, other in zip(full, fits(), strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-9)
+        np.testing.assert_allclose(one.accuracies, other.accuracies, atol=1e-9)

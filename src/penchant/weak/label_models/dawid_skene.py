@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.majority import fit_majority
 from penchant.weak.label_models.posterior import TINY, LabelFit, accuracies_by_posterior, posterior
-from penchant.weak.label_models.votes import Patterns, one_hot
+from penchant.weak.label_models.votes import Indicators, Patterns
 
 Tables = Callable[[Probabilities], Probabilities]
 """From expected counts of answers, shape (sources, classes, classes + 1), to P(answer | class) of that shape."""
@@ -70,9 +70,9 @@ def fit_dawid_skene(
 def _answering(patterns: Patterns, abstention: str) -> NDArray[np.bool_]:
     """Return whose abstentions are an answer, shape (sources,)."""
     if abstention != "auto":
-        return np.full(patterns.answers.shape[1], abstention == "answer")
+        return np.full(patterns.sources, abstention == "answer")
     # a rule for one class can only say "not this one" by its silence
-    classes_voted = one_hot(patterns.answers, patterns.classes)[:, :, :-1].any(0).sum(-1)
+    classes_voted = (patterns.matrix.counts_by_source(patterns.classes) > 0).sum(-1)
     return np.asarray(classes_voted == 1)
 
 
@@ -129,17 +129,16 @@ def _fit_by_em(
     """Alternate between the posterior of the classes and the tables of the sources until the bound stands still."""
     # rows without a vote hold no evidence on the class; as an answer, their silence would become a class of its own
     voted = patterns.is_voted & (patterns.counts > 0)
-    answers, counts = patterns.answers[voted], patterns.counts[voted]
-    indicators = one_hot(answers, patterns.classes)
+    indicators, counts = patterns.indicators[voted], patterns.counts[voted]
     # the bound is a sum over votes: per vote one tolerance fits files of any size
-    votes = max(float((indicators[:, :, :-1].sum((1, 2)) * counts).sum()), 1.0)
+    votes = max(float(patterns.votes_by_source.sum()), 1.0)
     # EM finds the nearest maximum: from the majority it keeps the meaning of the classes
     start = fit_majority(patterns, prior, smoothing=0.0, weights=weights).probabilities[voted]
     class_prior = _mean_class(start, counts) if learn_prior else prior
     given_class = tables(_expected(indicators, start, counts))
     bound, converged, done = -np.inf, False, 0
     while done < iterations and not converged:
-        probabilities = posterior(answers, given_class, class_prior, weights)
+        probabilities = posterior(indicators, given_class, class_prior, weights)
         if learn_prior:
             class_prior = _mean_class(probabilities, counts)
         expected = _expected(indicators, probabilities, counts)
@@ -149,7 +148,7 @@ def _fit_by_em(
             _bound(probabilities, counts, expected, given_class, class_prior, smoothing) / votes,
         )
         done, converged = done + 1, bound - previous_bound < tolerance
-    all_probabilities = posterior(patterns.answers, given_class, class_prior, weights)
+    all_probabilities = posterior(patterns.indicators, given_class, class_prior, weights)
     # silence of every source was no evidence in the fit either
     all_probabilities[~patterns.is_voted] = prior
     # the posterior that the tables were made of, as the paper reports it
@@ -157,18 +156,20 @@ def _fit_by_em(
         all_probabilities[voted] = probabilities
     return LabelFit(
         all_probabilities,
-        accuracies_by_posterior(patterns.answers, patterns.counts, all_probabilities),
+        accuracies_by_posterior(patterns.indicators, patterns.counts, all_probabilities),
         given_class,
         done,
         converged,
     )
 
 
-def _expected(indicators: Probabilities, probabilities: Probabilities, counts: Probabilities) -> Probabilities:
+def _expected(indicators: Indicators, probabilities: Probabilities, counts: Probabilities) -> Probabilities:
     """Return how often each source is expected to give each answer to each class, (sources, classes, classes + 1)."""
-    rows, sources, answers = indicators.shape
-    weighted = (probabilities * counts[:, None]).T @ indicators.reshape(rows, sources * answers)
-    return np.asarray(weighted.reshape(-1, sources, answers).transpose(1, 0, 2))
+    mass, classes = probabilities * counts[:, None], probabilities.shape[1]
+    voted = (indicators.T @ mass).reshape(-1, classes, classes).transpose(0, 2, 1)
+    # silent on all other rows; a difference of sums may end below 0
+    silent = np.maximum(mass.sum(0) - voted.sum(-1), 0.0)
+    return np.concatenate([voted, silent[:, :, None]], -1)
 
 
 def _mean_class(probabilities: Probabilities, counts: Probabilities) -> Probabilities:

@@ -128,7 +128,7 @@ def accuracy_estimates(
         None for a source that never votes. The noisy Bradley-Terry model's have no interval: it says how probable it
         is that one who knows prefers what the source does, which scores near 0 make smaller than how often it is right.
     """
-    votes = (patterns.counts[:, None] * (patterns.answers >= 0)).sum(0).astype(int).tolist()
+    votes = patterns.votes_by_source.astype(int).tolist()
     if isinstance(model, NoisyBradleyTerry):
         # intervals of resamples held the share of votes for the better response in 0 to 97% of simulations
         return [
@@ -142,7 +142,7 @@ def accuracy_estimates(
         [
             fit_model(
                 model,
-                replace(patterns, counts=resampled_counts.astype(np.float64)),
+                patterns.with_counts(resampled_counts.astype(np.float64)),
                 prior,
                 sources=sources,
                 weights=weights,

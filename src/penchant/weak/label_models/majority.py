@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.posterior import LabelFit
-from penchant.weak.label_models.votes import Patterns, one_hot
+from penchant.weak.label_models.votes import Patterns
 
 
 def fit_majority(
@@ -25,10 +25,12 @@ def fit_majority(
         Probabilities, and as accuracies how often a source votes as the others do: the share of their votes for its
         class, over rows on which somebody else votes.
     """
-    votes = one_hot(patterns.answers, patterns.classes)[:, :, :-1]
-    weighted_votes = votes if weights is None else votes * weights[None, :, None]
-    probabilities = shares_of_votes(weighted_votes.sum(1), prior, smoothing=smoothing, is_voted=patterns.is_voted)
-    return LabelFit(probabilities, _agreement_with_others(votes, patterns.counts))
+    source_weights: Probabilities = np.ones(patterns.sources) if weights is None else weights
+    # (patterns, sources * classes) by (sources * classes, classes)
+    by_class = np.kron(source_weights[:, None], np.eye(patterns.classes)).astype(np.float64)
+    totals: Probabilities = patterns.indicators @ by_class
+    probabilities = shares_of_votes(totals, prior, smoothing=smoothing, is_voted=patterns.is_voted)
+    return LabelFit(probabilities, _agreement_with_others(patterns))
 
 
 def shares_of_votes(
@@ -47,12 +49,17 @@ def shares_of_votes(
     return np.where(voted, shares, prior[None, :])
 
 
-def _agreement_with_others(votes: Probabilities, counts: Probabilities) -> Probabilities:
+def _agreement_with_others(patterns: Patterns) -> Probabilities:
     """Return the mean share of the other sources' votes that are for a source's class, shape (sources,)."""
-    # its own vote would count as agreement: a source alone would be right always
-    other_votes = votes.sum(1, keepdims=True) - votes
-    number = other_votes.sum(-1)
-    share = np.divide((votes * other_votes).sum(-1), number, out=np.zeros_like(number), where=number > 0)
-    mass = counts[:, None] * (votes.sum(-1) > 0) * (number > 0)
+    matrix = patterns.matrix
+    totals = matrix.counts_by_row(patterns.classes)
+    # of each vote; its own would count as agreement: a source alone would be right always
+    others = totals.sum(-1)[matrix.vote_rows] - 1
+    alike = totals[matrix.vote_rows, matrix.vote_classes] - 1
+    mass = patterns.counts[matrix.vote_rows] * (others > 0)
+    share = alike / np.maximum(others, 1)
+    agreeing, number = (
+        np.bincount(matrix.vote_sources, weights=values, minlength=patterns.sources) for values in (share * mass, mass)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((share * mass).sum(0) / mass.sum(0))
+        return np.asarray(agreeing / number)

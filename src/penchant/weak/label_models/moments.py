@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from penchant.errors import InputError
 from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.posterior import LabelFit, accuracies_by_answers, posterior
-from penchant.weak.label_models.votes import Patterns, one_hot
+from penchant.weak.label_models.votes import Patterns, second_products
 
 START_ACCURACY = 0.7  # Snorkel's guess for each source
 FEWEST_SOURCES = 3
@@ -44,7 +44,7 @@ def fit_moments(
     Raises:
         InputError: fewer than three sources, which have no such solution.
     """
-    sources, classes = patterns.answers.shape[1], patterns.classes
+    sources, classes = patterns.sources, patterns.classes
     if sources < FEWEST_SOURCES:
         raise InputError(
             f"moment matching needs at least {FEWEST_SOURCES} sources, got {sources}: take majority or dawid_skene"
@@ -64,17 +64,17 @@ def fit_moments(
     # (sources, answers, classes) to (sources, classes, answers), where an abstention says nothing
     votes = given_class.reshape(sources, classes, classes).transpose(0, 2, 1)
     tables = np.concatenate([votes, np.ones((sources, classes, 1))], -1)
-    probabilities = posterior(patterns.answers, tables, prior, weights)
+    probabilities = posterior(patterns.indicators, tables, prior, weights)
     accuracies = accuracies_by_answers(tables, prior)
     # the limits above give a source without a vote an accuracy too
-    accuracies[~(patterns.answers[patterns.counts > 0] >= 0).any(0)] = np.nan
+    accuracies[patterns.votes_by_source == 0] = np.nan
     return LabelFit(probabilities, accuracies, tables, epochs, True)
 
 
 def second_moments(patterns: Patterns) -> Probabilities:
     """Return the share of rows on which two votes come together, shape (sources * classes, sources * classes)."""
-    votes = one_hot(patterns.answers, patterns.classes)[:, :, :-1].reshape(len(patterns.answers), -1)
-    return np.asarray((votes * patterns.counts[:, None]).T @ votes / patterns.counts.sum())
+    votes = patterns.indicators
+    return second_products(votes, votes, patterns.counts) / patterns.counts.sum()
 
 
 def off_blocks(sources: int, classes: int) -> NDArray[np.bool_]:

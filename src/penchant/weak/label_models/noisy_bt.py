@@ -47,7 +47,7 @@ def fit_noisy_bt(
     """
     assert patterns.items is not None
     votes = _CountedVotes(patterns, weights)
-    items, sources = int(patterns.items.max()) + 1, patterns.answers.shape[1]
+    items, sources = int(patterns.items.max()) + 1, patterns.sources
 
     def objective(parameters: Probabilities) -> tuple[float, Probabilities]:
         scores, log_odds = parameters[:items], parameters[items:]
@@ -68,7 +68,7 @@ def fit_noisy_bt(
     probabilities = np.stack([first_wins, 1 - first_wins], -1)
     # other pairs tell of a pair that nobody judged, and still nobody judged it
     probabilities[~patterns.is_voted] = prior
-    accuracies = accuracies_by_posterior(patterns.answers, patterns.counts, probabilities)
+    accuracies = accuracies_by_posterior(patterns.indicators, patterns.counts, probabilities)
     return LabelFit(probabilities, accuracies, None, int(solution.nit), bool(solution.success))
 
 
@@ -77,9 +77,9 @@ class _CountedVotes:
 
     def __init__(self, patterns: Patterns, weights: Probabilities | None) -> None:
         assert patterns.items is not None
-        pairs, self.sources = np.nonzero(patterns.answers >= 0)
+        pairs, self.sources = patterns.matrix.vote_rows, patterns.matrix.vote_sources
         self.first, self.second = patterns.items[pairs].T
-        self.signs: NDArray[np.int64] = 1 - 2 * patterns.answers[pairs, self.sources]
+        self.signs: NDArray[np.int64] = 1 - 2 * patterns.matrix.vote_classes.astype(np.int64)
         self.counts = patterns.counts[pairs] * (1.0 if weights is None else weights[self.sources])
 
     def log_likelihood(

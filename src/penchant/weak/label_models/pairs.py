@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from penchant.data.load import load_responses
 from penchant.errors import InputError
 from penchant.tasks.spec import normalized
 from penchant.types import PromptGroup, prompt_text
-from penchant.weak.comparisons import OPTIONS, order_of_pair
+from penchant.weak.comparisons import OPTIONS, load_groups, order_of_pair
 from penchant.weak.label_models.read import VoteTable
 from penchant.weak.label_models.settings import WeakSources
-from penchant.weak.label_models.votes import ABSTAINS, VoteMatrix, Votes
+from penchant.weak.label_models.votes import VoteMatrix, Votes
 from penchant.weak.rows import LabelledRows
 
 Verdicts = dict[str, set[int]]
@@ -36,7 +35,7 @@ def read_pair_votes(config: WeakSources) -> tuple[VoteTable, LabelledRows]:
     verdicts: list[Verdicts] = []
     items: list[tuple[int, int]] = []
     nameless = responses = 0
-    for group in load_responses(config.votes):
+    for group in load_groups(config.votes):
         nameless += sum(comparison.annotator is None for comparison in group.comparisons)
         for pair, of_pair, (first, second) in _pairs(group):
             pairs.append(pair)
@@ -53,20 +52,22 @@ def read_pair_votes(config: WeakSources) -> tuple[VoteTable, LabelledRows]:
     if len(annotators) < 2:
         raise InputError(f"{config.votes} has {len(annotators)} annotators: there is nothing to join")
     columns = {name: column for column, name in enumerate(annotators)}
-    answers = np.full((len(pairs), len(annotators)), ABSTAINS, dtype=np.int64)
-    undecided = 0
-    for row, of_pair in enumerate(verdicts):
-        for name, winners in of_pair.items():
-            if len(winners) == 1:
-                answers[row, columns[name]] = next(iter(winners))
-            undecided += len(winners) > 1
-    if not (answers != ABSTAINS).any():
+    decided = [
+        (row, columns[name], next(iter(winners)))
+        for row, of_pair in enumerate(verdicts)
+        for name, winners in of_pair.items()
+        if len(winners) == 1
+    ]
+    undecided = sum(map(len, verdicts)) - len(decided)
+    if not decided:
         raise InputError(f"{config.votes}: all {undecided} verdicts are ties: nothing says which response is better")
     prompts = [prompt_text(pair.prompt) for pair in pairs]
     rows = LabelledRows(
         config.votes, tuple(pairs), OPTIONS, None, tuple(normalized(prompt) or prompt for prompt in prompts)
     )
-    votes = Votes(VoteMatrix.of_table(answers), annotators, OPTIONS)
+    # each annotator judges a few of the pairs: a full table would be mostly silence
+    matrix = VoteMatrix.of_votes((len(pairs), len(annotators)), *np.array(decided).T)
+    votes = Votes(matrix, annotators, OPTIONS)
     tied = {"tied": undecided} if undecided else {}
     return VoteTable(votes, {}, tied, items=np.array(items, dtype=np.intp)), rows
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penchant.weak.contract import Probabilities
-from penchant.weak.label_models.votes import Answers, one_hot
+from penchant.weak.label_models.votes import Indicators
 
 TINY = 1e-12
 
@@ -32,12 +32,12 @@ class LabelFit:
 
 
 def posterior(
-    answers: Answers, given_class: Probabilities, prior: Probabilities, weights: Probabilities | None = None
+    votes: Indicators, given_class: Probabilities, prior: Probabilities, weights: Probabilities | None = None
 ) -> Probabilities:
     """Return P(class | answers) of sources that answer independently of each other, given the class.
 
     Args:
-        answers: shape (patterns, sources).
+        votes: indicators of the votes, shape (patterns, sources * classes); see `Patterns`.
         given_class: P(answer | class), shape (sources, classes, classes + 1); 1 in place of an answer that says
             nothing.
         prior: shape (classes,).
@@ -50,9 +50,10 @@ def posterior(
     logs = np.log(np.maximum(given_class, TINY))
     if weights is not None:
         logs = logs * weights[:, None, None]
-    # one product of matrices: (patterns, sources * answers) by (sources * answers, classes)
-    evidence = one_hot(answers, classes).reshape(len(answers), -1) @ logs.transpose(0, 2, 1).reshape(-1, classes)
-    return normalized_logs(evidence + np.log(np.maximum(prior, TINY)))
+    silence = logs[:, :, -1]
+    # what a vote says beyond silence, which is what all other sources say: (sources * classes, classes)
+    by_vote = (logs[:, :, :-1] - silence[:, :, None]).transpose(0, 2, 1).reshape(-1, classes)
+    return normalized_logs(votes @ by_vote + silence.sum(0) + np.log(np.maximum(prior, TINY)))
 
 
 def normalized_logs(logs: Probabilities) -> Probabilities:
@@ -62,16 +63,19 @@ def normalized_logs(logs: Probabilities) -> Probabilities:
     return np.asarray(scaled / scaled.sum(-1, keepdims=True))
 
 
-def accuracies_by_posterior(answers: Answers, counts: Probabilities, probabilities: Probabilities) -> Probabilities:
+def accuracies_by_posterior(votes: Indicators, counts: Probabilities, probabilities: Probabilities) -> Probabilities:
     """Return the mean probability of the class that each source votes for, over the rows that it votes on.
 
     Args:
-        answers: shape (patterns, sources). counts: of the patterns, shape (patterns,).
+        votes: indicators, shape (patterns, sources * classes). counts: of the patterns, shape (patterns,).
         probabilities: shape (patterns, classes).
     """
-    votes = one_hot(answers, probabilities.shape[1])[:, :, :-1] * counts[:, None, None]
+    classes = probabilities.shape[1]
+    # for each source and vote, how often each class was the true one
+    expected = (votes.T @ (probabilities * counts[:, None])).reshape(-1, classes, classes)
+    number = (votes.T @ counts).reshape(-1, classes).sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.einsum("psk,pk->s", votes, probabilities) / votes.sum((0, 2)))
+        return np.asarray(np.einsum("skk->s", expected) / number)
 
 
 def accuracies_by_answers(given_class: Probabilities, prior: Probabilities) -> Probabilities:

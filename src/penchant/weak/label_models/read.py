@@ -13,6 +13,7 @@ from penchant.data.sources.files import read_rows
 from penchant.data.sources.rows import RowProblem
 from penchant.data.sources.values import cut
 from penchant.errors import InputError, did_you_mean
+from penchant.weak.label_models.columns import MOST_SHOWN, Column, ColumnTable, read_columns, refuse_damaged
 from penchant.weak.label_models.settings import WeakSources
 from penchant.weak.label_models.votes import ABSTAINS, Answers, VoteMatrix, Votes
 from penchant.weak.rows import TEXT_FIELDS
@@ -22,7 +23,6 @@ MINUS_ONE = "-1"
 ROW_NUMBERS = frozenset({"id", "idx", "index", "row", "uid", "uuid", "guid", "group", "unnamed: 0", "comment_id"})
 MOST_CLASSES = 50  # a column with more values is no vote
 LONGEST_CLASS = 60  # characters of a class's name on average, beyond which a column is text
-MOST_SHOWN = 5
 
 Cell = str | None
 """A vote by the name or number of a class; None abstains."""
@@ -50,10 +50,23 @@ class VoteTable:
 
 
 @dataclass
+class _Cells:
+    """A column whose values were read: the vote (or class) that each of its distinct texts is."""
+
+    column: Column
+    votes: list[Cell]
+
+    @property
+    def names(self) -> set[str]:
+        """The classes that some cell names."""
+        return {vote for vote in self.votes if vote is not None}
+
+
+@dataclass
 class _Columns:
     """Cells by column, with what was found out about them."""
 
-    cells: dict[str, list[Cell]]
+    cells: dict[str, _Cells]
     left_out: dict[str, str] = field(default_factory=dict)
     abstentions: Counter[str] = field(default_factory=Counter)
 
@@ -66,89 +79,84 @@ def read_votes(config: WeakSources) -> VoteTable:
             they are not asked for, names and numbers of classes mixed, classes that nobody named, or one class.
     """
     assert config.votes is not None
-    rows = read_table(config.votes)
-    check_columns(config, rows)
-    text = text_column(config, rows)
-    columns = {
-        name: [row.get(name) for row in rows]
-        for name in _names(rows)
-        if name not in (text, config.truth, *config.ignore)
-    }
-    return votes_of_columns(config, rows, columns, text)
+    table = read_columns(config.votes, texts=_text_names(config), ignored=config.ignore)
+    check_columns(config, table.names)
+    text = text_column(config, table.names)
+    sources = {name: column for name, column in table.columns.items() if name not in (text, config.truth)}
+    return votes_of_columns(config, table, sources, text)
 
 
 def votes_of_columns(
-    config: WeakSources, rows: Sequence[Mapping[str, object]], columns: Mapping[str, Sequence[object]], text: str | None
+    config: WeakSources, table: ColumnTable, sources: Mapping[str, Column], text: str | None
 ) -> VoteTable:
-    """Return the votes of columns, one cell per row, with texts and truth of the rows.
+    """Return the votes of columns, with texts and truth of the rows.
 
     Args:
-        columns: cells by column. text: the column of the texts.
+        table: with the column of the truth. sources: columns of votes. text: the name of the column of the texts.
 
     Raises:
         InputError: as `read_votes`.
     """
     source = config.votes or config.data or "the votes"
     parsed = _Columns({}, dict.fromkeys(config.ignore, "named in ignore"))
-    for name, cells in columns.items():
-        _add_column(parsed, name, cells, config)
+    for name, column in sources.items():
+        _add_column(parsed, name, column, config)
     if not parsed.cells:
-        raise InputError(f"{source} has no column of votes: {_listed(_names(rows))}" + _reasons(parsed.left_out))
+        raise InputError(f"{source} has no column of votes: {_listed(table.names)}" + _reasons(parsed.left_out))
     # apart from the sources: the truth is not to vote
     truth = _Columns({})
     if config.truth is not None:
-        _add_column(truth, config.truth, [row.get(config.truth) for row in rows], config, is_source=False)
-    cells_of_truth = truth.cells.get(config.truth or "", [])
-    classes = config.classes or _class_names(source, parsed.cells, cells_of_truth)
+        _add_column(truth, config.truth, table.columns[config.truth], config, is_source=False)
+    by_column = {name: cells.names for name, cells in parsed.cells.items()}
+    true_cells = truth.cells.get(config.truth or "")
+    if true_cells is not None:
+        by_column["the truth"] = true_cells.names
+    classes = config.classes or _class_names(source, by_column)
     # a column at a time: a full table of rows and sources would be mostly silence
-    read_columns = (_answers(name, cells, classes, config) for name, cells in parsed.cells.items())
-    matrix = VoteMatrix.of_columns(read_columns, len(rows))
+    read = (_answers(name, cells, table.rows, classes, config) for name, cells in parsed.cells.items())
+    matrix = VoteMatrix.of_columns(read, table.rows)
     if (matrix.counts_by_source(len(classes)).sum(0) > 0).sum() < 2:
         raise InputError(_one_class(source, matrix, classes))
-    true_classes = None if config.truth is None else _answers(config.truth, cells_of_truth, classes, config)
-    votes = Votes(matrix, tuple(parsed.cells), tuple(classes), texts_of(rows, text) if text else None, true_classes)
+    true_classes = None
+    if true_cells is not None:
+        true_classes = _answers(config.truth or "", true_cells, table.rows, classes, config)
+    votes = Votes(
+        matrix,
+        tuple(parsed.cells),
+        tuple(classes),
+        None if text is None else table.texts[text],
+        true_classes,
+    )
     missing = 0 if true_classes is None else int((true_classes == ABSTAINS).sum())
     return VoteTable(votes, parsed.left_out, dict(parsed.abstentions), missing)
 
 
-def text_column(config: WeakSources, rows: Sequence[Mapping[str, object]]) -> str | None:
+def text_column(config: WeakSources, names: Sequence[str]) -> str | None:
     """Return the column that holds the texts; None where there is none."""
-    return config.text or next((name for name in TEXT_FIELDS if name in _names(rows)), None)
+    return config.text or next((name for name in _text_names(config) if name in names), None)
 
 
-def texts_of(rows: Sequence[Mapping[str, object]], column: str | None) -> tuple[str, ...]:
-    """Return the text of each row; empty where a row has none."""
-    return tuple("" if column is None or row.get(column) is None else str(row[column]) for row in rows)
-
-
-def _names(rows: Sequence[Mapping[str, object]]) -> list[str]:
-    """Return the columns of all rows, in the order in which they come first."""
-    return list(dict.fromkeys(name for row in rows for name in row))
+def _text_names(config: WeakSources) -> tuple[str, ...]:
+    """Return the names of columns of which the first that is there holds the texts."""
+    return (config.text,) if config.text else tuple(name for name in TEXT_FIELDS if name != config.truth)
 
 
 def read_table(source: str) -> list[Mapping[str, object]]:
-    """Return the rows of a file; refuse one with damaged rows, or without any."""
+    """Return the rows of a file, which functions are to see; refuse one with damaged rows, or without any."""
     rows: list[Mapping[str, object]] = []
     problems: list[str] = []
-    # all damaged rows at once: a file with one kind of mistake has it in many
     for row in read_rows(source):
         if isinstance(row, RowProblem):
             problems.append(str(row))
         else:
             rows.append(row.values)
-    if problems:
-        ending = f"\n(+{len(problems) - MOST_SHOWN} more)" if len(problems) > MOST_SHOWN else ""
-        raise InputError(
-            f"{source}: {len(problems)} rows cannot be read:\n" + "\n".join(problems[:MOST_SHOWN]) + ending
-        )
-    if not rows:
-        raise InputError(f"{source} has no rows")
+    refuse_damaged(source, problems, len(rows))
     return rows
 
 
-def check_columns(config: WeakSources, rows: Sequence[Mapping[str, object]]) -> None:
+def check_columns(config: WeakSources, names: Sequence[str]) -> None:
     """Refuse a column that the settings name and the file has not, or that they name twice."""
-    names, source = _names(rows), config.votes or config.data
+    source = config.votes or config.data
     for setting, column in (("text", config.text), ("truth", config.truth), *(("ignore", c) for c in config.ignore)):
         if column is not None and column not in names:
             question = did_you_mean(column, names)
@@ -157,14 +165,15 @@ def check_columns(config: WeakSources, rows: Sequence[Mapping[str, object]]) -> 
         raise InputError(f"the column {cut(config.truth)} is named as the truth and as something else")
 
 
-def _add_column(
-    columns: _Columns, name: str, values: Sequence[object], config: WeakSources, *, is_source: bool = True
-) -> None:
-    """Read a column's cells; one that holds no votes is left out, with the reason."""
+def _add_column(columns: _Columns, name: str, column: Column, config: WeakSources, *, is_source: bool = True) -> None:
+    """Read a column's values; one that holds no votes is left out, with the reason."""
     abstentions: Counter[str] = Counter()
-    cells = [_cell(value, config.classes, abstentions) for value in values]
-    present = [cell for cell in cells if cell is not None]
-    fractions = [cell for cell in present if _is_fraction(cell)]
+    counts = column.counts
+    votes = [
+        _cell(value, count, config.classes, abstentions) for value, count in zip(column.values, counts, strict=True)
+    ]
+    present = {vote: count for vote, count in zip(votes, counts, strict=True) if vote is not None}
+    fractions = [vote for vote in present if _is_fraction(vote)]
     if is_source and (reason := _no_vote_reason(name, present, len(fractions), config)):
         columns.left_out[name] = reason
         return
@@ -176,37 +185,22 @@ def _add_column(
                 "a class or an abstention: name the column in `ignore`, or take the more probable of two classes by "
                 "`probabilities=argmax`"
             )
-        cells = [None if cell is None else _more_probable(cell, name) for cell in cells]
-    columns.cells[name] = cells
+        votes = [None if vote is None else _more_probable(vote, name) for vote in votes]
+    abstentions += Counter(null=column.null, empty=column.empty)
+    columns.cells[name] = _Cells(column, votes)
     columns.abstentions.update(abstentions)
 
 
-def _cell(value: object, classes: Sequence[str] | None, abstentions: Counter[str]) -> Cell:
-    """Return a vote as text; None for an abstention, which is counted by what stands there."""
-    if value is None:
-        abstentions["null"] += 1
-        return None
-    # JSON's true and false, which a table of text spells in this way
-    if isinstance(value, bool):
-        text = str(value).lower()
-    # a gap in a column of numbers, as pandas and Parquet hold it
-    elif isinstance(value, float) and value != value:
-        text = "nan"
-    else:
-        text = str(value).strip()
-    # pandas writes a column of whole numbers with gaps as 1.0
-    if text.endswith(".0") and text[:-2].lstrip("-").isdecimal():
-        text = text[:-2]
+def _cell(text: str, count: int, classes: Sequence[str] | None, abstentions: Counter[str]) -> Cell:
+    """Return a vote; None for an abstention, whose cells are counted by what stands there."""
     # before abstentions: somebody may have named a class "none" or "-1"
     if classes is not None and text in classes:
         return text
-    if text.lower() in ABSTENTIONS:
-        abstentions[ABSTENTIONS[text.lower()]] += 1
-        return None
-    if text == MINUS_ONE:
-        abstentions[MINUS_ONE] += 1
-        return None
-    return text
+    kind = MINUS_ONE if text == MINUS_ONE else ABSTENTIONS.get(text.lower())
+    if kind is None:
+        return text
+    abstentions[kind] += count
+    return None
 
 
 def _is_fraction(cell: str) -> bool:
@@ -229,39 +223,48 @@ def _more_probable(cell: str, name: str) -> Cell:
     return None if number == 0.5 else str(int(number > 0.5))
 
 
-def _no_vote_reason(name: str, present: Sequence[str], fractions: int, config: WeakSources) -> str:
-    """Return why a column is no source; empty where it is one. Columns without any vote stay: they are warned of."""
+def _no_vote_reason(name: str, present: Mapping[str, int], fractions: int, config: WeakSources) -> str:
+    """Return why a column is no source; empty where it is one. Columns without any vote stay: they are warned of.
+
+    Args:
+        present: what its cells hold, with how many do.
+    """
     # of probabilities every row has another value, and yet they are meant as votes
     if fractions and name.strip().lower() not in ROW_NUMBERS:
         return ""
     if (classes := config.classes) is not None:
-        matches = sum(cell in classes or (cell.isdecimal() and int(cell) < len(classes)) for cell in present)
+        matches = sum(
+            count
+            for cell, count in present.items()
+            if cell in classes or (cell.isdecimal() and int(cell) < len(classes))
+        )
         # some cells outside of the classes are a mistake to name, most of them another kind of column
-        return "" if 2 * matches >= len(present) else _kind_of(name, present) or "most values are no classes"
+        is_of_classes = 2 * matches >= sum(present.values())
+        return "" if is_of_classes else _kind_of(name, present) or "most values are no classes"
     return _kind_of(name, present)
 
 
-def _kind_of(name: str, present: Sequence[str]) -> str:
+def _kind_of(name: str, present: Mapping[str, int]) -> str:
     """Return what a column holds in place of votes, as far as names and values tell; empty where nothing does."""
-    values = set(present)
+    cells = sum(present.values())
     if name.strip().lower() in ROW_NUMBERS:
         return "numbers or names of rows"
-    if present and sum(map(len, present)) / len(present) > LONGEST_CLASS:
+    if present and sum(len(text) * count for text, count in present.items()) / cells > LONGEST_CLASS:
         return "text"
-    if len(values) > MOST_CLASSES or (len(values) > 5 and 2 * len(values) > len(present)):
-        return f"{len(values)} different values"
+    if len(present) > MOST_CLASSES or (len(present) > 5 and 2 * len(present) > cells):
+        return f"{len(present)} different values"
     return ""
 
 
-def _class_names(source: str, cells: Mapping[str, Sequence[Cell]], truth: Sequence[Cell]) -> tuple[str, ...]:
+def _class_names(source: str, by_column: Mapping[str, set[str]]) -> tuple[str, ...]:
     """Return the classes that somebody votes for, or that are true; numbers by their value.
+
+    Args:
+        by_column: what the cells of each column name.
 
     Raises:
         InputError: names and numbers mixed, or names that differ in case alone.
     """
-    by_column = {name: {cell for cell in column if cell is not None} for name, column in cells.items()}
-    if truth:
-        by_column["the truth"] = {cell for cell in truth if cell is not None}
     names = set().union(*by_column.values())
     numbers = {name for name in names if name.isdecimal()}
     if numbers and numbers != names:
@@ -282,7 +285,7 @@ def _class_names(source: str, cells: Mapping[str, Sequence[Cell]], truth: Sequen
     return tuple(sorted(names, key=lambda name: (int(name) if name.isdecimal() else 0, name)))
 
 
-def _answers(name: str, cells: Sequence[Cell], classes: Sequence[str], config: WeakSources) -> Answers:
+def _answers(name: str, cells: _Cells, rows: int, classes: Sequence[str], config: WeakSources) -> Answers:
     """Return a column as classes, shape (rows,).
 
     Raises:
@@ -292,15 +295,19 @@ def _answers(name: str, cells: Sequence[Cell], classes: Sequence[str], config: W
     # a number stands for a class only where somebody said the order, and after a class of that name
     if config.classes is not None:
         numbers = {str(number): number for number in range(len(classes))} | numbers
-    unknown = [(row, cell) for row, cell in enumerate(cells, 1) if cell is not None and cell not in numbers]
-    if unknown:
-        row, cell = unknown[0]
+    column, votes = cells.column, cells.votes
+    unknown = np.array([vote is not None and vote not in numbers for vote in votes], dtype=bool)[column.codes]
+    if unknown.any():
+        first = int(unknown.argmax())
         raise InputError(
-            f"{config.votes or config.data}: {len(unknown)} votes of the column {cut(name)} are none of the classes "
-            f"{_listed(classes)}; the first is {cut(cell)!r} in row {row}. Name all classes in `classes`, or the "
-            "column in `ignore`"
+            f"{config.votes or config.data}: {int(unknown.sum())} votes of the column {cut(name)} are none of the "
+            f"classes {_listed(classes)}; the first is {cut(votes[column.codes[first]])!r} in row "
+            f"{column.rows[first] + 1}. Name all classes in `classes`, or the column in `ignore`"
         )
-    return np.array([ABSTAINS if cell is None else numbers[cell] for cell in cells], dtype=np.int64)
+    answers = np.full(rows, ABSTAINS, dtype=np.int64)
+    classes_of_values = np.array([ABSTAINS if vote is None else numbers[vote] for vote in votes], dtype=np.int64)
+    answers[column.rows] = classes_of_values[column.codes]
+    return answers
 
 
 def _one_class(source: str, matrix: VoteMatrix, classes: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from penchant.errors import InputError
 from penchant.weak.command_settings import WeakLabel
 from penchant.weak.label import supervise
+from penchant.weak.label_models.columns import ColumnTable, column_of
 from penchant.weak.label_models.functions import Vote, apply_functions
 from penchant.weak.label_models.read import (
     VoteTable,
@@ -17,7 +18,6 @@ from penchant.weak.label_models.read import (
     read_table,
     read_votes,
     text_column,
-    texts_of,
     votes_of_columns,
 )
 from penchant.weak.label_models.settings import ClassifierSource, Keywords, Pattern, WeakSources
@@ -33,9 +33,10 @@ def collect_votes(config: WeakSources) -> VoteTable:
     if config.data is None:
         return read_votes(config)
     rows = read_table(config.data)
-    check_columns(config, rows)
-    text = text_column(config, rows)
-    texts = texts_of(rows, text)
+    names = tuple(dict.fromkeys(name for row in rows for name in row))
+    check_columns(config, names)
+    text = text_column(config, names)
+    texts = tuple("" if text is None or row.get(text) is None else str(row[text]) for row in rows)
     if text is None or not all(map(str.strip, texts)):
         number = next((number for number, value in enumerate(texts, 1) if not value.strip()), 1)
         raise InputError(f"{config.data}: row {number} has no text: name the column by `text`, or take the row out")
@@ -45,7 +46,9 @@ def collect_votes(config: WeakSources) -> VoteTable:
         if source.column in columns:
             raise InputError(f"two sources are called {source.column!r}: name one by `title`")
         columns[source.column] = _votes_of(source, texts, config.classes)
-    table = votes_of_columns(config, rows, columns, text)
+    truth = {} if config.truth is None else {config.truth: column_of([row.get(config.truth) for row in rows])}
+    cells = {name: column_of(votes) for name, votes in columns.items()}
+    table = votes_of_columns(config, ColumnTable(len(rows), names, truth, {text: texts}), cells, text)
     table.failures = applied.failures
     table.first_errors = applied.first_errors
     return table

@@ -11,7 +11,7 @@ import numpy as np
 from penchant.errors import InputError
 from penchant.weak.contract import Probabilities
 from penchant.weak.label_models.posterior import LabelFit, accuracies_by_answers, posterior
-from penchant.weak.label_models.votes import Patterns, one_hot
+from penchant.weak.label_models.votes import Indicators, Patterns, second_products
 
 FEWEST_SOURCES = 3
 EDGE = 1e-3  # least probability of an answer: a source is never without an error
@@ -35,20 +35,21 @@ def fit_triplets(
     Raises:
         InputError: not two classes, fewer than three sources, or a prior of 0.
     """
-    sources = patterns.answers.shape[1]
+    sources = patterns.sources
     if patterns.classes != 2:
         raise InputError(f"triplets need two classes, got {patterns.classes}: take dawid_skene or moments")
     if sources < FEWEST_SOURCES:
         raise InputError(f"triplets need at least {FEWEST_SOURCES} sources, got {sources}")
     if min(prior) <= 0:
         raise InputError("triplets need a prior above 0 for both classes")
-    shares = patterns.counts / patterns.counts.sum()
-    indicators = one_hot(patterns.answers, 2)
+    total = patterns.counts.sum()
+    voted = (patterns.indicators.T @ patterns.counts).reshape(sources, 2)
+    # of whole numbers, so that the silence of a source that always votes is exactly 0
+    rates = np.concatenate([voted, total - voted.sum(-1, keepdims=True)], -1) / total
     # where all differences are 0, each source answers alike in both classes
-    rates = np.einsum("p,psa->sa", shares, indicators)
     tables = np.repeat(rates[:, None, :], 2, axis=1)
     for answer in (0, 1):
-        difference = _differences(indicators[:, :, answer], indicators, shares, prior, combine)
+        difference = _differences(patterns, answer, prior, combine)
         # of class 0 a vote for 0 is more probable, of class 1 a vote for 1
         sign = 1 if answer == 0 else -1
         tables[:, 0, answer] += sign * prior[1] * difference
@@ -60,25 +61,20 @@ def fit_triplets(
     tables /= tables.sum(-1, keepdims=True)
     # a source that never voted has no answer to compare
     accuracies = np.where(rates[:, :2].sum(-1) > 0, accuracies_by_answers(tables, prior), np.nan)
-    probabilities = posterior(patterns.answers, tables, prior, weights)
+    probabilities = posterior(patterns.indicators, tables, prior, weights)
     probabilities[~patterns.is_voted] = prior
     return LabelFit(probabilities, accuracies, tables)
 
 
-def _differences(
-    answer: Probabilities, indicators: Probabilities, shares: Probabilities, prior: Probabilities, combine: str
-) -> Probabilities:
-    """Return how much more probable an answer is in one class than in the other, shape (sources,), at least 0.
-
-    Args:
-        answer: indicators of one answer, shape (patterns, sources).
-    """
+def _differences(patterns: Patterns, answer: int, prior: Probabilities, combine: str) -> Probabilities:
+    """Return how much more probable an answer is in one class than in the other, shape (sources,), at least 0."""
+    votes = patterns.indicators
     # 1 for a vote for class 1, -1 for class 0, 0 for an abstention
-    signed = indicators[:, :, 1] - indicators[:, :, 0]
-    centred, partners = answer - shares @ answer, signed - shares @ signed
-    with_partners = (centred * shares[:, None]).T @ partners
-    among_partners = (partners * shares[:, None]).T @ partners
-    sources = answer.shape[1]
+    signed = votes[:, 1::2] - votes[:, 0::2]
+    shares = patterns.counts / patterns.counts.sum()
+    with_partners = _covariance(votes[:, answer::2], signed, shares)
+    among_partners = _covariance(signed, signed, shares)
+    sources = patterns.sources
     differences = np.zeros(sources)
     first, second = np.triu_indices(sources, 1)
     for source in range(sources):
@@ -92,3 +88,8 @@ def _differences(
         values = np.sqrt(np.maximum(squares, 0) / (prior[0] * prior[1]))
         differences[source] = np.median(values) if combine == "median" else values.mean()
     return differences
+
+
+def _covariance(first: Indicators, second: Indicators, shares: Probabilities) -> Probabilities:
+    """Return the covariance of the columns of two matrices, shape (columns of first, columns of second)."""
+    return second_products(first, second, shares) - np.outer(first.T @ shares, second.T @ shares)

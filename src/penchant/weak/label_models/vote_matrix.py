@@ -53,6 +53,12 @@ class VoteMatrix:
         return cls((rows, len(counts)), vote_rows[order], vote_sources[order], vote_classes[order])
 
     @classmethod
+    def of_votes(cls, shape: tuple[int, int], rows: Numbers, sources: Numbers, classes: Numbers) -> VoteMatrix:
+        """Return votes in any order, each of its row, source and class, arrays of shape (votes,)."""
+        order = np.lexsort((sources, rows))
+        return cls(shape, _smallest(rows[order]), _smallest(sources[order]), _smallest(classes[order]))
+
+    @classmethod
     def of_table(cls, answers: Answers) -> VoteMatrix:
         """Return the votes of a full table, shape (rows, sources)."""
         return cls.of_columns(answers.T, len(answers))
@@ -89,29 +95,36 @@ class VoteMatrix:
         voted = csr_array((ones, (self.vote_rows, self.vote_sources)), shape=self.shape)
         return np.asarray((voted.T @ voted).toarray(), dtype=np.int64)
 
-    def distinct_rows(self) -> tuple[Answers, NDArray[np.intp]]:
-        """Return the different rows in full, in ascending order, and which of them each row is, shape (rows,)."""
+    def distinct_rows(self) -> tuple[VoteMatrix, NDArray[np.intp]]:
+        """Return the different rows, and which of them each row is, shape (rows,).
+
+        They stand in the ascending order of a full table, in which an abstention comes before every class.
+        """
         rows, sources = self.shape
         lengths = np.bincount(self.vote_rows, minlength=rows)
         starts = np.concatenate([[0], np.cumsum(lengths)])
+        # A vote as one number, so that rows compare as in a full table: at the first source by which two differ, the
+        # one that has a vote there is the greater, and of two votes that for the later class. 0 is the end of a row.
+        step = int(self.vote_classes.max(initial=0)) + 1
+        votes = (sources - self.vote_sources.astype(np.int64)) * step + self.vote_classes.astype(np.int64)
         kinds: list[Answers] = []
         kind_of_row = np.zeros(rows, dtype=np.intp)
         # rows with as many votes are rows of one small table: a full one of all rows is what this spares
         for length in np.unique(lengths).tolist():
             of_length = np.flatnonzero(lengths == length)
-            votes = starts[of_length][:, None] + np.arange(length)
-            pairs = np.concatenate([self.vote_sources[votes], self.vote_classes[votes]], axis=1)
+            of_rows = votes[starts[of_length][:, None] + np.arange(length)] if length else np.zeros((1, 0), np.int64)
             # a row without a vote has nothing to sort by
-            distinct, kind_numbers = (
-                _distinct(pairs) if length else (pairs[:1], np.zeros(len(of_length), dtype=np.intp))
-            )
-            kind_of_row[of_length] = sum(map(len, kinds)) + kind_numbers
-            full = np.full((len(distinct), sources), ABSTAINS, dtype=np.int64)
-            np.put_along_axis(full, distinct[:, :length].astype(np.intp), distinct[:, length:].astype(np.int64), axis=1)
-            kinds.append(full)
-        # in the order of a full table's: sums over patterns stay the same to the last bit
-        patterns, pattern_of_kind = _distinct(np.concatenate(kinds))
-        return patterns.astype(np.int64), pattern_of_kind[kind_of_row]
+            distinct, numbers = _distinct(of_rows) if length else (of_rows, np.zeros(len(of_length), dtype=np.intp))
+            kind_of_row[of_length] = sum(map(len, kinds)) + numbers
+            kinds.append(distinct)
+        longest = max(kind.shape[1] for kind in kinds)
+        padded = np.concatenate([np.pad(kind, ((0, 0), (0, longest - kind.shape[1]))) for kind in kinds])
+        # no two are equal, so this only sorts
+        ordered, place_of_kind = _distinct(padded) if longest else (padded, np.zeros(1, dtype=np.intp))
+        of_row, of_vote = np.nonzero(ordered)
+        codes = ordered[of_row, of_vote]
+        matrix = VoteMatrix.of_votes((len(ordered), sources), of_row, sources - codes // step, codes % step)
+        return matrix, place_of_kind[kind_of_row]
 
     def _column(self, source: int) -> Answers:
         column = np.full(self.shape[0], ABSTAINS, dtype=np.int64)
@@ -120,7 +133,7 @@ class VoteMatrix:
         return column
 
 
-def _distinct(table: Numbers) -> tuple[Numbers, NDArray[np.intp]]:
+def _distinct(table: Answers) -> tuple[Answers, NDArray[np.intp]]:
     """Return the different rows of a table in ascending order, and which of them each row is."""
     distinct, numbers = np.unique(table, axis=0, return_inverse=True)
     return distinct, numbers.reshape(-1)
