@@ -283,6 +283,7 @@ def test_a_changed_source_is_named_at_resume(tmp_path: Path, tiny_model: str) ->
         ({"sources": [{"path": "a.jsonl", "evaluation": True, "weight": 2}, "b.jsonl"]}, "for evaluation alone"),
         ({"path": "a.jsonl", "sources": ["b.jsonl"]}, "both `path` and `sources`"),
         ({"path": "a.jsonl", "mixing": {"cap": 2}}, "`mixing` weighs several sources"),
+        ({"path": "a.jsonl", "batches": "one_source"}, "says what steps are made of where there are several sources"),
         (
             {"sources": [{"path": "a.jsonl", "weight": 1}, {"path": "b.jsonl", "weight": 1}], "mixing": {}},
             "of the sizes",

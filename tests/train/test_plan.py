@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penchant.train.plan import Unit, comparison_unit, plan_epoch, split_by_prompt
+from penchant.train.plan import Mixing, Unit, comparison_unit, plan_epoch, split_by_prompt
 from penchant.types import Comparison, Message, PromptGroup
 
 
@@ -63,6 +64,39 @@ def test_a_group_of_six_is_split_over_steps_of_four() -> None:
         [(0, [0, 1, 2, 3])],
         [(0, [4, 5])],
     ]
+
+
+@given(sizes_lists, st.integers(1, 12), st.integers(0, 2**31))
+def test_steps_of_one_source_have_each_unit_once_and_no_other_source(
+    sizes: list[int], batch_size: int, seed: int
+) -> None:
+    units, owners = units_of(sizes), np.array([group % 3 for group in range(len(sizes))], np.int32)
+    counts = np.bincount(owners, minlength=3)
+    # weighted by its own size, each group is drawn once, as without weights
+    mixing = Mixing(owners, tuple(map(float, counts)), one_source=True)
+    steps = plan_epoch(units, batch_size=batch_size, seed=seed, epoch=0, mixing=mixing)
+    assert all(len({owners[group] for group, _ in step}) == 1 for step in steps)
+    seen = Counter((group, unit.response) for step in steps for group, some in step for unit in some)
+    assert seen == Counter((group, unit.response) for group, some in enumerate(units) for unit in some)
+    totals = [sum(size for size, owner in zip(sizes, owners, strict=True) if owner == source) for source in range(3)]
+    assert len(steps) == sum(math.ceil(total / batch_size) for total in totals)
+
+
+def test_steps_of_one_source_come_in_a_random_order_and_mixed_ones_have_both() -> None:
+    """The control without `one_source` has steps of both; with one source alone both plans are the same steps."""
+    owners = np.array([0] * 40 + [1] * 40, np.int32)
+    pure, mixed = (
+        plan_epoch(units_of([1] * 80), batch_size=8, seed=0, epoch=0, mixing=Mixing(owners, (1.0, 1.0), one_source))
+        for one_source in (True, False)
+    )
+    sources = [owners[step[0][0]] for step in pure]
+    assert sorted(sources) == [0] * 5 + [1] * 5 != sources
+    assert any(len({owners[group] for group, _ in step}) == 2 for step in mixed)
+    alone = [
+        plan_epoch(units_of([1] * 8), batch_size=8, seed=0, epoch=0, mixing=Mixing(owners[:8], (1.0,), one_source))
+        for one_source in (True, False)
+    ]
+    assert alone[0] == alone[1]
 
 
 def test_the_order_is_fixed_by_seed_and_epoch() -> None:

@@ -16,6 +16,7 @@ from penchant.data.options import BadRows, Overflow, ReadKeywords, RenderOptions
 from penchant.data.rendering.template_source import TemplateName
 
 Share = Annotated[float, Field(ge=0)]
+Batches = Literal["mixed", "one_source"]
 
 
 class MixtureSource(Config):
@@ -162,12 +163,24 @@ class PromptsConfig(Config):
 class RowsConfig(PromptsConfig):
     """A data file or hub id, and the reader's choices."""
 
-    added_fields: ClassVar[frozenset[str]] = PromptsConfig.added_fields | {"mixing", "media", "media_folder"}
-    mixture_fields: ClassVar[Mapping[str, object]] = {**PromptsConfig.mixture_fields, "mixing": None}
+    added_fields: ClassVar[frozenset[str]] = PromptsConfig.added_fields | {
+        "mixing",
+        "batches",
+        "media",
+        "media_folder",
+    }
+    mixture_fields: ClassVar[Mapping[str, object]] = {
+        **PromptsConfig.mixture_fields,
+        "mixing": None,
+        "batches": "mixed",
+    }
 
     mixing: Proportions | None = None
     """Weights of `sources` that follow from their sizes, in place of a `weight` for each: `{cap: 3000, temperature: 2}`
     draws each source by at most 3000 prompts, and then by the square root. null uses each prompt once."""
+    batches: Batches = "mixed"
+    """What a step is made of, where there are several `sources`: prompts of all of them, or of one source at a time
+    (`one_source`), in a random order of steps. A step of one source may then be smaller than `batch_size`."""
     merge: bool = True
     """Whether rows with the same prompt become one group."""
     max_length: Annotated[int, Field(ge=2, le=10_000_000)] | None = None
@@ -182,6 +195,11 @@ class RowsConfig(PromptsConfig):
 
     @model_validator(mode="after")
     def _mixes_sources(self) -> Self:
+        if self.batches != "mixed" and len(self.sources) < 2:
+            raise ValueError(
+                f"`batches: {self.batches}` says what steps are made of where there are several sources: give them as "
+                "`sources`, or leave it out"
+            )
         if self.mixing is None:
             return self
         if len(self.sources) < 2:

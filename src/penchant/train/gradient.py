@@ -103,6 +103,9 @@ def epoch_steps(config: GradientConfig, units: Sequence[Sequence[Unit]], mixing:
     if mixing is not None:
         # on average: which groups of a source an epoch draws differs, and so may the number of their units
         sums = np.bincount(mixing.owners, counts, len(mixing.weights))
+        if mixing.one_source:  # the last step of each source may have fewer
+            parts = zip(sums.tolist(), mixing.passes, strict=True)
+            return sum(math.ceil(count * passes / config.batch_size) for count, passes in parts)
         total = sum(count * passes for count, passes in zip(sums.tolist(), mixing.passes, strict=True))
     # an epoch's last step may have fewer units, and counts as one all the same
     return math.ceil(total / config.batch_size)

@@ -213,13 +213,19 @@ def proportional_weights(sizes: Sequence[int], mixing: Proportions) -> list[floa
 
 
 def describe_mixture(
-    mixture: Mixture, sizes: Sequence[int], sides: Sides, proportions: Proportions | None = None
+    mixture: Mixture,
+    sizes: Sequence[int],
+    sides: Sides,
+    proportions: Proportions | None = None,
+    *,
+    one_source: bool = False,
 ) -> tuple[Mixing | None, Counts, list[str]]:
     """Return how often groups are drawn, the counts of each source for result.json, and warnings.
 
     Args:
         sizes: groups of each source that were rendered.
         proportions: how weights follow from sizes; None where sources have weights of their own, or none.
+        one_source: whether each step is of one source.
 
     Raises:
         InputError: nothing of a source is left to train on.
@@ -240,7 +246,10 @@ def describe_mixture(
     if proportions is not None:
         # of what is trained on: held-out prompts are never drawn, and a source for evaluation has none left
         weights = proportional_weights(trained, proportions)
-    mixing = Mixing(owners[sides.train], tuple(weights)) if any(weights) else None
+    if one_source and not any(weights):
+        # weighted by its own size, each prompt of each source is drawn once, as it is without weights
+        weights = [float(count) for count in trained]
+    mixing = Mixing(owners[sides.train], tuple(weights), one_source) if any(weights) else None
     passes = mixing.passes if mixing else tuple(float(not part.evaluation) for part in mixture.parts)
     sources = {
         part.name: {"groups": float(size), "held_out_groups": float(held_count), "passes_per_epoch": share}

@@ -63,10 +63,12 @@ class Mixing:
     Attributes:
         owners: (groups,) the number of each group's source.
         weights: of the sources, by number.
+        one_source: whether a step has groups of one source alone.
     """
 
     owners: NDArray[np.int32]
     weights: tuple[float, ...]
+    one_source: bool = False
 
     @property
     def draws(self) -> tuple[int, ...]:
@@ -116,10 +118,21 @@ def plan_epoch(
     numbers: Sequence[int] = range(len(units)) if mixing is None else mixing.drawn_groups(seed, epoch)
     # a function of seed and epoch: a resumed run needs no state of a generator
     order = np.random.default_rng([seed, epoch]).permutation(len(numbers))
+    ordered = [numbers[position] for position in order.tolist()]
+    if mixing is None or not mixing.one_source:
+        return _fill_steps(units, ordered, batch_size)
+    parts = [[group for group in ordered if mixing.owners[group] == source] for source in range(len(mixing.weights))]
+    steps = [step for part in parts for step in _fill_steps(units, part, batch_size)]
+    # 3 keeps this order apart from that of the groups; without it an epoch would end with one source alone
+    shuffled = np.random.default_rng([seed, 3, epoch]).permutation(len(steps))
+    return [steps[number] for number in shuffled.tolist()]
+
+
+def _fill_steps(units: Sequence[Sequence[Unit]], ordered: Sequence[int], batch_size: int) -> list[list[Part]]:
+    """Return steps of `batch_size` units each, of groups in this order."""
     steps: list[list[Part]] = []
     room = 0
-    for position in order.tolist():
-        group = numbers[position]
+    for group in ordered:
         rest = tuple(units[group])
         while rest:
             if room == 0:

@@ -73,7 +73,9 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
             f"as the mean of the {added.vocabulary} rows that were there"
         )
     sizes = [len(part.groups) for part in parts]
-    mixing, source_counts, mixture_warnings = describe_mixture(mixture, sizes, sides, config.data.mixing)
+    mixing, source_counts, mixture_warnings = describe_mixture(
+        mixture, sizes, sides, config.data.mixing, one_source=config.data.batches == "one_source"
+    )
     warnings += mixture_warnings
     if not sides.held:
         warnings.append(NOTHING_HELD_OUT)
