@@ -13,6 +13,7 @@ import pytest
 from safetensors.torch import load_file
 
 import penchant as pt
+from penchant.cli.train import _summary
 from penchant.errors import InputError, RunMismatchError
 from penchant.judges.settings import Longest
 from penchant.metrics.estimates import Estimate, Interval
@@ -205,6 +206,39 @@ def test_it_stops_where_the_real_answers_become_no_likelier(spin: Callable[..., 
     assert run.metrics["status"] == "stopped_early"
     assert run.metrics["stop_reason"].startswith("the held-out real answers became no likelier: -")
     assert len(run.metrics["rounds"]) < 3
+
+
+def test_a_run_that_the_likelihood_stops_gives_the_model_before(
+    spin: Callable[..., pt.SPIN], tiny_model: str, tmp_path: Path
+) -> None:
+    # the second iteration learns far too fast; the first alone is the control
+    settings = {"rounds": 2, "stop_likelihood": True, "stop_margin": None, "learning_rate": [1e-3, 0.3], "epochs": 3}
+    run = pt.train(spin("fallen", **settings))
+    metrics = run.metrics
+    assert [row["real_logps_change"]["value"] > 0 for row in metrics["rounds"]] == [True, False]
+    assert (metrics["best_round"], metrics["policy_path"]) == (1, "round-1/policy/checkpoint")
+    assert (
+        metrics["final"] == pt.train(spin("first", **settings | {"rounds": 1, "learning_rate": 1e-3})).metrics["final"]
+    )
+    assert metrics["status"] == "stopped_early"
+    assert any("the policy of round 1 is better than that of round 2" in line for line in metrics["warnings"])
+    assert f"best after round 1: {run.path / 'round-1/policy/checkpoint'}" in _summary(run)
+    for name, model in {"path": str(run.path), "result": run}.items():
+        assert weights(pt.export(model, out=str(tmp_path / name)).folder) == weights(policy(run, 1) / "checkpoint")
+    # nobody asked for it: the last model is the result
+    last = pt.train(spin("on", **settings | {"stop_likelihood": False})).metrics
+    assert "best_round" not in last
+    assert last["policy_path"] == "round-2/policy/checkpoint"
+
+
+def test_where_no_iteration_is_better_the_start_is_the_result(
+    spin: Callable[..., pt.SPIN], tiny_model: str, tmp_path: Path
+) -> None:
+    run = pt.train(spin("fallen", rounds=2, stop_likelihood=True, learning_rate=0.3, epochs=5))
+    assert (run.metrics["best_round"], run.metrics["policy_path"]) == (0, tiny_model)
+    assert run.metrics["final"] == run.metrics["first"]
+    with pytest.raises(InputError, match=r"made nothing better than the model that it began with"):
+        pt.export(str(run.path), out=str(tmp_path / "exported"))
 
 
 @pytest.mark.parametrize("side", ["train", "held-out"])

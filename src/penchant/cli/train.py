@@ -136,6 +136,8 @@ def _summary(result: RunResult, config: Config | None = None) -> str:
     lines = [f"{result.method}: {metrics['status']} after {metrics['steps']} steps, {metrics['seconds']:.0f} s"]
     if reason := metrics.get("stop_reason"):
         lines.append(f"  stopped after round {len(metrics['rounds'])}: {reason}")
+    if best_round := metrics.get("best_round"):
+        lines.append(f"  best after round {best_round}: {result.path / metrics['policy_path']}")
     first, final = metrics["first"] or {}, metrics["final"] or {}
     if metrics["status"] == "interrupted" and final and final["step"] < metrics["steps"]:
         when = f"step {final['step']}" if final["step"] else "the start"

@@ -51,7 +51,7 @@ def open_source(name: str) -> Source:
     run, weights = _run_of(path), name
     if run is not None:
         check_finished(path, "exported")
-        # of rounds of reward model and policy, the last policy is what was made
+        # of rounds of reward model and policy, the last policy is what was made, or the best where rounds named one
         if (last := policy_run(run)) != run:
             return open_source(str(last))
         _check_run(run)

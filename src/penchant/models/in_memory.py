@@ -26,7 +26,7 @@ def model_source(value: object) -> object:
         InputError: a model that cannot be stored; plain data is returned for the check of settings.
     """
     if isinstance(value, RunResult):
-        return str(policy_run(value.path) / "checkpoint")
+        return _checkpoint_of(value)
     if isinstance(value, PurePath):
         return str(value)
     # asked of the attributes: the class would bring torch, and a name alone must not
@@ -38,6 +38,15 @@ def model_source(value: object) -> object:
             )
         return value
     return _stored(value)  # type: ignore[arg-type]
+
+
+def _checkpoint_of(run: RunResult) -> str:
+    """Return the folder of what a run trained; of rounds, the name of the model that they came to."""
+    policy = run.metrics.get("policy_path")
+    # where no round trained anything, or none made it better, rounds came to their start
+    if isinstance(policy, str) and not (run.path / policy).is_dir():
+        return policy
+    return str(policy_run(run.path) / "checkpoint")
 
 
 def _stored(policy: Policy) -> str:

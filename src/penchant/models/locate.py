@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from penchant.errors import InputError, did_you_mean
+from penchant.files import read_json
 from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
 from penchant.models.hub import adapter_folder, pinned_folder
 from penchant.session.store import session_path
@@ -45,13 +47,36 @@ def model_folder(path: Path) -> Path:
 
 
 def policy_run(run: Path) -> Path:
-    """Return the run whose weights a run directory stands for: of rounds that of their last policy, else itself."""
+    """Return the run whose weights a run directory stands for: of rounds that of their best or last policy, else itself.
+
+    Raises:
+        InputError: rounds that made nothing better than the model that they began with.
+    """
     if (run / "checkpoint").exists() or not (run / "config.yaml").is_file():
         return run
+    # rounds that measure which policy is better name it, and it may not be the last
+    result = _result_of(run)
+    policy = str(result.get("policy_path") or "")
+    if result.get("best_round") == 0:
+        raise InputError(
+            f"{run} made nothing better than the model that it began with ({policy}): name that, or the policy of a "
+            f"round, such as {run / 'round-1' / 'policy'}"
+        )
+    if policy and (run / policy).is_dir():
+        return (run / policy).parent
     rounds = [path for path in run.glob("round-*") if path.name.removeprefix("round-").isdigit()]
     # a round that trained nothing has no policy: the one before stands
     policies = [path / "policy" for path in rounds if (path / "policy" / "config.yaml").is_file()]
     return max(policies, key=lambda path: int(path.parent.name.removeprefix("round-")), default=run)
+
+
+def _result_of(run: Path) -> dict[str, Any]:
+    """Return what a run came to; nothing where it has not ended, or where its record cannot be read."""
+    try:
+        result = read_json(run / "result.json")
+    except (OSError, ValueError):
+        return {}
+    return result if isinstance(result, dict) else {}
 
 
 def check_model(name: str) -> None:

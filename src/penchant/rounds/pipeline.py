@@ -139,11 +139,14 @@ class RoundEnd:
         row: its numbers, for `result.json`.
         result: of the run that trained its policy; None where the round trained nothing.
         stop_reason: why no further round is played; None where the next one may be.
+        improved: whether its policy is better than the one that it began with, by what stops the rounds; None where
+            that was not measured.
     """
 
     row: Row
     result: RunResult | None
     stop_reason: str | None = None
+    improved: bool | None = None
 
 
 Play = Callable[[Round], RoundEnd]
@@ -166,8 +169,10 @@ def run_rounds(
         finish: gives further numbers of all rounds together.
 
     Returns:
-        The result of the last policy that was trained. Its metrics also have `rounds`, the numbers of each round,
-        `round_seconds`, and `stop_reason` where the rounds ended before their number.
+        The result of the last policy that was trained, or of the best one where rounds say which is better. Its metrics
+        also have `rounds`, the numbers of each round, `round_seconds`, `stop_reason` where the rounds ended before
+        their number, `policy_path` (in the folder, or the name of the start), and `best_round` (0 for the start)
+        where rounds say which is better.
 
     Raises:
         InputError: a folder in which other settings or inputs were used, or that another process works in; and what
@@ -202,6 +207,11 @@ def run_rounds(
                 log.warning("stopped after round %d of %d: %s", number + 1, config.rounds, ends[-1].stop_reason)
                 break
         metrics = _metrics(config, ends, interrupted)
+        best = _best_round(ends) if interrupted is None else None
+        metrics["policy_path"] = _policy_path(config, len(ends) if best is None else best)
+        if best is not None:
+            metrics |= _best_metrics(config, ends, best)
+            warnings += _best_warning(best, len(ends))
         metrics |= {"rounds": [end.row for end in ends], "round_seconds": seconds}
         metrics["warnings"] = [*_warnings(metrics, sides), *warnings]
         metrics["seconds"] = time.monotonic() - started
@@ -224,6 +234,46 @@ def _warnings(metrics: Row, sides: Sides) -> list[str]:
     return [sentence for sentence in warnings if not (sides.held_out and sentence == NOTHING_HELD_OUT)]
 
 
+def _best_round(ends: list[RoundEnd]) -> int | None:
+    """Return how many rounds lie before the best policy, 0 for the start; None where no round measured that."""
+    if all(end.improved is None for end in ends):
+        return None
+    # one that was not measured, or that trained nothing, is no worse than the one before
+    return max((number for number, end in enumerate(ends, start=1) if end.improved is not False), default=0)
+
+
+def _policy_path(config: RoundsConfig, number: int) -> str:
+    """Return where the policy before a round lies: in the folder of all rounds, or the name that was given."""
+    policy = Path(config.policy_before(number).name)
+    # relative, so that a folder that was moved still names its own
+    return str(policy.relative_to(config.path) if policy.is_relative_to(config.path) else policy)
+
+
+def _best_metrics(config: RoundsConfig, ends: list[RoundEnd], best: int) -> Row:
+    """Return the numbers of the best policy in place of the last one's."""
+    row: Row = {"best_round": best}
+    trained = [(number, end.result) for number, end in enumerate(ends, start=1) if end.result is not None]
+    if not trained or trained[-1][0] <= best:
+        return row
+    if earlier := [result for number, result in trained if number <= best]:
+        return dict(earlier[-1].metrics) | {"method": config.method} | _stopped(ends) | row
+    # of the start the first stage has measured what it began with
+    return row | {"final": trained[0][1].metrics["first"]}
+
+
+def _best_warning(best: int, count: int) -> list[str]:
+    if best == count:
+        return []
+    policy = f"the policy of round {best}" if best else "the start"
+    return [f"{policy} is better than that of round {count}: the final numbers and `policy_path` are of {policy}"]
+
+
+def _stopped(ends: list[RoundEnd]) -> Row:
+    """Return that rounds ended before their number, and why; nothing where they did not."""
+    reason = ends[-1].stop_reason if ends else None
+    return {"status": "stopped_early", "stop_reason": reason} if reason else {}
+
+
 def _metrics(config: Config, ends: list[RoundEnd], interrupted: RunResult | None) -> Row:
     """Return the numbers of the last run that there is, under the name of the method in rounds."""
     results = [end.result for end in ends if end.result is not None]
@@ -232,6 +282,6 @@ def _metrics(config: Config, ends: list[RoundEnd], interrupted: RunResult | None
     # a round may train nothing, and so may all of them
     untrained: Row = {"status": "done", "steps": 0, "first": None, "final": None, "warnings": []}
     metrics = dict(results[-1].metrics) if results else untrained
-    if ends and ends[-1].stop_reason and interrupted is None:
-        metrics |= {"status": "stopped_early", "stop_reason": ends[-1].stop_reason}
+    if interrupted is None:
+        metrics |= _stopped(ends)
     return metrics | {"method": config.method}

@@ -70,7 +70,9 @@ def play_iteration(config: SPIN, current_round: Round, supervisor: Supervisor) -
         "after": after.get("estimates"),
         "policy": _without_sources(result.metrics["final"]),
     }
-    return RoundEnd(row, result, _stop_reason(config, accuracy, change))
+    # without the rule the user trains on whatever the likelihood does, and wants the last model
+    improved = change.value > 0 if config.stop_likelihood and change is not None else None
+    return RoundEnd(row, result, _stop_reason(config, accuracy, change), improved)
 
 
 def without_too_long(config: SPIN, rows: Sequence[PromptGroup]) -> list[PromptGroup]:

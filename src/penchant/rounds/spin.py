@@ -93,7 +93,7 @@ class SPIN(RoundsConfig):
     """Stop where real and generated answers cannot be told apart: the interval of the accuracy on held-out pairs lies
     within 0.5 and this. null never stops by it."""
     stop_likelihood: bool = True
-    """Stop where an iteration no longer makes the held-out real answers likelier."""
+    """Stop where an iteration no longer makes the held-out real answers likelier; the model before it is the result."""
     dpo: StageSettings = Field(default_factory=dict)
     """Further settings of the `dpo` runs, such as `{batch_size: 16, schedule: {name: linear}}`."""
 
@@ -172,7 +172,8 @@ def run(config: SPIN, *, resume: bool = False) -> RunResult:
     """Run all iterations, or until one of the stop rules; what is there already is not done again.
 
     Returns:
-        The result of the last iteration's model; its metrics have `rounds`: of each iteration the pairs, the accuracy
+        The result of the last iteration's model, or of the one before it where `stop_likelihood` stopped the iterations
+        (`best_round`, `policy_path`); its metrics have `rounds`: of each iteration the pairs, the accuracy
         on held-out pairs, the likelihood of held-out real answers, the KL from the start and from the model before, and
         reward or win rate where there is a reward or judge; and `stop_reason`, where a rule ended it.
 
