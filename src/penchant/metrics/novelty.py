@@ -69,6 +69,9 @@ class TextCollection:
         words = words_of(text)
         counts = Counter(words)
         for other_words, other_counts in self._counts.items():
+            # the shorter text bounds the common subsequence too, before any word is counted
+            if 2 * min(len(words), len(other_words)) <= self.threshold * (len(words) + len(other_words)):
+                continue
             # Common words bound the common subsequence from above, and are counted in no time: most texts end here.
             bound = 2 * (counts & other_counts).total()
             limit = self.threshold * (len(words) + len(other_words))

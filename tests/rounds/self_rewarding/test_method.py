@@ -15,6 +15,7 @@ import penchant as pt
 from fake_endpoint import FakeEndpoint
 from penchant.errors import InputError, RunMismatchError
 from penchant.judges import length, local_model
+from penchant.judges.store import VerdictStore
 from penchant.rounds import pipeline
 from penchant.rounds.self_rewarding import new_prompts, play
 from penchant.rounds.self_rewarding.inputs import read_inputs
@@ -220,6 +221,36 @@ def test_a_model_behind_an_address_judges_by_the_rubric(
     assert len(endpoint.calls) == calls  # what was paid for is not asked again
 
 
+def test_an_endpoints_answers_are_kept_one_by_one(
+    rewarding: Make, tmp_path: Path, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = {"model": "large", "base_url": endpoint.url, "concurrency": 1}
+    rubric = {"name": "rubric", "template": str(tmp_path / "rubric.j2"), "draws": 2, "endpoint": client}
+
+    def score(_: int, request: dict[str, Any]) -> str:
+        return f"Score: {len(request['messages'][0]['content']) % 6}"
+
+    endpoint.behave = score
+    whole = pt.train(rewarding("whole", judge=rubric))
+    texts = [request["messages"][0]["content"] for request in endpoint.calls]
+    endpoint.calls.clear()
+    keep, kept = VerdictStore.keep, iter(range(5))
+
+    def keep_five(*arguments: Any) -> None:
+        if next(kept, None) is None:
+            raise KeyboardInterrupt
+        keep(*arguments)
+
+    monkeypatch.setattr(VerdictStore, "keep", keep_five)
+    with pytest.raises(KeyboardInterrupt):
+        pt.train(rewarding("killed", judge=rubric))
+    monkeypatch.setattr(VerdictStore, "keep", keep)
+    again = pt.train(rewarding("killed", judge=rubric))
+    # the sixth call was answered and not kept; no other one was paid for twice
+    assert len(endpoint.calls) == len(texts) + 1
+    assert policy(again) == policy(whole)
+
+
 def test_calls_that_fail_are_draws_less(rewarding: Make, tmp_path: Path, endpoint: FakeEndpoint) -> None:
     endpoint.behave = lambda number, _: 500 if number % 2 else f"Score: {number % 5}"
     client = {"model": "large", "base_url": endpoint.url, "attempts": 1, "concurrency": 1}
@@ -229,13 +260,41 @@ def test_calls_that_fail_are_draws_less(rewarding: Make, tmp_path: Path, endpoin
     assert row["draws"]["draws"] == row["scores"]["scored"] > 0
 
 
-def test_a_judge_that_always_says_the_same_is_named_and_stops(rewarding: Make, tmp_path: Path) -> None:
-    same = {"name": "reward", "reward": f"{tmp_path / 'rewards.py'}:same"}
-    run = pt.train(rewarding("run", judge=same, rounds=3))
+def test_a_judge_that_always_says_the_same_is_named_and_stops(
+    rewarding: Make, tmp_path: Path, endpoint: FakeEndpoint
+) -> None:
+    endpoint.behave = lambda *_: "Score: 3"
+    client = {"model": "large", "base_url": endpoint.url}
+    rubric = {"name": "rubric", "template": str(tmp_path / "rubric.j2"), "draws": 1, "endpoint": client}
+    run = pt.train(rewarding("run", judge=rubric, rounds=3))
     assert "the judge always says the same: it gives each of" in run.metrics["stop_reason"]
     assert len(run.metrics["rounds"]) == 1
-    coin = pt.train(rewarding("tied", judge={"name": "judge", "judge": {"name": "custom", "factory": TIED}}))
-    assert "it prefers no answer to another" in coin.metrics["stop_reason"]
+
+
+@pytest.mark.parametrize("kind", ["reward", "judge"])
+def test_a_supervisor_from_outside_that_always_says_the_same_skips_the_round_as_iterative_does(
+    kind: str, rewarding: Make, tmp_path: Path, tiny_model: str
+) -> None:
+    reward, judge = f"{tmp_path / 'rewards.py'}:same", {"name": "custom", "factory": TIED}
+    outside = {"reward": reward} if kind == "reward" else {"judge": judge}
+    run = pt.train(rewarding("own", judge={"name": kind, **outside}, sft=None, rounds=2))
+    other = pt.train(
+        pt.Iterative(
+            model={"name": tiny_model, "device": "cpu"},
+            data={"path": str(tmp_path / "more.txt"), "held_out": 1},
+            rounds=2,
+            max_new_tokens=5,
+            dpo=STAGE,
+            out=str(tmp_path / "iterative"),
+            **outside,
+        )
+    )
+    for metrics in (run.metrics, other.metrics):
+        assert [bool(row["skipped"]) for row in metrics["rounds"]] == [True, True]
+        assert (metrics["status"], metrics["steps"]) == ("done", 0)
+        assert "stop_reason" not in metrics
+    words = {"reward": "it gives each of", "judge": "it prefers no answer to another"}
+    assert f"the judge always says the same: {words[kind]}" in run.metrics["rounds"][0]["skipped"]
 
 
 def test_a_policy_that_names_the_first_answer_whatever_it_reads_stops(
@@ -381,6 +440,25 @@ def test_rows_of_a_prompt_file_that_cannot_be_used_are_said(rewarding: Make, tmp
     )
     assert "round 1: 1 prompts of the file have several turns, and are not used" in run.metrics["warnings"]
     assert run.metrics["rounds"][0]["prompts"]["refused"]["several_turns"] == 1
+
+
+def test_prompts_of_a_file_that_are_nearly_those_of_comparisons_are_counted(rewarding: Make, tmp_path: Path) -> None:
+    stem = "the old dog ran over the green hill with"
+    rows = [{"prompt": f"{stem} {name}", "chosen": "yes", "rejected": "no no"} for name in NAMES]
+    (tmp_path / "near.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "prompts.txt").write_text(f"{stem} Zoe\nWho is there?\n{stem} Ann\n")
+    own = {"name": "file", "path": str(tmp_path / "prompts.txt")}
+    settings: dict[str, Any] = {"new_prompts": own, "sft": None, "max_new_tokens": 3}
+    run = pt.train(rewarding("near", comparisons=str(tmp_path / "near.jsonl"), **settings))
+    prompts = run.metrics["rounds"][0]["prompts"]
+    # an equal one is not used, and a near one is
+    assert (prompts["refused"]["held_out"], prompts["new"], prompts["near_comparisons"]) == (1, 2, 1)
+    sentence = "round 1: 1 of 2 prompts of the file are nearly prompts of `comparisons`, which measure the judge"
+    assert any(line.startswith(sentence) for line in run.metrics["warnings"])
+    # the control: comparisons of other prompts
+    other = pt.train(rewarding("other", comparisons=str(tmp_path / "people.jsonl"), **settings))
+    assert other.metrics["rounds"][0]["prompts"]["near_comparisons"] == 0
+    assert not any("nearly prompts" in line for line in other.metrics["warnings"])
 
 
 def test_a_reward_that_reads_columns_is_refused_before_anything_is_trained(rewarding: Make) -> None:

@@ -31,7 +31,8 @@ from penchant.rounds.self_rewarding.scorers import (
     pairs_of,
     rubric_of,
 )
-from penchant.rounds.self_rewarding.settings import JudgeScorer, RubricScorer
+from penchant.rounds.self_rewarding.settings import JudgeScorer, RewardScorer, RubricScorer
+from penchant.rounds.supervisor import STORE
 from penchant.runs.part_seconds import timed_part
 from penchant.runs.progress import progress_bar
 from penchant.typed_json import to_object
@@ -70,16 +71,19 @@ def play_round(
     compared, counts = play.compared(samples)
     row |= counts
     # before any training: a judge that says nothing would teach what is in its noise
-    if reason := counts["always_the_same"] or counts["no_score"]:
+    reason = counts["always_the_same"] or counts["no_score"]
+    if reason and not isinstance(config.judge, RewardScorer | JudgeScorer):
         return RoundEnd(row, None, f"{reason}. Name another judge, such as judge=likelihood")
+    # a reward from outside may tell the next round's answers apart: it is skipped, as `iterative` does
+    reason = reason or counts["nothing_to_learn"]
     pairs = only_compared([group for group in compared if group.comparisons])
     if config.meta is not None:
         judgement_pairs = play.judgement_pairs(samples)
         row["judgement_pairs"] = len(judgement_pairs)
         pairs += judgement_pairs
     if not pairs:
-        current_round.warn(f"no pair has a difference ({counts['nothing_to_learn']}): nothing was trained on")
-        return play.end(RoundEnd({**row, "skipped": counts["nothing_to_learn"]}, None))
+        current_round.warn(f"no pair has a difference ({reason}): nothing was trained on")
+        return play.end(RoundEnd({**row, "skipped": reason}, None))
     # written even where it is the same as another file: training reads one file, and it shows what was learned
     current_round.groups("pairs.jsonl", lambda: pairs)
     play.release()
@@ -169,7 +173,7 @@ class RoundPlay:
             # a policy's own verdicts are of this round alone, so no store could give them back
             store = None
             if isinstance(config.judge, JudgeScorer):
-                store = stack.enter_context(VerdictStore(config.path / "judgments.sqlite"))
+                store = stack.enter_context(VerdictStore(config.path / STORE))
             # other draws than the answers', or a judgement would share its random numbers with what it judges
             seed = sampling_seed("judging", config.seed, self.number)
             yield judge_of(
@@ -179,7 +183,7 @@ class RoundPlay:
     @cached_property
     def _outside_writer(self) -> Writer | None:
         """The model that judges by a rubric in the policy's place, loaded at its first use."""
-        return outside_writer(self.config.judge, self.config.model.device)
+        return outside_writer(self.config.judge, self.config.model.device, self.config.path / STORE)
 
     def _rubric(self, settings: RubricScorer) -> RubricReward:
         """Return the rubric with whoever judges by it in this round."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from penchant.errors import InputError
@@ -65,12 +65,18 @@ class RoundPrompts:
             novelty = measure_novelty(choice.prompts, [*self.examples, *self._earlier_texts()])
             refusals = {name: choice.refusals[name] for name in REFUSALS}
             counts = {"drawn": text_count, "new": len(choice.prompts), "refused": refusals}
+            counts["near_comparisons"] = self._count_near_comparisons(choice.prompts)
             return counts | {"distinct_2": novelty.distinct, "fresh_2": novelty.fresh, "texts": choice.prompts}
 
         row: Numbers = self.round.numbers(FILE, draw)
         counts = {name: count for name, count in row.items() if name != "texts"}
         if several := counts["refused"].get("several_turns"):
             self.round.warn(f"{several} prompts of the file have several turns, and are not used")
+        if near := counts.get("near_comparisons"):
+            self.round.warn(
+                f"{near} of {counts['new']} prompts of the file are nearly prompts of `comparisons`, which measure the "
+                "judge: leave them out of the file if its accuracy is to be of other prompts"
+            )
         return [self._with_system(text) for text in row["texts"]], counts
 
     def _draw(self) -> tuple[PromptChoice, int]:
@@ -85,6 +91,16 @@ class RoundPrompts:
             take_prompts(texts, settings.count, choice, skipped=looked_at if settings.count else 0)
             return choice, len(choice.prompts) + choice.refusals.total()
         return choice, self._write(settings, choice)
+
+    def _count_near_comparisons(self, texts: Sequence[str]) -> int:
+        """Count the prompts that are nearly one that the judge is measured on."""
+        # of what the policy writes none is taken that is; somebody chose those of a file, so they are used and counted
+        if not isinstance(self.config.new_prompts, PromptFile):
+            return 0
+        comparisons = TextCollection()
+        for group in self.inputs.groups.get(COMPARISONS, ()):
+            comparisons.add(instruction_of(group.prompt) or prompt_text(group.prompt))
+        return sum(comparisons.has_near(text) for text in texts)
 
     def _held_out(self) -> TextCollection:
         """Return the prompts that are measured on: nothing is trained on them, nor on anything nearly like them."""

@@ -204,8 +204,11 @@ def rubric_of(settings: RubricScorer, writer: Writer, seed: int) -> RubricReward
     return RubricReward(writer, RUBRICS.load(settings.template), sampling, settings.lowest, settings.highest)
 
 
-def outside_writer(settings: Scorer, device: str) -> Writer | None:
+def outside_writer(settings: Scorer, device: str, store_file: Path) -> Writer | None:
     """Return the model that writes by a rubric in the policy's place; None where there is none.
+
+    Args:
+        store_file: where the answers of an endpoint are kept.
 
     Raises:
         InputError: no such model, one whose training did not end, or no key for the endpoint.
@@ -213,20 +216,25 @@ def outside_writer(settings: Scorer, device: str) -> Writer | None:
     if not isinstance(settings, RubricScorer) or settings.judges_itself:
         return None
     if settings.endpoint is not None:
-        return EndpointWriter(settings.endpoint)
+        return EndpointWriter(settings.endpoint, store_file)
     name = str(settings.model)
     check_finished(Path(name).expanduser(), "a judge")
     return load_policy(name, device=device)
 
 
 class EndpointWriter:
-    """A model behind an OpenAI-compatible address that writes judgements.
+    """A model behind an OpenAI-compatible address that writes judgements, each of which is kept as it comes.
 
     A text whose call fails after all attempts has no answer: its rubric has a draw less.
+
+    Args:
+        settings: of the endpoint.
+        store_file: the database of its answers, by what was asked, the settings that decide the answer, and the number
+            of the draw. What was paid for is not asked again, in whichever round.
     """
 
-    def __init__(self, settings: Endpoint) -> None:
-        self.settings = settings
+    def __init__(self, settings: Endpoint, store_file: Path) -> None:
+        self.settings, self.store_file = settings, store_file
 
     def has_room(self, prompt: Prompt, tokens: int, *, source: str = "") -> bool:
         """Return True: what is too long for it, the endpoint says itself."""
@@ -241,14 +249,26 @@ class EndpointWriter:
         """
         limits = {"temperature": sampling.temperature, "max_tokens": sampling.max_new_tokens}
         client = EndpointJudge(self.settings.replace(**limits))
-        rows: list[list[Response]] = [[] for _ in prompts]
-
-        def keep(index: int, text: str, seconds: float, tokens: int) -> None:
-            rows[index // sampling.n].append(Response(text))
-
+        identity = f"rubric answers {client.identity}"
         # an endpoint knows no seed for the draws of one text, so each is a call of its own
-        client.write_many([prompt_text(prompt) for prompt in prompts for _ in range(sampling.n)], keep)
-        return rows
+        questions = [
+            Question(prompt_text(prompt), f"draw {draw}", "") for prompt in prompts for draw in range(sampling.n)
+        ]
+        with VerdictStore(self.store_file) as store:
+            answers = store.find(identity, questions)
+            missing = [index for index in range(len(questions)) if index not in answers]
+
+            def keep(position: int, text: str, seconds: float, tokens: int) -> None:
+                index = missing[position]
+                # no winner is named: what the text says is read where it is used
+                answers[index] = Verdict("unparseable", None, text, seconds, tokens)
+                store.keep(identity, questions[index], answers[index])
+
+            client.write_many([questions[index].prompt for index in missing], keep)
+        return [
+            [Response(answers[index].transcript) for index in range(start, start + sampling.n) if index in answers]
+            for start in range(0, len(questions), sampling.n)
+        ]
 
 
 def pairs_of(groups: Sequence[PromptGroup]) -> list[Pair]:
