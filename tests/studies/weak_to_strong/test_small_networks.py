@@ -177,6 +177,20 @@ def test_algorithms_need_a_small_network_and_are_named_once(tmp_path: Path) -> N
     assert columns == ["FixMatch, weight 1.0, surest 50%", "FixMatch, weight 0.5, surest 50%"]
 
 
+@pytest.mark.parametrize("name", ["self_training", "confident_learning"])
+def test_early_stopping_within_several_trainings_is_refused_at_the_start(name: str) -> None:
+    student = {"name": "lm", "model": "penchant-0.5m", "training": {"epochs": 1}}
+    stops = {**student, "training": {"epochs": 1, "early_stopping": True}}
+    message = rf"`early_stopping` of a student that learns by {name} is not for studies"
+    with pytest.raises(ValueError, match=message):
+        WeakToStrongConfig(strong=[stops], algorithms=[name])
+    with pytest.raises(ValueError, match=message):
+        WeakToStrongConfig(strong=[{**stops, "algorithm": {"name": name}}])
+    # either alone is fine
+    WeakToStrongConfig(strong=[student], algorithms=[name])
+    WeakToStrongConfig(strong=[stops])
+
+
 def test_a_vector_that_knows_rows_of_the_task_is_refused() -> None:
     class Known:
         learned_marks = frozenset(marks_of(["a fine film", "another"]))

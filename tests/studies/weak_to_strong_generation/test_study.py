@@ -24,7 +24,7 @@ from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.summary import read_summary
 from penchant.studies.weak_to_strong_generation.answers import Scorer
 from penchant.studies.weak_to_strong_generation.grid import generation_grid
-from penchant.studies.weak_to_strong_generation.page import PAGE
+from penchant.studies.weak_to_strong_generation.page import PAGE, _students
 from penchant.studies.weak_to_strong_generation.rounds import train_in_rounds
 from penchant.studies.weak_to_strong_generation.rows import read_rows_of, scorer_of
 from penchant.studies.weak_to_strong_generation.selection import LabelledRow
@@ -195,6 +195,31 @@ def test_iterative_dpo_does_not_see_the_truth(tmp_path: Path) -> None:
     row = LabelledRow("1+1?", "2", Response("many"), 1.0, True, 0.0)
     with pytest.raises(InputError, match="finds nothing to compare with in any of 1 answers"):
         train_in_rounds(settings, "nothing", [row], tmp_path / "second", Scorer("number"), steps=2)
+
+
+def test_rounds_say_how_many_answers_they_left_out(tmp_path: Path, tiny_model: str, summary: GenerationSummary) -> None:
+    settings = GenerationStudentSettings(
+        method="iterative_dpo",
+        learning=StudentLearning(4, 8, 0.1),
+        learning_rate=1e-3,
+        max_new_tokens=4,
+        draws=2,
+        seed=0,
+    )
+    rows = [LabelledRow(f"1+{n}?", str(1 + n), Response(str(1 + n)), 1.0, True, 0.0) for n in range(3)]
+    rows.append(LabelledRow("1+9?", "10", Response("many"), 1.0, True, 0.0))
+    for name in ("some", "all"):
+        (tmp_path / name).mkdir()
+    _, counts = train_in_rounds(settings, tiny_model, rows, tmp_path / "some" / "second", Scorer("number"), steps=2)
+    assert counts["left_out"] == 1
+    # the control: every answer can be compared
+    _, counts = train_in_rounds(settings, tiny_model, rows[:3], tmp_path / "all" / "second", Scorer("number"), steps=2)
+    assert counts["left_out"] == 0
+    (task,) = summary.tasks
+    sentence = "left out 1 of 24 answers: the scorer finds nothing in them"
+    for left_out, is_said in ((None, False), (0.0, False), (1.0, True)):
+        students = (replace(task.students[0], left_out=left_out), *task.students[1:])
+        assert (sentence in _students(replace(task, students=students)).caption) == is_said
 
 
 def test_a_file_of_ones_own(tmp_path: Path, tiny_model: str, workers: Workers) -> None:

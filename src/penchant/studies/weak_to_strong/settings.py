@@ -16,7 +16,7 @@ from penchant.tasks.load import NAMES, is_pairs, task_spec
 from penchant.tasks.own_file import FIELDS, OwnFile, TaskName, is_data_file, own_spec
 from penchant.tasks.spec import TaskSpec
 from penchant.weak.labels import algorithm_labels, labels, loss_labels
-from penchant.weak.semi_supervised.settings import AnyAlgorithm, ConfidentLearning, DivideMix, Supervised
+from penchant.weak.semi_supervised.settings import AnyAlgorithm, ConfidentLearning, DivideMix, SelfTraining, Supervised
 from penchant.weak.settings import (
     ChessEngine,
     ClassifierSpec,
@@ -192,6 +192,7 @@ class WeakToStrongConfig(LimitedStudy):
                 raise ValueError(f"`prior` must give each class of {name} a share, and it has {classes or 'none'}")
         if any(isinstance(spec, LanguageModel) and spec.stops_early for spec in (*self.weak, *self.bootstrap)):
             raise ValueError("`early_stopping` is for students: those that label keep no labels back to stop by")
+        self._refuse_stops_within_algorithms()
         # words are counted per text; options that differ from row to row make no classes to count for
         with_options = [name for name in self.tasks if name not in files and not task_spec(name).classes]
         if with_options and any(isinstance(spec, Tfidf) for spec in (*self.weak, *self.strong, *self.bootstrap)):
@@ -242,6 +243,18 @@ class WeakToStrongConfig(LimitedStudy):
             # labels say all in which two may differ, so equal ones are the same student
             if len(set(labels_of)) < len(labels_of):
                 raise ValueError(f"`{name}` has one of {', '.join(labels_of)} twice")
+
+    def _refuse_stops_within_algorithms(self) -> None:
+        """Refuse early stopping of students that an algorithm trains several times: a stage gives it no rows for it."""
+        for spec in self.strong:
+            if not isinstance(spec, LanguageModel) or not spec.stops_early:
+                continue
+            algorithms = (spec.algorithm, *(self.algorithms if self.has_algorithms(spec) else ()))
+            if several := [one for one in algorithms if isinstance(one, SelfTraining | ConfidentLearning)]:
+                raise ValueError(
+                    f"`early_stopping` of a student that learns by {several[0].name} is not for studies, which keep no "
+                    "labels back for its several trainings: leave `early_stopping` out, or the algorithm"
+                )
 
     def _check_files(self, files: list[str]) -> None:
         """Refuse settings of files where there is none to read by them."""

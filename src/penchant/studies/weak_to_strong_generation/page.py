@@ -65,6 +65,12 @@ def _students(task: GenerationResult) -> Table:
         "supervisor has wrong and the ceiling right, the share that the student has wrong. Every student learns for "
         "equally many steps."
     )
+    for item in task.students:
+        if item.left_out:
+            caption += (
+                f" The rounds of {label_of(item.method)} left out {number(item.left_out, 0)} of {number(item.rows, 0)} "
+                "answers: the scorer finds nothing in them to compare samples with."
+            )
     heads = ("student", "right", "PGR", "over naive SFT", "deception", "answers", "pairs", "rate")
     return Table(caption, heads, tuple(_row(item) for item in task.students))
 

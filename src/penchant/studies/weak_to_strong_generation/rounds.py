@@ -61,11 +61,12 @@ def train_in_rounds(
     scorer: Scorer,
     *,
     steps: int,
-) -> tuple[str, float]:
+) -> tuple[str, dict[str, float]]:
     """Train a model further by iterative DPO, towards samples that agree with the supervisor's answers.
 
     Returns:
-        Where the trained model lies, and how many pairs it learned from.
+        Where the trained model lies, how many `pairs` it learned from, and how many rows its rounds left out
+        (`left_out`): those whose answer has nothing to compare with.
 
     Raises:
         InputError: a scorer that compares with no answer: it would be the truth, which no student sees. Or none of the
@@ -99,7 +100,8 @@ def train_in_rounds(
         }
     )
     rounds = train(config).metrics["rounds"]
-    return config.policy_before(ROUNDS).name, sum(float(row.get("pairs_learned") or 0) for row in rounds)
+    pairs = sum(float(row.get("pairs_learned") or 0) for row in rounds)
+    return config.policy_before(ROUNDS).name, {"pairs": pairs, "left_out": float(len(rows) - len(groups))}
 
 
 def _stage_values(settings: GenerationStudentSettings, steps: int) -> dict[str, object]:

@@ -90,8 +90,8 @@ def _train(job: StageJob[GenerationStudentSettings], folder: Path, scorer: Score
     elif settings.method == "spin":
         policy = train_by_self_play(settings, policy, data, folder / "second", steps=remaining_steps)
     elif settings.method == "iterative_dpo":
-        policy, pairs = train_in_rounds(settings, policy, rows, folder / "second", scorer, steps=remaining_steps)
-        facts["pairs"] = pairs
+        policy, counts = train_in_rounds(settings, policy, rows, folder / "second", scorer, steps=remaining_steps)
+        facts |= counts
     return policy, facts
 
 

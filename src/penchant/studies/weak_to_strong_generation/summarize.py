@@ -176,6 +176,7 @@ def _student(method: str, chosen: Mapping[str, _Chosen], supervisor: Scores) -> 
     wide = None if difference is None else two_way_mean(difference, level=1 - 0.05 / compared)
     # only methods of two stages have pairs
     pairs = [fact["pairs"] for fact in student.facts if "pairs" in fact]
+    left_out = [fact["left_out"] for fact in student.facts if "left_out" in fact]
     return StudentResult(
         method=method,
         score=two_way_mean(student.scores, share=True),
@@ -187,6 +188,7 @@ def _student(method: str, chosen: Mapping[str, _Chosen], supervisor: Scores) -> 
         rates=student.rates,
         rows=float(np.mean([fact["rows"] for fact in student.facts])),
         pairs=float(np.mean(pairs)) if pairs else None,
+        left_out=float(np.mean(left_out)) if left_out else None,
     )
 
 

@@ -42,6 +42,8 @@ class StudentResult:
             wrong; None where there are none.
         rate: the learning rate that was chosen. rates: all of them.
         rows: answers that it learned from, the mean over seeds. pairs: of preferences; None without any.
+        left_out: of the rows, those without anything that the scorer compares with, which rounds by the scorer leave
+            out; None of other methods.
     """
 
     method: str
@@ -54,6 +56,7 @@ class StudentResult:
     rates: tuple[RateResult, ...]
     rows: float
     pairs: float | None
+    left_out: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
