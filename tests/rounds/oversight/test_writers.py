@@ -13,7 +13,9 @@ from penchant.errors import InputError, RunError
 from penchant.judges import VerdictStore
 from penchant.rounds.oversight.advisors import Brief, ScriptedAdvisor, statements_of
 from penchant.rounds.oversight.load import make_advisor
-from penchant.rounds.oversight.settings import EndpointAdvisor, PolicyAdvisor, Scripted, Silent
+from penchant.rounds.oversight.presentation import Presenter
+from penchant.rounds.oversight.readers import make_reader
+from penchant.rounds.oversight.settings import Debate, EndpointAdvisor, OverlapReader, PolicyAdvisor, Scripted, Silent
 from penchant.rounds.oversight.writers import WritingPolicy, brief_text
 from penchant.types import PromptGroup
 
@@ -105,15 +107,26 @@ def test_a_policy_draws_the_same_of_a_brief_whoever_stands_beside_it(stories: st
     assert make_advisor(other).identity != advisor.identity
 
 
-def test_a_passage_that_a_policy_has_no_room_for_is_cut(stories: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_passage_that_a_policy_has_no_room_for_is_cut(
+    stories: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     advisor = make_advisor(PolicyAdvisor(model=stories, max_tokens=8, device="cpu"))
     assert isinstance(advisor, WritingPolicy)
     long = [
         Brief(type(question)(question.question, question.answers, "Once upon a time. " * 200), 0)
         for question in ASKED[:2]
     ]
-    assert len(statements_of(advisor, long, None)) == 2
-    assert advisor.cut == 2
+    with VerdictStore(tmp_path / "store.sqlite") as store:
+        said = statements_of(advisor, [*long, BRIEFS[0]], store)
+        assert advisor.cut == 2
+        # kept with the statement, so that a count of what is read from the store is the same
+        shares_read = [verdict.confidence for verdict in said]
+        assert [verdict.confidence for verdict in statements_of(advisor, [*long, BRIEFS[0]], store)] == shares_read
+        assert all(share is not None and 0 < share < 1 for share in shares_read[:2])
+        assert shares_read[2] is None
+        presenter = Presenter(Debate(rounds=1), advisor, store)
+        presenter.views([long[0].question, ASKED[0]], make_reader(OverlapReader(rows=40)))
+        assert (presenter.counts.passages_cut, presenter.counts.statements) == (2, 4)
     # said once, however many were cut
     assert ["no room for whole passages" in record.message for record in caplog.records].count(True) == 1
     shares = advisor.answer([brief.question for brief in long], None)

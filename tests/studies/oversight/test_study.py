@@ -207,9 +207,11 @@ def test_sentences_follow_the_intervals(summary: OversightSummary) -> None:
         held = replace(debate, against={"consultancy": replace(gap, low=low, high=high)})
         sentences = findings(replace(summary, protocols=(held,)))
         assert any(line.startswith("debate against consultancy:") and said in line for line in sentences)
-    cost = replace(blind.cost, cut=3, texts_shown=9, quotes=4, verified=1, statements=8, empty=2, unreadable=5)
+    cost = replace(blind.cost, cut=3, texts_shown=9, quotes=4, verified=1, statements=8, empty=2, unreadable=5,
+                   passages_cut=6)  # fmt: skip
     texts = " ".join(findings(replace(summary, protocols=(replace(blind, cost=cost),))))
-    for part in ("3 of 9 texts were longer", "3 of 4 quotes do not", "2 of 8 statements say nothing", "5 answers of"):
+    for part in ("3 of 9 texts were longer", "3 of 4 quotes do not", "2 of 8 statements say nothing", "5 answers of",
+                 "before 6 of 8 statements the advisor had no room"):  # fmt: skip
         assert part in texts
 
 

@@ -1,7 +1,8 @@
 """Those who argue for an answer: what they say is kept by its content, so that nothing is written twice.
 
 A statement lies in the judges' store: its prompt holds all that the advisor saw, `a` the answer that it holds, `b` the
-other one, and its transcript is what it said.
+other one, and its transcript is what it said. Its confidence is the share of the passage that the advisor read, where
+that was cut to the advisor's room.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,8 +59,18 @@ class Brief:
         return Question(json.dumps(seen, ensure_ascii=False), self.held_answer, self.other)
 
 
-Written = Callable[[int, str, float, int], None]
-"""Called with the place of a brief, what was said, the seconds that it took, and the tokens that somebody billed."""
+class Written(Protocol):
+    """Keeps a statement as soon as it is there."""
+
+    def __call__(
+        self, index: int, text: str, seconds: float, tokens: int, passage_share: float | None = None, /
+    ) -> None:
+        """Keep what was said on the brief in a place.
+
+        Args:
+            seconds: that it took. tokens: that somebody billed.
+            passage_share: of the passage that the advisor read, where that was cut.
+        """
 
 
 class Advisor(Protocol):
@@ -147,10 +158,10 @@ def statements_of(advisor: Advisor, briefs: Sequence[Brief], store: VerdictStore
     by_key = {keys[index]: statement for index, statement in stored.items()}
     with progress_bar("arguing", len(missing), "statements") as advance:
 
-        def written(index: int, text: str, seconds: float, tokens: int) -> None:
+        def written(index: int, text: str, seconds: float, tokens: int, passage_share: float | None = None, /) -> None:
             key = keys[missing[index]]
             # who holds an answer names it the winner: so the row is a verdict like any other
-            by_key[key] = Verdict("a", None, text, seconds, tokens)
+            by_key[key] = Verdict("a", passage_share, text, seconds, tokens)
             if store is not None:
                 store.keep(advisor.identity, key, by_key[key])
             advance(1, "")

@@ -143,6 +143,7 @@ class Presenter:
                 checked = check_quotes(verdict.transcript, brief.question.passage)
                 transcripts[index].append(Statement(brief.side, brief.held_answer, checked.text))
                 self._count(checked, reader.length(checked.text), verdict.tokens)
+                self.counts.passages_cut += verdict.confidence is not None
         return transcripts
 
     def _count(self, checked: CheckedText, length: int, billed: int) -> None:

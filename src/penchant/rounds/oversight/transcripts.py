@@ -37,6 +37,7 @@ class Counts:
             reader's tokens. billed: tokens that endpoints counted.
         statements, empty: of advisors, and those that say nothing. quotes, verified: in them.
         texts_shown, cut: above a question, and those that were cut. unreadable: answers of a judge without a winner.
+        passages_cut: statements of an advisor that had no room for the whole passage.
     """
 
     questions: int = 0
@@ -50,6 +51,7 @@ class Counts:
     texts_shown: int = 0
     cut: int = 0
     unreadable: int = 0
+    passages_cut: int = 0
 
 
 def ordered(statements: Sequence[Statement], first_side: int) -> list[Statement]:

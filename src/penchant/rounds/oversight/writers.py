@@ -105,18 +105,20 @@ class WritingPolicy:
         for start in range(0, len(briefs), AT_ONCE):
             started = time.monotonic()
             part = briefs[start : start + AT_ONCE]
-            prompts = [self._fitting(partial(brief_text, brief), brief.question.passage) for brief in part]
+            fitted = [self._fitting(partial(brief_text, brief), brief.question.passage) for brief in part]
+            prompts = [text for text, _ in fitted]
             # together, for one pass each would take many times as long
             samples = self.policy.draw(prompts, sampling)
             seconds = (time.monotonic() - started) / len(prompts)
             for index, (response,) in enumerate(samples, start):
-                written(index, response.text.strip(), seconds, len(response.token_ids or ()))
+                passage_share = fitted[index - start][1]
+                written(index, response.text.strip(), seconds, len(response.token_ids or ()), passage_share)
 
     def answer(self, questions: Sequence[PassageQuestion], store: VerdictStore | None) -> Shares:
         """Return which answer the model finds likelier after the passage and the question."""
         groups = [
             PromptGroup(
-                self._fitting(partial(_with_passage, question), question.passage) + "\nAnswer:",
+                self._fitting(partial(_with_passage, question), question.passage)[0] + "\nAnswer:",
                 [f" {answer}" for answer in question.answers],
             )
             for question in questions
@@ -125,18 +127,22 @@ class WritingPolicy:
         scores = np.array([row.double().tolist() for row in self.policy.score(groups)]).reshape(-1, 2)
         return np.asarray(1 / (1 + np.exp(scores[:, 1] - scores[:, 0])))
 
-    def _fitting(self, text_with: Callable[[str], str], passage: str) -> str:
-        """Return a text with as much of a passage as leaves room for what is written after it."""
+    def _fitting(self, text_with: Callable[[str], str], passage: str) -> tuple[str, float | None]:
+        """Return a text with as much of a passage as leaves room for what is written after it, and the share of it.
+
+        The share is one of characters; None where the whole passage has room.
+        """
         text, context = text_with(passage), self.policy.context
         if context is None or self.policy.has_room(text, self.settings.max_tokens + SPARE):
-            return text
+            return text, None
         # once, and not for each passage: the run may be long
         if not self.cut:
             log.warning("the advisor %s has no room for whole passages: they are cut at their end", self.settings.model)
         self.cut += 1
         ids = self.policy.renderer.prompt_ids
         used_tokens = len(ids(text_with(""))) + self.settings.max_tokens + SPARE
-        return text_with(cut_end(passage, context - used_tokens, lambda part: len(ids(part)) if part else 0))
+        part = cut_end(passage, context - used_tokens, lambda part: len(ids(part)) if part else 0)
+        return text_with(part), len(part) / max(1, len(passage))
 
 
 class WritingEndpoint:

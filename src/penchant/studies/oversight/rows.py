@@ -22,6 +22,7 @@ from penchant.studies.oversight.stage_settings import ROWS, OversightRowsSetting
 from penchant.studies.oversight.viewers import viewer_questions
 from penchant.tasks.spec import digest, normalized
 from penchant.typed_json import to_object
+from penchant.weak.contract import marks_of
 
 COLUMNS = {"question": "question", "right": "correct_answer", "wrong": "distractor", "passage": "support"}
 """Columns of SciQ (Welbl et al. 2017), which a file has where nothing else is said."""
@@ -121,7 +122,8 @@ def _questions(file: str, columns: Mapping[str, str], dropped: Counter[str]) -> 
         InputError: a row that cannot be read, or a file without one of the columns.
     """
     # across the file, in its order: the first of two stays
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
+    passages: dict[str, str] = {}
     for row in read_rows(file):
         if isinstance(row, RowProblem):
             raise InputError(str(row))
@@ -129,9 +131,15 @@ def _questions(file: str, columns: Mapping[str, str], dropped: Counter[str]) -> 
         if isinstance(read, str):
             dropped[read] += 1
             continue
-        # the same question twice would count as two, or stand on both sides
-        if (key := normalized(read[0].question)) in seen:
+        # the same question on the same passage would count as two; on another passage its answer is another matter
+        passage = normalized(read[0].passage)
+        if (key := (normalized(read[0].question), passage)) in seen:
             dropped["that stand twice"] += 1
+            continue
+        # classifiers see no passage: with equal answers too, the two would be one example with two passages
+        (example_mark,) = marks_of([read[0].example])
+        if passages.setdefault(example_mark, passage) != passage:
+            dropped["with the words and answers of a question on another passage"] += 1
             continue
         seen.add(key)
         yield read

@@ -128,7 +128,7 @@ class _Results:
             student_pgr=None
             if student is None or self.ceiling is None
             else pgr(right, student, self.ceiling, groups=self.groups),
-            cost=from_json(LabelCost, {name: facts[name] for name in LabelCost.__dataclass_fields__}),
+            cost=from_json(LabelCost, {name: facts[name] for name in LabelCost.__dataclass_fields__ if name in facts}),
         )
 
     def _right(self, protocol: ProtocolSpec) -> Right | None:

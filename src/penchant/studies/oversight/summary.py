@@ -21,7 +21,8 @@ class LabelCost:
         billed: tokens that endpoints counted.
         statements, empty: of advisors, and those that say nothing. quotes, verified: in statements, and those that
             stand in the passage. texts_shown, cut: above questions, and those that were cut to the reader's room.
-        unreadable: answers of a judge that name no winner.
+        unreadable: answers of a judge that name no winner. passages_cut: statements of an advisor that had no room for
+            the whole passage.
     """
 
     questions: int
@@ -35,6 +36,7 @@ class LabelCost:
     texts_shown: int
     cut: int
     unreadable: int
+    passages_cut: int = 0
 
     # of what was labelled, and not of the tests: these are there for the page alone
     def per_question(self, tokens: int) -> float:

@@ -112,6 +112,11 @@ def _texts(study: OversightSummary) -> Iterator[str]:
                 f"{result.label}: {number(cost.cut, 0)} of {number(cost.texts_shown, 0)} texts were longer than the "
                 "reader's room, and were cut at the end of their longest statements."
             )
+        if cost.passages_cut:
+            yield (
+                f"{result.label}: before {number(cost.passages_cut, 0)} of {number(cost.statements, 0)} statements the "
+                "advisor had no room for the whole passage, and read its beginning."
+            )
         if cost.quotes > cost.verified:
             yield (
                 f"{result.label}: {number(cost.quotes - cost.verified, 0)} of {number(cost.quotes, 0)} quotes do not "
