@@ -105,6 +105,9 @@ def make_seed(model: str, openings: Path, out: Path, number: int) -> Seed:
 def trained(config: Any) -> tuple[str, dict[str, Any]]:
     """Train a method, or go on with it; return its last policy and the metrics."""
     run = pt.train(config, resume=(Path(config.out) / "config.yaml").exists())
+    # its checkpoint is of some step on the way: the same command goes on from there
+    if run.metrics["status"] == "interrupted":
+        sys.exit(UNFINISHED)
     last = run.path / "checkpoint"
     if not last.exists():
         rounds = sorted(run.path.glob("round-*/policy"), key=lambda path: int(path.parent.name.split("-")[1]))
