@@ -47,7 +47,7 @@ def model_folder(path: Path) -> Path:
 
 
 def policy_run(run: Path) -> Path:
-    """Return the run whose weights a run directory stands for: of rounds that of their best or last policy, else itself.
+    """Return the run whose weights a run directory stands for: of rounds that of their best or last policy.
 
     Raises:
         InputError: rounds that made nothing better than the model that they began with.
