@@ -35,6 +35,8 @@ class Scorer(nn.Module):
     """
 
     vocabulary_head = True
+    usual_budget: int | None = None
+    """Tokens of one forward pass where they do not follow from the rows."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from penchant.data.rendering.media_prompt import MediaPrompt
 from penchant.data.rendering.rendered import Branch, Rendered
+from penchant.engine.diffusion import Noise
 from penchant.engine.lengths import ANY_LENGTH, LengthClasses
 
 Blocks = Literal["none", "media", "prompt"]
@@ -106,6 +107,7 @@ class TreeBatch:
             scores.
         trees: of a model that reads pictures, the trees in the order of their tokens; empty for a model of texts.
         blocks: as of `Packing`.
+        noise: of rows that are pictures, a draw per slot; None for the draws of fixed scores.
     """
 
     input_ids: Int[Tensor, "rows length"]
@@ -124,6 +126,7 @@ class TreeBatch:
     squares: bool = False
     trees: tuple[Tree, ...] = ()
     blocks: Blocks = "none"
+    noise: Noise | None = None
 
     def to(self, device: torch.device) -> TreeBatch:
         """Return the same batch on another device."""

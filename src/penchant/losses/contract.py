@@ -110,3 +110,22 @@ class PairLoss(Config):
         # the anchor is added for all losses in one place, see `pair_losses`; a function never sees it
         settings = {name: getattr(self, name) for name in type(self).model_fields if name not in ("name", "nll_weight")}
         return {**settings, **self.fixed_arguments}
+
+
+STRENGTHS = ("beta", "tau")
+"""Settings that say how strongly a policy is held to its reference, in units of its scores."""
+
+
+def forget_strengths(loss: PairLoss, written: object) -> None:
+    """Mark the strengths of a loss that nobody gave, where defaults of the run's own loss have filled them in.
+
+    Args:
+        written: the loss as it was written: a name, a mapping, or nothing.
+    """
+    names = written if isinstance(written, Mapping) else ()
+    loss.model_fields_set.difference_update(name for name in STRENGTHS if name not in names)
+
+
+def missing_strengths(loss: PairLoss) -> list[str]:
+    """Return the strengths of a loss that nobody gave."""
+    return [name for name in STRENGTHS if name in type(loss).model_fields and name not in loss.model_fields_set]

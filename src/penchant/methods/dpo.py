@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
+from pydantic import ModelWrapValidatorHandler, model_validator
+
+from penchant.config import Config
 from penchant.data.settings import DataConfig
+from penchant.losses.contract import forget_strengths
 from penchant.losses.settings import PreferenceLoss, Sigmoid
 from penchant.models.settings import FrozenModel
 from penchant.train.settings import PolicyConfig
@@ -29,10 +34,20 @@ class DPO(PolicyConfig):
     reference: FrozenModel | None = None
     """The model that the policy is held to; the policy's own start if not given."""
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep_what_was_given(cls, values: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        # before the defaults are filled in: a diffusion model has no default beta, and asks whether one was given
+        config = handler(values)
+        if isinstance(values, Mapping) and not isinstance(loss := values.get("loss"), Config):
+            forget_strengths(config.loss, loss)
+        return config
+
 
 def run(config: DPO, *, resume: bool = False) -> RunResult:
     """Train with the configured loss on pairs; see `penchant.train.gradient_run.run_gradient` for errors."""
     from penchant.data.layouts.rankings import rankings_of
+    from penchant.models.locate import is_picture_model
     from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.preferences import held_out_preferences
     from penchant.train.inputs import sources
@@ -46,7 +61,7 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
         return [plan.comparison_unit(comparison) for comparison in group.comparisons]
 
     def read(data: DataConfig) -> Source:
-        source = sources.preferences(data)
+        source = sources.preferences(data, media=is_picture_model(config.model.name))
         # what a loss cannot take is refused or left out by name, where the rows are still known
         if needs.whole_step:
             return sources.check_equal_weights(source, config.loss.name, data.path)

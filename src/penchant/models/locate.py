@@ -7,7 +7,8 @@ from typing import Any
 
 from penchant.errors import InputError, did_you_mean
 from penchant.files import read_json
-from penchant.models.builtin import BUILT_IN, ENCODERS, built_in, convert_gguf
+from penchant.models.builtin import BUILT_IN, ENCODERS, PICTURE_MODELS, built_in, convert_gguf
+from penchant.models.diffusion_names import DIFFUSION, NO_TEXT
 from penchant.models.hub import adapter_folder, pinned_folder
 from penchant.session.store import session_path
 
@@ -26,12 +27,44 @@ def locate(name: str) -> str:
         return str(built_in(name))
     if name in ENCODERS:
         raise InputError(f"{name!r} is an encoder, which predicts no text: it can be probed (`name: probe`), no more")
+    if name in PICTURE_MODELS:
+        raise InputError(f"{name!r} {NO_TEXT}")
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         return str(convert_gguf(path))
     if path.is_dir():  # wins over a hub id of the same name
         return str(model_folder(path).resolve())  # adapters note their base's path, which must hold from any folder
     return adapter_folder(name) or pinned_folder(name) or name
+
+
+def is_picture_model(name: str) -> bool:
+    """Return whether a name stands for a diffusion model of ours, by its settings."""
+    name = str(session_path(name))
+    if name in PICTURE_MODELS:
+        return True
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return False
+    try:
+        settings = read_json(model_folder(folder) / "config.json")
+    except (OSError, ValueError):
+        return False  # what is wrong with it is said by whoever opens it
+    return isinstance(settings, dict) and settings.get("model_type") == DIFFUSION
+
+
+def picture_folder(name: str) -> Path:
+    """Return the folder of a diffusion model.
+
+    Raises:
+        InputError: there is no such model, or it is one of another kind.
+    """
+    if not is_picture_model(name):
+        check_model(name)
+        raise InputError(
+            f"{name!r} is no diffusion model, and pictures are wanted of it: name one ({', '.join(PICTURE_MODELS)}, or "
+            "a run of one)"
+        )
+    return PICTURE_MODELS.get(name) or model_folder(Path(str(session_path(name))).expanduser()).resolve()
 
 
 def model_folder(path: Path) -> Path:
@@ -86,7 +119,7 @@ def check_model(name: str) -> None:
         InputError: a path that does not exist, with near names; a file or a folder that is no model.
     """
     name = str(session_path(name))
-    if name in BUILT_IN or name in ENCODERS:
+    if name in BUILT_IN or name in ENCODERS or name in PICTURE_MODELS:
         return
     path = Path(name).expanduser()
     if path.suffix == ".gguf":

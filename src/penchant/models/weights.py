@@ -11,6 +11,7 @@ from typing import Literal
 from penchant.engine.foreign_types import AutoClass, PreTrainedModel
 from penchant.errors import InputError
 from penchant.files import read_json
+from penchant.models.diffusion_names import ARCHITECTURE, NO_TEXT
 
 log = logging.getLogger("penchant.models")
 
@@ -98,6 +99,8 @@ def check_kind(folder: Path, expected: Literal["policy", "reward model"]) -> Non
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{folder}: its settings cannot be read ({error}): the folder is damaged") from error
     kind = str(kind or "no architecture")
+    if kind == ARCHITECTURE:
+        raise InputError(f"{folder} {NO_TEXT}")
     if expected == "policy":
         if kind == "SEQ_CLS" or kind.endswith(TASKS):
             raise InputError(

@@ -38,6 +38,7 @@ class MicroBatch:
             asks for none.
         rankings: slots from best to worst, one tuple per ranking; empty where the loss takes pairs.
         kl: the step's estimate of the policy's KL from the reference, in nats, where `Dataset.mismatched` gives one.
+        origins: of each slot its group and its response in that group; slots of fronts have none.
     """
 
     batches: tuple[TreeBatch, ...]
@@ -53,6 +54,7 @@ class MicroBatch:
     fronts: Int[Tensor, "pairs 2"] = field(default_factory=lambda: torch.zeros(0, 2, dtype=torch.long))
     rankings: tuple[tuple[int, ...], ...] = ()
     kl: float = 0.0
+    origins: tuple[tuple[int, int], ...] = ()
 
     def to(self, device: torch.device) -> MicroBatch:
         """Return the micro-batch on another device; its trees are moved one by one as they are forwarded."""
@@ -173,6 +175,7 @@ def _assemble(
     reference: list[Tensor] = []
     sources: list[str] = []
     rankings: list[tuple[int, ...]] = []
+    origins: list[tuple[int, int]] = []
     first = 0
     for part in parts:
         slot = {response: first + offset for offset, response in enumerate(part.responses)}
@@ -196,6 +199,7 @@ def _assemble(
         if data.reference is not None:
             reference.append(data.reference[part.group][list(part.responses)])
         sources += [f"{rendered.source or f'group {part.group}'} (response {index})" for index in part.responses]
+        origins += [(part.group, response) for response in part.responses]
         first += len(part.responses)
     # one batch, or several that fill the same slots where a part is larger than the budget
     batches = batched(shifted, slots=slots, budget=budget, packing=packing)
@@ -220,6 +224,7 @@ def _assemble(
         sum(batch.forwarded for batch in batches),
         torch.tensor(front_slots.pairs, dtype=torch.long).reshape(-1, 2),
         tuple(rankings),
+        origins=tuple(origins),
     )
 
 

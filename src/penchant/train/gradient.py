@@ -26,6 +26,7 @@ from penchant.engine.tree import TreeBatch
 from penchant.errors import RunError
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
 from penchant.train.evaluation.estimates import listed
+from penchant.train.inputs.fresh_noise import FreshNoise
 from penchant.train.loop import RunContext, Step, drive
 from penchant.train.mismatched import step_kl
 from penchant.train.objectives import MicroBatchLoss, Objective, metric_sums
@@ -46,6 +47,7 @@ class Loop(RunContext):
         units: per group, what the steps count of it.
         budget: tokens of one forward pass.
         mixing: how often groups are drawn, where sources have weights.
+        noise: gives each step the noise that its pictures are scored with; None where responses are text.
     """
 
     config: GradientConfig
@@ -56,6 +58,7 @@ class Loop(RunContext):
     head: Sequence[Tensor] = ()
     head_rate: float = 0.0
     mixing: Mixing | None = None
+    noise: FreshNoise | None = None
 
 
 def train(loop: Loop, *, resume: bool = False) -> str:
@@ -136,6 +139,8 @@ def _step(loop: Loop, parts: Sequence[Part], optimizer: torch.optim.Optimizer, r
     for batch in own_batches:
         batch = batch.to(loop.policy.scorer.device)
         with accelerator.autocast():
+            if loop.noise is not None:
+                batch = loop.noise.draw(batch, loop.state.step)
             outcomes.append(backward(loop.policy.scorer, batch, loop.objective, normaliser, loop.data.frozen))
     # float64: the sum must not depend on how many processes and micro-batches share the step
     loss = sum(float(outcome.losses.sum(dtype=torch.float64)) for outcome in outcomes) / normaliser

@@ -16,6 +16,7 @@ from accelerate.utils import set_seed
 
 from penchant.data.group_table import GroupRows, pick_groups
 from penchant.metrics.estimates import Estimate
+from penchant.models.diffusion.policy import DiffusionPolicy
 from penchant.models.learner import Learner
 from penchant.models.policy import Policy
 from penchant.models.reward import LearnedReward
@@ -31,9 +32,10 @@ from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.sample_sizes import settle_length, settle_prompts
 from penchant.train.evaluation.samples import SampleEvaluation
 from penchant.train.gradient import Loop, plan, train
+from penchant.train.inputs.fresh_noise import FreshNoise
 from penchant.train.inputs.frozen_states import with_frozen_states
 from penchant.train.inputs.reference_columns import with_reference
-from penchant.train.inputs.reference_table import load_reference, reference_of
+from penchant.train.inputs.reference_table import load_picture_reference, load_reference, reference_of
 from penchant.train.lengthening import as_begun, check_lengthening, check_restarts
 from penchant.train.marked_rows import keep_marked_rows
 from penchant.train.mixture import read_source
@@ -84,7 +86,7 @@ def run_gradient(config: GradientConfig, recipe: Recipe, *, resume: bool = False
         input_digests.check_unchanged_since_start(folder, provenance(config, learner, start, frozen, inputs))
         folder.lengthen(steps_done)  # after all that can be refused
         keep_marked_rows(folder, prepared, learner.renderer)
-        loop = _loop(config, recipe, learner, samples, prepared, folder, accelerator)
+        loop = _loop(config, recipe, learner, other, samples, prepared, folder, accelerator)
         # after the inputs were compared: a run that is refused gets no tracker's files
         setup.start_trackers(accelerator, config)
         status = train(loop, resume=resume)
@@ -120,7 +122,7 @@ def _plan(config: GradientConfig, recipe: Recipe, learner: Learner, prepared: Pr
 
 def _sample_sizes(config: GradientConfig, learner: Learner, prepared: Prepared) -> Samples | None:
     """Return how an evaluation samples, with numbers where the settings leave them to the data."""
-    if (settings := setup.sample_settings(config)) is None:
+    if (settings := setup.sample_settings(config)) is None or isinstance(learner, DiffusionPolicy):
         return None
     trained, held_out = (prepared.rendered.pick(side) for side in (prepared.train_side, prepared.held_side))
     per_epoch = math.ceil(sum(map(len, prepared.units)) / config.batch_size)
@@ -142,8 +144,10 @@ def _sample_sizes(config: GradientConfig, learner: Learner, prepared: Prepared) 
 
 def _compared(
     config: GradientConfig, recipe: Recipe, learner: Learner, prepared: Prepared
-) -> tuple[Policy | None, SampleEvaluation | None, list[str]]:
+) -> tuple[Policy | DiffusionPolicy | None, SampleEvaluation | None, list[str]]:
     """Return another model as the reference where there is one, the evaluation of samples, and warnings."""
+    if isinstance(learner, DiffusionPolicy):
+        return (load_picture_reference(recipe.reference, learner) if recipe.reference is not None else None), None, []
     if not isinstance(learner, Policy):
         return None, None, []
     with timed_part("loading"):
@@ -161,7 +165,7 @@ def _compute_fixed(
     config: GradientConfig,
     recipe: Recipe,
     learner: Learner,
-    other: Policy | None,
+    other: Policy | DiffusionPolicy | None,
     prepared: Prepared,
     accelerator: Accelerator,
 ) -> tuple[input_digests.ModelIdentity, input_digests.ModelIdentity, Prepared, list[str]]:
@@ -187,6 +191,7 @@ def _loop(
     config: GradientConfig,
     recipe: Recipe,
     learner: Learner,
+    other: Policy | DiffusionPolicy | None,
     samples: SampleEvaluation | None,
     prepared: Prepared,
     folder: RunFolder,
@@ -214,6 +219,12 @@ def _loop(
         mixing=prepared.mixing,
         own_losses=recipe.objective.own_losses,
         callbacks=Callbacks(config.callbacks),
+        # now, while the weights are those of the start: they are the reference of every step
+        noise=FreshNoise.for_run(
+            learner, other if isinstance(other, DiffusionPolicy) else None, recipe.objective.needs, seed=config.seed
+        )
+        if isinstance(learner, DiffusionPolicy)
+        else None,
     )
 
 

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from penchant.types import Comparison, PromptGroup, prompt_text, prompt_turns
+from penchant.types import Comparison, Prompt, PromptGroup, prompt_text, prompt_turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,27 @@ def _fill_steps(units: Sequence[Sequence[Unit]], ordered: Sequence[int], batch_s
 
 
 def split_key(group: PromptGroup) -> str:
-    """Return the text by which groups are split: the prompt, or the response where there is no prompt (SFT on text)."""
+    """Return the text by which groups are split.
+
+    That is the prompt, or the response where there is no prompt (SFT on text). Of responses that are pictures or
+    sounds it is the prompt with all of them: prompts such as the name of a class stand in most rows, so that their
+    sides would be whole classes (decision 0049). Merged rows of one prompt are one group, and on one side in any case.
+    """
+    if is_media_group(group):
+        return "\n".join([prompt_text(group.prompt), *(response.text for response in group.responses)])
     return prompt_text(group.prompt) or (group.responses[0].text if group.responses else "")
+
+
+def is_media_group(group: PromptGroup) -> bool:
+    """Return whether all responses of a group are pictures or sounds and no text."""
+    return bool(group.responses) and all(
+        response.parts and not any(isinstance(part, str) for part in response.parts) for response in group.responses
+    )
+
+
+def cluster_key(group: PromptGroup) -> Prompt:
+    """Return what intervals resample as one: the prompt, or of pictures and sounds what they are split by."""
+    return split_key(group) if is_media_group(group) else group.prompt
 
 
 def content_key(group: PromptGroup) -> str:
@@ -155,6 +174,8 @@ def content_key(group: PromptGroup) -> str:
 
     One question stands in two sources as a text and as a conversation, or under another system turn.
     """
+    if is_media_group(group):
+        return split_key(group)
     # thoughts and calls of earlier turns are left out too: what matters is whether the question is the same
     turns = [turn for turn in prompt_turns(group.prompt) if turn.role not in ("system", "developer", "tools")]
     if len(turns) == 1:

@@ -97,7 +97,7 @@ def prepare(config: GradientConfig, recipe: Recipe, mixture: Mixture, learner: L
         held_data=Dataset(rendered.pick(sides.held), mismatched=mismatched[1]),
         counts=mixture.counts | counts | vars(report) | source_counts,
         # the longest group decides it, held out or not: one budget serves training and evaluation
-        budget=config.tokens_per_batch or token_budget(learner.scorer.device, rendered),
+        budget=config.tokens_per_batch or learner.scorer.usual_budget or token_budget(learner.scorer.device, rendered),
         warnings=tuple(warnings),
         advice=(*joined, *_few_steps(config, units)),
         train_sources=train_sources(mixture, sizes, sides),

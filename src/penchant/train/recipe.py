@@ -10,15 +10,17 @@ from typing import Any
 from penchant.data.rendering.rendered import RenderedRows
 from penchant.data.settings import RowsConfig
 from penchant.errors import InputError
+from penchant.models.diffusion.policy import load_diffusion
 from penchant.models.finished import check_finished
 from penchant.models.learner import Learner
 from penchant.models.load import load_policy
-from penchant.models.policy import Policy
+from penchant.models.locate import is_picture_model
 from penchant.models.settings import FrozenModel
 from penchant.runs.run_folder import RunFolder
 from penchant.train.batch import Dataset
 from penchant.train.evaluation.estimates import Estimates
 from penchant.train.objectives import Objective
+from penchant.train.picture_runs import check_picture_run
 from penchant.train.plan import Mixing, Unit
 from penchant.train.settings import GradientConfig
 from penchant.types import PromptGroup
@@ -69,7 +71,7 @@ class Mixture:
     warnings: tuple[str, ...] = ()
 
 
-def starting_policy(config: GradientConfig, *, every_turn: bool = False, switches: bool = False) -> Policy:
+def starting_policy(config: GradientConfig, *, every_turn: bool = False, switches: bool = False) -> Learner:
     """Load the policy that a run starts from.
 
     Args:
@@ -81,6 +83,9 @@ def starting_policy(config: GradientConfig, *, every_turn: bool = False, switche
     """
     # a half-trained checkpoint has the name of the whole run, and would be taken for it
     check_finished(Path(config.model.name).expanduser(), "trained further")
+    if is_picture_model(config.model.name):
+        check_picture_run(config)
+        return load_diffusion(config.model)
     policy = load_policy(config.model, rendering=config.data.rendering)
     if every_turn and policy.renderer.media is not None:
         raise InputError(f"{policy.name} reads pictures, and of such prompts the last turn alone is taught: turns=last")

@@ -108,6 +108,7 @@ def gradient_plan(
         needs_reference: the loss compares with the reference, which scores all rows once.
     """
     from penchant.data.rendering.marked import mark_row
+    from penchant.models.diffusion.policy import DiffusionPolicy
     from penchant.train.marked_rows import TRAINED
 
     sizes, held_sizes = (prepared.rendered.pick(side).sizes for side in (prepared.train_side, prepared.held_side))
@@ -138,7 +139,7 @@ def gradient_plan(
             for group, row in zip(prepared.train_groups, rows, strict=False)
         ],
         device=str(learner.scorer.device),
-        cost=_cost(config, learner, work),
+        cost=None if isinstance(learner, DiffusionPolicy) else _cost(config, learner, work),
     )
 
 

@@ -21,7 +21,7 @@ from penchant.train.evaluation.estimates import BOUNDS, Estimates, check_finite
 from penchant.train.evaluation.pairs import front_columns, ranking_loss, sorted_loss
 from penchant.train.evaluation.rows import ROWS, pair_rows, response_rows
 from penchant.train.fronts import front_logps
-from penchant.train.plan import split_key
+from penchant.train.plan import cluster_key, split_key
 from penchant.types import Prompt, PromptGroup
 
 
@@ -164,7 +164,7 @@ def pair_table(groups: Sequence[PromptGroup], data: Dataset, scores: Sequence[to
                 scores_of_pair = (logps[winner], logps[loser], ref[winner], ref[loser])
                 lengths = (tokens[winner], tokens[loser])
                 rows.append((*map(float, scores_of_pair), *lengths, weight, comparison.tie))
-                prompts.append(group.prompt)
+                prompts.append(cluster_key(group))
                 annotators.append(comparison.annotator)
                 sources.append(f"{rendered.source or 'a held-out row'} (response {winner} against {loser})")
     columns = torch.tensor(rows, dtype=torch.float32).reshape(-1, 8).unbind(1)

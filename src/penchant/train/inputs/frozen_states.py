@@ -27,8 +27,10 @@ def with_frozen_states(
     To be called before the weights are those of a checkpoint: the states are kept under the fingerprint `weights` of
     the model as it was loaded. The main process computes, the others read what it kept.
     """
+    if train_top is None:
+        return data, []
     blocks = trunk_blocks(policy.model)
-    if train_top is None or blocks is None:
+    if blocks is None:
         return data, []
     if policy.scorer.packing_for(data.rendered).plain:  # one response a row: nothing says where a group's tokens lie
         return data, ["the frozen blocks run in every step: responses are forwarded with their own prompts"]

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from penchant.data.rendering.renderer import Rendered
+from penchant.models.diffusion.policy import DiffusionPolicy
 from penchant.models.learner import Learner
 from penchant.models.policy import Policy
 from penchant.runs.input_digests import ModelIdentity
@@ -56,7 +57,7 @@ def with_reference(
     config: GradientConfig,
     recipe: Recipe,
     policy: Learner,
-    other: Policy | None,
+    other: Policy | DiffusionPolicy | None,
     start: ModelIdentity,
     identity: ModelIdentity,
     prepared: Prepared,
@@ -69,7 +70,7 @@ def with_reference(
         start: the policy as it was loaded. identity: the reference.
     """
     needs = recipe.objective.needs
-    if not needs.reference or not isinstance(policy, Policy):
+    if not needs.reference or not isinstance(policy, Policy | DiffusionPolicy):
         return prepared
     table = reference_table(other or policy, identity.digest, accelerator)
 

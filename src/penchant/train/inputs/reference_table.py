@@ -17,6 +17,7 @@ from penchant.engine.tree import unique_tokens
 from penchant.errors import InputError, RunError
 from penchant.files import cache_folder
 from penchant.models.added_tokens import add_missing_tokens
+from penchant.models.diffusion.policy import DiffusionPolicy, load_diffusion
 from penchant.models.finished import check_finished
 from penchant.models.learner import Learner
 from penchant.models.load import load_policy
@@ -50,12 +51,28 @@ def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:
     return other
 
 
-def reference_of(other: Policy | None, policy: Learner) -> Reference:
+def load_picture_reference(frozen: FrozenModel, policy: DiffusionPolicy) -> DiffusionPolicy:
+    """Load another diffusion model as the reference, on the device of the one that trains.
+
+    Raises:
+        InputError: it draws pictures of another size or other classes, or its run did not come to its end.
+    """
+    check_finished(Path(frozen.name).expanduser(), "the reference")
+    other = load_diffusion(frozen, device=str(policy.scorer.device))
+    sizes = [(model.shape.side, model.shape.conditions) for model in (policy, other)]
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            f"the reference {other.name!r} draws other pictures than {policy.name!r}: {sizes[1]}, expected {sizes[0]}"
+        )
+    return other
+
+
+def reference_of(other: Learner | None, policy: Learner) -> Reference:
     """Return what fresh samples are compared with: another model, or the policy's own start."""
     return Reference(other.scorer, False) if other is not None else Reference.of_policy(policy.scorer)
 
 
-def reference_table(scored: Policy, digest: str, accelerator: Accelerator) -> ReferenceTable:
+def reference_table(scored: Learner, digest: str, accelerator: Accelerator) -> ReferenceTable:
     """Return the table on disk for a model, with this digest, in this precision.
 
     A sweep of runs with one reference shares it: its key holds all that decides the numbers, and no run's settings.
@@ -70,7 +87,7 @@ def precision_name(scored: Learner, accelerator: Accelerator) -> str:
 
 
 def reference_numbers(
-    scored: Policy, rows: Sequence[Rendered], table: ReferenceTable, accelerator: Accelerator, *, budget: int
+    scored: Learner, rows: Sequence[Rendered], table: ReferenceTable, accelerator: Accelerator, *, budget: int
 ) -> list[Tensor]:
     """Return the reference's logps of the rows. The main process computes; the others read what it kept."""
     total = unique_tokens([(row, range(len(row.branches))) for row in rows])

@@ -1,0 +1,1 @@
+"""A diffusion model of small grey pictures: its network, how it is opened, and what it draws."""
