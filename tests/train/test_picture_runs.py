@@ -28,8 +28,8 @@ from penchant.methods.preferred_ft import PreferredFT
 from penchant.models.diffusion.policy import DiffusionPolicy, load_diffusion
 from penchant.train import objectives
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
+from penchant.train.fresh_noise import FreshNoise, noise_keys
 from penchant.train.gradient import backward
-from penchant.train.inputs.fresh_noise import FreshNoise, noise_keys
 from penchant.train.plan import Unit, is_media_group, split_key
 from penchant.types import PromptGroup, Response
 

@@ -26,7 +26,7 @@ from penchant.engine.tree import TreeBatch
 from penchant.errors import RunError
 from penchant.train.batch import Dataset, MicroBatch, micro_batches
 from penchant.train.evaluation.estimates import listed
-from penchant.train.inputs.fresh_noise import FreshNoise
+from penchant.train.fresh_noise import FreshNoise
 from penchant.train.loop import RunContext, Step, drive
 from penchant.train.mismatched import step_kl
 from penchant.train.objectives import MicroBatchLoss, Objective, metric_sums

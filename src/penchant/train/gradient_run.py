@@ -31,8 +31,8 @@ from penchant.train.callbacks import Callbacks, callback_inputs
 from penchant.train.evaluation.estimates import Estimates
 from penchant.train.evaluation.sample_sizes import settle_length, settle_prompts
 from penchant.train.evaluation.samples import SampleEvaluation
+from penchant.train.fresh_noise import FreshNoise
 from penchant.train.gradient import Loop, plan, train
-from penchant.train.inputs.fresh_noise import FreshNoise
 from penchant.train.inputs.frozen_states import with_frozen_states
 from penchant.train.inputs.reference_columns import with_reference
 from penchant.train.inputs.reference_table import load_picture_reference, load_reference, reference_of
