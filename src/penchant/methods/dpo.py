@@ -47,7 +47,6 @@ class DPO(PolicyConfig):
 def run(config: DPO, *, resume: bool = False) -> RunResult:
     """Train with the configured loss on pairs; see `penchant.train.gradient_run.run_gradient` for errors."""
     from penchant.data.layouts.rankings import rankings_of
-    from penchant.models.locate import is_picture_model
     from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.preferences import held_out_preferences
     from penchant.train.inputs import sources
@@ -61,7 +60,7 @@ def run(config: DPO, *, resume: bool = False) -> RunResult:
         return [plan.comparison_unit(comparison) for comparison in group.comparisons]
 
     def read(data: DataConfig) -> Source:
-        source = sources.preferences(data, media=is_picture_model(config.model.name))
+        source = sources.preferences(data)
         # what a loss cannot take is refused or left out by name, where the rows are still known
         if needs.whole_step:
             return sources.check_equal_weights(source, config.loss.name, data.path)

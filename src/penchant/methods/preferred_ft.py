@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import ClassVar, Literal
 
 from penchant.data.settings import DataConfig
@@ -35,14 +34,13 @@ def wins(group: PromptGroup, count: str = "wins") -> dict[int, float]:
 
 def run(config: PreferredFT, *, resume: bool = False) -> RunResult:
     """Train on the winners; see `penchant.train.gradient_run.run_gradient` for errors."""
-    from penchant.models.locate import is_picture_model
     from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.preferences import held_out_preferences
     from penchant.train.inputs import sources
     from penchant.train.recipe import Recipe
 
     recipe = Recipe(
-        read=partial(sources.preferences, media=is_picture_model(config.model.name)),
+        read=sources.preferences,
         units=lambda group: [
             plan.Unit(response=i, weight=weight) for i, weight in sorted(wins(group, config.count).items())
         ],

@@ -21,14 +21,13 @@ class SFT(PolicyConfig):
 
 def run(config: SFT, *, resume: bool = False) -> RunResult:
     """Train on demonstrations; see `penchant.train.gradient_run.run_gradient` for errors."""
-    from penchant.models.locate import is_picture_model
     from penchant.train import gradient_run, objectives, plan
     from penchant.train.evaluation.preferences import held_out_imitation
     from penchant.train.inputs import sources
     from penchant.train.recipe import Recipe, starting_policy
 
     recipe = Recipe(
-        read=partial(sources.demonstrations, media=is_picture_model(config.model.name)),
+        read=sources.demonstrations,
         # merged rows: a response that stood in the file twice is taught twice as much
         units=lambda group: [
             plan.Unit(response=i, weight=float(response.count)) for i, response in enumerate(group.responses)

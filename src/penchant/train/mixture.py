@@ -18,6 +18,7 @@ from penchant.data.rendering.renderer import Renderer
 from penchant.data.settings import Proportions, RowsConfig
 from penchant.errors import InputError
 from penchant.models.load import reads_pictures
+from penchant.models.locate import is_picture_model
 from penchant.runs.provenance import digest_data
 from penchant.train.inputs.kept_source import keep_source
 from penchant.train.plan import Mixing, split_by_digest
@@ -61,7 +62,9 @@ def _with_media(config: GradientConfig) -> RowsConfig:
     if config.data.media is not None or not isinstance(config, PolicyConfig):
         return config.data
     return config.data.replace(
-        media=reads_pictures(config.model.name, trust_remote_code=config.model.trust_remote_code)
+        # a diffusion model learns from pictures as responses, others from pictures in prompts
+        media=is_picture_model(config.model.name)
+        or reads_pictures(config.model.name, trust_remote_code=config.model.trust_remote_code)
     )
 
 

@@ -14,14 +14,9 @@ from penchant.train.recipe import Counts, Source
 from penchant.types import PromptGroup
 
 
-def preferences(data: DataConfig, *, media: bool = False) -> Source:
-    """Read comparisons, in any known layout.
-
-    Args:
-        media: rows with pictures are read; else they are refused.
-    """
-    reading: ReadKeywords = {**data.reading, "media": media}
-    loaded = read_preferences(data.path, ties=data.ties, contradictions=data.contradictions, **reading)
+def preferences(data: DataConfig) -> Source:
+    """Read comparisons, in any known layout."""
+    loaded = read_preferences(data.path, ties=data.ties, contradictions=data.contradictions, **data.reading)
     # in result.json, so that a report can say what became of ties and contradictions
     counts: Counts = {
         "layout": loaded.layout,
@@ -36,10 +31,9 @@ def preferences(data: DataConfig, *, media: bool = False) -> Source:
     return Source(loaded.groups, counts, loaded.warnings)
 
 
-def demonstrations(data: RowsConfig, *, media: bool = False) -> Source:
-    """Read prompts with responses to imitate; `media` as of `preferences`."""
-    reading: ReadKeywords = {**data.reading, "media": media}
-    groups = load_demonstrations(data.path, **reading)
+def demonstrations(data: RowsConfig) -> Source:
+    """Read prompts with responses to imitate."""
+    groups = load_demonstrations(data.path, **data.reading)
     return Source(groups, {"layout": data.layout or "demonstrations"})
 
 
