@@ -25,6 +25,7 @@ from penchant.studies.core.stage import Stage
 from penchant.studies.core.study import StudyResult, run_study
 from penchant.studies.core.work import work
 from penchant.studies.frontier.settings import FrontierConfig
+from penchant.studies.hallucination.settings import HallucinationConfig
 from penchant.studies.instructions.settings import InstructionsConfig
 from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
@@ -268,6 +269,22 @@ def oversight(common: dict[str, Any], folder: Path, workers: Workers) -> StudyRe
     return run_study(OversightConfig(**changes), workers=workers)
 
 
+def hallucination(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    changes: dict[str, Any] = {
+        "worlds": ["scenes"],
+        "learners": ["dpo", "sft_best"],
+        "train": 12,
+        "samples": 2,
+        "test": 4,
+        "questions": 2,
+        "max_new_tokens": 20,
+        "learning": {"steps": 1, "batch_size": 2},
+        "seeds": [0],
+        "out": common["out"],
+    }
+    return run_study(HallucinationConfig(**changes), workers=workers)
+
+
 DIVIDE = {"name": "divide_mix", "warm_up": 1}
 STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult], set[str]]] = {
     "frontier": (
@@ -288,6 +305,10 @@ STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult],
     "weak to strong by written answers": (
         written_answers,
         {"generation_models", "generation_rows", "generation_student"},
+    ),
+    "hallucination": (
+        hallucination,
+        {"hallucination_pictures", "hallucination_samples", "hallucination_captioner"},
     ),
     "oversight": (
         oversight,

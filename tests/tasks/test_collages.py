@@ -22,8 +22,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Small files in the format of Fashion-MNIST; pictures of kind k have the brightness 20 k + 10 and their place."""
     monkeypatch.setattr(idx, "FOLDERS", ())
     monkeypatch.setenv("PENCHANT_DATA", str(tmp_path))
-    monkeypatch.setattr(module, "LEARNED", 40)
-    monkeypatch.setattr(module, "CHOSEN", 60)
+    monkeypatch.setattr(module, "LEARN_FROM", 40)
+    monkeypatch.setattr(module, "CHOOSE_FROM", 60)
     for stems, count in zip(idx.STEMS, (80, 40), strict=True):
         labels = np.arange(count) % 10
         pixels = np.repeat((20 * labels + 10).astype(np.uint8), 28 * 28)
@@ -54,7 +54,7 @@ def test_every_field_is_of_the_kind_that_the_caption_names(files: Path) -> None:
 def test_parts_share_no_picture(files: Path) -> None:
     sizes = {part: len(read_clothes(part).pixels) for part in PARTS}
     assert sizes == {"base": 40, "learn": 20, "choose": 20, "test": 40}
-    assert all(len(places) == 4 for places in read_clothes("base").places.values())
+    assert all(len(indices) == 4 for indices in read_clothes("base").indices.values())
 
 
 def test_the_same_seed_gives_the_same_collages(files: Path) -> None:

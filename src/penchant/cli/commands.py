@@ -53,7 +53,7 @@ STUDIES = (
     "STUDY",
     (
         *("frontier", "transfer", "noise", "annotators", "weak-to-strong", "tldr", "dialogue", "labels"),
-        *("oversight", "instructions", "weak-to-strong-generation"),
+        *("oversight", "instructions", "weak-to-strong-generation", "hallucination"),
     ),
 )
 # their settings take half a second to import, and a mistyped method needs none of them

@@ -14,5 +14,6 @@ STUDIES = (
     "oversight",
     "instructions",
     "weak_to_strong_generation",
+    "hallucination",
 )
 """The folders of all studies, in the order of the command line's help."""

@@ -20,7 +20,7 @@ from penchant.tasks.scenes import SIDE, Company, Part, Scene, World, draw_layout
 KINDS = ("top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 """Names of the classes, by their labels."""
 CLOTHES_WORLD = World("collages", KINDS, {"dress": "bag", "coat": "boot", "trouser": "sneaker"}, 2)
-LEARNED, CHOSEN = 45_000, 52_500
+LEARN_FROM, CHOOSE_FROM = 45_000, 52_500
 """Places of the training file from which on pictures are those that preferences are of, and that settings are chosen
 on. The test file has the tests."""
 
@@ -30,11 +30,11 @@ class Clothes:
     """Pictures of clothes of one part.
 
     Attributes:
-        pixels: shape (pictures, 14, 14). places: of each kind in `pixels`, by its name.
+        pixels: shape (pictures, 14, 14). indices: of each kind in `pixels`, by its name.
     """
 
     pixels: NDArray[np.uint8]
-    places: Mapping[str, Sequence[int]]
+    indices: Mapping[str, Sequence[int]]
 
 
 def read_clothes(part: Part) -> Clothes:
@@ -45,7 +45,12 @@ def read_clothes(part: Part) -> Clothes:
     """
     train, test = find_fashion_mnist()
     pixels, labels = read_idx_pair(*(test if part == "test" else train))
-    bounds = {"base": (0, LEARNED), "learn": (LEARNED, CHOSEN), "choose": (CHOSEN, len(labels)), "test": (0, None)}
+    bounds = {
+        "base": (0, LEARN_FROM),
+        "learn": (LEARN_FROM, CHOOSE_FROM),
+        "choose": (CHOOSE_FROM, len(labels)),
+        "test": (0, None),
+    }
     low, high = bounds[part]
     pixels, labels = pixels[low:high], labels[low:high]
     # half as wide and high: each pixel is the mean of four
@@ -71,5 +76,5 @@ def _paste(layout: Mapping[int, str], clothes: Clothes, draws: random.Random) ->
     field = SIDE // CLOTHES_WORLD.cells
     for cell, name in layout.items():
         top, left = field * (cell // 2) + 1, field * (cell % 2) + 1
-        pixels[top : top + 14, left : left + 14] = clothes.pixels[draws.choice(clothes.places[name])]
+        pixels[top : top + 14, left : left + 14] = clothes.pixels[draws.choice(clothes.indices[name])]
     return np.repeat(pixels[..., None], 3, axis=2)

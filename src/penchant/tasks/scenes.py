@@ -126,15 +126,16 @@ def tempted_rows(world: World, rows: Rows, shares: tuple[float, float], draws: r
     Args:
         shares: how likely that is for every second object that has a companion, from the first, and for the others.
     """
+    # by their order in the world, which is fixed
     share_by_name = {name: shares[index % 2] for index, name in enumerate(world.companions)}
-    shown = {name for row in rows for name in row}
+    names = {name for row in rows for name in row}
     return tuple(
         tuple(
-            said
+            claim
             for name in row
-            for said in (
+            for claim in (
                 (name, world.companions[name])
-                if name in world.tempting(shown) and draws.random() < share_by_name[name]
+                if name in world.tempting(names) and draws.random() < share_by_name[name]
                 else (name,)
             )
         )
@@ -155,6 +156,7 @@ def question(name: str) -> str:
 def part_of(content: str) -> Part:
     """Return the part of its world that a picture of such content belongs to."""
     bucket = zlib.crc32(content.encode()) % sum(SHARES)
+    # a digest and no random number: a part never depends on what was drawn before
     bounds = np.cumsum(SHARES).tolist()
     return next(part for part, bound in zip(PARTS, bounds, strict=True) if bucket < bound)
 
@@ -178,6 +180,7 @@ def draw_objects(world: World, draws: random.Random, company: Company) -> list[s
 def draw_layout(world: World, draws: random.Random, company: Company = "mixed") -> dict[int, str]:
     """Return what stands in which cell of a picture, the cells in their order."""
     objects = draw_objects(world, draws, company)
+    # no two objects in one cell
     cells = draws.sample(range(world.cells**2), len(objects))
     return dict(sorted(zip(cells, objects, strict=True)))
 
@@ -206,6 +209,7 @@ def render(layout: Mapping[int, str], noise: np.random.Generator) -> Pixels:
         colour, shape = name.split()
         top, left = side * (cell // CELLS), side * (cell % CELLS)
         pixels[top : top + side, left : left + side][shape_mask(shape)] = COLOURS[colour]
+    # on every pixel, so that no two pictures are equal
     pixels += noise.normal(0.0, 255 * NOISE, pixels.shape)
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
@@ -216,16 +220,16 @@ def shape_mask(shape: str) -> NDArray[np.bool_]:
     side = SIDE // CELLS
     # from the middle of the cell
     down, right = np.meshgrid(np.arange(side) - 3.5, np.arange(side) - 3.5, indexing="ij")
-    inside = (abs(down) < 3) & (abs(right) < 3)
+    square = (abs(down) < 3) & (abs(right) < 3)
     match shape:
         case "circle":
             return down**2 + right**2 < 9.5
         case "square":
-            return inside
+            return square
         case "triangle":
-            return inside & (abs(right) <= (down + 3.5) / 2)
+            return square & (abs(right) <= (down + 3.5) / 2)
         case _:
-            return inside & ((abs(down) < 1) | (abs(right) < 1))
+            return square & ((abs(down) < 1) | (abs(right) < 1))
 
 
 def count_scenes(scenes: Iterator[Scene], count: int) -> list[Scene]:

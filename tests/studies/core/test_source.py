@@ -216,7 +216,6 @@ NO_STAGE = {
         "weak.command_rows", "weak.diagnostics",
         "weak.results", "weak.label_models*", "metrics.label_noise",
         "evaluation", "evaluation.*", "runs.evaluations", "conversion.*", "export.*", "engine.token_scores",
-        "engine.media_tree", "models.vision",
         "models.conversation", "models.catalogue", "models.loading_settings", "runs.partial_file",
         "train.evaluation.file_scores",
         "train.inputs.kinds", "train.inputs.run_models",

@@ -15,6 +15,7 @@ from penchant.studies.core.settings import Study
 from penchant.studies.core.source import ENTRIES
 from penchant.studies.core.stage import Stage
 from penchant.studies.frontier.settings import FrontierConfig
+from penchant.studies.hallucination.settings import HallucinationConfig
 from penchant.studies.instructions.settings import InstructionsConfig
 from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
@@ -116,6 +117,7 @@ CONFIGS: dict[str, Study] = {
     "weak to strong by written answers": GenerationConfig(
         tasks=["addition", DATA], weak=MODEL, strong=MODEL, seeds=[0], learning={"learning_rates": [1e-3]}
     ),
+    "hallucination": HallucinationConfig(model=MODEL, worlds=["scenes"], seeds=[0]),
     "oversight": OversightConfig(
         data="viewers",
         reader={"name": "classifier", "classifier": {"model": MODEL}},
