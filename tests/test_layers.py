@@ -20,7 +20,7 @@ STACK = (
     ("rounds", "conversion", "upkeep", "drafts"),
     ("web", "raters", "judges", "weak", "methods", "evaluation", "export"),
     ("reports", "train"),
-    ("runs", "rewards"),
+    ("runs", "rewards", "codecs"),
     ("models",),
     ("engine", "tasks"),
     ("data", "losses"),

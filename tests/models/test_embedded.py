@@ -12,11 +12,15 @@ import torch
 from safetensors import safe_open
 
 import penchant as pt
+from penchant.codecs.tokens import CLASSES, WORDS, picture_prompt, read_picture, read_sound, sound_prompt
 from penchant.errors import InputError
 from penchant.models.builtin import BUILT_IN, EMBEDDED, SEEING, built_in
+from penchant.rewards import load_reward
 from repository import REPOSITORY
 
-SIZES = {"penchant-0.5m": 0.5e6, "penchant-1.5m": 1.5e6, "penchant-5m": 5e6}
+SIZES = {"penchant-0.5m": 0.5e6, "penchant-1.5m": 1.5e6, "penchant-5m": 5e6, "penchant-kinds": 0.566e6}
+REVIEWS = [name for name in SIZES if name != "penchant-kinds"]
+"""The models that write film reviews alone."""
 PROMPTS = ["This film is", "I have seen", "The plot was"]
 
 
@@ -46,11 +50,11 @@ def test_the_weights_are_bfloat16_and_everything_is_small() -> None:
         with safe_open(folder / "model.safetensors", "pt") as file:
             assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.bfloat16}  # noqa: SIM118
     sizes = [path.stat().st_size for folder in EMBEDDED.values() for path in folder.rglob("*") if path.is_file()]
-    assert sum(sizes) <= 17e6
+    assert sum(sizes) <= 19e6
 
 
 def test_they_share_one_tokenizer() -> None:
-    texts = {(EMBEDDED[name] / "tokenizer.json").read_text() for name in SIZES}
+    texts = {(EMBEDDED[name] / "tokenizer.json").read_text() for name in REVIEWS}
     assert len(texts) == 1
     assert len(json.loads(texts.pop())["model"]["vocab"]) == 2048
 
@@ -77,10 +81,34 @@ def test_it_prefers_english_to_its_shuffle(name: str) -> None:
 
 
 def test_the_larger_the_better() -> None:
-    records = [json.loads((EMBEDDED[name] / "record.json").read_text())["held_out"] for name in SIZES]
+    records = [json.loads((EMBEDDED[name] / "record.json").read_text())["held_out"] for name in REVIEWS]
     by_word = [record["imdb5000"]["perplexity_per_word"] for record in records]
     assert by_word == sorted(by_word, reverse=True)
     assert all(row["perplexity_per_token"] < 2048 / 8 for record in records for row in record.values())
+
+
+def test_pictures_and_sounds_are_ordinary_tokens() -> None:
+    """They stay in the text, none is lost or joined, and the film reviews keep the tokens that they had."""
+    tokenizer = pt.load_policy("penchant-kinds", device="cpu").tokenizer
+    text = "A picture of a dress:<p17><p3>, <s255>"
+    ids = tokenizer(text)["input_ids"]
+    assert tokenizer.decode(ids, skip_special_tokens=True) == text
+    former = pt.load_policy("penchant-0.5m", device="cpu").tokenizer
+    assert ids[:8] == former("A picture of a dress:")["input_ids"]
+    assert len(tokenizer) == len(former) + 128 + 256
+
+
+def test_most_pictures_and_sounds_are_whole_and_more_than_by_chance_what_was_asked_for() -> None:
+    policy = pt.load_policy("penchant-kinds", device="cpu")
+    for prompts, read, rule in (
+        (list(map(picture_prompt, CLASSES)), read_picture, "picture_class"),
+        (list(map(sound_prompt, WORDS)), read_sound, "sound_word"),
+    ):
+        rows = policy.generate(prompts, n=4, max_new_tokens=61, seed=1)
+        texts = [(prompt, text) for prompt, row in zip(prompts, rows, strict=True) for text in row]
+        assert sum(read(text) is not None for _, text in texts) >= 0.5 * len(texts)
+        # a tenth would be chance, and what is not whole counts as wrong
+        assert sum(load_reward(rule)(texts)) / len(texts) > 0.25
 
 
 def test_what_it_says_of_itself_holds(shared_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from penchant.studies.core.work import work
 from penchant.studies.frontier.settings import FrontierConfig
 from penchant.studies.hallucination.settings import HallucinationConfig
 from penchant.studies.instructions.settings import InstructionsConfig
+from penchant.studies.kinds.settings import KindsConfig
 from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.oversight.settings import OversightConfig
@@ -285,6 +286,14 @@ def hallucination(common: dict[str, Any], folder: Path, workers: Workers) -> Stu
     return run_study(HallucinationConfig(**changes), workers=workers)
 
 
+def kinds(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
+    pictures = {"prompts": "pictures", "reward": "picture_brightness", "kept": "picture_class", "max_new_tokens": 50}
+    sounds = {"prompts": "sounds", "reward": "sound_seconds", "max_new_tokens": 20}
+    changes: dict[str, Any] = {"pairs": 10, "samples": 2, "steps": 1, "batch_size": 2, "measured_samples": 1}
+    both = {"pictures": pictures, "sounds": sounds}
+    return run_study(KindsConfig(kinds=both, seeds=[0], out=common["out"], **changes), workers=workers)
+
+
 DIVIDE = {"name": "divide_mix", "warm_up": 1}
 STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult], set[str]]] = {
     "frontier": (
@@ -314,6 +323,7 @@ STUDIES: dict[str, tuple[Callable[[dict[str, Any], Path, Workers], StudyResult],
         oversight,
         {"oversight_rows", "oversight_labels", "oversight_own", "oversight_features", "oversight_students"},
     ),
+    "kinds": (kinds, {"kinds_pairs", "kinds_run", "kinds_measured"}),
 }
 
 

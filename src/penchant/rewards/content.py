@@ -14,7 +14,7 @@ from penchant.files import read_json
 from penchant.models.builtin import EMBEDDED, ENCODERS, WHEELS, packaged
 from penchant.models.hub import is_hub_id, kept_folder
 from penchant.redact import hide_credentials
-from penchant.rewards.names import FUNCTIONS, classifier_name, reward_kind, split_thoughts_mark
+from penchant.rewards.names import FUNCTIONS, TOKEN_MEDIA, classifier_name, reward_kind, split_thoughts_mark
 from penchant.session.store import session_path
 
 LENGTH = 12  # hexadecimal digits
@@ -103,7 +103,10 @@ def reward_content(spec: str, *, cached: bool = False) -> str:
         return f"thoughts {reward_content(spec, cached=cached)}"
     match reward_kind(spec):
         case "built_in":
-            return f"vader {importlib.metadata.version('vaderSentiment')}"
+            if spec not in TOKEN_MEDIA:
+                return f"vader {importlib.metadata.version('vaderSentiment')}"
+            # the rule is code of ours, and the codebooks and recognisers are a file
+            return f"{spec} {_file(EMBEDDED['penchant-kinds'] / 'codecs.safetensors')}"
         case "verifier":
             return f"verifier {VERIFIER_VERSION} {spec}"
         case "address":

@@ -14,7 +14,12 @@ from penchant.models.locate import check_model
 from penchant.rewards.verifiers import is_verifier, parse_verifier
 from penchant.thoughts import READ_THOUGHTS
 
-BUILT_IN = {"vader": "penchant.rewards.vader:vader"}
+TOKEN_MEDIA = ("picture_area", "picture_brightness", "picture_class", "sound_seconds", "sound_pitch_hz", "sound_word")
+"""Rules of the pictures and sounds that `penchant-kinds` writes."""
+BUILT_IN = {
+    "vader": "penchant.rewards.vader:vader",
+    **{name: f"penchant.rewards.token_media:{name}" for name in TOKEN_MEDIA},
+}
 """The rewards that need no code of the user's, by name."""
 OTHER_FORMS = (
     *("exact_answer", "number", "regular_expression:pattern=PATTERN"),

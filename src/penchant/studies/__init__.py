@@ -15,5 +15,6 @@ STUDIES = (
     "instructions",
     "weak_to_strong_generation",
     "hallucination",
+    "kinds",
 )
 """The folders of all studies, in the order of the command line's help."""

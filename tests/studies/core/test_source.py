@@ -208,7 +208,7 @@ NO_STAGE = {
         "studies.report", "studies.core.report", "studies.core.domains",
         "studies.*.page", "studies.*.words", "studies.*.figures", "studies.*.tables", "studies.*.flow",
         "studies.*.lines", "studies.*.generalization", "studies.*.salience", "metrics.slope"),
-    "commands that look at data": ("raters.*", "data.check_report", "data.check", "data.media_counts",
+    "commands that look at data": ("codecs.shown", "raters.*", "data.check_report", "data.check", "data.media_counts",
         "data.sources.file_sets",
         "judges.summary", "weak.comparisons",
         "weak.picture_sets", "weak.command_settings",
@@ -238,7 +238,8 @@ NO_STAGE = {
         "studies.core.address", "studies.core.checks", "studies.core.definition", "studies.core.methods",
         "studies.core.prompts", "studies.core.runner", "studies.core.trial",
         "studies.frontier.search", "studies.core.stage", "studies.core.fork_server", "studies.core.executor",
-        "studies.win_rates.endpoints", "studies.instructions.names"),
+        "studies.win_rates.endpoints", "studies.instructions.names",
+        "studies.kinds.prompts"),
 }  # fmt: skip
 """Modules that no stage computes with, and why not. Whoever adds a module that stages do not reach lists it here."""
 

@@ -17,6 +17,7 @@ from penchant.studies.core.stage import Stage
 from penchant.studies.frontier.settings import FrontierConfig
 from penchant.studies.hallucination.settings import HallucinationConfig
 from penchant.studies.instructions.settings import InstructionsConfig
+from penchant.studies.kinds.settings import KindsConfig
 from penchant.studies.labels.settings import LabelsConfig
 from penchant.studies.noise.settings import NoiseConfig
 from penchant.studies.oversight.settings import OversightConfig
@@ -118,6 +119,13 @@ CONFIGS: dict[str, Study] = {
         tasks=["addition", DATA], weak=MODEL, strong=MODEL, seeds=[0], learning={"learning_rates": [1e-3]}
     ),
     "hallucination": HallucinationConfig(model=MODEL, worlds=["scenes"], seeds=[0]),
+    "kinds": KindsConfig(
+        model=MODEL,
+        kinds={
+            "pictures": {"prompts": "pictures", "reward": "vader", "kept": "vader", "max_new_tokens": 50},
+            "sounds": {"prompts": "sounds", "reward": "vader", "max_new_tokens": 60, "weight": 2},
+        },
+    ),
     "oversight": OversightConfig(
         data="viewers",
         reader={"name": "classifier", "classifier": {"model": MODEL}},

@@ -61,9 +61,11 @@ def stage_reach(
     # what every stage runs through, and the module that does the work of this kind
     roots = ("penchant.studies.core.work", _maker(kind))
     # a study's inputs are the same for all of its stages; only those with the role among their settings read them
-    used = {role: inputs.get(role) for role in ("reward", "judge") if settings.get(role) is not None}
+    used = {role: inputs.get(role) for role in ("reward", "kept", "judge") if settings.get(role) is not None}
     judges = list(judges_in(used.get("judge")))
-    rewards = [str(spec) for spec in (used.get("reward"), *(judge.get("reward") for judge in judges)) if spec]
+    rewards = [
+        str(spec) for spec in (used.get("reward"), used.get("kept"), *(judge.get("reward") for judge in judges)) if spec
+    ]
     names = {
         "penchant.methods": [kind] if kind in ENTRIES["penchant.methods"] else [],
         "penchant.rewards.load": [

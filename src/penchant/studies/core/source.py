@@ -23,6 +23,7 @@ from pathlib import Path
 from penchant.files import atomic_write, cache_folder
 from penchant.losses.settings import PAIR_LOSSES
 from penchant.methods import METHODS
+from penchant.rewards.names import TOKEN_MEDIA
 
 log = logging.getLogger("penchant")
 
@@ -32,6 +33,7 @@ ENTRIES: dict[str, dict[str, str]] = {
     "penchant.judges.load": {},  # by the module of its implementation, which a judge's settings name
     "penchant.rewards.load": {
         "vader": "penchant.rewards.vader",
+        **dict.fromkeys(TOKEN_MEDIA, "penchant.rewards.token_media"),
         "verifier": "penchant.rewards.verifiers",
         "classifier": "penchant.rewards.classifier",
         "address": "penchant.rewards.http",

@@ -1,0 +1,1 @@
+"""Pictures and sounds as tokens of a vocabulary: written as text, shown and heard again, and recognised."""
