@@ -231,7 +231,7 @@ def test_what_is_written_for_each_layout_trains_as_it_is(
         return
     if name in SHOWN:
         assert code == 2
-        assert "prompts with images, and training reads text alone" in printed.err
+        assert "prompts with images, and drafts are for models of text" in printed.err
         return
     if name in TOO_LONG:
         assert code == 2

@@ -398,5 +398,6 @@ def test_the_check_counts_kinds_and_sizes(folder: Path) -> None:
     text = report.as_text()
     assert "images                         3 in 2 prompts, 2 different (8 x 6 pixels to 40 x 30 pixels)" in text
     assert "rows whose files are absent    1" in text
-    assert any("2 prompts with images, and training reads text alone" in reason for reason in report.refusals)
+    # which models read them is known where one is named
+    assert not any("images" in reason for reason in report.refusals)
     assert json.loads(json.dumps(report.as_dict()))["media"]["images"]["largest"] == "40 x 30 pixels"

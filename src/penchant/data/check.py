@@ -89,6 +89,7 @@ def check_preferences(
         margin=margin,
         refusals=(
             *_refusals(report, parsed, ties=ties, bad_rows=bad_rows, overflow=overflow),
+            *(_media_refusals(report) if renderer is not None and not _counts_media(renderer) else ()),
             *(_contradictions(report) if contradictions == "error" else ()),
         ),
     )
@@ -166,12 +167,20 @@ def _refusals(report: CheckReport, parsed: Parsed, *, ties: Ties, bad_rows: BadR
         except InputError as error:
             yield str(error)
     yield from _nothing_to_learn(report, parsed)
-    # readers of training refuse such rows one by one, which here are usable
-    if report.media:
-        kinds = ", ".join(f"{counts.prompts} prompts with {kind}" for kind, counts in report.media.items())
-        yield f"{source} has {kinds}, and training reads text alone"
     if report.tokens is not None:
         yield from _token_refusals(report, report.tokens, overflow)
+
+
+def _media_refusals(report: CheckReport) -> Iterator[str]:
+    """Yield that a model of texts reads no pictures: its readers refuse such rows, which here are usable."""
+    if report.media:
+        kinds = ", ".join(f"{counts.prompts} prompts with {kind}" for kind, counts in report.media.items())
+        yield f"{report.source} has {kinds}, and the model reads text alone: name one that reads them"
+
+
+def _counts_media(renderer: Renderer | VisionReader) -> bool:
+    """Return whether a renderer reads pictures beside text."""
+    return hasattr(renderer, "count_media_tokens")
 
 
 def _contradictions(report: CheckReport) -> Iterator[str]:
@@ -227,7 +236,7 @@ def _count_tokens(
     unstable, unrenderable, too_long, equal = [], [], [], []
     moved_groups = stripped = 0
     media_counts: list[int] = []
-    count_tokens = getattr(renderer, "count_media_tokens", None)
+    count_tokens = getattr(renderer, "count_media_tokens", None)  # of one that reads pictures
     for group in groups:
         try:
             rendered = renderer.render(group) if group.responses else None

@@ -74,9 +74,13 @@ def _look_at(path: str, reading: ReadOptions) -> FileLook:
         report = check_preferences(path, split=reading.split, columns=reading.columns, ties="half", bad_rows="skip")
     except InputError as error:
         return _demonstrations(path, reading, error)
-    # before anything else is tried: every method refuses such rows, whatever else they are
+    # before anything else is tried: a draft is for a model of texts, which reads no such rows, whatever else they are
     if report.media:
-        raise ShowsMediaError(f"training would refuse it: {report.refusals[-1]}")
+        kinds = ", ".join(f"{counts.prompts} prompts with {kind}" for kind, counts in report.media.items())
+        raise ShowsMediaError(
+            f"{path} has {kinds}, and drafts are for models of text. A model that reads them learns from it by "
+            f"`penchant train dpo model=MODEL data={path}`"
+        )
     if report.labels is None and not report.comparisons:
         # prompts with responses that nobody compared may still be demonstrations
         refusal = InputError(report.refusals[0] if report.refusals else f"{path} holds no comparisons")
