@@ -89,7 +89,8 @@ def test_a_row_that_cannot_be_verified_is_named() -> None:
     with pytest.raises(InputError, match=r"failed on a.jsonl:1.*unterminated|failed on a.jsonl:1.*missing"):
         score("regular_expression:column=pattern", "abc", pattern="(")
     with pytest.raises(
-        InputError, match=r"asks for the column 'answer', which a.jsonl:1 does not have; its columns: id"
+        InputError,
+        match=r"which a.jsonl:1 does not have; its columns: id; name another with reward=exact_answer:column=id",
     ):
         score("exact_answer", "abc", id=3)
 

@@ -104,10 +104,15 @@ class ColumnReward:
             return
         # those that are there: most often one of them is the column under another name
         present = ", ".join(list(row)[:MAX_NAMES]) or "none beside the prompt"
+        # of a verifier the column is a setting; of a function it is the name of a parameter
+        verifier = getattr(getattr(self.function, "verifier", None), "name", "")
+        setting = (
+            f"; name another with reward={verifier}:column={clean(next(iter(row)))[:100]}" if verifier and row else ""
+        )
         raise InputError(
             f"{self.title} asks for the column {missing!r}, which {source or 'a prompt'} does not have; its columns: "
-            f"{clean(present)}{did_you_mean(missing, list(row), form=repr)} (rows of one prompt that differ in a "
-            "column lose it)"
+            f"{clean(present)}{did_you_mean(missing, list(row), form=repr)}{setting} (rows of one prompt that differ "
+            "in a column lose it)"
         )
 
     def _arguments(self, columns: Sequence[Columns]) -> dict[str, list[object]]:

@@ -151,3 +151,9 @@ def test_the_only_text_of_a_row_is_offered_where_prompts_will_do(tmp_path: Path)
     assert "only text" not in said(path)  # comparisons need more than prompts
     with pytest.raises(InputError, match=r"The nearest known layout is"):
         load_prompts(save(tmp_path / "b.jsonl", {"opening": "The film was", "remark": "what a start that is"}))
+
+
+def test_the_column_of_a_verifier_is_named_in_the_reward_and_not_renamed(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jsonl", {"problem": "1+1=", "solution": "2"})
+    with pytest.raises(InputError, match=r"a reward names its column itself \(reward=number:column=solution\)"):
+        load_prompts(path, columns={"prompt": "problem", "answer": "solution"})

@@ -163,7 +163,9 @@ def unused_field(columns: Columns, unread: Collection[str], known_fields: Collec
         return ""
     field, column = cut(unused[0]), cut(str(columns[unused[0]]))
     nearest = did_you_mean(field, known_fields, form=repr)
-    return f"data.columns={{{field}: {column}}} does nothing: no reader of these rows takes {field!r}{nearest}"
+    # the answers that `reward=number` asks for are no part of a prompt, so nobody renames them
+    advice = f"; a reward names its column itself (reward=number:column={column})" if field == "answer" else nearest
+    return f"data.columns={{{field}: {column}}} does nothing: no reader of these rows takes {field!r}{advice}"
 
 
 def is_text(value: object) -> bool:
