@@ -153,7 +153,7 @@ def _paths(values: RowValues, before: str = "") -> Iterator[str]:
 
 
 def unused_field(columns: Columns, unread: Collection[str], known_fields: Collection[str]) -> str:
-    """Return which map to a field does nothing, and the nearest field; empty where all are read.
+    """Return which map to a field does nothing, and the nearest field or the verifier's setting; empty if none does.
 
     Args:
         unread: columns that no reader took in any row. known_fields: fields that some layout has.
@@ -162,9 +162,8 @@ def unused_field(columns: Columns, unread: Collection[str], known_fields: Collec
     if not unused:
         return ""
     field, column = cut(unused[0]), cut(str(columns[unused[0]]))
-    nearest = did_you_mean(field, known_fields, form=repr)
-    # the answers that `reward=number` asks for are no part of a prompt, so nobody renames them
-    advice = f"; a reward names its column itself (reward=number:column={column})" if field == "answer" else nearest
+    verifier = f"; a reward names its column itself (reward=number:column={column})" if field == "answer" else ""
+    advice = verifier or did_you_mean(field, known_fields, form=repr)
     return f"data.columns={{{field}: {column}}} does nothing: no reader of these rows takes {field!r}{advice}"
 
 
