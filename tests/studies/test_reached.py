@@ -287,7 +287,7 @@ def hallucination(common: dict[str, Any], folder: Path, workers: Workers) -> Stu
 
 
 def kinds(common: dict[str, Any], folder: Path, workers: Workers) -> StudyResult:
-    pictures = {"prompts": "pictures", "reward": "picture_brightness", "kept": "picture_class", "max_new_tokens": 50}
+    pictures = {"prompts": "pictures", "reward": "picture_brightness", "guard": "picture_class", "max_new_tokens": 50}
     sounds = {"prompts": "sounds", "reward": "sound_seconds", "max_new_tokens": 20}
     changes: dict[str, Any] = {"pairs": 10, "samples": 2, "steps": 1, "batch_size": 2, "measured_samples": 1}
     both = {"pictures": pictures, "sounds": sounds}

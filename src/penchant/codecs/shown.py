@@ -27,7 +27,7 @@ def show_tokens(groups: Sequence[PromptGroup]) -> tuple[list[PromptGroup], dict[
         InputError: two responses with different tokens are one picture, so that their marks would be one.
     """
     tokens: dict[str, str] = {}
-    shown = []
+    media_groups = []
     for group in groups:
         responses = [shown_response(response) for response in group.responses]
         for response, former in zip(responses, group.responses, strict=True):
@@ -39,8 +39,8 @@ def show_tokens(groups: Sequence[PromptGroup]) -> tuple[list[PromptGroup], dict[
                     f"two responses to {group.prompt!r} have different tokens and the same picture or sound: leave "
                     "one of them out"
                 )
-        shown.append(group.replace(responses=responses))
-    return shown, tokens
+        media_groups.append(group.replace(responses=responses))
+    return media_groups, tokens
 
 
 def restore_tokens(groups: Sequence[PromptGroup], tokens: Mapping[str, str]) -> list[PromptGroup]:
@@ -55,7 +55,7 @@ def restore_tokens(groups: Sequence[PromptGroup], tokens: Mapping[str, str]) -> 
         for response in group.responses:
             if response.parts and response.text not in tokens:
                 raise InputError(f"{response.text} is none of the pictures and sounds that were shown")
-            known = replace(response, text=tokens[response.text], parts=()) if response.parts else response
-            responses.append(known)
+            coded = replace(response, text=tokens[response.text], parts=()) if response.parts else response
+            responses.append(coded)
         restored.append(group.replace(responses=responses))
     return restored

@@ -73,8 +73,8 @@ def decode_sound(codes: Sequence[int], codebook: Tensor | None = None) -> NDArra
     for _ in range(ITERATIONS):
         sound = torch.istft(magnitude * angles, WINDOW, hop, window=window, length=length)
         rebuilt = torch.stft(sound, WINDOW, hop, window=window, return_complex=True, pad_mode="constant")
-        moved = rebuilt - MOMENTUM / (1 + MOMENTUM) * last
-        angles, last = moved / moved.abs().clamp_min(1e-9), rebuilt
+        momentum = rebuilt - MOMENTUM / (1 + MOMENTUM) * last
+        angles, last = momentum / momentum.abs().clamp_min(1e-9), rebuilt
     sound = torch.istft(magnitude * angles, WINDOW, hop, window=window, length=length)
     return sound.clamp(-1, 1).numpy()
 

@@ -71,10 +71,10 @@ def named_in(prompt: str, names: Sequence[str]) -> int:
         InputError: it holds none.
     """
     # "shirt" stands inside of "T-shirt" as well: a hyphen joins words here
-    places = [(match.start(), number) for number, name in enumerate(names) for match in _word(name).finditer(prompt)]
-    if not places:
+    matches = [(match.start(), number) for number, name in enumerate(names) for match in _word(name).finditer(prompt)]
+    if not matches:
         raise InputError(f"the prompt {prompt[:60]!r} names none of {', '.join(names)}: such a prompt is expected")
-    return max(places)[1]
+    return max(matches)[1]
 
 
 def _word(name: str) -> re.Pattern[str]:

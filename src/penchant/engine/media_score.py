@@ -59,7 +59,7 @@ class MediaScorer(Scorer):
         Raises:
             InputError: the model cannot be run on such a row, or no way gives its own numbers.
         """
-        found: set[Blocks] = set()
+        kinds_of_blocks: set[Blocks] = set()
         for row in rendered:
             assert row.media is not None
             if row.media.kinds not in self.blocks and row.media.kinds not in self.plain_reasons:
@@ -68,11 +68,11 @@ class MediaScorer(Scorer):
             if reason := self.plain_reasons.get(row.media.kinds) or self._window_problem(max(row.lengths, default=0)):
                 self.plain_reason = reason
                 return ROWS
-            found.add(self.blocks[row.media.kinds])
+            kinds_of_blocks.add(self.blocks[row.media.kinds])
         # rows of text have no tokens of pictures, so that blocks of these do nothing there
-        if found > {"prompt"}:
+        if kinds_of_blocks > {"prompt"}:
             return ROWS
-        return replace(TREES, blocks=max(found, key=get_args(Blocks).index, default="none"))
+        return replace(TREES, blocks=max(kinds_of_blocks, key=get_args(Blocks).index, default="none"))
 
     def packing_up_to(self, longest: int) -> Packing:
         """Return how rows without a prompt that is known would go through the model: as trees, up to a window."""
@@ -127,19 +127,19 @@ class MediaScorer(Scorer):
             return "its attention slides over a window that is shorter than a prompt with a picture"
         worst = float("inf")
         # two trees in one row, as batches have them: the second has the responses in another order
-        turned = replace(probe, branches=probe.branches[::-1])
+        reversed_probe = replace(probe, branches=probe.branches[::-1])
         expected_parts = expected.split([len(branch.ids) for branch in probe.branches])
-        wanted = torch.cat([expected, *expected_parts[::-1]])
+        expected_both = torch.cat([expected, *expected_parts[::-1]])
         # most models are causal throughout, so that way is tried first
         for blocks in get_args(Blocks):
             try:
-                logps = _tree_logps(self.model, [probe, turned], blocks)
+                logps = _tree_logps(self.model, [probe, reversed_probe], blocks)
             except Exception as error:  # whatever a model raises that does not know such masks
                 return f"it takes no trees ({short_text(error)})"
-            if logps_close(logps, wanted, self.model):
+            if logps_close(logps, expected_both, self.model):
                 self.blocks[kinds] = blocks
                 return ""
-            worst = min(worst, float((logps - wanted).abs().max()))
+            worst = min(worst, float((logps - expected_both).abs().max()))
         return f"trees with a picture differ from single rows by {worst:.3g} nats per token"
 
 

@@ -43,8 +43,8 @@ def picture_class(pairs: Pairs) -> list[float]:
     """
 
     def probability(pixels: NDArray[np.float32], prompts: Sequence[str]) -> NDArray[np.float64]:
-        asked = [named_in(prompt, CLASSES) for prompt in prompts]
-        return recognise_pictures(pixels)[np.arange(len(asked)), asked]
+        classes = [named_in(prompt, CLASSES) for prompt in prompts]
+        return recognise_pictures(pixels)[np.arange(len(classes)), classes]
 
     return _of_pictures(pairs, probability)
 
@@ -67,12 +67,12 @@ def sound_word(pairs: Pairs) -> list[float]:
     Raises:
         InputError: a prompt names no word.
     """
-    asked = [named_in(prompt, WORDS) for prompt, _ in pairs]
+    classes = [named_in(prompt, WORDS) for prompt, _ in pairs]
     sounds = [read_sound(response) for _, response in pairs]
     scores = np.zeros(len(pairs))
-    if whole := [number for number, codes in enumerate(sounds) if codes is not None]:
-        heard = recognise_sounds([codes for codes in sounds if codes is not None])
-        scores[whole] = heard[np.arange(len(whole)), [asked[number] for number in whole]]
+    if numbers := [number for number, codes in enumerate(sounds) if codes is not None]:
+        chances = recognise_sounds([codes for codes in sounds if codes is not None])
+        scores[numbers] = chances[np.arange(len(numbers)), [classes[number] for number in numbers]]
     return scores.tolist()
 
 
@@ -82,7 +82,7 @@ def _of_pictures(
     """Return what is measured on the pictures among the responses, and 0 for the others."""
     pictures = [read_picture(response) for _, response in pairs]
     scores = np.zeros(len(pairs))
-    if whole := [number for number, codes in enumerate(pictures) if codes is not None]:
+    if numbers := [number for number, codes in enumerate(pictures) if codes is not None]:
         pixels = decode_pictures([codes for codes in pictures if codes is not None])
-        scores[whole] = measure(pixels, [pairs[number][0] for number in whole])
+        scores[numbers] = measure(pixels, [pairs[number][0] for number in numbers])
     return scores.tolist()

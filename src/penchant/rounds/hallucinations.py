@@ -227,8 +227,8 @@ def _alike_in_length(builder: _Builder, described: _Described, first: int, secon
 def _swapped(builder: _Builder, described: _Described, number: int, counts: PairCounts) -> _Pair | None:
     """Return the best description without a false claim, and the same with one true object exchanged."""
     clean = [
-        (caption.score, -place)
-        for place, caption in enumerate(described.counts)
+        (caption.score, -number)
+        for number, caption in enumerate(described.counts)
         if caption.false == 0 and caption.recalled > 0
     ]
     if not clean:
@@ -313,9 +313,11 @@ def _rewritten(
     for of_picture in pairs:
         same_claims = []
         for pair in of_picture:
-            both = (next(sides), next(sides))
-            if all(_claims(before, vocabulary) == _claims(after, vocabulary) for before, after in both):
-                same_claims.append(_Pair(pair.kind, Response(both[0][1].strip()), Response(both[1][1].strip())))
+            rewritten = (next(sides), next(sides))
+            if all(_claims(before, vocabulary) == _claims(after, vocabulary) for before, after in rewritten):
+                same_claims.append(
+                    _Pair(pair.kind, Response(rewritten[0][1].strip()), Response(rewritten[1][1].strip()))
+                )
             else:
                 counts.rewritten_wrongly += 1
         result.append(same_claims)

@@ -63,18 +63,18 @@ def _find(path: str, source: str, *, is_listed: bool) -> str:
     folder = Path(source) if Path(source).is_dir() else Path(source).parent
     # the list and its pictures may have been moved together
     neighbour = folder / Path(path).expanduser()
-    place = neighbour if neighbour.exists() else Path(path).expanduser()
+    file = neighbour if neighbour.exists() else Path(path).expanduser()
     # Resolved: neither `..` nor a link leads out. A file of strangers must not open files of yours, but who knows a
     # picture's digest has seen it: labels that we wrote elsewhere go on to name the pictures where they are.
     if is_listed or is_session_name(source):  # rows that a program hands over may name any file
-        return str(place)
-    if not place.resolve().is_relative_to(folder.resolve()):
+        return str(file)
+    if not file.resolve().is_relative_to(folder.resolve()):
         raise RowError(
             "value",
             f"field '{IMAGE_FIELD}': {cut(path)!r} lies outside {folder}: copy it there, or state its digest in the "
             f"field '{DIGEST_FIELD}'",
         )
-    return str(place)
+    return str(file)
 
 
 def picture_fields(image: Image) -> dict[str, str]:

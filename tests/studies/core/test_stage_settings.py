@@ -122,7 +122,7 @@ CONFIGS: dict[str, Study] = {
     "kinds": KindsConfig(
         model=MODEL,
         kinds={
-            "pictures": {"prompts": "pictures", "reward": "vader", "kept": "vader", "max_new_tokens": 50},
+            "pictures": {"prompts": "pictures", "reward": "vader", "guard": "vader", "max_new_tokens": 50},
             "sounds": {"prompts": "sounds", "reward": "vader", "max_new_tokens": 60, "weight": 2},
         },
     ),

@@ -22,7 +22,7 @@ from penchant.studies.kinds.words import findings, headline
 
 pytestmark = pytest.mark.slow  # models are loaded in a dozen stages
 
-PICTURES = {"prompts": "pictures", "reward": "picture_brightness", "kept": "picture_class", "max_new_tokens": 50}
+PICTURES = {"prompts": "pictures", "reward": "picture_brightness", "guard": "picture_class", "max_new_tokens": 50}
 SOUNDS = {"prompts": "sounds", "reward": "sound_seconds", "max_new_tokens": 40, "weight": 2}
 
 
@@ -59,25 +59,25 @@ def test_each_kind_is_measured_before_alone_by_the_other_and_together(
     assert result.failures == ()
     assert [kind.name for kind in summary.kinds] == ["pictures", "sounds"]
     pictures, sounds = summary.kinds
-    assert [learned.learned for learned in pictures.learned] == ["pictures", "sounds", "together"]
-    assert [learned.learned for learned in sounds.learned] == ["sounds", "pictures", "together"]
-    assert pictures.before_kept is not None
-    assert sounds.before_kept is None
+    assert [learner.learner for learner in pictures.learner] == ["pictures", "sounds", "together"]
+    assert [learner.learner for learner in sounds.learner] == ["sounds", "pictures", "together"]
+    assert pictures.before_guard is not None
+    assert sounds.before_guard is None
 
 
 def test_numbers_are_those_of_the_arrays(result: StudyResult, summary: KindsSummary) -> None:
     (before,) = arrays(result, "pictures-by-before")
-    alone = arrays(result, "pictures-by-run-pictures-alone-seed-0")
+    single = arrays(result, "pictures-by-run-pictures-alone-seed-0")
     together = arrays(result, "pictures-by-run-together-seed-0")
     assert before["reward"].shape == (10, 2)
     assert not before["kl_nats"].any()
-    stacked = np.stack([each["reward"].mean(1) for each in alone])
+    stacked = np.stack([each["reward"].mean(1) for each in single])
     pictures = summary.kinds[0]
-    learned = pictures.by("pictures")
-    assert learned is not None
-    assert learned.gain == two_way_mean(stacked - before["reward"].mean(1))
+    learner = pictures.by("pictures")
+    assert learner is not None
+    assert learner.gain == two_way_mean(stacked - before["reward"].mean(1))
     assert pictures.interference == two_way_mean(np.stack([each["reward"].mean(1) for each in together]) - stacked)
-    assert learned.kl_nats.value != 0
+    assert learner.kl_nats.value != 0
 
 
 def test_steps_of_the_run_together_are_of_one_kind_and_drawn_by_weight(result: StudyResult) -> None:
@@ -86,8 +86,8 @@ def test_steps_of_the_run_together_are_of_one_kind_and_drawn_by_weight(result: S
     assert config["data"]["batches"] == "one_source"
     assert [source["weight"] for source in config["data"]["sources"]] == [1.0, 2.0]
     assert config["max_steps"] == 4
-    alone = sorted((result.path / "stages").glob("run-pictures-alone-seed-0-*/run"))
-    assert yaml.safe_load((alone[0] / "config.yaml").read_text())["max_steps"] == 2
+    single = sorted((result.path / "stages").glob("run-pictures-alone-seed-0-*/run"))
+    assert yaml.safe_load((single[0] / "config.yaml").read_text())["max_steps"] == 2
 
 
 def test_comparisons_prefer_the_better_of_each_group(result: StudyResult) -> None:

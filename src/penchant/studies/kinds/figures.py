@@ -15,7 +15,7 @@ LEGEND = ("learned alone", "learned together")
 
 def kinds_pictures(study: KindsSummary) -> dict[str, Picture]:
     """Return a figure of the gains; none where nothing was learned yet."""
-    kinds = [kind for kind in study.kinds if kind.learned]
+    kinds = [kind for kind in study.kinds if kind.results]
     return {"gains": _gains(kinds)} if kinds else {}
 
 

@@ -30,7 +30,7 @@ class KindsGrid:
     @property
     def required(self) -> tuple[Stage, ...]:
         """The stages without which there is nothing to report."""
-        return tuple(stage for (learned, _, _), stage in self.measured.items() if learned == BEFORE)
+        return tuple(stage for (learner, _, _), stage in self.measured.items() if learner == BEFORE)
 
     def stages(self) -> list[Stage]:
         """Return every stage once, each after the stages it needs."""
@@ -55,9 +55,9 @@ def kinds_grid(config: KindsConfig) -> KindsGrid:
         (BEFORE, name, config.seeds[0]): _measured(config, BEFORE, name, prompts[name][1], None)
         for name in config.kinds
     }
-    for (learned, seed), run in runs.items():
+    for (learner, seed), run in runs.items():
         for name in config.kinds:
-            measured[learned, name, seed] = _measured(config, run.label, name, prompts[name][1], run)
+            measured[learner, name, seed] = _measured(config, run.label, name, prompts[name][1], run)
     return KindsGrid(pairs, runs, measured)
 
 
@@ -65,8 +65,8 @@ def _inputs(config: KindsConfig, kind: Kind | None = None) -> dict[str, str]:
     inputs = {"model": absolute(config.model.name)}
     if kind is not None:
         inputs["reward"] = kind.reward
-        if kind.kept is not None:
-            inputs["kept"] = kind.kept
+        if kind.guard is not None:
+            inputs["guard"] = kind.guard
     return inputs
 
 
@@ -106,7 +106,7 @@ def _measured(config: KindsConfig, label: str, name: str, prompts: tuple[str, ..
         policy=policy_settings(config),
         prompts=prompts,
         reward=reward_content(kind.reward),
-        kept=None if kind.kept is None else reward_content(kind.kept),
+        guard=None if kind.guard is None else reward_content(kind.guard),
         samples=config.measured_samples,
         max_new_tokens=kind.max_new_tokens,
         # the same draws for every model, so that differences are paired

@@ -42,22 +42,24 @@ def kinds_context(study: KindsSummary, pictures: Mapping[str, Picture]) -> dict[
         "tables": [_learned_table(kind) for kind in study.kinds] + ([_interference(study)] if study.kinds else []),
         "legend_tables": [],
         "facts": _facts(study),
-        "shown_kinds": [{"name": kind.name, "prompts": _shown(kind)} for kind in study.kinds],
+        "shown_kinds": [{"name": kind.name, "prompts": _examples(kind)} for kind in study.kinds],
         "side": SIDE,
     }
 
 
 def _learned_table(kind: KindResult) -> Table:
-    kept_before = DASH if kind.before_kept is None else estimate(kind.before_kept)
-    rows: list[tuple[str, ...]] = [("nothing (before)", estimate(kind.before), DASH, number(0.0, 2), kept_before, DASH)]
-    rows += [(_label(kind, result), *_cells(result)) for result in kind.learned]
-    kept = kind.kept or "kept"
+    guard_before = DASH if kind.before_guard is None else estimate(kind.before_guard)
+    rows: list[tuple[str, ...]] = [
+        ("nothing (before)", estimate(kind.before), DASH, number(0.0, 2), guard_before, DASH)
+    ]
+    rows += [(_label(kind, result), *_cells(result)) for result in kind.results]
+    guard = kind.guard or "guard"
     caption = f"{kind.name}: `{kind.reward}` by what was learned. KL in nats per response, from the model before."
-    return Table(caption, ("learned", kind.reward, "gain", "KL", kept, f"change of {kept}"), tuple(rows))
+    return Table(caption, ("learned", kind.reward, "gain", "KL", guard, f"change of {guard}"), tuple(rows))
 
 
 def _label(kind: KindResult, result: LearnedKind) -> str:
-    return f"{result.learned} alone" if result.learned != TOGETHER else "all together"
+    return f"{result.learner} alone" if result.learner != TOGETHER else "all together"
 
 
 def _cells(result: LearnedKind) -> tuple[str, ...]:
@@ -65,8 +67,8 @@ def _cells(result: LearnedKind) -> tuple[str, ...]:
         estimate(result.reward),
         estimate(result.gain, sign=True),
         estimate(result.kl_nats),
-        DASH if result.kept is None else estimate(result.kept),
-        DASH if result.kept_change is None else estimate(result.kept_change, sign=True),
+        DASH if result.guard is None else estimate(result.guard),
+        DASH if result.guard_change is None else estimate(result.guard_change, sign=True),
     )
 
 
@@ -75,7 +77,7 @@ def _interference(study: KindsSummary) -> Table:
         (
             kind.name,
             DASH if kind.interference is None else estimate(kind.interference, sign=True),
-            DASH if kind.kept_interference is None else estimate(kind.kept_interference, sign=True),
+            DASH if kind.guard_interference is None else estimate(kind.guard_interference, sign=True),
         )
         for kind in study.kinds
     ]
@@ -83,15 +85,16 @@ def _interference(study: KindsSummary) -> Table:
     return Table(caption, ("kind", "what is preferred", "what is kept"), tuple(rows))
 
 
-def _shown(kind: KindResult) -> list[dict[str, object]]:
+def _examples(kind: KindResult) -> list[dict[str, object]]:
     return [
         {
-            "prompt": shown.prompt,
+            "prompt": examples.prompt,
             "rows": [
-                {"label": label, "samples": [_sample(text) for text in texts]} for label, texts in shown.texts.items()
+                {"label": label, "samples": [_sample(text) for text in texts]}
+                for label, texts in examples.texts.items()
             ],
         }
-        for shown in kind.shown
+        for examples in kind.examples
     ]
 
 

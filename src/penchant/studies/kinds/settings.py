@@ -23,7 +23,7 @@ class Kind(Config):
     studies: `film_openings`, or a file."""
     reward: CodeName
     """What is preferred, by the name of a reward: the best sample of a group against the worst."""
-    kept: CodeName | None = None
+    guard: CodeName | None = None
     """What shall not be lost, by the name of a reward, such as `picture_class`; it is measured and not trained on."""
     max_new_tokens: Count
     """Length at which a response is cut."""
@@ -44,8 +44,8 @@ class Kind(Config):
 
 DEFAULT_KINDS = {
     "text": Kind(prompts="film_openings", reward="vader", max_new_tokens=24, train=40, test=20),
-    "pictures": Kind(prompts="pictures", reward="picture_brightness", kept="picture_class", max_new_tokens=52),
-    "sounds": Kind(prompts="sounds", reward="sound_seconds", kept="sound_word", max_new_tokens=60),
+    "pictures": Kind(prompts="pictures", reward="picture_brightness", guard="picture_class", max_new_tokens=52),
+    "sounds": Kind(prompts="sounds", reward="sound_seconds", guard="sound_word", max_new_tokens=60),
 }
 
 

@@ -46,7 +46,7 @@ class KindMeasuredSettings(StageSettings):
     policy: Annotated[PolicySettings, INLINED]
     prompts: tuple[str, ...]
     reward: str
-    kept: Annotated[str | None, OMITTED] = None
+    guard: Annotated[str | None, OMITTED] = None
     samples: int
     max_new_tokens: int
     seed: int

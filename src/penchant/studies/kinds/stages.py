@@ -30,7 +30,7 @@ from penchant.studies.kinds.stage_settings import (
 from penchant.typed_json import to_object
 from penchant.types import Comparison, PromptGroup, Response
 
-SHOWN = 6
+EXAMPLES = 6
 """Texts of a prompt that a page may show."""
 
 
@@ -45,10 +45,10 @@ def pairs_stage(job: StageJob[KindPairsSettings], folder: Path) -> dict[str, obj
     prompts = settings.prompts
     # every prompt equally often, up to one
     counts = [settings.groups // len(prompts) + (n < settings.groups % len(prompts)) for n in range(len(prompts))]
-    most = max(counts) * settings.samples
-    drawn = _draw(policy, prompts, most, settings.max_new_tokens, settings.seed)
+    largest = max(counts) * settings.samples
+    draws = _draw(policy, prompts, largest, settings.max_new_tokens, settings.seed)
     groups = []
-    for prompt, responses, count in zip(prompts, drawn, counts, strict=True):
+    for prompt, responses, count in zip(prompts, draws, counts, strict=True):
         scores = reward([(prompt, response.text) for response in responses])
         for start in range(0, count * settings.samples, settings.samples):
             part = range(start, start + settings.samples)
@@ -61,8 +61,8 @@ def pairs_stage(job: StageJob[KindPairsSettings], folder: Path) -> dict[str, obj
             f"{job.inputs['reward']} finds all samples of every group equally good: nothing can be learned"
         )
     write_groups(groups, folder / PAIRS)
-    tokens = sum(len(response.token_ids or ()) for responses in drawn for response in responses)
-    return {"comparisons": len(groups), "samples_drawn": most * len(prompts), "tokens": tokens}
+    tokens = sum(len(response.token_ids or ()) for responses in draws for response in responses)
+    return {"comparisons": len(groups), "samples_drawn": largest * len(prompts), "tokens": tokens}
 
 
 def _draw(policy: Policy, prompts: tuple[str, ...], n: int, tokens: int, seed: int) -> list[list[Response]]:
@@ -114,23 +114,23 @@ def measured_stage(job: StageJob[KindMeasuredSettings], folder: Path) -> dict[st
     settings = job.settings
     start = start_policy(job, settings.policy)
     policy = trained_policy(job, settings.policy) if "run" in job.needs else start
-    drawn = _draw(policy, settings.prompts, settings.samples, settings.max_new_tokens, settings.seed)
+    draws = _draw(policy, settings.prompts, settings.samples, settings.max_new_tokens, settings.seed)
     pairs = [
         (prompt, response.text)
-        for prompt, responses in zip(settings.prompts, drawn, strict=True)
+        for prompt, responses in zip(settings.prompts, draws, strict=True)
         for response in responses
     ]
     shape = (len(settings.prompts), settings.samples)
     arrays = {"reward": np.reshape(load_reward(job.inputs["reward"])(pairs), shape)}
-    if settings.kept is not None:
-        arrays["kept"] = np.reshape(load_reward(job.inputs["kept"])(pairs), shape)
+    if settings.guard is not None:
+        arrays["guard"] = np.reshape(load_reward(job.inputs["guard"])(pairs), shape)
     arrays["kl_nats"] = np.zeros(shape)
     if policy is not start:
-        groups = [PromptGroup(prompt, list(row)) for prompt, row in zip(settings.prompts, drawn, strict=True)]
+        groups = [PromptGroup(prompt, list(row)) for prompt, row in zip(settings.prompts, draws, strict=True)]
         # the mean of log(policy / start) over samples of the policy estimates the KL without bias
         scores = zip(policy.score(groups), start.score(groups), strict=True)
         arrays["kl_nats"] = np.stack([np.asarray(own - former, dtype=np.float64) for own, former in scores])
     np.savez(folder / MEASURED, **arrays)  # type: ignore[arg-type]
-    texts = [[response.text for response in row[:SHOWN]] for row in drawn]
+    texts = [[response.text for response in row[:EXAMPLES]] for row in draws]
     (folder / TEXTS).write_text(json.dumps(texts, ensure_ascii=False), encoding="utf-8", errors="replace")
-    return {"samples_drawn": len(pairs), "tokens": sum(len(item.token_ids or ()) for row in drawn for item in row)}
+    return {"samples_drawn": len(pairs), "tokens": sum(len(item.token_ids or ()) for row in draws for item in row)}

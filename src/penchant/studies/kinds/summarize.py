@@ -50,14 +50,14 @@ class _Measured:
 
     reward: Numbers
     kl_nats: Numbers
-    kept: Numbers | None
+    guard: Numbers | None
 
 
-def _read(grid: KindsGrid, study: Path, learned: str, name: str, seeds: tuple[int, ...]) -> _Measured | None:
+def _read(grid: KindsGrid, study: Path, learner: str, name: str, seeds: tuple[int, ...]) -> _Measured | None:
     """Return the means over the samples of each prompt; None unless every seed was measured."""
     rows: list[dict[str, Numbers]] = []
     for seed in seeds:
-        stage = grid.measured.get((learned, name, seed))
+        stage = grid.measured.get((learner, name, seed))
         file = None if stage is None else study / stage.path / MEASURED
         if file is None or not file.is_file():
             return None
@@ -65,7 +65,7 @@ def _read(grid: KindsGrid, study: Path, learned: str, name: str, seeds: tuple[in
             # samples of one prompt are not independent: the prompt is what intervals draw
             rows.append({key: arrays[key].mean(axis=1) for key in arrays.files})
     stacked = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-    return _Measured(stacked["reward"], stacked["kl_nats"], stacked.get("kept"))
+    return _Measured(stacked["reward"], stacked["kl_nats"], stacked.get("guard"))
 
 
 def _kind(config: KindsConfig, grid: KindsGrid, study: Path, name: str) -> KindResult | None:
@@ -75,55 +75,55 @@ def _kind(config: KindsConfig, grid: KindsGrid, study: Path, name: str) -> KindR
         return None
     # its own first: what others do to it stands behind
     order = [name, *(other for other in config.kinds if other != name), TOGETHER]
-    read = {learned: _read(grid, study, learned, name, seeds) for learned in order}
-    measured = {learned: values for learned, values in read.items() if values is not None}
-    alone, together = measured.get(name), measured.get(TOGETHER)
+    read = {learner: _read(grid, study, learner, name, seeds) for learner in order}
+    measured = {learner: values for learner, values in read.items() if values is not None}
+    single, together = measured.get(name), measured.get(TOGETHER)
     return KindResult(
         name=name,
         reward=config.kinds[name].reward,
-        kept=config.kinds[name].kept or "",
+        guard=config.kinds[name].guard or "",
         before=two_way_mean(before.reward),
-        before_kept=None if before.kept is None else two_way_mean(before.kept),
-        learned=tuple(_learned(learned, values, before) for learned, values in measured.items()),
-        interference=_difference(together, alone),
-        kept_interference=_difference(together, alone, kept=True),
+        before_guard=None if before.guard is None else two_way_mean(before.guard),
+        results=tuple(_result(learner, values, before) for learner, values in measured.items()),
+        interference=_difference(together, single),
+        guard_interference=_difference(together, single, guard=True),
         comparisons=int(read_object(study / grid.pairs[name, seeds[0]].path / "stage.json").get("comparisons", 0)),
-        shown=_shown(grid, study, name, seeds[0]),
+        examples=_examples(grid, study, name, seeds[0]),
     )
 
 
-def _learned(learned: str, values: _Measured, before: _Measured) -> LearnedKind:
-    kept, kept_before = values.kept, before.kept
+def _result(learner: str, values: _Measured, before: _Measured) -> LearnedKind:
+    guard, guard_before = values.guard, before.guard
     return LearnedKind(
-        learned=learned,
+        learner=learner,
         reward=two_way_mean(values.reward),
         # the same prompts and draws, so that what a prompt adds to both falls out
         gain=two_way_mean(values.reward - before.reward),
         kl_nats=two_way_mean(values.kl_nats),
-        kept=None if kept is None else two_way_mean(kept),
-        kept_change=None if kept is None or kept_before is None else two_way_mean(kept - kept_before),
+        guard=None if guard is None else two_way_mean(guard),
+        guard_change=None if guard is None or guard_before is None else two_way_mean(guard - guard_before),
     )
 
 
-def _difference(together: _Measured | None, alone: _Measured | None, *, kept: bool = False) -> Estimate | None:
-    if together is None or alone is None:
+def _difference(together: _Measured | None, single: _Measured | None, *, guard: bool = False) -> Estimate | None:
+    if together is None or single is None:
         return None
-    first, second = (values.kept if kept else values.reward for values in (together, alone))
+    first, second = (values.guard if guard else values.reward for values in (together, single))
     return None if first is None or second is None else two_way_mean(first - second)
 
 
-def _shown(grid: KindsGrid, study: Path, name: str, seed: int) -> tuple[ShownPrompt, ...]:
+def _examples(grid: KindsGrid, study: Path, name: str, seed: int) -> tuple[ShownPrompt, ...]:
     """Return samples of the first prompts by the first seed's models."""
-    stages = {learned: grid.measured.get((learned, name, seed)) for learned in (BEFORE, name, TOGETHER)}
-    texts = {learned: _texts(stage, study) for learned, stage in stages.items()}
+    stages = {learner: grid.measured.get((learner, name, seed)) for learner in (BEFORE, name, TOGETHER)}
+    texts = {learner: _texts(stage, study) for learner, stage in stages.items()}
     settings = grid.measured[BEFORE, name, seed].settings
     assert isinstance(settings, KindMeasuredSettings)
     return tuple(
         ShownPrompt(
             prompt=prompt,
             texts={
-                "alone" if learned == name else learned: tuple(rows[number])
-                for learned, rows in texts.items()
+                "alone" if learner == name else learner: tuple(rows[number])
+                for learner, rows in texts.items()
                 if number < len(rows)
             },
         )

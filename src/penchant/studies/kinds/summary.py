@@ -16,18 +16,18 @@ class LearnedKind:
     """One kind of output by the models of one arrangement, over all seeds.
 
     Attributes:
-        learned: what they learned: a kind, or `together`.
-        reward, kept: means; `kept` is None where nothing had to be kept.
-        gain, kept_change: paired differences to the model before.
+        learner: what they learned: a kind, or `together`.
+        reward, guard: means; `guard` is None where nothing had to be kept.
+        gain, guard_change: paired differences to the model before.
         kl_nats: per response, from the model before.
     """
 
-    learned: str
+    learner: str
     reward: Estimate
     gain: Estimate
     kl_nats: Estimate
-    kept: Annotated[Estimate | None, OMITTED] = None
-    kept_change: Annotated[Estimate | None, OMITTED] = None
+    guard: Annotated[Estimate | None, OMITTED] = None
+    guard_change: Annotated[Estimate | None, OMITTED] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,26 +43,26 @@ class KindResult:
     """One kind of output.
 
     Attributes:
-        reward, kept: names. before: mean reward of the model before. before_kept: alike.
-        learned: by the models that were measured on it, its own first and `together` last.
-        interference: mean reward learned together less that learned alone, paired. kept_interference: alike.
+        reward, guard: names. before: mean reward of the model before. before_guard: of the guard.
+        results: of the models that were measured on it, its own first and `together` last.
+        interference: mean reward learned together less that learned alone, paired. guard_interference: of the guard.
         comparisons: of the first seed.
     """
 
     name: str
     reward: str
-    kept: str
+    guard: str
     before: Estimate
-    before_kept: Annotated[Estimate | None, OMITTED] = None
-    learned: tuple[LearnedKind, ...]
+    before_guard: Annotated[Estimate | None, OMITTED] = None
+    results: tuple[LearnedKind, ...]
     interference: Annotated[Estimate | None, OMITTED] = None
-    kept_interference: Annotated[Estimate | None, OMITTED] = None
+    guard_interference: Annotated[Estimate | None, OMITTED] = None
     comparisons: int
-    shown: tuple[ShownPrompt, ...]
+    examples: tuple[ShownPrompt, ...]
 
-    def by(self, learned: str) -> LearnedKind | None:
+    def by(self, learner: str) -> LearnedKind | None:
         """Return the result of one arrangement; None where it was not measured."""
-        return next((result for result in self.learned if result.learned == learned), None)
+        return next((result for result in self.results if result.learner == learner), None)
 
 
 @dataclass(frozen=True, kw_only=True)

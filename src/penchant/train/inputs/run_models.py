@@ -77,10 +77,10 @@ def find_run(name: str) -> TrainedRun | None:
     """
     path = Path(name).expanduser()
     in_run = (path.resolve().parent / "config.yaml").is_file() and path.name in ("checkpoint", "best")
-    whole = path.resolve().parent if in_run else path
-    if not (whole / "config.yaml").is_file():
+    run_folder = path.resolve().parent if in_run else path
+    if not (run_folder / "config.yaml").is_file():
         return None
-    run = policy_run(whole)
+    run = policy_run(run_folder)
     folder = path if in_run else run / "checkpoint"
     if not folder.is_dir():
         raise InputError(f"{run} has no checkpoint yet: nothing of it can be opened as a model")
@@ -89,8 +89,8 @@ def find_run(name: str) -> TrainedRun | None:
     found_run = TrainedRun(run, folder, settings)
     if not found_run.has_ended:
         log.warning("the run in %s did not come to its end: its checkpoint is of some step on the way", run)
-    elif not _has_ended(whole):
-        log.warning("the rounds in %s did not come to their end: the last policy is that of %s", whole, run)
+    elif not _has_ended(run_folder):
+        log.warning("the rounds in %s did not come to their end: the last policy is that of %s", run_folder, run)
     return found_run
 
 

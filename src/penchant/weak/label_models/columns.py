@@ -65,8 +65,8 @@ class _ColumnReader:
     def column(self, rows: int) -> Column:
         """Return the column of a file with so many rows."""
         null = rows - len(self._rows) - self._empty
-        codes, places = (np.array(numbers, dtype=np.int64) for numbers in (self._codes, self._rows))
-        return Column(tuple(self._code_of), places, codes, null, self._empty)
+        codes, row_numbers = (np.array(numbers, dtype=np.int64) for numbers in (self._codes, self._rows))
+        return Column(tuple(self._code_of), row_numbers, codes, null, self._empty)
 
 
 def _spelled(value: object) -> str:
@@ -139,8 +139,8 @@ def read_columns(source: str, *, texts: Sequence[str], ignored: Container[str]) 
     refuse_damaged(source, problems, number)
     text = next((name for name in texts if name in names), None)
     columns = {name: reader.column(number) for name, reader in readers.items()}
-    others = [name for name in texts if name in names and name != text and name not in ignored]
-    columns |= {name: column_of(cells_as_read[name]) for name in others}
+    text_names = [name for name in texts if name in names and name != text and name not in ignored]
+    columns |= {name: column_of(cells_as_read[name]) for name in text_names}
     kept_texts = {} if text is None else {text: tuple(map(_text, cells_as_read[text]))}
     in_order = {name: columns[name] for name in names if name in columns}
     return ColumnTable(number, tuple(names), in_order, kept_texts)

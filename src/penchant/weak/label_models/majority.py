@@ -54,10 +54,10 @@ def _agreement_with_others(patterns: Patterns) -> Probabilities:
     matrix = patterns.matrix
     totals = matrix.counts_by_row(patterns.classes)
     # of each vote; its own would count as agreement: a source alone would be right always
-    others = totals.sum(-1)[matrix.vote_rows] - 1
-    alike = totals[matrix.vote_rows, matrix.vote_classes] - 1
-    mass = patterns.counts[matrix.vote_rows] * (others > 0)
-    share = alike / np.maximum(others, 1)
+    other_votes = totals.sum(-1)[matrix.vote_rows] - 1
+    equal_votes = totals[matrix.vote_rows, matrix.vote_classes] - 1
+    mass = patterns.counts[matrix.vote_rows] * (other_votes > 0)
+    share = equal_votes / np.maximum(other_votes, 1)
     agreeing, number = (
         np.bincount(matrix.vote_sources, weights=values, minlength=patterns.sources) for values in (share * mass, mass)
     )

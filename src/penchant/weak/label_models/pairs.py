@@ -52,21 +52,21 @@ def read_pair_votes(config: WeakSources) -> tuple[VoteTable, LabelledRows]:
     if len(annotators) < 2:
         raise InputError(f"{config.votes} has {len(annotators)} annotators: there is nothing to join")
     columns = {name: column for column, name in enumerate(annotators)}
-    decided = [
+    winners = [
         (row, columns[name], next(iter(winners)))
         for row, of_pair in enumerate(verdicts)
         for name, winners in of_pair.items()
         if len(winners) == 1
     ]
-    undecided = sum(map(len, verdicts)) - len(decided)
-    if not decided:
+    undecided = sum(map(len, verdicts)) - len(winners)
+    if not winners:
         raise InputError(f"{config.votes}: all {undecided} verdicts are ties: nothing says which response is better")
     prompts = [prompt_text(pair.prompt) for pair in pairs]
     rows = LabelledRows(
         config.votes, tuple(pairs), OPTIONS, None, tuple(normalized(prompt) or prompt for prompt in prompts)
     )
     # each annotator judges a few of the pairs: a full table would be mostly silence
-    matrix = VoteMatrix.of_votes((len(pairs), len(annotators)), *np.array(decided).T)
+    matrix = VoteMatrix.of_votes((len(pairs), len(annotators)), *np.array(winners).T)
     votes = Votes(matrix, annotators, OPTIONS)
     tied = {"tied": undecided} if undecided else {}
     return VoteTable(votes, {}, tied, items=np.array(items, dtype=np.intp)), rows
