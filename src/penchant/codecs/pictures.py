@@ -31,7 +31,9 @@ def patches(pixels: Tensor) -> Tensor:
 def encode_pictures(pixels: NDArray[np.uint8], codebook: Tensor | None = None) -> NDArray[np.int64]:
     """Return the codes of grey pictures of 28 x 28 pixels, shape (pictures, 49)."""
     codebook = load_tensors()["picture.codebook"] if codebook is None else codebook
+    # distances are of brightness from 0 to 1, as the codebook was made
     rows = patches(torch.from_numpy(pixels.astype(np.float32) / 255)).reshape(-1, PATCH * PATCH)
+    # in parts: 70,000 pictures have 3.4 million patches, and a distance to each code
     codes = torch.cat([nearest_codes(part, codebook) for part in rows.split(100_000)])
     return codes.reshape(-1, GRID * GRID).numpy()
 
@@ -39,6 +41,7 @@ def encode_pictures(pixels: NDArray[np.uint8], codebook: Tensor | None = None) -
 def new_picture_decoder() -> nn.Sequential:
     """Return the network from codes, shape (pictures, 7, 7), to logits of pixels, (pictures, 1, 28, 28), untrained."""
     return nn.Sequential(
+        # codes see their neighbours, so that edges of patches join
         nn.Embedding(PICTURE_CODES, 32),
         _ChannelsFirst(),
         nn.Conv2d(32, 64, 3, padding=1),
@@ -68,6 +71,7 @@ def _decoder() -> nn.Sequential:
 @torch.no_grad()
 def decode_pictures(codes: Sequence[Sequence[int]], decoder: nn.Module | None = None) -> NDArray[np.float32]:
     """Return the pixels of pictures, from 0 (black) to 1, shape (pictures, 28, 28)."""
+    # row by row, as a model writes them
     grids = torch.as_tensor(np.asarray(codes, dtype=np.int64)).reshape(-1, GRID, GRID)
     return torch.sigmoid((decoder or _decoder())(grids))[:, 0].numpy()
 
@@ -81,6 +85,7 @@ def new_picture_recogniser() -> nn.Sequential:
         nn.ReLU(),
         nn.Conv2d(32, 64, 3, padding=1),
         nn.ReLU(),
+        # 7 x 7 cells become 3 x 3
         nn.MaxPool2d(2),
         nn.Flatten(),
         nn.Linear(64 * 3 * 3, 64),
@@ -109,6 +114,7 @@ def recognise_pictures(pixels: NDArray[np.float32], recogniser: nn.Module | None
 
 def show_picture(text: str) -> Image | None:
     """Return the picture that a text of picture tokens is, as a PNG; None where it is no whole picture."""
+    # half a picture is none: nobody knows where its tokens belong
     codes = read_picture(text)
     if codes is None:
         return None

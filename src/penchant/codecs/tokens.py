@@ -57,10 +57,12 @@ def read_sound(text: str) -> tuple[int, ...] | None:
 
 def _codes(pattern: re.Pattern[str], text: str, count: int) -> tuple[int, ...]:
     """Return the codes of a text of such tokens alone; nothing where it is none, or one is not in the codebook."""
+    # tokenizers may put a space before the first token
     stripped = text.strip()
     if pattern.fullmatch(stripped) is None:
         return ()
     codes = tuple(map(int, re.findall(r"\d+", stripped)))
+    # three digits name more codes than there are
     return codes if max(codes) < count else ()
 
 
@@ -74,6 +76,7 @@ def named_in(prompt: str, names: Sequence[str]) -> int:
     matches = [(match.start(), number) for number, name in enumerate(names) for match in _word(name).finditer(prompt)]
     if not matches:
         raise InputError(f"the prompt {prompt[:60]!r} names none of {', '.join(names)}: such a prompt is expected")
+    # the last one: a prompt may tell a story before it asks
     return max(matches)[1]
 
 

@@ -52,6 +52,7 @@ class Noise:
 
 def fixed_noise(size: tuple[int, int], draws: int = SCORE_DRAWS) -> Noise:
     """Return the draws that every picture is scored with: always the same, at times that are spread evenly."""
+    # on the CPU: generators of devices give other numbers, and scores are kept in a table
     generator = torch.Generator().manual_seed(SCORE_SEED)
     return Noise((torch.arange(draws) + 0.5) / draws, torch.randn((draws, *size), generator=generator))
 
@@ -82,6 +83,7 @@ def noise_errors(
         noise: one draw per picture.
     """
     alpha, sigma = levels(noise.times)
+    # the noise itself is the target, so the error is that of an answer with unit variance
     noisy = alpha[:, None, None] * pictures + sigma[:, None, None] * noise.values
     return (network(noisy, noise.times, conditions).float() - noise.values).square().sum((1, 2))
 
@@ -124,6 +126,7 @@ def draw_pictures(
         mean, variance = _step_mean(network, state, conditions, time, following)
         if reference is not None:
             reference_mean, _ = _step_mean(reference, state, conditions, time, following)
+            # both steps have the same variance, so their KL is of the means alone
             kl += (mean - reference_mean).square().sum((1, 2)) / (2 * variance)
         state = mean + variance.sqrt() * walks[:, step]
     return DrawnPictures(state.clamp(-1, 1), kl)
@@ -143,6 +146,8 @@ def _step_mean(
     noise = network(state, time.expand(len(state)), conditions).float()
     # no pixel lies outside: without the clamp errors at high noise grow over the steps
     clean = ((state - sigma * noise) / alpha).clamp(-1, 1)
+    # of the posterior of one step back, where eta is 1
     variance = (next_sigma / sigma).square() * (1 - (alpha / next_alpha).square())
+    # the noise that goes with the clamped picture, not that which the network named
     direction = (state - alpha * clean) / sigma
     return next_alpha * clean + (next_sigma.square() - variance).sqrt() * direction, variance

@@ -54,9 +54,11 @@ def measure_captions(counts: Sequence[CaptionCounts], pictures: Clusters) -> dic
     }
     for name in RATIOS:
         above, below = _ratio_counts(counts, name)
+        # a caption that mentions nothing has no share of false mentions, and is no proof of truth
         selected = below > 0
         if selected.any():
             clusters = [picture for picture, keep in zip(pictures, selected, strict=True) if keep]
+            # weighted by what is below, the mean of shares is the ratio of sums
             shares = above[selected] / below[selected]
             measures[name] = cluster_mean(shares, clusters, weights=below[selected], share=True, unit=UNIT)
     return measures
@@ -77,6 +79,7 @@ def compare_captions(
         raise InputError(
             f"a paired difference needs as many captions on both sides, got {len(after)} and {len(before)}"
         )
+    # both sides describe the same pictures, so what a picture makes hard is taken out
     old = dict(_means(before))
     differences = {
         name: paired_difference(values, old[name][0], pictures, share=share, unit=UNIT)
@@ -84,6 +87,7 @@ def compare_captions(
     }
     for name in RATIOS:
         sides = (*_ratio_counts(after, name), *_ratio_counts(before, name))
+        # a side that mentions nothing at all has no ratio to compare
         if sides[1].sum() > 0 and sides[3].sum() > 0:
             differences[name] = ratio_difference(*sides, pictures)
     return differences
@@ -109,6 +113,7 @@ def ratio_difference(
         upper, lower = finite_vector(above, "above"), finite_vector(below, "below")
         if len(upper) != len(lower) or lower.min() < 0 or lower.sum() <= 0:
             raise InputError("a ratio needs as many counts above as below, and a sum below that is above 0")
+        # a difference of two ratios has no items of its own: each is made one per item
         ratio = upper.sum() / lower.sum()
         sides.append(ratio + (upper - ratio * lower) / lower.mean())
     if len(sides[0]) != len(sides[1]):
@@ -142,10 +147,13 @@ def read_yes_no(text: str) -> bool | None:
 
     An answer that begins with one of the words says it. Elsewhere the first line counts where it has one of them alone.
     """
+    # "No, there is a dog" and "Yes. No cat is there" are answered by their first word
     if (match := FIRST_WORD.match(text)) is not None:
         return match[1].lower() == "yes"
+    # what follows the first line is often another question that the model asks itself
     lines = text.strip().splitlines()
     words = {word.lower() for word in ANY_WORD.findall(lines[0])} if lines else set()
+    # "yes or no" repeats the question and answers nothing
     return words == {"yes"} if len(words) == 1 else None
 
 
@@ -161,6 +169,7 @@ class _AnswerTable:
     @property
     def f1(self) -> tuple[np.ndarray, np.ndarray]:
         """Return what stands above and below in F1: 2 TP over 2 TP + FP + FN."""
+        # per question, so that F1 is a ratio of sums whose interval resamples pictures
         hits = self.yes & self.truth
         misses = (self.yes & ~self.truth) | (~self.yes & self.truth)
         return 2.0 * hits, 2.0 * hits + misses
@@ -199,6 +208,7 @@ def measure_answers(answers: Sequence[bool | None], truth: Sequence[bool], pictu
     for name, (values, selected, weights) in parts.items():
         if selected.any():
             clusters = [picture for picture, keep in zip(pictures, selected, strict=True) if keep]
+            # F1 weighs hits twice, as its equation has it
             mass = None if weights is None else weights[selected]
             measures[name] = cluster_mean(values[selected].astype(float), clusters, weights=mass, share=True, unit=UNIT)
     return measures
@@ -229,5 +239,6 @@ def _answer_table(answers: Sequence[bool | None], truth: Sequence[bool]) -> _Ans
         raise InputError(f"one answer per question is needed, got {len(answers)} for {len(truth)}")
     truths = np.array(truth, dtype=bool)
     yes = np.array([answer is True for answer in answers], dtype=bool)
+    # the published parser takes everything else for a yes, which this must not do
     is_read = np.array([answer is not None for answer in answers], dtype=bool)
     return _AnswerTable(is_read & (yes == truths), yes, is_read, truths)

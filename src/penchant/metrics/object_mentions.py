@@ -54,8 +54,10 @@ class ObjectVocabulary:
                 raise InputError(f"the synonyms of {name!r} are a text, expected a list of words: [{words!r}]")
             for word in (name, *words):
                 key = _normal(word)
+                # an empty word would be found between any two letters
                 if not key:
                     raise InputError(f"the object {name!r} has an empty word")
+                # a mention is of one object, or counts of two would be wrong in silence
                 if names.setdefault(key, name) != name:
                     raise InputError(f"{word!r} stands for {names[key]!r} and for {name!r}: a word names one object")
         if not names:
@@ -95,6 +97,7 @@ class ObjectVocabulary:
         words = [*self._names, *(_normal(phrase) for phrase in self.ignored)]
         # the longest first: a traffic light is no light
         ordered = sorted(set(words), key=lambda word: (-len(word), word))
+        # words of a phrase may stand on two lines
         alternatives = "|".join(r"\s+".join(map(re.escape, word.split())) for word in ordered)
         return re.compile(rf"(?<![\w-])({alternatives})(?:s|es)?(?![\w-])", re.IGNORECASE)
 
@@ -102,6 +105,7 @@ class ObjectVocabulary:
         """Return the objects that a text names, in its order; each as often as it stands there."""
         mentions = []
         for match in self._pattern.finditer(text):
+            # a phrase that is ignored has matched, so that the word within it does not
             name = self._names.get(_normal(match[1]))
             if name is not None:
                 mentions.append(Mention(name, match.start(), match.end(), _is_denied(text[: match.start()])))
@@ -114,8 +118,10 @@ def _normal(word: str) -> str:
 
 def _is_denied(before: str) -> bool:
     """Return whether the words before an object deny it: "no", "not a", "without any"."""
+    # a denial reaches to the end of its sentence at most
     sentence = SENTENCE_END.split(before)[-1]
     words = re.findall(r"[\w']+", sentence.lower())
+    # "no other single dog" denies the dog as "no dog" does
     while words and words[-1] in BETWEEN:
         words.pop()
     return bool(words) and (words[-1] in DENIALS or words[-1].endswith("n't"))
@@ -124,6 +130,7 @@ def _is_denied(before: str) -> bool:
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Return where the sentences of a text begin and end, in characters; those without a word are none."""
     ends = [match.end() for match in SENTENCE_END.finditer(text)]
+    # the last sentence may have no mark behind it
     edges = [0, *(end for end in ends if end < len(text)), len(text)]
     return [(start, end) for start, end in itertools.pairwise(edges) if re.search(r"\w", text[start:end])]
 

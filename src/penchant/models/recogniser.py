@@ -58,6 +58,7 @@ class Recogniser(nn.Module):
             ]
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(layer.out_channels) for layer in self.layers)  # type: ignore[arg-type]
+        # 3 x 3 cells of the last convolution, whatever the size of the pictures
         self.last = nn.Linear(2 * width * 9, len(config.classes))
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -66,6 +67,7 @@ class Recogniser(nn.Module):
         for index, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             state = functional.relu(norm(layer(state)))
             if index < 2:
+                # rounded up, so that pictures of 14 pixels keep their edge
                 state = functional.max_pool2d(state, 2, ceil_mode=True)
         logits: Tensor = self.last(functional.adaptive_max_pool2d(state, 3).flatten(1))
         return logits
@@ -89,6 +91,7 @@ def load_recogniser(folder: Path = EMBEDDED_RECOGNISER) -> Recogniser:
             settings["pictures"],
         )
         network = Recogniser(shape)
+        # strict: a file of another recogniser is refused, and not half loaded
         network.load_state_dict(load_file(folder / "model.safetensors"))
     except Exception as error:  # a damaged file makes its readers raise many kinds
         raise InputError(f"{folder} holds no recogniser of pictures ({error}): install this package again") from error
@@ -106,6 +109,7 @@ def class_probabilities(recogniser: Recogniser, pictures: NDArray[np.uint8]) -> 
         raise InputError(
             f"the recogniser reads grey pictures of {side} x {side} pixels, got {pictures.shape[1:]}: resize them"
         )
+    # from -1 to 1, as in its training
     scaled = torch.from_numpy(pictures.astype(np.float32)) / 127.5 - 1
     with torch.no_grad():
         parts = [recogniser(part).softmax(1) for part in scaled.split(BATCH)]

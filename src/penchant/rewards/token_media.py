@@ -21,6 +21,7 @@ COVERED = 0.2
 
 def picture_area(pairs: Pairs) -> list[float]:
     """Return the share of each picture's pixels that are not black, from 0 to 1."""
+    # the ground is black in all pictures of Fashion-MNIST
     return _of_pictures(pairs, lambda pixels, _: (pixels > COVERED).mean(axis=(1, 2)))
 
 
@@ -71,6 +72,7 @@ def sound_word(pairs: Pairs) -> list[float]:
     sounds = [read_sound(response) for _, response in pairs]
     scores = np.zeros(len(pairs))
     if numbers := [number for number, codes in enumerate(sounds) if codes is not None]:
+        # all sounds in one batch: the recogniser is small, and its calls are not
         chances = recognise_sounds([codes for codes in sounds if codes is not None])
         scores[numbers] = chances[np.arange(len(numbers)), [classes[number] for number in numbers]]
     return scores.tolist()
@@ -81,6 +83,7 @@ def _of_pictures(
 ) -> list[float]:
     """Return what is measured on the pictures among the responses, and 0 for the others."""
     pictures = [read_picture(response) for _, response in pairs]
+    # 0 is the least of all these rewards, so broken tokens never pay
     scores = np.zeros(len(pairs))
     if numbers := [number for number, codes in enumerate(pictures) if codes is not None]:
         pixels = decode_pictures([codes for codes in pictures if codes is not None])

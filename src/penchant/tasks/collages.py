@@ -43,6 +43,7 @@ def read_clothes(part: Part) -> Clothes:
     Raises:
         InputError: the files of Fashion-MNIST are nowhere, or damaged.
     """
+    # the published division, so that no picture of the tests was ever trained on
     train, test = find_fashion_mnist()
     pixels, labels = read_idx_pair(*(test if part == "test" else train))
     bounds = {
@@ -64,6 +65,7 @@ def collages(clothes: Clothes, seed: str, part: Part, company: Company = "mixed"
     Args:
         clothes: of the same part, whose name makes other collages of the same seed.
     """
+    # the part is in the seed: parts with one seed would have the same layouts
     draws = random.Random(f"collages {part} {seed}")
     while True:
         layout = draw_layout(CLOTHES_WORLD, draws, company)
@@ -77,4 +79,5 @@ def _paste(layout: Mapping[int, str], clothes: Clothes, draws: random.Random) ->
     for cell, name in layout.items():
         top, left = field * (cell // 2) + 1, field * (cell % 2) + 1
         pixels[top : top + 14, left : left + 14] = clothes.pixels[draws.choice(clothes.indices[name])]
+    # grey as RGB, which towers read
     return np.repeat(pixels[..., None], 3, axis=2)

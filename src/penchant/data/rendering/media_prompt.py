@@ -83,6 +83,7 @@ class MediaPrompt:
     @property
     def digest(self) -> str:
         """Return a digest of all that the model reads beside the tokens: pictures by content, and how they are read."""
+        # names and places of files count nowhere: equal bytes are the same picture
         content = (self.reader.digest, self.text, [part.sha256 for part in self.media])
         return hashlib.sha256(repr(content).encode(errors="surrogatepass")).hexdigest()
 

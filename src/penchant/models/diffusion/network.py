@@ -49,15 +49,19 @@ class PictureNetwork(nn.Module):
         super().__init__()
         self.config = config
         width, inner, signals = config.width, config.inner_width, 4 * config.width
+        # one row more, for pictures whose class is not told
         self.conditions = nn.Embedding(len(config.conditions) + 1, signals)
         self.times = nn.Sequential(nn.Linear(2 * FREQUENCIES, signals), nn.SiLU(), nn.Linear(signals, signals))
         self.enter = nn.Conv2d(1, width, 3, padding=1)
         self.down = nn.ModuleList(Block(width, width, signals) for _ in range(config.outer))
         self.shrink = nn.Conv2d(width, inner, 3, stride=2, padding=1)
         self.bridge = nn.ModuleList(Block(inner, inner, signals) for _ in range(config.inner))
+        # once, at half the size: at the full size it would cost more than all else
         self.mix = Attention(inner)
         self.up = nn.ModuleList(
-            Block(width + inner if index == 0 else width, width, signals) for index in range(config.outer)
+            # the first one behind the bridge reads what was there before it, too
+            Block(width + inner if index == 0 else width, width, signals)
+            for index in range(config.outer)
         )
         last = nn.Conv2d(width, 1, 3, padding=1)
         # no noise named at first: training starts from the error of a guess of 0
@@ -87,6 +91,7 @@ class PictureNetwork(nn.Module):
             inner = block(inner, signal)
             if index == 0:
                 inner = self.mix(inner)
+        # nearest and a convolution: a transposed convolution leaves a checkerboard
         enlarged = functional.interpolate(inner, scale_factor=2, mode="nearest")
         state = torch.cat([state, enlarged], 1)
         for block in self.up:
@@ -113,6 +118,7 @@ class Block(nn.Module):
         self.norm = nn.GroupNorm(GROUPS, after)
         self.second = nn.Conv2d(after, after, 3, padding=1)
         self.bypass = nn.Conv2d(before, after, 1) if before != after else nn.Identity()
+        # each block begins as what goes past it, so that depth costs nothing at the start
         nn.init.zeros_(self.second.weight)
 
     def forward(self, state: Tensor, signal: Tensor) -> Tensor:
@@ -131,6 +137,7 @@ class Attention(nn.Module):
         self.norm = nn.GroupNorm(GROUPS, channels)
         self.read = nn.Linear(channels, 3 * channels)
         self.write = nn.Linear(channels, channels)
+        # as of the blocks
         nn.init.zeros_(self.write.weight)
 
     def forward(self, state: Tensor) -> Tensor:
@@ -143,6 +150,7 @@ class Attention(nn.Module):
 
 def _waves(times: Tensor) -> Tensor:
     """Return times as sines and cosines, from one to a thousand quarter turns."""
+    # slow waves tell early from late, fast ones tell neighbouring times apart
     rates = torch.logspace(0, 3, FREQUENCIES, device=times.device, dtype=torch.float32) * (math.pi / 2)
     angles = times.float()[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], 1)

@@ -70,6 +70,7 @@ def _world_stages(config: HallucinationConfig, world: WorldName) -> WorldStages:
     )
     # no model in it: another captioner is measured on the same pictures
     pictures = Stage("hallucination_pictures", f"{world}-{config.part}", settings, {}, {})
+    # by seed: other pictures and captions to learn from, and the same to measure on
     samples, captioners = {}, {}
     for seed in config.seeds:
         sampling_settings = SamplesSettings(
@@ -90,6 +91,7 @@ def _world_stages(config: HallucinationConfig, world: WorldName) -> WorldStages:
         captioners[START, seed] = Stage(
             "hallucination_captioner", label, before, inputs, {"pictures": pictures}, seed=seed
         )
+        # all learners read the same samples, so their budgets of drawing are equal
         for learner in config.learners:
             captioners[learner, seed] = Stage(
                 "hallucination_captioner",

@@ -60,6 +60,7 @@ SHARES = ("false_caption", "recall", "companion", "false_sentences", "repeated",
 def measure_caption(scene: Scene, text: str) -> CaptionMeasures:
     """Return the numbers of a caption."""
     counts = count_scene_caption(scene, text)
+    # as often as they stand there, for length and repeats
     names = named_objects(scene.world, text)
     return CaptionMeasures(
         false_caption=float(counts.false > 0),
@@ -87,6 +88,7 @@ def companion_recall(scene: Scene, text: str) -> float:
 def is_right(kind: str, answer: str) -> float | None:
     """Return whether an answer to a question is right, 1 or 0; None where it is neither yes nor no."""
     answer_is_yes = read_yes_no(answer)
+    # never taken for a yes, as the published parser does
     return None if answer_is_yes is None else float(answer_is_yes == (kind == "present"))
 
 

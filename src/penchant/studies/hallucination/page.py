@@ -43,6 +43,7 @@ def hallucination_context(study: HallucinationSummary, pictures: Mapping[str, Pi
         "methods": [result.label for result in measured.captioners] if measured else [],
         "figures": [figure_context(key, picture, CAPTION) for key, picture in pictures.items()],
         "findings": findings(study),
+        # a world whose stages all failed has its reasons among the failures, and no table
         "tables": [table for world in study.worlds if world.captioners for table in _tables(world)],
         "legend_tables": [],
         "facts": _facts(study),
@@ -53,6 +54,7 @@ def hallucination_context(study: HallucinationSummary, pictures: Mapping[str, Pi
 
 def _tables(world: WorldResult) -> list[Table]:
     decoding_tables = [_captions(world, decoding) for decoding in DECODINGS]
+    # questions are left out where none was asked
     return [*decoding_tables, _style(world), *([_questions(world)] if world.questions else []), _controls(world)]
 
 
@@ -94,6 +96,7 @@ def _style(world: WorldResult) -> Table:
             estimate(result.greedy["words"].value),
             format_share(result.greedy["repeated"].value),
             format_share(result.greedy["empty"].value),
+            # of the captioner before, from itself
             DASH if result.kl_nats is None else estimate(result.kl_nats),
             DASH if result.rows is None else number(result.rows, 0),
         )
@@ -120,6 +123,7 @@ def _questions(world: WorldResult) -> Table:
             format_share(question.yes),
             percent(question.unreadable, 1),
         )
+        # kinds of absent objects below each other: the harder ones are the companions
         for result in world.captioners
         for question in result.questions
     ]

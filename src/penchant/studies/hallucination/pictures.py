@@ -41,6 +41,7 @@ def draw_scenes(world: WorldName, part: Part, seed: str, count: int, company: Co
     Raises:
         InputError: the files of Fashion-MNIST are nowhere.
     """
+    # both worlds draw without end, and differ in what a picture is made of
     candidates = (
         shape_scenes(seed, part, company) if world == "scenes" else collages(read_clothes(part), seed, part, company)
     )
@@ -49,6 +50,7 @@ def draw_scenes(world: WorldName, part: Part, seed: str, count: int, company: Co
 
 def write_scenes(scenes: Sequence[Scene], folder: Path, name: str) -> None:
     """Write scenes into a stage's folder."""
+    # as pixels: the noise of a rendered scene is part of what the captioner sees
     np.save(folder / PIXELS.format(name), np.stack([scene.pixels for scene in scenes]))
     content = {"world": scenes[0].world.name, "rows": [scene.rows for scene in scenes]}
     (folder / CONTENTS.format(name)).write_text(json.dumps(content), encoding="utf-8")
@@ -59,6 +61,7 @@ def read_scenes(folder: Path, name: str) -> list[Scene]:
     # without pickle: a stage of a stranger must not run code
     pixels = np.load(folder / PIXELS.format(name), allow_pickle=False)
     content = json.loads((folder / CONTENTS.format(name)).read_text(encoding="utf-8"))
+    # the name decides what counts as a companion
     world = next(world for world in WORLDS_BY_NAME.values() if world.name == content["world"])
     return [
         Scene(world, tuple(map(tuple, rows)), picture) for rows, picture in zip(content["rows"], pixels, strict=True)

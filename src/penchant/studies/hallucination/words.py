@@ -25,6 +25,7 @@ def headline(study: HallucinationSummary) -> list[str]:
 
 def _world_headline(world: WorldResult) -> str:
     start = world.captioner(START)
+    # a study whose second steps all failed has nothing to compare
     learners = [result for result in world.captioners if result.name != START]
     if start is None or not learners:
         return ""
@@ -68,6 +69,7 @@ def _learner(world: WorldResult, start: CaptionerResult, result: CaptionerResult
     false, recall = result.greedy["false_caption"], result.greedy["recall"]
     assert false.change is not None
     assert recall.change is not None
+    # read from the same pictures and seeds as the change
     first = start.greedy["false_caption"].value.value
     # a share of what there was, only where the fall is clear
     relative = f", {percent(-false.change.value / first)} fewer" if first and false.change.below(0) else ""
@@ -90,12 +92,14 @@ def _recall(change: Estimate) -> str:
         return "falls"
     if change.above(0):
         return "rises"
+    # kept is a claim of its own: no clear fall is not enough for it
     return "is kept" if change.low is not None and change.low > LEAST_RECALL else "does not clearly change"
 
 
 def _comparison(world: WorldResult) -> Iterator[str]:
     """Say which learners left fewer false captions than others, as far as their intervals are apart."""
     learners = [result for result in world.captioners if result.name != START]
+    # by value: who is named first is no claim, the intervals are
     ranked = sorted(learners, key=lambda result: result.greedy["false_caption"].value.value)
     best = ranked[0]
     # an interval that overlaps decides nothing
@@ -115,6 +119,7 @@ def _questions(world: WorldResult, start: CaptionerResult) -> Iterator[str]:
     if not start.questions:
         return
     before = ", ".join(f"{question.kind} {format_share(question.accuracy.value)}" for question in start.questions)
+    # clear ones alone: three kinds of questions by five learners make many numbers
     changed = [
         f"{result.label} ({question.kind} {_signed(question.accuracy)})"
         for result in world.captioners

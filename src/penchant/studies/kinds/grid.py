@@ -50,13 +50,16 @@ def kinds_grid(config: KindsConfig) -> KindsGrid:
     for seed in config.seeds:
         for name in config.kinds:
             runs[name, seed] = _run(config, f"{name}-alone", [name], pairs, seed)
+        # the same pairs as alone: what differs is the company alone
         runs[TOGETHER, seed] = _run(config, TOGETHER, list(config.kinds), pairs, seed)
     measured = {
+        # one measurement serves all seeds: the model before is the same
         (BEFORE, name, config.seeds[0]): _measured(config, BEFORE, name, prompts[name][1], None)
         for name in config.kinds
     }
     for (learner, seed), run in runs.items():
         for name in config.kinds:
+            # each model on every kind: a kind may suffer from what another learned
             measured[learner, name, seed] = _measured(config, run.label, name, prompts[name][1], run)
     return KindsGrid(pairs, runs, measured)
 

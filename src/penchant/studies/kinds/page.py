@@ -49,6 +49,7 @@ def kinds_context(study: KindsSummary, pictures: Mapping[str, Picture]) -> dict[
 
 def _learned_table(kind: KindResult) -> Table:
     guard_before = DASH if kind.before_guard is None else estimate(kind.before_guard)
+    # the model before stands first, since every gain is against it
     rows: list[tuple[str, ...]] = [
         ("nothing (before)", estimate(kind.before), DASH, number(0.0, 2), guard_before, DASH)
     ]
@@ -100,6 +101,7 @@ def _examples(kind: KindResult) -> list[dict[str, object]]:
 
 def _sample(text: str) -> dict[str, str]:
     """Return a sample as what it is: the address of a picture or of a sound, or a text."""
+    # inside the page: it is one file that is sent around
     picture = show_picture(text)
     if picture is not None:
         return {"kind": "picture", "content": _address("image/png", picture.read())}

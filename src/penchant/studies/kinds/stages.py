@@ -84,6 +84,7 @@ def run_stage(job: StageJob[KindRunSettings], folder: Path) -> dict[str, object]
         data["path"] = next(iter(files.values()))
     else:
         data["sources"] = [{"path": file, "weight": settings.weights[name]} for name, file in files.items()]
+        # as batches of one modality are: rewards of kinds are never compared within a step
         data["batches"] = "one_source"
     config = DPO.model_validate(
         {
@@ -102,9 +103,11 @@ def run_stage(job: StageJob[KindRunSettings], folder: Path) -> dict[str, object]
             "out": str(folder / "run"),
         }
     )
+    # a run that diverged would be measured like any other
     status = train(config).metrics["status"]
     if status != "done":
         raise RunError(f"the run ended as {status}: lower `learning_rate`, or look into {folder / 'run'}")
+    # where stages that need a model look for one
     (folder / "checkpoint").symlink_to("run/checkpoint")
     return {"comparisons": comparisons, "status": str(status), "provenance": to_object(surroundings())}
 
@@ -120,10 +123,12 @@ def measured_stage(job: StageJob[KindMeasuredSettings], folder: Path) -> dict[st
         for prompt, responses in zip(settings.prompts, draws, strict=True)
         for response in responses
     ]
+    # prompts in rows: intervals resample prompts, and samples of one go together
     shape = (len(settings.prompts), settings.samples)
     arrays = {"reward": np.reshape(load_reward(job.inputs["reward"])(pairs), shape)}
     if settings.guard is not None:
         arrays["guard"] = np.reshape(load_reward(job.inputs["guard"])(pairs), shape)
+    # the model before is at distance 0 from itself, exactly
     arrays["kl_nats"] = np.zeros(shape)
     if policy is not start:
         groups = [PromptGroup(prompt, list(row)) for prompt, row in zip(settings.prompts, draws, strict=True)]

@@ -31,6 +31,7 @@ def summarize_kinds(config: KindsConfig, grid: KindsGrid, study: Path, reasons: 
         study: the study's folder. reasons: why stages failed, by address.
     """
     stages = grid.stages()
+    # a kind whose first measurement failed has no result, and is named among the failures
     results = [_kind(config, grid, study, name) for name in config.kinds]
     runs = [read_object(study / run.path / "stage.json") for run in grid.runs.values()]
     return KindsSummary(
@@ -77,6 +78,7 @@ def _kind(config: KindsConfig, grid: KindsGrid, study: Path, name: str) -> KindR
     order = [name, *(other for other in config.kinds if other != name), TOGETHER]
     read = {learner: _read(grid, study, learner, name, seeds) for learner in order}
     measured = {learner: values for learner, values in read.items() if values is not None}
+    # a difference needs every seed of both sides
     single, together = measured.get(name), measured.get(TOGETHER)
     return KindResult(
         name=name,

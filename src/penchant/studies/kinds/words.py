@@ -13,6 +13,7 @@ def headline(study: KindsSummary) -> list[str]:
     both_ways = [kind for kind in study.kinds if kind.by(kind.name) and kind.by(TOGETHER)]
     if not both_ways:
         return ["Nothing was learned yet."]
+    # named only where the interval lies above 0
     single = [kind.name for kind in both_ways if _gain(kind, kind.name).above(0)]
     together = [kind.name for kind in both_ways if _gain(kind, TOGETHER).above(0)]
     names = listing([kind.name for kind in both_ways])
@@ -38,6 +39,7 @@ def _interference(kinds: list[KindResult]) -> str:
     gaining = [kind.name for kind in kinds if kind.interference is not None and kind.interference.above(0)]
     parts = [f"less of it for {listing(less)}"] if less else []
     parts += [f"more of it for {listing(gaining)}"] if gaining else []
+    # no difference that can be seen is not the same as none, and so the sentence says
     if not parts:
         return "Learned together, no kind differs clearly from what it is learned alone, with as many steps of its own."
     return f"Learned together there is {listing(parts)} than learned alone, with as many steps of its own."
