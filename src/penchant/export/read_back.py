@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from penchant.engine.foreign_types import PreTrainedModel, Tokenizer
+from penchant.engine.foreign_types import AutoClass, PreTrainedModel, Tokenizer
 from penchant.errors import RunError
 from penchant.export.gguf_layouts import ModelSettings, head_width, rotary
 from penchant.reports.kit.text import number
@@ -82,11 +82,12 @@ def reads_gguf(settings: ModelSettings) -> bool:
     return head_width(settings) == 128 if kind == "qwen3" else not values.get("attention_bias") or kind == "qwen2"
 
 
-def read_merged(folder: Path, dtype: torch.dtype, *, scalar: bool) -> PreTrainedModel:
-    """Return a folder's network, as `transformers` opens it by itself."""
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+def read_merged(folder: Path, dtype: torch.dtype, *, kind: AutoClass) -> PreTrainedModel:
+    """Return a folder's network, as `transformers` opens it by itself.
 
-    kind = AutoModelForSequenceClassification if scalar else AutoModelForCausalLM
+    Args:
+        kind: the auto class that opens it.
+    """
     return kind.from_pretrained(folder, dtype=dtype).eval()
 
 

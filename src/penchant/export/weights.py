@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penchant.engine.foreign_types import PreTrainedModel, Tokenizer
+from penchant.engine.foreign_types import AutoClass, PreTrainedModel, Tokenizer
 from penchant.errors import InputError
 from penchant.export.converter import run_converter
 from penchant.export.gguf_file import Description, write_gguf
@@ -29,6 +29,7 @@ from penchant.models.network import check_saved_files
 from penchant.models.reward import READING, load_reward_model
 from penchant.models.saved_template import SAVED_TEMPLATE, read_saved_template, save_template
 from penchant.models.settings import Dtype, ModelConfig
+from penchant.models.vision import PROCESSOR_FILES
 
 if TYPE_CHECKING:
     from penchant.data.rendering.renderer import Renderer
@@ -106,16 +107,28 @@ def write_merged(source: Source, folder: Path, settings: ModelFolder) -> Written
     open_to_readers(folder)
     _drop_local_names(folder / "config.json")
     put_defaults(renderer.tokenizer, renderer.template_args)
-    renderer.tokenizer.save_pretrained(folder)
+    if renderer.media is None:
+        renderer.tokenizer.save_pretrained(folder)
+    else:
+        renderer.media.save(folder)
     save_template(renderer, network, folder)
     if source.kind == "reward model":
         reward.save_reading(folder)
     stored, check = next(saved.parameters()).dtype, ""
     if before is not None and not settings.trust_remote_code:  # its own code may lie elsewhere
         # the same arithmetic as before, so that what differs is the rounding of the weights
-        reopened = read_merged(folder, torch.float32 if rounds else stored, scalar=source.kind == "reward model")
+        reopened = read_merged(folder, torch.float32 if rounds else stored, kind=_auto_class(source, renderer))
         check = compare(before, score_texts(reopened, renderer.tokenizer), "`transformers`", exact=not rounds)
     return Written(str(stored).removeprefix("torch."), renderer.chat, check=check)
+
+
+def _auto_class(source: Source, renderer: Renderer) -> AutoClass:
+    """Return the class of `transformers` that opens what is exported."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSequenceClassification
+
+    if source.kind == "reward model":
+        return AutoModelForSequenceClassification
+    return AutoModelForCausalLM if renderer.media is None else AutoModelForImageTextToText
 
 
 def _drop_local_names(file: Path) -> None:
@@ -152,6 +165,10 @@ def write_adapter(source: Source, folder: Path, settings: ModelFolder) -> Writte
     saved = read_saved_template(str(weights))
     put_defaults(tokenizer, saved.template_args if saved else {})
     tokenizer.save_pretrained(folder)
+    # of a model that reads pictures the processor's other parts lie beside the tokenizer
+    for name in PROCESSOR_FILES:
+        if (weights / name).exists():
+            shutil.copyfile(weights / name, folder / name)
     notes = [note] if note else []
     if saved is not None and saved.added is not None:
         notes.append(
@@ -195,6 +212,8 @@ def write_gguf_folder(source: Source, folder: Path, settings: ModelFolder, descr
     )  # fmt: skip
     network, renderer = open_network(config)
     inner: PreTrainedModel = network
+    if renderer.media is not None:
+        raise InputError(f"{source.name} reads pictures, which no GGUF of ours holds: take format=merged")
     script = settings.converter or _converter_on_path(inner.config.model_type)
     if script is not None:
         merged = folder / ".merged"

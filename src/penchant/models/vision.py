@@ -32,6 +32,7 @@ from penchant.errors import InputError
 from penchant.image import Image
 from penchant.media import Video
 from penchant.models.locate import locate
+from penchant.models.network import root_model
 from penchant.models.processors import INSTALL_TORCHVISION, AbsentVideoPart, load_processor
 from penchant.models.settings import ModelConfig
 from penchant.types import Message, Prompt, PromptGroup, Response, prompt_turns
@@ -313,7 +314,8 @@ def load_vision_reader(settings: ModelConfig, folder: str | None = None) -> Visi
     Raises:
         InputError: no such model, one that reads text alone, or one without processor or chat template.
     """
-    folder = folder or locate(settings.name)
+    # adapters change nothing of how pictures are read, and have no configuration of their own
+    folder = root_model(folder or locate(settings.name))[0]
     processor = load_processor(folder, settings)
     config = picture_config(folder, trust_remote_code=settings.trust_remote_code)
     if config is None:

@@ -58,14 +58,18 @@ def read_source(config: GradientConfig, recipe: Recipe) -> Mixture:
 
 def _with_media(config: GradientConfig) -> RowsConfig:
     """Return the settings of the data, which read pictures where the model does."""
+    media = config.data.media
     # a reward model has a head that models of pictures lack, and reads text alone
-    if config.data.media is not None or not isinstance(config, PolicyConfig):
-        return config.data
-    return config.data.replace(
+    if media is None and isinstance(config, PolicyConfig):
         # a diffusion model learns from pictures as responses, others from pictures in prompts
-        media=is_picture_model(config.model.name)
-        or reads_pictures(config.model.name, trust_remote_code=config.model.trust_remote_code)
-    )
+        name = config.model.name
+        media = is_picture_model(name) or reads_pictures(name, trust_remote_code=config.model.trust_remote_code)
+    if config.data.media_folder is not None and not media:
+        raise InputError(
+            f"data.media_folder={config.data.media_folder}: {config.model.name} has no tower for pictures, so none are "
+            "read: take a model that sees them, or leave the folder out"
+        )
+    return config.data.replace(media=bool(media))
 
 
 def _read_part(recipe: Recipe, data: RowsConfig, name: str, reading: str) -> MixturePart:

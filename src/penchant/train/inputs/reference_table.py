@@ -41,6 +41,13 @@ def load_reference(frozen: FrozenModel, policy: Policy) -> Policy:
     )
     # its own template is never used: the reference scores the tokens that the policy's renderer made
     other = load_policy(settings, max_length=policy.renderer.max_length)
+    if (policy.renderer.media and policy.renderer.media.digest) != (
+        other.renderer.media and other.renderer.media.digest
+    ):
+        raise InputError(
+            f"the reference {other.name!r} prepares pictures in another way than the policy {policy.name!r} does, or "
+            "one of them reads none: take a reference with the same processor"
+        )
     add_missing_tokens(other.model, other.tokenizer, policy.tokenizer)
     if other.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         raise InputError(f"the reference {other.name!r} has another vocabulary than the policy {policy.name!r}")
