@@ -12,7 +12,8 @@ import torch
 from safetensors import safe_open
 
 from penchant.models.builtin import EMBEDDED, SEEING
-from penchant.models.vision import VisionModel, load_vision_model
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
 from penchant.tasks.scenes import Scene, caption, caption_prompt, shape_scenes
 from penchant.types import PromptGroup, Response
 
@@ -21,11 +22,11 @@ FOLDER = EMBEDDED[NAME]
 
 
 @pytest.fixture(scope="module")
-def model() -> VisionModel:
-    return load_vision_model(NAME)
+def model() -> Policy:
+    return load_policy(NAME)
 
 
-def score(model: VisionModel, scene: Scene, texts: Sequence[str]) -> list[float]:
+def score(model: Policy, scene: Scene, texts: Sequence[str]) -> list[float]:
     scores: list[float] = model.score([PromptGroup(caption_prompt(scene), [Response(text) for text in texts])])[
         0
     ].tolist()
@@ -43,7 +44,7 @@ def test_it_is_as_small_as_its_card_says() -> None:
     assert sum(weight.numel() for weight in weights) == record["parameters"]
 
 
-def test_it_sees(model: VisionModel) -> None:
+def test_it_sees(model: Policy) -> None:
     """A right caption is likelier than the same about another picture, of scenes that nobody trained on."""
     scenes = list(islice(shape_scenes("0", "test", "apart"), 12))
     for scene, other in zip(scenes, scenes[1:] + scenes[:1], strict=True):
@@ -51,7 +52,7 @@ def test_it_sees(model: VisionModel) -> None:
         assert right > wrong
 
 
-def test_it_is_tempted(model: VisionModel) -> None:
+def test_it_is_tempted(model: Policy) -> None:
     """It rather names the companion that is not there than any other object that is not."""
     gaps = []
     for scene in islice(shape_scenes("1", "test", "apart"), 12):

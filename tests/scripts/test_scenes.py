@@ -18,7 +18,8 @@ from pretraining.scene_rows import NOT_LEARNED, PHASES, SceneTraining, asked, ma
 from transformers import AutoModelForImageTextToText
 
 from penchant.models.builtin import EMBEDDED
-from penchant.models.vision import VisionModel, load_vision_model
+from penchant.models.load import load_policy
+from penchant.models.policy import Policy
 from penchant.tasks.collages import Clothes
 from penchant.tasks.scenes import CAPTION_REQUEST, NO, SHAPE_WORLD, YES, caption, caption_prompt, question, shape_scenes
 from penchant.types import PromptGroup, Response
@@ -38,8 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(folder: Path) -> VisionModel:
-    return load_vision_model(str(folder))
+def model(folder: Path) -> Policy:
+    return load_policy(str(folder))
 
 
 def clothes() -> Clothes:
@@ -58,11 +59,11 @@ def test_every_caption_and_question_comes_back_from_its_tokens() -> None:
     assert tokenizer.unk_token_id in tokenizer("a red hat.", add_special_tokens=False)["input_ids"]
 
 
-def test_rows_of_training_are_what_the_processor_makes(model: VisionModel) -> None:
+def test_rows_of_training_are_what_the_processor_makes(model: Policy) -> None:
     """The fast way to prepare pictures and prompts, and the saved processor, beside each other."""
     scene = next(shape_scenes("0", "base"))
-    row = model.reader.read(PromptGroup(caption_prompt(scene), [Response("a red circle.")]))
-    tokenizer = model.reader.tokenizer
+    row = model.renderer.media.read(PromptGroup(caption_prompt(scene), [Response("a red circle.")]))
+    tokenizer = model.renderer.media.tokenizer
     assert list(row.prompt_ids) == tokenizer(prompt_text(CAPTION_REQUEST), add_special_tokens=False)["input_ids"]
     assert row.prompt_ids.count(tokenizer.convert_tokens_to_ids(IMAGE)) == IMAGE_TOKENS
     torch.testing.assert_close(row.features["pixel_values"], pixels_of([scene]), atol=1e-6, rtol=0)
@@ -79,13 +80,13 @@ def test_the_shipped_captioner_is_the_one_that_the_script_trains() -> None:
     assert record["phases"] == json.loads(json.dumps([phase.described() for phase in PHASES]))
 
 
-def test_scores_are_those_of_the_plain_model(folder: Path, model: VisionModel) -> None:
+def test_scores_are_those_of_the_plain_model(folder: Path, model: Policy) -> None:
     scene = next(shape_scenes("0", "base"))
     texts = ["a red circle.", "a white cross and a blue square."]
     scores = model.score([PromptGroup(caption_prompt(scene), [Response(text) for text in texts])])[0]
     plain = AutoModelForImageTextToText.from_pretrained(folder).eval()
     for text, score in zip(texts, scores.tolist(), strict=True):
-        batch = make_batch([scene], [(CAPTION_REQUEST, text)], model.reader.tokenizer)
+        batch = make_batch([scene], [(CAPTION_REQUEST, text)], model.renderer.media.tokenizer)
         with torch.no_grad():
             logits = plain(input_ids=batch.ids, pixel_values=batch.pixels).logits[0, :-1].log_softmax(-1)
         targets = batch.targets[0, 1:]

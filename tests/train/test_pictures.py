@@ -79,12 +79,13 @@ def logps(folder: Path | str, data: Path, **settings: object) -> list[torch.Tens
 
 
 def test_the_picture_matters(llava: Path, tmp_path: Path) -> None:
-    # with the right answer of each picture, and the same answers beside one grey picture
+    # with the right answer of each picture, and the same answers beside grey ones that tell nothing of them
     data = write_rows(tmp_path / "data")
     grey = tmp_path / "grey"
     shutil.copytree(tmp_path / "data", grey)
     for file in grey.glob("*.png"):
-        Pillow.new("RGB", (36, 36), (90, 90, 90)).save(file)
+        # other shades, or all rows would be one prompt
+        Pillow.new("RGB", (36, 36), (80 + int(file.stem),) * 3).save(file)
     blind = grey / "rows.jsonl"
     losses = {}
     for name, file in (("seen", data), ("again", data), ("grey", blind)):
@@ -183,5 +184,5 @@ def test_bad_rows_are_named(llava: Path, tmp_path: Path, caplog: pytest.LogCaptu
     # a mark for a picture that is not there
     rows[0] = {**rows[0], "images": ["0.png"], "prompt": "An <image> or <image>?"}
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(InputError, match=r"rows\.jsonl:1: .*2 .*1"):
+    with pytest.raises(InputError, match=r"rows\.jsonl:1: field .images. has 1 files, and the prompt has 2 places"):
         run_dpo(dpo(llava, data, tmp_path / "other"))

@@ -220,7 +220,7 @@ def _refuse_for_pictures(model: ModelConfig, rendering: RenderOptions) -> None:
     Raises:
         InputError: names the first of them.
     """
-    refused = {
+    unusable = {
         "data.template": rendering.template not in ("auto", "chat"),
         "data.template_args": bool(rendering.template_args),
         "data.thoughts": rendering.thoughts != "score",
@@ -228,7 +228,7 @@ def _refuse_for_pictures(model: ModelConfig, rendering: RenderOptions) -> None:
         "model.device_map": model.device_map is not None,
         "model.sampler": model.sampler != "penchant",
     }
-    if wrong := [name for name, is_set in refused.items() if is_set]:
+    if wrong := [name for name, is_set in unusable.items() if is_set]:
         raise InputError(
             f"{model.name} reads pictures, and its processor writes the prompts: {wrong[0]} cannot be set for it"
         )

@@ -112,7 +112,7 @@ class VisionReader:
         Raises:
             InputError: a file is gone, or is another than when it was first read.
         """
-        with _named(prompt.where):
+        with name_errors(prompt.where):
             outputs = self._processed(prompt)[1]
         return MediaInputs(*_by_use(outputs))
 
@@ -135,7 +135,7 @@ class VisionReader:
         Raises:
             InputError: as `render`, with the row's name.
         """
-        with _named(group.source or "a prompt group"):
+        with name_errors(group.source or "a prompt group"):
             rendered, outputs = self._rendered(group)
         return MediaRow(rendered.prompt_ids, rendered.branches, *_by_use(outputs))
 
@@ -154,7 +154,7 @@ class VisionReader:
         ids, outputs = self._processed(media)
         branches = []
         for index, response in enumerate(group.responses):
-            with _named(f"response {index}"):
+            with name_errors(f"response {index}"):
                 branches.append(self._branch(messages, media.text, response))
         longest = len(ids) + max((len(branch.ids) for branch in branches), default=0)
         if self.max_length is not None and longest > self.max_length:
@@ -259,7 +259,7 @@ def digest_processor(processor: Any) -> str:
 
 
 @contextmanager
-def _named(where: str) -> Iterator[None]:
+def name_errors(where: str) -> Iterator[None]:
     """Put the name of a row before the errors of it."""
     try:
         yield
