@@ -27,9 +27,8 @@ from transformers import (
 from length_models import dynamic, longrope
 from penchant.engine import verdicts
 from penchant.engine.decode_probe import decoding_support, decoding_way, probe_prompts
-from penchant.engine.decoding import _uniforms
 from penchant.engine.generate import draw
-from penchant.engine.pick import pick
+from penchant.engine.pick import pick, sample_uniforms
 from penchant.engine.probe import probe_reach
 from penchant.engine.sampling import Sampling
 from penchant.engine.score import Scorer
@@ -81,7 +80,7 @@ def whole_pass_samples(model: Any, sampling: Sampling) -> list[list[tuple[int, .
         rows = []
         for index in range(sampling.n):
             fresh = copy.deepcopy(model)  # `dynamic` remembers the longest pass
-            uniforms = _uniforms(sampling.seed, prompt, index, sampling.max_new_tokens)
+            uniforms = sample_uniforms(sampling.seed, prompt, index, sampling.max_new_tokens)
             drawn: list[int] = []
             while len(drawn) < sampling.max_new_tokens and (not drawn or drawn[-1] not in END):
                 with torch.no_grad():

@@ -23,6 +23,7 @@ from transformers import (
 
 from penchant.engine import decoding, rows
 from penchant.engine.generate import draw
+from penchant.engine.pick import sample_uniforms
 from penchant.engine.sampling import Sampling, TokenSample
 
 VOCABULARY = 12
@@ -70,7 +71,7 @@ def _alone(
     model: PreTrainedModel, prompt: tuple[int, ...], index: int, sampling: Sampling, ends: set[int]
 ) -> TokenSample:
     """One sample without any cache: what the definition says."""
-    uniforms = decoding._uniforms(sampling.seed, prompt, index, sampling.max_new_tokens)
+    uniforms = sample_uniforms(sampling.seed, prompt, index, sampling.max_new_tokens)
     drawn: list[int] = []
     for uniform in uniforms:
         with torch.no_grad():

@@ -68,7 +68,7 @@ ENTRIES = (
         "look at data, or convert it",
         "penchant.cli.data:DATA",
         "prepare",
-        inner=("ACTION", ("check", "convert", "show", "get")),
+        inner=("ACTION", ("check", "convert", "show", "hallucinations", "get")),
     ),
     Entry("sample", "draw responses to prompts, so that someone can rank them", "penchant.cli.sample:SAMPLE", "use"),
     Entry(

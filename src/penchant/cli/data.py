@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, model_validator
 from penchant.clean_text import clean
 from penchant.cli.arguments import Arguments, Command, CommandGroup, RetiredForm, retired_flags
 from penchant.cli.get import GET
+from penchant.cli.hallucinations import HALLUCINATIONS
 from penchant.cli.outputs import add_overwrite_flag, check_file
 from penchant.cli.show import SHOW
 from penchant.config import Config
@@ -219,6 +220,7 @@ DATA = CommandGroup(
             retired=RETIRED | {"--no-merge": "merge=false"},
         ),
         SHOW,
+        HALLUCINATIONS,
         GET,
     ),
 )

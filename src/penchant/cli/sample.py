@@ -37,7 +37,7 @@ class Sample(Config):
     model: Text
     """A built-in name (`smollm2-135m`), a folder, a run directory, a GGUF file, or a hub id."""
     prompts: Text
-    """Prompts: text, one per line, or any data file."""
+    """Prompts: text, one per line, or any data file; with pictures where the model reads them."""
     system: Text | None = None
     """A system turn for prompts that have none, as `data.system` of training."""
     out: Text
@@ -88,7 +88,7 @@ def _sample(arguments: Arguments) -> int:
     from penchant.data.layouts.own import read_penchant
     from penchant.data.load import load_prompts
     from penchant.data.write import refuse_overwriting, write_groups
-    from penchant.models.load import load_policy
+    from penchant.models.load import load_policy, reads_pictures
     from penchant.rewards import load_reward
     from penchant.rewards.columns import carry_columns, check_columns, reads_columns
     from penchant.runs.partial_file import check_startable, explain_stop, open_partial
@@ -103,7 +103,12 @@ def _sample(arguments: Arguments) -> int:
     find_run(config.model)  # warns of a run that did not come to its end
     # before the model: a mistyped reward is found in a second, weights take a minute
     reward = load_reward(config.reward) if config.reward else None
-    prompt_groups = load_prompts(config.prompts, system=config.system, keep_columns=reads_columns(reward))
+    media = reads_pictures(config.model, trust_remote_code=config.trust_remote_code)
+    # what is known of a picture stands in columns, by which its descriptions are judged later
+    columns = reads_columns(reward) or media
+    prompt_groups = load_prompts(config.prompts, system=config.system, keep_columns=columns, media=media)
+    if media:
+        prompt_groups = [_without_paths(group) for group in prompt_groups]
     check_columns(reward, prompt_groups)
     settings = model_config(config.model, config)
     policy = load_policy(settings, template=config.template, template_args=config.template_args)
@@ -113,12 +118,15 @@ def _sample(arguments: Arguments) -> int:
     origin, chunk = _origin(config, policy, prompts), _chunk(config.n, config.max_new_tokens)
     with open_partial(out, origin, resume=resume, chunk=chunk, total=len(prompts)) as partial:
         with explain_stop(partial, "prompts"):
-            _draw_missing(policy, prompts, config, partial)
+            _draw_missing(policy, prompt_groups, config, partial)
         if reward is None:
             partial.finish()
         else:
             # scored after all sampling: the reward is asked once, for everything
-            groups = carry_columns([read_penchant(json.loads(line)) for line in partial.lines], prompt_groups)
+            samples = [read_penchant(json.loads(line)) for line in partial.lines]
+            # with the prompts as they were read: a line has paths in the place of pictures
+            samples = [group.replace(prompt=prompt) for group, prompt in zip(samples, prompts, strict=True)]
+            groups = carry_columns(samples, prompt_groups)
             with explain_stop(partial, "prompts"):
                 write_groups(_scored(groups, reward, config.pairs, partial), out)
             partial.remove()
@@ -131,19 +139,33 @@ def _chunk(n: int, max_new_tokens: int) -> int:
     return max(1, (SAMPLES_AT_ONCE if max_new_tokens <= LONG else LONG_AT_ONCE) // n)
 
 
-def _draw_missing(policy: Policy, prompts: Sequence[Prompt], config: Sample, partial: PartialFile) -> None:
+def _without_paths(group: PromptGroup) -> PromptGroup:
+    """Return a group without the columns of its files, whose paths start from another folder than those of `out`."""
+    from penchant.data.layouts.media import NAMES
+
+    return group.replace(columns={name: cell for name, cell in group.columns.items() if name not in NAMES})
+
+
+def _draw_missing(policy: Policy, rows: Sequence[PromptGroup], config: Sample, partial: PartialFile) -> None:
     """Draw for the prompts that are not there yet, a chunk at a time."""
+    from penchant.data.media_rows import fields_beside
     from penchant.data.write import group_line
     from penchant.engine.sampling import Sampling
+    from penchant.rewards.columns import carry_columns
     from penchant.runs.progress import progress_bar
 
     sampling = Sampling(config.n, config.temperature, config.max_new_tokens, config.top_k, config.top_p, config.seed)
+    file_fields = fields_beside(Path(config.out))  # pictures by paths that start beside the file
     done, chunk = len(partial.lines), _chunk(config.n, config.max_new_tokens)
-    with progress_bar("sampling", len(prompts) * config.n, "samples", done=done * config.n) as advance:
-        for start in range(done, len(prompts), chunk):
+    with progress_bar("sampling", len(rows) * config.n, "samples", done=done * config.n) as advance:
+        for start in range(done, len(rows), chunk):
             # a chunk by itself, always the same one: what lies in a batch may decide a last digit, and so a draw
-            groups = policy.sample(prompts[start : start + chunk], sampling, progress=advance)
-            partial.append([group_line(group, f"{config.out}: a group").rstrip(b"\n") for group in groups])
+            asked_rows = rows[start : start + chunk]
+            groups = policy.sample([row.prompt for row in asked_rows], sampling, progress=advance)
+            if policy.renderer.media is not None:
+                groups = carry_columns(groups, asked_rows)
+            lines = [group_line(group, f"{config.out}: a group", file_fields) for group in groups]
+            partial.append([line.rstrip(b"\n") for line in lines])
 
 
 def _origin(config: Sample, policy: Policy, prompts: Sequence[Prompt]) -> Origin:

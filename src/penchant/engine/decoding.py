@@ -6,7 +6,6 @@ Where a cache cannot be trusted, every token is drawn from a whole pass over its
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from penchant.engine.attention import last_logits_option, unwrap
 from penchant.engine.foreign_types import Cache, CausalLMOutput
 from penchant.engine.lengths import ANY_LENGTH, LengthClasses
-from penchant.engine.pick import pick
+from penchant.engine.pick import pick, sample_uniforms
 from penchant.engine.rows import CACHE, Rows, fresh_cache, rows_like
 from penchant.engine.sampling import Sampling, TokenSample
 
@@ -140,7 +139,7 @@ class Drawing:
         )
         going = self._extend(self.live, out.logits[:, -1])
         if len(going) < len(self.live):
-            order = _packed(going)
+            order = packed_order(going)
             self.live = [self.live[position] for position in order]
             self.rows.keep(order)
 
@@ -242,19 +241,11 @@ class Drawing:
         if start.row is not None:
             return [start.row]
         prompt, seed, length = self.prompts[start.prompt], self.sampling.seed, self.sampling.max_new_tokens
-        return [_Row(start.prompt, i, _uniforms(seed, prompt, i, length), []) for i in range(self.sampling.n)]
+        return [_Row(start.prompt, i, sample_uniforms(seed, prompt, i, length), []) for i in range(self.sampling.n)]
 
 
-def _packed(going: Sequence[int]) -> list[int]:
+def packed_order(going: Sequence[int]) -> list[int]:
     """Order the rows that go on so that few move: those beyond the new end fill the holes."""
     staying = set(going)
     movers = iter([row for row in going if row >= len(going)])
     return [row if row in staying else next(movers) for row in range(len(going))]
-
-
-def _uniforms(seed: int, prompt: tuple[int, ...], index: int, count: int) -> NDArray[np.float64]:
-    """Return `count` numbers in [0, 1) that depend on seed, prompt and sample index alone."""
-    digest = hashlib.blake2b(f"{seed}|{prompt}|{index}".encode(), digest_size=16).digest()
-    # a generator of its own per sample: the order in which samples are drawn decides nothing
-    generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
-    return generator.random(count)

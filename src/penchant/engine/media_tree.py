@@ -132,7 +132,8 @@ def prompt_positions(model: nn.Module, row: MediaRow) -> tuple[Tensor, int]:
         return torch.arange(len(row.prompt_ids), device=device)[None], len(row.prompt_ids)
     # A picture takes fewer positions than it has tokens, and a slow video more than the text behind it goes on from:
     # the model is asked where a token behind the prompt stands.
-    ids = (*row.prompt_ids, row.branches[0].ids[0])
+    # without responses any token of text will do: 0 stands for no picture anywhere
+    ids = (*row.prompt_ids, row.branches[0].ids[0] if row.branches else 0)
     # versions of `transformers` and families differ in what they ask for
     known = inspect.signature(find_positions).parameters
     arguments = {name: value for name, value in model_arguments(model, [(row, ids)]).items() if name in known}

@@ -1,8 +1,15 @@
-"""One token per row out of logits, fixed by a number in [0, 1): the inverse of the cumulative distribution."""
+"""One token per row out of logits, fixed by a number in [0, 1): the inverse of the cumulative distribution.
+
+The numbers of a sample depend on its seed, its prompt and its index alone.
+"""
 
 from __future__ import annotations
 
+import hashlib
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from penchant.engine.sampling import Sampling
@@ -57,3 +64,15 @@ def _invert(weights: Tensor, uniforms: Tensor) -> Tensor:
     token = torch.searchsorted(ends, uniforms[:, None] * totals, right=True)
     # rounding may put the threshold on the total itself: then it is the last token with a weight
     return torch.minimum(token, torch.searchsorted(ends, totals)).squeeze(1)
+
+
+def sample_uniforms(seed: int, prompt: object, index: int, count: int) -> NDArray[np.float64]:
+    """Return `count` numbers in [0, 1) that depend on seed, prompt and sample index alone.
+
+    Args:
+        prompt: its token ids; or whatever tells it from others, with a `repr` that is always the same.
+    """
+    digest = hashlib.blake2b(f"{seed}|{prompt}|{index}".encode(), digest_size=16).digest()
+    # a generator of its own per sample: the order in which samples are drawn decides nothing
+    generator = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+    return generator.random(count)

@@ -125,14 +125,22 @@ def _prepare(config: Score, run: TrainedRun | None) -> _Work:
     from penchant.data.rendering.render_groups import render_all
     from penchant.engine.score import token_budget
     from penchant.files import cache_folder
+    from penchant.models.load import reads_pictures
     from penchant.train.inputs.kinds import read_rows
     from penchant.train.plan import split_by_prompt
 
+    folder = str(session_path(config.model)) if run is None else str(run.folder)
+    if config.media is None and reads_pictures(folder, trust_remote_code=config.trust_remote_code):
+        config = config.replace(media=True)
     # before the model: loading it takes long, and bad data is refused at once
     groups = [group for group in read_rows(config, config.kind).groups if group.responses]
     if not groups:
         raise InputError(f"{config.path} has prompts and no response to score")
     scoring = _open(config, run)
+    if config.turns == "every" and scoring.model.renderer.media is not None:
+        raise InputError(
+            f"{config.model} reads pictures, and of such prompts the last turn alone is scored: turns=last"
+        )
     renderer = replace(scoring.model.renderer, every_turn=config.turns == "every", thoughts=config.thoughts)
     groups_left, rendered, report = render_all(groups, renderer, cache=cache_folder() / "tokens")
     # the split of the run: what it was trained on must not count as held out

@@ -115,6 +115,7 @@ def ratio_difference(
             raise InputError("a ratio needs as many counts above as below, and a sum below that is above 0")
         # a difference of two ratios has no items of its own: each is made one per item
         ratio = upper.sum() / lower.sum()
+        # the mean of these values is the ratio itself, and their spread is that of its error
         sides.append(ratio + (upper - ratio * lower) / lower.mean())
     if len(sides[0]) != len(sides[1]):
         raise InputError(f"a paired difference needs as many items on both sides, got {len(sides[0])}, {len(sides[1])}")
@@ -222,6 +223,7 @@ def compare_answers(
     Raises:
         InputError: other lengths.
     """
+    # shares of all questions are paired as they are; ratios have other denominators on each side
     old, new = _answer_table(before, truth), _answer_table(after, truth)
     differences = {
         "accuracy": paired_difference(new.right, old.right, pictures, share=True, unit=UNIT),

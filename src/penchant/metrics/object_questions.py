@@ -66,6 +66,7 @@ def build_questions(
         present_names = sorted(set(collection))
         absent = [name for name in dict.fromkeys(names) if name not in set(present_names)]
         count = min(per_picture // 2, len(present_names), len(absent))
+        # the same questions with the answer yes for all kinds, so that kinds differ in what is not there alone
         present = random.Random(f"{seed}|{picture}|present").sample(present_names, count)
         for kind in negatives:
             draws = random.Random(f"{seed}|{picture}|{kind}")

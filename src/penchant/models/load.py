@@ -20,7 +20,7 @@ from penchant.models.network import cannot_load, check_saved_files, read_network
 from penchant.models.parts import train_only_parts
 from penchant.models.saved_template import read_saved_template, resolve_template
 from penchant.models.settings import Dtype, LoRA, ModelConfig
-from penchant.models.vision import load_vision_reader, picture_config
+from penchant.models.vision import VisionReader, load_vision_reader, picture_config
 from penchant.models.weights import check_kind
 
 if TYPE_CHECKING:
@@ -171,7 +171,6 @@ def _open_vision(
     """Return a network that reads pictures, and the renderer of its prompts; as `open_network`."""
     from transformers import AutoModelForImageTextToText
 
-    from penchant.data.rendering.renderer import Renderer
     from penchant.data.rendering.vocabulary import embedding_rows
 
     _refuse_for_pictures(model, rendering)
@@ -186,17 +185,7 @@ def _open_vision(
     saved = read_saved_template(folder)
     end_ids = stated_end_ids(network, folder) | {reader.tokenizer.eos_token_id}
     end_ids |= frozenset(saved.end_ids) if saved is not None else frozenset()
-    max_length = min(filter(None, (rendering.max_length, reader.context)), default=None)
-    renderer = Renderer(
-        reader.tokenizer,
-        end_ids=end_ids,
-        template="plain",
-        max_length=max_length,
-        overflow=rendering.overflow,
-        context=reader.context,
-        embeddings=embedding_rows(network),
-        media=replace(reader, max_length=max_length, end_ids=end_ids),
-    )
+    renderer = _vision_renderer(reader, rendering, end_ids, embedding_rows(network))
     return network.to(device), renderer
 
 
@@ -212,6 +201,29 @@ def _refuse_for_texts(model: ModelConfig, rendering: RenderOptions) -> None:
             f"{model.name} has no tower for pictures, so it reads text alone: leave {setting} out, or take a model "
             "that sees pictures"
         )
+
+
+def _vision_renderer(
+    reader: VisionReader, rendering: RenderOptions, end_ids: frozenset[int], rows: int | None
+) -> Renderer:
+    """Return the renderer of a model that reads pictures.
+
+    Args:
+        rows: of the model's embeddings; None where that is not known.
+    """
+    from penchant.data.rendering.renderer import Renderer
+
+    max_length = min(filter(None, (rendering.max_length, reader.context)), default=None)
+    return Renderer(
+        reader.tokenizer,
+        end_ids=end_ids,
+        template="plain",
+        max_length=max_length,
+        overflow=rendering.overflow,
+        context=reader.context,
+        embeddings=rows,
+        media=replace(reader, max_length=max_length, end_ids=end_ids),
+    )
 
 
 def _refuse_for_pictures(model: ModelConfig, rendering: RenderOptions) -> None:
@@ -254,8 +266,14 @@ def load_renderer(
     settings = ModelConfig(name=str(model), trust_remote_code=trust_remote_code)
     folder = locate(settings.name)
     check_saved_files(Path(folder), weights=False)
-    tokenizer, saved = open_tokenizer(folder, settings), read_saved_template(folder)
     rendering = rendering or RenderOptions(template)
+    if rendering.media is not False and _reads_pictures(folder, trust_remote_code):
+        _refuse_for_pictures(settings, rendering)
+        reader, saved = load_vision_reader(settings, folder), read_saved_template(folder)
+        end_ids = stated_end_ids(None, folder) | (frozenset(saved.end_ids) if saved is not None else frozenset())
+        end_ids |= {reader.tokenizer.eos_token_id}
+        return _vision_renderer(reader, rendering, end_ids, _stated_rows(folder, settings))
+    tokenizer, saved = open_tokenizer(folder, settings), read_saved_template(folder)
     template_name = shown_name(rendering.template)
     options, is_new = resolve_template(tokenizer, saved, rendering)
     rows = _stated_rows(folder, settings)

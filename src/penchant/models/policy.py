@@ -14,8 +14,9 @@ from penchant.arguments import as_prompts, each_group, is_prompt
 from penchant.data.rendering.renderer import Renderer
 from penchant.engine.attention import unwrap
 from penchant.engine.foreign_types import PeftModel, PreTrainedModel, Tokenizer
-from penchant.engine.generate import draw
+from penchant.engine.generate import draw, draw_media
 from penchant.engine.lengths import context_length
+from penchant.engine.media_decoding import MediaStart
 from penchant.engine.media_score import MediaScorer
 from penchant.engine.sampling import Sampler, Sampling
 from penchant.engine.score import Progress, Scorer, score, token_budget
@@ -34,7 +35,7 @@ class Policy:
         model: the network (PEFT-wrapped under LoRA).
         renderer: turns prompts and responses into token ids.
         name: what it was loaded from.
-        sampler: what draws: our own engine, or vLLM.
+        sampler: what draws: our own engine, or vLLM. Prompts with pictures are drawn for by our own.
     """
 
     model: nn.Module
@@ -116,11 +117,16 @@ class Policy:
         Raises:
             InputError: a prompt that leaves no room in the model's context, or a model that cannot be sampled.
         """
-        if self.renderer.media is not None:
-            raise InputError(f"{self.name} reads pictures, and nothing is sampled from such models yet")
         # by the renderer of training, so that a sample's tokens are scored as they were drawn
-        ids = [self.renderer.prompt_ids(prompt) for prompt in as_prompts(prompts)]
-        samples = self.sampler(self.model, ids, sampling, end_ids=self.renderer.end_ids, progress=progress)
+        prompts = as_prompts(prompts)
+        ids = [self.renderer.prompt_ids(prompt) for prompt in prompts]
+        end_ids, reader = self.renderer.end_ids, self.renderer.media
+        if reader is None:
+            samples = self.sampler(self.model, ids, sampling, end_ids=end_ids, progress=progress)
+        else:
+            opened = [reader.open_prompt(prompt, "") for prompt in prompts]
+            starts = [MediaStart.of_prompt(*start) for start in zip(ids, opened, strict=True)]
+            samples = draw_media(self.model, starts, sampling, end_ids=end_ids, progress=progress)
         return [
             [Response(self.renderer.decode(prompt, tokens), tokens, finished) for tokens, finished in row]
             for prompt, row in zip(ids, samples, strict=True)

@@ -14,7 +14,7 @@ import importlib.metadata
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -138,6 +138,10 @@ class VisionReader:
         with name_errors(group.source or "a prompt group"):
             rendered, outputs = self._rendered(group)
         return MediaRow(rendered.prompt_ids, rendered.branches, *_by_use(outputs))
+
+    def without_limit(self) -> VisionReader:
+        """Return the same reader for rows of any length, such as samples, which are scored whole."""
+        return replace(self, max_length=None)
 
     def save(self, folder: Path) -> None:
         """Write the processor, for `AutoProcessor.from_pretrained`."""

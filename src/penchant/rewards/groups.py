@@ -44,10 +44,11 @@ def score_groups(
 
     The reward (of `load_reward`, or any function that keeps its contract) is called once, with all
     (prompt, response) texts in order, so that it may batch them as it likes. One that reads columns gets those of each
-    text's group.
+    text's group. Of a prompt that shows a picture it sees a mark with the picture's digest.
 
     Raises:
-        InputError: from the reward; see `checked_reward`.
+        InputError: from the reward; see `checked_reward`. Pictures or sounds before a reward that reads no columns, or
+            in responses.
     """
     groups = list(each_group(groups))
     if isinstance(reward, ReadsGroups):
@@ -55,13 +56,16 @@ def score_groups(
         return [group.replace(scores=row.tolist()) for group, row in zip(groups, tensors, strict=True)]
     # one call for all: a reward behind an address or a model batches better than this loop could
     thoughts = getattr(reward, "reads_thoughts", False)
-    refuse_media(groups, "a reward reads text alone")
+    rate = checked_reward(reward)
+    # what is in a picture may stand in a column, which such a function reads; what a response shows stands nowhere
+    of_columns = isinstance(rate, ColumnReward)
+    seen = [PromptGroup("", group.responses, source=group.source) for group in groups] if of_columns else groups
+    refuse_media(seen, "a reward reads text alone (a function may read columns of the row, such as `objects`)")
     pairs = [
         (prompt_text(group.prompt), shown_text(response, thoughts=thoughts))
         for group in groups
         for response in group.responses
     ]
-    rate = checked_reward(reward)
     if isinstance(rate, ColumnReward):
         rows = [group for group in groups for _ in group.responses]
         numbers = rate(pairs, [group.columns for group in rows], [group.source or "a prompt" for group in rows])

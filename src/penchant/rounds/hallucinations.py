@@ -159,6 +159,7 @@ def build_pairs(
     if not any(descriptions.responses for descriptions in described):
         reason = "all descriptions were cut: raise max_new_tokens" if counts.samples else "no row has a description"
         raise InputError(f"{reason}; pairs are made of descriptions that ended by themselves")
+    # what stands together in the pictures tempts a model to name the other
     names = [sorted({vocabulary.name_of(name) for name in picture.objects}) for picture in pictures]
     together = Counter(pair for present in names for pair in permutations(present, 2))
     builder = _Builder(vocabulary, length_ratio, seed, together)
@@ -194,6 +195,7 @@ def _described(
         caption = count_caption(response.only_text, picture.objects, vocabulary)
         counts.captions_without_false += response.count * (caption.false == 0)
         counts.false_mentions += response.count * caption.false
+        # a text that was drawn twice makes no second pair
         different.setdefault(response.text, response)
     captions = tuple(count_caption(text, picture.objects, vocabulary) for text in different)
     return _Described(tuple(different.values()), captions, picture)
@@ -332,6 +334,7 @@ def _group(
     group: PromptGroup, picture: KnownPicture, pairs: Sequence[_Pair], vocabulary: ObjectVocabulary
 ) -> PromptGroup:
     """Return the pairs of a picture as one group, with a column of the false claims."""
+    # a side of both pairs is one response, which is scored once
     responses = list(dict.fromkeys(side for pair in pairs for side in (pair.chosen, pair.rejected)))
     claims = [
         {"response": number, "start": claim.start, "end": claim.end, "object": claim.name}

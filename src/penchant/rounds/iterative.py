@@ -105,16 +105,18 @@ def run(config: Iterative, *, resume: bool = False) -> RunResult:
     """
     from penchant.data.load import load_prompts
     from penchant.data.options import ReadKeywords
+    from penchant.models.load import reads_pictures
     from penchant.rounds.pipeline import run_rounds
-    from penchant.rounds.sides import digest_inputs, split_sides
+    from penchant.rounds.sides import digest_inputs, read_prompts, split_sides
     from penchant.rounds.supervisor import Supervisor
 
     supervisor = Supervisor(config.reward, config.judge, config.model.device, config.path, config.orders)
     # rewards may read columns of the rows, and which of them is known only once they are loaded
-    reading: ReadKeywords = {**config.data.reading, "keep_columns": True}
+    media = reads_pictures(config.model.name, trust_remote_code=config.model.trust_remote_code)
+    reading: ReadKeywords = {**config.data.reading, "keep_columns": True, "media": media}
     rows = load_prompts(config.data.path, **reading)
     # held-out prompts are sampled to measure the policy, and never to learn from
-    sides = split_sides(config, rows, load_prompts)
+    sides = split_sides(config, rows, read_prompts)
     inputs = digest_inputs(config, sides) | supervisor.check_rows(rows)
 
     def play(current_round: Round) -> RoundEnd:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from penchant.judges.ask import Orders, ask
 from penchant.judges.contract import Question
 from penchant.rewards import best_worst_pairs, compare_by_score
+from penchant.text_alone import media_of
 from penchant.thoughts import shown_text
 from penchant.types import Comparison, PromptGroup, Response, prompt_text
 
@@ -162,11 +163,13 @@ def compare_judged(
 ) -> Compared:
     """Have a judge compare the responses of each prompt, every pair of different texts.
 
+    Pictures and sounds of a prompt are shown to a judge that reads them.
+
     With `best_worst` the best response won the largest share of its comparisons, a tie being half a win. A pair
     without a verdict counts nowhere.
 
     Raises:
-        InputError, RunError: as the judge and the store.
+        InputError, RunError: as the judge and the store; also pictures before a judge that reads text alone.
     """
     # every call of a judge costs: texts that stand twice are asked about once
     groups = [_texts_once(group) for group in groups]
@@ -178,7 +181,8 @@ def compare_judged(
     for number, (first, second) in index_pairs:
         prompt, responses = groups[number].prompt, groups[number].responses
         a, b = (shown_text(responses[index], thoughts=False) for index in (first, second))
-        questions.append(Question(prompt_text(prompt), a, b))
+        # a judge of text alone refuses what shows something: it would rate a mark
+        questions.append(Question(prompt_text(prompt), a, b, tuple(media_of(groups[number]))))
     verdicts: list[list[Comparison]] = [[] for _ in groups]
     for (number, (first, second)), answer in zip(
         index_pairs, ask(judge, questions, orders=orders, store=store), strict=True

@@ -120,7 +120,7 @@ def read_groups(file: Path) -> list[PromptGroup]:
     from penchant.data.load import load_responses
 
     # to its reader a file without rows is a mistake of the user's
-    return load_responses(file, merge=False) if file.stat().st_size else []
+    return load_responses(file, merge=False, media=True) if file.stat().st_size else []
 
 
 class StageInterrupted(Exception):

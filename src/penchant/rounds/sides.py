@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 SIDES = ("train", "held-out")
 Reader = Callable[[str | Path], list[PromptGroup]]
-"""Reads a file that rounds wrote: `load_prompts`, or `load_demonstrations` where rows have answers."""
+"""Reads a file that rounds wrote: `read_prompts`, or `load_demonstrations` where rows have answers."""
+
+
+def read_prompts(path: str | Path) -> list[PromptGroup]:
+    """Return the prompts of a file that rounds wrote, with their pictures."""
+    from penchant.data.load import load_prompts
+
+    return load_prompts(path, media=True)
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,13 @@ def digest_tokens(rows: Iterable[Rendered]) -> str:
 
 
 def digest_prompts(prompts: Iterable[Prompt], renderer: Renderer) -> str:
-    """Return a digest of prompts as the model reads them."""
-    return digest_tokens(Rendered(tuple(renderer.prompt_ids(prompt)), ()) for prompt in prompts)
+    """Return a digest of prompts as the model reads them, pictures by their content."""
+    prompts = list(prompts)
+    tokens = digest_tokens(Rendered(tuple(renderer.prompt_ids(prompt)), ()) for prompt in prompts)
+    if renderer.media is None:
+        return tokens
+    media = [renderer.media.open_prompt(prompt, "").digest for prompt in prompts]
+    return hashlib.sha256(" ".join([tokens, *media]).encode()).hexdigest()[: len(tokens)]
 
 
 def model_inputs(policy: ModelIdentity, reference: ModelIdentity) -> dict[str, str]:

@@ -154,8 +154,6 @@ def _compared(
         other = load_reference(recipe.reference, learner) if recipe.reference is not None else None
     if (settings := _sample_sizes(config, learner, prepared)) is None:
         return other, None, []
-    if learner.renderer.media is not None:
-        return other, None, ["evaluation draws no samples: nothing is sampled from models of pictures yet"]
     sides = prepared.held_groups, prepared.train_groups
     longest = prepared.rendered.longest_response
     return other, *setup.sample_evaluation(settings, learner, *sides, trained_tokens=longest, system=config.data.system)

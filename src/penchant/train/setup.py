@@ -130,7 +130,8 @@ def _sample_prompts(
     length = settings.max_new_tokens
     groups: Sequence[PromptGroup]
     if settings.prompts:
-        groups = load_prompts(settings.prompts, system=system, keep_columns=keep_columns)
+        media = policy.renderer.media is not None
+        groups = load_prompts(settings.prompts, system=system, keep_columns=keep_columns, media=media)
         trained = {content_key(group) for group in train_groups}
         if overlap := sum(content_key(group) in trained for group in groups):
             warnings.append(f"{overlap} of {len(groups)} prompts of {settings.prompts} are trained on as well")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from penchant.data.layouts.media import NAMES
 from penchant.data.sources.values import RowError, cut, describe
 from penchant.errors import InputError
 from penchant.files import atomic_write
@@ -49,6 +50,25 @@ def read_picture(values: Mapping[str, object], source: str) -> Image:
             "value", f"{image.name} is another picture than the one that was listed: its {DIGEST_FIELD} differs"
         )
     return image
+
+
+def shows_picture(values: Mapping[str, object]) -> bool:
+    """Return whether a row is a picture; else it is a text.
+
+    Raises:
+        RowError: another column shows or plays something beside a text, which no classifier would see.
+    """
+    if values.get(IMAGE_FIELD):
+        return True
+    for name in sorted(NAMES & values.keys()):
+        # a number counts or names what it does not show
+        if values[name] and not isinstance(values[name], int | float):
+            raise RowError(
+                "value",
+                f"field {name!r} shows or plays something beside a text, which classifiers do not read; one picture "
+                f"stands in '{IMAGE_FIELD}', and columns={{{name}: null}} leaves the column out",
+            )
+    return False
 
 
 def _find(path: str, source: str, *, is_listed: bool) -> str:

@@ -26,7 +26,7 @@ from penchant.image import Image
 from penchant.tasks.spec import with_plain_prompt
 from penchant.types import PromptGroup, prompt_text
 from penchant.weak.contract import Example, Probabilities, mark, marks_of
-from penchant.weak.pictures import DIGEST_FIELD, IMAGE_FIELD, keep_picture, picture_fields, read_picture
+from penchant.weak.pictures import DIGEST_FIELD, IMAGE_FIELD, keep_picture, picture_fields, read_picture, shows_picture
 
 Label = str | dict[str, object] | list[object]
 """A class by its name or number, or probabilities: by name, or in the order of the classes."""
@@ -264,7 +264,7 @@ def _of_one_kind(rows: Sequence[_Row], source: str) -> tuple[Example, ...]:
 
 def _example(values: RowValues, source: str) -> str | Image:
     # a text beside a picture describes it, and is no example of its own
-    return read_picture(values, source) if values.get(IMAGE_FIELD) else _text(values)
+    return read_picture(values, source) if shows_picture(values) else _text(values)
 
 
 def _text(values: Mapping[str, object]) -> str:

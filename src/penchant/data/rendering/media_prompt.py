@@ -55,6 +55,9 @@ class MediaReader(Protocol):
     def load(self, prompt: MediaPrompt) -> MediaInputs:
         """Read a prompt's pictures and prepare them for the model."""
 
+    def without_limit(self) -> MediaReader:
+        """Return the same reader for rows of any length."""
+
     def save(self, folder: Path) -> None:
         """Write what `from_pretrained` opens as the same reader."""
 

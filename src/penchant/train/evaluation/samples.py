@@ -121,7 +121,14 @@ class SampleEvaluation:
 
     def _render(self, samples: Sequence[Sequence[Response]]) -> list[Rendered]:
         # whatever limit the training data has, what was sampled is scored whole
-        renderer = replace(self.policy.renderer, max_length=None, every_turn=False, thoughts="score")
+        media = self.policy.renderer.media
+        renderer = replace(
+            self.policy.renderer,
+            max_length=None,
+            every_turn=False,
+            thoughts="score",
+            media=None if media is None else media.without_limit(),
+        )
         return [
             renderer.render(PromptGroup(prompt, list(row))) for prompt, row in zip(self.prompts, samples, strict=True)
         ]
