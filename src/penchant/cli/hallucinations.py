@@ -87,6 +87,7 @@ def _hallucinations(arguments: Arguments) -> int:
     out = Path(config.out)
     refuse_overwriting(out, config.path)  # also with --overwrite: what is read would be lost
     check_file(out, arguments.flags)
+    # a model writes anew what is described, so responses of the file would be mixed with its own
     read = load_responses if config.model is None else load_prompts
     rows = read(config.path, media=True, keep_columns=True)
     pictures = [_known_picture(config, row, number) for number, row in enumerate(rows)]
@@ -123,6 +124,7 @@ def _known_picture(config: Hallucinations, row: PromptGroup, number: int) -> Kno
     from penchant.rounds.hallucinations import KnownPicture
 
     def names(column: str) -> tuple[str, ...]:
+        # an empty list is a picture that shows nothing, and no missing column
         cell = row.columns.get(column)
         if not isinstance(cell, list | tuple) or not all(isinstance(name, str) for name in cell):
             where = row.source or f"{config.path}: row {number}"
@@ -149,6 +151,7 @@ def _vocabulary(config: Hallucinations, pictures: Sequence[KnownPicture]) -> Obj
     file = Path(config.vocabulary).expanduser()
     try:
         text = file.read_text(encoding="utf-8")
+        # safe: a vocabulary of strangers makes no objects
         content = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(f"{config.vocabulary} cannot be read as a vocabulary: {error}") from error
@@ -184,12 +187,14 @@ def _describe(config: Hallucinations, rows: Sequence[PromptGroup]) -> list[Promp
     settings = ModelConfig(
         name=config.model, device=config.device, dtype=config.dtype, trust_remote_code=config.trust_remote_code
     )
+    # loaded once for all rows
     policy = load_policy(settings)
     if policy.renderer.media is None and any(has_media(row) for row in rows):
         raise InputError(f"{config.model} reads text alone, and the prompts of {config.path} show pictures")
     sampling = Sampling(config.n, config.temperature, config.max_new_tokens, seed=config.seed)
     with progress_bar("describing", len(rows) * config.n, "samples") as advance:
         samples = policy.sample([row.prompt for row in rows], sampling, progress=advance)
+    # what a picture shows goes on with its descriptions, which are counted by it
     return carry_columns(samples, rows)
 
 
@@ -217,6 +222,7 @@ def _rewriter(config: Hallucinations, vocabulary: ObjectVocabulary) -> Rewriter 
 
 def count_lines(counts: PairCounts) -> list[str]:
     """Return what became of descriptions, as lines."""
+    # a description that was cut has no end, and what it would have said is unknown
     ended = counts.samples - counts.cut
     lines = [
         f"{counts.prompts} pictures, {counts.samples} descriptions: {counts.captions_without_false} of {ended} that "
@@ -230,6 +236,7 @@ def count_lines(counts: PairCounts) -> list[str]:
         "no object that can be exchanged": counts.never_swapped,
         "pairs that state other objects once rewritten": counts.rewritten_wrongly,
     }
+    # nothing is dropped in silence
     lines += [f"  left out: {count} with {reason}" for reason, count in reasons.items() if count]
     if counts.pairs:
         chosen, rejected = (words / counts.pairs for words in (counts.chosen_words, counts.rejected_words))

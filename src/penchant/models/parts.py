@@ -36,8 +36,8 @@ def part_of(network: PreTrainedModel, name: str) -> Part:
         raise InputError(f"{type(inner).__name__} keeps its language model in a way that Penchant does not know")
     if name.startswith(f"model.{below}.") or not name.startswith("model."):  # the head lies outside
         return "language"
-    # a tower has projections of its own, for queries and keys: what is meant lies above its layers
-    module = re.split(r"\.(?:layers|blocks|encoder)\.", name)[0]
+    # a tower has projections of its own, for patches, queries and keys: what is meant lies above its layers
+    module = re.split(r"\.(?:layers|blocks|encoder|embeddings)\.", name)[0]
     return "projector" if PROJECTOR.search(module) else "tower"
 
 
@@ -57,6 +57,7 @@ def linear_layers(network: PreTrainedModel, parts: Parts, targets: str | Sequenc
         InputError: the parts have no such layer.
     """
     head = network.get_output_embeddings()
+    # a head would be adapted with the language part, and its adapter is as large as the vocabulary
     ends = None if targets == "all-linear" else (targets,) if isinstance(targets, str) else tuple(targets)
     names = [
         name

@@ -29,6 +29,7 @@ def _world(world: WorldResult) -> Picture:
                 markersize=6,
                 linestyle="none",
             )
+        # both are shares, and both axes say so
         percent_axis(axes.xaxis)
         percent_axis(axes.yaxis)
         axes.set_xlabel("recall of true objects", loc="right")

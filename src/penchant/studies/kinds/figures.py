@@ -23,6 +23,7 @@ def _gains(kinds: list[KindResult]) -> Picture:
     with style():
         figure, axes = blank(WIDTH, 1.2 + ROW * len(kinds))
         axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        # alone and together side by side, not one on the other
         for index, aside in ((0, -0.12), (1, 0.12)):
             color, _, marker = run_style(index)
             points = [
@@ -35,6 +36,7 @@ def _gains(kinds: list[KindResult]) -> Picture:
                     values, heights, xerr=error_arms(gains), color=color, marker=marker, markersize=6, linestyle="none"
                 )
         axes.set_yticks(range(len(kinds)), [kind.name for kind in kinds])
+        # the first kind at the top, as in the tables
         axes.set_ylim(len(kinds) - 0.5, -0.5)
         axes.set_xlabel("gain, as a share of the mean reward before", loc="right")
         return export(figure, "What was preferred, after learning", list(LEGEND))
