@@ -205,7 +205,7 @@ def test_an_installed_package() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("vadar", "unknown; expected vader, module:function, .*did you mean `vader`"),
+        ("vadar", "unknown; expected vader, .*module:function, .*did you mean `vader`"),
         ("vadar", "classifier:MODEL, http://address, or the folder of a reward model"),
         ("classifer:x", "unknown; expected .*did you mean `classifier:`"),
         ("classifer:org/name:POSITIVE", "unknown; expected .*did you mean `classifier:`"),

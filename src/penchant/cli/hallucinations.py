@@ -128,8 +128,8 @@ def _known_picture(config: Hallucinations, row: PromptGroup, number: int) -> Kno
         cell = row.columns.get(column)
         if not isinstance(cell, list | tuple) or not all(isinstance(name, str) for name in cell):
             where = row.source or f"{config.path}: row {number}"
-            shown = "no such column" if cell is None else f"a {type(cell).__name__}"
-            raise InputError(f"{where}: expected a list of names in the column {column!r}, got {shown}")
+            cell_kind = "no such column" if cell is None else f"a {type(cell).__name__}"
+            raise InputError(f"{where}: expected a list of names in the column {column!r}, got {cell_kind}")
         return tuple(cell)
 
     return KnownPicture(names(config.objects), names(config.absent) if config.absent is not None else None)
@@ -223,9 +223,9 @@ def _rewriter(config: Hallucinations, vocabulary: ObjectVocabulary) -> Rewriter 
 def count_lines(counts: PairCounts) -> list[str]:
     """Return what became of descriptions, as lines."""
     # a description that was cut has no end, and what it would have said is unknown
-    ended = counts.samples - counts.cut
+    finished = counts.samples - counts.cut
     lines = [
-        f"{counts.prompts} pictures, {counts.samples} descriptions: {counts.captions_without_false} of {ended} that "
+        f"{counts.prompts} pictures, {counts.samples} descriptions: {counts.captions_without_false} of {finished} that "
         f"ended state nothing false, {counts.false_mentions} false mentions, {counts.cut} cut and left out",
         f"{counts.best_worst} pairs of the best and the worst, {counts.swap} pairs with an exchanged object",
     ]

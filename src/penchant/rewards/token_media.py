@@ -40,7 +40,7 @@ def picture_class(pairs: Pairs) -> list[float]:
     """Return the probability that each picture shows the class that its prompt names, by the recogniser.
 
     Raises:
-        InputError: a prompt names no class.
+        InputError: the prompt of a whole picture names no class.
     """
 
     def probability(pixels: NDArray[np.float32], prompts: Sequence[str]) -> NDArray[np.float64]:
@@ -66,15 +66,14 @@ def sound_word(pairs: Pairs) -> list[float]:
     """Return the probability that each sound says the word that its prompt names, by the recogniser.
 
     Raises:
-        InputError: a prompt names no word.
+        InputError: the prompt of a whole sound names no word.
     """
-    classes = [named_in(prompt, WORDS) for prompt, _ in pairs]
     sounds = [read_sound(response) for _, response in pairs]
     scores = np.zeros(len(pairs))
     if numbers := [number for number, codes in enumerate(sounds) if codes is not None]:
         # all sounds in one batch: the recogniser is small, and its calls are not
         chances = recognise_sounds([codes for codes in sounds if codes is not None])
-        scores[numbers] = chances[np.arange(len(numbers)), [classes[number] for number in numbers]]
+        scores[numbers] = chances[np.arange(len(numbers)), [named_in(pairs[number][0], WORDS) for number in numbers]]
     return scores.tolist()
 
 
