@@ -67,6 +67,7 @@ TABLE: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "data.mixing": (MIXED, ("data.mixing={cap: 2, temperature: 2}",), "weights"),
     "data.mixing.cap": (MIXED, ("data.mixing={cap: 1}",), "weights"),
     "data.mixing.temperature": (MIXED, ("data.mixing={temperature: 1000000}",), "weights"),
+    "data.batches": (MIXED, ("data.batches=one_source",), "weights"),
     "data.layout": ((), ("data.layout=hh",), "error"),
     "data.columns": ((), ("data.columns={prompt: problem}",), "error"),
     "data.system": ((), ("data.system='Be brief.'",), "weights"),

@@ -231,6 +231,7 @@ NO_STAGE = {
         "metrics.consensus", "metrics.novelty", "metrics.efficiency", "metrics.frontier", "metrics.imitation",
         "metrics.length_controlled", "metrics.limit", "metrics.pgr", "metrics.strengths", "metrics.two_way",
         "metrics.word_clusters"),
+    "benchmarks and scripts, on pictures that were drawn": ("models.recogniser",),
     "which stages there are, and in which order": ("weak.labels",
         "studies.*.grid", "studies.*.settings", "studies.*.study",
         "studies.weak_to_strong.student_grid", "studies.weak_to_strong.task_stages",
