@@ -25,9 +25,8 @@ from tiny_types import NotBuilt, build_tiny, causal_types
 
 from penchant.data.rendering.rendered import Branch, Rendered
 from penchant.engine.decode_probe import decoding_way
-from penchant.engine.decoding import _uniforms
 from penchant.engine.generate import draw
-from penchant.engine.pick import pick
+from penchant.engine.pick import pick, sample_uniforms
 from penchant.engine.sampling import Sampling
 from penchant.engine.score import Scorer, score
 from penchant.errors import InputError
@@ -189,7 +188,7 @@ def _own_scores(network: Any, row: Rendered) -> torch.Tensor:
 
 def _own_sample(network: Any, prompt: tuple[int, ...], sampling: Sampling, index: int) -> tuple[int, ...]:
     """Draw one sample by whole passes over its row alone."""
-    uniforms = _uniforms(sampling.seed, prompt, index, sampling.max_new_tokens)
+    uniforms = sample_uniforms(sampling.seed, prompt, index, sampling.max_new_tokens)
     drawn: list[int] = []
     while len(drawn) < sampling.max_new_tokens and (not drawn or drawn[-1] != 2):
         logits = network(input_ids=torch.tensor([[*prompt, *drawn]]), use_cache=False).logits[:, -1]

@@ -50,7 +50,7 @@ FOLDERS = {
     "study noise": "study noise model=penchant-0.5m prompts=prompts.txt eval_prompts=prompts.txt -o {out}",
 }
 """Commands that write into a folder, by name."""
-ELSEWHERE = {"data get", "demo"}
+ELSEWHERE = {"data get", "data hallucinations", "demo"}
 """Commands whose `out` is looked at by tests of their own."""
 
 Refusal = Callable[[str], str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -50,7 +51,7 @@ def assert_rows_are_as_alone(states: Callable[[list[tuple[int, ...]]], Sequence[
 
 @pytest.mark.parametrize("maker", [longrope, dynamic])
 def test_states_of_a_row_do_not_depend_on_the_rows_beside_it(maker: Callable[[], Any]) -> None:
-    policy = Policy(maker(), cast(Renderer, None), maker.__name__)
+    policy = Policy(maker(), cast(Renderer, SimpleNamespace(media=None)), maker.__name__)
     assert_rows_are_as_alone(lambda rows: last_states(policy, rows))
 
 
