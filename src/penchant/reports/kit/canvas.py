@@ -155,8 +155,14 @@ def draw_reference(axes: Axes, reward: Estimate, color: str, *, size: float, zor
 
 
 def percent_axis(axis: Axis, decimals: int = 0) -> None:
-    """Write percentages at the ticks of an axis of shares."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: percent(value, decimals)))
+    """Write percentages at the ticks of an axis of shares; with a decimal more where ticks lie between."""
+
+    def write(value: float, _: object) -> str:
+        # half percents would be written as their neighbours, and two ticks would have one number
+        is_between = any(abs(round(tick, decimals + 2) - tick) > 1e-9 for tick in axis.get_majorticklocs())
+        return percent(value, decimals + is_between)
+
+    axis.set_major_formatter(FuncFormatter(write))
 
 
 def legend_above(
