@@ -239,6 +239,7 @@ def test_another_model_as_the_reference(folder: Path) -> None:
         ({"loss": {"name": "sigmoid", "beta": 1, "nll_weight": 0.1}}, "nll_weight"),
         ({"model": {"name": "model", "lora": {}}}, "model.lora is for language models"),
         ({"gradient_checkpointing": True}, "gradient_checkpointing"),
+        ({"evaluate": {"samples": {"max_prompts": 2}}}, "evaluate.samples draws texts"),
         ({"model": "penchant-0.5m"}, "picture"),
     ],
 )

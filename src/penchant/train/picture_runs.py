@@ -24,6 +24,13 @@ def check_picture_run(config: GradientConfig) -> None:
         )
     if config.gradient_checkpointing:
         raise InputError("gradient_checkpointing is for language models: leave it out for a diffusion model")
+    # settings that someone wrote: what is there by default is of texts
+    samples = getattr(config.evaluate, "samples", None)
+    if samples is not None and "samples" in config.evaluate.model_fields_set:
+        raise InputError(
+            "evaluate.samples draws texts, and nothing is sampled from a diffusion model while it trains: leave it out, "
+            "and draw pictures of the checkpoint"
+        )
     loss = getattr(config, "loss", None)
     if isinstance(loss, PairLoss):
         _check_loss(loss)
