@@ -28,8 +28,8 @@ def check_picture_run(config: GradientConfig) -> None:
     samples = getattr(config.evaluate, "samples", None)
     if samples is not None and "samples" in config.evaluate.model_fields_set:
         raise InputError(
-            "evaluate.samples draws texts, and nothing is sampled from a diffusion model while it trains: leave it out, "
-            "and draw pictures of the checkpoint"
+            "evaluate.samples draws texts, and nothing is sampled from a diffusion model while it trains: leave it "
+            "out, and draw pictures of the checkpoint"
         )
     loss = getattr(config, "loss", None)
     if isinstance(loss, PairLoss):
